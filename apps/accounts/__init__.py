@@ -1,0 +1,1 @@
+"""Tenants, organisations, keys: who is calling, and what they may do."""

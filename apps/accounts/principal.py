@@ -1,0 +1,62 @@
+"""Who is calling: made once at the door, passed down as `actor`, asked by every service."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.accounts.scopes import Role, Scope
+from biolayer.errors import OrganisationMismatch, ScopeMissing
+
+ROLE_ORDER = [role.value for role in Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Access is scope and role and organisation and pool grant; this holds all four."""
+
+    kind: str  # api_key, oauth_application, worker, or system
+    id: str
+    name: str
+    organisation_id: UUID
+    role: str
+    scopes: frozenset[str]
+    pool_ids: frozenset[UUID] | None = None  # None: every pool of the organisation
+    worker_id: UUID | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Raise `ScopeMissing` unless the credential was given `scope`."""
+        if scope.value not in self.scopes:
+            raise ScopeMissing(scope.value)
+
+    def require_worker(self) -> UUID:
+        """The worker behind this credential. Raises `ScopeMissing` where there is none."""
+        self.require(Scope.WORK)
+        if self.worker_id is None:
+            raise ScopeMissing(Scope.WORK.value)
+        return self.worker_id
+
+    def require_organisation(self, organisation_id: UUID | None) -> None:
+        """Raise `OrganisationMismatch` when a document names another organisation."""
+        if organisation_id is not None and organisation_id != self.organisation_id:
+            raise OrganisationMismatch(
+                "`origin.org_id` is not the organisation of this credential."
+            )
+
+    def may_use_pool(self, pool_id: UUID) -> bool:
+        return self.pool_ids is None or pool_id in self.pool_ids
+
+    @property
+    def label(self) -> dict[str, str]:
+        """How events name the actor."""
+        return {"kind": self.kind, "id": self.id}
+
+
+def system(name: str, organisation_id: UUID) -> Principal:
+    """The service itself, acting for an organisation: its matcher, its timers, its checks."""
+    return Principal(
+        kind="system",
+        id=name,
+        name=name,
+        organisation_id=organisation_id,
+        role=Role.ADMIN,
+        scopes=frozenset(Scope.values),
+    )

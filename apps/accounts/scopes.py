@@ -1,0 +1,21 @@
+"""What a credential may do: how much (its role) and what (its scopes)."""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """Ascending: each may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    MANAGER = "manager"
+    ADMIN = "admin"
+
+
+class Scope(models.TextChoices):
+    """What a credential may call, apart from whose data it sees."""
+
+    TASKS_READ = "tasks:read"
+    TASKS_CREATE = "tasks:create"
+    TASKS_CANCEL = "tasks:cancel"
+    WORK = "work"  # be offered tasks and work on them; needs a worker behind the key

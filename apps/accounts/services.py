@@ -1,0 +1,47 @@
+"""Founding organisations and handing out keys."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.keys import new_key
+from apps.accounts.models import ApiKey, Organisation, Tenant
+from apps.accounts.scopes import Role, Scope
+
+BACKEND_SCOPES = (Scope.TASKS_READ, Scope.TASKS_CREATE, Scope.TASKS_CANCEL)
+"""What a product backend's key is given unless less is asked for."""
+
+
+@transaction.atomic
+def found_organisation(*, name: str, tenant: Tenant | None = None) -> Organisation:
+    """A new organisation, in a tenant of its own unless one is given."""
+    tenant = tenant or Tenant.objects.create(name=name)
+    return Organisation.objects.create(tenant=tenant, name=name)
+
+
+def issue_key(
+    *,
+    organisation_id: UUID,
+    name: str,
+    scopes: Iterable[Scope] = BACKEND_SCOPES,
+    role: Role = Role.EDITOR,
+    pool_ids: Collection[UUID] | None = None,
+    worker_id: UUID | None = None,
+    expires_at: datetime | None = None,
+) -> str:
+    """A new API key as text, which is never shown again."""
+    key = new_key()
+    ApiKey.objects.create(
+        id=key.id,
+        organisation_id=organisation_id,
+        name=name,
+        role=role,
+        secret_hash=key.secret_hash,
+        scopes=[scope.value for scope in scopes],
+        pool_ids=None if pool_ids is None else list(pool_ids),
+        worker_id=worker_id,
+        expires_at=expires_at,
+    )
+    return str(key)

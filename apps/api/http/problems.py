@@ -1,0 +1,127 @@
+"""Every error as RFC 9457 problem details, with a stable `code` and the `request_id`."""
+
+import logging
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from apps.api.http.middleware import request_id_of
+from apps.api.http.rendering import FastJSONRenderer
+from biolayer import errors
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:biolayer:problem:"
+
+STATUS: list[tuple[type[Exception], int]] = [
+    (errors.MalformedJSON, 400),
+    (errors.Unauthenticated, 401),
+    (errors.Refused, 403),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.TooLarge, 413),
+    (errors.UnsupportedMedia, 415),
+    (errors.IdempotencyKeyReused, 422),
+    (errors.InvalidInput, 422),
+]
+"""The HTTP status of each kind of error; the first that fits."""
+
+CODES = {
+    400: ("bad_request", "The request cannot be understood"),
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "The method is not allowed here"),
+    415: ("unsupported_media_type", "Unsupported media type"),
+    429: ("rate_limited", "Too many requests"),
+    500: ("internal_error", "Something went wrong on our side"),
+}
+"""Code and title of what the framework refuses before any service is asked."""
+
+
+def problem(
+    request: HttpRequest, status: int, code: str, title: str, detail: str, **facts: Any
+) -> dict[str, Any]:
+    """The body of a problem (RFC 9457, 3)."""
+    return {
+        "type": TYPE + code,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id_of(request),
+        **facts,
+    }
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: every error becomes a problem; an unforeseen one is logged."""
+    request: HttpRequest = context["request"]
+    if isinstance(error, errors.BioLayerError):
+        return _of_ours(request, error)
+    if isinstance(error, exceptions.ParseError):
+        return _of_framework(request, 400, str(error.detail))
+    if isinstance(error, Http404):
+        return _of_framework(request, 404, "There is nothing at this address.")
+    if isinstance(error, exceptions.APIException):
+        response = _of_framework(request, error.status_code, str(error.detail))
+        wait = getattr(error, "wait", None)
+        if wait is not None:
+            response["Retry-After"] = str(int(wait))
+        return response
+    logger.exception("request %s failed", request_id_of(request), exc_info=error)
+    return _of_framework(request, 500, "The error was logged under this request_id.")
+
+
+def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    facts = dict(error.facts)
+    if isinstance(error, errors.InvalidInput):
+        facts["errors"] = [
+            {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
+            for fault in error.faults
+        ]
+    body = problem(request, status, error.code, error.title, str(error), **facts)
+    response = Response(body, status=status, content_type=MEDIA_TYPE)
+    if isinstance(error, errors.Unauthenticated):
+        response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
+    return response
+
+
+def _of_framework(request: HttpRequest, status: int, detail: str) -> Response:
+    code, title = CODES.get(status, ("error", "The request was refused"))
+    body = problem(request, status, code, title, detail)
+    return Response(body, status=status, content_type=MEDIA_TYPE)
+
+
+def refuse(request: HttpRequest, error: errors.BioLayerError) -> HttpResponse:
+    """The problem as a plain response, for views that are not DRF's."""
+    answer = _of_ours(request, error)
+    response = HttpResponse(
+        FastJSONRenderer().render(answer.data), status=answer.status_code, content_type=MEDIA_TYPE
+    )
+    for name, value in answer.headers.items():
+        response[name] = value
+    return response
+
+
+def _bare(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    code, title = CODES[status]
+    body = FastJSONRenderer().render(problem(request, status, code, title, detail))
+    return HttpResponse(body, status=status, content_type=MEDIA_TYPE)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: what is refused before a view is reached."""
+    return _bare(request, 400, "The request is malformed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return _bare(request, 404, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500."""
+    return _bare(request, 500, "The error was logged under this request_id.")

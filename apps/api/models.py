@@ -1,0 +1,35 @@
+"""What the doors themselves keep: answers that can be given again."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.accounts.models import Organisation
+
+
+class IdempotencyKey(models.Model):
+    """The answer to a POST that carried an `Idempotency-Key`. Committed with the POST's effect."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # Whose key it is: two callers may choose the same text.
+    principal = models.CharField(max_length=120)
+    key = models.CharField(max_length=255)
+    # A hash of method, path and document: the same key with another request is refused.
+    fingerprint = models.BinaryField(max_length=32)
+    status_code = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "principal", "key"], name="idempotency_key_is_unique"
+            ),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.principal}"

@@ -1,0 +1,1 @@
+"""`/v1`: product backends post tasks and follow them; workers are offered tasks and do them."""

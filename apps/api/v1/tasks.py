@@ -1,0 +1,65 @@
+"""`/v1/tasks`: for product backends."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View, identified
+from apps.api.v1.filters import task_filters
+from apps.events import selectors as events
+from apps.tasks import selectors, services
+from biolayer.contract import Cancellation, parse
+
+NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
+BY_SEQUENCE = Keyset(("sequence",))
+
+
+class Tasks(View):
+    def post(self, request: Request) -> Response:
+        document = request.data
+
+        def create() -> Answer:
+            created = services.create_task(
+                actor=self.actor(request), document=document, at=self.at(request)
+            )
+            location = {"Location": f"/v1/tasks/{created.task.id}"}
+            return Answer(selectors.shown(created.task), 201 if created.is_new else 200, location)
+
+        return once(request, document, create)
+
+    def get(self, request: Request) -> Response:
+        wanted = task_filters(request)
+        tasks = selectors.tasks(actor=self.actor(request)).filter(**wanted)
+        return Response(page(request, tasks, NEWEST_FIRST, selectors.shown))
+
+
+class Task(View):
+    def get(self, request: Request, task_id: str) -> Response:
+        task = selectors.task(actor=self.actor(request), task_id=identified("task", task_id))
+        return Response(selectors.shown(task))
+
+
+class TaskCancel(View):
+    def post(self, request: Request, task_id: str) -> Response:
+        wanted = parse(Cancellation, request.data)
+
+        def cancel() -> Answer:
+            task = services.cancel_task(
+                actor=self.actor(request),
+                task_id=identified("task", task_id),
+                reason=wanted.reason,
+                at=self.at(request),
+            )
+            return Answer(selectors.shown(task))
+
+        return once(request, request.data, cancel)
+
+
+class TaskEvents(View):
+    def get(self, request: Request, task_id: str) -> Response:
+        task = selectors.task(actor=self.actor(request), task_id=identified("task", task_id))
+        log: Any = events.of_task(task_id=task.id)
+        return Response(page(request, log, BY_SEQUENCE, events.shown))

@@ -1,0 +1,201 @@
+"""`/v1/offers`, `/v1/runs`, `/v1/workers/me`: for workers, by app, portal or agent."""
+
+import hashlib
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.parsing import BoundedMultiPartParser
+from apps.api.http.views import View, identified
+from apps.matching import selectors as offers
+from apps.matching import services as matching
+from apps.pools import selectors as pools
+from apps.pools import services as pool_services
+from apps.tasks import selectors, services
+from biolayer.contract import (
+    Decline,
+    Heartbeat,
+    Release,
+    RunCall,
+    Submission,
+    WorkerUpdate,
+    parse,
+)
+from biolayer.errors import Fault, InvalidInput
+
+OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
+OLDEST_RUN_FIRST = Keyset(("id",))
+
+
+def _with_task(run: Any) -> dict[str, Any]:
+    return {"run": selectors.shown_run(run), "task": selectors.briefing(run.task)}
+
+
+class Offers(View):
+    def get(self, request: Request) -> Response:
+        found = offers.open_offers(actor=self.actor(request), at=self.at(request))
+        return Response(page(request, found, OLDEST_OFFER_FIRST, offers.shown_offer))
+
+
+class OfferAccept(View):
+    def post(self, request: Request, offer_id: str) -> Response:
+        def accept() -> Answer:
+            run = matching.accept_offer(
+                actor=self.actor(request),
+                offer_id=identified("offer", offer_id),
+                at=self.at(request),
+            )
+            return Answer(_with_task(run))
+
+        return once(request, request.data, accept)
+
+
+class OfferDecline(View):
+    def post(self, request: Request, offer_id: str) -> Response:
+        wanted = parse(Decline, request.data)
+
+        def decline() -> Answer:
+            matching.decline_offer(
+                actor=self.actor(request),
+                offer_id=identified("offer", offer_id),
+                reason=wanted.reason,
+                at=self.at(request),
+            )
+            return Answer({"offer_id": offer_id, "status": "declined"})
+
+        return once(request, request.data, decline)
+
+
+class Runs(View):
+    def get(self, request: Request) -> Response:
+        held = selectors.runs_held(actor=self.actor(request))
+        return Response(page(request, held, OLDEST_RUN_FIRST, selectors.run_with_task))
+
+
+class Run(View):
+    def get(self, request: Request, run_id: str) -> Response:
+        run = selectors.run(actor=self.actor(request), run_id=identified("run", run_id))
+        return Response(selectors.run_with_task(run))
+
+
+class RunStart(View):
+    def post(self, request: Request, run_id: str) -> Response:
+        call = parse(RunCall, request.data)
+
+        def start() -> Answer:
+            run = services.start_run(
+                actor=self.actor(request),
+                run_id=identified("run", run_id),
+                epoch=call.epoch,
+                at=self.at(request),
+            )
+            return Answer(_with_task(run))
+
+        return once(request, request.data, start)
+
+
+class RunHeartbeat(View):
+    def post(self, request: Request, run_id: str) -> Response:
+        call = parse(Heartbeat, request.data)
+
+        def heartbeat() -> Answer:
+            run = services.heartbeat_run(
+                actor=self.actor(request),
+                run_id=identified("run", run_id),
+                epoch=call.epoch,
+                lease_seconds=call.lease_seconds,
+                at=self.at(request),
+            )
+            return Answer({"run": selectors.shown_run(run)})
+
+        return once(request, request.data, heartbeat)
+
+
+class RunSubmit(View):
+    def post(self, request: Request, run_id: str) -> Response:
+        submission = parse(Submission, request.data)
+
+        def submit() -> Answer:
+            run = services.submit_run(
+                actor=self.actor(request),
+                run_id=identified("run", run_id),
+                submission=submission,
+                at=self.at(request),
+            )
+            return Answer(_with_task(run))
+
+        return once(request, request.data, submit)
+
+
+class RunRelease(View):
+    def post(self, request: Request, run_id: str) -> Response:
+        call = parse(Release, request.data)
+
+        def release() -> Answer:
+            run = services.release_run(
+                actor=self.actor(request),
+                run_id=identified("run", run_id),
+                epoch=call.epoch,
+                reason=call.reason,
+                at=self.at(request),
+            )
+            return Answer({"run": selectors.shown_run(run)})
+
+        return once(request, request.data, release)
+
+
+class RunEvidence(View):
+    parser_classes = [BoundedMultiPartParser]
+
+    def post(self, request: Request, run_id: str) -> Response:
+        file, epoch = _upload(request)
+
+        def add() -> Answer:
+            evidence = services.add_evidence(
+                actor=self.actor(request),
+                run_id=identified("run", run_id),
+                epoch=epoch,
+                file=file,
+                at=self.at(request),
+            )
+            return Answer(selectors.shown_evidence(evidence), 201)
+
+        return once(request, _upload_document(file, epoch), add)
+
+
+def _upload(request: Request) -> tuple[Any, int]:
+    """The form's file and epoch. Raises `InvalidInput` naming what is missing."""
+    faults = []
+    files = request.FILES.getlist("file")
+    if len(files) != 1:
+        faults.append(Fault("/file", "required", "send exactly one file in the part `file`"))
+    text = request.POST.get("epoch", "")
+    is_epoch = text.isascii() and text.isdigit() and len(text) < 10
+    if not is_epoch:
+        faults.append(Fault("/epoch", "required", "send the run's epoch in the part `epoch`"))
+    if faults:
+        raise InvalidInput(faults)
+    return files[0], int(text)
+
+
+def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
+    """What stands for the upload in an idempotency key's fingerprint."""
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return {"epoch": epoch, "name": file.name, "sha256": digest.hexdigest()}
+
+
+class Me(View):
+    def get(self, request: Request) -> Response:
+        worker = pools.worker_behind(self.actor(request))
+        return Response(pools.profile(worker=worker, at=self.at(request)))
+
+    def patch(self, request: Request) -> Response:
+        update = parse(WorkerUpdate, request.data)
+        worker = pool_services.set_presence(actor=self.actor(request), presence=update.presence)
+        return Response(pools.profile(worker=worker, at=self.at(request)))

@@ -1,0 +1,28 @@
+"""Column types that the rooms share."""
+
+from typing import Any
+
+import orjson
+from django.db import models
+from psycopg.types.json import Jsonb
+
+
+class JSON(models.JSONField):
+    """A jsonb column that writes with orjson, several times faster than Django's encoder."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
+        if value is None or hasattr(value, "as_sql"):
+            return super().get_db_prep_value(value, connection, prepared)
+        return dumped(value)
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        return self.get_db_prep_value(value, connection) if value is not None else None
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "apps.base.fields.JSON", args, kwargs
+
+
+def dumped(value: Any) -> Any:
+    """`value` as a jsonb parameter."""
+    return Jsonb(value, dumps=orjson.dumps)

@@ -1,0 +1,38 @@
+"""One transaction for each call, however many services take part in it."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import OperationalError, transaction
+from django.db.transaction import Atomic
+
+R = TypeVar("R")
+
+TRIES = 3
+
+
+def atomic() -> "Atomic":
+    """`transaction.atomic` without a savepoint when nested: a refusal undoes the whole call."""
+    return transaction.atomic(savepoint=False)
+
+
+class Raced(Exception):
+    """A concurrent call did the same first, and a new transaction would see it. Try once more."""
+
+
+def retried(call: Callable[[], R]) -> R:
+    """`call`, which opens its own transaction, tried again after a race or a deadlock.
+
+    Within an open transaction it is called once: only the outermost can be tried again.
+    """
+    if transaction.get_connection().in_atomic_block:
+        return call()
+    for _ in range(TRIES - 1):
+        try:
+            return call()
+        except Raced:
+            continue
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) not in ("40P01", "40001"):
+                raise
+    return call()

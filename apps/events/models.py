@@ -1,0 +1,73 @@
+"""What happened to every task: appended, never changed (a trigger refuses UPDATE and DELETE)."""
+
+from typing import Any
+
+from django.db import models
+
+from apps.accounts.models import Organisation
+from apps.base.fields import JSON
+
+
+class Xid8(models.Field):  # type: ignore[type-arg]
+    """PostgreSQL's 64-bit transaction id."""
+
+    def db_type(self, connection: Any) -> str:
+        return "xid8"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> int | None:
+        return None if value is None else int(value)
+
+
+class CurrentXid(models.Func):
+    """The id of the present transaction."""
+
+    function = "pg_current_xact_id"
+    output_field = Xid8()
+
+
+class Event(models.Model):
+    """One transition of one task, as it happened."""
+
+    # Counts up over the installation; orders events that one transaction made.
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    # The task. It stands above this room: tasks' migration adds the composite foreign key.
+    task_id = models.UUIDField()
+    # 1, 2, 3 … within the task, without a gap: the task's version.
+    sequence = models.PositiveIntegerField()
+    type = models.CharField(max_length=40)
+    status = models.CharField(max_length=10)
+    # Empty at a task's first event.
+    previous_status = models.CharField(max_length=10, blank=True)
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=100)
+    # Facts of this event (ids, reasons, times); never a task's personal content.
+    data = JSON(default=dict)
+    occurred_at = models.DateTimeField()
+    prev_hash = models.BinaryField(max_length=32)
+    hash = models.BinaryField(max_length=32)
+    # The writing transaction: a feed shows only rows below the oldest one still running, so that
+    # it never skips an event that commits late.
+    xid = Xid8(db_default=CurrentXid(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task_id", "sequence"], name="event_sequence_is_unique"
+            ),
+            # What tasks' foreign key (id, version, status) points to.
+            models.UniqueConstraint(
+                fields=["task_id", "sequence", "status"], name="event_tells_the_status"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(sequence__gte=1), name="event_sequence_starts_at_1"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "xid", "id"], name="event_feed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} #{self.sequence} of {self.task_id}"

@@ -1,0 +1,1 @@
+"""Who gets which task, and the offers that ask them."""

@@ -1,0 +1,1 @@
+"""Groups of workers, and the workers: people and agents."""

@@ -1,0 +1,1 @@
+"""The kernel: tasks, runs, evidence, and the one hand that writes a status."""

@@ -1,0 +1,328 @@
+"""The kernel's rows. `biolayer.lifecycle` is their law; `transitions.py` is the hand that writes it."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.accounts.models import Organisation
+from apps.accounts.principal import Principal
+from apps.base.fields import JSON
+from apps.base.ids import new_id
+from apps.pools.models import Pool, Worker
+from biolayer.lifecycle import CLOSED, HELD, OUTPUT_SHOWN, Status
+
+WITH_WORKER = [*HELD, Status.SUBMITTED, *OUTPUT_SHOWN]
+BEFORE_WORKER = [Status.DRAFT, Status.CREATED, Status.QUEUED, Status.MATCHED, Status.OFFERED]
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def visible_to(self, actor: Principal) -> "TaskQuerySet":
+        """The actor's organisation, and of it only the pools that were granted."""
+        mine = self.filter(organisation_id=actor.organisation_id)
+        if actor.pool_ids is None:
+            return mine
+        return mine.filter(pool_ids__contained_by=list(actor.pool_ids))
+
+    def locked(self) -> "TaskQuerySet":
+        """Rows that nobody else moves until we commit; foreign keys may still point at them."""
+        return self.select_for_update(no_key=True, of=("self",))
+
+
+class Task(models.Model):
+    """One piece of work, whichever door it came through."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="tasks", db_index=False
+    )
+
+    # -- Where it stands. Written by transitions.py alone.
+    status = models.CharField(max_length=10, editable=False)
+    # The sequence of its latest event.
+    version = models.PositiveIntegerField(editable=False)
+    # The hash of its latest event, so that the next one can be chained without reading it.
+    chain_hash = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField()
+    # When it came to its present status.
+    changed_at = models.DateTimeField()
+    queued_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    submitted_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    # Set on entering completed, failed or cancelled; cleared when an operator reopens.
+    closed_at = models.DateTimeField(null=True)
+    # Why it failed or was cancelled: a code of ours or the caller's words.
+    close_reason = models.CharField(max_length=1000, blank=True)
+    # Who holds it, or did it.
+    worker = models.ForeignKey(
+        Worker, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    # Its place in the queue: when it was first queued, moved ahead by its urgency.
+    sort_at = models.DateTimeField(null=True)
+    # Gates still closed: unfinished dependencies, a pending approval, a pause. Holds at `created`.
+    gate_count = models.PositiveSmallIntegerField(default=0)
+    # The worker to ask first: whoever's output was sent back for rework.
+    preferred_worker_id = models.UUIDField(null=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    # The verified output; JSON null counts as none.
+    output = JSON(null=True)
+    deadline_breached_at = models.DateTimeField(null=True)
+    latency_breached_at = models.DateTimeField(null=True)
+
+    # -- Where it comes from.
+    product = models.CharField(max_length=100, blank=True)
+    # The caller's own name for it: with the product it is the natural key.
+    request_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null is "none", "" is refused
+    created_by = models.CharField(max_length=200)
+    raised_at = models.DateTimeField()
+    # A keyed hash of the body: the same natural key with another body is refused.
+    body_hash = models.BinaryField(max_length=32)
+
+    # -- The contract.
+    task_type = models.CharField(max_length=64)
+    domain = models.CharField(max_length=64)
+    title = models.CharField(max_length=200)
+    instructions = models.TextField()
+    context = JSON(default=dict)
+    urgency = models.CharField(max_length=10)
+    deadline = models.DateTimeField(null=True)
+    target_latency_seconds = models.PositiveIntegerField(null=True)
+    skills = ArrayField(models.CharField(max_length=64), default=list)
+    certifications = ArrayField(models.CharField(max_length=64), default=list)
+    trust_level = models.PositiveSmallIntegerField(default=0)
+    min_rating = models.FloatField(default=0)
+    # The pool that was asked for; null means any of `pool_ids`.
+    pool = models.ForeignKey(
+        Pool, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    # The pools whose workers may be asked; null means every pool of the organisation.
+    pool_ids = ArrayField(models.UUIDField(), null=True)
+    expected_format = models.CharField(max_length=20)
+    # As the caller wrote it: a flat map or a JSON Schema.
+    output_schema = JSON(null=True)
+    evidence_required = models.BooleanField(default=False)
+    callback_url = models.CharField(max_length=2048, blank=True)
+    # How the callback authenticates, secrets redacted; the secrets are webhooks' to keep.
+    callback_auth = JSON(default=dict)
+    max_retries = models.PositiveSmallIntegerField()
+    backoff_seconds = models.PositiveSmallIntegerField()
+    log_required = models.BooleanField(default=False)
+    # Null: the organisation's default at the time of the purge.
+    retain_days = models.PositiveSmallIntegerField(null=True)
+
+    objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "id"], name="task_in_its_organisation"),
+            models.UniqueConstraint(
+                fields=["organisation", "product", "request_id"],
+                condition=Q(request_id__isnull=False),
+                name="task_request_id_is_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in Status]),
+                name="task_status_is_known",
+            ),
+            models.CheckConstraint(condition=Q(version__gte=1), name="task_has_an_event"),
+            models.CheckConstraint(
+                condition=Q(closed_at__isnull=False, status__in=sorted(CLOSED))
+                | (Q(closed_at__isnull=True) & ~Q(status__in=sorted(CLOSED))),
+                name="task_closed_at_iff_closed",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=WITH_WORKER) | Q(worker__isnull=False),
+                name="task_accepted_has_a_worker",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=BEFORE_WORKER) | Q(worker__isnull=True),
+                name="task_waiting_has_no_worker",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=[Status.DRAFT, Status.CREATED, Status.CANCELLED, Status.FAILED]
+                )
+                | Q(queued_at__isnull=False, attempt__gte=1),
+                name="task_queued_has_an_attempt",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=[Status.SUBMITTED, *sorted(OUTPUT_SHOWN)])
+                | Q(submitted_at__isnull=False),
+                name="task_submitted_has_its_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(output__isnull=True) | Q(status__in=sorted(OUTPUT_SHOWN)),
+                name="task_output_only_when_verified",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempt__lte=F("max_attempts")), name="task_attempts_are_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_attempts__range=(1, 10)), name="task_max_attempts_1_to_10"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "-created_at", "-id"], name="task_list"),
+            models.Index(
+                fields=["id"],
+                condition=Q(status=Status.CREATED, gate_count=0),
+                name="task_ready_to_queue",
+            ),
+            models.Index(
+                fields=["sort_at", "id"], condition=Q(status=Status.QUEUED), name="task_queue"
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(status__in=[Status.SUBMITTED, Status.VERIFIED]),
+                name="task_to_verify",
+            ),
+            GinIndex(fields=["pool_ids"], condition=Q(pool_ids__isnull=False), name="task_pools"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.status})"
+
+    @property
+    def latency_due_at(self) -> datetime | None:
+        """When the second SLA clock runs out."""
+        if self.target_latency_seconds is None:
+            return None
+        return self.created_at + timedelta(seconds=self.target_latency_seconds)
+
+    @property
+    def is_breached(self) -> bool:
+        return self.deadline_breached_at is not None or self.latency_breached_at is not None
+
+
+class RunStatus(models.TextChoices):
+    """As the operator API names them."""
+
+    QUEUED = "queued"  # waits for a worker; again after a release or a lapsed lease
+    CLAIMED = "claimed"  # a worker holds the lease and has not begun
+    STARTING = "starting"  # an agent's session is being opened (operator API)
+    RUNNING = "running"
+    COMPLETED = "completed"  # its output was submitted; the verdict on it is the task's
+    FAILED = "failed"
+    CANCELED = "canceled"  # the operator API's spelling; the task's is `cancelled`
+    NEEDS_ATTENTION = "needs_attention"  # starved; only an operator takes it out
+
+
+RUN_FINAL = [RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED]
+RUN_HELD = [RunStatus.CLAIMED, RunStatus.STARTING, RunStatus.RUNNING]
+
+
+class Run(models.Model):
+    """One attempt at a task by one worker at a time."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    task = models.ForeignKey(
+        Task, on_delete=models.PROTECT, related_name="runs", db_constraint=False
+    )
+    attempt = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=15, choices=RunStatus, default=RunStatus.QUEUED)
+    worker = models.ForeignKey(
+        Worker, on_delete=models.PROTECT, null=True, related_name="runs", db_constraint=False
+    )
+    # Grows with every claim: the fence. A write with an older one is refused.
+    epoch = models.PositiveIntegerField(default=0)
+    # Null while nobody holds it. An operator's own claim has a worker but no lease.
+    lease_until = models.DateTimeField(null=True)
+    # How long each call on the run extends the lease.
+    lease_seconds = models.PositiveIntegerField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    queued_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    # What was submitted; copied to the task when it is verified.
+    output = JSON(null=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "id"], name="run_in_its_organisation"),
+            models.UniqueConstraint(fields=["task", "attempt"], name="run_attempts_count_up"),
+            models.UniqueConstraint(
+                fields=["task"], condition=~Q(status__in=RUN_FINAL), name="run_one_open_per_task"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=RunStatus.values), name="run_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=RUN_FINAL, ended_at__isnull=False)
+                | (~Q(status__in=RUN_FINAL) & Q(ended_at__isnull=True)),
+                name="run_ended_at_iff_final",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=RUN_HELD)
+                | Q(worker__isnull=False, claimed_at__isnull=False, epoch__gte=1),
+                name="run_held_has_a_holder",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=[RunStatus.QUEUED, RunStatus.NEEDS_ATTENTION])
+                | Q(worker__isnull=True, lease_until__isnull=True, claimed_at__isnull=True),
+                name="run_queued_has_no_holder",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=RunStatus.COMPLETED) | Q(started_at__isnull=False),
+                name="run_completed_was_started",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["worker", "id"], condition=Q(status__in=RUN_HELD), name="run_held_by"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} of {self.task_id} ({self.status})"
+
+    def is_held_by(self, *, worker_id: UUID, epoch: int, at: datetime) -> bool:
+        """Whether a call with this epoch, at this time, still counts."""
+        return (
+            self.status in RUN_HELD
+            and self.worker_id == worker_id
+            and self.epoch == epoch
+            and (self.lease_until is None or self.lease_until > at)
+        )
+
+
+class Evidence(models.Model):
+    """A file that backs a submission. Its bytes lie in the storage under `path`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="evidence", db_constraint=False
+    )
+    worker = models.ForeignKey(
+        Worker, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    filename = models.CharField(max_length=200)
+    # As sniffed from the bytes; what the sender claimed is not believed.
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveIntegerField()
+    sha256 = models.BinaryField(max_length=32)
+    path = models.CharField(max_length=300)
+    # Whether the run's submission named it.
+    is_submitted = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "evidence"
+
+    def __str__(self) -> str:
+        return self.filename

@@ -1,0 +1,154 @@
+"""Making tasks from contracts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import IntegrityError
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.base import crypto
+from apps.base.ids import new_id
+from apps.base.transactions import Raced, atomic
+from apps.pools import selectors as pools
+from apps.tasks.models import Task
+from apps.tasks.outputs import schema_faults
+from apps.tasks.services.locks import lock_task
+from apps.tasks.transitions import apply
+from biolayer.contract import Check, TaskContract, dig, parse_task
+from biolayer.errors import Fault, RequestIdReused, pointer
+from biolayer.lifecycle import Command
+
+POOL = ("requirements", "worker_pool_id")
+
+_checks: list[Check] = [schema_faults]
+
+
+def add_check(check: Check) -> None:
+    """Have `check` look at each posted contract. Called by config/wiring.py only."""
+    _checks.append(check)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`is_new` is False when the same product had sent the same request before."""
+
+    task: Task
+    is_new: bool
+
+
+@atomic()
+def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
+    """Accept a contract: the task at `created`, its event, and the rows that follow from it.
+
+    Raises `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
+    and `RequestIdReused` when the natural key came before with another body.
+    """
+    actor.require(Scope.TASKS_CREATE)
+    actor.require_organisation(_named_organisation(document))
+    contract = parse_task(document, now=at, checks=[*_checks, _pool_check(actor)])
+    body_hash = crypto.keyed_hash("task-body", orjson.dumps(contract.model_dump(mode="json")))
+    earlier = _earlier(actor, contract)
+    if earlier is not None:
+        return _replayed(earlier, body_hash)
+    task = _new_task(actor, contract, body_hash, at)
+    try:
+        apply(task, Command.CREATE, actor=actor, at=at, contract=contract)
+    except IntegrityError as error:
+        if "task_request_id_is_unique" in str(error):
+            raise Raced from error
+        raise
+    return Created(task, is_new=True)
+
+
+@atomic()
+def publish_task(*, actor: Principal, task_id: UUID, at: datetime) -> Task:
+    """Bring a draft to `created`. Its SLA clocks start now."""
+    actor.require(Scope.TASKS_CREATE)
+    task = lock_task(actor=actor, task_id=task_id)
+    apply(task, Command.PUBLISH, actor=actor, at=at)
+    return task
+
+
+def _named_organisation(document: Any) -> UUID | None:
+    """The organisation that the document names, if it names one at all; faults are told later."""
+    try:
+        return UUID(dig(document, "origin", "org_id"))
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _pool_check(actor: Principal) -> Check:
+    def check(document: Any) -> Iterable[Fault]:
+        try:
+            pool_id = UUID(dig(document, *POOL))
+        except (AttributeError, TypeError, ValueError):
+            return  # Absent, or no UUID: the form's own fault.
+        if not pools.may_use(actor=actor, pool_id=pool_id):
+            text = "is no open pool that this credential may use"
+            yield Fault(pointer(*POOL), "unknown_pool", text)
+
+    return check
+
+
+def _earlier(actor: Principal, contract: TaskContract) -> Task | None:
+    if contract.origin.request_id is None:
+        return None
+    return Task.objects.filter(
+        organisation_id=actor.organisation_id,
+        product=contract.origin.product,
+        request_id=contract.origin.request_id,
+    ).first()
+
+
+def _replayed(earlier: Task, body_hash: bytes) -> Created:
+    if bytes(earlier.body_hash) != body_hash:
+        raise RequestIdReused(str(earlier.id))
+    return Created(earlier, is_new=False)
+
+
+def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: datetime) -> Task:
+    origin, sla, needs = contract.origin, contract.sla, contract.requirements
+    handoff = contract.handoff
+    return Task(
+        id=new_id(),
+        organisation_id=actor.organisation_id,
+        product=origin.product,
+        request_id=origin.request_id,
+        created_by=origin.created_by or actor.name,
+        raised_at=origin.created_at or at,
+        body_hash=body_hash,
+        task_type=contract.task_type,
+        domain=contract.domain,
+        title=contract.title,
+        instructions=contract.instructions,
+        context=contract.context.model_dump(),
+        urgency=sla.urgency,
+        deadline=sla.deadline,
+        target_latency_seconds=sla.target_latency_seconds,
+        skills=needs.skills,
+        certifications=needs.certifications,
+        trust_level=needs.trust_level,
+        min_rating=needs.min_rating,
+        pool_id=needs.worker_pool_id,
+        pool_ids=_candidate_pools(actor, needs.worker_pool_id),
+        expected_format=contract.output.expected_format,
+        output_schema=contract.output.schema_,
+        evidence_required=contract.output.evidence_required,
+        callback_url=handoff.callback_url or "",
+        callback_auth=handoff.callback_auth.redacted(),
+        max_retries=handoff.retry_policy.max_retries,
+        backoff_seconds=handoff.retry_policy.backoff_seconds,
+        log_required=contract.audit.log_required,
+        retain_days=contract.audit.retain_days,
+    )
+
+
+def _candidate_pools(actor: Principal, pool_id: UUID | None) -> list[UUID] | None:
+    if pool_id is not None:
+        return [pool_id]
+    return None if actor.pool_ids is None else sorted(actor.pool_ids)

@@ -1,0 +1,102 @@
+"""Evidence: files that back a submission. Bounded, sniffed, hashed, and never run or served inline."""
+
+import hashlib
+from datetime import datetime
+from uuid import UUID
+
+import puremagic
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+
+from apps.accounts.principal import Principal
+from apps.base.ids import new_id
+from apps.base.transactions import atomic
+from apps.tasks.models import Evidence
+from apps.tasks.services.working import hold_run
+from biolayer.contract import MAX_EVIDENCE_PER_RUN
+from biolayer.errors import Fault, InvalidInput, TooLarge, UnsupportedMedia
+
+MAX_BYTES = 10 * 1024 * 1024
+
+ACCEPTED = {
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/heic",
+    "application/pdf",
+    "audio/mpeg",
+    "audio/wav",
+    "audio/x-wav",
+    "audio/ogg",
+    "video/mp4",
+    "video/quicktime",
+    "video/webm",
+    "text/plain",
+}
+
+
+@atomic()
+def add_evidence(
+    *, actor: Principal, run_id: UUID, epoch: int, file: "UploadedFile[bytes]", at: datetime
+) -> Evidence:
+    """Keep a file for a run that the actor holds.
+
+    Raises `TooLarge` beyond 10 MiB, `UnsupportedMedia` for a type that is not accepted,
+    `InvalidInput` for an empty file or one more than 20, `LeaseLost`, `NotFound`.
+    """
+    run = hold_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    if run.evidence.count() >= MAX_EVIDENCE_PER_RUN:
+        raise InvalidInput([Fault("/file", "too_many", f"at most {MAX_EVIDENCE_PER_RUN} files")])
+    content = _read(file)
+    evidence = Evidence(
+        id=new_id(),
+        organisation_id=run.organisation_id,
+        run=run,
+        worker_id=actor.require_worker(),
+        filename=(file.name or "file")[-200:],
+        content_type=sniffed_type(content),
+        size=len(content),
+        sha256=hashlib.sha256(content).digest(),
+        created_at=at,
+    )
+    # The file first: a file without a row is rubbish, a row without its file would be a lie.
+    name = f"evidence/{evidence.organisation_id}/{evidence.id}"
+    evidence.path = default_storage.save(name, ContentFile(content))
+    evidence.save(force_insert=True)
+    return evidence
+
+
+def _read(file: "UploadedFile[bytes]") -> bytes:
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise TooLarge(f"A file of evidence has at most {MAX_BYTES} bytes.")
+    if not content:
+        raise InvalidInput([Fault("/file", "empty", "the file has no content")])
+    assert isinstance(content, bytes)
+    return content
+
+
+def sniffed_type(content: bytes) -> str:
+    """The type that the bytes themselves show. Raises `UnsupportedMedia` for one not accepted."""
+    candidates = [_by_signature(content), "text/plain" if _is_text(content) else None]
+    for candidate in candidates:
+        if candidate in ACCEPTED:
+            return candidate
+    raise UnsupportedMedia(f"Evidence is one of: {', '.join(sorted(ACCEPTED))}.")
+
+
+def _by_signature(content: bytes) -> str | None:
+    try:
+        return puremagic.from_string(content, mime=True)
+    except (puremagic.PureError, ValueError):
+        return None
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char in "\t\r\n\f\ufeff" for char in text)

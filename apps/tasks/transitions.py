@@ -1,0 +1,126 @@
+"""The hand: the only place that writes a task's status, and it writes by the law.
+
+`apply` looks the command up in `biolayer.lifecycle`, moves the task, appends one event to its chain,
+asks the reactions what else is due, and sends all of it as one statement. PostgreSQL holds us to it:
+a deferred foreign key wants an event with the task's version and status for every committed row.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apps.accounts.principal import Principal
+from apps.base import rows
+from apps.base.wake import wake
+from apps.events.models import Event
+from apps.events.services import next_event
+from apps.tasks.models import Task
+from biolayer import chain, lifecycle
+from biolayer.contract import TaskContract
+from biolayer.errors import IllegalTransition
+from biolayer.lifecycle import CLOSED, Command, EventType, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a reaction is told: the task as it is now, and the event that says how it came there."""
+
+    task: Task
+    event: Event
+    # Only when the task was just made: the contract, with the secrets that the row does not keep.
+    contract: TaskContract | None = None
+
+
+Reaction = Callable[[Moved], Iterable[rows.Change]]
+"""Answers the rows that this transition makes due. It reads nothing and writes nothing itself."""
+
+_reactions: list[tuple[frozenset[str], Reaction]] = []
+_wakes: dict[str, tuple[str, ...]] = {}
+
+STAMPS = {
+    Status.CREATED: "created_at",
+    Status.QUEUED: "queued_at",
+    Status.ACCEPTED: "accepted_at",
+    Status.STARTED: "started_at",
+    Status.SUBMITTED: "submitted_at",
+    Status.VERIFIED: "verified_at",
+}
+"""The column that remembers when a task last came to a status."""
+
+
+def react(events: Iterable[EventType], reaction: Reaction) -> None:
+    """Have `reaction` asked at each of `events`. Called by config/wiring.py only."""
+    _reactions.append((frozenset(event.value for event in events), reaction))
+
+
+def wake_on(event: EventType, *drains: str) -> None:
+    """Have `drains` woken after each commit of `event`. Called by config/wiring.py only."""
+    _wakes[event.value] = drains
+
+
+def apply(
+    task: Task,
+    command: Command,
+    *,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    also: Iterable[rows.Change] = (),
+    contract: TaskContract | None = None,
+) -> Event:
+    """Move a locked (or new) task by `command`, and write everything that follows from it.
+
+    `columns` are further columns of the task to set, `also` further rows of the same step, `data`
+    the event's facts. Raises `IllegalTransition` where the law has no row, having written nothing.
+    """
+    source = Status(task.status) if task.status else None
+    row = lifecycle.find(command, source)
+    if row is None:
+        status = source or Status.DRAFT
+        raise IllegalTransition(command, status, lifecycle.allowed(status))
+    event = next_event(
+        organisation_id=task.organisation_id,
+        task_id=task.id,
+        sequence=(task.version or 0) + 1,
+        event_type=row.event,
+        status=row.target,
+        previous_status=source or "",
+        actor=actor,
+        at=at,
+        data=data or {},
+        prev_hash=bytes(task.chain_hash) if source else chain.GENESIS,
+    )
+    written = _move(task, row, event, columns or {})
+    moved = Moved(task, event, contract)
+    rows.write([_row_of(task, source, written), rows.Insert(event), *also, *_due(moved)])
+    for drain in _wakes.get(event.type, ()):
+        wake(drain)
+    return event
+
+
+def _move(
+    task: Task, row: lifecycle.Transition, event: Event, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Set the task's columns; answers those that were set."""
+    values: dict[str, Any] = {"version": event.sequence, "chain_hash": event.hash}
+    if row.target is not row.source:
+        values |= {"status": row.target.value, "changed_at": event.occurred_at}
+        values |= {"closed_at": event.occurred_at if row.target in CLOSED else None}
+        if row.target in STAMPS:
+            values[STAMPS[row.target]] = event.occurred_at
+    values |= columns
+    for name, value in values.items():
+        setattr(task, name, value)
+    return values
+
+
+def _row_of(task: Task, source: Status | None, written: Mapping[str, Any]) -> rows.Change:
+    return rows.Insert(task) if source is None else rows.Update(Task, {"id": task.id}, written)
+
+
+def _due(moved: Moved) -> Iterable[rows.Change]:
+    for events, reaction in _reactions:
+        if moved.event.type in events:
+            yield from reaction(moved)

@@ -1,0 +1,83 @@
+"""`python -m biolayer`: a backend's calls from a shell. Keys come from the environment.
+
+BIOLAYER_URL      http://127.0.0.1:8000 unless set
+BIOLAYER_API_KEY  the key
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from biolayer import chain
+from biolayer.client import Backend, Problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it was done, 1 when it was refused."""
+    parsed = _parser().parse_args(arguments)
+    key = os.environ.get("BIOLAYER_API_KEY")
+    if not key:
+        print("set BIOLAYER_API_KEY to an API key", file=sys.stderr)
+        return 1
+    url = os.environ.get("BIOLAYER_URL", "http://127.0.0.1:8000")
+    try:
+        with Backend(url, key) as backend:
+            return int(parsed.run(backend, parsed))
+    except (Problem, httpx.TransportError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        for fault in getattr(error, "faults", []):
+            print(f"  {fault.pointer or '/'}: {fault.detail} ({fault.code})", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m biolayer", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    create = commands.add_parser("create", help="post a task from a JSON file (- is stdin)")
+    create.add_argument("file")
+    create.set_defaults(run=_create)
+    show = commands.add_parser("show", help="show a task")
+    show.add_argument("task_id")
+    show.set_defaults(run=_show)
+    cancel = commands.add_parser("cancel", help="call a task off")
+    cancel.add_argument("task_id")
+    cancel.add_argument("--reason", default="")
+    cancel.set_defaults(run=_cancel)
+    verify = commands.add_parser("verify", help="check the hash chain of a task's events")
+    verify.add_argument("task_id")
+    verify.set_defaults(run=_verify)
+    return parser
+
+
+def _print(document: Any) -> int:
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _create(backend: Backend, parsed: argparse.Namespace) -> int:
+    text = sys.stdin.read() if parsed.file == "-" else Path(parsed.file).read_text()
+    return _print(backend.create_task(**json.loads(text)))
+
+
+def _show(backend: Backend, parsed: argparse.Namespace) -> int:
+    return _print(backend.task(parsed.task_id))
+
+
+def _cancel(backend: Backend, parsed: argparse.Namespace) -> int:
+    return _print(backend.cancel_task(parsed.task_id, parsed.reason))
+
+
+def _verify(backend: Backend, parsed: argparse.Namespace) -> int:
+    events = list(backend.events(parsed.task_id))
+    broken = chain.first_broken(events)
+    if broken is None:
+        print(f"{len(events)} events, the chain is whole")
+        return 0
+    print(f"the chain breaks at event {broken}", file=sys.stderr)
+    return 1

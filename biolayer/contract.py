@@ -1,0 +1,391 @@
+"""The wire, once: what a caller may send, as frozen models that name every fault at once.
+
+`parse` turns a decoded JSON document into a model or raises `InvalidInput` with one `Fault` for
+each problem. Models are strict: nothing is coerced, and an unknown field is a fault, except inside
+`context`, which is the caller's own space. The same models give the API its schemas.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError, to_json
+
+from biolayer.errors import Fault, InvalidInput, pointer
+
+KIB = 1024
+MAX_CONTEXT_BYTES = 64 * KIB
+MAX_SCHEMA_BYTES = 32 * KIB
+MAX_EVIDENCE_PER_RUN = 20
+
+RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+RESERVED_HEADERS = frozenset(
+    [
+        "host",
+        "content-length",
+        "content-type",
+        "connection",
+        "transfer-encoding",
+        "upgrade",
+        "te",
+        "trailer",
+        "expect",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    ]
+)
+
+Document = Mapping[str, Any]
+Check = Callable[[Any], Iterable[Fault]]
+"""A look at the raw document for faults that the models cannot know: the world's, not the form's."""
+
+
+def _no_nul(text: str) -> str:
+    # PostgreSQL stores no NUL in text; refused here, it is a fault with a place instead of a crash.
+    if "\x00" in text:
+        raise PydanticCustomError("nul_character", "must not contain the character U+0000")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _as_uuid(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == 36:
+            return UUID(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("wrong_type", "must be a UUID")
+
+
+def _as_time(value: object) -> datetime:
+    """A moment with an offset, in UTC. Numbers and times without an offset are refused."""
+    try:
+        if isinstance(value, str) and RFC3339.fullmatch(value):
+            value = datetime.fromisoformat(value.upper())
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise PydanticCustomError(
+        "wrong_type", "must be an RFC 3339 time with an offset, such as 2026-02-04T19:36:00Z"
+    )
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Words = Annotated[Text, AfterValidator(_not_blank)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
+Slugs = Annotated[list[Slug], Field(max_length=32)]
+Notes = Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=50)]
+Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
+Moment = Annotated[datetime, BeforeValidator(_as_time)]
+HeaderText = Annotated[
+    str, Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
+
+Urgency = Literal["low", "normal", "high", "critical"]
+Format = Literal["structured_json", "text", "file"]
+Presence = Literal["available", "busy", "away", "offline"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+
+class Origin(Model):
+    org_id: Identifier | None = None
+    product: Annotated[Text, Field(max_length=100)] = ""
+    request_id: Annotated[Words, Field(max_length=200)] | None = None
+    created_by: Annotated[Words, Field(max_length=200)] | None = None
+    created_at: Moment | None = None
+
+
+class Context(Model):
+    model_config = ConfigDict(extra="allow")
+
+    background: Annotated[Text, Field(max_length=20_000)] = ""
+    constraints: Notes = []
+    risk_notes: Notes = []
+
+
+class Sla(Model):
+    urgency: Urgency = "normal"
+    deadline: Moment | None = None
+    target_latency_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+
+    @field_validator("deadline")
+    @classmethod
+    def _in_the_future(cls, deadline: datetime | None, info: ValidationInfo) -> datetime | None:
+        now = (info.context or {}).get("now")
+        if deadline is not None and now is not None and deadline <= now:
+            raise PydanticCustomError("in_the_past", "must be in the future")
+        return deadline
+
+
+class Requirements(Model):
+    skills: Slugs = []
+    certifications: Slugs = []
+    trust_level: Annotated[int, Field(ge=0, le=5)] = 0
+    min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
+    worker_pool_id: Identifier | None = None
+
+
+class Output(Model):
+    expected_format: Format = "structured_json"
+    # Named with an underscore because pydantic's own `schema` stands in the way; on the wire: schema.
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema", validate_default=True)
+    evidence_required: bool = False
+
+    @field_validator("schema_")
+    @classmethod
+    def _where_structured(cls, schema: Document | None, info: ValidationInfo) -> Document | None:
+        if schema is None and info.data.get("expected_format") == "structured_json":
+            raise PydanticCustomError("required", "structured_json needs a schema")
+        return schema
+
+
+class CallbackAuth(Model):
+    """How the callback proves to the receiver's gateway who calls, beside the signature."""
+
+    NEEDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "none": (),
+        "bearer": ("token",),
+        "basic": ("username", "password"),
+        "header": ("name", "value"),
+    }
+
+    type: Literal["none", "bearer", "basic", "header"] = "none"
+    token: HeaderText | None = Field(default=None, validate_default=True)
+    username: Annotated[Text, Field(max_length=255, pattern=r"^[^:]*$")] | None = Field(
+        default=None, validate_default=True
+    )
+    password: Annotated[Text, Field(max_length=1024)] | None = Field(
+        default=None, validate_default=True
+    )
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")] | None = Field(
+        default=None, validate_default=True
+    )
+    value: HeaderText | None = Field(default=None, validate_default=True)
+
+    @field_validator("token", "username", "password", "name", "value")
+    @classmethod
+    def _fits_the_type(cls, value: str | None, info: ValidationInfo) -> str | None:
+        kind = info.data.get("type")
+        if kind is None:
+            return value
+        needed = info.field_name in cls.NEEDS[kind]
+        if needed and value is None:
+            raise PydanticCustomError("required", "is needed for this type")
+        if value is not None and not needed:
+            raise PydanticCustomError("unknown_field", "does not belong to this type")
+        if info.field_name == "name" and value is not None and value.lower() in RESERVED_HEADERS:
+            raise PydanticCustomError("reserved_header", "is set by the service itself")
+        return value
+
+    def redacted(self) -> dict[str, str]:
+        """What may be shown again: who calls, never with what."""
+        shown = {name: getattr(self, name) for name in ("username", "name") if getattr(self, name)}
+        hidden = {name: "redacted" for name in self.NEEDS[self.type] if name not in shown}
+        return {"type": self.type, **shown, **hidden}
+
+
+class RetryPolicy(Model):
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 8
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+
+
+class Handoff(Model):
+    callback_url: Annotated[Text, Field(min_length=1, max_length=2048)] | None = None
+    callback_auth: CallbackAuth = CallbackAuth()
+    retry_policy: RetryPolicy = RetryPolicy()
+
+
+class Audit(Model):
+    log_required: bool = False
+    retain_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class TaskContract(Model):
+    """The body of `POST /v1/tasks`."""
+
+    origin: Origin = Origin()
+    task_type: Slug
+    domain: Slug
+    title: Annotated[Words, Field(max_length=200)]
+    instructions: Annotated[Words, Field(max_length=20_000)]
+    context: Context = Context()
+    sla: Sla = Sla()
+    requirements: Requirements = Requirements()
+    # An output that is left out is looked at like an empty one: its schema is missing.
+    output: Output = Field(default={}, validate_default=True)
+    handoff: Handoff = Handoff()
+    audit: Audit = Audit()
+
+
+class Cancellation(Model):
+    reason: Annotated[Text, Field(max_length=1000)] = ""
+
+
+class Decline(Model):
+    reason: Annotated[Text, Field(max_length=1000)] = ""
+
+
+class RunCall(Model):
+    """A call on a run one holds. `epoch` is the fence: it was given with the lease."""
+
+    epoch: Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Release(RunCall):
+    reason: Annotated[Text, Field(max_length=1000)] = ""
+
+
+class Heartbeat(RunCall):
+    lease_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+
+
+class Submission(RunCall):
+    output: Any = None
+    evidence: Annotated[list[Identifier], Field(max_length=MAX_EVIDENCE_PER_RUN)] = []
+
+
+class WorkerUpdate(Model):
+    presence: Presence
+
+
+M = TypeVar("M", bound=Model)
+
+
+def parse(
+    model: type[M], document: Any, *, now: datetime | None = None, checks: Sequence[Check] = ()
+) -> M:
+    """`document` as a `model`, or `InvalidInput` with every fault that the form and `checks` find."""
+    faults: list[Fault] = []
+    parsed: M | None = None
+    try:
+        parsed = model.model_validate(document, context={"now": now})
+    except ValidationError as error:
+        faults += as_faults(error)
+    for check in checks:
+        faults += check(document)
+    if faults or parsed is None:
+        raise InvalidInput(faults)
+    return parsed
+
+
+def parse_task(document: Any, *, now: datetime, checks: Sequence[Check] = ()) -> TaskContract:
+    """The contract of a new task. `now` decides what counts as a future deadline."""
+    return parse(TaskContract, document, now=now, checks=[free_json_faults, *checks])
+
+
+def free_json_faults(document: Any) -> Iterable[Fault]:
+    """Faults of the two places where any JSON may stand: too large, or not storable."""
+    for path, limit in (("context",), MAX_CONTEXT_BYTES), (("output", "schema"), MAX_SCHEMA_BYTES):
+        yield from json_faults(dig(document, *path), path, limit)
+
+
+def json_faults(value: Any, path: Sequence[str], limit: int) -> Iterable[Fault]:
+    """Faults of a free JSON value at `path`: more than `limit` bytes, or a NUL in a string or key."""
+    encoded = to_json(value)
+    if len(encoded) > limit:
+        yield Fault(pointer(*path), "too_large", f"must be at most {limit} bytes of JSON")
+    if b"\\u0000" in encoded:
+        yield from nul_faults(value, path)
+
+
+def nul_faults(value: Any, path: Sequence[str | int]) -> Iterable[Fault]:
+    """Where a free JSON value holds the one character that PostgreSQL cannot store."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [(tuple(path), value)]
+    while waiting:
+        place, item = waiting.pop()
+        if isinstance(item, str) and "\x00" in item:
+            yield Fault(pointer(*place), "nul_character", "must not contain the character U+0000")
+        elif isinstance(item, dict):
+            waiting += [((*place, key), child) for key, child in item.items()]
+            waiting += [((*place, key), key) for key in item if "\x00" in key]
+        elif isinstance(item, list):
+            waiting += [((*place, index), child) for index, child in enumerate(item)]
+
+
+def dig(document: Any, *path: str) -> Any:
+    """The value at `path`, or None where the document does not go that deep."""
+    for key in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(key)
+    return document
+
+
+CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_field",
+    "literal_error": "not_one_of",
+    "string_pattern_mismatch": "pattern",
+    "string_too_short": "too_short",
+    "string_too_long": "too_long",
+    "too_short": "too_short",
+    "too_long": "too_long",
+    "greater_than_equal": "too_small",
+    "less_than_equal": "too_large",
+    "finite_number": "wrong_type",
+}
+"""pydantic's name of an error -> ours, which stays when pydantic's changes. `*_type` is wrong_type."""
+
+
+SENTENCES = {
+    "extra_forbidden": "is not a field of this contract",
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "int_type": "must be an integer",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+}
+
+
+def as_faults(error: ValidationError) -> list[Fault]:
+    """pydantic's errors in our codes and words, each at its JSON Pointer."""
+    return [
+        Fault(_place(line["loc"]), _code(line["type"]), _sentence(line["type"], line["msg"]))
+        for line in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    # A default's error carries the attribute's name instead of the alias on the wire.
+    return pointer(*("schema" if part == "schema_" else part for part in location))
+
+
+def _code(name: str) -> str:
+    if name.endswith(("_type", "_parsing")):
+        return "wrong_type"
+    return CODES.get(name, name)
+
+
+def _sentence(name: str, message: str) -> str:
+    if name in SENTENCES:
+        return SENTENCES[name]
+    return message.replace("Input should be", "must be").replace("String should", "must")

@@ -1,0 +1,193 @@
+"""Every error that BioLayer raises on purpose. The HTTP status of each is the API's business.
+
+BioLayerError
+├── InvalidInput               the contract or a parameter is wrong: `faults` names every place
+│   └── MalformedJSON          the body is no JSON at all
+├── Refused                    who you are does not allow it
+│   ├── Unauthenticated        no credential, or one that does not hold
+│   ├── ScopeMissing
+│   ├── AddressNotAllowed
+│   └── OrganisationMismatch
+├── NotFound                   it is not there, or not yours: the answer is the same
+├── Conflict                   it is there, but not in a state for that
+│   ├── IllegalTransition      the law refuses the command: `task_status`, `allowed`
+│   ├── TaskGated              a gate holds the task at `created`
+│   ├── LeaseLost              a late call on a run that somebody else may hold by now
+│   ├── OfferClosed
+│   ├── OfferExpired
+│   ├── AttemptsExhausted
+│   ├── RequestIdReused        the natural key came with another body
+│   └── IdempotencyInFlight
+├── IdempotencyKeyReused       the same key came with another body
+├── TooLarge
+├── UnsupportedMedia
+└── SignatureInvalid           a webhook that must not be believed
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a document: where (a JSON Pointer, RFC 6901), a stable code, and words."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+def pointer(*parts: str | int) -> str:
+    """The JSON Pointer (RFC 6901) of a path into a document; "" is the whole document."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+class BioLayerError(Exception):
+    """`code` is stable and meant for programs; `str(error)` is a sentence for people."""
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "Something went wrong"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a program needs beside the code to go on."""
+        return {}
+
+
+class InvalidInput(BioLayerError):
+    code = "invalid_input"
+    title = "The request does not satisfy its contract"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in the request; see `errors`."
+        )
+
+
+class MalformedJSON(BioLayerError):
+    code = "malformed_json"
+    title = "The body is not valid JSON"
+
+
+class Refused(BioLayerError):
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class Unauthenticated(Refused):
+    code = "unauthenticated"
+    title = "Authentication is required"
+
+
+class ScopeMissing(Refused):
+    code = "scope_missing"
+    title = "The credential lacks a scope"
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"This call needs the scope `{scope}`.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"scope": self.scope}
+
+
+class AddressNotAllowed(Refused):
+    code = "address_not_allowed"
+    title = "Calls from this address are not allowed"
+
+
+class OrganisationMismatch(Refused):
+    code = "organisation_mismatch"
+    title = "That is another organisation"
+
+
+class NotFound(BioLayerError):
+    code = "not_found"
+    title = "Not found"
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(f"No such {noun}.")
+
+
+class Conflict(BioLayerError):
+    code = "conflict"
+    title = "The resource is not in a state for that"
+
+
+class IllegalTransition(Conflict):
+    code = "illegal_transition"
+
+    def __init__(self, command: str, status: str, allowed: Sequence[str]) -> None:
+        self.task_status = status
+        self.allowed = list(allowed)
+        super().__init__(f"A task that is {status} cannot take the command `{command}`.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"task_status": self.task_status, "allowed_commands": self.allowed}
+
+
+class TaskGated(Conflict):
+    code = "task_gated"
+
+
+class LeaseLost(Conflict):
+    code = "lease_lost"
+    title = "The lease on this run is no longer yours"
+
+
+class OfferClosed(Conflict):
+    code = "offer_closed"
+    title = "The offer is no longer open"
+
+
+class OfferExpired(Conflict):
+    code = "offer_expired"
+    title = "The offer has expired"
+
+
+class AttemptsExhausted(Conflict):
+    code = "attempts_exhausted"
+    title = "No attempt is left"
+
+
+class RequestIdReused(Conflict):
+    code = "request_id_reused"
+    title = "This origin.request_id belongs to another task"
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+        super().__init__("The product sent this request_id before, with another body.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"task_id": self.task_id}
+
+
+class IdempotencyInFlight(Conflict):
+    code = "idempotency_in_flight"
+    title = "The first request with this Idempotency-Key is still running"
+
+
+class IdempotencyKeyReused(BioLayerError):
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used for another request"
+
+
+class TooLarge(BioLayerError):
+    code = "too_large"
+    title = "Too large"
+
+
+class UnsupportedMedia(BioLayerError):
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+
+
+class SignatureInvalid(BioLayerError):
+    code = "signature_invalid"
+    title = "The webhook's signature does not verify"

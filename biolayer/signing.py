@@ -1,0 +1,133 @@
+"""Signing and verifying webhook bytes by Standard Webhooks (https://www.standardwebhooks.com).
+
+The signed content is `id + "." + timestamp + "." + body`. `v1` is HMAC-SHA256 under a `whsec_`
+secret, base64; `v1a` is ed25519 under a `whsk_` key. Only the `v1a` functions need `cryptography`.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets as random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from biolayer.errors import SignatureInvalid
+
+SECRET_PREFIX = "whsec_"
+PRIVATE_PREFIX = "whsk_"
+PUBLIC_PREFIX = "whpk_"
+TOLERANCE_SECONDS = 300
+"""How far a delivery's timestamp may be from the receiver's clock, in either direction."""
+
+
+def new_secret() -> str:
+    """A fresh `v1` secret of 192 random bits, in the form that every Standard Webhooks library takes."""
+    return SECRET_PREFIX + base64.b64encode(random.token_bytes(24)).decode()
+
+
+def sign(*, secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of one attempt: one signature per secret, parted by exactly one space.
+
+    `whsec_` secrets (or bare base64) sign `v1`, `whsk_` keys sign `v1a`.
+    """
+    timestamp = str(int(at.timestamp()))
+    content = _content(message_id, timestamp, body)
+    signatures = [_sign_one(secret, content) for secret in secrets]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def verify(
+    *,
+    secrets: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    tolerance_seconds: int = TOLERANCE_SECONDS,
+) -> None:
+    """Believe a webhook, or raise `SignatureInvalid` with the reason.
+
+    `secrets` are `whsec_` secrets and `whpk_` public keys; one that verifies is enough. Unknown
+    signature versions are passed over, as the standard asks.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    try:
+        message_id = lowered["webhook-id"]
+        timestamp = lowered["webhook-timestamp"]
+        offered = lowered["webhook-signature"]
+    except KeyError as missing:
+        raise SignatureInvalid(f"The header {missing.args[0]} is missing.") from None
+    _check_age(timestamp, now, tolerance_seconds)
+    content = _content(message_id, timestamp, body)
+    for version, signature in _tokens(offered):
+        if any(_fits(secret, version, signature, content) for secret in secrets):
+            return
+    raise SignatureInvalid("No signature matches.")
+
+
+def _content(message_id: str, timestamp: str, body: bytes) -> bytes:
+    return f"{message_id}.{timestamp}.".encode() + body
+
+
+def _check_age(timestamp: str, now: datetime, tolerance_seconds: int) -> None:
+    if not timestamp.isascii() or not timestamp.isdigit():
+        raise SignatureInvalid("The timestamp is not a number.")
+    if abs(now.timestamp() - int(timestamp)) > tolerance_seconds:
+        raise SignatureInvalid(f"The timestamp is more than {tolerance_seconds} s away.")
+
+
+def _tokens(header: str) -> Iterator[tuple[str, bytes]]:
+    for token in header.split(" "):
+        version, comma, encoded = token.partition(",")
+        if not comma:
+            continue
+        try:
+            yield version, base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            continue
+
+
+def _sign_one(secret: str, content: bytes) -> str:
+    if secret.startswith(PRIVATE_PREFIX):
+        return "v1a," + base64.b64encode(_sign_ed25519(secret, content)).decode()
+    digest = hmac.digest(_decode(secret, SECRET_PREFIX), content, hashlib.sha256)
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def _fits(secret: str, version: str, signature: bytes, content: bytes) -> bool:
+    if version == "v1a" and secret.startswith(PUBLIC_PREFIX):
+        return _verify_ed25519(secret, signature, content)
+    if version == "v1" and not secret.startswith((PUBLIC_PREFIX, PRIVATE_PREFIX)):
+        digest = hmac.digest(_decode(secret, SECRET_PREFIX), content, hashlib.sha256)
+        return hmac.compare_digest(digest, signature)
+    return False
+
+
+def _decode(secret: str, prefix: str) -> bytes:
+    """The key's bytes. Secrets are seen in the wild without prefix and without base64 padding."""
+    encoded = secret.removeprefix(prefix)
+    return base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+
+
+def _sign_ed25519(secret: str, content: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    # A `whsk_` key is the seed followed by the public key; the seed alone signs.
+    return Ed25519PrivateKey.from_private_bytes(_decode(secret, PRIVATE_PREFIX)[:32]).sign(content)
+
+
+def _verify_ed25519(public: str, signature: bytes, content: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(_decode(public, PUBLIC_PREFIX)).verify(
+            signature, content
+        )
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,153 @@
+"""Makes up an output that satisfies a task's schema, as a worker would by thinking. Best effort."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+FORMATS = {
+    "date-time": "2026-01-15T09:30:00Z",
+    "date": "2026-01-15",
+    "time": "09:30:00Z",
+    "email": "mara@example.com",
+    "uri": "https://example.com/evidence",
+    "uuid": "6f1c1c0e-5d3b-4c43-9c1a-0d3f2b7a9e10",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+}
+TYPES = frozenset({"boolean", "string", "number", "integer", "array", "object", "null"})
+SENTENCE = "Done as asked; nothing unusual. "
+# A schema may refer to itself without end.
+_DEEPEST = 16
+
+
+def answer(schema: Schema | None) -> Any:
+    """An instance of a JSON Schema 2020-12 object, or of the shorthand `{field: type name}`."""
+    if not schema:
+        return {}
+    if _is_flat_map(schema):
+        return {field: _of_type_name(name) for field, name in schema.items()}
+    return _instance(schema, root=schema, depth=0)
+
+
+def _is_flat_map(schema: Schema) -> bool:
+    return all(isinstance(name, str) and name in TYPES | FORMATS.keys() for name in schema.values())
+
+
+def _of_type_name(name: str) -> Any:
+    return FORMATS[name] if name in FORMATS else _instance({"type": name}, root={}, depth=1)
+
+
+def _instance(schema: Any, *, root: Schema, depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return None
+    whole = _merged(schema, root=root, depth=depth)
+    if "const" in whole:
+        return whole["const"]
+    for keyword in ("enum", "examples"):
+        if whole.get(keyword):
+            return whole[keyword][0]
+    if "default" in whole:
+        return whole["default"]
+    return _made_up(whole, root=root, depth=depth)
+
+
+def _merged(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
+    """The schema with its `$ref`, all of `allOf` and the first of `anyOf` and `oneOf` laid over."""
+    parts = [*schema.get("allOf", []), *schema.get("anyOf", [])[:1], *schema.get("oneOf", [])[:1]]
+    if "$ref" in schema:
+        parts.append(_at(root, schema["$ref"]))
+    whole = dict(schema)
+    for part in parts if depth <= _DEEPEST else []:
+        if isinstance(part, Mapping):
+            other = _merged(part, root=root, depth=depth + 1)
+            properties = {**other.get("properties", {}), **whole.get("properties", {})}
+            required = [*whole.get("required", []), *other.get("required", [])]
+            whole = {**other, **whole, "properties": properties, "required": required}
+    return whole
+
+
+def _at(root: Schema, reference: str) -> Any:
+    """What a reference inside the document points to, such as `#/$defs/address`."""
+    place: Any = root
+    for step in reference.lstrip("#").split("/")[1:]:
+        place = (
+            place.get(step.replace("~1", "/").replace("~0", "~"))
+            if isinstance(place, Mapping)
+            else None
+        )
+    return place
+
+
+def _made_up(schema: Schema, *, root: Schema, depth: int) -> Any:
+    match _kind(schema):
+        case "object":
+            return _object(schema, root=root, depth=depth)
+        case "array":
+            return _array(schema, root=root, depth=depth)
+        case "boolean":
+            return True
+        case "integer" | "number" as kind:
+            return _number(schema, is_integer=kind == "integer")
+        case "null":
+            return None
+        case _:
+            return _string(schema)
+
+
+def _kind(schema: Schema) -> str:
+    """The type, or the one that the other keywords speak of."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((name for name in kind if name != "null"), "null")
+    if isinstance(kind, str):
+        return kind
+    if schema.get("properties") or schema.get("required"):
+        return "object"
+    if "items" in schema or "minItems" in schema:
+        return "array"
+    return "number" if "minimum" in schema or "maximum" in schema else "string"
+
+
+def _object(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
+    """Required fields.
+
+    The optional ones only at the top, for a schema may nest in itself through them.
+    """
+    properties = schema.get("properties", {})
+    names = [*schema.get("required", []), *([] if depth else properties)]
+    return {name: _instance(properties.get(name, {}), root=root, depth=depth + 1) for name in names}
+
+
+def _array(schema: Schema, *, root: Schema, depth: int) -> list[Any]:
+    first = schema.get("prefixItems", [])
+    length = max(schema.get("minItems", 0), len(first), 0 if schema.get("maxItems") == 0 else 1)
+    kinds = [*first, *[schema.get("items", {})] * (length - len(first))]
+    return [_instance(kind, root=root, depth=depth + 1) for kind in kinds]
+
+
+def _number(schema: Schema, *, is_integer: bool) -> float:
+    """The smallest number allowed from 1 on, or the largest one where 1 is too much already."""
+    step = schema.get("multipleOf", 1)
+    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+    wanted = min(max(low, 1), high)
+    value = math.ceil(wanted / step) * step if math.ceil(wanted / step) * step <= high else wanted
+    if value == schema.get("exclusiveMinimum"):
+        value = value + step if value + step < high else (value + high) / 2
+    if value == schema.get("exclusiveMaximum"):
+        value = value - step if value - step > low else (value + low) / 2
+    return int(value) if is_integer or value == int(value) else value
+
+
+def _string(schema: Schema) -> str:
+    if schema.get("format") in FORMATS:
+        return FORMATS[schema["format"]]
+    shortest = schema.get("minLength", 0)
+    text = (
+        SENTENCE.strip()
+        if shortest <= len(SENTENCE.strip())
+        else SENTENCE * (shortest // len(SENTENCE) + 1)
+    )
+    return text[: schema.get("maxLength", max(shortest, len(SENTENCE)))]

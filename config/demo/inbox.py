@@ -1,0 +1,225 @@
+"""The demo's receiver of callbacks: it verifies each signature and shows what came, in a browser
+and as JSON.
+
+`python -m config.demo.inbox --port 8002 --secret-file demo.json`. It knows nothing of the service
+but the webhook secret, as a product backend would. No Django here: it starts at once and stays
+small.
+"""
+
+import argparse
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from biolayer import signing
+from biolayer.errors import SignatureInvalid
+
+KEPT = 500
+_MAX_BODY = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One delivery as it came. `fault` is why its signature was not believed; None when it was."""
+
+    received_at: str
+    path: str
+    event: str
+    sequence: int | None
+    task_id: str
+    title: str
+    verified: bool
+    fault: str | None
+    headers: dict[str, str]
+    body: Any
+
+
+class Inbox:
+    """The last callbacks, newest first, kept in memory only."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._callbacks: deque[Callback] = deque(maxlen=KEPT)
+
+    async def receive(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        now = datetime.now(UTC)
+        fault = self._fault(request.headers, raw, now)
+        callback = _callback(request, raw, now, fault)
+        self._callbacks.appendleft(callback)
+        print(_log_line(callback), flush=True)
+        if fault is not None:
+            return web.Response(status=401, text=f"{fault}\n")
+        return web.Response(status=204)
+
+    async def show(self, request: web.Request) -> web.Response:
+        return web.Response(
+            # A lone surrogate in somebody's JSON must not take the page away.
+            body=_page(list(self._callbacks)).encode("utf-8", errors="replace"),
+            content_type="text/html",
+            charset="utf-8",
+        )
+
+    async def list(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [asdict(callback) for callback in self._callbacks]})
+
+    def _fault(self, headers: Mapping[str, str], raw: bytes, now: datetime) -> str | None:
+        try:
+            signing.verify(secrets=[self._secret], headers=headers, body=raw, now=now)
+        except SignatureInvalid as error:
+            return str(error) or "signature invalid"
+        return None
+
+
+def application(secret: str) -> web.Application:
+    """The inbox as an aiohttp application: `GET /`, `GET /callbacks.json`, and POST to any path."""
+    inbox = Inbox(secret)
+    app = web.Application(client_max_size=_MAX_BODY)
+    app.add_routes(
+        [
+            web.get("/", inbox.show),
+            web.get("/callbacks.json", inbox.list),
+            web.post("/{path:.*}", inbox.receive),
+        ]
+    )
+    return app
+
+
+def _callback(request: web.Request, raw: bytes, now: datetime, fault: str | None) -> Callback:
+    body = _parsed(raw)
+    envelope = body if isinstance(body, dict) else {}
+    inner = envelope.get("data")
+    data: dict[str, Any] = inner if isinstance(inner, dict) else {}
+    sequence = data.get("sequence")
+    return Callback(
+        received_at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        path=request.path,
+        event=str(envelope.get("type", "?")),
+        sequence=sequence if isinstance(sequence, int) else None,
+        task_id=str(data.get("task_id", "")),
+        title=str(data.get("title") or data.get("task_type") or ""),
+        verified=fault is None,
+        fault=fault,
+        headers=_shown_headers(request.headers),
+        body=body,
+    )
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.decode("utf-8", errors="replace")
+
+
+def _shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers, lower-case.
+
+    Of the authorization only the scheme, for this page is open to all on the machine.
+    """
+    shown = {name.lower(): value for name, value in headers.items()}
+    if "authorization" in shown:
+        shown["authorization"] = f"{shown['authorization'].split(' ', 1)[0]} …"
+    return shown
+
+
+def _log_line(callback: Callback) -> str:
+    number = f"#{callback.sequence}" if callback.sequence is not None else "#?"
+    trust = "signature ok" if callback.verified else f"SIGNATURE REFUSED: {callback.fault}"
+    return _printable(f"{callback.event:<17} {number:<4} {callback.title}  {trust}")
+
+
+def _printable(text: str) -> str:
+    """Strangers can post here: nothing of theirs may steer the terminal or start a new line."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:300]
+    )
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --ok: #1a7f37; --bad: #cf222e; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
+h1 { font-size: 1.3rem; margin: 0; } header p { margin: .2rem 0 1rem; opacity: .7; }
+article { border-top: 1px solid var(--line); padding: .6rem 0; }
+article > p { margin: 0; display: flex; flex-wrap: wrap; gap: .1rem .8rem; align-items: baseline; }
+b { font-size: 1.05rem; } time, code, small { opacity: .75; font-size: .85rem; }
+code, pre { font-family: ui-monospace, monospace; }
+.ok { color: var(--ok); } .bad { color: var(--bad); font-weight: 600; }
+summary { cursor: pointer; font-size: .9rem; padding: .3rem 0; }
+pre { background: #8881; border-radius: .4rem; margin: 0; overflow-x: auto;
+  padding: .7rem; font-size: .85rem; }
+"""
+
+# Replaces the list without closing what the reader has opened, and not at all while nothing new
+# came.
+_SCRIPT = """
+setInterval(async () => {
+  try {
+    const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
+    const [now, next] = [document.querySelector("main"), page.querySelector("main")];
+    if (now.dataset.total === next.dataset.total) return;
+    for (const open of now.querySelectorAll("details[open]")) {
+      const same = next.querySelector(`#${CSS.escape(open.id)}`);
+      if (same) same.open = true;
+    }
+    now.replaceWith(next);
+  } catch { /* the inbox is away; it may come back */ }
+}, 2000);
+"""
+
+
+def _page(callbacks: list[Callback]) -> str:
+    items = "".join(_item(callback) for callback in callbacks)
+    empty = "<p>Nothing yet. Post a task and watch its life arrive here.</p>"
+    latest = escape(callbacks[0].received_at) if callbacks else ""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Callback inbox</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>{_STYLE}</style></head>
+<body><header><h1>Callback inbox</h1><p>Signed webhooks as they arrive, newest first.</p></header>
+<main data-total="{len(callbacks)} {latest}">{items or empty}</main>
+<script>{_SCRIPT}</script></body></html>
+"""
+
+
+def _item(callback: Callback) -> str:
+    trust = (
+        '<span class="ok">✓ signature verified</span>'
+        if callback.verified
+        else f'<span class="bad">✗ not verified: {escape(callback.fault or "")}</span>'
+    )
+    sequence = "" if callback.sequence is None else f"#{callback.sequence}"
+    body = escape(json.dumps(callback.body, indent=2, ensure_ascii=False))
+    name = escape(f"c-{callback.headers.get('webhook-id', '')}-{callback.received_at}")
+    return f"""<article><p><b>{escape(callback.event)}</b> <span>{sequence}</span> {trust}
+<time datetime="{escape(callback.received_at)}">{escape(callback.received_at[11:19])} UTC</time></p>
+<p><span>{escape(callback.title)}</span> <code>{escape(callback.task_id)}</code></p>
+<details id="{name}"><summary>body</summary><pre>{body}</pre></details></article>
+"""
+
+
+def main() -> None:
+    """Serve on the loopback address until SIGTERM."""
+    parser = argparse.ArgumentParser(description="Receive, verify and show webhooks.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--secret-file", type=Path, required=True, help="JSON with a `webhook_secret`"
+    )
+    arguments = parser.parse_args()
+    secret = json.loads(arguments.secret_file.read_text(encoding="utf-8"))["webhook_secret"]
+    web.run_app(
+        application(secret), host="127.0.0.1", port=arguments.port, print=None, access_log=None
+    )
+
+
+if __name__ == "__main__":
+    main()

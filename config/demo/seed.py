@@ -1,0 +1,165 @@
+"""The demo organisation: made at the first start, found again at the next."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import Organisation
+from apps.accounts.scopes import Scope
+from apps.accounts.services import found_organisation, issue_key
+from apps.pools.models import Presence, Worker, WorkerKind
+from apps.pools.services import enrol_worker, found_pool
+from apps.webhooks.services import new_signing_secret
+
+ACCESS_FILE = "demo.json"
+EXAMPLE_FILE = "example-task.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoWorker:
+    worker_id: str
+    name: str
+    kind: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccess:
+    """Everything that is needed to try the service out; kept in `demo.json` of the home."""
+
+    base_url: str
+    org_id: str
+    pool_id: str
+    api_key: str
+    webhook_secret: str
+    workers: list[DemoWorker]
+    inbox_url: str
+
+
+PEOPLE: list[dict[str, Any]] = [
+    {"name": "Mara Lindqvist", "trust_level": 5, "rating": 4.9, "capacity": 3},
+    {"name": "Jonas Okafor", "trust_level": 4, "rating": 4.8, "capacity": 3},
+    {"name": "Ines Carvalho", "trust_level": 4, "rating": 4.95, "capacity": 3},
+    {"name": "Desk Agent 1", "trust_level": 4, "rating": 4.85, "capacity": 5, "kind": "agent"},
+]
+SKILLS = ["phone_verification", "incident_response", "document_check", "shelf_audit"]
+CERTIFICATIONS = {"soc-operator": None, "document-examiner": None}
+
+
+def seed(*, base_url: str, inbox_url: str, home: Path) -> DemoAccess:
+    """The demo's access, with this start's addresses; and the example task beside it."""
+    path = home / ACCESS_FILE
+    known = _known(path)
+    if known is None:
+        access = _found(base_url, inbox_url)
+    else:
+        workers = [DemoWorker(**worker) for worker in known.pop("workers")]
+        access = DemoAccess(
+            **{**known, "base_url": base_url, "inbox_url": inbox_url}, workers=workers
+        )
+    _write(path, asdict(access))
+    _write(home / EXAMPLE_FILE, example_task(access))
+    return access
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    """What an earlier start wrote, if its organisation is still in the database."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return known if Organisation.objects.filter(id=known["org_id"]).exists() else None
+
+
+@transaction.atomic
+def _found(base_url: str, inbox_url: str) -> DemoAccess:
+    organisation = found_organisation(name="Northwind Verification (demo)")
+    pool = found_pool(organisation_id=organisation.id, name="Front desk")
+    workers = [
+        enrol_worker(
+            pools=[pool],
+            skills=SKILLS,
+            certifications=CERTIFICATIONS,
+            presence=Presence.AVAILABLE,
+            **{**person, "kind": WorkerKind(person.get("kind", "human"))},
+        )
+        for person in PEOPLE
+    ]
+    return DemoAccess(
+        base_url=base_url,
+        org_id=str(organisation.id),
+        pool_id=str(pool.id),
+        api_key=issue_key(organisation_id=organisation.id, name="demo backend"),
+        webhook_secret=new_signing_secret(organisation_id=organisation.id),
+        workers=[_with_key(worker) for worker in workers],
+        inbox_url=inbox_url,
+    )
+
+
+def _with_key(worker: Worker) -> DemoWorker:
+    key = issue_key(
+        organisation_id=worker.organisation_id,
+        name=worker.name,
+        scopes=[Scope.WORK],
+        worker_id=worker.id,
+    )
+    return DemoWorker(str(worker.id), worker.name, worker.kind, key)
+
+
+def example_task(access: DemoAccess) -> dict[str, Any]:
+    """The task of the README, with this installation's ids and a deadline in an hour."""
+    now = datetime.now(UTC)
+    return {
+        "origin": {
+            "org_id": access.org_id,
+            "product": "threatlabs",
+            "request_id": f"IR-{now:%Y%m%d-%H%M%S}",
+            "created_by": "system",
+            "created_at": now.isoformat(timespec="seconds"),
+        },
+        "task_type": "verification",
+        "domain": "security",
+        "title": "Verify endpoint owner activity",
+        "instructions": "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
+        "context": {
+            "background": "EDR flagged anomalous activity; automation needs human confirmation.",
+            "constraints": ["Do not disclose internal case ID"],
+            "risk_notes": ["Potential active compromise"],
+        },
+        "sla": {
+            "urgency": "high",
+            "deadline": (now + timedelta(hours=1)).isoformat(timespec="seconds"),
+            "target_latency_seconds": 600,
+        },
+        "requirements": {
+            "skills": ["phone_verification", "incident_response"],
+            "certifications": ["soc-operator"],
+            "trust_level": 4,
+            "min_rating": 4.8,
+            "worker_pool_id": access.pool_id,
+        },
+        "output": {
+            "expected_format": "structured_json",
+            "schema": {"reached_user": "boolean", "user_confirmed": "boolean", "notes": "string"},
+            "evidence_required": True,
+        },
+        "handoff": {
+            "callback_url": f"{access.inbox_url}/webhooks/biolayer",
+            "callback_auth": {"type": "bearer", "token": "demo-callback-token"},
+            "retry_policy": {"max_retries": 6, "backoff_seconds": 30},
+        },
+        "audit": {"log_required": True, "retain_days": 365},
+    }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """Replace a file whole, readable by its owner only: it holds keys."""
+    draft = path.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(document, indent=2) + "\n")
+    os.replace(draft, path)

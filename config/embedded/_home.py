@@ -1,0 +1,160 @@
+"""What both servers need: the home, its sockets, pid files, and one start at a time."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+REDIS_SOCKET = "redis.sock"
+# sockaddr_un.sun_path holds 104 bytes on macOS and 108 on Linux.
+_SOCKET_PATH_LIMIT = 100
+# pg_ctl hands paths to the shell between double quotes, and a comma parts the hosts of a libpq URL.
+_REFUSED_CHARACTERS = set('"$`\\\n,')
+
+
+class EmbeddedError(Exception):
+    """An embedded server cannot run. The message is one line, for people, and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The system account PostgreSQL runs under when we are root."""
+
+    uid: int
+    gid: int
+    name: str
+
+
+def socket_folder(home: Path) -> Path:
+    """`home/run`, or a folder of the temp dir named after the home where that path is too long for
+    a socket.
+    """
+    inside = home.absolute() / "run"
+    if len(os.fsencode(inside / POSTGRES_SOCKET)) < _SOCKET_PATH_LIMIT:
+        return inside
+    digest = hashlib.sha256(os.fsencode(home.absolute())).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"biolayer-{digest}"
+
+
+def prepare_home(home: Path) -> Path:
+    """Make the home where it is missing.
+
+    Its absolute path. Raises EmbeddedError when it cannot be written.
+    """
+    home = home.absolute()
+    if set(str(home)) & _REFUSED_CHARACTERS:
+        raise EmbeddedError(
+            f"{home} has a comma, a quote or another character of the shell: "
+            "set BIOLAYER_HOME to a plainer path"
+        )
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "logs").mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EmbeddedError(f"{error.filename} is a file: set BIOLAYER_HOME to a folder") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise EmbeddedError(
+            f"cannot write in {home} ({reason}): set BIOLAYER_HOME to a folder you own"
+        ) from error
+    return home
+
+
+def account_for(data: Path) -> Account | None:
+    """Whom PostgreSQL, which refuses root, runs as: the owner of the data or `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    if data.is_dir() and (owner := data.stat()).st_uid:
+        return Account(uid=owner.st_uid, gid=owner.st_gid, name=data.owner())
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError as error:
+        raise EmbeddedError(
+            "PostgreSQL refuses root and there is no user `nobody`: run as another user"
+        ) from error
+    return Account(uid=nobody.pw_uid, gid=nobody.pw_gid, name=nobody.pw_name)
+
+
+def prepare_socket_folder(home: Path, account: Account | None) -> Path:
+    """Make the socket folder, closed to others.
+
+    One that somebody else left in the shared temp dir is refused.
+    """
+    folder = socket_folder(home)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat().st_uid
+    if folder.is_symlink() or owner not in {os.geteuid(), account.uid if account else os.geteuid()}:
+        raise EmbeddedError(
+            f"{folder} belongs to somebody else: remove it, or set BIOLAYER_HOME to a shorter path"
+        )
+    folder.chmod(0o700)
+    if account is not None:
+        os.chown(folder, account.uid, account.gid)
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One start or stop at a time, across processes.
+
+    The kernel drops the lock of a process that dies.
+    """
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def live_pid(pid_file: Path, is_ours: Callable[[str], bool]) -> int | None:
+    """The process a pid file names if it lives and its command line is ours, else None."""
+    try:
+        pid = int(pid_file.read_text().split()[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+    return pid if is_ours(_command_line(pid)) else None
+
+
+def _command_line(pid: int) -> str:
+    """How a process was started; empty when there is none, or only its zombie."""
+    if Path("/proc/self/cmdline").exists():
+        with contextlib.suppress(OSError):
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+        return ""
+    listing = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listing.stdout
+
+
+def answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        return probe.connect_ex(str(address)) == 0
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def telling_line(output: bytes) -> str:
+    """The line of a server's output that tells why it gave up: the last fatal one or the last."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    fatal = [
+        line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line.lower()
+    ]
+    return (fatal or lines or ["it said nothing"])[-1]

@@ -1,0 +1,30 @@
+"""`manage.py found NAME`: a first organisation, with what its backend needs."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
+
+from apps.accounts.services import found_organisation, issue_key
+from apps.pools.services import found_pool
+from apps.webhooks.services import new_signing_secret
+
+
+class Command(BaseCommand):
+    help = "Found an organisation with a pool; print its ids, an API key and its webhook secret."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--pool", default="Everyone", help="the first pool's name")
+
+    @transaction.atomic
+    def handle(self, *args: Any, name: str, pool: str, **options: Any) -> None:
+        organisation = found_organisation(name=name)
+        founded = found_pool(organisation_id=organisation.id, name=pool)
+        self.stdout.write(f"org_id          {organisation.id}")
+        self.stdout.write(f"pool_id         {founded.id}")
+        key = issue_key(organisation_id=organisation.id, name="backend")
+        self.stdout.write(f"api_key         {key}")
+        secret = new_signing_secret(organisation_id=organisation.id)
+        self.stdout.write(f"webhook_secret  {secret}")
+        self.stdout.write("The key and the secret are not shown again.")

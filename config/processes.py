@@ -1,0 +1,94 @@
+"""The command line of each process, once: `make run`, the Docker image and the docs all use these.
+
+`python -m config.processes web` becomes that process, with HOST and PORT from the environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+Command = tuple[str, ...]
+
+# Celery warns each time that it runs as root; in a container that is how it is meant to be.
+QUIET_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker"}
+
+# Said at each start and stop, whatever one does: Granian's thought about threads, Celery's goodbye.
+CHATTER = ("[WARNING] Configuration allows spawning", "worker: Warm shutdown")
+
+
+def web_command(*, host: str, port: int) -> Command:
+    """API, admin and portal.
+
+    Eight threads: more of them wait for the interpreter, not for PostgreSQL.
+    """
+    return (
+        *_module("granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
+        *("--workers", "1", "--blocking-threads", "8", "--backlog", "1024", "--no-ws"),
+        *("--log-level", "warning", "config.wsgi:application"),
+    )
+
+
+def stream_command(*, host: str, port: int) -> Command:
+    """The streams. An open stream ends when we stop; its client comes back by itself."""
+    return (
+        *_module(
+            "uvicorn", "--host", host, "--port", str(port), "--timeout-graceful-shutdown", "2"
+        ),
+        *("--log-level", "warning", "--no-access-log", "config.asgi:application"),
+    )
+
+
+def worker_command(*, name: str, queues: str) -> Command:
+    """A Celery worker without what nobody listens to.
+
+    It does one job at a time and reports to no other worker.
+    """
+    return (
+        *_module("celery", "--quiet", "-A", "config.celery", "worker", "--pool", "solo"),
+        *("-Q", queues, "-n", f"{name}@%h", "--loglevel", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+
+
+def ticker_command() -> Command:
+    """The clock: it wakes what is due."""
+    return (sys.executable, "manage.py", "tick")
+
+
+def service_commands(*, host: str, port: int, stream_port: int) -> dict[str, Command]:
+    """What makes up the service, in production as on one machine."""
+    return {
+        "web": web_command(host=host, port=port),
+        "stream": stream_command(host=host, port=stream_port),
+        "lifecycle": worker_command(name="lifecycle", queues="lifecycle,bulk"),
+        "deliveries": worker_command(name="deliveries", queues="deliveries"),
+        "ticker": ticker_command(),
+    }
+
+
+def demo_commands(*, inbox_port: int, access: Path, with_workforce: bool) -> dict[str, Command]:
+    """What plays the world around the service.
+
+    The receiver of callbacks and, if wanted, the workers.
+    """
+    inbox = _module("config.demo.inbox", "--port", str(inbox_port), "--secret-file", str(access))
+    workforce = _module("config.demo.workforce", "--access", str(access))
+    return {"inbox": inbox} | ({"workforce": workforce} if with_workforce else {})
+
+
+def _module(name: str, *arguments: str) -> Command:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def main() -> None:
+    """Become the process named on the command line."""
+    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8000"))
+    commands = service_commands(host=host, port=port, stream_port=port)
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(f"usage: python -m config.processes {'|'.join(commands)}")
+    command = commands[sys.argv[1]]
+    os.execve(command[0], command, {**QUIET_ROOT, **os.environ})
+
+
+if __name__ == "__main__":
+    main()

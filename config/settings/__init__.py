@@ -1,0 +1,159 @@
+"""Django's settings, from the environment (see environment.py for what may be set).
+
+Without `DATABASE_URL` this is an embedded installation: its PostgreSQL, its Redis (unless
+`REDIS_URL` is set) and its secrets live under `BIOLAYER_HOME`.
+"""
+
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from config import embedded
+from config.settings.environment import read
+from config.settings.secrets import secrets_for
+
+ENV = read()
+BASE_DIR = Path(__file__).resolve().parents[2]
+BIOLAYER_HOME = ENV.BIOLAYER_HOME.expanduser().absolute()
+EMBEDDED = ENV.DATABASE_URL is None
+PORT = ENV.PORT
+
+SECRET_KEY, ENCRYPTION_KEYS = secrets_for(ENV, home=BIOLAYER_HOME)
+DEBUG = False
+ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or (["*"] if EMBEDDED else [])
+
+# Callbacks over plain http and to this machine are for trying the product out, nothing else.
+ALLOW_LOOPBACK_CALLBACKS = EMBEDDED
+MAX_BODY_BYTES = ENV.BIOLAYER_MAX_BODY_BYTES
+RATE_LIMIT_PER_MINUTE = ENV.BIOLAYER_RATE_LIMIT
+TRUSTED_PROXIES = ENV.BIOLAYER_TRUSTED_PROXIES
+
+_database = conninfo_to_dict(ENV.DATABASE_URL or embedded.database_url(BIOLAYER_HOME))
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _database.pop("dbname", "biolayer"),
+        "USER": _database.pop("user", ""),
+        "PASSWORD": _database.pop("password", ""),
+        "HOST": _database.pop("host", ""),
+        "PORT": _database.pop("port", ""),
+        "CONN_HEALTH_CHECKS": False,
+        # One pool for each process, shared by its threads; what else the URL says goes to libpq.
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": ENV.BIOLAYER_DB_POOL, "timeout": 5}}
+        | _database,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = ENV.REDIS_URL or embedded.redis_url(BIOLAYER_HOME)
+# Nothing that waits for Redis may hold up a request (DESIGN 7): 0.2 s, then go on without.
+REDIS_TIMEOUT_SECONDS = 0.2
+
+CELERY_BROKER_URL = ENV.REDIS_URL or embedded.broker_url(BIOLAYER_HOME)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": REDIS_TIMEOUT_SECONDS,
+    "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+    "retry_policy": {"max_retries": 0},
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_ENABLE_UTC = True
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "oauth2_provider",
+    "rest_framework",
+    "apps.accounts",
+    "apps.events",
+    "apps.timers",
+    "apps.pools",
+    "apps.tasks",
+    "apps.matching",
+    "apps.reviews",
+    "apps.webhooks",
+    "apps.api",
+    "config.apps.Config",
+]
+MIDDLEWARE = [
+    "apps.api.http.middleware.RequestMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+
+AUTH_USER_MODEL = "accounts.User"
+OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
+OAUTH2_PROVIDER = {
+    "SCOPES": {
+        "tasks:read": "Read tasks",
+        "tasks:create": "Create tasks",
+        "tasks:cancel": "Cancel tasks",
+    },
+    "DEFAULT_SCOPES": ["tasks:read"],
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "PKCE_REQUIRED": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    # RFC 9700: the implicit and password grants are off, tokens are stored hashed, and so on.
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api.http.authentication.BearerAuthentication"],
+    # There is no anonymous call: authentication raises by itself; scopes are the services' guards.
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.api.http.throttling.KeyThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["apps.api.http.rendering.FastJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.http.parsing.FastJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.api.http.rendering.AlwaysJSON",
+    "EXCEPTION_HANDLER": "apps.api.http.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # The parsers bound what they read, by what it is.
+MEDIA_ROOT = BIOLAYER_HOME / "files"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+LANGUAGE_CODE = "en"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "apps": {"level": ENV.LOG_LEVEL},
+        "config": {"level": ENV.LOG_LEVEL},
+        # Refused requests are the caller's affair and answered to it.
+        "django.request": {"level": "ERROR"},
+        # Its callers get the error as an exception.
+        "psycopg.pool": {"level": "ERROR"},
+        # A broker that is away is normal here, and said once by the ticker.
+        "celery": {"level": "ERROR"},
+        "kombu": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,67 @@
+"""What the environment may say, parsed strictly: a bad value stops the start, with its name.
+
+A variable that begins with `BIOLAYER_` and is not known is refused as well: it is most likely
+mistyped, and would otherwise be ignored in silence.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+def _key(value: str) -> str:
+    Fernet(value)
+    return value
+
+
+def _split(value: Any) -> Any:
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+List = BeforeValidator(_split)
+
+
+class Environment(BaseModel):
+    """Every variable that the service reads."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    DATABASE_URL: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
+    REDIS_URL: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://")] | None = None
+    SECRET_KEY: Annotated[str, Field(min_length=32)] | None = None
+    ENCRYPTION_KEYS: Annotated[list[Annotated[str, AfterValidator(_key)]], List] = []
+    ALLOWED_HOSTS: Annotated[list[str], List] = []
+    PORT: Annotated[int, Field(ge=1, le=65_535)] = 8000
+    LOG_LEVEL: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    BIOLAYER_HOME: Path = Path(".biolayer")
+    BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
+    BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
+    BIOLAYER_TRUSTED_PROXIES: Annotated[int, Field(ge=0, le=10)] = 0
+    BIOLAYER_DB_POOL: Annotated[int, Field(ge=1, le=100)] = 16
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """The environment, or a line for each bad variable and exit code 2."""
+    problems = [
+        f"{name}: not a setting of BioLayer"
+        for name in environ
+        if name.startswith("BIOLAYER_") and name not in Environment.model_fields
+    ]
+    given = {name: environ[name] for name in Environment.model_fields if environ.get(name)}
+    parsed: Environment | None = None
+    try:
+        parsed = Environment.model_validate(given)
+    except ValidationError as error:
+        problems += [f"{line['loc'][0]}: {line['msg']}" for line in error.errors()]
+    if problems or parsed is None:
+        sys.exit("\n".join(f"bad environment variable {problem}" for problem in problems))
+    return parsed

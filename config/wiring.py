@@ -1,0 +1,126 @@
+"""Who reacts to what. The rooms do not know each other upwards; here they are introduced.
+
+Reactions run inside the transition's transaction and only add rows to it (see apps/tasks/
+transitions.py). Wake-ups are sent after its commit and may be lost without harm.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import orjson
+
+from apps.base.rows import Change
+from apps.matching import services as matching
+from apps.tasks import services as tasks
+from apps.tasks.selectors import headline
+from apps.tasks.services.assigning import LEASE
+from apps.tasks.services.ending import Clock
+from apps.tasks.transitions import Moved, react, wake_on
+from apps.timers import services as timers
+from apps.timers.models import Timer
+from apps.webhooks import services as webhooks
+from apps.webhooks.addresses import callback_faults
+from biolayer.chain import format_time
+from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType
+
+ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
+ENDED = [EventType.CANCELLED, EventType.FAILED]
+SLA_TIMER = "sla_{}"
+
+
+def connect() -> None:
+    """Register everything. Called once, when Django is ready."""
+    tasks.add_check(callback_faults)
+    react([EventType.CREATED, EventType.DRAFTED], open_callback)
+    react([EventType.CREATED], start_sla_clocks)
+    react(ANNOUNCED, tell_callback)
+    react(ENDED, withdraw_offers)
+    react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
+    wake_on(EventType.CREATED, "intake")
+    wake_on(EventType.QUEUED, "matching")
+    wake_on(EventType.SUBMITTED, "verification")
+    timers.register(LEASE, end_lease)
+    timers.register(matching.OFFER, end_offer)
+    for clock in Clock:
+        timers.register(SLA_TIMER.format(clock), breach_by(clock))
+
+
+def open_callback(moved: Moved) -> Iterable[Change]:
+    """A task with a callback gets a destination of its own, under the task's id."""
+    contract = moved.contract
+    if contract is not None and contract.handoff.callback_url:
+        yield webhooks.open_callback(
+            destination_id=moved.task.id,
+            organisation_id=moved.task.organisation_id,
+            handoff=contract.handoff,
+        )
+
+
+def tell_callback(moved: Moved) -> Iterable[Change]:
+    """Every announced event of a task with a callback becomes a delivery."""
+    task, event = moved.task, moved.event
+    if task.callback_url:
+        yield webhooks.deliver(
+            destination_id=task.id,
+            organisation_id=task.organisation_id,
+            subject_id=task.id,
+            sequence=event.sequence,
+            event_type=event.type,
+            body=envelope(moved),
+            at=event.occurred_at,
+        )
+
+
+def envelope(moved: Moved) -> bytes:
+    """The webhook's body, in the form of Standard Webhooks: type, timestamp, data."""
+    task, event = moved.task, moved.event
+    data = {
+        **event.data,
+        "task_id": str(task.id),
+        "sequence": event.sequence,
+        "status": event.status,
+        "previous_status": event.previous_status or None,
+        **headline(task),
+    }
+    if event.status in OUTPUT_SHOWN:
+        data["output"] = task.output
+    timestamp = format_time(event.occurred_at)
+    return orjson.dumps({"type": event.type, "timestamp": timestamp, "data": data})
+
+
+def start_sla_clocks(moved: Moved) -> Iterable[Change]:
+    due = {Clock.DEADLINE: moved.task.deadline, Clock.TARGET_LATENCY: moved.task.latency_due_at}
+    for clock, due_at in due.items():
+        if due_at is not None:
+            yield timers.set_timer(
+                organisation_id=moved.task.organisation_id,
+                kind=SLA_TIMER.format(clock),
+                subject_id=moved.task.id,
+                due_at=due_at,
+            )
+
+
+def stop_sla_clocks(moved: Moved) -> Iterable[Change]:
+    assert moved.task.status in CLOSED
+    yield timers.clear_timers(subject_id=moved.task.id)
+
+
+def withdraw_offers(moved: Moved) -> Iterable[Change]:
+    return matching.withdraw_offers(task_id=moved.task.id, at=moved.event.occurred_at)
+
+
+def end_lease(timer: Timer, at: datetime) -> datetime | None:
+    return tasks.lapse_run(run_id=timer.subject_id, at=at)
+
+
+def end_offer(timer: Timer, at: datetime) -> datetime | None:
+    matching.expire_offer(offer_id=timer.subject_id, at=at)
+    return None
+
+
+def breach_by(clock: Clock) -> timers.Handler:
+    def breach(timer: Timer, at: datetime) -> datetime | None:
+        tasks.breach_sla(task_id=timer.subject_id, clock=clock, due_at=timer.set_for, at=at)
+        return None
+
+    return breach

@@ -1,0 +1,75 @@
+"""How many SQL statements the hot paths send: authentication counted, BEGIN and COMMIT not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.factories import OUTPUT, House, page_example, soon, worker_in
+
+
+def statements(call: Callable[[], Any], *, answered: int) -> list[str]:
+    """The statements that a call sends, once everything is warm."""
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        response = call()
+    assert response.status_code == answered, response.content
+    sent = [query["sql"] for query in captured.captured_queries]
+    return [sql for sql in sent if sql not in ("BEGIN", "COMMIT")]
+
+
+def example(house: House, number: int) -> dict[str, Any]:
+    body = page_example(
+        org_id=house.organisation.id,
+        pool_id=house.pool.id,
+        callback_url="http://127.0.0.1:9/hook",
+        deadline=soon(hours=1),
+    )
+    body["origin"]["request_id"] = f"IR-{number}"
+    return body
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k-1"}], ids=["plain", "with a key"])
+def test_create__at_most_6_statements(house: House, headers: dict[str, str]) -> None:
+    sent = statements(
+        lambda: house.alice.post("/v1/tasks", example(house, 1), **headers), answered=201
+    )
+    assert len(sent) <= 6, sent
+    assert len(sent) == (6 if headers else 4), sent
+
+
+def test_get__at_most_2_statements(house: House) -> None:
+    task = house.task()
+    assert len(statements(lambda: house.alice.get(f"/v1/tasks/{task.id}"), answered=200)) == 2
+
+
+def test_accept__at_most_6_statements(house: House) -> None:
+    offer = house.offered(handoff={"callback_url": "http://127.0.0.1:9/hook"})
+    sent = statements(lambda: house.bob.post(f"/v1/offers/{offer.id}/accept"), answered=200)
+    assert len(sent) <= 6, sent
+    assert len(sent) == 3, sent
+
+
+def test_submit__at_most_7_statements(house: House) -> None:
+    run = house.started(handoff={"callback_url": "http://127.0.0.1:9/hook"})
+    body = {"epoch": run.epoch, "output": OUTPUT}
+    headers = {"Idempotency-Key": "k-1"}
+    sent = statements(
+        lambda: house.bob.post(f"/v1/runs/{run.id}/submit", body, **headers), answered=200
+    )
+    assert len(sent) <= 7, sent
+    assert len(sent) == 5, sent
+
+
+def test_match__a_bounded_number_for_each_task(house: House) -> None:
+    from apps.matching.services import match_queued
+
+    worker_in(house.pool, capacity=10)
+    house.queued()
+    with CaptureQueriesContext(connection) as captured:
+        assert match_queued() == 1
+    sent = [q["sql"] for q in captured.captured_queries if q["sql"] not in ("BEGIN", "COMMIT")]
+    assert len(sent) <= 9, sent

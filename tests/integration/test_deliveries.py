@@ -1,0 +1,221 @@
+"""Deliveries: signed, recorded, tried again by their rows, never lost and never believed twice."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from apps.base import clock
+from apps.tasks import services as tasks
+from apps.webhooks import delivery, services
+from apps.webhooks.models import Attempt, Delivery, DeliveryStatus, Destination
+from apps.webhooks.selectors import active_secrets
+from tests.factories import House
+from tests.receiver import Receiver, Reply, receiving
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+def callback(url: str, **handoff: Any) -> dict[str, Any]:
+    return {"handoff": {"callback_url": f"{url}/hook", **handoff}}
+
+
+def test_deliver_due__sends_what_every_library_believes(house: House, receiver: Receiver) -> None:
+    auth = {"type": "bearer", "token": "s3cret-token"}
+    task = house.completed(**callback(receiver.url, callback_auth=auth))
+    assert services.deliver_due() == 9
+    (secret,) = active_secrets(organisation_id=house.organisation.id)
+    for request in receiver.received:
+        assert Webhook(secret).verify(request.body, request.headers)
+        assert request.headers["authorization"] == "Bearer s3cret-token"
+        assert request.headers["content-type"] == "application/json"
+    bodies = sorted(
+        (json.loads(r.body) for r in receiver.received), key=lambda b: b["data"]["sequence"]
+    )
+    assert [body["data"]["sequence"] for body in bodies] == list(range(1, 10))
+    assert [body["type"].removeprefix("task.") for body in bodies] == (
+        ["created", "queued", "matched", "offered", "accepted", "started", "submitted", "verified", "completed"]
+    )
+    assert all(body["data"]["task_id"] == str(task.id) for body in bodies)
+    assert [("output" in body["data"]) for body in bodies] == [False] * 7 + [True] * 2
+    assert Delivery.objects.filter(status=DeliveryStatus.SUCCEEDED).count() == 9
+    assert Attempt.objects.filter(outcome="ok", status_code=204).count() == 9
+
+
+@pytest.mark.parametrize(
+    ("auth", "header", "value"),
+    [
+        (
+            {"type": "basic", "username": "ann", "password": "p:w"},
+            "authorization",
+            "Basic YW5uOnA6dw==",
+        ),
+        ({"type": "header", "name": "X-Api-Key", "value": "k 1"}, "x-api-key", "k 1"),
+    ],
+)
+def test_deliver_due__authenticates(
+    house: House, receiver: Receiver, auth: dict[str, str], header: str, value: str
+) -> None:
+    house.task(**callback(receiver.url, callback_auth=auth))
+    services.deliver_due()
+    assert receiver.received[0].headers[header] == value
+
+
+def test_credentials_are_sealed_at_rest(house: House) -> None:
+    auth = {"type": "bearer", "token": "s3cret-token"}
+    house.task(**callback("http://127.0.0.1:9", callback_auth=auth))
+    assert b"s3cret-token" not in bytes(Destination.objects.get().auth_sealed)
+
+
+def test_a_failed_attempt__is_tried_again_by_the_retry_policy_under_the_same_id(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.reply = lambda number: Reply(503 if number < 2 else 200)
+    policy = {"max_retries": 2, "backoff_seconds": 100}
+    now = clock.now()
+    house.task(at=now, **callback(receiver.url, retry_policy=policy))
+    assert services.deliver_due(at=now) == 1
+    waiting = Delivery.objects.get()
+    assert waiting.status == DeliveryStatus.PENDING
+    assert 79 <= (waiting.due_at - now).total_seconds() <= 121
+    assert services.deliver_due(at=now + timedelta(seconds=79)) == 0
+    second = now + timedelta(seconds=121)
+    assert services.deliver_due(at=second) == 1
+    assert 159 <= (Delivery.objects.get().due_at - second).total_seconds() <= 241
+    assert services.deliver_due(at=second + timedelta(seconds=241)) == 1
+    done = Delivery.objects.get()
+    assert (done.status, done.attempt_count) == (DeliveryStatus.SUCCEEDED, 3)
+    ids = {request.headers["webhook-id"] for request in receiver.received}
+    stamps = {request.headers["webhook-timestamp"] for request in receiver.received}
+    bodies = {request.body for request in receiver.received}
+    assert (len(ids), len(stamps), len(bodies)) == (1, 3, 1)
+    codes = list(Attempt.objects.order_by("number").values_list("number", "status_code"))
+    assert codes == [(1, 503), (2, 503), (3, 200)]
+
+
+def test_a_failed_attempt__exhausts_the_delivery_when_no_retry_is_left(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.reply = lambda _: Reply(500, body=b"boom")
+    house.task(**callback(receiver.url, retry_policy={"max_retries": 0}))
+    services.deliver_due()
+    assert Delivery.objects.get().status == DeliveryStatus.EXHAUSTED
+    attempt = Attempt.objects.get()
+    assert (attempt.outcome, attempt.status_code, attempt.response_excerpt) == (
+        "status",
+        500,
+        "boom",
+    )
+    assert services.deliver_due(at=clock.now() + timedelta(days=2)) == 0
+
+
+@pytest.mark.parametrize("backoff", [1, 3600])
+def test_a_delay_is_never_longer_than_12_hours(house: House, backoff: int) -> None:
+    now = clock.now()
+    claim = services.Claim(
+        id=house.pool.id,
+        organisation_id=house.organisation.id,
+        token=house.pool.id,
+        attempt=20,
+        body=b"",
+        url="",
+        auth_type="none",
+        auth_sealed=b"",
+        max_retries=20,
+        backoff_seconds=backoff,
+        claimed_at=now,
+    )
+    assert claim.retry_in() == timedelta(hours=12)
+
+
+def test_a_redirect_is_a_failure_and_not_followed(house: House, receiver: Receiver) -> None:
+    receiver.reply = lambda _: Reply(302, headers={"Location": f"{receiver.url}/elsewhere"})
+    house.task(**callback(receiver.url))
+    services.deliver_due()
+    assert [request.path for request in receiver.received] == ["/hook"]
+    assert Attempt.objects.get().status_code == 302
+
+
+def test_an_address_is_checked_when_the_socket_is_made(
+    house: House, receiver: Receiver, settings: Any
+) -> None:
+    house.task(**callback(receiver.url))
+    settings.ALLOW_LOOPBACK_CALLBACKS = False
+    services.deliver_due()
+    assert receiver.received == []
+    assert Attempt.objects.get().outcome == "address_denied"
+
+
+def test_a_refused_connection_is_recorded(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    house.task(**callback(f"http://127.0.0.1:{port}"))
+    services.deliver_due()
+    attempt = Attempt.objects.get()
+    assert (attempt.outcome, attempt.status_code) == ("connection", None)
+
+
+def test_silence_ends_at_the_deadline_and_holds_up_nobody(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        house.task(**callback(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        house.task(**callback(receiver.url))
+        began = time.monotonic()
+        assert services.deliver_due() == 2
+        assert 0.4 < time.monotonic() - began < 5
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["ok", "timeout"]
+
+
+def test_an_endless_answer_is_read_no_further_than_its_bound(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.reply = lambda _: Reply(200, body=b"x" * 5_000_000)
+    house.task(**callback(receiver.url))
+    services.deliver_due()
+    assert len(Attempt.objects.get().response_excerpt) == delivery.KEPT_CHARACTERS
+
+
+def test_a_claim_that_its_sender_did_not_live_to_record_is_sent_again(
+    house: House, receiver: Receiver
+) -> None:
+    now = clock.now()
+    house.task(at=now, **callback(receiver.url))
+    (lost,) = services._claim(limit=10, at=now)
+    assert services.deliver_due(at=now) == 0
+    later = now + timedelta(seconds=services.CLAIM_SECONDS)
+    assert services.deliver_due(at=later) == 1
+    # Whoever was thought dead comes back with its result: it is not believed.
+    services._record([(lost, delivery.Result(lost.token, delivery.Outcome.CONNECTION, 1))])
+    done = Delivery.objects.get()
+    assert (done.status, done.attempt_count) == (DeliveryStatus.SUCCEEDED, 1)
+    assert Attempt.objects.count() == 1
+
+
+def test_a_delivery_that_cannot_be_made_is_recorded_and_holds_up_nobody(
+    house: House, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    auth = {"type": "bearer", "token": "t"}
+    broken = house.task(**callback(receiver.url, callback_auth=auth))
+    Destination.objects.filter(id=broken.id).update(auth_sealed=b"not a token")
+    house.task(**callback(receiver.url))
+    assert services.deliver_due() == 2
+    assert len(receiver.received) == 1
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["invalid", "ok"]
+    assert "cannot be made" in caplog.text
+
+
+def test_nothing_is_delivered_without_a_callback(house: House) -> None:
+    house.task()
+    tasks.queue_next()
+    assert Delivery.objects.count() == 0

@@ -1,0 +1,117 @@
+"""Looking at a call from outside: what did it change, and is that what the law says?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from apps.events.models import Event
+from apps.events.selectors import of_task, shown
+from apps.matching.models import Offer
+from apps.pools.models import Worker
+from apps.tasks.models import RUN_HELD, Run, Task
+from apps.timers.models import Timer
+from apps.webhooks.models import Delivery
+from biolayer import chain, lifecycle
+from biolayer.lifecycle import EventType, Status
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task's row and everything that hangs on it, at one moment."""
+
+    row: dict[str, Any] | None
+    events: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    offers: list[dict[str, Any]]
+    timers: list[dict[str, Any]]
+    deliveries: list[dict[str, Any]]
+
+
+def see(task_id: UUID) -> Seen:
+    return Seen(
+        row=Task.objects.filter(id=task_id).values().first(),
+        events=[shown(event) for event in of_task(task_id=task_id)],
+        runs=list(Run.objects.filter(task_id=task_id).order_by("attempt").values()),
+        offers=list(Offer.objects.filter(task_id=task_id).order_by("id").values()),
+        timers=list(Timer.objects.order_by("kind", "subject_id").values()),
+        deliveries=list(Delivery.objects.filter(subject_id=task_id).order_by("sequence").values()),
+    )
+
+
+def verify_transition(task_id: UUID, call: Callable[[], R], *, event: EventType, to: Status) -> R:
+    """Make the call; assert that it was one legal transition with exactly what belongs to it:
+
+    legal by the law; one new event, with the next sequence; a delivery for it where the task has a
+    callback; the whole log intact, and folding it gives the row.
+    """
+    before = see(task_id)
+    answer = call()
+    after = see(task_id)
+    assert after.row is not None
+    assert len(after.events) == len(before.events) + 1, "not exactly one new event"
+    new = after.events[-1]
+    source = before.row["status"] if before.row else None
+    assert (new["type"], new["status"], new["previous_status"]) == (event, to, source)
+    assert new["sequence"] == len(after.events) == after.row["version"]
+    assert _is_legal(source, event, to), f"the law has no {source} -> {to} by {event}"
+    wanted = len(after.events) if after.row["callback_url"] else 0
+    assert len(after.deliveries) == wanted, "not one delivery for each event"
+    assert_log_gives_row(after)
+    assert_loads_are_true()
+    return answer
+
+
+def _is_legal(source: str | None, event: EventType, to: Status) -> bool:
+    return any(
+        (row.source, row.event, row.target) == (source, event, to) for row in lifecycle.TRANSITIONS
+    )
+
+
+def verify_nothing_changed(task_id: UUID, call: Callable[[], R]) -> R:
+    """Make a call that is refused; assert that it left no trace on the task."""
+    before = see(task_id)
+    answer = call()
+    assert see(task_id) == before
+    return answer
+
+
+def assert_log_gives_row(seen: Seen) -> None:
+    """Folding the log gives the row's status, version and hash, and the chain is whole."""
+    assert seen.row is not None
+    assert chain.first_broken(seen.events) is None
+    last = seen.events[-1]
+    row = seen.row
+    assert (last["status"], last["sequence"]) == (row["status"], row["version"])
+    assert last["hash"] == bytes(row["chain_hash"]).hex()
+    assert (row["closed_at"] is not None) == (row["status"] in lifecycle.CLOSED)
+
+
+def assert_loads_are_true() -> None:
+    """Every worker's counter equals what it counts: open offers and held runs."""
+    workers = Worker.objects.annotate(
+        open_offers=Count("offers", filter=Q(offers__status="open"), distinct=True),
+        held_runs=Count("runs", filter=Q(runs__status__in=RUN_HELD), distinct=True),
+    )
+    wrong = [
+        f"{worker.name}: load {worker.load}, but {worker.open_offers} open offers"
+        f" and {worker.held_runs} held runs"
+        for worker in workers
+        if worker.load != worker.open_offers + worker.held_runs
+    ]
+    assert not wrong, "; ".join(wrong)
+
+
+def assert_events_are_gap_free() -> None:
+    """In the whole installation: each task's sequences count up from 1 without a gap."""
+    for task in Task.objects.all():
+        sequences = list(
+            Event.objects.filter(task_id=task.id)
+            .order_by("sequence")
+            .values_list("sequence", flat=True)
+        )
+        assert sequences == list(range(1, task.version + 1))

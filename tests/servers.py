@@ -1,0 +1,36 @@
+"""The servers of a test run: real ones, embedded, in a home of their own unless the environment
+names others. Loaded before Django's settings are (`-p tests.servers`).
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# TEST_HOME lets two runs go on side by side.
+HOME = Path(
+    os.environ.get("TEST_HOME") or Path(__file__).resolve().parents[1] / ".biolayer" / "tests"
+)
+
+os.environ["BIOLAYER_HOME"] = str(HOME)
+
+from config import embedded  # noqa: E402 - the home must be named first
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.collectonly or config.option.help:
+        return
+    embedded.prepare_home(HOME)
+    if not os.environ.get("DATABASE_URL"):
+        embedded.start_postgres(HOME, durable=False)
+    if not os.environ.get("REDIS_URL"):
+        embedded.start_redis(HOME)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if config.option.collectonly or config.option.help:
+        return
+    if not os.environ.get("REDIS_URL"):
+        embedded.stop_redis(HOME)
+    if not os.environ.get("DATABASE_URL"):
+        embedded.stop_postgres(HOME)

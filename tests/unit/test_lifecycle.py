@@ -1,0 +1,91 @@
+"""The law, held against the specification's own table."""
+
+import pytest
+
+from biolayer import lifecycle
+from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status
+
+SPECIFIED = {
+    ("created", "queued"),
+    ("queued", "matched"),
+    ("matched", "offered"),
+    ("offered", "accepted"),
+    ("offered", "queued"),
+    ("accepted", "started"),
+    ("accepted", "queued"),
+    ("started", "queued"),
+    ("started", "submitted"),
+    ("submitted", "verified"),
+    ("submitted", "queued"),
+    ("verified", "completed"),
+    *((s, "cancelled") for s in ["created", "queued", "matched", "offered", "accepted", "started"]),
+    *(
+        (s, "failed")
+        for s in [
+            "created",
+            "queued",
+            "matched",
+            "offered",
+            "accepted",
+            "started",
+            "submitted",
+            "verified",
+        ]
+    ),
+}
+BEYOND = {
+    ("draft", "created"),  # publish
+    ("draft", "cancelled"),
+    ("queued", "accepted"),  # an agent's claim
+    ("completed", "queued"),  # reopen
+    ("failed", "queued"),
+}
+"""What DESIGN 4 adds to the specification's table."""
+
+
+def test_the_law_is_the_specification_and_what_the_design_adds() -> None:
+    moves = {
+        (row.source, row.target) for row in TRANSITIONS if row.source and row.source != row.target
+    }
+    assert moves == SPECIFIED | BEYOND
+
+
+def test_the_twelve_events_are_announced_by_their_names() -> None:
+    assert {event.value for event in EventType} - {"task.drafted"} == {
+        f"task.{name}"
+        for name in [
+            "created",
+            "queued",
+            "matched",
+            "offered",
+            "accepted",
+            "started",
+            "submitted",
+            "verified",
+            "completed",
+            "failed",
+            "cancelled",
+            "sla_breached",
+        ]
+    }
+
+
+def test_a_move_is_told_by_the_event_of_its_target() -> None:
+    for row in TRANSITIONS:
+        if row.command not in (Command.BREACH, Command.DRAFT):
+            assert row.event == f"task.{row.target}"
+
+
+def test_cancelled_has_no_way_out() -> None:
+    assert lifecycle.allowed(Status.CANCELLED) == []
+
+
+@pytest.mark.parametrize("status", ["submitted", "verified", "completed", "failed"])
+def test_cancel__refused_once_submitted(status: str) -> None:
+    assert lifecycle.find(Command.CANCEL, Status(status)) is None
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_breach_never_changes_the_status(status: Status) -> None:
+    row = lifecycle.find(Command.BREACH, status)
+    assert row is None or row.target is status

@@ -1,0 +1,103 @@
+"""Signatures, against the published vectors and the libraries that receivers already have."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+from svix.webhooks import Webhook as SvixWebhook
+
+from biolayer import signing
+from biolayer.errors import SignatureInvalid
+
+VECTORS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "data" / "webhook-vectors.json").read_text()
+)
+V1 = VECTORS["valid"][0]
+
+
+def at(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def headers(vector: dict[str, Any], signature: str) -> dict[str, str]:
+    return {
+        "Webhook-Id": vector["id"],
+        "Webhook-Timestamp": str(vector["timestamp"]),
+        "Webhook-Signature": signature,
+    }
+
+
+@pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda vector: vector["scheme"])
+def test_sign__gives_the_published_signature(vector: dict[str, Any]) -> None:
+    signed = signing.sign(
+        secrets=[vector["secret"]],
+        message_id=vector["id"],
+        at=at(vector["timestamp"]),
+        body=vector["body"].encode(),
+    )
+    assert signed["webhook-signature"] == vector["signature"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda vector: vector["scheme"])
+def test_verify__believes_the_published_signature(vector: dict[str, Any]) -> None:
+    signing.verify(
+        secrets=[vector.get("public", vector["secret"])],
+        headers=headers(vector, vector["signature"]),
+        body=vector["body"].encode(),
+        now=at(vector["timestamp"]),
+    )
+
+
+@pytest.mark.parametrize("vector", VECTORS["invalid"], ids=lambda vector: vector["why"])
+def test_verify__refuses(vector: dict[str, Any]) -> None:
+    sent = {**V1, **{key: vector[key] for key in ("timestamp",) if key in vector}}
+    with pytest.raises(SignatureInvalid):
+        signing.verify(
+            secrets=[V1["secret"]],
+            headers=headers(sent, vector.get("signature", V1["signature"])),
+            body=V1["body"].encode(),
+            now=at(V1["timestamp"] + vector.get("skew_seconds", 0)),
+        )
+
+
+def test_verify__finds_the_good_signature_among_others() -> None:
+    header = VECTORS["must_pass_header"].replace("<a good v1>", V1["signature"])
+    signing.verify(
+        secrets=[V1["secret"]],
+        headers=headers(V1, header),
+        body=V1["body"].encode(),
+        now=at(V1["timestamp"]),
+    )
+
+
+def test_verify__refuses_a_missing_header_and_another_body() -> None:
+    good = headers(V1, V1["signature"])
+    with pytest.raises(SignatureInvalid, match="webhook-id"):
+        signing.verify(secrets=[V1["secret"]], headers={}, body=b"", now=at(V1["timestamp"]))
+    with pytest.raises(SignatureInvalid, match="No signature"):
+        signing.verify(secrets=[V1["secret"]], headers=good, body=b"{}", now=at(V1["timestamp"]))
+
+
+@pytest.mark.parametrize("library", [Webhook, SvixWebhook])
+def test_sign__believed_by_the_libraries_also_while_a_secret_rotates(library: Any) -> None:
+    old, new = signing.new_secret(), signing.new_secret()
+    body = '{"type":"task.completed","data":{"notes":"Grüße"}}'.encode()
+    signed = signing.sign(secrets=[new, old], message_id="msg_1", at=datetime.now(UTC), body=body)
+    assert signed["webhook-signature"].count(" ") == 1
+    for secret in (old, new):
+        library(secret).verify(body, signed)
+        with pytest.raises(Exception, match="No matching signature"):
+            library(secret).verify(b"{}", signed)
+
+
+def test_verify__tolerates_300_seconds_either_way() -> None:
+    for seconds in (-300, 300):
+        signing.verify(
+            secrets=[V1["secret"]],
+            headers=headers(V1, V1["signature"]),
+            body=V1["body"].encode(),
+            now=at(V1["timestamp"]) + timedelta(seconds=seconds),
+        )
