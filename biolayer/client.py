@@ -19,10 +19,11 @@ FIRST_PAUSE_SECONDS = 0.2
 
 
 class Problem(BioLayerError):
-    """The service refused a call. `status`, `code` and `faults` are its answer's (RFC 9457)."""
+    """The service refused a call. `http_status`, `problem_code` and `faults` are its answer's
+    (RFC 9457)."""
 
     def __init__(self, status: int, document: Mapping[str, Any]) -> None:
-        self.status = status
+        self.http_status = status
         self.problem_code = str(document.get("code", "unknown"))
         self.document = dict(document)
         self.faults = [

@@ -29,6 +29,8 @@ KIB = 1024
 MAX_CONTEXT_BYTES = 64 * KIB
 MAX_SCHEMA_BYTES = 32 * KIB
 MAX_EVIDENCE_PER_RUN = 20
+MAX_DEPTH = 64
+"""How deep any document may nest: far above what people write, far below what parsers stumble on."""
 
 RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -110,7 +112,7 @@ Presence = Literal["available", "busy", "away", "offline"]
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Origin(Model):
@@ -326,6 +328,19 @@ def nul_faults(value: Any, path: Sequence[str | int]) -> Iterable[Fault]:
             waiting += [((*place, key), key) for key in item if "\x00" in key]
         elif isinstance(item, list):
             waiting += [((*place, index), child) for index, child in enumerate(item)]
+
+
+def depth_of(value: Any) -> int:
+    """How many objects and arrays are inside each other, at most; 0 for a plain value."""
+    deepest = 0
+    waiting = [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if isinstance(item, dict | list):
+            deepest = max(deepest, depth + 1)
+            children = item.values() if isinstance(item, dict) else item
+            waiting += [(child, depth + 1) for child in children]
+    return deepest
 
 
 def dig(document: Any, *path: str) -> Any:

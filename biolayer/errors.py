@@ -6,6 +6,7 @@ BioLayerError
 ├── Refused                    who you are does not allow it
 │   ├── Unauthenticated        no credential, or one that does not hold
 │   ├── ScopeMissing
+│   ├── RoleTooLow
 │   ├── AddressNotAllowed
 │   └── OrganisationMismatch
 ├── NotFound                   it is not there, or not yours: the answer is the same
@@ -95,6 +96,19 @@ class ScopeMissing(Refused):
         return {"scope": self.scope}
 
 
+class RoleTooLow(Refused):
+    code = "role_too_low"
+    title = "The credential's role does not allow that"
+
+    def __init__(self, needed: str) -> None:
+        self.needed = needed
+        super().__init__(f"This call needs the role `{needed}` or a higher one.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"role": self.needed}
+
+
 class AddressNotAllowed(Refused):
     code = "address_not_allowed"
     title = "Calls from this address are not allowed"
@@ -159,13 +173,13 @@ class RequestIdReused(Conflict):
     code = "request_id_reused"
     title = "This origin.request_id belongs to another task"
 
-    def __init__(self, task_id: str) -> None:
+    def __init__(self, task_id: str | None) -> None:
         self.task_id = task_id
         super().__init__("The product sent this request_id before, with another body.")
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"task_id": self.task_id}
+        return {"task_id": self.task_id} if self.task_id else {}
 
 
 class IdempotencyInFlight(Conflict):

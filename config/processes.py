@@ -17,7 +17,7 @@ CHATTER = ("[WARNING] Configuration allows spawning", "worker: Warm shutdown")
 
 
 def web_command(*, host: str, port: int) -> Command:
-    """API, admin and portal.
+    """The API.
 
     Eight threads: more of them wait for the interpreter, not for PostgreSQL.
     """

@@ -6,7 +6,8 @@ Every second, and at the moment when the next timer is due:
 2. Each drain with due rows is woken through the broker.
 3. Where the broker does not take the message, or rows have been overdue for `PATIENCE_SECONDS`
    all the same, the ticker drains in its own process, one thread for each drain, so that a slow
-   receiver of callbacks never delays an SLA clock.
+   receiver of callbacks never delays an SLA clock. Queued tasks may rightly wait for days; for
+   them it makes a pass of its own every `MATCH_SECONDS`.
 
 Two tickers are harmless: rows are claimed with SKIP LOCKED, whoever drains them.
 """
@@ -23,8 +24,8 @@ from apps.api.services import forget_old_keys
 from apps.base.drains import drain
 from apps.base.wake import DRAINS, send
 from apps.matching.services import match_queued
-from apps.reviews.services import verify_next
-from apps.tasks.services import queue_next
+from apps.reviews.services import verify_submitted
+from apps.tasks.services import queue_created
 from apps.timers.services import fire_due
 from apps.webhooks.services import deliver_due
 
@@ -32,32 +33,36 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 PATIENCE_SECONDS = 2.0
+MATCH_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
 
 HERE: dict[str, Callable[[], object]] = {
-    "intake": lambda: drain(queue_next),
+    "intake": queue_created,
     "matching": match_queued,
-    "verification": lambda: drain(verify_next),
+    "verification": verify_submitted,
     "timers": lambda: drain(fire_due),
     "deliveries": deliver_due,
 }
 """How the ticker does itself what it could not have done by a worker."""
 
 OVERDUE = """
-SELECT clock_timestamp() - (SELECT min(changed_at) FROM tasks_task
-                            WHERE status = 'created' AND gate_count = 0),
-    clock_timestamp() - (SELECT min(changed_at) FROM tasks_task WHERE status = 'queued'),
-    clock_timestamp() - (SELECT min(changed_at) FROM tasks_task
-                         WHERE status IN ('submitted', 'verified')),
-    clock_timestamp() - (SELECT min(due_at) FROM timers_timer),
-    clock_timestamp() - (SELECT min(due_at) FROM webhooks_delivery WHERE status = 'pending')
+SELECT clock_timestamp() - (SELECT changed_at FROM tasks_task
+                            WHERE status = 'created' AND gate_count = 0 ORDER BY id LIMIT 1),
+    clock_timestamp() - (SELECT changed_at FROM tasks_task
+                         WHERE status = 'queued' ORDER BY sort_at, id LIMIT 1),
+    clock_timestamp() - (SELECT changed_at FROM tasks_task
+                         WHERE status IN ('submitted', 'verified') ORDER BY id LIMIT 1),
+    clock_timestamp() - (SELECT due_at FROM timers_timer ORDER BY due_at, id LIMIT 1),
+    clock_timestamp() - (SELECT due_at FROM webhooks_delivery
+                         WHERE status = 'pending' ORDER BY due_at, id LIMIT 1)
 """
-"""For each drain, how long its oldest row has been due: negative is the time until it is."""
+"""For each drain, how long its first row has been due: negative is the time until it is. Each part
+reads one row off the index that the drain itself uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Seconds that the oldest row of each drain has been due; None where there is no row."""
+    """Seconds that the first row of each drain has been due; None where there is no row."""
 
     overdue: dict[str, float | None]
 
@@ -65,9 +70,8 @@ class Look:
         return [name for name, age in self.overdue.items() if age is not None and age >= 0]
 
     def is_neglected(self, name: str) -> bool:
-        # Queued tasks may wait for a worker for days: that is not neglect.
         age = self.overdue[name]
-        return name != "matching" and age is not None and age > PATIENCE_SECONDS
+        return age is not None and age > PATIENCE_SECONDS
 
     def until_next(self) -> float:
         """Seconds to sleep: to the next due row, at most a tick."""
@@ -87,7 +91,8 @@ def look() -> Look:
 class Ticker:
     def __init__(self) -> None:
         self._stopped = threading.Event()
-        self._draining: dict[str, threading.Thread] = {}
+        self._running: dict[str, threading.Thread] = {}
+        self._matched_at = time.monotonic()
         self._is_broker_here = True
         self._swept_at = time.monotonic()
 
@@ -107,43 +112,48 @@ class Ticker:
             logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
             close_old_connections()
             return TICK_SECONDS
-        for name in seen.due():
-            self._see_to(name, is_neglected=seen.is_neglected(name))
-        self._sweep()
-        return max(0.01, seen.until_next())
-
-    def _see_to(self, name: str, *, is_neglected: bool) -> None:
-        was_woken = send(name)
-        if was_woken is not self._is_broker_here:
-            self._is_broker_here = was_woken
-            logger.warning(
-                "the broker is back"
-                if was_woken
-                else "the broker is away; draining in this process"
-            )
-        if is_neglected or not was_woken:
-            self._drain_here(name)
-
-    def _drain_here(self, name: str) -> None:
-        running = self._draining.get(name)
-        if running is not None and running.is_alive():
-            return
-        thread = threading.Thread(target=_drain, args=(name,), name=f"drain-{name}", daemon=True)
-        self._draining[name] = thread
-        thread.start()
-
-    def _sweep(self) -> None:
-        """Now and then, throw away what is only kept for a while."""
+        due = seen.due()
+        self._wake(due)
+        for name in due:
+            if not self._is_broker_here or (seen.is_neglected(name) and self._is_time_for(name)):
+                self._run_here(name, HERE[name])
         if time.monotonic() - self._swept_at > SWEEP_SECONDS:
             self._swept_at = time.monotonic()
-            forget_old_keys()
+            self._run_here("sweep", forget_old_keys)
+        return max(0.01, seen.until_next())
+
+    def _wake(self, due: list[str]) -> None:
+        """Wake the drains; a broker that does not take the first message is not asked again."""
+        is_here = all(send(name) for name in due)
+        if due and is_here is not self._is_broker_here:
+            self._is_broker_here = is_here
+            logger.warning(
+                "the broker is back" if is_here else "the broker is away; draining in this process"
+            )
+
+    def _is_time_for(self, name: str) -> bool:
+        if name != "matching":
+            return True
+        is_time = time.monotonic() - self._matched_at > MATCH_SECONDS
+        if is_time:
+            self._matched_at = time.monotonic()
+        return is_time
+
+    def _run_here(self, name: str, work: Callable[[], object]) -> None:
+        """Do it in a thread of its own, unless it is still at it."""
+        running = self._running.get(name)
+        if running is not None and running.is_alive():
+            return
+        thread = threading.Thread(target=_safely, args=(name, work), name=name, daemon=True)
+        self._running[name] = thread
+        thread.start()
 
 
-def _drain(name: str) -> None:
+def _safely(name: str, work: Callable[[], object]) -> None:
     try:
-        HERE[name]()
+        work()
     except Exception:
-        logger.exception("draining %s failed; the rows stay due", name)
+        logger.exception("%s failed in the ticker; the rows stay due", name)
     finally:
         connection.close()
 

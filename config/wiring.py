@@ -14,7 +14,7 @@ from apps.matching import services as matching
 from apps.tasks import services as tasks
 from apps.tasks.selectors import headline
 from apps.tasks.services.assigning import LEASE
-from apps.tasks.services.ending import Clock
+from apps.tasks.services.ending import BREACHED_AT, Clock, due
 from apps.tasks.transitions import Moved, react, wake_on
 from apps.timers import services as timers
 from apps.timers.models import Timer
@@ -32,7 +32,7 @@ def connect() -> None:
     """Register everything. Called once, when Django is ready."""
     tasks.add_check(callback_faults)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
-    react([EventType.CREATED], start_sla_clocks)
+    react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
     react(ANNOUNCED, tell_callback)
     react(ENDED, withdraw_offers)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
@@ -89,9 +89,12 @@ def envelope(moved: Moved) -> bytes:
 
 
 def start_sla_clocks(moved: Moved) -> Iterable[Change]:
-    due = {Clock.DEADLINE: moved.task.deadline, Clock.TARGET_LATENCY: moved.task.latency_due_at}
-    for clock, due_at in due.items():
-        if due_at is not None:
+    """When a task is announced, and again when it is reopened."""
+    if moved.event.type == EventType.QUEUED and moved.event.previous_status not in CLOSED:
+        return
+    for clock in Clock:
+        due_at = due(moved.task, clock)
+        if due_at is not None and getattr(moved.task, BREACHED_AT[clock]) is None:
             yield timers.set_timer(
                 organisation_id=moved.task.organisation_id,
                 kind=SLA_TIMER.format(clock),
@@ -120,7 +123,7 @@ def end_offer(timer: Timer, at: datetime) -> datetime | None:
 
 def breach_by(clock: Clock) -> timers.Handler:
     def breach(timer: Timer, at: datetime) -> datetime | None:
-        tasks.breach_sla(task_id=timer.subject_id, clock=clock, due_at=timer.set_for, at=at)
+        tasks.breach_sla(task_id=timer.subject_id, clock=clock, at=at)
         return None
 
     return breach

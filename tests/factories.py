@@ -159,7 +159,7 @@ class House:
     def queued(self, *, at: datetime | None = None, **changes: Any) -> Task:
         """A task at `queued`; there must be no other at `created`."""
         task = self.task(at=at, **changes)
-        assert tasks.queue_next(at=at) == 1
+        assert tasks.queue_created(at=at) == 1
         task.refresh_from_db()
         return task
 
@@ -193,7 +193,7 @@ class House:
 
     def completed(self, *, at: datetime | None = None, **changes: Any) -> Task:
         run = self.submitted(at=at, **changes)
-        assert reviews.verify_next(at=at) == 1
+        assert reviews.verify_submitted(at=at) == 1
         return Task.objects.get(id=run.task_id)
 
 

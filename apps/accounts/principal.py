@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.accounts.scopes import Role, Scope
-from biolayer.errors import OrganisationMismatch, ScopeMissing
+from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from biolayer.errors import OrganisationMismatch, RoleTooLow, ScopeMissing
 
 ROLE_ORDER = [role.value for role in Role]
 
@@ -23,9 +23,15 @@ class Principal:
     worker_id: UUID | None = None
 
     def require(self, scope: Scope) -> None:
-        """Raise `ScopeMissing` unless the credential was given `scope`."""
+        """Raise `ScopeMissing` or `RoleTooLow` unless the credential may use `scope`."""
         if scope.value not in self.scopes:
             raise ScopeMissing(scope.value)
+        self.require_role(LEAST_ROLE[scope])
+
+    def require_role(self, role: Role) -> None:
+        """Raise `RoleTooLow` unless the credential acts with `role` or a higher one."""
+        if ROLE_ORDER.index(self.role) < ROLE_ORDER.index(role.value):
+            raise RoleTooLow(role.value)
 
     def require_worker(self) -> UUID:
         """The worker behind this credential. Raises `ScopeMissing` where there is none."""
@@ -43,11 +49,6 @@ class Principal:
 
     def may_use_pool(self, pool_id: UUID) -> bool:
         return self.pool_ids is None or pool_id in self.pool_ids
-
-    @property
-    def label(self) -> dict[str, str]:
-        """How events name the actor."""
-        return {"kind": self.kind, "id": self.id}
 
 
 def system(name: str, organisation_id: UUID) -> Principal:

@@ -19,3 +19,12 @@ class Scope(models.TextChoices):
     TASKS_CREATE = "tasks:create"
     TASKS_CANCEL = "tasks:cancel"
     WORK = "work"  # be offered tasks and work on them; needs a worker behind the key
+
+
+LEAST_ROLE = {
+    Scope.TASKS_READ: Role.VIEWER,
+    Scope.TASKS_CREATE: Role.EDITOR,
+    Scope.TASKS_CANCEL: Role.EDITOR,
+    Scope.WORK: Role.VIEWER,
+}
+"""A scope is of use only together with this role or a higher one."""

@@ -4,13 +4,12 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db.models import F
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.keys import parse_key
-from apps.accounts.models import ApiKey, Organisation
+from apps.accounts.models import ApiKey
 from apps.accounts.principal import Principal
 from apps.base.clock import DatabaseNow
 
@@ -77,8 +76,3 @@ def authenticate_token(text: str) -> Authenticated | None:
         pool_ids=None if application.pool_ids is None else frozenset(application.pool_ids),
     )
     return Authenticated(principal, row.at, application.organisation.allowed_networks)
-
-
-def retain_days(organisation_id: UUID) -> int:
-    """How long the organisation keeps a task's personal content unless the task says otherwise."""
-    return Organisation.objects.values_list("retain_days", flat=True).get(id=organisation_id)

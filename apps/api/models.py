@@ -14,7 +14,7 @@ class IdempotencyKey(models.Model):
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     # Whose key it is: two callers may choose the same text.
-    principal = models.CharField(max_length=120)
+    principal = models.CharField(max_length=300)
     key = models.CharField(max_length=255)
     # A hash of method, path and document: the same key with another request is refused.
     fingerprint = models.BinaryField(max_length=32)

@@ -6,6 +6,7 @@ still appear.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -26,6 +27,8 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput
 
 LOOK_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
+MAX_SECONDS = 900.0
+"""After so long a stream ends. Its client comes back where it was, and its key is looked at again."""
 PAGE = 200
 
 
@@ -68,7 +71,8 @@ async def _frames(actor: Principal, after: Position) -> AsyncIterator[bytes]:
     look = sync_to_async(_released(_next_frames), thread_sensitive=False)
     quiet = 0.0
     yield b": connected\n\n"
-    while True:
+    ends = time.monotonic() + MAX_SECONDS
+    while time.monotonic() < ends:
         frames, after = await look(actor, after)
         for frame in frames:
             yield frame

@@ -15,6 +15,11 @@ class JSON(models.JSONField):
             return super().get_db_prep_value(value, connection, prepared)
         return dumped(value)
 
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        # As it was read at the door: what JSON's own parser makes of a large number (an integer of
+        # any size) could not be written again.
+        return None if value is None else orjson.loads(value)
+
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         return self.get_db_prep_value(value, connection) if value is not None else None
 

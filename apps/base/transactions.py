@@ -6,6 +6,8 @@ from typing import TypeVar
 from django.db import OperationalError, transaction
 from django.db.transaction import Atomic
 
+from biolayer.errors import Conflict
+
 R = TypeVar("R")
 
 TRIES = 3
@@ -16,7 +18,7 @@ def atomic() -> "Atomic":
     return transaction.atomic(savepoint=False)
 
 
-class Raced(Exception):
+class Raced(Conflict):
     """A concurrent call did the same first, and a new transaction would see it. Try once more."""
 
 

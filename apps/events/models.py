@@ -42,7 +42,7 @@ class Event(models.Model):
     # Empty at a task's first event.
     previous_status = models.CharField(max_length=10, blank=True)
     actor_kind = models.CharField(max_length=20)
-    actor_id = models.CharField(max_length=100)
+    actor_id = models.CharField(max_length=255)
     # Facts of this event (ids, reasons, times); never a task's personal content.
     data = JSON(default=dict)
     occurred_at = models.DateTimeField()

@@ -58,7 +58,8 @@ class Position:
         xid, _, event_id = text.partition("-")
         if not (text.isascii() and xid.isdigit() and event_id.isdigit() and len(text) < 40):
             return None
-        return Position(int(xid), int(event_id))
+        position = Position(int(xid), int(event_id))
+        return position if max(position.xid, position.id) < 2**63 else None
 
 
 def latest_position() -> Position:

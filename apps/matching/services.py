@@ -5,7 +5,7 @@ it, write both transitions, the offer and its timer. Two matchers never take the
 worker, since each skips what the other has locked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import Enum
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock
+from apps.base.drains import one_by_one
 from apps.base.rows import Change, Insert, Statement, Update
 from apps.base.transactions import atomic
 from apps.matching.models import Offer, OfferStatus
@@ -40,17 +41,23 @@ def match_queued(*, at: datetime | None = None) -> int:
     One pass over the queue. A set of requirements for which nobody was found is not tried again in
     this pass, so that a long queue of hopeless tasks costs one look for each kind.
     """
-    moment = at or clock.now()
-    offered = 0
+    kinds: dict[UUID, Requirements] = {}
     hopeless: set[Requirements] = set()
-    for task_id, requirements in queue_in_order():
-        if requirements in hopeless:
-            continue
-        outcome = _match_one(task_id=task_id, at=moment)
-        offered += outcome is Outcome.OFFERED
+
+    def in_order() -> Iterator[UUID]:
+        for task_id, requirements in queue_in_order():
+            if requirements not in hopeless:
+                kinds[task_id] = requirements
+                yield task_id
+
+    def match(task_id: UUID) -> bool:
+        outcome = _match_one(task_id=task_id, at=at)
+        requirements = kinds.pop(task_id)
         if outcome is Outcome.NOBODY:
             hopeless.add(requirements)
-    return offered
+        return outcome is Outcome.OFFERED
+
+    return one_by_one(in_order(), match)
 
 
 class Outcome(Enum):
@@ -61,10 +68,11 @@ class Outcome(Enum):
 
 
 @atomic()
-def _match_one(*, task_id: UUID, at: datetime) -> Outcome:
+def _match_one(*, task_id: UUID, at: datetime | None) -> Outcome:
     task = lock_queued(task_id=task_id)
     if task is None:
         return Outcome.GONE
+    at = at or clock.now()
     candidate = next_candidate(task=task, at=at)
     if candidate is not None:
         _offer(task, candidate, at)

@@ -10,15 +10,23 @@ from apps.accounts.principal import Principal
 from apps.base.rows import Statement
 from apps.base.wake import wake
 from apps.pools.models import Certification, Membership, Pool, Presence, Worker, WorkerKind
-from apps.pools.selectors import worker_behind
+from apps.pools.selectors import OFFER_SECONDS, worker_behind
+from biolayer.errors import Fault, InvalidInput
 
 
 def found_pool(
     *, organisation_id: UUID, name: str, offer_seconds: Mapping[str, int] | None = None
 ) -> Pool:
-    return Pool.objects.create(
-        organisation_id=organisation_id, name=name, offer_seconds=dict(offer_seconds or {})
-    )
+    """A new pool. `offer_seconds`: urgency -> 1 to 86,400 s; raises `InvalidInput` otherwise."""
+    limits = dict(offer_seconds or {})
+    faults = [
+        Fault(f"/offer_seconds/{urgency}", "out_of_range", "must be 1 to 86400 for an urgency")
+        for urgency, seconds in limits.items()
+        if urgency not in OFFER_SECONDS or type(seconds) is not int or not 1 <= seconds <= 86_400
+    ]
+    if faults:
+        raise InvalidInput(faults)
+    return Pool.objects.create(organisation_id=organisation_id, name=name, offer_seconds=limits)
 
 
 @transaction.atomic

@@ -2,10 +2,9 @@
 
 from celery import shared_task
 
-from apps.base.drains import drain
 from apps.reviews import services
 
 
 @shared_task(ignore_result=True)
 def drain_verification() -> None:
-    drain(services.verify_next)
+    services.verify_submitted()

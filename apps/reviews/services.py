@@ -5,24 +5,33 @@ verdict, that is all: the output is verified and handed off.
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from apps.accounts import principal
 from apps.base import clock
+from apps.base.drains import ids_of, one_by_one
 from apps.base.transactions import atomic
 from apps.tasks import services as tasks
-from apps.tasks.selectors import next_to_verify
+from apps.tasks.models import Task
+from apps.tasks.selectors import lock_to_verify, to_verify
 from biolayer.lifecycle import Status
 
 
-@atomic()
-def verify_next(*, at: datetime | None = None) -> int:
-    """Verify and complete the oldest submitted task. Answers 0 when there is none."""
-    task = next_to_verify()
-    if task is None:
-        return 0
-    moment = at or clock.now()
+def verify_submitted(*, at: datetime | None = None) -> int:
+    """Verify and complete every submitted task, oldest first. Answers how many."""
+
+    @atomic()
+    def verify(task_id: UUID) -> bool:
+        task = lock_to_verify(task_id=task_id)
+        if task is not None:
+            _verify(task, at or clock.now())
+        return task is not None
+
+    return one_by_one(ids_of(to_verify()), verify)
+
+
+def _verify(task: Task, at: datetime) -> None:
     actor = principal.system("verification", task.organisation_id)
     if task.status == Status.SUBMITTED:
-        tasks.verify_task(task=task, actor=actor, at=moment)
-    tasks.complete_task(task=task, actor=actor, at=moment)
-    return 1
+        tasks.verify_task(task=task, actor=actor, at=at)
+    tasks.complete_task(task=task, actor=actor, at=at)

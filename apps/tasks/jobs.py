@@ -2,10 +2,9 @@
 
 from celery import shared_task
 
-from apps.base.drains import drain
 from apps.tasks import services
 
 
 @shared_task(ignore_result=True)
 def drain_intake() -> None:
-    drain(services.queue_next)
+    services.queue_created()

@@ -8,7 +8,6 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
@@ -17,8 +16,19 @@ from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
 from biolayer.lifecycle import CLOSED, HELD, OUTPUT_SHOWN, Status
 
-WITH_WORKER = [*HELD, Status.SUBMITTED, *OUTPUT_SHOWN]
-BEFORE_WORKER = [Status.DRAFT, Status.CREATED, Status.QUEUED, Status.MATCHED, Status.OFFERED]
+
+def _values(*statuses: Status) -> list[str]:
+    """Sorted plain strings: a set has another order in each process, which a migration would take
+    for a change.
+    """
+    return sorted(status.value for status in statuses)
+
+
+WITH_OUTPUT = _values(*OUTPUT_SHOWN)
+WITH_WORKER = _values(*HELD, Status.SUBMITTED, *OUTPUT_SHOWN)
+BEFORE_WORKER = _values(Status.DRAFT, Status.CREATED, Status.QUEUED, Status.MATCHED, Status.OFFERED)
+MAYBE_NEVER_QUEUED = _values(Status.DRAFT, Status.CREATED, Status.CANCELLED, Status.FAILED)
+ENDED = _values(*CLOSED)
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -32,6 +42,10 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def locked(self) -> "TaskQuerySet":
         """Rows that nobody else moves until we commit; foreign keys may still point at them."""
         return self.select_for_update(no_key=True, of=("self",))
+
+    def passing_over_locked(self) -> "TaskQuerySet":
+        """Locked rows, without those that another process has: it is dealing with them."""
+        return self.select_for_update(no_key=True, of=("self",), skip_locked=True)
 
 
 class Task(models.Model):
@@ -129,13 +143,13 @@ class Task(models.Model):
                 name="task_request_id_is_unique",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=[status.value for status in Status]),
+                condition=Q(status__in=_values(*Status)),
                 name="task_status_is_known",
             ),
             models.CheckConstraint(condition=Q(version__gte=1), name="task_has_an_event"),
             models.CheckConstraint(
-                condition=Q(closed_at__isnull=False, status__in=sorted(CLOSED))
-                | (Q(closed_at__isnull=True) & ~Q(status__in=sorted(CLOSED))),
+                condition=Q(closed_at__isnull=False, status__in=ENDED)
+                | (Q(closed_at__isnull=True) & ~Q(status__in=ENDED)),
                 name="task_closed_at_iff_closed",
             ),
             models.CheckConstraint(
@@ -147,19 +161,17 @@ class Task(models.Model):
                 name="task_waiting_has_no_worker",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    status__in=[Status.DRAFT, Status.CREATED, Status.CANCELLED, Status.FAILED]
-                )
+                condition=Q(status__in=MAYBE_NEVER_QUEUED)
                 | Q(queued_at__isnull=False, attempt__gte=1),
                 name="task_queued_has_an_attempt",
             ),
             models.CheckConstraint(
-                condition=~Q(status__in=[Status.SUBMITTED, *sorted(OUTPUT_SHOWN)])
+                condition=~Q(status__in=_values(Status.SUBMITTED, *OUTPUT_SHOWN))
                 | Q(submitted_at__isnull=False),
                 name="task_submitted_has_its_time",
             ),
             models.CheckConstraint(
-                condition=Q(output__isnull=True) | Q(status__in=sorted(OUTPUT_SHOWN)),
+                condition=Q(output__isnull=True) | Q(status__in=WITH_OUTPUT),
                 name="task_output_only_when_verified",
             ),
             models.CheckConstraint(
@@ -173,15 +185,15 @@ class Task(models.Model):
             models.Index(fields=["organisation", "-created_at", "-id"], name="task_list"),
             models.Index(
                 fields=["id"],
-                condition=Q(status=Status.CREATED, gate_count=0),
+                condition=Q(status=Status.CREATED.value, gate_count=0),
                 name="task_ready_to_queue",
             ),
             models.Index(
-                fields=["sort_at", "id"], condition=Q(status=Status.QUEUED), name="task_queue"
+                fields=["sort_at", "id"], condition=Q(status=Status.QUEUED.value), name="task_queue"
             ),
             models.Index(
                 fields=["id"],
-                condition=Q(status__in=[Status.SUBMITTED, Status.VERIFIED]),
+                condition=Q(status__in=_values(Status.SUBMITTED, Status.VERIFIED)),
                 name="task_to_verify",
             ),
             GinIndex(fields=["pool_ids"], condition=Q(pool_ids__isnull=False), name="task_pools"),
@@ -319,7 +331,7 @@ class Evidence(models.Model):
     path = models.CharField(max_length=300)
     # Whether the run's submission named it.
     is_submitted = models.BooleanField(default=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_at = models.DateTimeField(editable=False)
 
     class Meta:
         verbose_name_plural = "evidence"

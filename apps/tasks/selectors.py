@@ -101,11 +101,8 @@ def _needs(task: Task) -> Requirements:
 
 def lock_queued(*, task_id: UUID) -> Task | None:
     """The task, locked, if it is still queued and nobody else has it."""
-    return (
-        Task.objects.filter(id=task_id, status=Status.QUEUED)
-        .select_for_update(no_key=True, skip_locked=True)
-        .first()
-    )
+    queued = Task.objects.filter(id=task_id, status=Status.QUEUED)
+    return queued.passing_over_locked().first()
 
 
 def open_run(*, task: Task) -> Run:
@@ -113,16 +110,14 @@ def open_run(*, task: Task) -> Run:
     return Run.objects.exclude(status__in=RUN_FINAL).get(task_id=task.id)
 
 
-def next_to_verify() -> Task | None:
-    """The oldest task that waits for its verification, locked; one that another process has is
-    passed over.
-    """
-    return (
-        Task.objects.filter(status__in=[Status.SUBMITTED, Status.VERIFIED])
-        .order_by("id")
-        .select_for_update(no_key=True, skip_locked=True)
-        .first()
-    )
+def to_verify() -> TaskQuerySet:
+    """What was submitted and is not handed off yet."""
+    return Task.objects.filter(status__in=[Status.SUBMITTED, Status.VERIFIED])
+
+
+def lock_to_verify(*, task_id: UUID) -> Task | None:
+    """The task, locked, if it still waits for its verification and nobody else has it."""
+    return to_verify().filter(id=task_id).passing_over_locked().first()
 
 
 def headline(task: Task) -> dict[str, Any]:

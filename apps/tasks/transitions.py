@@ -39,6 +39,7 @@ _reactions: list[tuple[frozenset[str], Reaction]] = []
 _wakes: dict[str, tuple[str, ...]] = {}
 
 STAMPS = {
+    Status.DRAFT: "created_at",
     Status.CREATED: "created_at",
     Status.QUEUED: "queued_at",
     Status.ACCEPTED: "accepted_at",

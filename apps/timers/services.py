@@ -72,13 +72,13 @@ def fire_due(*, at: datetime | None = None) -> int:
         cursor.execute(CLAIM, {"at": moment, "until": until, "token": token})
         claimed = [row[0] for row in cursor.fetchall()]
     for timer_id in claimed:
-        _fire_safely(timer_id, token, moment)
+        _fire_safely(timer_id, token, at)
     return len(claimed)
 
 
-def _fire_safely(timer_id: UUID, token: UUID, at: datetime) -> None:
+def _fire_safely(timer_id: UUID, token: UUID, at: datetime | None) -> None:
     try:
-        _fire(timer_id, token, at)
+        _fire(timer_id, token, at or clock.now())
     except Exception:
         # The row stays and comes due again; the others must not wait for whoever mends this one.
         logger.exception("timer %s failed; it is tried again in %s s", timer_id, CLAIM_SECONDS)
@@ -95,6 +95,7 @@ def _fire(timer_id: UUID, token: UUID, at: datetime) -> None:
         finished, _ = held.delete()
     else:
         finished = held.update(due_at=again_at, claim_token=None)
-    if not finished:
-        # Another drain took the timer over while the handler ran: its effect counts, ours must not.
+    # No row at all is well: the handler's own transition cleared it. A row with another token means
+    # that another drain took the timer over while we ran: its effect counts, ours must not.
+    if not finished and Timer.objects.filter(id=timer_id).exists():
         transaction.set_rollback(True)

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -20,6 +21,7 @@ import aiohttp
 from apps.webhooks.addresses import may_connect
 
 TIMEOUT_SECONDS = 10.0
+LOOKUPS = 64
 MAX_READ_BYTES = 64 * 1024
 KEPT_CHARACTERS = 2_000
 KEPT_HEADERS = ("content-type", "retry-after", "server", "location", "date")
@@ -71,6 +73,9 @@ class Sender:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # Names are looked up in threads; the default handful would let one slow resolver's
+        # look-ups hold up everybody's.
+        self._loop.set_default_executor(ThreadPoolExecutor(LOOKUPS, "lookup"))
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="sender", daemon=True)
         self._thread.start()
@@ -100,7 +105,7 @@ class Sender:
         done(Result(request.token, duration_ms=duration, **told))
 
     async def _call(self, request: Request) -> dict[str, Any]:
-        session = self._session(request.url.partition(":")[0])
+        session = self._session(request.url.partition(":")[0].lower())
         # One deadline over DNS, connect, TLS, headers and body; aiohttp's own timeouts have gaps.
         async with (
             asyncio.timeout(TIMEOUT_SECONDS),
@@ -154,19 +159,25 @@ async def _bounded_text(response: aiohttp.ClientResponse) -> str:
         if len(received) >= MAX_READ_BYTES:
             response.close()
             break
-    # PostgreSQL stores no NUL in text.
-    return bytes(received).decode(errors="replace")[:KEPT_CHARACTERS].replace("\x00", "\ufffd")
+    return _storable(bytes(received).decode(errors="replace")[:KEPT_CHARACTERS])
 
 
 def _kept_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
     kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    return {name: value[:200].replace("\x00", "\ufffd") for name, value in kept.items()}
+    return {name: _storable(value[:200]) for name, value in kept.items()}
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL takes: no NUL, and none of the surrogates that stand for bytes not UTF-8."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _explained(error: Exception) -> dict[str, Any]:
     """The outcome of an attempt that got no answer."""
-    text = f"{type(error).__name__}: {error}"[:500].replace("\x00", "\ufffd")
-    return {"outcome": _kind(error), "error": text}
+    return {
+        "outcome": _kind(error),
+        "error": _storable(f"{type(error).__name__}: {error}"[:500]),
+    }
 
 
 def _kind(error: Exception) -> Outcome:

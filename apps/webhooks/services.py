@@ -18,19 +18,20 @@ import logging
 import queue
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+import orjson
+from django.db import DataError, IntegrityError, connection, transaction
 
 from apps.base import crypto
 from apps.base.rows import Insert
 from apps.base.wake import wake
-from apps.webhooks.delivery import Outcome, Request, Result, Sender
+from apps.webhooks.delivery import TIMEOUT_SECONDS, Outcome, Request, Result, Sender
 from apps.webhooks.models import Delivery, DeliveryStatus, Destination, SigningSecret
 from apps.webhooks.selectors import active_secrets, secret_place
 from biolayer import signing
@@ -171,6 +172,9 @@ def deliver_due(*, at: datetime | None = None, budget_seconds: float = 30.0) -> 
     `at` stands for the database's now in the claims, so that a test can pass time in.
     """
     ends = time.monotonic() + budget_seconds
+    # Every attempt has a deadline; whoever still waits after this waits for a result that will not
+    # come. The claims end by themselves.
+    gives_up = ends + 2 * TIMEOUT_SECONDS
     finished: queue.SimpleQueue[Result] = queue.SimpleQueue()
     under_way: dict[UUID, Claim] = {}
     sent = 0
@@ -179,7 +183,7 @@ def deliver_due(*, at: datetime | None = None, budget_seconds: float = 30.0) -> 
             claims = _claim(limit=SLOTS - len(under_way), at=at)
             under_way |= {claim.token: claim for claim in claims}
             _start(claims, finished)
-        if not under_way:
+        if not under_way or time.monotonic() > gives_up:
             return sent
         results = _collect(finished)
         _record([(under_way.pop(result.token), result) for result in results])
@@ -188,12 +192,11 @@ def deliver_due(*, at: datetime | None = None, budget_seconds: float = 30.0) -> 
 
 def _start(claims: Sequence[Claim], finished: queue.SimpleQueue[Result]) -> None:
     """Hand the claimed deliveries to the sender. One that cannot be made is a result, too."""
-    secrets = {
-        organisation_id: secrets_of(organisation_id)
-        for organisation_id in {claim.organisation_id for claim in claims}
-    }
+    secrets: dict[UUID, list[str]] = {}
     for claim in claims:
         try:
+            if claim.organisation_id not in secrets:
+                secrets[claim.organisation_id] = secrets_of(claim.organisation_id)
             request = claim.request(secrets[claim.organisation_id])
         except Exception as error:
             logger.exception("delivery %s cannot be made", claim.id)
@@ -265,21 +268,35 @@ WITH result AS (
     UPDATE webhooks_delivery d SET status = r.status, due_at = r.due_at,
         finished_at = r.finished_at, claim_token = NULL, attempt_count = d.attempt_count + 1
     FROM result r WHERE d.id = r.id AND d.claim_token = r.token
-    RETURNING d.id, d.attempt_count
+    RETURNING d.id, r.token, d.attempt_count
 )
 INSERT INTO webhooks_attempt (delivery_id, number, started_at, duration_ms, outcome, status_code,
     error, response_headers, response_excerpt)
 SELECT r.id, recorded.attempt_count, r.started_at, r.duration_ms, r.outcome, r.status_code,
     r.error, r.response_headers, r.response_excerpt
-FROM result r JOIN recorded USING (id)
+FROM result r JOIN recorded USING (id, token)
 """
 
 
 def _record(results: Iterable[tuple[Claim, Result]]) -> None:
     rows = [_row(claim, result) for claim, result in results]
+    try:
+        _write(rows)
+    except DataError:
+        # One result that PostgreSQL will not store must not cost the others theirs.
+        logger.exception("a batch of %s results was refused; writing them one by one", len(rows))
+        for row in rows:
+            _write([row | UNSTORABLE])
+
+
+UNSTORABLE = {"error": "", "response_headers": {}, "response_excerpt": ""}
+"""What a receiver's answer is stripped of when it cannot be kept."""
+
+
+def _write(rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(RECORD, [json.dumps(rows)])
+            cursor.execute(RECORD, [orjson.dumps(rows).decode()])
 
 
 def _row(claim: Claim, result: Result) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class DemoAccess:
     webhook_secret: str
     workers: list[DemoWorker]
     inbox_url: str
+    stream_url: str
 
 
 PEOPLE: list[dict[str, Any]] = [
@@ -51,17 +52,13 @@ SKILLS = ["phone_verification", "incident_response", "document_check", "shelf_au
 CERTIFICATIONS = {"soc-operator": None, "document-examiner": None}
 
 
-def seed(*, base_url: str, inbox_url: str, home: Path) -> DemoAccess:
+def seed(*, base_url: str, inbox_url: str, stream_url: str, home: Path) -> DemoAccess:
     """The demo's access, with this start's addresses; and the example task beside it."""
     path = home / ACCESS_FILE
-    known = _known(path)
-    if known is None:
-        access = _found(base_url, inbox_url)
-    else:
-        workers = [DemoWorker(**worker) for worker in known.pop("workers")]
-        access = DemoAccess(
-            **{**known, "base_url": base_url, "inbox_url": inbox_url}, workers=workers
-        )
+    addresses = {"base_url": base_url, "inbox_url": inbox_url, "stream_url": stream_url}
+    known = _known(path) or _found()
+    workers = [DemoWorker(**worker) for worker in known.pop("workers")]
+    access = DemoAccess(**{**known, **addresses}, workers=workers)
     _write(path, asdict(access))
     _write(home / EXAMPLE_FILE, example_task(access))
     return access
@@ -77,7 +74,7 @@ def _known(path: Path) -> dict[str, Any] | None:
 
 
 @transaction.atomic
-def _found(base_url: str, inbox_url: str) -> DemoAccess:
+def _found() -> dict[str, Any]:
     organisation = found_organisation(name="Northwind Verification (demo)")
     pool = found_pool(organisation_id=organisation.id, name="Front desk")
     workers = [
@@ -90,15 +87,13 @@ def _found(base_url: str, inbox_url: str) -> DemoAccess:
         )
         for person in PEOPLE
     ]
-    return DemoAccess(
-        base_url=base_url,
-        org_id=str(organisation.id),
-        pool_id=str(pool.id),
-        api_key=issue_key(organisation_id=organisation.id, name="demo backend"),
-        webhook_secret=new_signing_secret(organisation_id=organisation.id),
-        workers=[_with_key(worker) for worker in workers],
-        inbox_url=inbox_url,
-    )
+    return {
+        "org_id": str(organisation.id),
+        "pool_id": str(pool.id),
+        "api_key": issue_key(organisation_id=organisation.id, name="demo backend"),
+        "webhook_secret": new_signing_secret(organisation_id=organisation.id),
+        "workers": [asdict(_with_key(worker)) for worker in workers],
+    }
 
 
 def _with_key(worker: Worker) -> DemoWorker:
@@ -112,7 +107,7 @@ def _with_key(worker: Worker) -> DemoWorker:
 
 
 def example_task(access: DemoAccess) -> dict[str, Any]:
-    """The task of the README, with this installation's ids and a deadline in an hour."""
+    """The task of the README, with this installation's ids and a deadline in a week."""
     now = datetime.now(UTC)
     return {
         "origin": {
@@ -133,7 +128,7 @@ def example_task(access: DemoAccess) -> dict[str, Any]:
         },
         "sla": {
             "urgency": "high",
-            "deadline": (now + timedelta(hours=1)).isoformat(timespec="seconds"),
+            "deadline": (now + timedelta(days=7)).isoformat(timespec="seconds"),
             "target_latency_seconds": 600,
         },
         "requirements": {

@@ -20,7 +20,7 @@ PORT = ENV.PORT
 
 SECRET_KEY, ENCRYPTION_KEYS = secrets_for(ENV, home=BIOLAYER_HOME)
 DEBUG = False
-ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or (["*"] if EMBEDDED else [])
+ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or ["*"]
 
 # Callbacks over plain http and to this machine are for trying the product out, nothing else.
 ALLOW_LOOPBACK_CALLBACKS = EMBEDDED
@@ -53,7 +53,7 @@ CELERY_BROKER_URL = ENV.REDIS_URL or embedded.broker_url(BIOLAYER_HOME)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": REDIS_TIMEOUT_SECONDS,
     "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
-    "retry_policy": {"max_retries": 0},
+    "max_retries": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None

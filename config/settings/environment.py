@@ -36,7 +36,7 @@ class Environment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     DATABASE_URL: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
-    REDIS_URL: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://")] | None = None
+    REDIS_URL: Annotated[str, Field(pattern=r"^(redis|rediss)://")] | None = None
     SECRET_KEY: Annotated[str, Field(min_length=32)] | None = None
     ENCRYPTION_KEYS: Annotated[list[Annotated[str, AfterValidator(_key)]], List] = []
     ALLOWED_HOSTS: Annotated[list[str], List] = []

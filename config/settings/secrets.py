@@ -9,14 +9,17 @@ from cryptography.fernet import Fernet
 
 from config.settings.environment import Environment
 
+REQUIRED = ("SECRET_KEY", "ENCRYPTION_KEYS", "ALLOWED_HOSTS")
+
 
 def secrets_for(env: Environment, *, home: Path) -> tuple[str, list[str]]:
     """`SECRET_KEY` and `ENCRYPTION_KEYS`. Exits with a line where production lacks them."""
-    if env.SECRET_KEY and env.ENCRYPTION_KEYS:
+    if all(getattr(env, name) for name in REQUIRED):
+        assert env.SECRET_KEY
         return env.SECRET_KEY, env.ENCRYPTION_KEYS
     if env.DATABASE_URL is not None:
-        missing = "ENCRYPTION_KEYS" if env.SECRET_KEY else "SECRET_KEY"
-        sys.exit(f"{missing} must be set together with DATABASE_URL (see docs/running.md)")
+        missing = [name for name in REQUIRED if not getattr(env, name)]
+        sys.exit(f"{missing[0]} must be set together with DATABASE_URL (see docs/running.md)")
     kept = _kept(home / "secrets.json")
     return env.SECRET_KEY or kept["SECRET_KEY"], env.ENCRYPTION_KEYS or [kept["ENCRYPTION_KEY"]]
 

@@ -1,8 +1,8 @@
 """A task's whole way through the front door, drains run by hand."""
 
 from apps.matching.services import match_queued
-from apps.reviews.services import verify_next
-from apps.tasks.services import queue_next
+from apps.reviews.services import verify_submitted
+from apps.tasks.services import queue_created
 from biolayer import chain
 from tests.factories import OUTPUT, House, contract
 
@@ -12,7 +12,7 @@ def test_a_task_goes_through_all_nine_statuses(house: House) -> None:
     assert created.status_code == 201
     task_id = created.json()["task_id"]
     assert created.json()["status"] == "created"
-    queue_next()
+    queue_created()
     match_queued()
     (offer,) = house.bob.get("/v1/offers").json()["data"]
     accepted = house.bob.post(f"/v1/offers/{offer['offer_id']}/accept").json()
@@ -22,7 +22,7 @@ def test_a_task_goes_through_all_nine_statuses(house: House) -> None:
     answer = house.bob.post(f"/v1/runs/{run['run_id']}/submit", {**call, "output": OUTPUT})
     assert answer.status_code == 200
     assert house.alice.get(f"/v1/tasks/{task_id}").json()["output"] is None
-    verify_next()
+    verify_submitted()
     shown = house.alice.get(f"/v1/tasks/{task_id}").json()
     assert (shown["status"], shown["output"]) == ("completed", OUTPUT)
     log = house.alice.get(f"/v1/tasks/{task_id}/events").json()["data"]

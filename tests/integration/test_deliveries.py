@@ -43,7 +43,17 @@ def test_deliver_due__sends_what_every_library_believes(house: House, receiver: 
     )
     assert [body["data"]["sequence"] for body in bodies] == list(range(1, 10))
     assert [body["type"].removeprefix("task.") for body in bodies] == (
-        ["created", "queued", "matched", "offered", "accepted", "started", "submitted", "verified", "completed"]
+        [
+            "created",
+            "queued",
+            "matched",
+            "offered",
+            "accepted",
+            "started",
+            "submitted",
+            "verified",
+            "completed",
+        ]
     )
     assert all(body["data"]["task_id"] == str(task.id) for body in bodies)
     assert [("output" in body["data"]) for body in bodies] == [False] * 7 + [True] * 2
@@ -217,5 +227,5 @@ def test_a_delivery_that_cannot_be_made_is_recorded_and_holds_up_nobody(
 
 def test_nothing_is_delivered_without_a_callback(house: House) -> None:
     house.task()
-    tasks.queue_next()
+    tasks.queue_created()
     assert Delivery.objects.count() == 0

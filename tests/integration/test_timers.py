@@ -9,9 +9,14 @@ import pytest
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.base.rows import write
+from apps.matching.models import Offer
+from apps.matching.services import accept_offer, match_queued
+from apps.tasks.models import Task
+from apps.tasks.services import cancel_task
 from apps.timers import services
 from apps.timers.models import Timer
 from tests.factories import House
+from tests.probes import assert_loads_are_true
 
 KIND = "test"
 
@@ -128,3 +133,39 @@ def test_both_sla_clocks_fire_once_each_and_say_which(house: House) -> None:
     log = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"]
     assert [event["data"].get("breach") for event in log] == [None, "target_latency", "deadline"]
     assert Timer.objects.count() == 0
+
+
+def test_a_task_that_ends_late_says_so_first(house: House) -> None:
+    now = clock.now()
+    task = house.task(at=now, sla={"target_latency_seconds": 10})
+    house.alice.post(f"/v1/tasks/{task.id}/cancel")
+    on_time = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"]
+    assert [event["type"] for event in on_time] == ["task.created", "task.cancelled"]
+    late = house.task(at=now, sla={"target_latency_seconds": 10})
+    cancel_task(
+        actor=house.alice.principal, task_id=late.id, reason="", at=now + timedelta(seconds=11)
+    )
+    log = house.alice.get(f"/v1/tasks/{late.id}/events").json()["data"]
+    assert [event["type"] for event in log] == [
+        "task.created",
+        "task.sla_breached",
+        "task.cancelled",
+    ]
+
+
+def test_an_offer_expires_and_a_lease_lapses_by_their_timers(house: House) -> None:
+    offer = house.offered()
+    assert services.fire_due(at=offer.expires_at) == 1
+    offer.refresh_from_db()
+    assert offer.status == "expired"
+    assert Task.objects.get().status == "queued"
+    assert Timer.objects.count() == 0
+    later = offer.expires_at + timedelta(hours=1)
+    assert match_queued(at=later) == 1
+    again = Offer.objects.get(status="open")
+    run = accept_offer(actor=house.bob.principal, offer_id=again.id, at=later)
+    assert run.lease_until is not None
+    assert services.fire_due(at=run.lease_until) == 1
+    assert Task.objects.get().status == "queued"
+    assert Timer.objects.count() == 0
+    assert_loads_are_true()

@@ -18,9 +18,9 @@ from apps.tasks.services.assigning import queue_task
 from apps.tasks.services.ending import Clock
 from apps.tasks.services.locks import lock_task
 from apps.timers.models import Timer
-from biolayer.errors import AttemptsExhausted, IllegalTransition, LeaseLost, ScopeMissing, TaskGated
+from biolayer.errors import AttemptsExhausted, IllegalTransition, LeaseLost, RoleTooLow, TaskGated
 from biolayer.lifecycle import EventType, Status
-from tests.factories import OUTPUT, House, tasks_submission
+from tests.factories import OUTPUT, House, soon, tasks_submission
 from tests.probes import assert_loads_are_true, see, verify_nothing_changed, verify_transition
 
 CALLBACK = {"handoff": {"callback_url": "http://127.0.0.1:9/hook"}}
@@ -30,17 +30,17 @@ def system(house: House) -> principal.Principal:
     return principal.system("test", house.organisation.id)
 
 
-def test_queue_next__queues_with_a_first_run(house: House) -> None:
+def test_queue_created__queues_with_a_first_run(house: House) -> None:
     task = house.task(**CALLBACK)
-    verify_transition(task.id, tasks.queue_next, event=EventType.QUEUED, to=Status.QUEUED)
+    verify_transition(task.id, tasks.queue_created, event=EventType.QUEUED, to=Status.QUEUED)
     run = Run.objects.get(task=task)
     assert (run.attempt, run.status) == (1, RunStatus.QUEUED)
 
 
-def test_queue_next__passes_over_a_gated_task(house: House) -> None:
+def test_queue_created__passes_over_a_gated_task(house: House) -> None:
     task = house.task()
     Task.objects.filter(id=task.id).update(gate_count=1)
-    assert verify_nothing_changed(task.id, tasks.queue_next) == 0
+    assert verify_nothing_changed(task.id, tasks.queue_created) == 0
 
 
 def test_queue_task__refused_while_gated(house: House) -> None:
@@ -150,9 +150,9 @@ def test_submit_run__ends_the_run_and_frees_the_worker(house: House) -> None:
     assert not Timer.objects.filter(subject_id=run.id).exists()
 
 
-def test_verify_next__verifies_and_hands_off(house: House) -> None:
+def test_verify_submitted__verifies_and_hands_off(house: House) -> None:
     run = house.submitted(**CALLBACK)
-    assert reviews.verify_next() == 1
+    assert reviews.verify_submitted() == 1
     seen = see(run.task_id)
     assert [event["status"] for event in seen.events[-2:]] == ["verified", "completed"]
     assert seen.row is not None
@@ -324,7 +324,7 @@ def test_reopen_task__by_an_administrator_while_attempts_are_left(house: House) 
     task = house.completed(**CALLBACK)
     admin = system(house)
     assert admin.role == Role.ADMIN
-    with pytest.raises(ScopeMissing):
+    with pytest.raises(RoleTooLow):
         tasks.reopen_task(actor=house.alice.principal, task_id=task.id, reason="", at=clock.now())
     verify_transition(
         task.id,
@@ -351,13 +351,13 @@ def test_reopen_task__refused_when_no_attempt_is_left(house: House) -> None:
 def test_breach_sla__flags_once_and_work_goes_on(
     house: House, state: str, clock_name: Clock
 ) -> None:
-    made = getattr(house, state)(**CALLBACK)
+    sla = {"deadline": soon(hours=1).isoformat(), "target_latency_seconds": 3600}
+    made = getattr(house, state)(**CALLBACK, sla=sla)
     task_id = getattr(made, "task_id", made.id)
     status = Status(Task.objects.get(id=task_id).status)
-    due_at = clock.now()
 
     def breach() -> None:
-        tasks.breach_sla(task_id=task_id, clock=clock_name, due_at=due_at, at=clock.now())
+        tasks.breach_sla(task_id=task_id, clock=clock_name, at=clock.now())
 
     verify_transition(task_id, breach, event=EventType.SLA_BREACHED, to=status)
     assert see(task_id).events[-1]["data"]["breach"] == clock_name.value
@@ -368,8 +368,6 @@ def test_breach_sla__never_for_a_task_that_ended(house: House) -> None:
     task = house.completed()
     verify_nothing_changed(
         task.id,
-        lambda: tasks.breach_sla(
-            task_id=task.id, clock=Clock.DEADLINE, due_at=clock.now(), at=clock.now()
-        ),
+        lambda: tasks.breach_sla(task_id=task.id, clock=Clock.DEADLINE, at=clock.now()),
     )
     assert_loads_are_true()

@@ -57,6 +57,8 @@ def client_address(
     chain = [hop for hop in hops if hop] + [request.META.get("REMOTE_ADDR", "")]
     told = chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
     try:
-        return ipaddress.ip_address(told)
+        address = ipaddress.ip_address(told)
     except ValueError:
         return None
+    # A dual-stack listener sees IPv4 callers in their IPv6 form.
+    return getattr(address, "ipv4_mapped", None) or address

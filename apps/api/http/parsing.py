@@ -7,7 +7,8 @@ import orjson
 from django.conf import settings
 from rest_framework.parsers import BaseParser, MultiPartParser
 
-from biolayer.errors import MalformedJSON, TooLarge
+from biolayer.contract import MAX_DEPTH, depth_of
+from biolayer.errors import Fault, InvalidInput, MalformedJSON, TooLarge
 
 MULTIPART_ROOM = 64 * 1024
 """What the parts' headers and the form's fields may take beside the file itself."""
@@ -30,9 +31,14 @@ class FastJSONParser(BaseParser):
         if not body.strip():
             return {}
         try:
-            return orjson.loads(body)
+            document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise MalformedJSON(f"{error}.") from error
+        # Counting brackets is cheap and rules nearly every document out.
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth_of(document) > MAX_DEPTH:
+            text = f"must not nest deeper than {MAX_DEPTH} levels"
+            raise InvalidInput([Fault("", "too_deep", text)])
+        return document
 
 
 class BoundedMultiPartParser(MultiPartParser):

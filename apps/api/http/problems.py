@@ -1,8 +1,11 @@
 """Every error as RFC 9457 problem details, with a stable `code` and the `request_id`."""
 
 import logging
+import traceback
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -60,6 +63,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     request: HttpRequest = context["request"]
     if isinstance(error, errors.BioLayerError):
         return _of_ours(request, error)
+    if isinstance(error, SuspiciousOperation):  # more form fields or files than Django reads
+        return _of_framework(request, 400, f"{error}")
     if isinstance(error, exceptions.ParseError):
         return _of_framework(request, 400, str(error.detail))
     if isinstance(error, Http404):
@@ -70,8 +75,19 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
         if wait is not None:
             response["Retry-After"] = str(int(wait))
         return response
-    logger.exception("request %s failed", request_id_of(request), exc_info=error)
+    _log(request, error)
     return _of_framework(request, 500, "The error was logged under this request_id.")
+
+
+def _log(request: HttpRequest, error: Exception) -> None:
+    """PostgreSQL's own words quote whole rows, a task's personal content included: not for a log."""
+    if isinstance(error, DatabaseError):
+        diagnosis = getattr(error.__cause__, "diag", None)
+        words = getattr(diagnosis, "message_primary", type(error).__name__)
+        place = "".join(traceback.format_tb(error.__traceback__)[-3:])
+        logger.error("request %s failed: %s\n%s", request_id_of(request), words, place)
+    else:
+        logger.error("request %s failed", request_id_of(request), exc_info=error)
 
 
 def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:

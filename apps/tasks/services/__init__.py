@@ -10,7 +10,7 @@ from apps.tasks.services.assigning import (
     claim_task,
     match_task,
     offer_task,
-    queue_next,
+    queue_created,
     requeue_task,
 )
 from apps.tasks.services.creating import Created, add_check, create_task, publish_task
@@ -50,7 +50,7 @@ __all__ = [
     "match_task",
     "offer_task",
     "publish_task",
-    "queue_next",
+    "queue_created",
     "release_run",
     "reopen_task",
     "requeue_task",

@@ -8,6 +8,7 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock
+from apps.base.drains import ids_of, one_by_one
 from apps.base.rows import Change, Insert, Update
 from apps.base.transactions import atomic
 from apps.pools import services as pools
@@ -31,21 +32,19 @@ BOOST = {
 rest is overtaken only by what was queued within this gap, and nothing starves."""
 
 
-@atomic()
-def queue_next(*, at: datetime | None = None) -> int:
-    """Queue the oldest ungated task at `created`. Answers 0 when there is none."""
-    task = (
-        Task.objects.filter(status=Status.CREATED, gate_count=0)
-        .order_by("id")
-        .select_for_update(no_key=True, skip_locked=True)
-        .first()
-    )
-    if task is None:
-        return 0
-    queue_task(
-        task=task, actor=principal.system("intake", task.organisation_id), at=at or clock.now()
-    )
-    return 1
+def queue_created(*, at: datetime | None = None) -> int:
+    """Queue every ungated task at `created`, oldest first. Answers how many."""
+    ready = Task.objects.filter(status=Status.CREATED, gate_count=0)
+
+    @atomic()
+    def queue(task_id: UUID) -> bool:
+        task = ready.filter(id=task_id).passing_over_locked().first()
+        if task is not None:
+            actor = principal.system("intake", task.organisation_id)
+            queue_task(task=task, actor=actor, at=at or clock.now())
+        return task is not None
+
+    return one_by_one(ids_of(ready), queue)
 
 
 def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
@@ -59,9 +58,14 @@ def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
         actor=actor,
         at=at,
         data={"run_id": str(run.id), "attempt": run.attempt},
-        columns={"attempt": run.attempt, "sort_at": at - BOOST[task.urgency]},
+        columns={"attempt": run.attempt, "sort_at": place_in_queue(task, at)},
         also=[Insert(run)],
     )
+
+
+def place_in_queue(task: Task, at: datetime) -> datetime:
+    """The task's `sort_at` when it is queued for the first time at `at`."""
+    return at - BOOST[task.urgency]
 
 
 def next_run(*, task: Task, at: datetime) -> Run:

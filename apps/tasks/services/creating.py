@@ -16,7 +16,7 @@ from apps.base.ids import new_id
 from apps.base.transactions import Raced, atomic
 from apps.pools import selectors as pools
 from apps.tasks.models import Task
-from apps.tasks.outputs import schema_faults
+from apps.tasks.schemas import schema_faults
 from apps.tasks.services.locks import lock_task
 from apps.tasks.transitions import apply
 from biolayer.contract import Check, TaskContract, dig, parse_task
@@ -54,7 +54,7 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     body_hash = crypto.keyed_hash("task-body", orjson.dumps(contract.model_dump(mode="json")))
     earlier = _earlier(actor, contract)
     if earlier is not None:
-        return _replayed(earlier, body_hash)
+        return _replayed(actor, earlier, body_hash)
     task = _new_task(actor, contract, body_hash, at)
     try:
         apply(task, Command.CREATE, actor=actor, at=at, contract=contract)
@@ -105,7 +105,9 @@ def _earlier(actor: Principal, contract: TaskContract) -> Task | None:
     ).first()
 
 
-def _replayed(earlier: Task, body_hash: bytes) -> Created:
+def _replayed(actor: Principal, earlier: Task, body_hash: bytes) -> Created:
+    if not Task.objects.visible_to(actor).filter(id=earlier.id).exists():
+        raise RequestIdReused(None)
     if bytes(earlier.body_hash) != body_hash:
         raise RequestIdReused(str(earlier.id))
     return Created(earlier, is_new=False)
@@ -119,7 +121,7 @@ def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: da
         organisation_id=actor.organisation_id,
         product=origin.product,
         request_id=origin.request_id,
-        created_by=origin.created_by or actor.name,
+        created_by=origin.created_by or actor.name[:200],
         raised_at=origin.created_at or at,
         body_hash=body_hash,
         task_type=contract.task_type,

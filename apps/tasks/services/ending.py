@@ -3,22 +3,21 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from apps.accounts import principal
-from apps.accounts.principal import ROLE_ORDER, Principal
+from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.base.rows import Change, Insert, Statement
 from apps.base.transactions import atomic
 from apps.pools import services as pools
 from apps.tasks.models import RUN_FINAL, Run, RunStatus, Task
-from apps.tasks.services.assigning import next_run
+from apps.tasks.services.assigning import next_run, place_in_queue
 from apps.tasks.services.locks import lock_task
 from apps.tasks.services.working import give_back
 from apps.tasks.transitions import apply
 from biolayer import chain
-from biolayer.errors import AttemptsExhausted, ScopeMissing
+from biolayer.errors import AttemptsExhausted
 from biolayer.lifecycle import CLOSED, HELD, Command, Status
 
 
@@ -44,6 +43,7 @@ def verify_task(*, task: Task, actor: Principal, at: datetime) -> None:
 
 def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
     """The verified output of a locked task is handed off."""
+    _breach_what_is_late(task, at)
     apply(task, Command.COMPLETE, actor=actor, at=at, data={"worker_id": str(task.worker_id)})
 
 
@@ -87,6 +87,7 @@ def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
 
 
 def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reason: str) -> None:
+    _breach_what_is_late(task, at)
     also: list[Change] = [*_end_open_run(task, command, at)]
     if task.status in HELD and task.worker_id is not None:
         also.append(pools.relieve(worker_id=task.worker_id, worked_until=at))
@@ -119,10 +120,9 @@ def _end_open_run(task: Task, command: Command, at: datetime) -> Iterable[Statem
 def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
     """An administrator sends a completed or failed task out again, while attempts are left.
 
-    Raises `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `ScopeMissing`.
+    Raises `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`.
     """
-    if ROLE_ORDER.index(actor.role) < ROLE_ORDER.index(Role.ADMIN):
-        raise ScopeMissing("role:admin")
+    actor.require_role(Role.ADMIN)
     task = lock_task(actor=actor, task_id=task_id)
     if task.status in (Status.COMPLETED, Status.FAILED) and task.attempt >= task.max_attempts:
         raise AttemptsExhausted(f"All {task.max_attempts} attempts were used.")
@@ -133,7 +133,13 @@ def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
         actor=actor,
         at=at,
         data={"run_id": str(again.id), "attempt": again.attempt, "reason": reason},
-        columns={"attempt": again.attempt, "output": None, "worker_id": None, "close_reason": ""},
+        columns={
+            "attempt": again.attempt,
+            "output": None,
+            "worker_id": None,
+            "close_reason": "",
+            "sort_at": task.sort_at or place_in_queue(task, at),
+        },
         also=[Insert(again)],
     )
     return task
@@ -158,13 +164,31 @@ def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
 
 
 @atomic()
-def breach_sla(*, task_id: UUID, clock: Clock, due_at: datetime, at: datetime) -> None:
+def breach_sla(*, task_id: UUID, clock: Clock, at: datetime) -> None:
     """An SLA clock's timer: flag the task and say so, once, unless it ended in time."""
     task = Task.objects.locked().filter(id=task_id).first()
-    column = BREACHED_AT[clock]
-    if task is None or task.status in CLOSED or getattr(task, column) is not None:
+    if task is not None and task.status not in CLOSED:
+        _breach(task, clock, at)
+
+
+def _breach_what_is_late(task: Task, at: datetime) -> None:
+    """A task that is about to end, but late, says so first: its timers go with it."""
+    for clock in Clock:
+        due_at = due(task, clock)
+        if due_at is not None and due_at <= at:
+            _breach(task, clock, at)
+
+
+def due(task: Task, clock: Clock) -> datetime | None:
+    """When the clock runs out for the task; None where the contract does not set it."""
+    return task.deadline if clock is Clock.DEADLINE else task.latency_due_at
+
+
+def _breach(task: Task, clock: Clock, at: datetime) -> None:
+    due_at, column = due(task, clock), BREACHED_AT[clock]
+    if due_at is None or getattr(task, column) is not None:
         return
-    data: dict[str, Any] = {
+    data = {
         "breach": clock.value,
         "due_at": chain.format_time(due_at),
         "detected_at": chain.format_time(at),

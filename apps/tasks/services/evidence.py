@@ -11,9 +11,10 @@ from django.core.files.uploadedfile import UploadedFile
 
 from apps.accounts.principal import Principal
 from apps.base.ids import new_id
+from apps.base.rows import Insert, write
 from apps.base.transactions import atomic
 from apps.tasks.models import Evidence
-from apps.tasks.services.working import hold_run
+from apps.tasks.services.working import evidence_of, hold_run, renewed_lease
 from biolayer.contract import MAX_EVIDENCE_PER_RUN
 from biolayer.errors import Fault, InvalidInput, TooLarge, UnsupportedMedia
 
@@ -47,7 +48,7 @@ def add_evidence(
     `InvalidInput` for an empty file or one more than 20, `LeaseLost`, `NotFound`.
     """
     run = hold_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
-    if run.evidence.count() >= MAX_EVIDENCE_PER_RUN:
+    if evidence_of(run).count() >= MAX_EVIDENCE_PER_RUN:
         raise InvalidInput([Fault("/file", "too_many", f"at most {MAX_EVIDENCE_PER_RUN} files")])
     content = _read(file)
     evidence = Evidence(
@@ -64,7 +65,7 @@ def add_evidence(
     # The file first: a file without a row is rubbish, a row without its file would be a lie.
     name = f"evidence/{evidence.organisation_id}/{evidence.id}"
     evidence.path = default_storage.save(name, ContentFile(content))
-    evidence.save(force_insert=True)
+    write([Insert(evidence), renewed_lease(run, at)])
     return evidence
 
 

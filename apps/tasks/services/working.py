@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from apps.accounts.principal import Principal
 from apps.base.rows import Change, Insert, Statement, Update, write
 from apps.base.transactions import atomic
@@ -56,6 +58,17 @@ def _set(run: Run, values: dict[str, Any]) -> Update:
     return Update(Run, {"id": run.id}, values)
 
 
+def evidence_of(run: Run) -> "QuerySet[Evidence]":
+    """What the run's present holder uploaded; whoever held it before took theirs along."""
+    assert run.worker_id is not None
+    return Evidence.objects.filter(run_id=run.id, worker_id=run.worker_id)
+
+
+def renewed_lease(run: Run, at: datetime) -> Update:
+    """The row of a call that does nothing else to the run."""
+    return _set(run, _renewed(run, at))
+
+
 @atomic()
 def start_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run:
     """The worker begins. Raises `LeaseLost`, `IllegalTransition`."""
@@ -95,7 +108,7 @@ def _bring_timer_forward(run: Run) -> None:
 @atomic()
 def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: datetime) -> Run:
     """Hand in an output. Raises `InvalidInput` with pointers into the submission; then nothing has
-    changed but the lease, which this call does not extend either.
+    changed. Raises `LeaseLost`, `IllegalTransition`.
     """
     run = hold_run(actor=actor, run_id=run_id, epoch=submission.epoch, at=at)
     task = run.task
@@ -150,7 +163,7 @@ def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fau
     if task.evidence_required and not submission.evidence:
         faults.append(Fault("/evidence", "required", "this task wants evidence"))
     if submission.evidence:
-        known = set(Evidence.objects.filter(run_id=run.id).values_list("id", flat=True))
+        known = set(evidence_of(run).values_list("id", flat=True))
         faults += [
             Fault(pointer("evidence", index), "unknown_evidence", "was not uploaded to this run")
             for index, evidence_id in enumerate(submission.evidence)

@@ -100,7 +100,12 @@ class Command(BaseCommand):
         applied = _migrate()
         if applied:
             self.stdout.write(f"database: {applied} migrations applied")
-        access = seed(base_url=addresses.base_url, inbox_url=addresses.inbox_url, home=home)
+        access = seed(
+            base_url=addresses.base_url,
+            inbox_url=addresses.inbox_url,
+            stream_url=addresses.stream_url,
+            home=home,
+        )
         # Our own connections would only count against max_connections from here on.
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL has pools
@@ -261,7 +266,7 @@ def _welcome(addresses: Addresses, access: DemoAccess, home: Path) -> str:
     task = shlex.quote(f"@{_as_typed(home / 'example-task.json')}")
     return f"""
 BioLayer is up.
-  API, portal, admin   {base}
+  API                  {base}
   streams              {addresses.stream_url}
   callback inbox       {addresses.inbox_url}   each signed callback as it arrives
   data and logs        {_as_typed(home)}

@@ -1,0 +1,199 @@
+"""`make run` as a newcomer meets it: one installation, the page's example, everything it promises."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from standardwebhooks import Webhook
+
+from biolayer import chain
+from biolayer.client import Backend, Problem
+from tests.factories import page_example
+from tests.faults.installation import PROJECT, Installation, eventually, free_port
+from tests.receiver import receiving
+
+NINE = "created queued matched offered accepted started submitted verified completed".split()
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    with Installation.running() as running:
+        yield running
+
+
+@pytest.fixture
+def backend(installation: Installation) -> Iterator[Backend]:
+    with Backend(installation.access["base_url"], installation.access["api_key"]) as backend:
+        yield backend
+
+
+def example(installation: Installation, callback_url: str, request_id: str) -> dict[str, Any]:
+    body = page_example(
+        org_id=installation.access["org_id"],
+        pool_id=installation.access["pool_id"],
+        callback_url=callback_url,
+        deadline=datetime.now(UTC) + timedelta(hours=1),
+    )
+    body["origin"]["request_id"] = request_id
+    return body
+
+
+def completed(backend: Backend, task_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        task = backend.task(task_id)
+        return task if task["status"] == "completed" else None
+
+    task = eventually(look, seconds=30, what=f"task {task_id} is completed")
+    assert task is not None
+    return task
+
+
+def test_the_pages_example_goes_all_the_way(installation: Installation, backend: Backend) -> None:
+    with receiving() as receiver:
+        made = backend.create_task(**example(installation, f"{receiver.url}/hook", "IR-1"))
+        task = completed(backend, made["task_id"])
+        eventually(lambda: len(receiver.received) >= 9, seconds=15, what="nine callbacks")
+    secret = installation.access["webhook_secret"]
+    told = [Webhook(secret).verify(r.body, r.headers) for r in receiver.received]
+    assert sorted(body["data"]["sequence"] for body in told) == list(range(1, 10))
+    assert {r.headers["authorization"] for r in receiver.received} == {"Bearer redacted"}
+    assert set(task["output"]) == {"reached_user", "user_confirmed", "notes"}
+    log = list(backend.events(made["task_id"]))
+    assert [event["status"] for event in log] == NINE
+    assert chain.first_broken(log) is None
+
+
+def test_the_demo_inbox_shows_the_callbacks_verified(
+    installation: Installation, backend: Backend
+) -> None:
+    inbox = installation.access["inbox_url"]
+    made = backend.create_task(**example(installation, f"{inbox}/hook", "IR-2"))
+    completed(backend, made["task_id"])
+
+    def arrived() -> list[Any]:
+        shown = httpx.get(f"{inbox}/callbacks.json", trust_env=False).json()["data"]
+        return [c for c in shown if made["task_id"] in json.dumps(c)]
+
+    eventually(lambda: len(arrived()) == 9, seconds=15, what="nine callbacks in the inbox")
+    assert made["task_id"] in httpx.get(inbox, trust_env=False).text
+
+
+def test_the_stream_tells_every_event_and_resumes_without_a_gap(
+    installation: Installation, backend: Backend
+) -> None:
+    made = backend.create_task(**example(installation, "http://127.0.0.1:9/", "IR-3"))
+    completed(backend, made["task_id"])
+    first = read_stream(installation, count=4, last_id="0-0", task_id=made["task_id"])
+    rest = read_stream(installation, count=5, last_id=first[-1][0], task_id=made["task_id"])
+    assert [event["status"] for _, event in first + rest] == NINE
+
+
+def read_stream(
+    installation: Installation, *, count: int, last_id: str, task_id: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """The next events of a task from the stream: each with its id."""
+    headers = {
+        "Authorization": f"Bearer {installation.access['api_key']}",
+        "Last-Event-ID": last_id,
+    }
+    found: list[tuple[str, dict[str, Any]]] = []
+    event_id = ""
+    url = f"{installation.access['stream_url']}/v1/events/stream"
+    with httpx.stream("GET", url, headers=headers, timeout=20, trust_env=False) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            field, _, value = line.partition(": ")
+            if field == "id":
+                event_id = value
+            elif field == "data" and json.loads(value)["task_id"] == task_id:
+                found.append((event_id, json.loads(value)))
+                if len(found) == count:
+                    break
+    return found
+
+
+def test_the_stream_refuses_a_stranger(installation: Installation) -> None:
+    url = f"{installation.access['stream_url']}/v1/events/stream"
+    refused = httpx.get(url, trust_env=False)
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+
+
+def test_the_client_tells_every_fault(backend: Backend) -> None:
+    with pytest.raises(Problem) as refusal:
+        backend.create_task(title="", task_type="X")
+    pointers = {fault.pointer for fault in refusal.value.faults}
+    assert {"/title", "/task_type", "/domain", "/instructions", "/output/schema"} <= pointers
+
+
+def test_the_command_line_posts_and_verifies(
+    installation: Installation, backend: Backend, tmp_path: Path
+) -> None:
+    file = tmp_path / "task.json"
+    file.write_text(json.dumps(example(installation, "http://127.0.0.1:9/", "IR-4")))
+    made = json.loads(command(installation, "create", str(file)).stdout)
+    completed(backend, made["task_id"])
+    assert "9 events, the chain is whole" in command(installation, "verify", made["task_id"]).stdout
+    missing = command(installation, "show", made["origin"]["org_id"])
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "404 not_found" in missing.stderr
+
+
+def command(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "BIOLAYER_URL": installation.access["base_url"],
+        "BIOLAYER_API_KEY": installation.access["api_key"],
+    }
+    line = [sys.executable, "-m", "biolayer", *arguments]
+    return subprocess.run(
+        line, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_idle_stack_takes_at_most_a_gigabyte(installation: Installation) -> None:
+    up = psutil.Process(installation.up.pid)
+    processes = [up, *up.children(recursive=True)]
+    home = str(installation.home)
+    processes += [p for p in psutil.process_iter() if home in " ".join(_command_line(p))]
+    pss = {p.pid: p.memory_full_info().pss for p in processes if p.is_running()}
+    assert sum(pss.values()) < 1024 * MEGABYTE
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_up__says_in_one_line_why_it_cannot_start(
+    installation: Installation, tmp_path: Path
+) -> None:
+    taken = installation.access["base_url"].rpartition(":")[2]
+    busy = up(tmp_path / "home", "--port", taken)
+    assert busy.returncode != 0
+    assert f"port {taken} is taken" in one_line(busy)
+    (tmp_path / "file").write_text("")
+    refused = up(tmp_path / "file", "--port", str(free_port()))
+    assert refused.returncode != 0
+    assert "BIOLAYER_HOME" in one_line(refused)
+
+
+def up(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "manage.py", "up", *arguments]
+    environment = {"PATH": "/usr/bin:/bin", "BIOLAYER_HOME": str(home)}
+    return subprocess.run(
+        line, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    (line,) = (result.stdout + result.stderr).strip().splitlines()
+    return line
