@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.models import QuerySet
 
 logger = logging.getLogger(__name__)
@@ -15,6 +15,14 @@ BUDGET_SECONDS = 30.0
 """A job that has drained for so long ends; the ticker wakes the next within a second."""
 
 PAGE = 500
+
+
+def patiently(work: Callable[[], object]) -> None:
+    """Do `work`; a database that is away is one line in the log, not a page for every drain."""
+    try:
+        work()
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
 
 
 def drain(step: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) -> int:

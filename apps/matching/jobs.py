@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
+from apps.base.drains import patiently
 from apps.matching import services
 
 
 @shared_task(ignore_result=True)
 def drain_matching() -> None:
-    services.match_queued()
+    patiently(services.match_queued)

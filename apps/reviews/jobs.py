@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
+from apps.base.drains import patiently
 from apps.reviews import services
 
 
 @shared_task(ignore_result=True)
 def drain_verification() -> None:
-    services.verify_submitted()
+    patiently(services.verify_submitted)

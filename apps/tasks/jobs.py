@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
+from apps.base.drains import patiently
 from apps.tasks import services
 
 
 @shared_task(ignore_result=True)
 def drain_intake() -> None:
-    services.queue_created()
+    patiently(services.queue_created)

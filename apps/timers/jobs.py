@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from apps.base.drains import drain
+from apps.base.drains import drain, patiently
 from apps.timers import services
 
 
 @shared_task(ignore_result=True)
 def drain_timers() -> None:
-    drain(services.fire_due)
+    patiently(lambda: drain(services.fire_due))

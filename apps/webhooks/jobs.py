@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
+from apps.base.drains import patiently
 from apps.webhooks import services
 
 
 @shared_task(ignore_result=True)
 def drain_deliveries() -> None:
-    services.deliver_due()
+    patiently(services.deliver_due)

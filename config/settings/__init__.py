@@ -39,7 +39,7 @@ DATABASES = {
         "PORT": _database.pop("port", ""),
         "CONN_HEALTH_CHECKS": False,
         # One pool for each process, shared by its threads; what else the URL says goes to libpq.
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": ENV.BIOLAYER_DB_POOL, "timeout": 5}}
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": ENV.BIOLAYER_DB_POOL, "timeout": 2}}
         | _database,
     }
 }
@@ -154,6 +154,7 @@ LOGGING = {
         "psycopg.pool": {"level": "ERROR"},
         # A broker that is away is normal here, and said once by the ticker.
         "celery": {"level": "ERROR"},
-        "kombu": {"level": "ERROR"},
+        "celery.worker.consumer.consumer": {"level": "CRITICAL"},
+        "kombu": {"level": "CRITICAL"},
     },
 }

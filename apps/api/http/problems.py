@@ -5,7 +5,7 @@ import traceback
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -39,6 +39,7 @@ CODES = {
     415: ("unsupported_media_type", "Unsupported media type"),
     429: ("rate_limited", "Too many requests"),
     500: ("internal_error", "Something went wrong on our side"),
+    503: ("unavailable", "The service is not available just now"),
 }
 """Code and title of what the framework refuses before any service is asked."""
 
@@ -74,6 +75,14 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
         wait = getattr(error, "wait", None)
         if wait is not None:
             response["Retry-After"] = str(int(wait))
+        return response
+    if isinstance(error, OperationalError | InterfaceError):
+        # The database is away or overloaded. Lost at COMMIT, the outcome is open: hence the hint.
+        logger.warning("request %s: the database does not answer", request_id_of(request))
+        response = _of_framework(
+            request, 503, "Send the same request again, with its Idempotency-Key."
+        )
+        response["Retry-After"] = "1"
         return response
     _log(request, error)
     return _of_framework(request, 500, "The error was logged under this request_id.")

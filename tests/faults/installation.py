@@ -1,0 +1,234 @@
+"""A real installation for end-to-end tests: `manage.py up` in a home of its own, seen from outside.
+
+Nothing of Django is used here: what a test learns, it learns as an operator or a caller would.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from config import embedded
+
+T = TypeVar("T")
+
+PROJECT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+LOG_TAIL_LINES = 60
+
+READY = "BioLayer is up."
+MARKS = {
+    "web": "granian",
+    "stream": "uvicorn",
+    "lifecycle": "lifecycle@%h",
+    "deliveries": "deliveries@%h",
+    "ticker": "tick",
+    "inbox": "config.demo.inbox",
+    "workforce": "config.demo.workforce",
+}
+"""The word of its command line by which each process of `up` is known."""
+
+OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "ALLOWED_HOSTS", "PORT")
+"""Settings of the test run itself, which the installation must not inherit."""
+
+
+def say(text: str) -> None:
+    """A line of progress, for whoever reads the test's output."""
+    print(text, flush=True)
+
+
+def eventually(look: Callable[[], T], *, seconds: float, what: str, every: float = 0.1) -> T:
+    """The first true answer of `look`; an assertion that names `what` when `seconds` are over."""
+    ends = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < ends, f"not within {seconds:.0f} s: {what}"
+        time.sleep(every)
+    return found
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One `manage.py up` and everything it started. Make it by `Installation.running()`."""
+
+    home: Path
+    log: Path
+    up: "subprocess.Popen[bytes]"
+
+    @staticmethod
+    @contextmanager
+    def running(*, workforce: bool = True, **environment: str) -> Iterator["Installation"]:
+        """An installation that answers; at the end it is stopped and its home removed.
+
+        When the block fails, the last lines of the installation's log are printed.
+        """
+        home = Path(tempfile.mkdtemp(prefix="biolayer-faults-"))
+        installation = Installation._started(home, workforce=workforce, environment=environment)
+        try:
+            installation.wait_until_ready()
+            yield installation
+            installation.stop()
+        except BaseException:
+            say(f"--- the end of {installation.log.name}\n{installation.log_tail()}\n---")
+            raise
+        finally:
+            installation.destroy()
+
+    @staticmethod
+    def _started(home: Path, *, workforce: bool, environment: dict[str, str]) -> "Installation":
+        log = home / "up.log"
+        command = [sys.executable, "manage.py", "up", "--port", str(free_port())]
+        inherited = {name: value for name, value in os.environ.items() if name not in OURS}
+        with log.open("wb") as out:
+            up = subprocess.Popen(
+                command if workforce else [*command, "--no-workforce"],
+                cwd=PROJECT,
+                env={**inherited, "BIOLAYER_HOME": str(home), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                # A process group of its own, as a terminal would give it: see `interrupt`.
+                start_new_session=True,
+            )
+        return Installation(home, log, up)
+
+    # --- what it says --------------------------------------------------------------------------
+
+    def wait_until_ready(self) -> None:
+        """Until it has said so and each of its processes is there."""
+        eventually(self._has_said_ready, seconds=READY_SECONDS, what=f"`up` says {READY!r}")
+        for name in MARKS:
+            if name != "workforce" or "--no-workforce" not in self.up.args:  # type: ignore[operator]
+                self.pid(name)
+
+    def _has_said_ready(self) -> bool:
+        assert self.up.poll() is None, f"`up` ended with {self.up.returncode}"
+        return READY in self.log.read_text(errors="replace")
+
+    def log_tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        # The demo's own chatter would bury what matters.
+        telling = [line for line in lines if not line.startswith(("inbox", "workforce"))]
+        return "\n".join(telling[-LOG_TAIL_LINES:])
+
+    @property
+    def access(self) -> dict[str, Any]:
+        """What `up` wrote to demo.json."""
+        known: dict[str, Any] = json.loads((self.home / "demo.json").read_text())
+        return known
+
+    def backend(self, *, timeout: float = 10.0) -> httpx.Client:
+        """A product backend of the demo organisation; to be closed by its user."""
+        return httpx.Client(
+            base_url=self.access["base_url"],
+            headers={"Authorization": f"Bearer {self.access['api_key']}"},
+            timeout=timeout,
+            trust_env=False,
+        )
+
+    # --- its processes -------------------------------------------------------------------------
+
+    def find_pid(self, name: str) -> int | None:
+        """The process of a name of `MARKS`, or None while it does not run."""
+        for child in psutil.Process(self.up.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                is_alive = child.status() != psutil.STATUS_ZOMBIE
+                if is_alive and MARKS[name] in child.cmdline():
+                    return int(child.pid)
+        return None
+
+    def pid(self, name: str) -> int:
+        """The process of that name, once it runs."""
+        found = eventually(
+            lambda: self.find_pid(name), seconds=READY_SECONDS, what=f"{name} runs", every=0.05
+        )
+        assert found is not None
+        return found
+
+    def kill(self, name: str) -> int:
+        """`kill -9` by its number, without any chance to tidy up. The number."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def processes(self) -> list[psutil.Process]:
+        """All that runs for this home, whoever its parent is: by environment, folder or command."""
+        found = [process for process in psutil.process_iter() if self._is_mine(process)]
+        return [process for process in found if process.pid != os.getpid()]
+
+    def _is_mine(self, process: psutil.Process) -> bool:
+        home = str(self.home)
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return (
+                process.pid == self.up.pid
+                or any(home in argument for argument in process.cmdline())
+                or process.cwd().startswith(home)
+                or process.environ().get("BIOLAYER_HOME") == home
+            )
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    # --- its servers ---------------------------------------------------------------------------
+
+    def stop_redis(self) -> None:
+        embedded.stop_redis(self.home)
+
+    def start_redis(self) -> None:
+        embedded.start_redis(self.home)
+
+    def restart_redis(self, *, away_seconds: float = 0.0) -> None:
+        """It keeps nothing on disk: whatever was queued in it is gone."""
+        self.stop_redis()
+        time.sleep(away_seconds)
+        self.start_redis()
+
+    def stop_postgres(self) -> None:
+        embedded.stop_postgres(self.home)
+
+    def start_postgres(self) -> None:
+        embedded.start_postgres(self.home)
+
+    # --- its end -------------------------------------------------------------------------------
+
+    def interrupt(self) -> int:
+        """Ctrl-C, which a terminal sends to the whole group; the exit code of `up`."""
+        if self.up.poll() is None:
+            os.killpg(self.up.pid, signal.SIGINT)
+        return self.up.wait(timeout=STOP_SECONDS)
+
+    def stop(self) -> None:
+        """Stop it as its operator would, and see that this worked."""
+        code = self.interrupt()
+        assert code == 0, f"`up` ended with {code}"
+
+    def destroy(self) -> None:
+        """Leave nothing behind, whatever went wrong before."""
+        with suppress(subprocess.TimeoutExpired):
+            self.interrupt()
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.up.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(embedded.socket_folder(self.home), ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
