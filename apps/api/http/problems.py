@@ -64,28 +64,30 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     request: HttpRequest = context["request"]
     if isinstance(error, errors.BioLayerError):
         return _of_ours(request, error)
-    if isinstance(error, SuspiciousOperation):  # more form fields or files than Django reads
-        return _of_framework(request, 400, f"{error}")
-    if isinstance(error, exceptions.ParseError):
-        return _of_framework(request, 400, str(error.detail))
-    if isinstance(error, Http404):
-        return _of_framework(request, 404, "There is nothing at this address.")
-    if isinstance(error, exceptions.APIException):
-        response = _of_framework(request, error.status_code, str(error.detail))
-        wait = getattr(error, "wait", None)
-        if wait is not None:
-            response["Retry-After"] = str(int(wait))
-        return response
-    if isinstance(error, OperationalError | InterfaceError):
-        # The database is away or overloaded. Lost at COMMIT, the outcome is open: hence the hint.
-        logger.warning("request %s: the database does not answer", request_id_of(request))
-        response = _of_framework(
-            request, 503, "Send the same request again, with its Idempotency-Key."
-        )
-        response["Retry-After"] = "1"
-        return response
-    _log(request, error)
-    return _of_framework(request, 500, "The error was logged under this request_id.")
+    status, detail, retry_after = _foreseen(error)
+    if status >= 500:
+        _log(request, error)
+    response = _of_framework(request, status, detail)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
+
+
+def _foreseen(error: Exception) -> tuple[int, str, int | None]:
+    """Status, words and seconds to wait for an error that is not ours."""
+    match error:
+        case SuspiciousOperation():  # more form fields or files than Django reads
+            return 400, str(error), None
+        case Http404():
+            return 404, "There is nothing at this address.", None
+        case exceptions.APIException():
+            wait = getattr(error, "wait", None)
+            return error.status_code, str(error.detail), None if wait is None else int(wait)
+        case OperationalError() | InterfaceError():
+            # The database is away. Lost at COMMIT, the outcome is open: hence the hint.
+            return 503, "Send the same request again, with its Idempotency-Key.", 1
+        case _:
+            return 500, "The error was logged under this request_id.", None
 
 
 def _log(request: HttpRequest, error: Exception) -> None:
