@@ -117,7 +117,7 @@ class Model(BaseModel):
 
 class Origin(Model):
     org_id: Identifier | None = None
-    product: Annotated[Text, Field(max_length=100)] = ""
+    product: Annotated[Text, Field(min_length=1, max_length=100)] = ""
     request_id: Annotated[Words, Field(max_length=200)] | None = None
     created_by: Annotated[Words, Field(max_length=200)] | None = None
     created_at: Moment | None = None
@@ -292,7 +292,7 @@ def parse(
     for check in checks:
         faults += check(document)
     if faults or parsed is None:
-        raise InvalidInput(faults)
+        raise InvalidInput(list(dict.fromkeys(faults)))
     return parsed
 
 
@@ -384,14 +384,20 @@ SENTENCES = {
 def as_faults(error: ValidationError) -> list[Fault]:
     """pydantic's errors in our codes and words, each at its JSON Pointer."""
     return [
-        Fault(_place(line["loc"]), _code(line["type"]), _sentence(line["type"], line["msg"]))
+        Fault(
+            _place(line["loc"], line["type"]),
+            _code(line["type"]),
+            _sentence(line["type"], line["msg"]),
+        )
         for line in error.errors(include_url=False, include_input=False, include_context=False)
     ]
 
 
-def _place(location: tuple[str | int, ...]) -> str:
+def _place(location: tuple[str | int, ...], kind: str) -> str:
     # A default's error carries the attribute's name instead of the alias on the wire.
-    return pointer(*("schema" if part == "schema_" else part for part in location))
+    if kind != "extra_forbidden":
+        location = tuple("schema" if part == "schema_" else part for part in location)
+    return pointer(*location)
 
 
 def _code(name: str) -> str:

@@ -41,7 +41,10 @@ def parse_key(text: str) -> KeyText | None:
     key_id, _, rest = text.removeprefix(PREFIX).partition("_")
     key = KeyText(key_id, rest[:SECRET_LENGTH])
     well_formed = (
-        len(key_id) == ID_LENGTH and text.isascii() and secrets.compare_digest(str(key), text)
+        len(key_id) == ID_LENGTH
+        and text.isascii()
+        and (key_id + rest).isalnum()  # a NUL, say, would be an error of the database
+        and secrets.compare_digest(str(key), text)
     )
     return key if well_formed else None
 

@@ -20,6 +20,8 @@ MAX_OUTPUT_DEPTH = 16
 MAX_COST = 10_000
 FORMATS = ("date-time", "date", "time", "email", "uri", "uuid")
 TYPES = ("boolean", "string", "number", "integer", "array", "object", "null")
+KEYWORDS = frozenset(["title", "description", "pattern", "format", "const", "default", "$comment"])
+"""Keywords of JSON Schema, beside `type`, whose values may be strings."""
 REFERENCES = ("$ref", "$dynamicRef")
 
 # How a keyword's subschemas are applied: to the same value, to its children, to one child each.
@@ -34,14 +36,18 @@ ONE_CHILD_EACH = ("properties", "prefixItems")
 def is_flat_map(schema: Mapping[str, Any]) -> bool:
     """Whether this is the shorthand `{field: type}` and not a JSON Schema.
 
-    A JSON Schema shows itself by a value that is no string, by a key that begins with `$`, by
-    `"type": "object"`, or by holding nothing but a valid `type`.
+    A JSON Schema shows itself by a value that is no string or a key that begins with `$`. Where all
+    values are strings and `type` is a type, it is one if that is `object`, or if beside it stand
+    nothing but `format` and `pattern`, or only keywords of which one holds words instead of a type.
     """
     if any(not isinstance(value, str) or key.startswith("$") for key, value in schema.items()):
         return False
-    return not (
-        schema.get("type") == "object" or (len(schema) == 1 and schema.get("type") in TYPES)
-    )
+    kind, others = schema.get("type"), {key: schema[key] for key in schema if key != "type"}
+    if kind not in TYPES:
+        return True
+    if kind == "object" or others.keys() <= {"format", "pattern"}:
+        return False
+    return not (others.keys() <= KEYWORDS and set(others.values()) - {*TYPES, *FORMATS})
 
 
 def as_json_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,7 +19,17 @@ from tests.factories import page_example
 from tests.faults.installation import PROJECT, Installation, eventually, free_port
 from tests.receiver import receiving
 
-NINE = "created queued matched offered accepted started submitted verified completed".split()
+NINE = [
+    "created",
+    "queued",
+    "matched",
+    "offered",
+    "accepted",
+    "started",
+    "submitted",
+    "verified",
+    "completed",
+]
 MEGABYTE = 1024 * 1024
 
 

@@ -160,7 +160,8 @@ def _evidence_named(evidence: Sequence[UUID]) -> list[Change]:
 def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fault]:
     faults = [*json_faults(submission.output, ("output",), MAX_OUTPUT_BYTES)]
     faults += output_faults(submission.output, task.output_schema, task.expected_format)
-    if task.evidence_required and not submission.evidence:
+    wants_file = task.evidence_required or task.expected_format == "file"
+    if wants_file and not submission.evidence:
         faults.append(Fault("/evidence", "required", "this task wants evidence"))
     if submission.evidence:
         known = set(evidence_of(run).values_list("id", flat=True))

@@ -1,0 +1,1 @@
+"""Measurements. No part of the service; `make bench` runs them."""

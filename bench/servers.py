@@ -1,0 +1,100 @@
+"""Web servers that run for the length of a `with`, and the command lines they are started by."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.processes import web_command
+
+PROJECT = Path(__file__).resolve().parents[1]
+PRODUCT = "config.wsgi:application"
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+class NotStarted(Exception):
+    """A server ended at once, or does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which server, and how large; what is None stays as the service has it."""
+
+    server: str | None = None
+    threads: int | None = None
+    processes: int | None = None
+
+    def command(self, application: str, *, port: int) -> list[str]:
+        """The service's own command line, bent to this shape, for `application`."""
+        if self.server == "gunicorn":
+            return self._gunicorn(application, port)
+        command = list(web_command(host="127.0.0.1", port=port))
+        command[command.index(PRODUCT)] = application
+        for option, value in {
+            "--workers": self.processes,
+            "--blocking-threads": self.threads,
+        }.items():
+            if value is not None:
+                command[command.index(option) + 1] = str(value)
+        return command
+
+    def _gunicorn(self, application: str, port: int) -> list[str]:
+        return [
+            *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread"),
+            *("--bind", f"127.0.0.1:{port}", "--log-level", "warning", "--keep-alive", "30"),
+            *("--workers", str(self.processes or 1), "--threads", str(self.threads or 8)),
+            application,
+        ]
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[None]:
+    """Run a server until the end of the block; it answers when the block begins.
+
+    Raises `NotStarted` with the end of its `log`.
+    """
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=PROJECT, start_new_session=True, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        if not _is_up(process, port):
+            raise NotStarted(f"{' '.join(command)}\n{log.read_text()[-2000:]}")
+        yield
+    finally:
+        _stop(process)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _is_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    ends = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < ends:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to end; after `STOP_SECONDS` end it with all its children."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    # Its children are in its session, and may outlive it.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,50 @@
+"""A worker's calls and a look at what they did, for the tests of every part of its work."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from apps.pools.models import Worker
+from apps.tasks.models import Run, Task
+from tests.factories import OUTPUT, Caller
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89"
+JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xd9"
+PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
+
+
+def act(caller: Caller, run: Run, verb: str, **body: Any) -> Any:
+    return caller.post(f"/v1/runs/{run.id}/{verb}", {"epoch": run.epoch, **body})
+
+
+def upload(caller: Caller, run: Run, content: bytes, name: str = "a.bin", **form: Any) -> Any:
+    form = {"file": SimpleUploadedFile(name, content), "epoch": str(run.epoch), **form}
+    headers = {"Authorization": f"Bearer {caller.key}"}
+    return caller.client.post(f"/v1/runs/{run.id}/evidence", form, headers=headers)
+
+
+def statuses(task_id: Any) -> tuple[str, str]:
+    """The task's status and its newest run's."""
+    return (
+        Task.objects.get(id=task_id).status,
+        Run.objects.filter(task_id=task_id).latest("attempt").status,
+    )
+
+
+def load(worker: Worker) -> int:
+    return Worker.objects.get(id=worker.id).load
+
+
+def open_offers(caller: Caller) -> list[dict[str, Any]]:
+    offers: list[dict[str, Any]] = caller.get("/v1/offers").json()["data"]
+    return offers
+
+
+VERBS: list[tuple[str, dict[str, Any]]] = [
+    ("start", {}),
+    ("heartbeat", {"lease_seconds": 60}),
+    ("submit", {"output": OUTPUT}),
+    ("submit", {"output": {"wrong": True}}),
+    ("release", {"reason": "late"}),
+]
+"""The calls on a run, one of them with an output that would be refused."""

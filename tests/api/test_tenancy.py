@@ -1,0 +1,230 @@
+"""Every route of `/v1` against everybody who has no business there.
+
+`MATRIX` has a row for each route and method. The first test compares it with the URL patterns: who
+adds a route must say here who may call it, and what a stranger sees.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import URLPattern
+
+from apps.accounts.scopes import Scope
+from apps.accounts.services import issue_key
+from apps.api.v1.urls import urlpatterns
+from apps.matching.services import match_queued
+from apps.pools.services import found_pool
+from tests.api.expect import problem, unchanged
+from tests.factories import OUTPUT, Caller, House, contract, worker_in
+
+HTTP = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A route and method: the scope it needs and a body that would do."""
+
+    method: str
+    route: str
+    scope: Scope
+    body: dict[str, Any] | None = None
+    # Whose id is in the path: a task's, an offer's, a run's; empty for a list or the caller itself.
+    subject: str = field(default="")
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route}"
+
+
+MATRIX = [
+    Row("post", "tasks", Scope.TASKS_CREATE, contract()),
+    Row("get", "tasks", Scope.TASKS_READ),
+    Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
+    Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
+    Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
+    Row("get", "offers", Scope.WORK),
+    Row("post", "offers/<str:offer_id>/accept", Scope.WORK, {}, subject="offer"),
+    Row("post", "offers/<str:offer_id>/decline", Scope.WORK, {}, subject="offer"),
+    Row("get", "runs", Scope.WORK),
+    Row("get", "runs/<str:run_id>", Scope.WORK, subject="run"),
+    Row("post", "runs/<str:run_id>/start", Scope.WORK, {"epoch": 1}, subject="run"),
+    Row("post", "runs/<str:run_id>/heartbeat", Scope.WORK, {"epoch": 1}, subject="run"),
+    Row("post", "runs/<str:run_id>/submit", Scope.WORK, {"epoch": 1, "output": OUTPUT}, subject="run"),
+    Row("post", "runs/<str:run_id>/release", Scope.WORK, {"epoch": 1}, subject="run"),
+    Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
+    Row("get", "workers/me", Scope.WORK),
+    Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
+]  # fmt: skip
+WITH_ID = [row for row in MATRIX if row.subject]
+WITHOUT_ID = [row for row in MATRIX if not row.subject]
+
+
+def routes() -> set[tuple[str, str]]:
+    found = set()
+    for pattern in urlpatterns:
+        assert isinstance(pattern, URLPattern), f"{pattern}: enumerate included patterns as well"
+        view: Any = pattern.callback.view_class  # type: ignore[attr-defined]
+        found |= {(name, str(pattern.pattern)) for name in HTTP if hasattr(view, name)}
+    return found
+
+
+def test_matrix__has_every_route() -> None:
+    listed = {(row.method, row.route) for row in MATRIX}
+    missing, gone = routes() - listed, listed - routes()
+    assert not missing, (
+        f"routes without a row: {sorted(missing)}. Add a Row to MATRIX in tests/api/test_tenancy.py:"
+        " the scope it needs, a body that would do, and whose id its path holds, so that the tests"
+        " below can show that another organisation's id is a 404 there."
+    )
+    assert not gone, f"rows without a route: {sorted(gone)}. Take them out of MATRIX."
+
+
+@dataclass(frozen=True)
+class World:
+    """Alice's organisation with a task in each stage, and everybody who might knock."""
+
+    house: House
+    subjects: dict[str, UUID]
+    strangers_worker: Caller
+
+    def call(self, caller: Caller, row: Row, subject: UUID | str | None = None) -> Any:
+        name = str(subject or self.subjects.get(row.subject, ""))
+        path = "/v1/" + "/".join(
+            name if part.startswith("<") else part for part in row.route.split("/")
+        )
+        if row.route.endswith("evidence"):
+            form = {"epoch": "1", "file": SimpleUploadedFile("note.txt", b"A note.")}
+            headers = {"Authorization": f"Bearer {caller.key}"}
+            return caller.client.post(path, form, headers=headers)
+        return caller.call(row.method.upper(), path, row.body)
+
+
+@pytest.fixture
+def world(house: House) -> World:
+    run = house.started()
+    _, carol = worker_in(house.pool)
+    offer = house.offered(title="Offered")
+    assert offer.worker_id == carol.principal.worker_id
+    _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
+    subjects = {"task": run.task_id, "offer": offer.id, "run": run.id}
+    return World(house, subjects, stranger)
+
+
+def everything_key(house: House, organisation_id: UUID, worker: Caller) -> Caller:
+    """A key with every scope there is, of `worker`'s organisation."""
+    return Caller(
+        issue_key(
+            organisation_id=organisation_id,
+            name="Everything",
+            scopes=list(Scope),
+            worker_id=worker.principal.worker_id,
+        )
+    )
+
+
+@pytest.mark.parametrize("row", WITH_ID, ids=str)
+def test_another_organisations_id__is_not_found(world: World, row: Row) -> None:
+    stranger = everything_key(
+        world.house, world.house.strangers_pool.organisation_id, world.strangers_worker
+    )
+    with unchanged():
+        answer = world.call(stranger, row)
+        body = problem(answer, 404, "not_found")
+        nobody = world.call(stranger, row, UUID(int=7))
+    # Word for word what is said of an id that nobody has.
+    assert {**body, "request_id": ""} == {**nobody.json(), "request_id": ""}
+
+
+@pytest.mark.parametrize("row", WITHOUT_ID, ids=str)
+def test_lists__show_nothing_of_another_organisation(world: World, row: Row) -> None:
+    stranger = everything_key(
+        world.house, world.house.strangers_pool.organisation_id, world.strangers_worker
+    )
+    answer = world.call(stranger, row)
+    assert answer.status_code in (200, 201)
+    text = answer.content.decode()
+    known = [*world.subjects.values(), world.house.organisation.id, world.house.bobs_worker.id]
+    assert not any(str(secret) in text for secret in known)
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_key_without_the_scope__is_refused(world: World, row: Row) -> None:
+    others = [scope for scope in Scope if scope is not row.scope]
+    lesser = Caller(
+        issue_key(
+            organisation_id=world.house.organisation.id,
+            name="Lesser",
+            scopes=others,
+            worker_id=world.house.bobs_worker.id,
+        )
+    )
+    with unchanged():
+        assert problem(world.call(lesser, row), 403, "scope_missing")["scope"] == row.scope.value
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_key_of_the_other_side__is_refused(world: World, row: Row) -> None:
+    """A worker's key posts no tasks; a backend's key does no work."""
+    wrong = world.house.alice if row.scope is Scope.WORK else world.house.bob
+    with unchanged():
+        problem(world.call(wrong, row), 403, "scope_missing")
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
+    with unchanged():
+        answer = world.call(Caller("bl_live_nobody"), row)
+    problem(answer, 401, "unauthenticated")
+    assert "WWW-Authenticate" in answer
+
+
+@pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject != "task"], ids=str)
+def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
+    """In the same organisation: an offer or run of somebody else's cannot be used."""
+    _, dave = worker_in(world.house.pool)
+    with unchanged():
+        answer = world.call(dave, row)
+    assert answer.status_code in (404, 409)
+    problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject == "task"], ids=str)
+def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
+    other = found_pool(organisation_id=world.house.organisation.id, name="Back office")
+    key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])
+    with unchanged():
+        problem(world.call(Caller(key), row), 404, "not_found")
+
+
+def test_matcher__asks_nobody_of_another_organisation(house: House) -> None:
+    worker_in(house.strangers_pool, trust_level=5, rating=5, capacity=9)
+    house.bob.patch("/v1/workers/me", {"presence": "offline"})
+    house.queued()
+    assert match_queued() == 0
+
+
+def test_evidence__of_another_organisation_cannot_be_named(world: World) -> None:
+    house = world.house
+    upload = Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run")
+    evidence_id = world.call(house.bob, upload).json()["evidence_id"]
+    charlie = House(
+        organisation=house.organisation,
+        pool=house.strangers_pool,
+        alice=house.charlie,
+        bob=world.strangers_worker,
+        bobs_worker=house.bobs_worker,
+        charlie=house.alice,
+        strangers_pool=house.pool,
+    )
+    run = charlie.started(output={"expected_format": "text", "evidence_required": True})
+    body = {"epoch": run.epoch, "output": "Done.", "evidence": [evidence_id]}
+    with unchanged():
+        answer = world.strangers_worker.post(f"/v1/runs/{run.id}/submit", body)
+    assert problem(answer, 422)["errors"][0]["pointer"] == "/evidence/0"
+
+
+def test_routes__take_any_text_as_an_id() -> None:
+    """An id that is no UUID is a 404 of ours, not of the URL resolver: `<str:…>`, never `<uuid:…>`."""
+    assert not [pattern for pattern in urlpatterns if "<uuid:" in str(pattern.pattern)]
