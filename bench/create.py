@@ -35,8 +35,8 @@ import redis
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from bench.load import Load, drive, post_requests  # noqa: E402 - the path must be set first
-from bench.servers import PRODUCT, Shape, free_port, serving  # noqa: E402
+from bench.load import Load, LoadFailed, drive, post_requests  # noqa: E402 - the path must be set first
+from bench.servers import PRODUCT, NotStarted, Shape, free_port, serving  # noqa: E402
 from config import embedded  # noqa: E402
 
 TARGET = 2.0
@@ -107,9 +107,12 @@ def main() -> None:
     options = _arguments()
     shape = Shape(options.server, options.threads, options.processes)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    with _home() as home, _contestants(home, shape) as contestants:
-        _play(contestants, rounds=options.rounds, seconds=options.seconds)
-        _check_limiter(home)
+    try:
+        with _home() as home, _contestants(home, shape) as contestants:
+            _play(contestants, rounds=options.rounds, seconds=options.seconds)
+            _check_limiter(home)
+    except (LoadFailed, NotStarted, Uncounted) as error:
+        sys.exit(f"the measurement failed: {error}")
     print(_table(contestants))
     ours, usual, _ = contestants
     if ours.rate < TARGET * usual.rate:
@@ -209,7 +212,11 @@ def _bare(database: str, body: dict[str, Any]) -> Callable[[float], Load]:
             subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE)
             for _ in range(BARE_PROCESSES)
         ]
-        said = [json.loads(client.communicate()[0]) for client in clients]
+        try:
+            said = [json.loads(client.communicate()[0]) for client in clients]
+        finally:
+            for client in clients:
+                client.kill()
         latencies = [latency for one in said for latency in one["latencies"]]
         return Load(max(one["seconds"] for one in said), latencies)
 

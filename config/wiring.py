@@ -36,9 +36,11 @@ def connect() -> None:
     react(ANNOUNCED, tell_callback)
     react(ENDED, withdraw_offers)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
-    wake_on(EventType.CREATED, "intake")
-    wake_on(EventType.QUEUED, "matching")
-    wake_on(EventType.SUBMITTED, "verification")
+    wake_on(ANNOUNCED, "deliveries")
+    wake_on([EventType.CREATED], "intake")
+    wake_on([EventType.SUBMITTED], "verification")
+    # A task came into the queue, or a worker is free again.
+    wake_on([EventType.QUEUED, EventType.SUBMITTED, *ENDED], "matching")
     timers.register(LEASE, end_lease)
     timers.register(matching.OFFER, end_offer)
     for clock in Clock:

@@ -5,11 +5,10 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db import connection
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.keys import parse_key
-from apps.accounts.models import ApiKey
 from apps.accounts.principal import Principal
 from apps.base.clock import DatabaseNow
 
@@ -23,35 +22,38 @@ class Authenticated:
     allowed_networks: list[str]
 
 
+KEY = """
+SELECT k.secret_hash, clock_timestamp(), o.allowed_networks,
+    k.organisation_id, k.name, k.role, k.scopes, k.pool_ids, k.worker_id
+FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
+WHERE k.id = %s AND k.revoked_at IS NULL
+  AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+"""
+"""In SQL, since every call pays for it: the ORM would take longer to say it than PostgreSQL to do."""
+
+
 def authenticate_key(text: str) -> Authenticated | None:
     """Whom the API key stands for; None for a key that is mistyped, unknown, expired or revoked."""
     key = parse_key(text)
     if key is None:
         return None
-    row = (
-        ApiKey.objects.filter(id=key.id)
-        .annotate(at=DatabaseNow(), networks=F("organisation__allowed_networks"))
-        .first()
-    )
-    if row is None or not hmac.compare_digest(bytes(row.secret_hash), key.secret_hash):
+    with connection.cursor() as cursor:
+        cursor.execute(KEY, [key.id])
+        row = cursor.fetchone()
+    if row is None or not hmac.compare_digest(bytes(row[0]), key.secret_hash):
         return None
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= row.at):
-        return None
-    return Authenticated(_of_key(row), row.at, row.networks)
-
-
-def _of_key(row: ApiKey) -> Principal:
-    works = row.worker_id is not None
-    return Principal(
-        kind="worker" if works else "api_key",
-        id=str(row.worker_id) if works else row.id,
-        name=row.name,
-        organisation_id=row.organisation_id,
-        role=row.role,
-        scopes=frozenset(row.scopes),
-        pool_ids=None if row.pool_ids is None else frozenset(row.pool_ids),
-        worker_id=row.worker_id,
+    at, allowed_networks, organisation_id, name, role, scopes, pool_ids, worker_id = row[1:]
+    principal = Principal(
+        kind="worker" if worker_id else "api_key",
+        id=str(worker_id or key.id),
+        name=name,
+        organisation_id=organisation_id,
+        role=role,
+        scopes=frozenset(scopes),
+        pool_ids=None if pool_ids is None else frozenset(pool_ids),
+        worker_id=worker_id,
     )
+    return Authenticated(principal, at, allowed_networks)
 
 
 def authenticate_token(text: str) -> Authenticated | None:

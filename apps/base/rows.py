@@ -12,12 +12,11 @@ index needs the one gone before the other comes.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.models import Field, Model
-from django.db.models.expressions import DatabaseDefault
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +47,71 @@ Change = Insert | Update | Statement
 
 
 def write(changes: Iterable[Change]) -> None:
-    """Send all changes as one statement. Call it inside a transaction."""
+    """Send all changes as one statement, which is a transaction of its own outside of any."""
     parts = _compile(changes)
     if not parts:
         return
-    # A lone `;`-free list of CTEs needs a main query; its answer does not matter.
+    # The last SELECT is there because a WITH needs a main query; its answer does not matter.
     body = ", ".join(f"c{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {body} SELECT 1", [value for _, params in parts for value in params])
 
 
 def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
-    inserts: list[Model] = []
+    inserts: dict[type[Model], list[Model]] = {}
     parts: list[tuple[str, list[Any]]] = []
     for change in changes:
         if isinstance(change, Insert):
-            inserts.append(change.row)
+            inserts.setdefault(type(change.row), []).append(change.row)
         elif isinstance(change, Update):
             parts.append(_update(change))
         else:
             parts.append((change.sql, list(change.params)))
-    inserts.sort(key=lambda row: row._meta.db_table)
-    for model, rows in groupby(inserts, key=type):
-        parts.append(_insert(model, list(rows)))
+    parts += [_insert(model, rows) for model, rows in inserts.items()]
     return parts
+
+
+@lru_cache
+def _columns(model: type[Model]) -> dict[str, str]:
+    """Attribute -> column of what a new row brings along: all that the database does not fill."""
+    return {
+        field.attname: str(field.column)
+        for field in model._meta.concrete_fields
+        if not field.generated
+        and not field.has_db_default()
+        and field is not model._meta.auto_field
+    }
+
+
+@lru_cache
+def _insert_sql(model: type[Model]) -> str:
+    table = model._meta.db_table
+    names = ", ".join(f'"{column}"' for column in _columns(model).values())
+    return (
+        f'INSERT INTO "{table}" ({names})'
+        f' SELECT {names} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb)'
+    )
+
+
+def _insert(model: type[Model], rows: list[Model]) -> tuple[str, list[Any]]:
+    """The rows travel as one JSON document: one parameter, however many columns they have, and the
+    same SQL each time, so that PostgreSQL keeps its plan.
+    """
+    columns = _columns(model)
+    document = [{column: getattr(row, name) for name, column in columns.items()} for row in rows]
+    return _insert_sql(model), [orjson.dumps(document, default=_hexadecimal).decode()]
+
+
+def _hexadecimal(value: Any) -> str:
+    """How JSON carries what a bytea column holds."""
+    if isinstance(value, bytes | memoryview):
+        return "\\x" + bytes(value).hex()
+    raise TypeError(f"{type(value).__name__} has no place in a row")
 
 
 @lru_cache
 def _fields(model: type[Model]) -> "dict[str, Field[Any, Any]]":
     return {field.attname: field for field in model._meta.concrete_fields}
-
-
-@lru_cache
-def _columns(model: type[Model]) -> "tuple[tuple[str, Field[Any, Any]], ...]":
-    """The fields that a new row brings along: all but those that the database fills itself."""
-    return tuple(
-        (field.attname, field)
-        for field in model._meta.concrete_fields
-        if not field.generated
-        and not field.has_db_default()
-        and field is not model._meta.auto_field
-    )
-
-
-def _insert(model: type[Model], rows: list[Model]) -> tuple[str, list[Any]]:
-    columns = _columns(model)
-    names = ", ".join(f'"{field.column}"' for _, field in columns)
-    slots = "(" + ", ".join(["%s"] * len(columns)) + ")"
-    sql = f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES ' + ", ".join([slots] * len(rows))
-    return sql, [_prepared(field, getattr(row, name)) for row in rows for name, field in columns]
 
 
 def _update(change: Update) -> tuple[str, list[Any]]:
@@ -105,9 +120,4 @@ def _update(change: Update) -> tuple[str, list[Any]]:
     wheres = " AND ".join(f'"{fields[name].column}" = %s' for name in change.where)
     sql = f'UPDATE "{change.model._meta.db_table}" SET {setters} WHERE {wheres}'
     named = [*change.values.items(), *change.where.items()]
-    return sql, [_prepared(fields[name], value) for name, value in named]
-
-
-def _prepared(field: "Field[Any, Any]", value: Any) -> Any:
-    assert not isinstance(value, DatabaseDefault)
-    return field.get_db_prep_save(value, connection)
+    return sql, [fields[name].get_db_prep_save(value, connection) for name, value in named]

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from apps.accounts.principal import Principal
-from apps.pools.models import Pool, PoolStatus, Worker
+from apps.pools.models import Pool, Worker
 from biolayer import chain
 from biolayer.errors import NotFound
 
@@ -13,14 +15,16 @@ OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
 """How long an offer is open by the task's urgency, where the pool does not say otherwise."""
 
 
+OPEN_POOL = "SELECT FROM pools_pool WHERE id = %s AND organisation_id = %s AND status = 'active'"
+
+
 def may_use(*, actor: Principal, pool_id: UUID) -> bool:
     """Whether a task may be posted to the pool: open, of the actor's organisation, and granted."""
-    return (
-        actor.may_use_pool(pool_id)
-        and Pool.objects.filter(
-            id=pool_id, organisation_id=actor.organisation_id, status=PoolStatus.ACTIVE
-        ).exists()
-    )
+    if not actor.may_use_pool(pool_id):
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_POOL, [pool_id, actor.organisation_id])
+        return cursor.fetchone() is not None
 
 
 def pool_of(*, pool_id: UUID) -> Pool:

@@ -87,7 +87,6 @@ def reserve(*, worker_id: UUID) -> Statement:
 
 def relieve(*, worker_id: UUID, worked_until: datetime | None = None) -> Statement:
     """One task less for the worker; `worked_until` puts it at the end of the waiting line."""
-    wake("matching")
     return Statement(
         "UPDATE pools_worker SET load = load - 1,"
         " waiting_since = coalesce(%s::timestamptz, waiting_since) WHERE id = %s",

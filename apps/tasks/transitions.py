@@ -36,7 +36,7 @@ Reaction = Callable[[Moved], Iterable[rows.Change]]
 """Answers the rows that this transition makes due. It reads nothing and writes nothing itself."""
 
 _reactions: list[tuple[frozenset[str], Reaction]] = []
-_wakes: dict[str, tuple[str, ...]] = {}
+_wakes: list[tuple[frozenset[str], str]] = []
 
 STAMPS = {
     Status.DRAFT: "created_at",
@@ -55,9 +55,9 @@ def react(events: Iterable[EventType], reaction: Reaction) -> None:
     _reactions.append((frozenset(event.value for event in events), reaction))
 
 
-def wake_on(event: EventType, *drains: str) -> None:
-    """Have `drains` woken after each commit of `event`. Called by config/wiring.py only."""
-    _wakes[event.value] = drains
+def wake_on(events: Iterable[EventType], drain: str) -> None:
+    """Have `drain` woken after each commit of one of `events`. Called by config/wiring.py only."""
+    _wakes.append((frozenset(event.value for event in events), drain))
 
 
 def apply(
@@ -96,8 +96,9 @@ def apply(
     written = _move(task, row, event, columns or {})
     moved = Moved(task, event, contract)
     rows.write([_row_of(task, source, written), rows.Insert(event), *also, *_due(moved)])
-    for drain in _wakes.get(event.type, ()):
-        wake(drain)
+    for events, drain in _wakes:
+        if event.type in events:
+            wake(drain)
     return event
 
 

@@ -30,7 +30,6 @@ from django.db import DataError, IntegrityError, connection, transaction
 
 from apps.base import crypto
 from apps.base.rows import Insert
-from apps.base.wake import wake
 from apps.webhooks.delivery import TIMEOUT_SECONDS, Outcome, Request, Result, Sender
 from apps.webhooks.models import Delivery, DeliveryStatus, Destination, SigningSecret
 from apps.webhooks.selectors import active_secrets, secret_place
@@ -94,7 +93,6 @@ def deliver(
     at: datetime,
 ) -> Insert:
     """The row that sends `body` to a destination, due now."""
-    wake("deliveries")
     return Insert(
         Delivery(
             destination_id=destination_id,

@@ -94,7 +94,7 @@ def _log(request: HttpRequest, error: Exception) -> None:
     """PostgreSQL's own words quote whole rows, a task's personal content included: not for a log."""
     if isinstance(error, DatabaseError):
         diagnosis = getattr(error.__cause__, "diag", None)
-        words = getattr(diagnosis, "message_primary", type(error).__name__)
+        words = getattr(diagnosis, "message_primary", None) or type(error.__cause__).__name__
         place = "".join(traceback.format_tb(error.__traceback__)[-3:])
         logger.error("request %s failed: %s\n%s", request_id_of(request), words, place)
     else:

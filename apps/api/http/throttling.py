@@ -57,10 +57,10 @@ class KeyThrottle(BaseThrottle):
         actor = caller(request).principal
         key = f"biolayer:rate:{actor.kind}:{actor.id}:{window}"
         try:
-            pipeline = _client().pipeline(transaction=False)
-            pipeline.incr(key)
-            pipeline.expire(key, WINDOW_SECONDS * 2)
-            return int(pipeline.execute()[0])
+            used = int(_client().incr(key))
+            if used == 1:
+                _client().expire(key, WINDOW_SECONDS * 2)
         except redis.RedisError:
             KeyThrottle._away_until = time.monotonic() + PAUSE_SECONDS
             return None
+        return used
