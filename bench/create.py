@@ -98,7 +98,7 @@ class Contestant:
     def _count(self) -> dict[str, int]:
         with psycopg.connect(self.database) as connection:
             return {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[index, arg-type]
+                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[index]
                 for table in self.rows
             }
 
