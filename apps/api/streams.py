@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -51,7 +51,7 @@ def _released(call: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return call(*args)
         finally:
-            close_old_connections()
+            connection.close()
 
     return look
 
@@ -63,7 +63,7 @@ def _admit(request: HttpRequest) -> tuple[Principal, Position]:
     after = events.latest_position() if last_id is None else Position.parse(last_id)
     if after is None:
         raise InvalidInput([Fault("", "invalid_cursor", "Last-Event-ID is none of this stream's")])
-    close_old_connections()
+    connection.close()
     return actor, after
 
 

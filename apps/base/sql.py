@@ -9,7 +9,8 @@ def same_organisation(
     """A composite foreign key: `column` points into `target`, inside the row's own organisation.
 
     This is what keeps tenants apart even if every check above it were forgotten. It is deferred, as
-    Django's own keys are, so that rows of one transaction may come in any order.
+    Django's own keys are, so that rows of one transaction may come in any order. A row that has one
+    needs no key of its own to the organisation: the target's says that it exists.
     """
     name = f"{table}_{column}_in_organisation"
     return RunSQL(

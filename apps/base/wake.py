@@ -25,7 +25,8 @@ DRAINS: dict[str, tuple[str, str]] = {
 }
 """Each drain's job and the queue (so the processes) that runs it."""
 
-GAP_SECONDS = 0.02
+GAP_SECONDS = 0.05
+AWAY_SECONDS = 1.0
 
 
 class Waker:
@@ -52,9 +53,9 @@ class Waker:
             self._signal.clear()
             with self._guard:
                 wanted, self._wanted = self._wanted, set()
-            for drain in wanted:
-                send(drain)
-            time.sleep(GAP_SECONDS)
+            # A broker that is away is not asked for every hint: the ticker does without it.
+            is_here = all(send(drain) for drain in wanted)
+            time.sleep(GAP_SECONDS if is_here else AWAY_SECONDS)
 
 
 _waker = Waker()

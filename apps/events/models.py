@@ -31,7 +31,11 @@ class Event(models.Model):
     # Counts up over the installation; orders events that one transaction made.
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.PROTECT, related_name="+", db_index=False
+        Organisation,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     # The task. It stands above this room: tasks' migration adds the composite foreign key.
     task_id = models.UUIDField()

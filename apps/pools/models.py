@@ -110,7 +110,11 @@ class Membership(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     pool = models.ForeignKey(
         Pool, on_delete=models.CASCADE, related_name="memberships", db_constraint=False
@@ -133,7 +137,11 @@ class Certification(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     worker = models.ForeignKey(
         Worker, on_delete=models.CASCADE, related_name="certifications", db_constraint=False

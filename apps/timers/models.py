@@ -11,7 +11,11 @@ class Timer(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
-        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     # What to do: a key of the handlers registered in config/wiring.py.
     kind = models.CharField(max_length=40)
@@ -19,8 +23,6 @@ class Timer(models.Model):
     subject_id = models.UUIDField()
     # When. A claim by a drain moves it to the claim's end, so a drain that dies hands the row on.
     due_at = models.DateTimeField()
-    # The due time as first set, which a breach reports.
-    set_for = models.DateTimeField()
     # Who claimed it last; only the holder of the token may finish the timer.
     claim_token = models.UUIDField(null=True, blank=True)
 

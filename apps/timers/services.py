@@ -40,10 +40,10 @@ def set_timer(
 ) -> rows.Statement:
     """Due once at `due_at`; a timer of that kind that the subject already has is set anew."""
     return rows.Statement(
-        "INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at, set_for)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (subject_id, kind) DO UPDATE"
-        " SET due_at = excluded.due_at, set_for = excluded.set_for, claim_token = NULL",
-        (new_id(), organisation_id, kind, subject_id, due_at, due_at),
+        "INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (subject_id, kind) DO UPDATE"
+        " SET due_at = excluded.due_at, claim_token = NULL",
+        (new_id(), organisation_id, kind, subject_id, due_at),
     )
 
 

@@ -37,10 +37,11 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": _database.pop("port", ""),
-        "CONN_HEALTH_CHECKS": False,
+        # A connection for each thread, kept; one that broke is replaced after the request that
+        # noticed. A pool costs a create a tenth more, and no process has more threads than it needs.
+        "CONN_MAX_AGE": None,
         "OPTIONS": {
-            # One pool for each process, shared by its threads.
-            "pool": {"min_size": 1, "max_size": ENV.BIOLAYER_DB_POOL, "timeout": 2},
+            "connect_timeout": 2,
             # Parameters travel apart from the SQL, which PostgreSQL then parses and plans once for
             # each connection: half the cost of a create.
             "server_side_binding": True,
@@ -157,8 +158,6 @@ LOGGING = {
         "config": {"level": ENV.LOG_LEVEL},
         # Refused requests are the caller's affair; what fails is logged by apps.api, with its id.
         "django.request": {"level": "CRITICAL"},
-        # Its callers get the error as an exception.
-        "psycopg.pool": {"level": "ERROR"},
         # A broker that is away is normal here, and said once by the ticker.
         "celery": {"level": "ERROR"},
         "celery.worker.consumer.consumer": {"level": "CRITICAL"},

@@ -46,7 +46,6 @@ class Environment(BaseModel):
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
     BIOLAYER_TRUSTED_PROXIES: Annotated[int, Field(ge=0, le=10)] = 0
-    BIOLAYER_DB_POOL: Annotated[int, Field(ge=1, le=100)] = 16
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:

@@ -29,4 +29,6 @@ class RequestMiddleware:
         request_id = request_id_of(request)
         response = self._get_response(request)
         response[HEADER] = request_id
+        if not response.streaming:
+            response["Content-Length"] = str(len(response.content))
         return response

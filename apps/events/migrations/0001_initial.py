@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('prev_hash', models.BinaryField(max_length=32)),
                 ('hash', models.BinaryField(max_length=32)),
                 ('xid', apps.events.models.Xid8(db_default=apps.events.models.CurrentXid(), editable=False)),
-                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organisation')),
+                ('organisation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.organisation')),
             ],
             options={
                 'indexes': [models.Index(fields=['organisation', 'xid', 'id'], name='event_feed')],

@@ -21,9 +21,8 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=40)),
                 ('subject_id', models.UUIDField()),
                 ('due_at', models.DateTimeField()),
-                ('set_for', models.DateTimeField()),
                 ('claim_token', models.UUIDField(blank=True, null=True)),
-                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.organisation')),
+                ('organisation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.organisation')),
             ],
             options={
                 'indexes': [models.Index(fields=['due_at', 'id'], name='timer_due')],

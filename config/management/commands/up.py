@@ -108,7 +108,6 @@ class Command(BaseCommand):
         )
         # Our own connections would only count against max_connections from here on.
         connection.close()
-        connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL has pools
         programs = _programs(home, addresses, with_workforce=with_workforce)
         supervisor = Supervisor(programs, folder=PROJECT)
         supervisor.run(
