@@ -12,8 +12,8 @@ Command = tuple[str, ...]
 # Celery warns each time that it runs as root; in a container that is how it is meant to be.
 QUIET_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker"}
 
-# Said at each start and stop, whatever one does: Granian's thought about threads, Celery's goodbye.
-CHATTER = ("[WARNING] Configuration allows spawning", "worker: Warm shutdown")
+# Said at each stop, whatever one does.
+CHATTER = ("worker: Warm shutdown",)
 
 
 def web_command(*, host: str, port: int) -> Command:
@@ -24,7 +24,8 @@ def web_command(*, host: str, port: int) -> Command:
     return (
         *_module("granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
         *("--workers", "1", "--blocking-threads", "8", "--backlog", "1024", "--no-ws"),
-        *("--log-level", "warning", "config.wsgi:application"),
+        # At `warning` each start begins with its thoughts about the number of threads.
+        *("--log-level", "error", "config.wsgi:application"),
     )
 
 
