@@ -9,7 +9,7 @@ from django.db import connection
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem(response: Any, status: int, code: str | None = None) -> Mapping[str, Any]:
+def expect_problem(response: Any, status: int, code: str | None = None) -> Mapping[str, Any]:
     """The body of a refusal, after asserting that it is RFC 9457 as specs/biolayer.md has it."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == MEDIA_TYPE
@@ -29,7 +29,7 @@ def problem(response: Any, status: int, code: str | None = None) -> Mapping[str,
 
 def faults(response: Any) -> dict[str, str]:
     """Pointer -> code of a 422; two faults at one place would hide each other, so there are none."""
-    listed = problem(response, 422, "invalid_input")["errors"]
+    listed = expect_problem(response, 422, "invalid_input")["errors"]
     found = {fault["pointer"]: fault["code"] for fault in listed}
     assert len(found) == len(listed), listed
     return found
@@ -46,7 +46,7 @@ def everything() -> dict[str, list[str]]:
 
 
 @contextmanager
-def unchanged(*but: str) -> Iterator[None]:
+def expect_unchanged(*but: str) -> Iterator[None]:
     """Not one row differs afterwards, in any table except `but`."""
     before = everything()
     yield

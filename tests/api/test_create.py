@@ -12,7 +12,7 @@ from apps.accounts.services import issue_key
 from apps.pools.models import Pool
 from apps.pools.services import found_pool
 from apps.tasks.models import Task
-from tests.api.expect import count, faults, problem, unchanged
+from tests.api.expect import count, expect_problem, expect_unchanged, faults
 from tests.factories import SCHEMA, Caller, House, contract, page_example, soon
 
 KIB = 1024
@@ -220,7 +220,7 @@ def test_create__value_within_its_bounds(house: House, path: str, accepted: list
 @pytest.mark.parametrize(("path", "refused"), [(row[0], row[2]) for row in BOUNDS if row[2]])
 def test_create__value_out_of_bounds(house: House, path: str, refused: list[Any]) -> None:
     for value in refused:
-        with unchanged():
+        with expect_unchanged():
             answer = house.alice.post("/v1/tasks", with_value(path, value))
         assert list(faults(answer)) == [at(path)], value
 
@@ -236,20 +236,20 @@ ELEMENTS = [
 
 @pytest.mark.parametrize(("path", "bad"), ELEMENTS)
 def test_create__bad_element_is_named_by_its_index(house: House, path: str, bad: Any) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", with_value(path, ["fine", bad]))
     assert list(faults(answer)) == [f"{at(path)}/1"]
 
 
 @pytest.mark.parametrize("path", ["task_type", "domain", "title", "instructions", "output.schema"])
 def test_create__required_field_missing(house: House, path: str) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", without(path))
     assert faults(answer) == {at(path): "required"}
 
 
 def test_create__empty_body_names_all_that_is_required(house: House) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", {})
     required = ["/task_type", "/domain", "/title", "/instructions", "/output/schema"]
     assert faults(answer) == dict.fromkeys(required, "required")
@@ -257,7 +257,7 @@ def test_create__empty_body_names_all_that_is_required(house: House) -> None:
 
 @pytest.mark.parametrize("body", [[], "task", 5, True, [contract()]])
 def test_create__body_is_no_object(house: House, body: Any) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", body)
     assert faults(answer) == {"": "wrong_type"}
 
@@ -278,14 +278,14 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("path", UNKNOWN)
 def test_create__unknown_field_is_named(house: House, path: str) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", with_value(path, "x"))
     assert faults(answer) == {at(path): "unknown_field"}
 
 
 def test_create__internal_name_of_the_schema_is_no_way_around_its_checks(house: House) -> None:
     output = {"expected_format": "structured_json", "schema_": {"type": "no such type", "x": 5}}
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(output=output))
     assert faults(answer)["/output/schema_"] == "unknown_field"
 
@@ -325,7 +325,7 @@ def test_create__deeply_nested_context(house: House, depth: int) -> None:
     if answer.status_code == 201:
         assert house.alice.get(answer["Location"]).json()["context"]["deep"] == nested
     else:
-        problem(answer, answer.status_code)
+        expect_problem(answer, answer.status_code)
         assert answer.status_code in (400, 422)
 
 
@@ -342,7 +342,7 @@ def test_create__eight_faults_are_named_at_once(house: House) -> None:
         output={"schema": {"reached_user": "bool"}},
         handoff={"retry_policy": {"max_retries": 21}},
     )
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", body)
     assert faults(answer) == {
         "/task_type": "wrong_type",
@@ -362,7 +362,7 @@ def test_create__callback_and_schema_faults_come_with_the_others(house: House) -
         output={"schema": {"type": "object", "required": "notes"}},
         handoff={"callback_url": "ftp://example.com/", "callback_auth": {"type": "bearer"}},
     )
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", body)
     pointers = set(faults(answer))
     assert {"/title", "/handoff/callback_url", "/handoff/callback_auth/token"} < pointers
@@ -411,7 +411,7 @@ def test_create__body_of_256_kib(house: House, excess: int, status: int) -> None
     )
     assert answer.status_code == status
     if status == 413:
-        problem(answer, 413, "too_large")
+        expect_problem(answer, 413, "too_large")
     assert Task.objects.count() == (status == 201)
 
 
@@ -420,9 +420,9 @@ def test_create__body_of_256_kib(house: House, excess: int, status: int) -> None
 
 def test_create__organisation_is_anothers(house: House) -> None:
     other = {"org_id": str(house.strangers_pool.organisation_id)}
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(origin=other))
-    problem(answer, 403, "organisation_mismatch")
+    expect_problem(answer, 403, "organisation_mismatch")
 
 
 def test_create__organisation_is_the_keys(house: House) -> None:
@@ -447,7 +447,7 @@ def test_create__pool_that_the_key_may_not_use(house: House) -> None:
     ]
     for caller, pool in refused:
         body = contract(requirements={"worker_pool_id": str(pool.id)})
-        with unchanged():
+        with expect_unchanged():
             answer = caller.post("/v1/tasks", body)
         assert faults(answer) == {"/requirements/worker_pool_id": "unknown_pool"}
     body = contract(requirements={"worker_pool_id": str(house.pool.id)})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.expect import everything, faults, unchanged
+from tests.api.expect import everything, expect_unchanged, faults
 from tests.factories import House, contract
 
 ADDRESSES = json.loads((Path(__file__).parents[1] / "data" / "outgoing-addresses.json").read_text())
@@ -47,7 +47,7 @@ LOOPBACK = ["http://127.0.0.1:9000/hook", "http://localhost:9000/", "http://[::1
 @pytest.mark.parametrize("url", [*NEVER, *HTTP, *LOOPBACK])
 def test_create__callback_refused_in_production(house: House, settings: Any, url: str) -> None:
     settings.ALLOW_LOOPBACK_CALLBACKS = False
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", callback(url))
     assert list(faults(answer)) == ["/handoff/callback_url"]
 
@@ -78,7 +78,7 @@ def test_create__loopback_callback_is_for_the_embedded_mode(house: House, url: s
     "url", ["http://example.com/", "http://10.0.0.1/", "https://10.0.0.1/", "http://1.1.1.1/"]
 )
 def test_create__embedded_mode_opens_nothing_but_loopback(house: House, url: str) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", callback(url))
     assert list(faults(answer)) == ["/handoff/callback_url"]
 
@@ -152,7 +152,7 @@ def test_create__callback_auth_that_cannot_be_sent(
     house: House, auth: dict[str, Any], field: str
 ) -> None:
     handoff = {"callback_url": "https://example.com/", "callback_auth": auth}
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(handoff=handoff))
     assert list(faults(answer)) == [f"/handoff/callback_auth/{field}"]
 

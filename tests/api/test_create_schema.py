@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.expect import faults, unchanged
+from tests.api.expect import expect_unchanged, faults
 from tests.factories import House, contract
 
 
@@ -68,7 +68,7 @@ BAD_SCHEMAS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("schema", BAD_SCHEMAS)
 def test_create__schema_refused_with_a_pointer(house: House, schema: dict[str, Any]) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(output={"schema": schema}))
     found = faults(answer)
     assert found

@@ -8,7 +8,7 @@ import pytest
 
 from apps.pools.models import Worker
 from apps.tasks.models import Evidence
-from tests.api.expect import faults, problem, unchanged
+from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import JPEG, PDF, PNG, act, statuses, upload
 from tests.factories import OUTPUT, SCHEMA, House
 
@@ -49,8 +49,8 @@ def test_evidence__type_is_sniffed_and_hash_recorded(
 )
 def test_evidence__type_that_is_not_accepted(house: House, content: bytes) -> None:
     run = house.started()
-    with unchanged():
-        problem(upload(house.bob, run, content, "photo.png"), 415, "unsupported_media_type")
+    with expect_unchanged():
+        expect_problem(upload(house.bob, run, content, "photo.png"), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("content", [b"<svg><script>1</script></svg>", b"<!DOCTYPE html><html>"])
@@ -68,15 +68,15 @@ def test_evidence__as_large_as_it_may_be(house: House) -> None:
 @pytest.mark.parametrize("size", [10 * MIB + 1, 11 * MIB])
 def test_evidence__too_large(house: House, size: int) -> None:
     run = house.started()
-    with unchanged():
-        problem(upload(house.bob, run, PNG.ljust(size, b"\0")), 413, "too_large")
+    with expect_unchanged():
+        expect_problem(upload(house.bob, run, PNG.ljust(size, b"\0")), 413, "too_large")
 
 
 def test_evidence__twenty_and_no_more(house: House) -> None:
     run = house.started()
     answers = [upload(house.bob, run, PNG) for _ in range(20)]
     assert [answer.status_code for answer in answers] == [201] * 20
-    with unchanged():
+    with expect_unchanged():
         assert list(faults(upload(house.bob, run, PNG))) == ["/file"]
 
 
@@ -97,7 +97,7 @@ def test_evidence__form_is_incomplete(
     house: House, form: dict[str, Any], pointers: list[str]
 ) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = house.bob.client.post(
             f"/v1/runs/{run.id}/evidence",
             form,
@@ -108,8 +108,8 @@ def test_evidence__form_is_incomplete(
 
 def test_evidence__json_is_not_a_form(house: House) -> None:
     run = house.started()
-    with unchanged():
-        problem(act(house.bob, run, "evidence"), 415, "unsupported_media_type")
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, "evidence"), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_evidence__hostile_name_leads_nowhere(house: House, name: str) -> None:
 
 def test_evidence__is_needed_where_it_was_asked_for(house: House) -> None:
     run = house.started(output=WANTS_EVIDENCE)
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "submit", output=OUTPUT)
     assert faults(answer) == {"/evidence": "required"}
     evidence_id = upload(house.bob, run, PNG).json()["evidence_id"]
@@ -142,7 +142,7 @@ def test_evidence__of_another_run_does_not_count(house: House) -> None:
     first = house.started(output=WANTS_EVIDENCE)
     other_id = upload(house.bob, first, PNG).json()["evidence_id"]
     second = house.started(output=WANTS_EVIDENCE)
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, second, "submit", output=OUTPUT, evidence=[other_id])
     assert list(faults(answer)) == ["/evidence/0"]
 
@@ -150,6 +150,6 @@ def test_evidence__of_another_run_does_not_count(house: House) -> None:
 @pytest.mark.parametrize("evidence", ["x", ["x"], [5], {"0": "x"}, ["0" * 36] * 21])
 def test_evidence__ids_of_a_submission_are_checked(house: House, evidence: Any) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "submit", output=OUTPUT, evidence=evidence)
     assert all(pointer.startswith("/evidence") for pointer in faults(answer))

@@ -20,7 +20,7 @@ from apps.pools.models import Worker
 from apps.reviews.services import verify_submitted
 from apps.tasks.models import Run, Task
 from apps.tasks.services import queue_created
-from tests.api.expect import problem
+from tests.api.expect import expect_problem
 from tests.factories import OUTPUT, SCHEMA, Caller, House, contract, page_example, soon
 
 REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422}
@@ -39,7 +39,7 @@ def bounded(examples: int) -> Any:
 def never_a_crash(response: Any) -> None:
     if response.status_code >= 400:
         assert response.status_code in REFUSALS, response.content
-        problem(response, response.status_code)
+        expect_problem(response, response.status_code)
 
 
 def afresh(house: House) -> None:
@@ -382,7 +382,7 @@ def test_evidence__odd_forms(patient: House, content_type: str) -> None:
         path = f"/v1/runs/{run.id}/evidence"
         answer = send(patient.bob, "POST", path, form, content_type=content_type)
         assert answer.status_code in REFUSALS, (number, answer.content)
-        problem(answer, answer.status_code)
+        expect_problem(answer, answer.status_code)
 
 
 # --- queries, paths, headers ---------------------------------------------------------------
@@ -461,7 +461,7 @@ def test_header__hostile_content_type(patient: House, value: str) -> None:
 def test_header__hostile_credential(patient: House, value: str) -> None:
     headers = {"Authorization": value}
     answer = patient.alice.client.get("/v1/tasks", headers=headers)
-    problem(answer, 401, "unauthenticated")
+    expect_problem(answer, 401, "unauthenticated")
 
 
 @pytest.mark.parametrize("length", ["abc", "-1", "1.5", "\u0661", ""])

@@ -12,7 +12,7 @@ from apps.api.models import IdempotencyKey
 from apps.api.services import forget_old_keys
 from apps.matching.models import Offer
 from apps.tasks.models import Evidence, Run, Task
-from tests.api.expect import count, faults, problem, unchanged
+from tests.api.expect import count, expect_problem, expect_unchanged, faults
 from tests.api.steps import PNG, upload
 from tests.concurrency.together import queued_up, together
 from tests.factories import OUTPUT, Caller, House, contract, soon, worker_in
@@ -26,7 +26,7 @@ def is_replay(answer: Any) -> bool:
 
 def test_replay__gives_the_first_answer_again(house: House) -> None:
     first = house.alice.post("/v1/tasks", contract(), **KEY)
-    with unchanged():
+    with expect_unchanged():
         second = house.alice.post("/v1/tasks", contract(), **KEY)
     assert (first.status_code, is_replay(first)) == (201, False)
     assert (second.status_code, is_replay(second)) == (201, True)
@@ -47,17 +47,17 @@ def test_replay__order_of_fields_is_no_difference(house: House) -> None:
 
 def test_other_body__is_refused(house: House) -> None:
     house.alice.post("/v1/tasks", contract(), **KEY)
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(title="Another"), **KEY)
-    problem(answer, 422, "idempotency_key_reused")
+    expect_problem(answer, 422, "idempotency_key_reused")
 
 
 def test_other_path__is_refused(house: House) -> None:
     one, other = house.task(), house.task()
     assert house.alice.post(f"/v1/tasks/{one.id}/cancel", {}, **KEY).status_code == 200
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post(f"/v1/tasks/{other.id}/cancel", {}, **KEY)
-    problem(answer, 422, "idempotency_key_reused")
+    expect_problem(answer, 422, "idempotency_key_reused")
 
 
 def test_key__is_the_callers_own(house: House) -> None:
@@ -87,10 +87,10 @@ def test_key__may_be_any_printable_text(house: House, key: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "caf\u00e9", "tab\there", "nul\x00"])
 def test_key__that_cannot_be_kept(house: House, key: str) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", contract(), **{"Idempotency-Key": key})
     assert answer.status_code in (400, 422)
-    problem(answer, answer.status_code)
+    expect_problem(answer, answer.status_code)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_key__that_cannot_be_kept(house: House, key: str) -> None:
 def test_refused__stores_nothing_and_can_be_mended(
     house: House, body: dict[str, Any], status: int
 ) -> None:
-    with unchanged():
+    with expect_unchanged():
         assert house.alice.post("/v1/tasks", body, **KEY).status_code == status
     mended = house.alice.post("/v1/tasks", contract(), **KEY)
     assert (mended.status_code, is_replay(mended)) == (201, False)
@@ -109,8 +109,8 @@ def test_refused__stores_nothing_and_can_be_mended(
 def test_refused__late_stores_nothing(house: House) -> None:
     """Refused inside the transaction, after the key was looked up."""
     task = house.completed()
-    with unchanged():
-        problem(
+    with expect_unchanged():
+        expect_problem(
             house.alice.post(f"/v1/tasks/{task.id}/cancel", {}, **KEY), 409, "illegal_transition"
         )
 
@@ -169,7 +169,7 @@ POSTS: list[tuple[str, Setup]] = [
 def test_every_post__is_replayed(house: House, name: str, setup: Setup) -> None:
     caller, path, body = setup(house)
     first = caller.post(path, body, **KEY)
-    with unchanged():
+    with expect_unchanged():
         second = caller.post(path, body, **KEY)
     assert first.status_code in (200, 201), first.content
     assert (second.status_code, second.json()) == (first.status_code, first.json())
@@ -188,7 +188,7 @@ def test_every_post__racing_with_itself_has_one_effect(
     assert kinds["replay"] + kinds[409] == 5, kinds
     for answer in answers:
         if answer.status_code == 409:
-            problem(answer, 409, "idempotency_in_flight")
+            expect_problem(answer, 409, "idempotency_in_flight")
     assert count("events_event") - before == (name != "heartbeat")
     assert IdempotencyKey.objects.count() == 1
 
@@ -205,7 +205,7 @@ def test_evidence__is_replayed(house: House) -> None:
     first, second, other = send(PNG), send(PNG), send(PNG + b"x")
     assert (first.status_code, second.json()) == (201, first.json())
     assert (is_replay(first), is_replay(second)) == (False, True)
-    problem(other, 422, "idempotency_key_reused")
+    expect_problem(other, 422, "idempotency_key_reused")
     assert Evidence.objects.count() == 1
 
 
@@ -223,7 +223,7 @@ def test_in_flight__second_call_is_told_to_wait(house: House) -> None:
 
     with queued_up(cancel, behind="tasks_task", key=run.task_id) as waiting:
         (meanwhile,) = together(cancel)
-        problem(meanwhile, 409, "idempotency_in_flight")
+        expect_problem(meanwhile, 409, "idempotency_in_flight")
     first = waiting[0].result()
     assert (first.status_code, is_replay(first)) == (200, False)
     assert is_replay(cancel())
@@ -253,12 +253,12 @@ def test_replay__of_an_accept_after_the_run_was_lost(house: House) -> None:
     path = f"/v1/offers/{offer.id}/accept"
     first = house.bob.post(path, {}, **KEY).json()["run"]
     house.bob.post(f"/v1/runs/{first['run_id']}/release", {"epoch": first["epoch"]})
-    with unchanged():
+    with expect_unchanged():
         again = house.bob.post(path, {}, **KEY)
     assert (again.json()["run"], is_replay(again)) == (first, True)
-    with unchanged():
+    with expect_unchanged():
         late = house.bob.post(f"/v1/runs/{first['run_id']}/start", {"epoch": first["epoch"]})
-    problem(late, 409, "lease_lost")
+    expect_problem(late, 409, "lease_lost")
     assert Run.objects.get().status == "queued"
     assert Offer.objects.get().status == "accepted"
 

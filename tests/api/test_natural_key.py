@@ -6,7 +6,7 @@ from apps.accounts.services import issue_key
 from apps.pools.models import Pool
 from apps.tasks import services
 from apps.tasks.models import Task
-from tests.api.expect import count, problem, unchanged
+from tests.api.expect import count, expect_problem, expect_unchanged
 from tests.concurrency.together import together
 from tests.factories import Caller, House, contract, soon
 
@@ -17,7 +17,7 @@ def request(name: str, **changes: Any) -> dict[str, Any]:
 
 def test_natural_key__same_body_gives_the_first_task(house: House) -> None:
     first = house.alice.post("/v1/tasks", request("IR-1"))
-    with unchanged():
+    with expect_unchanged():
         second = house.alice.post("/v1/tasks", request("IR-1"))
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json() == first.json()
@@ -34,9 +34,9 @@ def test_natural_key__order_of_fields_is_no_difference(house: House) -> None:
 def test_natural_key__other_body_is_refused(house: House) -> None:
     first = house.alice.post("/v1/tasks", request("IR-1"))
     assert first.status_code == 201
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", request("IR-1", title="Another title"))
-    problem(answer, 409, "request_id_reused")
+    expect_problem(answer, 409, "request_id_reused")
 
 
 def test_natural_key__other_secret_is_another_body(house: House) -> None:
@@ -47,8 +47,8 @@ def test_natural_key__other_secret_is_another_body(house: House) -> None:
         )
 
     assert house.alice.post("/v1/tasks", secret("one")).status_code == 201
-    with unchanged():
-        problem(house.alice.post("/v1/tasks", secret("two")), 409, "request_id_reused")
+    with expect_unchanged():
+        expect_problem(house.alice.post("/v1/tasks", secret("two")), 409, "request_id_reused")
 
 
 def test_natural_key__is_the_products_and_the_organisations_own(house: House) -> None:
@@ -82,7 +82,7 @@ def test_natural_key__sent_again_after_its_deadline(house: House) -> None:
     made = services.create_task(
         actor=house.alice.principal, document=body, at=soon(minutes=-10)
     ).task
-    with unchanged():
+    with expect_unchanged():
         answer = house.alice.post("/v1/tasks", body)
     assert answer.status_code == 200, answer.content
     assert answer.json()["task_id"] == str(made.id)
@@ -114,4 +114,4 @@ def test_natural_key__racing_calls_with_other_bodies(house: House) -> None:
     assert Task.objects.count() == count("events_event") == 1
     for answer in answers:
         if answer.status_code == 409:
-            problem(answer, 409, "request_id_reused")
+            expect_problem(answer, 409, "request_id_reused")

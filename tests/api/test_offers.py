@@ -12,7 +12,7 @@ from apps.matching.services import match_queued
 from apps.pools.models import Worker, WorkerKind
 from apps.tasks.models import Run
 from apps.timers.services import fire_due
-from tests.api.expect import faults, problem, unchanged
+from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import load, open_offers, statuses
 from tests.factories import SCHEMA, House, contract, worker_in
 
@@ -54,9 +54,9 @@ def test_offers__expired_one_is_not_listed_and_cannot_be_taken(house: House) -> 
     offer = house.offered(at=clock.now() - timedelta(minutes=10))
     assert open_offers(house.bob) == []
     for verb in ("accept", "decline"):
-        with unchanged():
+        with expect_unchanged():
             answer = house.bob.post(f"/v1/offers/{offer.id}/{verb}")
-        problem(answer, 409, "offer_expired")
+        expect_problem(answer, 409, "offer_expired")
 
 
 def test_accept__answers_the_run_and_the_task(house: House) -> None:
@@ -89,16 +89,16 @@ def test_accept__second_time_is_refused(house: House) -> None:
     offer = house.offered()
     assert house.bob.post(f"/v1/offers/{offer.id}/accept").status_code == 200
     for verb in ("accept", "decline"):
-        with unchanged():
-            problem(house.bob.post(f"/v1/offers/{offer.id}/{verb}"), 409, "offer_closed")
+        with expect_unchanged():
+            expect_problem(house.bob.post(f"/v1/offers/{offer.id}/{verb}"), 409, "offer_closed")
 
 
 @pytest.mark.parametrize("verb", ["accept", "decline"])
 def test_offer__to_another_worker_is_not_found(house: House, verb: str) -> None:
     offer = house.offered()
     _, carol = worker_in(house.pool)
-    with unchanged():
-        problem(carol.post(f"/v1/offers/{offer.id}/{verb}"), 404, "not_found")
+    with expect_unchanged():
+        expect_problem(carol.post(f"/v1/offers/{offer.id}/{verb}"), 404, "not_found")
     assert open_offers(carol) == []
 
 
@@ -117,7 +117,7 @@ def test_decline__sends_the_task_to_the_next_worker(house: House) -> None:
 def test_decline__lone_worker_is_not_asked_again_at_once(house: House) -> None:
     offer = house.offered()
     house.bob.post(f"/v1/offers/{offer.id}/decline")
-    with unchanged():
+    with expect_unchanged():
         assert match_queued() == 0
     assert statuses(offer.task_id) == ("queued", "queued")
 
@@ -140,7 +140,7 @@ def test_decline__workers_take_turns(house: House) -> None:
 @pytest.mark.parametrize("reason", ["x" * 1001, 5, "nul\x00"])
 def test_decline__bad_reason(house: House, reason: Any) -> None:
     offer = house.offered()
-    with unchanged():
+    with expect_unchanged():
         answer = house.bob.post(f"/v1/offers/{offer.id}/decline", {"reason": reason})
     assert list(faults(answer)) == ["/reason"]
 
@@ -188,7 +188,7 @@ def test_offers__unsuitable_worker_is_not_asked(
     Worker.objects.update(presence="offline")
     worker_in(house.pool, **traits)
     house.queued(requirements=needs)
-    with unchanged():
+    with expect_unchanged():
         assert match_queued() == 0
 
 

@@ -12,7 +12,7 @@ from apps.accounts.models import ApiKey, Organisation
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.base import clock
-from tests.api.expect import faults, problem, unchanged
+from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.factories import Caller, House, contract, soon
 
 MALFORMED = [
@@ -29,8 +29,8 @@ def raw(caller: Caller, path: str, body: bytes, content_type: str = "application
 
 @pytest.mark.parametrize("body", MALFORMED)
 def test_400__malformed_json(house: House, body: bytes) -> None:
-    with unchanged():
-        problem(raw(house.alice, "/v1/tasks", body), 400, "malformed_json")
+    with expect_unchanged():
+        expect_problem(raw(house.alice, "/v1/tasks", body), 400, "malformed_json")
 
 
 def keys(house: House) -> dict[str, str]:
@@ -62,7 +62,7 @@ def keys(house: House) -> dict[str, str]:
 def test_401__credential_does_not_hold(house: House) -> None:
     for name, header in keys(house).items():
         headers = {"Authorization": header} if header else {}
-        with unchanged():
+        with expect_unchanged():
             answer = Client(raise_request_exception=False).post(
                 "/v1/tasks",
                 json.dumps(contract()),
@@ -70,15 +70,15 @@ def test_401__credential_does_not_hold(house: House) -> None:
                 headers=headers,
             )
         assert answer.status_code == 401, (name, answer.content)
-        problem(answer, 401, "unauthenticated")
+        expect_problem(answer, 401, "unauthenticated")
         assert answer["WWW-Authenticate"].startswith("Bearer"), name
 
 
 def test_401__comes_before_anything_is_read(house: House) -> None:
     stranger = Caller("bl_live_nobody")
     for body in (b"{", b"x" * 300_000):
-        problem(raw(stranger, "/v1/tasks", body), 401, "unauthenticated")
-    problem(stranger.get(f"/v1/tasks/{house.task().id}"), 401, "unauthenticated")
+        expect_problem(raw(stranger, "/v1/tasks", body), 401, "unauthenticated")
+    expect_problem(stranger.get(f"/v1/tasks/{house.task().id}"), 401, "unauthenticated")
 
 
 def test_401__scheme_is_case_insensitive(house: House) -> None:
@@ -104,8 +104,8 @@ def test_403__scope_missing(house: House, scope: Scope, method: str, path: str) 
     caller = Caller(issue_key(organisation_id=house.organisation.id, name="Less", scopes=others))
     body = contract() if path == "/v1/tasks" and method == "POST" else None
     path = path.format(task=house.task().id)
-    with unchanged():
-        body = problem(caller.call(method, path, body), 403, "scope_missing")
+    with expect_unchanged():
+        body = expect_problem(caller.call(method, path, body), 403, "scope_missing")
     assert body["scope"] == scope.value
 
 
@@ -131,7 +131,7 @@ def test_403__address_list(
     if is_allowed:
         assert answer.status_code == 200
     else:
-        problem(answer, 403, "address_not_allowed")
+        expect_problem(answer, 403, "address_not_allowed")
 
 
 def test_403__address_cannot_be_claimed_by_a_header(house: House, settings: Any) -> None:
@@ -143,11 +143,11 @@ def test_403__address_cannot_be_claimed_by_a_header(house: House, settings: Any)
             "/v1/tasks", headers={**headers, "X-Forwarded-For": forwarded}, REMOTE_ADDR="11.0.0.1"
         )
 
-    problem(call("10.1.2.3"), 403, "address_not_allowed")
+    expect_problem(call("10.1.2.3"), 403, "address_not_allowed")
     settings.TRUSTED_PROXIES = 1
     assert call("10.1.2.3").status_code == 200
     assert call("11.9.9.9, 10.1.2.3").status_code == 200
-    problem(call("10.1.2.3, 11.9.9.9"), 403, "address_not_allowed")
+    expect_problem(call("10.1.2.3, 11.9.9.9"), 403, "address_not_allowed")
 
 
 @pytest.mark.parametrize(
@@ -164,22 +164,24 @@ def test_403__address_cannot_be_claimed_by_a_header(house: House, settings: Any)
     ],
 )
 def test_404__no_such_address(house: House, path: str) -> None:
-    problem(house.alice.get(path), 404, "not_found")
+    expect_problem(house.alice.get(path), 404, "not_found")
 
 
 @pytest.mark.parametrize("name", [str(uuid4()), "no-uuid", "%00", "0" * 32])
 def test_404__no_such_thing(house: House, name: str) -> None:
     body = {"epoch": 1, "output": {}}
-    with unchanged():
+    with expect_unchanged():
         for path in (f"/v1/tasks/{name}", f"/v1/tasks/{name}/events"):
-            problem(house.alice.get(path), 404, "not_found")
-        problem(house.alice.post(f"/v1/tasks/{name}/cancel"), 404, "not_found")
-        problem(house.bob.get(f"/v1/runs/{name}"), 404, "not_found")
+            expect_problem(house.alice.get(path), 404, "not_found")
+        expect_problem(house.alice.post(f"/v1/tasks/{name}/cancel"), 404, "not_found")
+        expect_problem(house.bob.get(f"/v1/runs/{name}"), 404, "not_found")
         for verb in ("accept", "decline"):
-            problem(house.bob.post(f"/v1/offers/{name}/{verb}"), 404, "not_found")
+            expect_problem(house.bob.post(f"/v1/offers/{name}/{verb}"), 404, "not_found")
         for verb in ("start", "heartbeat", "release"):
-            problem(house.bob.post(f"/v1/runs/{name}/{verb}", {"epoch": 1}), 404, "not_found")
-        problem(house.bob.post(f"/v1/runs/{name}/submit", body), 404, "not_found")
+            expect_problem(
+                house.bob.post(f"/v1/runs/{name}/{verb}", {"epoch": 1}), 404, "not_found"
+            )
+        expect_problem(house.bob.post(f"/v1/runs/{name}/submit", body), 404, "not_found")
 
 
 WRONG_METHODS = [
@@ -201,7 +203,7 @@ def test_405__names_what_is_allowed(
     house: House, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = house.alice.call(method, path.format(id=house.task().id))
-    problem(answer, 405, "method_not_allowed")
+    expect_problem(answer, 405, "method_not_allowed")
     named = {name.strip() for name in answer["Allow"].split(",")}
     assert named - {"HEAD", "OPTIONS"} == allowed
 
@@ -211,14 +213,14 @@ def test_405__names_what_is_allowed(
 )
 def test_413__body_too_large_everywhere(house: House, path: str) -> None:
     body = b"{}".ljust(256 * 1024 + 1)
-    with unchanged():
+    with expect_unchanged():
         for caller in (house.alice, house.bob):
-            problem(raw(caller, path.format(id=uuid4()), body), 413, "too_large")
+            expect_problem(raw(caller, path.format(id=uuid4()), body), 413, "too_large")
 
 
 def test_413__limit_is_the_deployments(house: House, settings: Any) -> None:
     settings.MAX_BODY_BYTES = 1024
-    problem(raw(house.alice, "/v1/tasks", b"{}".ljust(1025)), 413, "too_large")
+    expect_problem(raw(house.alice, "/v1/tasks", b"{}".ljust(1025)), 413, "too_large")
     faults(raw(house.alice, "/v1/tasks", b"{}".ljust(1024)))
 
 
@@ -233,9 +235,9 @@ def test_413__limit_is_the_deployments(house: House, settings: Any) -> None:
 )
 def test_415__only_json_is_read(house: House, content_type: str) -> None:
     body = json.dumps(contract()).encode()
-    with unchanged():
+    with expect_unchanged():
         answer = raw(house.alice, "/v1/tasks", body, content_type)
-    problem(answer, 415, "unsupported_media_type")
+    expect_problem(answer, 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_429__after_so_many_calls(house: House, settings: Any) -> None:
     refused = [answer for answer in answers if answer.status_code == 429]
     assert 2 <= len(refused) <= 5
     for answer in refused:
-        problem(answer, 429, "rate_limited")
+        expect_problem(answer, 429, "rate_limited")
         assert 1 <= int(answer["Retry-After"]) <= 61
         assert "r=0" in answer["RateLimit"]
     assert house.charlie.get("/v1/tasks").status_code == 200
@@ -294,9 +296,9 @@ def test_request_id__is_kept_or_made(house: House) -> None:
 
 def test_problem__type_names_the_code(house: House) -> None:
     seen = [
-        problem(house.alice.get("/v1/nothing"), 404),
-        problem(house.alice.post("/v1/tasks", {}), 422),
-        problem(Caller("x").get("/v1/tasks"), 401),
+        expect_problem(house.alice.get("/v1/nothing"), 404),
+        expect_problem(house.alice.post("/v1/tasks", {}), 422),
+        expect_problem(Caller("x").get("/v1/tasks"), 401),
     ]
     assert len({body["type"] for body in seen}) == 3
     assert all(body["code"] in body["type"] for body in seen)

@@ -14,7 +14,7 @@ from apps.pools.services import found_pool
 from apps.tasks.models import Task
 from apps.timers.services import fire_due
 from biolayer import chain
-from tests.api.expect import faults, problem
+from tests.api.expect import expect_problem, faults
 from tests.factories import Caller, House, contract
 
 LISTS = ["/v1/tasks", "/v1/offers", "/v1/runs"]
@@ -76,7 +76,7 @@ def test_get__output_is_not_shown_before_verification(house: House, stage: str) 
 def test_get__unknown_task(house: House, path: str) -> None:
     house.task()
     for task_id in (uuid4(), "no-uuid"):
-        problem(house.alice.get(path.format(task_id)), 404, "not_found")
+        expect_problem(house.alice.get(path.format(task_id)), 404, "not_found")
 
 
 # --- lists ---------------------------------------------------------------------------------
@@ -295,8 +295,8 @@ def test_pool_key__sees_its_pools_alone(house: House) -> None:
     assert ids(front.get(f"/v1/tasks?pool={back_office.id}")) == []
     for hidden in (in_back, anywhere):
         for path in (f"/v1/tasks/{hidden.id}", f"/v1/tasks/{hidden.id}/events"):
-            problem(front.get(path), 404, "not_found")
-        problem(front.post(f"/v1/tasks/{hidden.id}/cancel"), 404, "not_found")
+            expect_problem(front.get(path), 404, "not_found")
+        expect_problem(front.post(f"/v1/tasks/{hidden.id}/cancel"), 404, "not_found")
     assert set(Task.objects.values_list("status", flat=True)) == {"created"}
     both = caller_for(house, house.pool, back_office)
     assert set(ids(both.get("/v1/tasks"))) == {str(in_front.id), str(in_back.id)}
@@ -321,5 +321,5 @@ def test_pool_key__natural_key_is_no_window(house: House) -> None:
     hidden = house.alice.post("/v1/tasks", body).json()["task_id"]
     Task.objects.filter(id=hidden).update(pool_ids=[uuid4()])
     answer = caller_for(house, house.pool).post("/v1/tasks", body)
-    problem(answer, 409, "request_id_reused")
+    expect_problem(answer, 409, "request_id_reused")
     assert hidden not in answer.content.decode()

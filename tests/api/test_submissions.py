@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.reviews.services import verify_submitted
-from tests.api.expect import faults, problem, unchanged
+from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import PDF, act, load, statuses, upload
 from tests.factories import OUTPUT, House
 
@@ -24,8 +24,8 @@ def test_submit__output_waits_for_verification(house: House) -> None:
 
 def test_submit__second_time_is_refused(house: House) -> None:
     run = house.submitted()
-    with unchanged():
-        problem(act(house.bob, run, "submit", output=OUTPUT), 409)
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, "submit", output=OUTPUT), 409)
 
 
 OUTPUTS: list[tuple[Any, set[str]]] = [
@@ -42,7 +42,7 @@ def test_submit__faults_point_into_the_output(
     house: House, output: Any, pointers: set[str]
 ) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "submit", output=output)
     assert set(faults(answer)) == pointers
 
@@ -52,8 +52,8 @@ def test_submit__faults_point_into_the_output(
 )
 def test_submit__missing_and_surplus_fields(house: House, output: Any) -> None:
     run = house.started()
-    with unchanged():
-        body = problem(act(house.bob, run, "submit", output=output), 422, "invalid_input")
+    with expect_unchanged():
+        body = expect_problem(act(house.bob, run, "submit", output=output), 422, "invalid_input")
     assert all(fault["pointer"].startswith("/output") for fault in body["errors"])
     told = str(body["errors"])
     assert all(name in told for name in set(output) ^ set(OUTPUT))
@@ -82,7 +82,7 @@ def test_submit__shorthand_means_the_json_type(
 ) -> None:
     run = house.started(output={"schema": {"field": kind}})
     for value in bad:
-        with unchanged():
+        with expect_unchanged():
             answer = act(house.bob, run, "submit", output={"field": value})
         assert list(faults(answer)) == ["/output/field"], value
     assert act(house.bob, run, "submit", output={"field": good}).status_code == 200
@@ -96,7 +96,7 @@ def test_submit__json_schema_with_a_reference(house: House) -> None:
         "$defs": {"person": person},
     }
     run = house.started(output={"schema": schema})
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "submit", output={"people": [{"age": 20}, {"age": 7}]})
     assert list(faults(answer)) == ["/output/people/1/age"]
     assert act(house.bob, run, "submit", output={"people": [{"age": 20}]}).status_code == 200
@@ -121,7 +121,7 @@ def test_submit__deeply_nested_output(house: House, depth: int) -> None:
     answer = act(house.bob, run, "submit", output={"field": nested})
     if answer.status_code != 200:
         assert answer.status_code in (400, 422), answer.content
-        problem(answer, answer.status_code)
+        expect_problem(answer, answer.status_code)
     else:
         assert verify_submitted() == 1
         shown = house.alice.get(f"/v1/tasks/{run.task_id}").json()
@@ -130,7 +130,7 @@ def test_submit__deeply_nested_output(house: House, depth: int) -> None:
 
 def test_submit__nul_character_is_named(house: House) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "submit", output={**OUTPUT, "notes": "nul\x00"})
     assert list(faults(answer)) == ["/output/notes"]
 
@@ -147,7 +147,7 @@ def test_submit__text(house: House, output: Any, status: int) -> None:
 def test_submit__file_format_wants_a_file(house: House) -> None:
     """The spec is silent; a task whose output is a file cannot be done without one."""
     run = house.started(output={"expected_format": "file"})
-    with unchanged():
+    with expect_unchanged():
         assert faults(act(house.bob, run, "submit")) != {}
     evidence_id = upload(house.bob, run, PDF).json()["evidence_id"]
     assert act(house.bob, run, "submit", evidence=[evidence_id]).status_code == 200

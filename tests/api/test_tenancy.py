@@ -17,7 +17,7 @@ from apps.accounts.services import issue_key
 from apps.api.v1.urls import urlpatterns
 from apps.matching.services import match_queued
 from apps.pools.services import found_pool
-from tests.api.expect import problem, unchanged
+from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
 
 HTTP = ("get", "post", "put", "patch", "delete")
@@ -129,9 +129,9 @@ def test_another_organisations_id__is_not_found(world: World, row: Row) -> None:
     stranger = everything_key(
         world.house, world.house.strangers_pool.organisation_id, world.strangers_worker
     )
-    with unchanged():
+    with expect_unchanged():
         answer = world.call(stranger, row)
-        body = problem(answer, 404, "not_found")
+        body = expect_problem(answer, 404, "not_found")
         nobody = world.call(stranger, row, UUID(int=7))
     # Word for word what is said of an id that nobody has.
     assert {**body, "request_id": ""} == {**nobody.json(), "request_id": ""}
@@ -160,23 +160,26 @@ def test_key_without_the_scope__is_refused(world: World, row: Row) -> None:
             worker_id=world.house.bobs_worker.id,
         )
     )
-    with unchanged():
-        assert problem(world.call(lesser, row), 403, "scope_missing")["scope"] == row.scope.value
+    with expect_unchanged():
+        assert (
+            expect_problem(world.call(lesser, row), 403, "scope_missing")["scope"]
+            == row.scope.value
+        )
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=str)
 def test_key_of_the_other_side__is_refused(world: World, row: Row) -> None:
     """A worker's key posts no tasks; a backend's key does no work."""
     wrong = world.house.alice if row.scope is Scope.WORK else world.house.bob
-    with unchanged():
-        problem(world.call(wrong, row), 403, "scope_missing")
+    with expect_unchanged():
+        expect_problem(world.call(wrong, row), 403, "scope_missing")
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=str)
 def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = world.call(Caller("bl_live_nobody"), row)
-    problem(answer, 401, "unauthenticated")
+    expect_problem(answer, 401, "unauthenticated")
     assert "WWW-Authenticate" in answer
 
 
@@ -184,18 +187,18 @@ def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
 def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
     """In the same organisation: an offer or run of somebody else's cannot be used."""
     _, dave = worker_in(world.house.pool)
-    with unchanged():
+    with expect_unchanged():
         answer = world.call(dave, row)
     assert answer.status_code in (404, 409)
-    problem(answer, answer.status_code)
+    expect_problem(answer, answer.status_code)
 
 
 @pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject == "task"], ids=str)
 def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
     other = found_pool(organisation_id=world.house.organisation.id, name="Back office")
     key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])
-    with unchanged():
-        problem(world.call(Caller(key), row), 404, "not_found")
+    with expect_unchanged():
+        expect_problem(world.call(Caller(key), row), 404, "not_found")
 
 
 def test_matcher__asks_nobody_of_another_organisation(house: House) -> None:
@@ -220,9 +223,9 @@ def test_evidence__of_another_organisation_cannot_be_named(world: World) -> None
     )
     run = charlie.started(output={"expected_format": "text", "evidence_required": True})
     body = {"epoch": run.epoch, "output": "Done.", "evidence": [evidence_id]}
-    with unchanged():
+    with expect_unchanged():
         answer = world.strangers_worker.post(f"/v1/runs/{run.id}/submit", body)
-    assert problem(answer, 422)["errors"][0]["pointer"] == "/evidence/0"
+    assert expect_problem(answer, 422)["errors"][0]["pointer"] == "/evidence/0"
 
 
 def test_routes__take_any_text_as_an_id() -> None:

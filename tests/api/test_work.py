@@ -14,7 +14,7 @@ from apps.matching.services import match_queued
 from apps.pools.models import Worker
 from apps.tasks.models import Run, Task
 from apps.timers.services import fire_due
-from tests.api.expect import count, everything, faults, problem, unchanged
+from tests.api.expect import count, everything, expect_problem, expect_unchanged, faults
 from tests.api.steps import PNG, VERBS, act, load, open_offers, statuses, upload
 from tests.factories import OUTPUT, Caller, House, worker_in
 
@@ -31,16 +31,16 @@ def test_start__begins_the_run(house: House) -> None:
 
 def test_start__second_time_is_refused_by_the_law(house: House) -> None:
     run = house.started()
-    with unchanged():
-        body = problem(act(house.bob, run, "start"), 409, "illegal_transition")
+    with expect_unchanged():
+        body = expect_problem(act(house.bob, run, "start"), 409, "illegal_transition")
     assert body["task_status"] == "started"
     assert "submit" in body["allowed_commands"]
 
 
 def test_submit__before_start_is_refused_by_the_law(house: House) -> None:
     run = house.accepted()
-    with unchanged():
-        problem(act(house.bob, run, "submit", output=OUTPUT), 409, "illegal_transition")
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, "submit", output=OUTPUT), 409, "illegal_transition")
 
 
 @pytest.mark.parametrize("seconds", [1, 86_400])
@@ -57,7 +57,7 @@ def test_heartbeat__sets_the_lease(house: House, seconds: int) -> None:
 @pytest.mark.parametrize("seconds", [0, -1, 86_401, 1.5, "60", True])
 def test_heartbeat__lease_out_of_bounds(house: House, seconds: Any) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, "heartbeat", lease_seconds=seconds)
     assert list(faults(answer)) == ["/lease_seconds"]
 
@@ -126,25 +126,25 @@ def test_stale_epoch__changes_nothing(
 ) -> None:
     run = house.started()
     Run.objects.filter(id=run.id).update(epoch=5)
-    with unchanged():
+    with expect_unchanged():
         answer = house.bob.post(f"/v1/runs/{run.id}/{verb}", {"epoch": 5 + off, **body})
-    problem(answer, 409, "lease_lost")
+    expect_problem(answer, 409, "lease_lost")
 
 
 def test_stale_epoch__evidence_is_refused_too(house: House) -> None:
     run = house.started()
-    with unchanged():
-        problem(upload(house.bob, run, PNG, epoch="2"), 409, "lease_lost")
+    with expect_unchanged():
+        expect_problem(upload(house.bob, run, PNG, epoch="2"), 409, "lease_lost")
 
 
 @pytest.mark.parametrize(("verb", "body"), VERBS)
 def test_lapsed_lease__changes_nothing(house: House, verb: str, body: dict[str, Any]) -> None:
     """The lease is over by the clock, though no timer has said so yet."""
     run = house.started(at=clock.now() - timedelta(hours=2))
-    with unchanged():
-        problem(act(house.bob, run, verb, **body), 409, "lease_lost")
-    with unchanged():
-        problem(upload(house.bob, run, PNG), 409, "lease_lost")
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, verb, **body), 409, "lease_lost")
+    with expect_unchanged():
+        expect_problem(upload(house.bob, run, PNG), 409, "lease_lost")
 
 
 @pytest.mark.parametrize(("verb", "body"), VERBS)
@@ -156,8 +156,8 @@ def test_lapsed_lease__after_the_run_was_handed_on(
     act(house.bob, run, "release")
     Worker.objects.filter(id=house.bobs_worker.id).update(presence="offline")
     assert match_queued() == 1
-    with unchanged():
-        problem(act(house.bob, run, verb, **body), 409, "lease_lost")
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, verb, **body), 409, "lease_lost")
 
 
 def test_lease__lapses_by_its_timer_and_uses_no_attempt(house: House) -> None:
@@ -176,11 +176,11 @@ def test_lease__lapses_by_its_timer_and_uses_no_attempt(house: House) -> None:
 def test_run__of_another_worker(house: House, verb: str, body: dict[str, Any]) -> None:
     run = house.started()
     _, carol = worker_in(house.pool)
-    with unchanged():
+    with expect_unchanged():
         answer = act(carol, run, verb, **body)
     assert answer.status_code in (404, 409)
-    problem(answer, answer.status_code)
-    problem(carol.get(f"/v1/runs/{run.id}"), 404, "not_found")
+    expect_problem(answer, answer.status_code)
+    expect_problem(carol.get(f"/v1/runs/{run.id}"), 404, "not_found")
 
 
 BAD_EPOCHS = [None, 0, -1, "1", 1.5, True, 2**31, 10**30, [1]]
@@ -190,10 +190,10 @@ BAD_EPOCHS = [None, 0, -1, "1", 1.5, True, 2**31, 10**30, [1]]
 def test_epoch__is_needed_and_a_number(house: House, verb: str) -> None:
     run = house.started()
     for epoch in BAD_EPOCHS:
-        with unchanged():
+        with expect_unchanged():
             answer = house.bob.post(f"/v1/runs/{run.id}/{verb}", {"epoch": epoch, "output": OUTPUT})
         assert "/epoch" in faults(answer)
-    with unchanged():
+    with expect_unchanged():
         answer = house.bob.post(f"/v1/runs/{run.id}/{verb}", {})
     assert faults(answer)["/epoch"] == "required"
 
@@ -201,7 +201,7 @@ def test_epoch__is_needed_and_a_number(house: House, verb: str) -> None:
 @pytest.mark.parametrize("verb", ["start", "heartbeat", "submit", "release"])
 def test_run_call__unknown_field_is_named(house: House, verb: str) -> None:
     run = house.started()
-    with unchanged():
+    with expect_unchanged():
         answer = act(house.bob, run, verb, ouput=OUTPUT)
     assert faults(answer)["/ouput"] == "unknown_field"
 
@@ -224,7 +224,7 @@ def test_cancel__before_submission(house: House, stage: str) -> None:
     assert load(house.bobs_worker) == 0
     assert open_offers(house.bob) == []
     assert house.bob.get("/v1/runs").json()["data"] == []
-    with unchanged():
+    with expect_unchanged():
         again = house.alice.post(f"/v1/tasks/{task_id}/cancel", {"reason": "again"})
     assert (again.status_code, again.json()) == (200, answer.json())
 
@@ -241,8 +241,10 @@ def test_cancel__leaves_no_timer_behind(house: House) -> None:
 @pytest.mark.parametrize("stage", ["submitted", "completed"])
 def test_cancel__too_late(house: House, stage: str) -> None:
     task_id = house.submitted().task_id if stage == "submitted" else house.completed().id
-    with unchanged():
-        body = problem(house.alice.post(f"/v1/tasks/{task_id}/cancel"), 409, "illegal_transition")
+    with expect_unchanged():
+        body = expect_problem(
+            house.alice.post(f"/v1/tasks/{task_id}/cancel"), 409, "illegal_transition"
+        )
     assert body["task_status"] == stage
 
 
@@ -250,16 +252,16 @@ def test_cancel__too_late(house: House, stage: str) -> None:
 def test_cancel__run_is_over_for_its_worker(house: House, verb: str, body: dict[str, Any]) -> None:
     run = house.started()
     house.alice.post(f"/v1/tasks/{run.task_id}/cancel")
-    with unchanged():
-        problem(act(house.bob, run, verb, **body), 409, "lease_lost")
+    with expect_unchanged():
+        expect_problem(act(house.bob, run, verb, **body), 409, "lease_lost")
 
 
 def test_cancel__offer_is_withdrawn(house: House) -> None:
     offer = house.offered()
     house.alice.post(f"/v1/tasks/{offer.task_id}/cancel")
     for verb in ("accept", "decline"):
-        with unchanged():
-            problem(house.bob.post(f"/v1/offers/{offer.id}/{verb}"), 409, "offer_closed")
+        with expect_unchanged():
+            expect_problem(house.bob.post(f"/v1/offers/{offer.id}/{verb}"), 409, "offer_closed")
     offer.refresh_from_db()
     assert offer.status == "withdrawn"
 
@@ -294,7 +296,7 @@ BAD_UPDATES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("update", "pointer"), BAD_UPDATES)
 def test_me__bad_update(house: House, update: Any, pointer: str) -> None:
-    with unchanged():
+    with expect_unchanged():
         answer = house.bob.patch("/v1/workers/me", update)
     assert list(faults(answer)) == [pointer]
 
