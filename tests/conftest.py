@@ -13,7 +13,7 @@ KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 
 @pytest.fixture(scope="session")
-def test_database(django_db_blocker: Any) -> Iterator[None]:
+def migrated_database(django_db_blocker: Any) -> Iterator[None]:
     """A database of this run's own, migrated."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False)
@@ -23,7 +23,7 @@ def test_database(django_db_blocker: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def database(test_database: None, django_db_blocker: Any) -> Iterator[None]:
+def database(migrated_database: None, django_db_blocker: Any) -> Iterator[None]:
     """The real database, with real commits, emptied afterwards by one statement."""
     with django_db_blocker.unblock():
         yield

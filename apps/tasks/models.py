@@ -209,10 +209,6 @@ class Task(models.Model):
             return None
         return self.created_at + timedelta(seconds=self.target_latency_seconds)
 
-    @property
-    def is_breached(self) -> bool:
-        return self.deadline_breached_at is not None or self.latency_breached_at is not None
-
 
 class RunStatus(models.TextChoices):
     """As the operator API names them."""

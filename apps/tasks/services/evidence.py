@@ -70,6 +70,7 @@ def add_evidence(
 
 
 def _read(file: "UploadedFile[bytes]") -> bytes:
+    file.seek(0)  # A call that is tried again after a race reads it again.
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise TooLarge(f"A file of evidence has at most {MAX_BYTES} bytes.")
