@@ -5,6 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
+BENCH := create
 BIN := $(VENV)/bin
 RUN_LOCKS := requirements.txt requirements-embedded.txt
 DEV_LOCKS := $(RUN_LOCKS) requirements-dev.txt
@@ -62,8 +63,8 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 	@$(BIN)/python manage.py check
 	@$(BIN)/python manage.py document --check
 
-bench: $(DEV_STAMP) ## Measure how many tasks a second can be created
-	@exec $(BIN)/python bench/create.py $(ARGS)
+bench: $(DEV_STAMP) ## Measure (BENCH=create, deliveries, black_hole or feed)
+	@exec $(BIN)/python bench/$(BENCH).py $(ARGS)
 
 lock: $(DEV_STAMP) ## Pin the requirements anew (ARGS=--upgrade takes newer ones)
 	@$(call compile,production,requirements.txt)

@@ -18,12 +18,10 @@ Exit code 1 when ours makes less than `TARGET` times the creates of the usual wa
 import argparse
 import contextlib
 import json
-import os
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +33,8 @@ import redis
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from bench.load import Load, LoadFailed, drive, post_requests  # noqa: E402 - the path must be set first
+from bench.home import home_for_this_run  # noqa: E402 - the path must be set first
+from bench.load import Load, LoadFailed, drive, post_requests  # noqa: E402
 from bench.servers import PRODUCT, NotStarted, Shape, free_port, serving  # noqa: E402
 from config import embedded  # noqa: E402
 
@@ -46,6 +45,9 @@ USUAL_WAY = "bench.usual_way.wsgi:application"
 USUAL_DATABASE = "bench_usual"
 BARE_PROCESSES = 2
 MARK = b"#" * 12
+
+UNLIMITED = {"BIOLAYER_RATE_LIMIT": "100000000"}
+"""The limiter counts every create and refuses none."""
 
 OUR_ROWS = {
     "tasks_task": 1,
@@ -108,7 +110,7 @@ def main() -> None:
     shape = Shape(options.server, options.threads, options.processes)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
-        with _home() as home, _contestants(home, shape) as contestants:
+        with home_for_this_run(**UNLIMITED) as home, _contestants(home, shape) as contestants:
             _play(contestants, rounds=options.rounds, seconds=options.seconds)
             _check_limiter(home)
     except (LoadFailed, NotStarted, Uncounted) as error:
@@ -132,24 +134,6 @@ def _arguments() -> argparse.Namespace:
 
 
 # --- what runs ------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _home() -> Iterator[Path]:
-    """A home for this run alone, with PostgreSQL and Redis; nothing of it is left afterwards."""
-    with tempfile.TemporaryDirectory(prefix="biolayer-bench-") as folder:
-        home = Path(folder)
-        for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS"):
-            os.environ.pop(name, None)
-        # The limiter counts every create and refuses none.
-        os.environ |= {"BIOLAYER_HOME": folder, "BIOLAYER_RATE_LIMIT": "100000000"}
-        try:
-            embedded.start_postgres(home)
-            embedded.start_redis(home)
-            yield home
-        finally:
-            embedded.stop_redis(home)
-            embedded.stop_postgres(home)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Web servers that run for the length of a `with`, and the command lines they are started by."""
+"""Processes that run for the length of a `with`, and the command lines of web servers."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,29 @@ def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[None]:
         yield
     finally:
         _stop(process)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a program until the end of the block; then it is asked to end, with all its children."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=out,
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+        if process.stdout:
+            process.stdout.close()
 
 
 def free_port() -> int:

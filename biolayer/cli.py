@@ -2,9 +2,11 @@
 
 BIOLAYER_URL      http://127.0.0.1:8000 unless set
 BIOLAYER_API_KEY  the key
+BIOLAYER_WEBHOOK_SECRET  what `listen` signs with; a new one each time unless set
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -14,8 +16,9 @@ from typing import Any
 
 import httpx
 
-from biolayer import chain
+from biolayer import chain, signing
 from biolayer.client import Backend, Problem
+from biolayer.listen import introduction, listen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check the hash chain of a task's events")
     verify.add_argument("task_id")
     verify.set_defaults(run=_verify)
+    hear = commands.add_parser("listen", help="forward events as webhooks to an address of yours")
+    hear.add_argument("--forward", required=True, metavar="URL", help="http://localhost:3000/hook")
+    hear.add_argument("--types", default="task.*", help="parted by commas; task.* unless given")
+    hear.add_argument("--after", default="latest", help="a cursor, or `beginning`")
+    hear.set_defaults(run=_listen)
     return parser
 
 
@@ -81,3 +89,23 @@ def _verify(backend: Backend, parsed: argparse.Namespace) -> int:
         return 0
     print(f"the chain breaks at event {broken}", file=sys.stderr)
     return 1
+
+
+def _listen(backend: Backend, parsed: argparse.Namespace) -> int:
+    secret = os.environ.get("BIOLAYER_WEBHOOK_SECRET") or signing.new_secret()
+    for line in introduction(parsed.forward, secret):
+        _say(line)
+    with contextlib.suppress(KeyboardInterrupt):
+        listen(
+            backend,
+            forward=parsed.forward,
+            secret=secret,
+            say=_say,
+            types=parsed.types,
+            after=parsed.after,
+        )
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -16,6 +16,7 @@ from biolayer.errors import BioLayerError, Fault
 
 TRIES = 4
 FIRST_PAUSE_SECONDS = 0.2
+IDLE_PAUSE_SECONDS = 1.0
 
 
 class Problem(BioLayerError):
@@ -41,9 +42,8 @@ class Backend:
     """
 
     def __init__(self, base_url: str, api_key: str, *, timeout: float = 10.0) -> None:
-        self._http = httpx.Client(
-            base_url=base_url, timeout=timeout, headers={"Authorization": f"Bearer {api_key}"}
-        )
+        self._timeout = timeout
+        self._http = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {api_key}"})
 
     def create_task(self, **contract: Any) -> dict[str, Any]:
         """Post a task; `contract` is the body, field by field (see biolayer.contract.TaskContract)."""
@@ -64,6 +64,32 @@ class Backend:
     def events(self, task_id: str) -> Iterator[dict[str, Any]]:
         """A task's log from its first event; `biolayer.chain.first_broken` checks it."""
         return self._pages(f"/v1/tasks/{task_id}/events", {})
+
+    def feed(
+        self,
+        *,
+        after: str = "beginning",
+        types: str = "task.*",
+        wait: int = 30,
+        payload: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The organisation's events as they happen, for ever.
+
+        Each has a `cursor`; keep that of the last one you dealt with, and go on with it as `after`
+        (or with `latest`, from now on). `types` are parted by commas; `wait` is how many seconds each
+        question may wait for an answer (0 to 55). With `payload="webhook"` each has the body that
+        webhooks tell of it.
+        """
+        while True:
+            query = {"after": after, "types": types, "wait": str(wait)}
+            query |= {} if payload is None else {"payload": payload}
+            asked_at = time.monotonic()
+            page = self._call("GET", "/v1/events", query=query, patience=wait)
+            yield from page["data"]
+            after = page["next_cursor"]
+            # A process whose places to wait are taken answers at once: not to be asked in a rush.
+            if not page["data"] and time.monotonic() - asked_at < IDLE_PAUSE_SECONDS:
+                time.sleep(0 if page["has_more"] else IDLE_PAUSE_SECONDS)
 
     def close(self) -> None:
         self._http.close()
@@ -93,13 +119,15 @@ class Backend:
         path: str,
         document: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
+        patience: float = 0.0,
     ) -> dict[str, Any]:
+        timeout = self._timeout + patience
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
         for attempt in range(TRIES):
             is_last = attempt == TRIES - 1
             try:
                 response = self._http.request(
-                    method, path, json=document, params=query, headers=headers
+                    method, path, json=document, params=query, headers=headers, timeout=timeout
                 )
             except httpx.TransportError:
                 if is_last:

@@ -221,7 +221,8 @@ class RetryPolicy(Model):
 class Handoff(Model):
     callback_url: Annotated[Text, Field(min_length=1, max_length=2048)] | None = None
     callback_auth: CallbackAuth = CallbackAuth()
-    retry_policy: RetryPolicy = RetryPolicy()
+    # None: the service's default schedule.
+    retry_policy: RetryPolicy | None = None
 
 
 class Audit(Model):
@@ -271,6 +272,13 @@ class Heartbeat(RunCall):
 class Submission(RunCall):
     output: Any = None
     evidence: Annotated[list[Identifier], Field(max_length=MAX_EVIDENCE_PER_RUN)] = []
+
+
+class KeyRotation(Model):
+    """A new signing key; the one before it signs along for `overlap_seconds` more."""
+
+    kind: Literal["v1", "v1a"]
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
 
 
 class WorkerUpdate(Model):

@@ -18,6 +18,10 @@ BioLayerError
 │   ├── OfferExpired
 │   ├── AttemptsExhausted
 │   ├── RequestIdReused        the natural key came with another body
+│   ├── SigningKeyInUse        the key without end: rotate, then it has one
+│   ├── TooManySigningKeys
+│   ├── TooManyEndpoints
+│   ├── EndpointNotEnabled     paused or disabled: enable it first
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the same key came with another body
 ├── TooLarge
@@ -180,6 +184,55 @@ class RequestIdReused(Conflict):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"task_id": self.task_id} if self.task_id else {}
+
+
+class SigningKeyInUse(Conflict):
+    code = "signing_key_in_use"
+    title = "This key signs until it is replaced"
+
+    def __init__(self) -> None:
+        super().__init__("Rotate its kind; then this key has an end and can be expired at once.")
+
+
+class TooManySigningKeys(Conflict):
+    code = "too_many_signing_keys"
+    title = "Too many active signing keys"
+
+    def __init__(self, kind: str, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"At most {limit} keys of kind {kind} sign at a time. Expire an earlier one first."
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"limit": self.limit}
+
+
+class TooManyEndpoints(Conflict):
+    code = "too_many_endpoints"
+    title = "Too many webhook endpoints"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"An organisation has at most {limit} endpoints. Delete one first.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"limit": self.limit}
+
+
+class EndpointNotEnabled(Conflict):
+    code = "endpoint_not_enabled"
+    title = "Nothing is sent to this endpoint now"
+
+    def __init__(self, status: str) -> None:
+        self.endpoint_status = status
+        super().__init__(f"The endpoint is {status}. Enable it first.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"endpoint_status": self.endpoint_status}
 
 
 class IdempotencyInFlight(Conflict):

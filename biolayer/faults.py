@@ -46,10 +46,13 @@ def as_faults(error: ValidationError) -> list[Fault]:
 
 
 def _place(location: tuple[str | int, ...], kind: str) -> str:
+    if kind == "extra_forbidden":
+        return pointer(*location)
+    # A bad key of a map: JSON Pointer has no word for "the key, not the value".
+    if location[-1:] == ("[key]",):
+        location = location[:-1]
     # A default's error carries the attribute's name instead of the alias on the wire.
-    if kind != "extra_forbidden":
-        location = tuple("schema" if part == "schema_" else part for part in location)
-    return pointer(*location)
+    return pointer(*("schema" if part == "schema_" else part for part in location))
 
 
 def _code(name: str) -> str:

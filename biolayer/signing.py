@@ -11,12 +11,18 @@ import hmac
 import secrets as random
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from biolayer.errors import SignatureInvalid
+from biolayer.errors import Fault, InvalidInput, SignatureInvalid
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SECRET_PREFIX = "whsec_"
 PRIVATE_PREFIX = "whsk_"
 PUBLIC_PREFIX = "whpk_"
+ED25519_BYTES = 32
 TOLERANCE_SECONDS = 300
 """How far a delivery's timestamp may be from the receiver's clock, in either direction."""
 
@@ -24,6 +30,61 @@ TOLERANCE_SECONDS = 300
 def new_secret() -> str:
     """A fresh `v1` secret of 192 random bits, in the form that every Standard Webhooks library takes."""
     return SECRET_PREFIX + base64.b64encode(random.token_bytes(24)).decode()
+
+
+def new_private_key() -> str:
+    """A fresh `v1a` key: `whsk_` and base64 of the seed followed by the public key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    raw = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+    return PRIVATE_PREFIX + base64.b64encode(raw).decode()
+
+
+def public_key(private: str) -> str:
+    """The `whpk_` half of a `whsk_` key: what receivers verify `v1a` with."""
+    raw = _private_key(private).public_key().public_bytes_raw()
+    return PUBLIC_PREFIX + base64.b64encode(raw).decode()
+
+
+def jwk(public: str, *, key_id: str) -> dict[str, str]:
+    """A `whpk_` key as a JSON Web Key (RFC 7517; OKP keys: RFC 8037)."""
+    raw = _decode(public, PUBLIC_PREFIX)
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        "kid": key_id,
+        "use": "sig",
+        "alg": "EdDSA",
+    }
+
+
+def keys_from_jwks(document: Any) -> list[str]:
+    """The `whpk_` keys of a decoded JWKS document, for `verify`.
+
+    Keys of other types and malformed ones are passed over (RFC 7517, 5). Raises `InvalidInput` for
+    what is no JWKS document at all, such as an error's body.
+    """
+    keys = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(keys, list):
+        raise InvalidInput([Fault("/keys", "invalid_jwks", "must be a list of keys")])
+    found = (_raw_key(key) for key in keys)
+    return [PUBLIC_PREFIX + base64.b64encode(raw).decode() for raw in found if raw is not None]
+
+
+def _raw_key(key: Any) -> bytes | None:
+    """The 32 bytes of a JWK that verifies ed25519 signatures; None for any other."""
+    if not isinstance(key, Mapping) or (key.get("kty"), key.get("crv")) != ("OKP", "Ed25519"):
+        return None
+    if key.get("use", "sig") != "sig" or not isinstance(key.get("x"), str):
+        return None
+    encoded = key["x"]
+    try:
+        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    return raw if len(raw) == ED25519_BYTES else None
 
 
 def sign(*, secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> dict[str, str]:
@@ -114,10 +175,15 @@ def _decode(secret: str, prefix: str) -> bytes:
 
 
 def _sign_ed25519(secret: str, content: bytes) -> bytes:
+    return _private_key(secret).sign(content)
+
+
+@lru_cache(maxsize=1024)
+def _private_key(secret: str) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     # A `whsk_` key is the seed followed by the public key; the seed alone signs.
-    return Ed25519PrivateKey.from_private_bytes(_decode(secret, PRIVATE_PREFIX)[:32]).sign(content)
+    return Ed25519PrivateKey.from_private_bytes(_decode(secret, PRIVATE_PREFIX)[:32])
 
 
 def _verify_ed25519(public: str, signature: bytes, content: bytes) -> bool:

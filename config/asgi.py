@@ -6,7 +6,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 
 settings.ROOT_URLCONF = "config.stream_urls"
+settings.MIDDLEWARE = [
+    "apps.api.http.middleware.RequestMiddleware",
+    "apps.api.http.middleware.ThreadlessSecurityMiddleware",
+]
 
 application = get_asgi_application()
+
+# Whoever reads gives its connection back by itself. Django would start a thread to look after the
+# connections at each request, and keep it for as long as the stream is open.
+request_started.disconnect(reset_queries)
+request_started.disconnect(close_old_connections)
+request_finished.disconnect(close_old_connections)

@@ -1,13 +1,15 @@
-"""The addresses of the ASGI process: streams and its own health, nothing else."""
+"""The addresses of the ASGI process: streams, the calls that may wait, and its own health."""
 
 from django.urls import path
 
-from apps.api.streams import stream
+from apps.api.streams.views import consumer_events, events, stream
 from config.urls import handler400, handler404, handler500, healthy
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
 urlpatterns = [
+    path("v1/events", events),
     path("v1/events/stream", stream),
+    path("v1/event-consumers/<str:name>/events", consumer_events),
     path("healthz", healthy),
 ]

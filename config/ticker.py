@@ -27,11 +27,12 @@ from apps.matching.services import match_queued
 from apps.reviews.services import verify_submitted
 from apps.tasks.services import queue_created
 from apps.timers.services import fire_due
-from apps.webhooks.services import deliver_due
+from apps.webhooks.services import SOONEST_DELIVERY, deliver_due, release_recoveries, tidy_up
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+SHORTEST_SECONDS = 0.05
 PATIENCE_SECONDS = 2.0
 MATCH_SECONDS = 5.0
 SWEEP_SECONDS = 600.0
@@ -42,10 +43,11 @@ HERE: dict[str, Callable[[], object]] = {
     "verification": verify_submitted,
     "timers": lambda: drain(fire_due),
     "deliveries": deliver_due,
+    "recoveries": release_recoveries,
 }
 """How the ticker does itself what it could not have done by a worker."""
 
-OVERDUE = """
+OVERDUE = f"""
 SELECT clock_timestamp() - (SELECT changed_at FROM tasks_task
                             WHERE status = 'created' AND gate_count = 0 ORDER BY id LIMIT 1),
     clock_timestamp() - (SELECT changed_at FROM tasks_task
@@ -53,11 +55,12 @@ SELECT clock_timestamp() - (SELECT changed_at FROM tasks_task
     clock_timestamp() - (SELECT changed_at FROM tasks_task
                          WHERE status IN ('submitted', 'verified') ORDER BY id LIMIT 1),
     clock_timestamp() - (SELECT due_at FROM timers_timer ORDER BY due_at, id LIMIT 1),
-    clock_timestamp() - (SELECT due_at FROM webhooks_delivery
-                         WHERE status = 'pending' ORDER BY due_at, id LIMIT 1)
+    clock_timestamp() - ({SOONEST_DELIVERY}),
+    clock_timestamp() - (SELECT min(next_slot_at) FROM webhooks_recovery
+                         WHERE released_at IS NULL)
 """
 """For each drain, how long its first row has been due: negative is the time until it is. Each part
-reads one row off the index that the drain itself uses."""
+reads one row, or for deliveries one of each origin, off the index that the drain itself uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,15 @@ def look() -> Look:
     with connection.cursor() as cursor:
         cursor.execute(OVERDUE)
         row = cursor.fetchone()
-    names = ("intake", "matching", "verification", "timers", "deliveries")
+    names = ("intake", "matching", "verification", "timers", "deliveries", "recoveries")
     ages = [None if age is None else age.total_seconds() for age in row]
     return Look(dict(zip(names, ages, strict=True)))
+
+
+def sweep() -> None:
+    """What is thrown away after its time, and what nobody waits for any more."""
+    forget_old_keys()
+    tidy_up()
 
 
 class Ticker:
@@ -119,8 +128,8 @@ class Ticker:
                 self._run_here(name, HERE[name])
         if time.monotonic() - self._swept_at > SWEEP_SECONDS:
             self._swept_at = time.monotonic()
-            self._run_here("sweep", forget_old_keys)
-        return max(0.01, seen.until_next())
+            self._run_here("sweep", sweep)
+        return max(SHORTEST_SECONDS, seen.until_next())
 
     def _wake(self, due: list[str]) -> None:
         """Wake the drains; a broker that does not take the first message is not asked again."""

@@ -4,13 +4,17 @@ Reactions run inside the transition's transaction and only add rows to it (see a
 transitions.py). Wake-ups are sent after its commit and may be lost without harm.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-import orjson
-
+from apps.accounts.principal import Principal
+from apps.api.streams.additions import ADDITIONS
 from apps.base.rows import Change
+from apps.events.models import Event
 from apps.matching import services as matching
+from apps.pools import selectors as pools
 from apps.tasks import services as tasks
 from apps.tasks.selectors import headline
 from apps.tasks.services.assigning import LEASE
@@ -20,7 +24,7 @@ from apps.timers import services as timers
 from apps.timers.models import Timer
 from apps.webhooks import services as webhooks
 from apps.webhooks.addresses import callback_faults
-from biolayer.chain import format_time
+from apps.webhooks.selectors import bodies
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
@@ -31,9 +35,10 @@ SLA_TIMER = "sla_{}"
 def connect() -> None:
     """Register everything. Called once, when Django is ready."""
     tasks.add_check(callback_faults)
+    webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
     react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
-    react(ANNOUNCED, tell_callback)
+    react(ANNOUNCED, tell)
     react(ENDED, withdraw_offers)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     wake_on(ANNOUNCED, "deliveries")
@@ -43,38 +48,34 @@ def connect() -> None:
     wake_on([EventType.QUEUED, EventType.SUBMITTED, *ENDED], "matching")
     timers.register(LEASE, end_lease)
     timers.register(matching.OFFER, end_offer)
+    ADDITIONS["webhook"] = with_webhook
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), breach_by(clock))
+
+
+def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
+    return pools.may_use(actor=actor, pool_id=pool_id)
 
 
 def open_callback(moved: Moved) -> Iterable[Change]:
     """A task with a callback gets a destination of its own, under the task's id."""
     contract = moved.contract
-    if contract is not None and contract.handoff.callback_url:
-        yield webhooks.open_callback(
-            destination_id=moved.task.id,
-            organisation_id=moved.task.organisation_id,
-            handoff=contract.handoff,
-        )
+    if contract is None or not contract.handoff.callback_url:
+        return []
+    return webhooks.open_callback(
+        task_id=moved.task.id,
+        organisation_id=moved.task.organisation_id,
+        handoff=contract.handoff,
+    )
 
 
-def tell_callback(moved: Moved) -> Iterable[Change]:
-    """Every announced event of a task with a callback becomes a delivery."""
-    task, event = moved.task, moved.event
-    if task.callback_url:
-        yield webhooks.deliver(
-            destination_id=task.id,
-            organisation_id=task.organisation_id,
-            subject_id=task.id,
-            sequence=event.sequence,
-            event_type=event.type,
-            body=envelope(moved),
-            at=event.occurred_at,
-        )
+def tell(moved: Moved) -> Iterable[Change]:
+    """Every announced event goes to the task's callback and to the endpoints that want it."""
+    return webhooks.announce(telling(moved), callback_url=moved.task.callback_url)
 
 
-def envelope(moved: Moved) -> bytes:
-    """The webhook's body, in the form of Standard Webhooks: type, timestamp, data."""
+def telling(moved: Moved) -> webhooks.Telling:
+    """The event as others are told of it."""
     task, event = moved.task, moved.event
     data = {
         **event.data,
@@ -86,8 +87,24 @@ def envelope(moved: Moved) -> bytes:
     }
     if event.status in OUTPUT_SHOWN:
         data["output"] = task.output
-    timestamp = format_time(event.occurred_at)
-    return orjson.dumps({"type": event.type, "timestamp": timestamp, "data": data})
+    return webhooks.Telling(
+        organisation_id=task.organisation_id,
+        subject_id=task.id,
+        sequence=event.sequence,
+        event_type=event.type,
+        occurred_at=event.occurred_at,
+        data=data,
+        pool_ids=task.pool_ids,
+        domain=task.domain,
+    )
+
+
+def with_webhook(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The feed's `payload=webhook`: each event with the body that webhooks tell of it, null where
+    that is not kept any more.
+    """
+    told = bodies([(event.task_id, event.sequence) for event in events])
+    return [{"webhook": told.get((event.task_id, event.sequence))} for event in events]
 
 
 def start_sla_clocks(moved: Moved) -> Iterable[Change]:

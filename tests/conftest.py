@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
 
 from tests.factories import House
+from tests.receiver import Receiver, receiving
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -40,3 +41,10 @@ def _empty() -> None:
 def house(database: None) -> House:
     """An organisation with a pool, a backend's key (Alice's) and a worker, and a stranger's."""
     return House.build()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real HTTP server on loopback that takes webhooks."""
+    with receiving() as started:
+        yield started

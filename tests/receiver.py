@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,6 +27,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     # What to answer to the n-th request (from 0); by default 204.
     reply: Callable[[int], Reply] = lambda _: Reply()
+    # What to answer to a request for what it is; None: as `reply` says.
+    judge: Callable[[Received], Reply | None] = lambda _: None
 
 
 @contextmanager
@@ -40,13 +42,17 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            receiver.received.append(Received(self.path, headers, body))
-            reply = receiver.reply(len(receiver.received) - 1)
+            request = Received(self.path, headers, body)
+            judged = receiver.judge(request)
+            receiver.received.append(request)
+            reply = judged or receiver.reply(len(receiver.received) - 1)
             self.send_response(reply.status)
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            # Who reads no further than it must hangs up.
+            with suppress(ConnectionError):
+                self.wfile.write(reply.body)
 
         do_GET = do_POST  # noqa: N815 - the server's own naming
 

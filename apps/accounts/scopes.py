@@ -18,6 +18,8 @@ class Scope(models.TextChoices):
     TASKS_READ = "tasks:read"
     TASKS_CREATE = "tasks:create"
     TASKS_CANCEL = "tasks:cancel"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
     WORK = "work"  # be offered tasks and work on them; needs a worker behind the key
 
 
@@ -25,6 +27,8 @@ LEAST_ROLE = {
     Scope.TASKS_READ: Role.VIEWER,
     Scope.TASKS_CREATE: Role.EDITOR,
     Scope.TASKS_CANCEL: Role.EDITOR,
+    Scope.WEBHOOKS_READ: Role.VIEWER,
+    Scope.WEBHOOKS_MANAGE: Role.EDITOR,
     Scope.WORK: Role.VIEWER,
 }
 """A scope is of use only together with this role or a higher one."""

@@ -10,7 +10,13 @@ from apps.accounts.keys import new_key
 from apps.accounts.models import ApiKey, Organisation, Tenant
 from apps.accounts.scopes import Role, Scope
 
-BACKEND_SCOPES = (Scope.TASKS_READ, Scope.TASKS_CREATE, Scope.TASKS_CANCEL)
+BACKEND_SCOPES = (
+    Scope.TASKS_READ,
+    Scope.TASKS_CREATE,
+    Scope.TASKS_CANCEL,
+    Scope.WEBHOOKS_READ,
+    Scope.WEBHOOKS_MANAGE,
+)
 """What a product backend's key is given unless less is asked for."""
 
 

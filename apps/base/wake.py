@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -22,11 +23,14 @@ DRAINS: dict[str, tuple[str, str]] = {
     "verification": ("apps.reviews.jobs.drain_verification", "lifecycle"),
     "timers": ("apps.timers.jobs.drain_timers", "lifecycle"),
     "deliveries": ("apps.webhooks.jobs.drain_deliveries", "deliveries"),
+    "recoveries": ("apps.webhooks.jobs.drain_recoveries", "bulk"),
 }
 """Each drain's job and the queue (so the processes) that runs it."""
 
 GAP_SECONDS = 0.05
 AWAY_SECONDS = 1.0
+ENOUGH_HINTS = 8
+"""A queue with so many hints in it needs no more: its worker is busy, and will look."""
 
 
 class Waker:
@@ -71,7 +75,12 @@ def send(drain: str) -> bool:
     """Send one hint now. False when the broker did not take it within 0.2 s."""
     job, queue = DRAINS[drain]
     try:
-        current_app.send_task(job, queue=queue, retry=False, ignore_result=True, expires=30)
+        with current_app.producer_pool.acquire(block=True) as producer:
+            channel: Any = producer.channel
+            if channel.client.llen(queue) < ENOUGH_HINTS:
+                current_app.send_task(
+                    job, queue=queue, retry=False, ignore_result=True, expires=30, producer=producer
+                )
     except Exception as error:
         logger.debug("could not wake %s: %s", drain, error)
         return False

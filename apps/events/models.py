@@ -1,11 +1,14 @@
-"""What happened to every task: appended, never changed (a trigger refuses UPDATE and DELETE)."""
+"""What happened to every task: appended, never changed (a trigger refuses UPDATE and DELETE); and how
+far those who read it along have come."""
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.accounts.models import Organisation
 from apps.base.fields import JSON
+from apps.base.ids import new_id
 
 
 class Xid8(models.Field):  # type: ignore[type-arg]
@@ -52,8 +55,9 @@ class Event(models.Model):
     occurred_at = models.DateTimeField()
     prev_hash = models.BinaryField(max_length=32)
     hash = models.BinaryField(max_length=32)
-    # The writing transaction: a feed shows only rows below the oldest one still running, so that
-    # it never skips an event that commits late.
+    # The event's place in the feed: the writing transaction's id, or that of the task's event before
+    # where it is larger (a trigger sees to that, see migration 0003). A feed shows only rows below
+    # the oldest transaction still running, so that it never skips an event that commits late.
     xid = Xid8(db_default=CurrentXid(), editable=False)
 
     class Meta:
@@ -75,3 +79,49 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} #{self.sequence} of {self.task_id}"
+
+
+class EventConsumerQuerySet(models.QuerySet["EventConsumer"]):
+    def locked(self) -> "EventConsumerQuerySet":
+        """Rows that nobody else moves until we commit."""
+        return self.select_for_update(no_key=True)
+
+
+class EventConsumer(models.Model):
+    """A reader of an organisation's feed whose place we remember, under a name it chose."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=64)
+    # The event types that it wants, by name or by `task.*`; null means every one.
+    types = ArrayField(models.CharField(max_length=40), null=True)
+    # Its place: what it has dealt with ends here. Two columns that only ever grow together.
+    xid = models.BigIntegerField()
+    event_id = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    # When the place last changed: a consumer that stands still is told by this and its lag.
+    moved_at = models.DateTimeField()
+
+    objects: ClassVar[EventConsumerQuerySet] = EventConsumerQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "name"], name="consumer_name_is_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9_.-]{1,64}$"), name="consumer_name_is_slug"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(types__isnull=True) | models.Q(types__len__gte=1),
+                name="consumer_types_is_null_or_some",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(xid__gte=0, event_id__gte=0), name="consumer_place_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.organisation_id}"

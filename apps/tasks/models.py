@@ -126,8 +126,9 @@ class Task(models.Model):
     callback_url = models.CharField(max_length=2048, blank=True)
     # How the callback authenticates, secrets redacted; the secrets are webhooks' to keep.
     callback_auth = JSON(default=dict)
-    max_retries = models.PositiveSmallIntegerField()
-    backoff_seconds = models.PositiveSmallIntegerField()
+    # The callback's retry policy; both null: the default schedule.
+    max_retries = models.PositiveSmallIntegerField(null=True)
+    backoff_seconds = models.PositiveSmallIntegerField(null=True)
     log_required = models.BooleanField(default=False)
     # Null: the organisation's default at the time of the purge.
     retain_days = models.PositiveSmallIntegerField(null=True)

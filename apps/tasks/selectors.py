@@ -151,10 +151,7 @@ def shown(task: Task) -> dict[str, Any]:
         "handoff": {
             "callback_url": task.callback_url or None,
             "callback_auth": task.callback_auth,
-            "retry_policy": {
-                "max_retries": task.max_retries,
-                "backoff_seconds": task.backoff_seconds,
-            },
+            "retry_policy": _retry_policy(task),
         },
         "audit": {"log_required": task.log_required, "retain_days": task.retain_days},
     }
@@ -249,6 +246,13 @@ def _requirements(task: Task) -> dict[str, Any]:
         "min_rating": task.min_rating,
         "worker_pool_id": None if task.pool_id is None else str(task.pool_id),
     }
+
+
+def _retry_policy(task: Task) -> dict[str, int | None] | None:
+    """As the contract had it; null where it left that to the default schedule."""
+    if task.max_retries is None:
+        return None
+    return {"max_retries": task.max_retries, "backoff_seconds": task.backoff_seconds}
 
 
 def _output_contract(task: Task) -> dict[str, Any]:

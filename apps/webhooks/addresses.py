@@ -111,13 +111,12 @@ def _host_problem(parts: SplitResult) -> tuple[str, str] | None:
     host = unicodedata.normalize("NFKC", parts.hostname or "").lower()
     host = IDNA_DOTS.sub(".", host).rstrip(".")
     try:
-        address = _literal(host)
+        address = _literal(host, is_bracketed="[" in parts.netloc)
     except ValueError:
         return "invalid_url", "the host is no address"
     if address is not None:
-        if not may_connect(str(address), scheme=parts.scheme):
-            return "address_not_allowed", "leads to an address that is not public"
-    elif host == "localhost" or host.endswith(".localhost"):
+        return _address_problem(address, host=host, scheme=parts.scheme)
+    if host == "localhost" or host.endswith(".localhost"):
         if not settings.ALLOW_LOOPBACK_CALLBACKS:
             return "address_not_allowed", "leads to an address that is not public"
     elif parts.scheme == "http":
@@ -127,9 +126,18 @@ def _host_problem(parts: SplitResult) -> tuple[str, str] | None:
     return None
 
 
-def _literal(host: str) -> Address | None:
+def _address_problem(address: Address, *, host: str, scheme: str) -> tuple[str, str] | None:
+    if not may_connect(str(address), scheme=scheme):
+        return "address_not_allowed", "leads to an address that is not public"
+    if address.version == 4 and str(address) != host:
+        # aiohttp takes no other form: each attempt would fail.
+        return "invalid_url", f"must write the address as {address}"
+    return None
+
+
+def _literal(host: str, *, is_bracketed: bool) -> Address | None:
     """The address that the host spells, in whatever notation; None for a name."""
-    if ":" in host:
+    if is_bracketed:
         return ipaddress.IPv6Address(host.partition("%")[0])
     if NUMERIC_HOST.fullmatch(host):
         try:

@@ -1,6 +1,7 @@
 """Celery's way in."""
 
 from celery import shared_task
+from celery.worker import state
 
 from apps.base.drains import patiently
 from apps.webhooks import services
@@ -8,4 +9,15 @@ from apps.webhooks import services
 
 @shared_task(ignore_result=True)
 def drain_deliveries() -> None:
-    patiently(services.deliver_due)
+    """Deliver as long as there is something to: this process does nothing else."""
+    patiently(lambda: services.deliver_due(budget_seconds=None, is_told_to_stop=_is_told_to_stop))
+
+
+@shared_task(ignore_result=True)
+def drain_recoveries() -> None:
+    patiently(services.release_recoveries)
+
+
+def _is_told_to_stop() -> bool:
+    asked: tuple[object, ...] = (state.should_stop, state.should_terminate)
+    return any(one is not None and one is not False for one in asked)

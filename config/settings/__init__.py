@@ -24,6 +24,8 @@ ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or ["*"]
 
 # Callbacks over plain http and to this machine are for trying the product out, nothing else.
 ALLOW_LOOPBACK_CALLBACKS = EMBEDDED
+# Where receivers' names are looked up; empty: where the system says.
+NAMESERVERS = ENV.BIOLAYER_NAMESERVERS
 MAX_BODY_BYTES = ENV.BIOLAYER_MAX_BODY_BYTES
 RATE_LIMIT_PER_MINUTE = ENV.BIOLAYER_RATE_LIMIT
 TRUSTED_PROXIES = ENV.BIOLAYER_TRUSTED_PROXIES
@@ -107,6 +109,8 @@ OAUTH2_PROVIDER = {
         "tasks:read": "Read tasks",
         "tasks:create": "Create tasks",
         "tasks:cancel": "Cancel tasks",
+        "webhooks:read": "Read webhook endpoints and deliveries",
+        "webhooks:manage": "Manage webhook endpoints and keys, send deliveries again",
     },
     "DEFAULT_SCOPES": ["tasks:read"],
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,

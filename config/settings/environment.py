@@ -7,8 +7,10 @@ mistyped, and would otherwise be ignored in silence.
 import os
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,6 +27,13 @@ def _split(value: Any) -> Any:
         if isinstance(value, str)
         else value
     )
+
+
+def _nameserver(value: str) -> str:
+    """An address with its port, written as c-ares takes it; 53 where none is given."""
+    parts = urlsplit(f"//[{value}]" if value.count(":") > 1 and "[" not in value else f"//{value}")
+    address, port = ip_address(parts.hostname or ""), parts.port or 53
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 List = BeforeValidator(_split)
@@ -45,6 +54,7 @@ class Environment(BaseModel):
     BIOLAYER_HOME: Path = Path(".biolayer")
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
+    BIOLAYER_NAMESERVERS: Annotated[list[Annotated[str, AfterValidator(_nameserver)]], List] = []
     BIOLAYER_TRUSTED_PROXIES: Annotated[int, Field(ge=0, le=10)] = 0
 
 

@@ -86,7 +86,7 @@ def test_create__small_body_gets_the_defaults(house: House) -> None:
     assert body["handoff"] == {
         "callback_url": None,
         "callback_auth": {"type": "none"},
-        "retry_policy": {"max_retries": 8, "backoff_seconds": 30},
+        "retry_policy": None,
     }
     assert body["audit"]["log_required"] is False
 

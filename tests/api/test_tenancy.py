@@ -6,7 +6,7 @@ adds a route must say here who may call it, and what a stranger sees.
 
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,8 +15,15 @@ from django.urls import URLPattern
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.api.v1.urls import urlpatterns
+from apps.base import clock
+from apps.events import services as events
+from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
 from apps.pools.services import found_pool
+from apps.webhooks import services as webhooks
+from apps.webhooks.services import rotate_key
+from biolayer.contract import parse
+from biolayer.webhooks import RecoveryRequest
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
 
@@ -31,12 +38,17 @@ class Row:
     route: str
     scope: Scope
     body: dict[str, Any] | None = None
-    # Whose id is in the path: a task's, an offer's, a run's; empty for a list or the caller itself.
+    # Whose id is in the path: a task's, an offer's, a run's, a key's; empty for a list or the caller itself.
     subject: str = field(default="")
+    # The name in the path of a row that has no subject: whoever calls chooses it.
+    chosen: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.route}"
 
+
+ENDPOINT = {"url": "http://127.0.0.1:9/events"}
+RECOVERY = {"kind": "failed", "since": "2026-01-01T00:00:00Z"}
 
 MATRIX = [
     Row("post", "tasks", Scope.TASKS_CREATE, contract()),
@@ -44,6 +56,13 @@ MATRIX = [
     Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
     Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
+    Row("get", "events", Scope.TASKS_READ),
+    Row("get", "event-consumers", Scope.TASKS_READ),
+    Row("put", "event-consumers/<str:name>", Scope.TASKS_READ, {}, chosen="ledger"),
+    Row("get", "event-consumers/<str:name>", Scope.TASKS_READ, subject="consumer"),
+    Row("delete", "event-consumers/<str:name>", Scope.TASKS_READ, subject="consumer"),
+    Row("get", "event-consumers/<str:name>/events", Scope.TASKS_READ, subject="consumer"),
+    Row("post", "event-consumers/<str:name>/ack", Scope.TASKS_READ, {"cursor": "none"}, subject="consumer"),
     Row("get", "offers", Scope.WORK),
     Row("post", "offers/<str:offer_id>/accept", Scope.WORK, {}, subject="offer"),
     Row("post", "offers/<str:offer_id>/decline", Scope.WORK, {}, subject="offer"),
@@ -56,7 +75,32 @@ MATRIX = [
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),
     Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
+    Row("post", "webhook-endpoints", Scope.WEBHOOKS_MANAGE, ENDPOINT),
+    Row("get", "webhook-endpoints", Scope.WEBHOOKS_READ),
+    Row("get", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_READ, subject="endpoint"),
+    Row("patch", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, {"enabled": False}, subject="endpoint"),
+    Row("delete", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, subject="endpoint"),
+    Row("post", "webhook-endpoints/<str:endpoint_id>/test", Scope.WEBHOOKS_MANAGE, {"type": "task.failed"}, subject="endpoint"),
+    Row("get", "deliveries", Scope.WEBHOOKS_READ),
+    Row("get", "deliveries/<str:delivery_id>", Scope.WEBHOOKS_READ, subject="delivery"),
+    Row("get", "deliveries/<str:delivery_id>/attempts", Scope.WEBHOOKS_READ, subject="delivery"),
+    Row("post", "deliveries/<str:delivery_id>/resend", Scope.WEBHOOKS_MANAGE, {}, subject="delivery"),
+    Row("post", "recoveries", Scope.WEBHOOKS_MANAGE, RECOVERY),
+    Row("get", "recoveries", Scope.WEBHOOKS_READ),
+    Row("get", "recoveries/<str:recovery_id>", Scope.WEBHOOKS_READ, subject="recovery"),
+    Row("get", "webhook-keys", Scope.WEBHOOKS_READ),
+    Row("post", "webhook-keys/rotate", Scope.WEBHOOKS_MANAGE, {"kind": "v1"}),
+    Row("delete", "webhook-keys/<str:key_id>", Scope.WEBHOOKS_MANAGE, subject="key"),
 ]  # fmt: skip
+OPEN = {
+    ("get", "openapi.json"),
+    ("get", "organisations/<str:organisation_id>/webhook-jwks.json"),
+}
+"""Routes that ask for no credential: what they say is the same for everybody."""
+
+OF_POOLS = ("task", "endpoint", "delivery", "recovery")
+"""What a credential for some pools sees only where it is of these."""
+
 WITH_ID = [row for row in MATRIX if row.subject]
 WITHOUT_ID = [row for row in MATRIX if not row.subject]
 
@@ -72,7 +116,7 @@ def routes() -> set[tuple[str, str]]:
 
 def test_matrix__has_every_route() -> None:
     listed = {(row.method, row.route) for row in MATRIX}
-    missing, gone = routes() - listed, listed - routes()
+    missing, gone = routes() - listed - OPEN, listed - routes()
     assert not missing, (
         f"routes without a row: {sorted(missing)}. Add a Row to MATRIX in tests/api/test_tenancy.py:"
         " the scope it needs, a body that would do, and whose id its path holds, so that the tests"
@@ -90,7 +134,7 @@ class World:
     strangers_worker: Caller
 
     def call(self, caller: Caller, row: Row, subject: UUID | str | None = None) -> Any:
-        name = str(subject or self.subjects.get(row.subject, ""))
+        name = str(subject or self.subjects.get(row.subject, row.chosen))
         path = "/v1/" + "/".join(
             name if part.startswith("<") else part for part in row.route.split("/")
         )
@@ -109,7 +153,30 @@ def world(house: House) -> World:
     assert offer.worker_id == carol.principal.worker_id
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
     subjects = {"task": run.task_id, "offer": offer.id, "run": run.id}
-    return World(house, subjects, stranger)
+    key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
+    subjects |= {"key": key.id, "consumer": a_consumer(house)}
+    return World(house, subjects | webhook_subjects(house), stranger)
+
+
+def a_consumer(house: House) -> UUID:
+    """A consumer of Alice's, named by an id."""
+    name = uuid4()
+    events.save_consumer(
+        actor=house.alice.principal, name=str(name), types=None, start=BEGINNING, at=clock.now()
+    )
+    return name
+
+
+def webhook_subjects(house: House) -> dict[str, UUID]:
+    """An endpoint of Alice's, a delivery to it and a recovery for it."""
+    actor, at = house.alice.principal, clock.now()
+    endpoint = webhooks.create_endpoint(actor=actor, document=ENDPOINT, at=at)
+    delivery = webhooks.send_test_event(
+        actor=actor, endpoint_id=endpoint.id, event_type="task.failed", at=at
+    )
+    wanted = parse(RecoveryRequest, {**RECOVERY, "endpoint_id": str(endpoint.id)})
+    recovery = webhooks.start_recovery(actor=actor, request=wanted, at=at)
+    return {"endpoint": endpoint.id, "delivery": delivery.id, "recovery": recovery.id}
 
 
 def everything_key(house: House, organisation_id: UUID, worker: Caller) -> Caller:
@@ -143,7 +210,7 @@ def test_lists__show_nothing_of_another_organisation(world: World, row: Row) -> 
         world.house, world.house.strangers_pool.organisation_id, world.strangers_worker
     )
     answer = world.call(stranger, row)
-    assert answer.status_code in (200, 201)
+    assert answer.status_code in (200, 201, 202)
     text = answer.content.decode()
     known = [*world.subjects.values(), world.house.organisation.id, world.house.bobs_worker.id]
     assert not any(str(secret) in text for secret in known)
@@ -183,7 +250,7 @@ def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
     assert "WWW-Authenticate" in answer
 
 
-@pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject != "task"], ids=str)
+@pytest.mark.parametrize("row", [row for row in WITH_ID if row.scope is Scope.WORK], ids=str)
 def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
     """In the same organisation: an offer or run of somebody else's cannot be used."""
     _, dave = worker_in(world.house.pool)
@@ -193,7 +260,7 @@ def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
     expect_problem(answer, answer.status_code)
 
 
-@pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject == "task"], ids=str)
+@pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject in OF_POOLS], ids=str)
 def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
     other = found_pool(organisation_id=world.house.organisation.id, name="Back office")
     key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])

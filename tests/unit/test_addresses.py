@@ -67,6 +67,11 @@ def test_url_problem__refuses_a_literal_private_address(host: str, production: N
         ("https://999.999.999.999/", "invalid_url"),
         ("https://" + "a" * 64 + ".example.com/", "invalid_url"),
         ("https://hooks.example.com\\@127.0.0.1/", "invalid_url"),
+        ("https://[v1.8]/", "invalid_url"),
+        ("https://[8.8.8.8]/", "invalid_url"),
+        ("https://134744072/", "invalid_url"),
+        ("https://8.8.2056/", "invalid_url"),
+        ("https://010.8.8.8/", "invalid_url"),
     ],
 )
 def test_url_problem__names_the_problem(url: str, code: str, production: None) -> None:
@@ -83,6 +88,7 @@ def test_url_problem__names_the_problem(url: str, code: str, production: None) -
         "https://bücher.example/",
         "https://8.8.8.8/hook",
         "https://[2606:4700:4700::1111]/hook",
+        "https://[2606:4700:4700:0:0:0:0:1111]/hook",
     ],
 )
 def test_url_problem__allows_the_public(url: str, production: None) -> None:

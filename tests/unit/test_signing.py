@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from biolayer import signing
-from biolayer.errors import SignatureInvalid
+from biolayer.errors import InvalidInput, SignatureInvalid
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "webhook-vectors.json").read_text()
@@ -101,3 +101,64 @@ def test_verify__tolerates_300_seconds_either_way() -> None:
             body=V1["body"].encode(),
             now=at(V1["timestamp"]) + timedelta(seconds=seconds),
         )
+
+
+# --- public keys ----------------------------------------------------------------------------------
+
+PUBLIC = next(vector["public"] for vector in VECTORS["valid"] if "public" in vector)
+OTHER = signing.public_key(signing.new_private_key())
+
+
+def test_keys_from_jwks__gives_back_what_was_published() -> None:
+    document = {
+        "keys": [signing.jwk(PUBLIC, key_id="a"), signing.jwk(OTHER, key_id="b")],
+        "extra": True,
+    }
+    assert signing.keys_from_jwks(document) == [PUBLIC, OTHER]
+    assert signing.keys_from_jwks({"keys": []}) == []
+
+
+def test_a_jwk__is_as_rfc_8037_has_it() -> None:
+    """The key of its appendix A.2."""
+    public = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+    key = signing.jwk(public, key_id="k")
+    assert (key["kty"], key["crv"]) == ("OKP", "Ed25519")
+    assert key["x"] == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kty": "EC"},
+        {"crv": "X25519"},
+        {"use": "enc"},
+        {"x": 7},
+        {"x": "AAAA"},
+        {"x": "*" * 43},
+        {"x": "A" * 41},
+        {"x": "é" * 43},
+    ],
+    ids=str,
+)
+def test_keys_from_jwks__passes_over_what_is_no_key_of_ours(changes: dict[str, Any]) -> None:
+    foreign = {**signing.jwk(OTHER, key_id="b"), **changes}
+    document = {"keys": [foreign, "key", None, signing.jwk(PUBLIC, key_id="a")]}
+    assert signing.keys_from_jwks(document) == [PUBLIC]
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"keys": None}, {"keys": {}}, "keys"])
+def test_keys_from_jwks__refuses_what_is_no_jwks(document: Any) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        signing.keys_from_jwks(document)
+    assert refusal.value.faults[0].pointer == "/keys"
+
+
+def test_sign__parts_the_signatures_of_many_keys_by_one_space_each() -> None:
+    secrets = [signing.new_secret() for _ in range(10)]
+    keys = [signing.new_private_key() for _ in range(10)]
+    now, body = datetime.now(UTC), b"{}"
+    signed = signing.sign(secrets=[*secrets, *keys], message_id="msg_1", at=now, body=body)
+    parts = signed["webhook-signature"].split(" ")
+    assert [part.partition(",")[0] for part in parts] == ["v1"] * 10 + ["v1a"] * 10
+    for known in (*secrets, *map(signing.public_key, keys)):
+        signing.verify(secrets=[known], headers=signed, body=body, now=now)

@@ -35,14 +35,16 @@ class Answer:
     body: Mapping[str, Any]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    # Added to the first answer's body and never stored, so that a replay lacks it: a secret that is
+    # shown once.
+    shown_once: Mapping[str, Any] = field(default_factory=dict)
 
 
 def once(request: Request, document: Any, effect: Callable[[], Answer]) -> Response:
     """Run `effect` and answer with it, at most once for each key. `document` is what was sent."""
     key = request.headers.get(HEADER)
     if key is None:
-        answer = retried(effect)
-        return Response(answer.body, status=answer.status, headers=dict(answer.headers))
+        return _first(retried(effect))
     if not (1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         text = f"the header {HEADER} must be 1 to {MAX_LENGTH} printable ASCII characters"
         raise InvalidInput([Fault("", "invalid_idempotency_key", text)])
@@ -79,7 +81,12 @@ def _once(actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], A
     except IntegrityError as error:
         # It was stored between our look and our lock; a new transaction sees it.
         raise Raced from error
-    return Response(answer.body, status=answer.status, headers=dict(answer.headers))
+    return _first(answer)
+
+
+def _first(answer: Answer) -> Response:
+    body = {**answer.body, **answer.shown_once}
+    return Response(body, status=answer.status, headers=dict(answer.headers))
 
 
 def _name(actor: Principal) -> str:

@@ -3,8 +3,11 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
+from django.middleware.security import SecurityMiddleware
 
 HEADER = "X-Request-ID"
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -22,13 +25,40 @@ def request_id_of(request: HttpRequest) -> str:
 
 
 class RequestMiddleware:
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
+    """For either kind of server: made for one only, it would cost an open stream a thread."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if iscoroutinefunction(self):
+            return self._call_async(request)
         request_id = request_id_of(request)
-        response = self._get_response(request)
-        response[HEADER] = request_id
-        if not response.streaming:
-            response["Content-Length"] = str(len(response.content))
-        return response
+        return _identified(self._get_response(request), request_id)
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponse:
+        request_id = request_id_of(request)
+        return _identified(await self._get_response(request), request_id)
+
+
+def _identified(response: HttpResponse, request_id: str) -> HttpResponse:
+    response[HEADER] = request_id
+    if not response.streaming:
+        response["Content-Length"] = str(len(response.content))
+    return response
+
+
+class ThreadlessSecurityMiddleware(SecurityMiddleware):
+    """Django's, for the ASGI process: it waits for nothing, so it needs no thread for each request."""
+
+    async def __acall__(self, request: HttpRequest) -> Any:
+        refused: Any = self.process_request(request)
+        if refused is not None:
+            return refused
+        answer: Any = self.get_response(request)
+        return self.process_response(request, await answer)

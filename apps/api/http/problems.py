@@ -122,14 +122,13 @@ def _of_framework(request: HttpRequest, status: int, detail: str) -> Response:
     return Response(body, status=status, content_type=MEDIA_TYPE)
 
 
-def refuse(request: HttpRequest, error: errors.BioLayerError) -> HttpResponse:
+def refuse(request: HttpRequest, error: Exception) -> HttpResponse:
     """The problem as a plain response, for views that are not DRF's."""
-    answer = _of_ours(request, error)
-    response = HttpResponse(
-        FastJSONRenderer().render(answer.data), status=answer.status_code, content_type=MEDIA_TYPE
-    )
+    answer = handle(error, {"request": request})
+    response = HttpResponse(FastJSONRenderer().render(answer.data), status=answer.status_code)
     for name, value in answer.headers.items():
         response[name] = value
+    response["Content-Type"] = MEDIA_TYPE
     return response
 
 

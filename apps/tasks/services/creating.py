@@ -142,7 +142,7 @@ def _replayed(actor: Principal, earlier: Task, body_hash: bytes) -> Created:
 
 def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: datetime) -> Task:
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
-    handoff = contract.handoff
+    handoff, policy = contract.handoff, contract.handoff.retry_policy
     return Task(
         id=new_id(),
         organisation_id=actor.organisation_id,
@@ -170,8 +170,8 @@ def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: da
         evidence_required=contract.output.evidence_required,
         callback_url=handoff.callback_url or "",
         callback_auth=handoff.callback_auth.redacted(),
-        max_retries=handoff.retry_policy.max_retries,
-        backoff_seconds=handoff.retry_policy.backoff_seconds,
+        max_retries=None if policy is None else policy.max_retries,
+        backoff_seconds=None if policy is None else policy.backoff_seconds,
         log_required=contract.audit.log_required,
         retain_days=contract.audit.retain_days,
     )

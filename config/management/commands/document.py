@@ -20,6 +20,7 @@ class Command(BaseCommand):
         if check and stale:
             raise CommandError(f"stale: {', '.join(stale)}; run `python manage.py document`")
         for name in stale:
+            _path(name).parent.mkdir(exist_ok=True)
             _path(name).write_text(DOCUMENTS[name]())
             self.stdout.write(f"wrote {name}")
 

@@ -1,0 +1,75 @@
+"""One page of the feed, as it is answered and as it is streamed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from apps.api.streams.asking import Asked
+from apps.api.streams.cursors import sealed
+from apps.events import selectors as events
+from apps.events.selectors import Position, Stretch
+from apps.tasks.selectors import visible_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`items` are what the caller may see and wants; `end` is where to read on."""
+
+    items: Sequence[dict[str, Any]]
+    end: Position
+    has_more: bool
+    # Up to where the feed was looked at: what comes at or beyond it is news.
+    until: int
+
+
+def read(asked: Asked, *, until: int | None = None) -> Page:
+    """The next page below the horizon `until` (now's). It looks at a bounded number of events, so it
+    may be empty and have more.
+    """
+    horizon = events.horizon() if until is None else until
+    stretch = events.stretch(
+        organisation_id=asked.actor.organisation_id,
+        after=asked.after,
+        until=horizon,
+        types=asked.types,
+        limit=asked.limit,
+    )
+    return Page(_items(asked, stretch), stretch.end, stretch.has_more, horizon)
+
+
+def after(asked: Asked, page: Page) -> Asked:
+    """The same, from where the page ended."""
+    return replace(asked, after=page.end)
+
+
+def shown(asked: Asked, page: Page) -> dict[str, Any]:
+    """A page as `/v1` answers it."""
+    return {
+        "data": page.items,
+        "next_cursor": sealed(page.end, asked.actor.organisation_id),
+        "has_more": page.has_more,
+    }
+
+
+def _items(asked: Asked, stretch: Stretch) -> list[dict[str, Any]]:
+    if not stretch.events:
+        return []
+    seen = _visible(asked, stretch)
+    additions = [{} for _ in seen] if asked.addition is None else asked.addition(seen)
+    return [
+        {
+            **events.shown(event),
+            "cursor": sealed(Position.of(event), asked.actor.organisation_id),
+            **addition,
+        }
+        for event, addition in zip(seen, additions, strict=True)
+    ]
+
+
+def _visible(asked: Asked, stretch: Stretch) -> Sequence[Any]:
+    """The events of tasks that the caller may see: of its organisation they are already."""
+    if asked.actor.pool_ids is None:
+        return stretch.events
+    task_ids = {event.task_id for event in stretch.events}
+    visible = visible_ids(actor=asked.actor, task_ids=task_ids)
+    return [event for event in stretch.events if event.task_id in visible]

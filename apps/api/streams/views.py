@@ -1,0 +1,123 @@
+"""The doors of the ASGI process: the calls of `/v1` that may wait, and the stream.
+
+Who calls and what is asked for is found out by the same views as in the web process, on a thread
+that is given back at once. The waiting itself takes neither a thread nor a connection.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import orjson
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.problems import refuse
+from apps.api.http.views import View
+from apps.api.streams import pages
+from apps.api.streams.asking import Asked, asked_of_stream
+from apps.api.streams.cursors import sealed
+from apps.api.streams.pages import Page
+from apps.api.streams.readers import on_thread, reading
+from apps.api.streams.waiting import wait
+from apps.api.streams.watching import AWAY_SECONDS, watcher
+from apps.api.v1.events import ConsumerEvents, Events, PageAnswer
+
+KEEP_ALIVE_SECONDS = 15.0
+MAX_SECONDS = 900.0
+"""After so long a stream ends. Its client comes back where it was, and its key is looked at again."""
+
+
+async def events(request: HttpRequest) -> HttpResponseBase:
+    """`GET /v1/events`."""
+    return await _answered(request, Events.as_view(waits=False))
+
+
+async def consumer_events(request: HttpRequest, name: str) -> HttpResponseBase:
+    """`GET /v1/event-consumers/{name}/events`."""
+    return await _answered(request, ConsumerEvents.as_view(waits=False), name=name)
+
+
+async def _answered(request: HttpRequest, view: Any, **names: str) -> HttpResponseBase:
+    response: HttpResponseBase = await on_thread(view, request, **names)
+    if isinstance(response, PageAnswer):
+        try:
+            found = await wait(response.asked, response.found)
+        except Exception as error:
+            return refuse(request, error)
+        response.data = pages.shown(response.asked, found)
+    return response
+
+
+class StreamAnswer(Response):
+    """A stream that may be opened."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+
+class Stream(View):
+    def get(self, request: Request) -> Response:
+        return StreamAnswer(asked_of_stream(self.actor(request), request._request))
+
+
+async def stream(request: HttpRequest) -> HttpResponseBase:
+    """`GET /v1/events/stream`: the stream, or a problem before its first byte."""
+    answer: HttpResponseBase = await on_thread(Stream.as_view(), request)
+    if not isinstance(answer, StreamAnswer):
+        return answer
+    response = StreamingHttpResponse(_frames(answer.asked), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _frames(asked: Asked) -> AsyncIterator[bytes]:
+    """Every wanted event from where it was asked for on, and a sign of life where there is none."""
+    # Whoever is cut off before the first event comes back to where it began.
+    yield _sign(b"connected", asked)
+    until: int | None = None
+    ends = time.monotonic() + MAX_SECONDS
+    silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+    while time.monotonic() < ends:
+        page = await _read(asked, until)
+        asked = pages.after(asked, page)
+        if page.items:
+            yield b"".join(map(_frame, page.items))
+            silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+        until = page.until if page.has_more else None
+        while until is None and time.monotonic() < ends:
+            until = await watcher.news(
+                organisation_id=asked.actor.organisation_id,
+                since=page.until,
+                seconds=silent_until - time.monotonic(),
+            )
+            if time.monotonic() >= silent_until:
+                yield _sign(b"keep-alive", asked)
+                silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+
+
+async def _read(asked: Asked, until: int | None) -> Page:
+    """The next page; while the database is away, the stream waits for it."""
+    while True:
+        try:
+            return await reading.page(asked, until=until)
+        except (OperationalError, InterfaceError):
+            await asyncio.sleep(AWAY_SECONDS)
+
+
+def _frame(item: Mapping[str, Any]) -> bytes:
+    head = f"id: {item['cursor']}\nevent: {item['type']}\ndata: "
+    return head.encode() + orjson.dumps(item) + b"\n\n"
+
+
+def _sign(word: bytes, asked: Asked) -> bytes:
+    """A comment, and the place: a client remembers an id that comes without data, too (WHATWG HTML,
+    9.2.6), and so comes back behind whatever it did not want to see.
+    """
+    cursor = sealed(asked.after, asked.actor.organisation_id)
+    return b": " + word + b"\nid: " + cursor.encode() + b"\n\n"

@@ -1,0 +1,52 @@
+"""`/v1/deliveries`: what was sent to whom, how that went, and sending one of them again."""
+
+from functools import partial
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View, identified
+from apps.api.v1.filters import delivery_filters, no_filters
+from apps.webhooks import selectors, services
+
+NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
+BY_NUMBER = Keyset(("number",))
+
+
+class Deliveries(View):
+    def get(self, request: Request) -> Response:
+        found = selectors.deliveries(actor=self.actor(request), wanted=delivery_filters(request))
+        shown = partial(selectors.shown_delivery, at=self.at(request))
+        return Response(page(request, found, NEWEST_FIRST, shown))
+
+
+class Delivery(View):
+    def get(self, request: Request, delivery_id: str) -> Response:
+        delivery = selectors.delivery(
+            actor=self.actor(request), delivery_id=identified("delivery", delivery_id)
+        )
+        return Response(selectors.shown_in_full(delivery, at=self.at(request)))
+
+
+class DeliveryAttempts(View):
+    def get(self, request: Request, delivery_id: str) -> Response:
+        no_filters(request)
+        delivery = selectors.delivery(
+            actor=self.actor(request), delivery_id=identified("delivery", delivery_id)
+        )
+        made = selectors.attempts(delivery=delivery)
+        return Response(page(request, made, BY_NUMBER, selectors.shown_attempt))
+
+
+class DeliveryResend(View):
+    def post(self, request: Request, delivery_id: str) -> Response:
+        def resend() -> Answer:
+            at = self.at(request)
+            delivery = services.resend(
+                actor=self.actor(request), delivery_id=identified("delivery", delivery_id), at=at
+            )
+            return Answer(selectors.shown_delivery(delivery, at=at), 202)
+
+        return once(request, request.data, resend)

@@ -1,0 +1,161 @@
+"""`/v1/events` and `/v1/event-consumers`: the organisation's events, pulled.
+
+The ASGI process serves the two calls that may wait as well (see config/stream_urls.py).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.principal import Principal
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View
+from apps.api.streams import pages
+from apps.api.streams.asking import (
+    Asked,
+    asked_of_consumer,
+    asked_of_feed,
+    place_fault,
+    place_named,
+)
+from apps.api.streams.cursors import opened, sealed
+from apps.api.streams.pages import Page
+from apps.api.streams.waiting import wait_on_thread
+from apps.api.v1.filters import no_filters
+from apps.base.transactions import retried
+from apps.events import selectors, services
+from apps.events.selectors import Position
+from biolayer.chain import format_time
+from biolayer.consumers import Acknowledgement, ConsumerSettings
+from biolayer.contract import parse
+from biolayer.errors import Fault, InvalidInput
+
+BY_NAME = Keyset(("name",))
+NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
+
+
+class PageAnswer(Response):
+    """A page that is answered. Whoever can wait for more may go on from what was asked and found."""
+
+    def __init__(self, asked: Asked, found: Page) -> None:
+        super().__init__(pages.shown(asked, found))
+        self.asked = asked
+        self.found = found
+
+
+class FeedView(View):
+    """Answers a page of the feed, late rather than empty."""
+
+    waits = True
+    """Whether to wait here. The ASGI process has a better place for that."""
+
+    def get(self, request: Request, **names: str) -> Response:
+        asked = self.asked(request, **names)
+        found = pages.read(asked)
+        return PageAnswer(asked, wait_on_thread(asked, found) if self.waits else found)
+
+    def asked(self, request: Request, **names: str) -> Asked:
+        raise NotImplementedError
+
+
+class Events(FeedView):
+    def asked(self, request: Request, **names: str) -> Asked:
+        return asked_of_feed(self.actor(request), request.query_params)
+
+
+class ConsumerEvents(FeedView):
+    def asked(self, request: Request, **names: str) -> Asked:
+        actor = self.actor(request)
+        consumer = selectors.consumer(actor=actor, name=names["name"])
+        place = selectors.place_of(consumer)
+        return asked_of_consumer(actor, request.query_params, after=place, types=consumer.types)
+
+
+class Consumers(View):
+    def get(self, request: Request) -> Response:
+        no_filters(request)
+        mine = selectors.consumers(actor=self.actor(request))
+        listed = page(request, mine, BY_NAME, lambda consumer: consumer)
+        return Response({**listed, "data": _shown(listed["data"])})
+
+
+class Consumer(View):
+    def get(self, request: Request, name: str) -> Response:
+        consumer = selectors.consumer(actor=self.actor(request), name=name)
+        return Response(_shown([consumer])[0])
+
+    def put(self, request: Request, name: str) -> Response:
+        actor, wanted = self.actor(request), parse(ConsumerSettings, request.data)
+        start = _start(actor, name, wanted)
+        saved = retried(
+            lambda: services.save_consumer(
+                actor=actor, name=name, types=wanted.types, start=start, at=self.at(request)
+            )
+        )
+        location = {"Location": f"/v1/event-consumers/{name}"} if saved.is_new else {}
+        status = 201 if saved.is_new else 200
+        return Response(_shown([saved.consumer])[0], status=status, headers=location)
+
+    def delete(self, request: Request, name: str) -> Response:
+        services.delete_consumer(actor=self.actor(request), name=name)
+        return Response(status=204)
+
+
+class ConsumerAck(View):
+    def post(self, request: Request, name: str) -> Response:
+        actor, wanted = self.actor(request), parse(Acknowledgement, request.data)
+
+        def acknowledge() -> Answer:
+            upto = _acknowledged(actor, name, wanted.cursor)
+            consumer = services.acknowledge(actor=actor, name=name, upto=upto, at=self.at(request))
+            return Answer(_shown([consumer])[0])
+
+        return once(request, request.data, acknowledge)
+
+
+def _acknowledged(actor: Principal, name: str, cursor: str) -> Position:
+    """The cursor's place. Raises `InvalidInput`; but first `NotFound`, since it is the greater fault."""
+    position = opened(cursor, actor.organisation_id)
+    if position is None:
+        selectors.consumer(actor=actor, name=name)
+        text = "is no cursor of this organisation's events"
+        raise InvalidInput([Fault("/cursor", "invalid_cursor", text)])
+    return position
+
+
+def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
+    """Where a new consumer begins. Raises `InvalidInput` with every fault of its name and settings."""
+    faults = []
+    if not NAME.fullmatch(name):
+        faults.append(Fault("/name", "pattern", "must be 1 to 64 of a-z, 0-9, _ . -"))
+    for index, pattern in enumerate(wanted.types or ()):
+        problem = selectors.type_problem(pattern)
+        if problem is not None:
+            faults.append(Fault(f"/types/{index}", "unknown_event_type", problem))
+    start = place_named(actor, wanted.start)
+    if start is None:
+        faults.append(place_fault("/start"))
+    if start is None or faults:
+        raise InvalidInput(faults)
+    return start
+
+
+def _shown(consumers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Consumers as `/v1` shows them, by one look at how far behind they are."""
+    lags = selectors.lags(consumers)
+    return [
+        {
+            "name": consumer.name,
+            "types": consumer.types,
+            "cursor": sealed(selectors.place_of(consumer), consumer.organisation_id),
+            "lag": lags[consumer.id].events,
+            "lag_is_exact": lags[consumer.id].is_exact,
+            "created_at": format_time(consumer.created_at),
+            "moved_at": format_time(consumer.moved_at),
+        }
+        for consumer in consumers
+    ]

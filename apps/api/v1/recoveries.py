@@ -1,0 +1,41 @@
+"""`/v1/recoveries`: sending again what failed, or telling an endpoint of what it missed."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View, identified
+from apps.api.v1.filters import no_filters
+from apps.webhooks import selectors, services
+from biolayer.contract import parse
+from biolayer.webhooks import RecoveryRequest
+
+NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
+
+
+class Recoveries(View):
+    def post(self, request: Request) -> Response:
+        wanted = parse(RecoveryRequest, request.data, now=self.at(request))
+
+        def start() -> Answer:
+            recovery = services.start_recovery(
+                actor=self.actor(request), request=wanted, at=self.at(request)
+            )
+            location = {"Location": f"/v1/recoveries/{recovery.id}"}
+            return Answer(selectors.shown_recovery(recovery), 202, location)
+
+        return once(request, request.data, start)
+
+    def get(self, request: Request) -> Response:
+        no_filters(request)
+        found = selectors.recoveries(actor=self.actor(request))
+        return Response(page(request, found, NEWEST_FIRST, selectors.shown_recovery))
+
+
+class Recovery(View):
+    def get(self, request: Request, recovery_id: str) -> Response:
+        recovery = selectors.recovery(
+            actor=self.actor(request), recovery_id=identified("recovery", recovery_id)
+        )
+        return Response(selectors.shown_recovery(recovery))

@@ -1,0 +1,77 @@
+"""`/v1/webhook-endpoints`: where an organisation's events are sent to."""
+
+from functools import partial
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View, identified
+from apps.api.v1.filters import no_filters
+from apps.webhooks import selectors, services
+from biolayer.contract import parse
+from biolayer.webhooks import TestEvent
+
+NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
+
+
+class Endpoints(View):
+    def post(self, request: Request) -> Response:
+        def create() -> Answer:
+            at = self.at(request)
+            endpoint = services.create_endpoint(
+                actor=self.actor(request), document=request.data, at=at
+            )
+            location = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
+            return Answer(selectors.shown_endpoint(endpoint, at=at), 201, location)
+
+        return once(request, request.data, create)
+
+    def get(self, request: Request) -> Response:
+        no_filters(request)
+        found = selectors.endpoints(actor=self.actor(request))
+        shown = partial(selectors.shown_endpoint, at=self.at(request))
+        return Response(page(request, found, NEWEST_FIRST, shown))
+
+
+class Endpoint(View):
+    def get(self, request: Request, endpoint_id: str) -> Response:
+        endpoint = selectors.endpoint(
+            actor=self.actor(request), endpoint_id=identified("endpoint", endpoint_id)
+        )
+        return Response(selectors.shown_endpoint(endpoint, at=self.at(request)))
+
+    def patch(self, request: Request, endpoint_id: str) -> Response:
+        at = self.at(request)
+        endpoint = services.update_endpoint(
+            actor=self.actor(request),
+            endpoint_id=identified("endpoint", endpoint_id),
+            document=request.data,
+            at=at,
+        )
+        return Response(selectors.shown_endpoint(endpoint, at=at))
+
+    def delete(self, request: Request, endpoint_id: str) -> Response:
+        services.delete_endpoint(
+            actor=self.actor(request), endpoint_id=identified("endpoint", endpoint_id)
+        )
+        return Response(status=204)
+
+
+class EndpointTest(View):
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        wanted = parse(TestEvent, request.data)
+
+        def send() -> Answer:
+            at = self.at(request)
+            delivery = services.send_test_event(
+                actor=self.actor(request),
+                endpoint_id=identified("endpoint", endpoint_id),
+                event_type=wanted.type,
+                at=at,
+            )
+            location = {"Location": f"/v1/deliveries/{delivery.id}"}
+            return Answer(selectors.shown_delivery(delivery, at=at), 202, location)
+
+        return once(request, request.data, send)

@@ -1,0 +1,65 @@
+"""`/v1/webhook-keys`: what deliveries are signed with; and where anybody reads the public half."""
+
+from functools import partial
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.http.idempotency import Answer, once
+from apps.api.http.pagination import Keyset, page
+from apps.api.http.views import View, identified
+from apps.webhooks import selectors, services
+from biolayer.contract import KeyRotation, parse
+
+NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
+
+
+class WebhookKeys(View):
+    def get(self, request: Request) -> Response:
+        at = self.at(request)
+        keys = selectors.signing_keys(actor=self.actor(request), at=at)
+        return Response(page(request, keys, NEWEST_FIRST, partial(selectors.shown_key, at=at)))
+
+
+class WebhookKeyRotate(View):
+    def post(self, request: Request) -> Response:
+        wanted = parse(KeyRotation, request.data)
+
+        def rotate() -> Answer:
+            at = self.at(request)
+            rotation = services.rotate_key(
+                actor=self.actor(request),
+                kind=wanted.kind,
+                overlap_seconds=wanted.overlap_seconds,
+                at=at,
+            )
+            earlier = [
+                selectors.shown_key(key, at=rotation.key.created_at) for key in rotation.earlier
+            ]
+            body = {**selectors.shown_key(rotation.key, at=at), "earlier": earlier}
+            secret = {"secret": rotation.secret} if rotation.secret else {}
+            return Answer(body, 201, shown_once=secret)
+
+        return once(request, request.data, rotate)
+
+
+class WebhookKey(View):
+    def delete(self, request: Request, key_id: str) -> Response:
+        services.expire_key(
+            actor=self.actor(request),
+            key_id=identified("webhook key", key_id),
+            at=self.at(request),
+        )
+        return Response(status=204)
+
+
+class WebhookJwks(View):
+    # Public keys are for whoever receives a delivery; an organisation that has none, or is none,
+    # looks the same.
+    authentication_classes = []
+    throttle_classes = []
+
+    def get(self, request: Request, organisation_id: str) -> Response:
+        known = identified("organisation", organisation_id)
+        keys = selectors.published_keys(organisation_id=known)
+        return Response({"keys": keys}, headers={"Cache-Control": "public, max-age=60"})

@@ -1,0 +1,37 @@
+"""One task's log, and the shape in which an event is shown."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.events.models import Event
+from biolayer import chain
+
+
+def of_task(*, task_id: UUID) -> QuerySet[Event]:
+    """The task's events from its first on."""
+    return Event.objects.filter(task_id=task_id).order_by("sequence")
+
+
+def facts(event: Event) -> dict[str, Any]:
+    """The part of an event that its hash covers, as callers see it."""
+    return {
+        "task_id": str(event.task_id),
+        "sequence": event.sequence,
+        "type": str(event.type),
+        "timestamp": chain.format_time(event.occurred_at),
+        "status": str(event.status),
+        "previous_status": event.previous_status or None,
+        "actor": {"kind": event.actor_kind, "id": event.actor_id},
+        "data": event.data,
+    }
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """An event with its link in the chain, as the API lists it."""
+    return {
+        **facts(event),
+        "prev_hash": bytes(event.prev_hash).hex(),
+        "hash": bytes(event.hash).hex(),
+    }

@@ -1,0 +1,148 @@
+"""Where to tell: origins, and the destinations on them."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from apps.accounts.models import Organisation
+from apps.base.fields import JSON
+from apps.base.ids import new_id
+
+
+class Origin(models.Model):
+    """Scheme, host and port that an organisation sends to, and how that host fares.
+
+    Its row is the mutex of its deliveries: whoever claims, records or releases some of them holds
+    it. So no two senders together exceed its limits, and no lane is advanced twice.
+    """
+
+    # Made from organisation and text (see origins.py), so that it is known without asking.
+    id = models.UUIDField(primary_key=True, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # `https://example.com:443`
+    text = models.CharField(max_length=300)
+    # How many attempts may be under way at once: up by one for each round of successes, halved by a
+    # timeout or a 429.
+    concurrency = models.FloatField(db_default=4.0)
+    timeouts_in_row = models.PositiveSmallIntegerField(db_default=0)
+    # The last five minutes: [[minute, attempts, failures], …], minutes counted since 1970.
+    recent = JSON(default=list, db_default=models.Value([], output_field=JSON()))
+    # The breaker. Null: closed. Then nothing is sent before this time, and one probe after it.
+    open_until = models.DateTimeField(null=True, blank=True)
+    # How long the breaker stays open next; 0 while it is closed.
+    probe_seconds = models.PositiveSmallIntegerField(db_default=0)
+    # Asked for by a `Retry-After`: nothing is sent before.
+    held_until = models.DateTimeField(null=True, blank=True)
+    # The least of its endpoints' limits; null is none.
+    rate_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    # When the rate's next slot is (the theoretical arrival time of GCRA); null: at once.
+    next_slot_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "text"], name="origin_once"),
+            models.UniqueConstraint(
+                fields=["organisation", "id"], name="origin_in_its_organisation"
+            ),
+            models.CheckConstraint(
+                condition=Q(open_until__isnull=True, probe_seconds=0)
+                | Q(open_until__isnull=False, probe_seconds__gt=0),
+                name="origin_probes_iff_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class DestinationKind(models.TextChoices):
+    CALLBACK = "callback"  # of one task, made with it
+    ENDPOINT = "endpoint"  # of the organisation, which manages it
+
+
+class DestinationStatus(models.TextChoices):
+    ENABLED = "enabled"
+    PAUSED = "paused"  # by its owner; deliveries are held
+    DISABLED = "disabled"  # by us, see `disabled_reason`; deliveries are held
+
+
+class Destination(models.Model):
+    """A URL that events are sent to: which, in what form, how fast, and how it authenticates us."""
+
+    # A callback has its task's id, so that the task's events find it without asking.
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    kind = models.CharField(max_length=10, choices=DestinationKind)
+    origin = models.ForeignKey(
+        Origin, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    url = models.CharField(max_length=2048)
+    description = models.CharField(max_length=500, blank=True)
+    # What an endpoint wants: types, or patterns such as `task.*`. A callback gets all of its task's.
+    event_types = ArrayField(models.CharField(max_length=40), default=list)
+    # Only tasks whose candidate pools are all among these; null is any.
+    pool_ids = ArrayField(models.UUIDField(), null=True, blank=True)
+    domains = ArrayField(models.CharField(max_length=64), null=True, blank=True)
+    auth_type = models.CharField(max_length=10)
+    # Credentials and custom headers as JSON, sealed; empty where there are none.
+    sealed = models.BinaryField(blank=True, editable=False)
+    # The names of the custom headers; their values are never shown again.
+    header_names = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    is_thin = models.BooleanField(default=False)
+    # Strict order for each task; without it events may overtake each other.
+    is_ordered = models.BooleanField(default=True)
+    # Both null: the default schedule (see schedule.py).
+    max_retries = models.PositiveSmallIntegerField(null=True, blank=True)
+    backoff_seconds = models.PositiveSmallIntegerField(null=True, blank=True)
+    timeout_seconds = models.PositiveSmallIntegerField(default=10)
+    rate_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    status = models.CharField(
+        max_length=10, choices=DestinationStatus, default=DestinationStatus.ENABLED
+    )
+    # `gone` (it answered 410) or `failing` (for five days).
+    disabled_reason = models.CharField(max_length=10, blank=True)
+    # The present row of failures without a success between them; kept for endpoints.
+    failing_since = models.DateTimeField(null=True, blank=True)
+    failure_count = models.PositiveIntegerField(default=0)
+    # The last warning of this row of failures: 0, 1, 24 or 72 hours.
+    warned_hours = models.PositiveSmallIntegerField(default=0)
+    # How many notices about it were made: the sequence of the last.
+    notice_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "id"], name="destination_in_its_organisation"
+            ),
+            models.CheckConstraint(
+                condition=Q(timeout_seconds__range=(1, 30)), name="destination_waits_1_to_30_s"
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="disabled") & ~Q(disabled_reason=""))
+                | (~Q(status="disabled") & Q(disabled_reason="")),
+                name="destination_disabled_iff_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_retries__isnull=True, backoff_seconds__isnull=True)
+                | Q(max_retries__isnull=False, backoff_seconds__isnull=False),
+                name="destination_retries_whole",
+            ),
+        ]
+        indexes = [
+            # What each event's fan-out reads: callbacks are many, endpoints few.
+            models.Index(
+                fields=["organisation", "created_at", "id"],
+                condition=Q(kind="endpoint"),
+                name="destination_endpoints",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.url

@@ -1,0 +1,151 @@
+"""Turning an event into a message and its deliveries: rows of the event's own transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from apps.base import crypto
+from apps.base.ids import new_id
+from apps.base.rows import Change, Insert, Statement
+from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
+from apps.webhooks.origins import origin_id, origin_of
+from biolayer.chain import format_time
+from biolayer.contract import CallbackAuth, Handoff
+from biolayer.events import patterns_for
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """An event as others are told of it."""
+
+    organisation_id: UUID
+    # Whose event it is, and which: 1, 2, 3 … within its subject.
+    subject_id: UUID
+    sequence: int
+    event_type: str
+    occurred_at: datetime
+    data: dict[str, Any]
+    # What a thin payload has of the data.
+    ids: Sequence[str] = ("task_id", "sequence")
+    # The pools whose workers may be asked; null is any.
+    pool_ids: Sequence[UUID] | None = None
+    domain: str = ""
+
+    def message(self) -> Message:
+        thin = {name: self.data[name] for name in self.ids}
+        return Message(
+            id=new_id(),
+            organisation_id=self.organisation_id,
+            subject_id=self.subject_id,
+            sequence=self.sequence,
+            event_type=self.event_type,
+            body=self._body(self.data),
+            thin_body=self._body(thin),
+            pool_ids=None if self.pool_ids is None else list(self.pool_ids),
+            domain=self.domain,
+            created_at=self.occurred_at,
+        )
+
+    def _body(self, data: dict[str, Any]) -> bytes:
+        """The form of Standard Webhooks: type, timestamp, data."""
+        timestamp = format_time(self.occurred_at)
+        return orjson.dumps({"type": self.event_type, "timestamp": timestamp, "data": data})
+
+
+def announce(
+    telling: Telling, *, callback_url: str = "", except_destination: UUID | None = None
+) -> Iterable[Change]:
+    """The rows that tell of an event: its message, a delivery to its subject's callback where there
+    is one, and a delivery to each endpoint that wants it.
+    """
+    message = telling.message()
+    yield Insert(message)
+    if callback_url:
+        yield Insert(_to_callback(message, callback_url))
+    yield _to_endpoints(message, except_destination)
+
+
+def _to_callback(message: Message, url: str) -> Delivery:
+    return Delivery(
+        id=new_id(),
+        organisation_id=message.organisation_id,
+        destination_id=message.subject_id,
+        origin_id=origin_id(message.organisation_id, origin_of(url)),
+        message_id=message.id,
+        subject_id=message.subject_id,
+        sequence=message.sequence,
+        event_type=message.event_type,
+        due_at=message.created_at,
+        created_at=message.created_at,
+    )
+
+
+FAN_OUT = """
+INSERT INTO webhooks_delivery (id, organisation_id, destination_id, origin_id, message_id,
+    subject_id, sequence, event_type, status, attempt_count, forgiven_count, due_at, wait,
+    last_outcome, was_exhausted, created_at)
+SELECT gen_random_uuid(), d.organisation_id, d.id, d.origin_id, %s, %s, %s, %s, 'pending', 0, 0,
+    %s, 'new', '', false, %s
+FROM webhooks_destination d
+WHERE d.organisation_id = %s AND d.kind = 'endpoint' AND d.event_types && %s::varchar[]
+    AND (d.pool_ids IS NULL OR %s::uuid[] <@ d.pool_ids)
+    AND (d.domains IS NULL OR %s = ANY (d.domains))
+    AND d.id IS DISTINCT FROM %s::uuid
+FOR KEY SHARE OF d
+"""
+"""One delivery for each endpoint that wants the event. The lock is the one that the foreign key
+takes anyhow, taken early: an endpoint that is deleted meanwhile is passed over instead of failing
+the event's transaction."""
+
+
+def _to_endpoints(message: Message, except_destination: UUID | None) -> Statement:
+    at = message.created_at
+    told = (message.id, message.subject_id, message.sequence, message.event_type, at, at)
+    wanted = (list(patterns_for(message.event_type)), message.pool_ids, message.domain)
+    return Statement(FAN_OUT, (*told, message.organisation_id, *wanted, except_destination))
+
+
+def open_callback(*, task_id: UUID, organisation_id: UUID, handoff: Handoff) -> Iterable[Change]:
+    """The rows of a task's callback. Its credentials are sealed here and opened when they are sent."""
+    assert handoff.callback_url
+    policy = handoff.retry_policy
+    known = origin_of(handoff.callback_url)
+    yield open_origin(organisation_id=organisation_id, text=known)
+    yield Insert(
+        Destination(
+            id=task_id,
+            organisation_id=organisation_id,
+            kind=DestinationKind.CALLBACK,
+            origin_id=origin_id(organisation_id, known),
+            url=handoff.callback_url,
+            auth_type=handoff.callback_auth.type,
+            sealed=sealed(organisation_id, handoff.callback_auth, {}),
+            max_retries=None if policy is None else policy.max_retries,
+            backoff_seconds=None if policy is None else policy.backoff_seconds,
+        )
+    )
+
+
+def open_origin(*, organisation_id: UUID, text: str) -> Statement:
+    """The origin's row, unless it is there."""
+    return Statement(
+        "INSERT INTO webhooks_origin (id, organisation_id, text) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        (origin_id(organisation_id, text), organisation_id, text),
+    )
+
+
+def sealed(organisation_id: UUID, auth: CallbackAuth, headers: dict[str, str]) -> bytes:
+    """Credentials and custom headers, encrypted for the destination's row; empty without any."""
+    if auth.type == "none" and not headers:
+        return b""
+    kept = {**auth.model_dump(exclude_none=True), "headers": headers}
+    return crypto.seal(orjson.dumps(kept).decode(), sealed_place(organisation_id))
+
+
+def sealed_place(organisation_id: UUID) -> crypto.Place:
+    return crypto.Place(organisation_id, "webhooks_destination", "auth")

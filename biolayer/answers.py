@@ -1,0 +1,323 @@
+"""What `/v1` answers: the shapes that the OpenAPI document shows and a client may read with.
+
+Like events they are open: fields are only ever added, and what a model does not name it lets through.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from biolayer.contract import Format, Identifier, Moment, Presence, Urgency
+from biolayer.events.envelope import Wire
+from biolayer.events.tasks import OriginFacts, StatusName
+
+
+class ProblemFault(Wire):
+    pointer: str = Field(description="A JSON Pointer (RFC 6901) into the request.")
+    code: str
+    detail: str
+
+
+class Problem(Wire):
+    """Every refusal (RFC 9457): `code` is for programs and stable, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemFault] | None = Field(
+        default=None, description="With `invalid_input`: every fault of the request at once."
+    )
+
+
+class SlaBreach(Wire):
+    breach: Literal["deadline", "target_latency"]
+    due_at: Moment
+    detected_at: Moment
+
+
+class TaskSla(Wire):
+    urgency: Urgency
+    deadline: Moment | None
+    target_latency_seconds: int | None
+
+
+class WatchedSla(TaskSla):
+    breaches: list[SlaBreach]
+
+
+class TaskRequirements(Wire):
+    skills: list[str]
+    certifications: list[str]
+    trust_level: int
+    min_rating: float
+    worker_pool_id: Identifier | None
+
+
+class OutputContract(Wire):
+    expected_format: Format
+    schema_: dict[str, Any] | None = Field(alias="schema")
+    evidence_required: bool
+
+
+class ShownAuth(Wire):
+    """How a callback authenticates; every secret reads `redacted`."""
+
+    type: Literal["none", "bearer", "basic", "header"]
+    token: str | None = None
+    username: str | None = None
+    password: str | None = None
+    name: str | None = None
+    value: str | None = None
+
+
+class TaskRetryPolicy(Wire):
+    max_retries: int
+    backoff_seconds: int
+
+
+class TaskHandoff(Wire):
+    callback_url: str | None
+    callback_auth: ShownAuth
+    retry_policy: TaskRetryPolicy | None
+
+
+class TaskAudit(Wire):
+    log_required: bool
+    retain_days: int | None
+
+
+class Task(Wire):
+    """A task as its caller sees it."""
+
+    task_id: Identifier
+    status: StatusName
+    created_at: Moment
+    updated_at: Moment
+    closed_at: Moment | None
+    close_reason: str | None
+    attempt: int = Field(description="0 before it is first queued.")
+    worker_id: Identifier | None
+    origin: OriginFacts
+    task_type: str
+    domain: str
+    title: str
+    instructions: str
+    context: dict[str, Any]
+    sla: WatchedSla
+    requirements: TaskRequirements
+    output: Any = Field(description="The verified result; null before `verified`.")
+    output_contract: OutputContract
+    handoff: TaskHandoff
+    audit: TaskAudit
+
+
+class Actor(Wire):
+    kind: str
+    id: str
+
+
+class Event(Wire):
+    """One entry of a task's log, chained to the one before by its hash."""
+
+    task_id: Identifier
+    sequence: int
+    type: str
+    timestamp: Moment
+    status: StatusName
+    previous_status: StatusName | None
+    actor: Actor
+    data: dict[str, Any]
+    prev_hash: str
+    hash: str
+
+
+class Briefing(Wire):
+    """A task as its worker sees it."""
+
+    task_id: Identifier
+    status: StatusName
+    task_type: str
+    domain: str
+    title: str
+    instructions: str
+    context: dict[str, Any]
+    sla: TaskSla
+    requirements: TaskRequirements
+    output: OutputContract
+
+
+class Offer(Wire):
+    offer_id: Identifier
+    status: Literal["open"]
+    offered_at: Moment
+    expires_at: Moment
+    task: Briefing
+
+
+class DeclinedOffer(Wire):
+    offer_id: Identifier
+    status: Literal["declined"]
+
+
+class Run(Wire):
+    """One attempt. `epoch` goes with every call on it."""
+
+    run_id: Identifier
+    task_id: Identifier
+    status: Literal[
+        "queued",
+        "claimed",
+        "starting",
+        "running",
+        "completed",
+        "failed",
+        "canceled",
+        "needs_attention",
+    ]
+    attempt: int
+    epoch: int
+    lease_until: Moment | None
+    started_at: Moment | None
+    ended_at: Moment | None
+
+
+class HeldRun(Run):
+    task: Briefing
+
+
+class RunChanged(Wire):
+    run: Run
+
+
+class RunWithTask(RunChanged):
+    task: Briefing
+
+
+class Evidence(Wire):
+    evidence_id: Identifier
+    run_id: Identifier
+    filename: str
+    content_type: str = Field(description="As its bytes say.")
+    size: int
+    sha256: str
+    created_at: Moment
+
+
+class HeldCertification(Wire):
+    code: str
+    expires_at: Moment | None
+    is_valid: bool
+
+
+class Worker(Wire):
+    worker_id: Identifier
+    kind: Literal["human", "agent"]
+    name: str
+    presence: Presence
+    skills: list[str]
+    certifications: list[HeldCertification]
+    trust_level: int
+    rating: float
+    capacity: int
+    load: int
+
+
+class WebhookKey(Wire):
+    """What deliveries are signed with, without its secret."""
+
+    key_id: Identifier
+    kind: Literal["v1", "v1a"]
+    status: Literal["current", "expiring", "expired"]
+    public_key: str | None = Field(description="`whpk_…` of a v1a key; null for v1.")
+    created_at: Moment
+    expires_at: Moment | None = Field(description="Null: until the next rotation.")
+
+
+class RotatedWebhookKey(WebhookKey):
+    """The new key, and the ones that signed before it."""
+
+    earlier: list[WebhookKey]
+    secret: str = Field(
+        default="",
+        description="`whsec_…` of a v1 key. Shown this once: an idempotent replay has none.",
+    )
+
+
+class Jwk(Wire):
+    """An ed25519 public key (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+    use: Literal["sig"]
+    alg: Literal["EdDSA"]
+
+
+class JwkSet(Wire):
+    keys: list[Jwk]
+
+
+class Page(Wire):
+    """A page of a list. `next_cursor` takes it on; null on the last page."""
+
+    data: list[Any]
+    next_cursor: str | None
+
+
+class TaskPage(Page):
+    data: list[Task]
+
+
+class EventPage(Page):
+    data: list[Event]
+
+
+class OfferPage(Page):
+    data: list[Offer]
+
+
+class FeedItem(Event):
+    cursor: str = Field(description="The place after this event.")
+    webhook: dict[str, Any] | None = Field(
+        default=None, description="With `payload=webhook`: the body that webhooks tell of it."
+    )
+
+
+class FeedPage(Page):
+    data: list[FeedItem]
+    next_cursor: str = Field(description="Where to read on; there is always one.")
+    has_more: bool
+
+
+class EventConsumer(Wire):
+    """A reader of the feed whose place is remembered."""
+
+    name: str
+    types: list[str] | None = Field(description="Null: every type.")
+    cursor: str
+    lag: int = Field(description="How many wanted events lie before it.")
+    lag_is_exact: bool = Field(description="False: there are at least so many.")
+    created_at: Moment
+    moved_at: Moment
+
+
+class EventConsumerPage(Page):
+    data: list[EventConsumer]
+
+
+class RunPage(Page):
+    data: list[HeldRun]
+
+
+class WebhookKeyPage(Page):
+    data: list[WebhookKey]
+
+
+class OpenApiDocument(Wire):
+    """An OpenAPI 3.1 document."""
+
+    openapi: str

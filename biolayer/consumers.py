@@ -1,0 +1,23 @@
+"""The bodies of `/v1/event-consumers`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from biolayer.contract import Model, Text
+
+Cursor = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class ConsumerSettings(Model):
+    """What a consumer reads, and where a new one begins: `beginning`, `latest`, or a cursor."""
+
+    types: (
+        Annotated[list[Annotated[Text, Field(max_length=40)]], Field(min_length=1, max_length=50)]
+        | None
+    ) = None
+    start: Cursor = "beginning"
+
+
+class Acknowledgement(Model):
+    cursor: Cursor

@@ -1,0 +1,67 @@
+"""What webhooks tell, once: each event type with its model, its meaning and an example.
+
+A body is `{"type", "timestamp", "data"}`, the form of Standard Webhooks. There are twelve events of
+a task and four operational ones, about endpoints and deliveries themselves. Fields are only ever
+added: the models let through what they do not know, and so must every receiver.
+
+    event = TaskOffered.model_validate_json(body)
+    event.data.expires_at
+"""
+
+from biolayer.events.catalogue import CATALOGUE, EVENT_TYPES, EXAMPLES, THIN_EXAMPLE, Kind, example
+from biolayer.events.deliveries import (
+    DeliveryExhausted,
+    DeliveryRecovered,
+    EndpointDisabled,
+    EndpointFailing,
+    ThinDeliveryEnvelope,
+    ThinEndpointEnvelope,
+)
+from biolayer.events.envelope import Envelope, ThinEnvelope
+from biolayer.events.patterns import matches, pattern_problem, patterns_for
+from biolayer.events.tasks import (
+    TaskAccepted,
+    TaskCancelled,
+    TaskCompleted,
+    TaskCreated,
+    TaskFailed,
+    TaskMatched,
+    TaskOffered,
+    TaskQueued,
+    TaskSlaBreached,
+    TaskStarted,
+    TaskSubmitted,
+    TaskVerified,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "EVENT_TYPES",
+    "EXAMPLES",
+    "THIN_EXAMPLE",
+    "DeliveryExhausted",
+    "DeliveryRecovered",
+    "EndpointDisabled",
+    "EndpointFailing",
+    "Envelope",
+    "Kind",
+    "TaskAccepted",
+    "TaskCancelled",
+    "TaskCompleted",
+    "TaskCreated",
+    "TaskFailed",
+    "TaskMatched",
+    "TaskOffered",
+    "TaskQueued",
+    "TaskSlaBreached",
+    "TaskStarted",
+    "TaskSubmitted",
+    "TaskVerified",
+    "ThinDeliveryEnvelope",
+    "ThinEndpointEnvelope",
+    "ThinEnvelope",
+    "example",
+    "matches",
+    "pattern_problem",
+    "patterns_for",
+]

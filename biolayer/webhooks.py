@@ -1,0 +1,177 @@
+"""The wire of webhooks: what a caller may send to manage endpoints and to have things sent again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from biolayer.contract import (
+    RESERVED_HEADERS,
+    CallbackAuth,
+    HeaderText,
+    Identifier,
+    Model,
+    Moment,
+    RetryPolicy,
+    Slug,
+    Text,
+)
+from biolayer.events import EVENT_TYPES, pattern_problem
+
+DEFAULT_RATE_PER_MINUTE = 3_000
+MAX_RATE_PER_MINUTE = 60_000
+
+REFUSED_HEADERS = RESERVED_HEADERS | {
+    "accept-encoding",
+    "authorization",
+    "cookie",
+    "date",
+    "forwarded",
+    "keep-alive",
+    "set-cookie",
+    "user-agent",
+    "via",
+}
+REFUSED_PREFIXES = ("proxy-", "sec-", "webhook-", "x-forwarded-")
+"""Headers that say who calls, how the message is framed, or which way it came: not the caller's."""
+
+
+def _known_pattern(pattern: str) -> str:
+    problem = pattern_problem(pattern)
+    if problem is not None:
+        raise PydanticCustomError("not_one_of", "{problem}", {"problem": problem})
+    return pattern
+
+
+def _known_type(event_type: str) -> str:
+    if event_type not in EVENT_TYPES:
+        known = ", ".join(EVENT_TYPES)
+        raise PydanticCustomError("not_one_of", "must be one of {known}", {"known": known})
+    return event_type
+
+
+def _free_header(name: str) -> str:
+    lowered = name.lower()
+    if lowered in REFUSED_HEADERS or lowered.startswith(REFUSED_PREFIXES):
+        raise PydanticCustomError(
+            "reserved_header", "is set by the service itself; credentials belong into `auth`"
+        )
+    return name
+
+
+def _named_once(headers: Mapping[str, str]) -> Mapping[str, str]:
+    # Names are the same whatever their case (RFC 9110, 5.1): one of the two would be lost.
+    if len({name.lower() for name in headers}) < len(headers):
+        raise PydanticCustomError("duplicate", "must not name a header twice")
+    return headers
+
+
+Pattern = Annotated[str, AfterValidator(_known_pattern)]
+HeaderName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_free_header)
+]
+
+Url = Annotated[Text, Field(min_length=1, max_length=2048)]
+Description = Annotated[Text, Field(max_length=500)]
+Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=50)]
+PoolIds = Annotated[list[Identifier], Field(min_length=1, max_length=50)]
+Domains = Annotated[list[Slug], Field(min_length=1, max_length=50)]
+Headers = Annotated[dict[HeaderName, HeaderText], Field(max_length=20), AfterValidator(_named_once)]
+Payload = Literal["full", "thin"]
+Ordering = Literal["per_task", "none"]
+RatePerMinute = Annotated[int, Field(ge=1, le=MAX_RATE_PER_MINUTE)]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=30)]
+
+
+class EndpointCreation(Model):
+    """The body of `POST /v1/webhook-endpoints`. Null filters let everything through."""
+
+    url: Url
+    description: Description = ""
+    event_types: Patterns = ["task.*"]
+    pool_ids: PoolIds | None = None
+    domains: Domains | None = None
+    headers: Headers = {}
+    auth: CallbackAuth = CallbackAuth()
+    payload: Payload = "full"
+    ordering: Ordering = "per_task"
+    rate_limit_per_minute: RatePerMinute | None = None
+    timeout_seconds: TimeoutSeconds = 10
+    # None: the service's default schedule.
+    retry_policy: RetryPolicy | None = None
+    enabled: bool = True
+
+
+_UNCHANGED: Any = None
+"""Stands where nothing was given. It is never looked at: see `EndpointChange.given`."""
+
+
+class EndpointChange(Model):
+    """The body of `PATCH /v1/webhook-endpoints/{endpoint_id}`. What is not given stays as it is;
+    `auth` and `headers` are replaced whole.
+    """
+
+    url: Url = _UNCHANGED
+    description: Description = _UNCHANGED
+    event_types: Patterns = _UNCHANGED
+    pool_ids: PoolIds | None = None
+    domains: Domains | None = None
+    headers: Headers = _UNCHANGED
+    auth: CallbackAuth = _UNCHANGED
+    payload: Payload = _UNCHANGED
+    ordering: Ordering = _UNCHANGED
+    rate_limit_per_minute: RatePerMinute | None = None
+    timeout_seconds: TimeoutSeconds = _UNCHANGED
+    retry_policy: RetryPolicy | None = None
+    enabled: bool = _UNCHANGED
+
+    def given(self) -> dict[str, Any]:
+        """The fields that shall change, with their new values: null is a value, too."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class TestEvent(Model):
+    """The body of `POST /v1/webhook-endpoints/{endpoint_id}/test`."""
+
+    # pytest takes every class of this name for tests.
+    __test__ = False
+
+    type: Annotated[
+        str, AfterValidator(_known_type), Field(json_schema_extra={"enum": list(EVENT_TYPES)})
+    ]
+
+
+class RecoveryRequest(Model):
+    """The body of `POST /v1/recoveries`: send again what failed, or what was never sent."""
+
+    kind: Literal["failed", "missed"]
+    since: Moment
+    until: Moment | None = None
+    endpoint_id: Identifier | None = Field(default=None, validate_default=True)
+    rate_per_minute: RatePerMinute = DEFAULT_RATE_PER_MINUTE
+
+    @field_validator("since")
+    @classmethod
+    def _in_the_past(cls, since: datetime, info: ValidationInfo) -> datetime:
+        now = (info.context or {}).get("now")
+        if now is not None and since > now:
+            raise PydanticCustomError("in_the_future", "must not be in the future")
+        return since
+
+    @field_validator("until")
+    @classmethod
+    def _after_since(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if until is not None and since is not None and until < since:
+            raise PydanticCustomError("before_since", "must not be before `since`")
+        return until
+
+    @field_validator("endpoint_id")
+    @classmethod
+    def _where_missed(cls, endpoint_id: Any, info: ValidationInfo) -> Any:
+        # What an endpoint missed can be told of; a callback misses nothing.
+        if endpoint_id is None and info.data.get("kind") == "missed":
+            raise PydanticCustomError("required", "is needed for this kind")
+        return endpoint_id

@@ -1,0 +1,328 @@
+"""The OpenAPI document: every route is in it, it is valid, and the answers are as it says."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import jsonschema_rs
+import pytest
+from django.test import Client
+from django.urls import URLPattern
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from apps.accounts.scopes import Scope
+from apps.api.v1 import urls
+from apps.api.v1.document import openapi
+from apps.api.v1.operations import OPERATIONS, Operation
+from apps.webhooks.services import deliver_due
+from biolayer.answers import Problem
+from biolayer.events import EVENT_TYPES, EXAMPLES
+from config import stream_urls
+from tests.api.expect import expect_problem
+from tests.api.steps import PNG, act, upload
+from tests.factories import OUTPUT, Caller, House, contract, page_example, soon
+from tests.receiver import Reply, receiving
+
+HTTP = ("get", "post", "put", "patch", "delete")
+BELOW = "v1/"
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+SHOWN_ELSEWHERE = {
+    "stream_events": "tests/api/test_streams.py; it does not end",
+    "get_document": "below",
+    "expire_webhook_key": "tests/api/test_webhook_keys.py; it answers nothing",
+}
+"""Operations whose answers are not compared here, and where instead."""
+
+
+def named(operation: Operation) -> str:
+    return operation.name
+
+
+def of_patterns(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Each route below `prefix` with each method that it answers."""
+    for pattern in patterns:
+        assert isinstance(pattern, URLPattern), f"{pattern}: enumerate included patterns as well"
+        route, view = str(pattern.pattern), getattr(pattern.callback, "view_class", None)
+        if route.startswith(prefix):
+            # A stream's view is a function: it answers GET.
+            methods = [name for name in HTTP if hasattr(view, name)] if view else ["get"]
+            yield from ((name, route.removeprefix(prefix)) for name in methods)
+
+
+def test_every_route_is_documented() -> None:
+    routes = {*of_patterns(urls.urlpatterns), *of_patterns(stream_urls.urlpatterns, BELOW)}
+    documented = {(operation.method, operation.route) for operation in OPERATIONS}
+    missing, gone = routes - documented, documented - routes
+    assert not missing, (
+        f"routes without a row: {sorted(missing)}. Add a row to OPERATIONS in"
+        " apps/api/v1/operations.py and run `python manage.py document`."
+    )
+    assert not gone, f"rows without a route: {sorted(gone)}. Take them out of OPERATIONS."
+
+
+def test_operations__have_a_name_each() -> None:
+    assert len(BY_NAME) == len(OPERATIONS)
+
+
+def test_the_document_is_valid() -> None:
+    faults = list(OpenAPIV31SpecValidator(openapi()).iter_errors())
+    assert faults == []
+
+
+def test_components__have_the_names_of_their_models() -> None:
+    """Two models of one name would get long ones, made from their modules."""
+    assert [name for name in openapi()["components"]["schemas"] if "_" in name] == []
+
+
+def test_the_document_is_served_to_anybody() -> None:
+    answer = Client().get("/v1/openapi.json")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
+    assert answer.json() == openapi()
+
+
+def test_the_document_is_only_read() -> None:
+    expect_problem(Client().post("/v1/openapi.json"), 405, "method_not_allowed")
+
+
+# --- what it says of calls ------------------------------------------------------------------------
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    path = "/v1/" + operation.route.replace("<str:", "{").replace(">", "}")
+    found: dict[str, Any] = openapi()["paths"][path][operation.method]
+    return found
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+def test_an_operation__says_what_it_needs(operation: Operation) -> None:
+    found = described(operation)
+    assert found["operationId"] == operation.name
+    wanted = {operation.scope.value} if operation.scope else set()
+    assert {scope for way in found["security"] for names in way.values() for scope in names} == (
+        wanted
+    )
+    assert ("401" in found["responses"]) is (operation.scope is not None)
+    assert ("404" in found["responses"]) is ("<" in operation.route)
+    assert ("requestBody" in found) is (operation.body is not None)
+    keys = [p for p in found.get("parameters", []) if p.get("$ref", "").endswith("Idempotency-Key")]
+    assert len(keys) == (operation.method == "post")
+
+
+def test_security_schemes__know_every_scope() -> None:
+    schemes = openapi()["components"]["securitySchemes"]
+    assert schemes["key"]["scheme"] == "bearer"
+    assert set(schemes["oauth"]["flows"]["clientCredentials"]["scopes"]) == set(Scope.values)
+
+
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a value fits a schema of the document, by the word of an independent validator."""
+    known = {"components": openapi()["components"], "allOf": [schema]}
+    return jsonschema_rs.is_valid(known, value, validate_formats=True)
+
+
+PAGE_EXAMPLE = page_example(
+    org_id=UUID(int=1), pool_id=UUID(int=2), callback_url="https://example.com/h", deadline=soon()
+)
+
+
+def body_schema(name: str) -> dict[str, Any]:
+    content = described(BY_NAME[name])["requestBody"]["content"]
+    schema: dict[str, Any] = content["application/json"]["schema"]
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "is_taken"),
+    [
+        ("create_task", contract(), True),
+        ("create_task", PAGE_EXAMPLE, True),
+        ("create_task", contract(titel="Typo"), False),
+        ("create_task", contract(sla={"urgency": "soon"}), False),
+        ("create_task", contract(sla={"deadline": "2026-02-04T19:36:00Z"}), True),
+        ("create_task", {}, False),
+        ("cancel_task", {}, True),
+        ("submit_run", {"epoch": 1, "output": OUTPUT}, True),
+        ("submit_run", {"output": OUTPUT}, False),
+        ("update_me", {"presence": "away"}, True),
+        ("update_me", {"presence": "asleep"}, False),
+    ],
+)
+def test_a_body__fits_where_the_service_takes_it(name: str, body: Any, *, is_taken: bool) -> None:
+    assert fits(body, body_schema(name)) is is_taken
+
+
+class Answers:
+    """Collects what was answered and holds each answer against its operation."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def expect(self, name: str, status: int, response: Any) -> Any:
+        operation = BY_NAME[name]
+        assert response.status_code == status, response.content
+        model = operation.answers[status]
+        self.seen.add(name)
+        if model is None:
+            assert response.content == b""
+            return None
+        model.model_validate_json(response.content, extra="forbid")
+        content = described(operation)["responses"][str(status)]["content"]
+        assert fits(response.json(), content["application/json"]["schema"])
+        return response.json()
+
+
+def walk_tasks(house: House, answers: Answers) -> None:
+    alice = house.alice
+    callback = {
+        "callback_url": "http://127.0.0.1:9/hook",
+        "callback_auth": {"type": "basic", "username": "ann", "password": "p"},
+        "retry_policy": {"max_retries": 1},
+    }
+    body = contract(origin={"request_id": "IR-1"}, handoff=callback)
+    task_id = answers.expect("create_task", 201, alice.post("/v1/tasks", body))["task_id"]
+    answers.expect("create_task", 200, alice.post("/v1/tasks", body))
+    answers.expect("cancel_task", 200, alice.post(f"/v1/tasks/{task_id}/cancel"))
+    done = house.completed(sla={"deadline": soon(hours=1).isoformat()})
+    answers.expect("list_tasks", 200, alice.get("/v1/tasks?limit=1"))
+    answers.expect("get_task", 200, alice.get(f"/v1/tasks/{done.id}"))
+    answers.expect("list_task_events", 200, alice.get(f"/v1/tasks/{done.id}/events"))
+
+
+def walk_work(house: House, answers: Answers) -> None:
+    bob = house.bob
+    declined = house.offered()
+    answers.expect("decline_offer", 200, bob.post(f"/v1/offers/{declined.id}/decline"))
+    offer = house.offered()
+    answers.expect("list_offers", 200, bob.get("/v1/offers"))
+    answers.expect("accept_offer", 200, bob.post(f"/v1/offers/{offer.id}/accept"))
+    run = offer.run
+    run.refresh_from_db()
+    answers.expect("start_run", 200, act(bob, run, "start"))
+    answers.expect("heartbeat_run", 200, act(bob, run, "heartbeat"))
+    answers.expect("list_runs", 200, bob.get("/v1/runs"))
+    answers.expect("get_run", 200, bob.get(f"/v1/runs/{run.id}"))
+    answers.expect("add_evidence", 201, upload(bob, run, PNG))
+    answers.expect("submit_run", 200, act(bob, run, "submit", output=OUTPUT))
+    released = house.accepted(title="Another")
+    answers.expect("release_run", 200, act(bob, released, "release"))
+    answers.expect("get_me", 200, bob.get("/v1/workers/me"))
+    answers.expect("update_me", 200, bob.patch("/v1/workers/me", {"presence": "away"}))
+
+
+def walk_feed(house: House, answers: Answers) -> None:
+    alice, consumer = house.alice, "/v1/event-consumers/billing"
+    page = answers.expect("read_events", 200, alice.get("/v1/events?limit=2"))
+    assert len(page["data"]) == 2
+    answers.expect("save_consumer", 201, alice.call("PUT", consumer, {"types": ["task.*"]}))
+    answers.expect("save_consumer", 200, alice.call("PUT", consumer, {}))
+    answers.expect("list_consumers", 200, alice.get("/v1/event-consumers"))
+    answers.expect("get_consumer", 200, alice.get(consumer))
+    answers.expect("read_consumer_events", 200, alice.get(f"{consumer}/events"))
+    cursor = {"cursor": page["next_cursor"]}
+    answers.expect("acknowledge_events", 200, alice.post(f"{consumer}/ack", cursor))
+    answers.expect("delete_consumer", 204, alice.call("DELETE", consumer))
+
+
+def walk_keys(house: House, answers: Answers) -> None:
+    alice, keys = house.alice, "/v1/webhook-keys"
+    for kind in ("v1", "v1", "v1a"):
+        answers.expect("rotate_webhook_key", 201, alice.post(f"{keys}/rotate", {"kind": kind}))
+    listed = answers.expect("list_webhook_keys", 200, alice.get(keys))["data"]
+    earlier = next(key for key in listed if key["status"] == "expiring")
+    gone = alice.call("DELETE", f"{keys}/{earlier['key_id']}")
+    answers.expect("expire_webhook_key", 204, gone)
+    jwks = f"/v1/organisations/{house.organisation.id}/webhook-jwks.json"
+    assert answers.expect("get_webhook_jwks", 200, Client().get(jwks))["keys"]
+
+
+def walk_endpoints(house: House, answers: Answers) -> None:
+    alice, endpoints = house.alice, "/v1/webhook-endpoints"
+    with receiving() as receiver:
+        receiver.reply = lambda _: Reply(500, body=b"boom")
+        made = alice.post(endpoints, {"url": receiver.url, "headers": {"X-Team": "blue"}})
+        endpoint = (
+            f"{endpoints}/{answers.expect('create_webhook_endpoint', 201, made)['endpoint_id']}"
+        )
+        test = alice.post(f"{endpoint}/test", {"type": "task.offered"})
+        delivery_id = answers.expect("test_webhook_endpoint", 202, test)["delivery_id"]
+        deliver_due()
+    answers.expect("list_webhook_endpoints", 200, alice.get(endpoints))
+    answers.expect("get_webhook_endpoint", 200, alice.get(endpoint))
+    walk_deliveries(house, answers, f"/v1/deliveries/{delivery_id}")
+    paused = alice.patch(endpoint, {"enabled": False})
+    answers.expect("update_webhook_endpoint", 200, paused)
+    answers.expect("delete_webhook_endpoint", 204, alice.call("DELETE", endpoint))
+
+
+def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
+    """A delivery that failed: looked at, resent, recovered."""
+    alice, recoveries = house.alice, "/v1/recoveries"
+    answers.expect("get_delivery", 200, alice.get(delivery))
+    listed = answers.expect("list_delivery_attempts", 200, alice.get(f"{delivery}/attempts"))
+    assert [attempt["status_code"] for attempt in listed["data"]] == [500]
+    answers.expect("list_deliveries", 200, alice.get("/v1/deliveries"))
+    answers.expect("resend_delivery", 202, alice.post(f"{delivery}/resend"))
+    wanted = {"kind": "failed", "since": soon(hours=-1).isoformat()}
+    recovery = answers.expect("start_recovery", 202, alice.post(recoveries, wanted))
+    answers.expect("list_recoveries", 200, alice.get(recoveries))
+    one = alice.get(f"{recoveries}/{recovery['recovery_id']}")
+    answers.expect("get_recovery", 200, one)
+
+
+WALKS = (walk_tasks, walk_work, walk_feed, walk_endpoints, walk_keys)
+
+
+def test_answers_are_as_documented(house: House) -> None:
+    answers = Answers()
+    for walk in WALKS:
+        walk(house, answers)
+    unseen = set(BY_NAME) - answers.seen - set(SHOWN_ELSEWHERE)
+    assert not unseen, (
+        f"nobody has seen what these answer: {sorted(unseen)}. Call them in one of WALKS, or name"
+        " in SHOWN_ELSEWHERE the test that compares their answers with the document."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/tasks", {}, 422),
+        ("/v1/tasks/7/cancel", {}, 404),
+        (f"/v1/offers/{UUID(int=7)}/accept", {}, 403),
+    ],
+)
+def test_a_refusal_is_as_documented(house: House, path: str, body: Any, status: int) -> None:
+    answer = house.alice.post(path, body)
+    assert answer.status_code == status
+    Problem.model_validate_json(answer.content)
+    refusal = openapi()["components"]["responses"][str(status)]
+    (media_type,) = refusal["content"]
+    assert answer["Content-Type"] == media_type
+    assert fits(answer.json(), refusal["content"][media_type]["schema"])
+
+
+def test_a_stranger__is_refused_as_documented(database: None) -> None:
+    answer = Caller("bl_live_nobody").get("/v1/tasks")
+    assert answer.status_code == 401
+    Problem.model_validate_json(answer.content)
+
+
+# --- what it says of webhooks ---------------------------------------------------------------------
+
+
+def test_webhooks__are_all_event_types() -> None:
+    assert list(openapi()["webhooks"]) == list(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_a_webhooks_example__fits_its_schema(event_type: str) -> None:
+    webhook = openapi()["webhooks"][event_type]["post"]
+    content = webhook["requestBody"]["content"]["application/json"]
+    assert content["example"] == EXAMPLES[event_type]
+    assert fits(content["example"], content["schema"])
+    assert not fits({**content["example"], "data": {}}, content["schema"])
+    assert {parameter["$ref"].rpartition("/")[2] for parameter in webhook["parameters"]} == {
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    }

@@ -1,0 +1,472 @@
+"""Deliveries, while several drains, people and sweeps are at them at once.
+
+The free-running races are judged by what must hold whoever wins; where the order matters it is
+forced.
+"""
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from django.db import connection, transaction
+
+from apps.base import clock
+from apps.base.ids import new_id
+from apps.webhooks import health
+from apps.webhooks.delivery import Outcome, Result
+from apps.webhooks.models import Attempt, Delivery, Destination, Origin, Recovery
+from apps.webhooks.services import (
+    claiming,
+    delete_endpoint,
+    deliver_due,
+    keeping,
+    release_recoveries,
+    resend,
+    start_recovery,
+    update_endpoint,
+)
+from apps.webhooks.services.claiming import Claim, claim
+from apps.webhooks.services.recording import record
+from biolayer.webhooks import RecoveryRequest
+from tests.concurrency.together import _run, _wait_for, together
+from tests.destinations import counts, endpoint, tell, tell_many
+from tests.factories import House
+from tests.receiver import Received, Receiver, Reply, receiving
+
+Call = Callable[[], Any]
+PATIENCE_SECONDS = 12.0
+
+
+class Witness:
+    """What several receivers got, in one list, and how many requests each had at once."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[str, UUID, int]] = []
+        self.most: Counter[str] = Counter()
+        self._present: Counter[str] = Counter()
+        self._guard = threading.Lock()
+
+    def of(self, host: str, *, fails: Callable[[str, int], bool] = lambda host, nth: False) -> Any:
+        """A receiver's `judge`. `fails` is asked with a delivery's id and the number of its
+        attempt, from 0.
+        """
+        seen: Counter[str] = Counter()
+
+        def judge(request: Received) -> Reply:
+            data = orjson.loads(request.body)["data"]
+            with self._guard:
+                self._present[host] += 1
+                self.most[host] = max(self.most[host], self._present[host])
+            time.sleep(0.002)
+            with self._guard:
+                self._present[host] -= 1
+                message_id = request.headers["webhook-id"]
+                nth, seen[message_id] = seen[message_id], seen[message_id] + 1
+                self.came.append((request.path, UUID(data["task_id"]), data["sequence"]))
+            return Reply(500 if fails(message_id, nth) else 204)
+
+        return judge
+
+    def lanes(self) -> dict[tuple[str, UUID], list[int]]:
+        found: dict[tuple[str, UUID], list[int]] = defaultdict(list)
+        for path, subject_id, sequence in self.came:
+            found[path, subject_id].append(sequence)
+        return found
+
+
+def until(is_over: Callable[[], bool], call: Call) -> Call:
+    """`call` again and again, until it is over (or has taken too long)."""
+
+    def repeat() -> None:
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while not is_over() and time.monotonic() < ends:
+            call()
+            time.sleep(0.005)
+
+    return repeat
+
+
+def all_delivered() -> bool:
+    return not Delivery.objects.exclude(status="succeeded").exists()
+
+
+@contextmanager
+def meanwhile(call: Call) -> Iterator[Any]:
+    """`call` runs beside the block; what it raised is raised at the end."""
+    with ThreadPoolExecutor(1) as threads:
+        future = threads.submit(_run, call)
+        yield future
+        future.result(timeout=60)
+
+
+def failed(one: Claim, **values: Any) -> tuple[Claim, Result]:
+    return one, Result(one.token, Outcome.STATUS, 5, **{"status_code": 500, **values})
+
+
+def delivered(one: Claim) -> tuple[Claim, Result]:
+    return one, Result(one.token, Outcome.OK, 5, status_code=204)
+
+
+def record_patiently(returned: Sequence[tuple[Claim, Result]]) -> None:
+    """As a drain does: what somebody's lock is in the way of is brought again."""
+    while returned:
+        returned = record(returned)
+        time.sleep(0.01)
+
+
+# --- drains among themselves ----------------------------------------------------------------------
+
+
+def test_a_claim__leaves_to_others_what_it_does_not_take(house: House) -> None:
+    """Two drains look at once: the first holds no origin that it takes nothing of."""
+    for number in range(3):
+        endpoint(house, f"http://127.0.0.{number + 1}:9/hook")
+    tell(house, at=clock.now())
+    with ThreadPoolExecutor(1) as threads, transaction.atomic():
+        mine = claim(limit=1, at=None).claims
+        theirs = threads.submit(_run, lambda: claim(limit=10, at=None)).result(timeout=10).claims
+    assert (len(mine), len(theirs)) == (1, 2)
+
+
+def test_the_last_free_slot__goes_to_the_origin_that_has_fewest(house: House) -> None:
+    """A slow receiver with old rows and free slots of its own keeps no idle one waiting."""
+    at = clock.now()
+    endpoint(house, "http://127.0.0.1:9/slow")
+    tell_many(house, subjects=10, each=1, at=at - timedelta(minutes=1))
+    assert len(claim(limit=3, at=at).claims) == 3
+    idle = endpoint(house, "http://127.0.0.2:9/idle", event_types=["task.completed"])
+    tell(house, event_type="task.completed", at=at)
+    assert [one.destination_id for one in claim(limit=1, at=at).claims] == [idle.id]
+
+
+def test_four_drains__deliver_each_once_in_order_within_the_limits(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MAX_CONCURRENCY", 4.0)
+    witness = Witness()
+    with ExitStack() as stack:
+        for number in range(5):
+            host = stack.enter_context(receiving())
+            # Every fifth delivery fails at first.
+            host.judge = witness.of(
+                host.url,
+                fails=lambda message_id, nth: nth == 0 and int(message_id[-4:], 16) % 5 == 0,
+            )
+            endpoint(house, f"{host.url}/{number}", max_retries=5, backoff_seconds=0)
+        told = tell_many(house, subjects=8, each=50, at=clock.now())
+        together(*[until(all_delivered, deliver_due)] * 4)
+    assert counts() == {"succeeded": 2_000}
+    lanes = witness.lanes()
+    assert set(lanes) == {(f"/{number}", subject) for number in range(5) for subject in told}
+    for came in lanes.values():
+        assert came == sorted(came)
+        assert set(came) == set(range(1, 51))
+    # One success each; as many failures as there were, and nothing sent twice beyond them.
+    assert Attempt.objects.filter(outcome="ok").count() == 2_000
+    assert len(witness.came) == Attempt.objects.count()
+    assert max(witness.most.values()) <= 4
+
+
+def test_drains__against_resends_and_a_recovery(house: House, receiver: Receiver) -> None:
+    """Each is sent once for each who asked for it, in order; none is left behind."""
+    endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
+    tell_many(house, subjects=60, each=5, at=clock.now())
+    Delivery.objects.update(
+        status="exhausted", finished_at=clock.now(), attempt_count=1, was_exhausted=True
+    )
+    witness = Witness()
+    receiver.judge = witness.of("host")
+    heads = list(Delivery.objects.filter(sequence=1).values_list("id", flat=True)[:30])
+    actor = house.alice.principal
+    now = clock.now()
+    wanted = RecoveryRequest(kind="failed", since=now - timedelta(days=1), rate_per_minute=60_000)
+
+    def resend_some() -> None:
+        for delivery_id in heads:
+            resend(actor=actor, delivery_id=delivery_id, at=clock.now())
+
+    together(
+        lambda: start_recovery(actor=actor, request=wanted, at=clock.now()),
+        resend_some,
+        until(all_delivered, release_recoveries),
+        until(all_delivered, release_recoveries),
+        until(all_delivered, deliver_due),
+        until(all_delivered, deliver_due),
+    )
+    assert counts() == {"succeeded": 300}
+    resent = {Delivery.objects.get(id=each).subject_id for each in heads}
+    for (_, subject_id), came in witness.lanes().items():
+        assert list(dict.fromkeys(came)) == [1, 2, 3, 4, 5]
+        assert came.count(1) <= 1 + (subject_id in resent)
+        assert len(came) - came.count(1) == 4
+    recovery = Recovery.objects.get()
+    assert recovery.released_at is not None
+    assert 270 <= recovery.released_count <= 300
+
+
+# --- endpoints that change ------------------------------------------------------------------------
+
+
+def test_endpoints_that_are_deleted__fail_no_event(house: House) -> None:
+    ending = [endpoint(house, f"http://127.0.0.1:9/{number}") for number in range(4)]
+    staying = endpoint(house, "http://127.0.0.1:9/stays")
+    is_over = threading.Event()
+
+    def announce() -> int:
+        told = 0
+        while not is_over.is_set() and told < 500:
+            with transaction.atomic():
+                subject_id = tell(house, at=clock.now())
+                tell(house, subject_id=subject_id, sequence=2, at=clock.now())
+            told += 2
+        return told
+
+    def delete() -> float:
+        began = time.monotonic()
+        try:
+            for each in ending:
+                delete_endpoint(actor=house.alice.principal, endpoint_id=each.id)
+        finally:
+            is_over.set()
+        return time.monotonic() - began
+
+    *told, took = together(announce, announce, announce, delete)
+    assert list(Destination.objects.values_list("id", flat=True)) == [staying.id]
+    assert Delivery.objects.filter(destination=staying).count() == sum(told)
+    assert Delivery.objects.count() == sum(told)
+    assert took < 5
+
+
+def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: Receiver) -> None:
+    hook = endpoint(house, f"{receiver.url}/hook")
+    witness = Witness()
+    receiver.judge = witness.of("host")
+    is_over = threading.Event()
+
+    def toggle() -> None:
+        try:
+            for enabled in [False, True] * 10:
+                update_endpoint(
+                    actor=house.alice.principal,
+                    endpoint_id=hook.id,
+                    document={"enabled": enabled},
+                    at=clock.now(),
+                )
+                time.sleep(0.05)
+        finally:
+            is_over.set()
+
+    def announce() -> None:
+        subjects = [new_id() for _ in range(10)]
+        for sequence in range(1, 21):
+            for subject_id in subjects:
+                tell(house, subject_id=subject_id, sequence=sequence, at=clock.now())
+            time.sleep(0.03)
+
+    def is_done() -> bool:
+        return is_over.is_set() and all_delivered()
+
+    together(
+        toggle,
+        announce,
+        until(is_done, release_recoveries),
+        until(is_done, deliver_due),
+        until(is_done, deliver_due),
+    )
+    assert counts() == {"succeeded": 200}
+    assert list(witness.lanes().values()) == [list(range(1, 21))] * 10
+
+
+def test_what_a_drain_held_while_its_endpoint_was_being_enabled__is_sent(
+    house: House, receiver: Receiver
+) -> None:
+    """The call waits for the origin: what is held until it has that is newer than the call."""
+    hook = endpoint(house, f"{receiver.url}/hook", status="paused")
+    asked_at = clock.now()
+    tell(house, at=clock.now())
+    deliver_due()
+    assert counts() == {"held": 1}
+    update_endpoint(
+        actor=house.alice.principal, endpoint_id=hook.id, document={"enabled": True}, at=asked_at
+    )
+    release_recoveries()
+    deliver_due()
+    assert counts() == {"succeeded": 1}
+
+
+def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
+    house: House, receiver: Receiver
+) -> None:
+    """What was claimed at the old origin frees the lane that is claimed at the new one."""
+    hook = endpoint(house, "http://127.0.0.1:9/hook")
+    (task_id,) = tell_many(house, subjects=1, each=2, at=clock.now())
+    first = claim(limit=1, at=None).claims
+    assert [one.sequence for one in first] == [1]
+    Delivery.objects.filter(sequence=2).update(due_at=clock.now(), wait="new")
+    update_endpoint(
+        actor=house.alice.principal,
+        endpoint_id=hook.id,
+        document={"url": f"{receiver.url}/hook"},
+        at=clock.now(),
+    )
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            assert list(claim(limit=1, at=None).claims) == []  # It parks the second.
+            recording = threads.submit(_run, lambda: record_patiently([delivered(first[0])]))
+            time.sleep(0.3)
+        recording.result(timeout=10)
+    deliver_due()
+    assert Delivery.objects.filter(subject_id=task_id, status="succeeded").count() == 2
+
+
+def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: House) -> None:
+    """Whoever has the recovery wants the origin; whoever has the origin must not want the recovery."""
+    hook = endpoint(house, "http://127.0.0.1:9/hook")
+    tell(house, at=clock.now())
+    Delivery.objects.update(status="exhausted", finished_at=clock.now())
+    actor = house.alice.principal
+    wanted = RecoveryRequest(
+        kind="failed", since=clock.now() - timedelta(days=1), endpoint_id=hook.id
+    )
+    recovery = start_recovery(actor=actor, request=wanted, at=clock.now())
+    end: Call = lambda: delete_endpoint(actor=actor, endpoint_id=hook.id)  # noqa: E731
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            Recovery.objects.select_for_update(no_key=True).get(id=recovery.id)
+            ending = threads.submit(_run, end)
+            _wait_for(1)
+            # Our next step, as a page takes it: it must not wait for the one that waits for us.
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '500ms'")
+                cursor.execute(
+                    "SELECT 1 FROM webhooks_origin WHERE id = %s FOR NO KEY UPDATE",
+                    [hook.origin_id],
+                )
+        ending.result(timeout=10)
+    assert not Destination.objects.exists()
+
+
+# --- a drain and one other ------------------------------------------------------------------------
+
+
+def test_a_claim__passes_over_what_a_sweep_has_just_expired(house: House) -> None:
+    endpoint(house, "http://127.0.0.1:9/hook")
+    tell(house, at=clock.now() - timedelta(days=31))
+    young = tell(house, at=clock.now())
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            assert keeping._run(keeping.EXPIRE, house.organisation.id, clock.now()) == 1
+            claiming_ = threads.submit(_run, lambda: claim(limit=10, at=None))
+            _wait_for(1)
+        assert [one.subject_id for one in claiming_.result(timeout=10).claims] == [young]
+
+
+def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look at all origins takes its time; what it saw may be over when it has the lock."""
+    endpoint(house, "http://127.0.0.1:9/hook")
+    tell_many(house, subjects=10, each=1, at=clock.now())
+    (first, *_rest) = claim(limit=1, at=None).claims
+    slow = claiming.LOCK.replace("FROM ready JOIN", "FROM (SELECT pg_sleep(0.4)) late, ready JOIN")
+    assert slow != claiming.LOCK
+    monkeypatch.setattr(claiming, "LOCK", slow)
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(_run, lambda: claim(limit=10, at=None))
+        time.sleep(0.2)
+        record([failed(first, status_code=429, retry_after_seconds=3600.0)])
+        assert Origin.objects.get().held_until is not None
+        assert list(looking.result(timeout=10).claims) == []
+
+
+def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
+    endpoint(house, "http://127.0.0.1:9/hook", max_retries=1, backoff_seconds=1)
+    tell(house, at=clock.now())
+    Delivery.objects.update(attempt_count=1, wait="retry")
+    (under_way,) = claim(limit=1, at=None).claims
+    resend(actor=house.alice.principal, delivery_id=under_way.id, at=clock.now())
+    record([failed(under_way)])
+    assert counts() == {"pending": 1}
+    assert not Delivery.objects.filter(event_type="delivery.exhausted").exists()
+
+
+def test_a_recovery__counts_for_one_in_an_attempt(house: House) -> None:
+    """It fails a moment later: it must not then wait for the hours of its old schedule."""
+    hook = endpoint(house, "http://127.0.0.1:9/hook")
+    tell(house, at=clock.now())
+    Delivery.objects.update(attempt_count=10, wait="retry")
+    (under_way,) = claim(limit=1, at=None).claims
+    now = clock.now()
+    wanted = RecoveryRequest(kind="failed", since=now - timedelta(days=1), endpoint_id=hook.id)
+    start_recovery(actor=house.alice.principal, request=wanted, at=now)
+    release_recoveries()
+    record([failed(under_way)])
+    assert Delivery.objects.get().due_at < now + timedelta(minutes=1)
+
+
+def test_a_notice__reaches_an_endpoint_that_fails_in_the_same_batch(house: House) -> None:
+    endpoint(house, "http://127.0.0.1:9/one", max_retries=0, backoff_seconds=1)
+    asks = endpoint(
+        house,
+        "http://127.0.0.1:9/two",
+        event_types=["task.*", "delivery.*"],
+        max_retries=5,
+        backoff_seconds=600,
+    )
+    tell(house, at=clock.now())
+    claims = claim(limit=10, at=None).claims
+    assert len(claims) == 2
+    record([failed(one) for one in claims])
+    assert Delivery.objects.get(event_type="delivery.exhausted").destination_id == asks.id
+
+
+def test_the_parked_event__does_not_overtake_one_under_way(house: House) -> None:
+    """It has waited its 15 minutes just when the retry of the one before it is being sent."""
+    endpoint(house, "http://127.0.0.1:9/hook")
+    at = clock.now()
+    tell_many(house, subjects=1, each=2, at=at)
+    retry_at = at + timedelta(minutes=14, seconds=59)
+    Delivery.objects.filter(sequence=1).update(wait="retry", due_at=retry_at)
+
+    def taken(moment: timedelta) -> list[int]:
+        return [one.sequence for one in claim(limit=10, at=at + moment).claims]
+
+    assert taken(timedelta()) == []
+    assert taken(timedelta(minutes=14, seconds=59.5)) == [1]
+    assert taken(timedelta(minutes=15)) == []
+
+
+def test_an_origin_that_somebody_holds__stalls_no_other(house: House, receiver: Receiver) -> None:
+    """A result for it is there and cannot be recorded yet; everybody else's events go on."""
+    receiver.reply = lambda _: Reply(204) if time.sleep(0.3) is None else Reply()
+    held = endpoint(house, f"{receiver.url}/hook", event_types=["task.failed"])
+    is_over = threading.Event()
+
+    def drain() -> None:
+        deliver_due(budget_seconds=None, is_told_to_stop=is_over.is_set)
+
+    with receiving() as other:
+        endpoint(house, f"{other.url}/hook", event_types=["task.created"])
+        tell(house, event_type="task.failed", at=clock.now())
+        with meanwhile(drain):
+            time.sleep(0.15)
+            with transaction.atomic():
+                Origin.objects.select_for_update(no_key=True).get(id=held.origin_id)
+                time.sleep(0.5)  # The answer has come.
+                with meanwhile(lambda: tell(house, at=clock.now())):
+                    pass
+                ends = time.monotonic() + 1
+                while not other.received and time.monotonic() < ends:
+                    time.sleep(0.01)
+                was_served = bool(other.received)
+            is_over.set()
+    assert was_served
+    assert counts() == {"succeeded": 2}

@@ -1,0 +1,90 @@
+"""What an organisation is told of its deliveries is what the catalogue says."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.base import clock, rows
+from apps.webhooks import services
+from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
+from apps.webhooks.origins import origin_id, origin_of
+from apps.webhooks.services.announcing import open_origin
+from biolayer.events import CATALOGUE
+from tests.factories import House
+from tests.receiver import Receiver, Reply, receiving
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+def endpoint(house: House, url: str) -> Destination:
+    """An endpoint that wants every event of a task."""
+    organisation_id, origin = house.organisation.id, origin_of(url)
+    rows.write([open_origin(organisation_id=organisation_id, text=origin)])
+    return Destination.objects.create(
+        organisation_id=organisation_id,
+        kind=DestinationKind.ENDPOINT,
+        origin_id=origin_id(organisation_id, origin),
+        url=url,
+        event_types=["*"],
+        auth_type="none",
+    )
+
+
+def told(event_type: str) -> list[dict[str, Any]]:
+    """The data of each notice of a type, after holding its body and its thin one to their models."""
+    kind = CATALOGUE[event_type]
+    found = []
+    for message in Message.objects.filter(event_type=event_type).order_by("created_at", "id"):
+        body, thin = bytes(message.body), bytes(message.thin_body)
+        kind.model.model_validate_json(body, extra="forbid")
+        kind.thin_model.model_validate_json(thin, extra="forbid")
+        found.append(json.loads(body)["data"])
+    return found
+
+
+def test_a_delivery_that_is_exhausted_and_recovers__is_told_as_catalogued(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.reply = lambda number: Reply(500 if number == 0 else 200)
+    handoff = {"callback_url": receiver.url, "retry_policy": {"max_retries": 0}}
+    task = house.task(handoff=handoff)
+    assert services.deliver_due() == 1
+    (exhausted,) = told("delivery.exhausted")
+    delivery = Delivery.objects.get(subject_id=task.id)
+    services.resend(actor=house.alice.principal, delivery_id=delivery.id, at=clock.now())
+    assert services.deliver_due() == 1
+    (recovered,) = told("delivery.recovered")
+    assert (exhausted["endpoint_id"], exhausted["task_id"]) == (None, str(task.id))
+    assert (exhausted["event_type"], exhausted["attempts"]) == ("task.created", 1)
+    assert "500" in exhausted["last_error"]
+    assert recovered == {**exhausted, "attempts": 2, "last_error": None}
+
+
+def test_an_endpoint_that_fails__is_told_as_catalogued(house: House, receiver: Receiver) -> None:
+    receiver.reply = lambda _: Reply(500)
+    failing = endpoint(house, receiver.url)
+    now = clock.now()
+    house.task(at=now)
+    assert services.deliver_due(at=now) == 1
+    assert told("endpoint.failing") == []
+    assert services.deliver_due(at=now + timedelta(minutes=61)) == 1
+    (warning,) = told("endpoint.failing")
+    assert (warning["endpoint_id"], warning["url"]) == (str(failing.id), receiver.url)
+    assert (warning["hours"], warning["failed_attempts"]) == (1, 2)
+    assert "500" in warning["last_error"]
+
+
+def test_an_endpoint_that_is_gone__is_told_as_catalogued(house: House, receiver: Receiver) -> None:
+    receiver.reply = lambda _: Reply(410)
+    gone = endpoint(house, receiver.url)
+    house.task()
+    assert services.deliver_due() == 1
+    (notice,) = told("endpoint.disabled")
+    assert (notice["endpoint_id"], notice["reason"]) == (str(gone.id), "gone")

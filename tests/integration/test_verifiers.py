@@ -1,0 +1,141 @@
+"""What we send is believed by the libraries that receivers already have, while keys rotate too.
+
+The deliveries are real: made by a task's events, sent by the drain, taken by an HTTP server.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from standardwebhooks import Webhook
+from svix.webhooks import Webhook as SvixWebhook
+
+from apps.base import clock
+from apps.webhooks import services
+from biolayer import signing
+from tests.factories import House
+from tests.receiver import Received, receiving
+
+VERIFIERS = Path(__file__).parents[1] / "verifiers"
+HEADERS = {"webhook-id", "webhook-timestamp", "webhook-signature"}
+NOTES = "Grüße, 你好 \N{BAR CHART}"
+SIGNATURES = re.compile(r"v1,[A-Za-z0-9+/]{43}=|v1a,[A-Za-z0-9+/]{86}==")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What arrived, and what may be known to verify it."""
+
+    received: list[Received]
+    # Newest first: one that signs without end, one that expires.
+    secrets: list[str]
+    jwks: dict[str, Any]
+
+
+@pytest.fixture
+def sent(house: House) -> Iterator[Sent]:
+    """A task's first two events, sent while a key of each kind rotates."""
+    secrets = [rotated(house, kind).secret for kind in ("v1", "v1a", "v1", "v1a")]
+    with receiving() as receiver:
+        house.task(title=NOTES, handoff={"callback_url": f"{receiver.url}/hook"})
+        services.deliver_due()
+        house.task(title=NOTES, handoff={"callback_url": f"{receiver.url}/hook"})
+        services.deliver_due()
+        assert len(receiver.received) == 2
+        path = f"/v1/organisations/{house.organisation.id}/webhook-jwks.json"
+        known = [secret for secret in reversed(secrets) if secret]
+        yield Sent(receiver.received, known, Client().get(path).json())
+
+
+def rotated(house: House, kind: str) -> services.Rotation:
+    return services.rotate_key(
+        actor=house.alice.principal, kind=kind, overlap_seconds=3600, at=clock.now()
+    )
+
+
+def test_every_delivery__is_signed_by_all_active_keys_of_both_kinds(sent: Sent) -> None:
+    assert (len(sent.secrets), len(sent.jwks["keys"])) == (2, 2)
+    for request in sent.received:
+        # Split at every single space: two in a row would leave an empty part.
+        parts = request.headers["webhook-signature"].split(" ")
+        assert all(SIGNATURES.fullmatch(part) for part in parts), parts
+        assert [part.partition(",")[0] for part in parts] == ["v1", "v1", "v1a", "v1a"]
+
+
+@pytest.mark.parametrize("library", [Webhook, SvixWebhook])
+def test_python_libraries__believe_it_by_either_secret(sent: Sent, library: Any) -> None:
+    for request in sent.received:
+        # All headers as they came, the server's and the client's own among them.
+        assert set(request.headers) > HEADERS
+        assert json.loads(request.body)["data"]["title"] == NOTES
+        for secret in sent.secrets:
+            library(secret).verify(request.body, request.headers)
+        with pytest.raises(Exception, match="No matching signature"):
+            library(signing.new_secret()).verify(request.body, request.headers)
+        with pytest.raises(Exception, match="No matching signature"):
+            library(sent.secrets[0]).verify(request.body + b" ", request.headers)
+
+
+def test_biolayer__believes_it_by_secret_and_by_published_key(sent: Sent) -> None:
+    for request in sent.received:
+        for key in [*sent.secrets, *signing.keys_from_jwks(sent.jwks)]:
+            signing.verify(
+                secrets=[key], headers=request.headers, body=request.body, now=clock.now()
+            )
+
+
+@pytest.fixture
+def node() -> str:
+    """Node with the npm package. `REQUIRE_NODE` (set by .ci/run) makes its absence a failure."""
+    found = shutil.which("node")
+    if found and (VERIFIERS / "node_modules" / "standardwebhooks").is_dir():
+        return found
+    lacking = "node with the package: `npm ci --prefix tests/verifiers` brings it"
+    if os.environ.get("REQUIRE_NODE"):
+        pytest.fail(f"needs {lacking}")
+    pytest.skip(f"needs {lacking}")
+
+
+def asked(node: str, **question: Any) -> list[dict[str, list[str]]]:
+    """What Node says of deliveries."""
+    told = subprocess.run(
+        [node, "verify.mjs"],
+        cwd=VERIFIERS,
+        input=json.dumps(question).encode(),
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr.decode()
+    answer: list[dict[str, list[str]]] = json.loads(told.stdout)
+    return answer
+
+
+def test_the_npm_library__believes_it_by_either_secret_and_published_key(
+    sent: Sent, node: str
+) -> None:
+    stranger = signing.new_secret()
+    foreign = signing.jwk(signing.public_key(signing.new_private_key()), key_id="foreign")
+    good = [plain(request) for request in sent.received]
+    believed = asked(
+        node,
+        deliveries=[*good, {**good[0], "body": base64.b64encode(b"{}").decode()}],
+        secrets=[*sent.secrets, stranger],
+        jwks={"keys": [*sent.jwks["keys"], foreign]},
+    )
+    kids = [key["kid"] for key in sent.jwks["keys"]]
+    assert believed[:2] == [{"v1": sent.secrets, "v1a": kids}] * 2
+    assert believed[2] == {"v1": [], "v1a": []}
+
+
+def plain(request: Received) -> dict[str, Any]:
+    return {"headers": request.headers, "body": base64.b64encode(request.body).decode()}

@@ -1,0 +1,43 @@
+"""Senders for the tests of this folder. Their names are looked up at a server of the test's own."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import override_settings
+
+from apps.webhooks.delivery import Sender
+from tests.network.certificates import Authority
+from tests.network.nameserver import Nameserver, answering
+from tests.network.sockets import Spy, spying
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def names() -> Iterator[Nameserver]:
+    with answering() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sender(authority: Authority, names: Nameserver) -> Iterator[Sender]:
+    with override_settings(NAMESERVERS=[names.address]):
+        started = Sender(authorities=authority.pem)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def spy() -> Iterator[Spy]:
+    with spying() as watching:
+        yield watching
+
+
+@pytest.fixture
+def production() -> Iterator[None]:
+    """Loopback is as forbidden as anything that is not public."""
+    with override_settings(ALLOW_LOOPBACK_CALLBACKS=False):
+        yield

@@ -1,0 +1,137 @@
+"""What is kept of an answer: bounded, storable, without secrets, and when to come again."""
+
+import datetime as dt
+import json
+from email.utils import format_datetime
+
+import pytest
+
+from apps.webhooks.answers import (
+    KEPT_BYTES,
+    KEPT_HEADERS,
+    READ_BYTES,
+    Redaction,
+    excerpt,
+    kept_headers,
+    retry_after_seconds,
+)
+from apps.webhooks.delivery import Outcome, Sender
+from tests.network import lab
+from tests.network.lab import HEAD, serving
+from tests.network.sending import send
+
+NOTHING = Redaction(())
+SECRET = 's3cret"töken'
+DATE = "Wed, 25 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": " 120 "}, 120),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": "86400"}, 86_400),
+        ({"Retry-After": "86401"}, 86_400),
+        ({"Retry-After": "9" * 400}, 86_400),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "1e3"}, None),
+        ({"Retry-After": "\u0665"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:02:00 GMT", "Date": DATE}, 120),
+        ({"Retry-After": "Wednesday, 25-Nov-26 12:02:00 GMT", "Date": DATE}, 120),
+        ({"Retry-After": "Wed, 25 Nov 2026 11:00:00 GMT", "Date": DATE}, 0),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:02:00 -0000", "Date": DATE}, 120),
+        ({"Retry-After": "Wed, 25 Nov 9999 12:02:00 GMT", "Date": DATE}, 86_400),
+        ({"Retry-After": "Wed, 99 Nov 2026 12:02:00 GMT", "Date": DATE}, None),
+        ({"Retry-After": "Wed, 25 Nov 99999999 12:02:00 GMT", "Date": DATE}, None),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:02:00 +9999", "Date": DATE}, None),
+        ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT", "Date": "yesterday"}, 0),
+        ({"Retry-After": "Fri, 31 Dec 9999 00:00:00 GMT"}, 86_400),
+    ],
+)
+def test_retry_after_seconds(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers) == seconds
+
+
+def test_excerpt__is_bounded_in_bytes_and_storable() -> None:
+    assert excerpt(b"", is_cut=False, redact=NOTHING) == ""
+    assert excerpt(b"a\x00b\xff", is_cut=False, redact=NOTHING) == "a\ufffdb\ufffd"
+    kept = excerpt("é".encode() * READ_BYTES, is_cut=True, redact=NOTHING)
+    assert len(kept.encode()) == KEPT_BYTES
+    assert len(excerpt(b"\xff" * READ_BYTES, is_cut=False, redact=NOTHING).encode()) <= KEPT_BYTES
+
+
+def test_redaction__blots_out_every_spelling() -> None:
+    redact = Redaction((SECRET, "s3cret", "", "other"))
+    assert redact(f"a {SECRET} b") == "a [redacted] b"
+    assert redact(json.dumps({"token": SECRET})) == '{"token": "[redacted]"}'
+    assert redact("s3cret and other") == "[redacted] and [redacted]"
+    assert redact("harmless") == "harmless"
+
+
+def test_redaction__leaves_no_beginning_of_a_secret_where_the_text_was_cut() -> None:
+    redact = Redaction(("0123456789",))
+    for length in range(1, 10):
+        assert "0" not in redact.of_beginning("x" * 50 + "0123456789"[:length])
+    # Blotting shortens: what was far behind the bound comes to the front.
+    body = (b"0123456789" * READ_BYTES)[: READ_BYTES - 4] + b"0123"
+    assert "0123" not in excerpt(body, is_cut=True, redact=redact)
+
+
+def test_kept_headers__are_few_and_short() -> None:
+    many = {f"X-{number}": "v" * 1_000 for number in range(100)}
+    kept = kept_headers(many, NOTHING)
+    assert len(kept) == KEPT_HEADERS
+    assert {len(value) for value in kept.values()} == {200}
+    assert kept_headers({"Set-Cookie": "session=1", "X-A": "1"}, NOTHING) == {"x-a": "1"}
+
+
+def test_what_a_receiver_echoes__holds_no_secret(sender: Sender) -> None:
+    secrets = ("whsec_abcdef", "Bearer t0ken")
+    echo = " and ".join(secrets).encode()
+    raw = b"HTTP/1.1 500 X\r\nX-Echo: %s\r\nContent-Length: %d\r\n\r\n%s" % (echo, len(echo), echo)
+    with serving(lab.answers(raw)) as server:
+        result = send(sender, f"http://127.0.0.1:{server.port}/", secrets=secrets).result
+    assert result.outcome is Outcome.STATUS
+    assert result.response_excerpt == "[redacted] and [redacted]"
+    assert result.response_headers["x-echo"] == "[redacted] and [redacted]"
+    assert not any(secret in repr(result) for secret in secrets)
+
+
+def test_an_error_holds_no_secret(sender: Sender) -> None:
+    result = send(sender, "http://s3cr3t.test:99999/", secrets=("s3cr3t",)).result
+    assert result.outcome is Outcome.INVALID
+    assert "s3cr3t" not in result.error
+    assert len(result.error) <= 500
+
+
+def test_an_answer_is_kept_as_it_came(sender: Sender) -> None:
+    raw = (
+        HEAD
+        + b"X-Odd: \xff\xfe caf\xc3\xa9\r\nRetry-After: 7\r\nContent-Length: 3\r\n\r\n\x00\xffa"
+    )
+    with serving(lab.answers(raw)) as server:
+        result = send(sender, f"http://127.0.0.1:{server.port}/").result
+    assert result.response_excerpt == "\ufffd\ufffda"
+    assert result.response_headers["x-odd"].endswith("café")
+    assert result.retry_after_seconds == 7
+    # Nothing that PostgreSQL would refuse.
+    assert "\x00" not in repr(result)
+    repr(result).encode()
+
+
+def test_a_date_is_measured_against_the_receivers_own_clock(sender: Sender) -> None:
+    then = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+    lines = [
+        "HTTP/1.1 503 Busy",
+        f"Date: {format_datetime(then, usegmt=True)}",
+        f"Retry-After: {format_datetime(then + dt.timedelta(minutes=5), usegmt=True)}",
+        "Content-Length: 0",
+    ]
+    with serving(lab.answers("\r\n".join([*lines, "", ""]).encode())) as server:
+        result = send(sender, f"http://127.0.0.1:{server.port}/").result
+    assert result.retry_after_seconds == 300

@@ -1,0 +1,197 @@
+"""What receivers and networks do wrong: each attempt ends in time, with the reason recorded."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from apps.webhooks.answers import KEPT_BYTES
+from apps.webhooks.delivery import Outcome, Sender
+from tests.network import lab
+from tests.network.certificates import Authority
+from tests.network.lab import HEAD, serving
+from tests.network.nameserver import NOWHERE, SILENCE, Nameserver, leads_to
+from tests.network.sending import DEADLINE, Sent, send
+
+GRACE = 0.5
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what is to be recorded of it."""
+
+    fault: lab.Fault
+    outcome: Outcome
+    phase: str
+    status: int | None = None
+    body: bytes = b"{}"
+
+
+PLAIN = {
+    "reset before the answer": Case(lab.resets_after(b""), Outcome.CONNECTION, "headers"),
+    "reset mid-header": Case(lab.resets_after(HEAD + b"X-He"), Outcome.CONNECTION, "headers"),
+    "reset mid-body": Case(
+        lab.resets_after(HEAD + b"Content-Length: 100\r\n\r\nhalf"),
+        Outcome.CONNECTION,
+        "body",
+        200,
+    ),
+    "reset of a body without a length": Case(
+        lab.resets_after(HEAD + b"\r\nhalf"), Outcome.CONNECTION, "body", 200
+    ),
+    "cut mid-body": Case(
+        lab.answers(HEAD + b"Content-Length: 100\r\n\r\nhalf", and_closes=True),
+        Outcome.CONNECTION,
+        "body",
+        200,
+    ),
+    "cut mid-chunk": Case(
+        lab.answers(HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nhalf", and_closes=True),
+        Outcome.CONNECTION,
+        "body",
+        200,
+    ),
+    "closed before the answer": Case(
+        lab.answers(b"", and_closes=True), Outcome.CONNECTION, "headers"
+    ),
+    "drip of a header": Case(lab.drips(HEAD + b"X-Drip: "), Outcome.TIMEOUT, "headers"),
+    "drip of a body": Case(
+        lab.drips(HEAD + b"Content-Length: 9999\r\n\r\n"), Outcome.TIMEOUT, "body", 200
+    ),
+    "silence": Case(lab.silence, Outcome.TIMEOUT, "headers"),
+    "deafness to a large request": Case(
+        lab.deafness, Outcome.TIMEOUT, "request", body=bytes(20_000_000)
+    ),
+    "10,000 headers": Case(lab.answers(lab.many_headers(10_000)), Outcome.CONNECTION, "headers"),
+    "an endless header": Case(lab.floods(HEAD + b"X: ", lab.BLOCK), Outcome.CONNECTION, "headers"),
+    "endless informational answers": Case(
+        lab.floods(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), Outcome.CONNECTION, "headers"
+    ),
+    "no HTTP": Case(lab.answers(b"220 mail.example.com ESMTP\r\n"), Outcome.CONNECTION, "headers"),
+}
+SECURE = {
+    "bad TLS": Case(lab.bad_handshake, Outcome.TLS, "tls"),
+    "reset in the handshake": Case(lab.reset_handshake, Outcome.TLS, "tls"),
+    "silence in the handshake": Case(lab.deafness, Outcome.TIMEOUT, "tls"),
+    "no TLS": Case(lab.plain_speech, Outcome.TLS, "tls"),
+}
+
+
+def check(sent: Sent, case: Case) -> None:
+    """In time, and for the right reason."""
+    result = sent.result
+    assert (result.outcome, result.phase, result.status_code) == (
+        case.outcome,
+        case.phase,
+        case.status,
+    ), result
+    assert sent.seconds <= DEADLINE + GRACE
+    if case.outcome is Outcome.TIMEOUT:
+        assert sent.seconds >= DEADLINE
+        assert result.error == "no complete answer within 1 s"
+    assert result.error
+    assert result.total_ms <= (DEADLINE + GRACE) * 1000
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_fault(name: str, sender: Sender) -> None:
+    case = PLAIN[name]
+    with serving(case.fault) as server:
+        check(send(sender, f"http://127.0.0.1:{server.port}/", body=case.body), case)
+        assert server.accepted == 1
+
+
+@pytest.mark.parametrize("name", SECURE)
+def test_fault_of_tls(name: str, sender: Sender) -> None:
+    case = SECURE[name]
+    with serving(case.fault) as server:
+        check(send(sender, f"https://127.0.0.1:{server.port}/"), case)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody else gets, and on which nobody listens."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+def test_a_refused_connection(sender: Sender, closed_port: int) -> None:
+    sent = send(sender, f"http://127.0.0.1:{closed_port}/")
+    check(sent, Case(lab.silence, Outcome.CONNECTION, "connect"))
+    assert sent.result.error == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("certified", "days", "words"),
+    [
+        ("other.test", 1, "Hostname mismatch"),
+        ("receiver.test", -1, "certificate has expired"),
+    ],
+)
+def test_a_wrong_certificate(
+    *,
+    certified: str,
+    days: int,
+    words: str,
+    sender: Sender,
+    names: Nameserver,
+    authority: Authority,
+) -> None:
+    names.zone["receiver.test"] = [leads_to("127.0.0.1")]
+    with serving(
+        lab.answers(HEAD + b"\r\n"), authority.context_for(certified, days=days)
+    ) as server:
+        sent = send(sender, f"https://receiver.test:{server.port}/")
+        assert server.requests == []
+    check(sent, Case(lab.silence, Outcome.TLS, "tls"))
+    assert words in sent.result.error
+
+
+def test_a_certificate_by_an_unknown_authority(authority: Authority, names: Nameserver) -> None:
+    stranger = Sender()
+    try:
+        with serving(lab.silence, authority.context_for("127.0.0.1")) as server:
+            sent = send(stranger, f"https://127.0.0.1:{server.port}/")
+            assert server.requests == []
+    finally:
+        stranger.close()
+    check(sent, Case(lab.silence, Outcome.TLS, "tls"))
+    assert "unable to get local issuer certificate" in sent.result.error
+
+
+def test_a_name_server_that_is_silent(sender: Sender, names: Nameserver) -> None:
+    names.zone["slow.test"] = [SILENCE]
+    sent = send(sender, "https://slow.test/")
+    check(sent, Case(lab.silence, Outcome.TIMEOUT, "dns"))
+
+
+def test_a_name_that_does_not_exist(sender: Sender, names: Nameserver) -> None:
+    names.zone["nowhere.test"] = [NOWHERE]
+    sent = send(sender, "https://nowhere.test/")
+    check(sent, Case(lab.silence, Outcome.DNS, "dns"))
+    assert sent.result.error == "the host's name could not be looked up: Domain name not found"
+
+
+def test_a_gigabyte_is_not_read(sender: Sender) -> None:
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % lab.GIGABYTE
+    flood = lab.floods(head, lab.BLOCK, times=lab.GIGABYTE // len(lab.BLOCK))
+    with serving(flood) as server:
+        sent = send(sender, f"http://127.0.0.1:{server.port}/")
+    assert (sent.result.outcome, sent.result.status_code) == (Outcome.OK, 200)
+    assert sent.seconds <= DEADLINE + GRACE
+    assert sent.result.response_excerpt == "x" * KEPT_BYTES
+    # What the kernel and one read take, and no more.
+    assert server.sent < 20_000_000
+
+
+def test_a_gzip_bomb_is_not_inflated(sender: Sender) -> None:
+    bomb = lab.gzip_bomb()
+    with serving(lab.answers(bomb)) as server:
+        sent = send(sender, f"http://127.0.0.1:{server.port}/")
+        assert b"\r\naccept-encoding: identity\r\n" in server.requests[0].lower()
+    assert sent.result.outcome is Outcome.OK
+    assert sent.seconds <= DEADLINE + GRACE
+    assert len(sent.result.response_excerpt.encode()) <= KEPT_BYTES
+    assert "\x00" not in sent.result.response_excerpt

@@ -1,0 +1,121 @@
+"""The ASGI process for tests: the real one, by its own command line, on the tests' database; and a
+reader of Server-Sent Events.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from django.conf import settings
+from django.db import connection
+
+from config import embedded
+from config.processes import stream_command
+
+PROJECT = Path(__file__).resolve().parents[1]
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class StreamServer:
+    url: str
+    pid: int
+
+
+@contextmanager
+def stream_server() -> Iterator[StreamServer]:
+    """A process that answers; ended with the block."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            stream_command(host="127.0.0.1", port=port),
+            cwd=PROJECT,
+            env=_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(process, url)
+            yield StreamServer(url, process.pid)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
+            process.wait()
+            log.seek(0)
+            print(log.read().decode(errors="replace")[-4000:])
+
+
+def _environment() -> dict[str, str]:
+    url = os.environ.get("DATABASE_URL") or embedded.database_url(settings.BIOLAYER_HOME)
+    return {
+        **os.environ,
+        "DATABASE_URL": urlsplit(url)
+        ._replace(path=f"/{connection.settings_dict['NAME']}")
+        .geturl(),
+        "SECRET_KEY": settings.SECRET_KEY,
+        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
+        "ALLOWED_HOSTS": "*",
+    }
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", url: str) -> None:
+    ends = time.monotonic() + START_SECONDS
+    while True:
+        with suppress(httpx.TransportError):
+            httpx.get(f"{url}/healthz", timeout=5).raise_for_status()
+            return
+        assert process.poll() is None, "the stream process ended at once"
+        assert time.monotonic() < ends, "the stream process does not answer"
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one blank line ends: a comment, an id, an event; what is not there is empty."""
+
+    comment: str
+    id: str
+    event: str
+    data: Any
+
+
+@contextmanager
+def listening(
+    url: str, key: str, *, last_id: str | None = None, **query: str
+) -> Iterator[Iterator[Frame]]:
+    """The frames of a stream, which is cut off with the block."""
+    headers = {"Authorization": f"Bearer {key}"}
+    if last_id is not None:
+        headers["Last-Event-ID"] = last_id
+    address = f"{url}/v1/events/stream"
+    with httpx.stream("GET", address, params=query, headers=headers, timeout=20) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["Content-Type"] == "text/event-stream"
+        yield _frames(response.iter_lines())
+
+
+def _frames(lines: Iterator[str]) -> Iterator[Frame]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            fields[name or "comment"] = value.removeprefix(" ")
+            continue
+        data = json.loads(fields["data"]) if "data" in fields else None
+        yield Frame(fields.get("comment", ""), fields.get("id", ""), fields.get("event", ""), data)
+        fields = {}
