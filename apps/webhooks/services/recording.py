@@ -51,13 +51,11 @@ def record(returned: Sequence[Returned]) -> Sequence[Returned]:
 @atomic()
 def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Sequence[Returned]:
     origins = _locked_origins(returned)
-    now = _as_they_are(returned)
-    # One that is gone was deleted with its endpoint.
-    there = [(claim, result) for claim, result in returned if claim.id in now]
+    changed = _changed(returned)
     ended = [
-        Ended.of(claim, result, forgiven_count=now[claim.id].forgiven_count)
-        for claim, result in there
-        if claim.origin_id in origins and now[claim.id].origin_id in origins
+        Ended.of(claim, result, forgiven_count=now.forgiven_count)
+        for claim, result in returned
+        if (now := changed.get(claim.id, claim)).origin_id in origins and claim.origin_id in origins
     ]
     by_origin: dict[UUID, list[Seen]] = {}
     for one in ended:
@@ -69,7 +67,7 @@ def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Seque
         recorded = {row[0] for row in cursor.fetchall()}
     notice([one for one in ended if one.claim.token in recorded])
     written = {one.claim.token for one in ended}
-    return [(claim, result) for claim, result in there if claim.token not in written]
+    return [one for one in returned if one[0].token not in written]
 
 
 LOCKED = """
@@ -94,19 +92,27 @@ def _locked_origins(returned: Sequence[Returned]) -> dict[UUID, Health]:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """What may have changed in a delivery's row since it was claimed."""
+class Changed:
+    """What a delivery's row may say differently than when it was claimed."""
 
     origin_id: UUID
     # A resend forgives the attempts so far, the one under way included.
     forgiven_count: int
 
 
-def _as_they_are(returned: Sequence[Returned]) -> dict[UUID, Now]:
-    sql = "SELECT id, origin_id, forgiven_count FROM webhooks_delivery WHERE id = ANY (%s)"
+CHANGED = """
+SELECT id, origin_id, forgiven_count FROM webhooks_delivery
+WHERE id = ANY (%s)
+    AND (origin_id <> ALL (%s) OR attempt_count > 0 AND forgiven_count = attempt_count)
+"""
+
+
+def _changed(returned: Sequence[Returned]) -> dict[UUID, Changed]:
+    """The deliveries that were moved or sent for again, as they are now: hardly ever any."""
+    origins = list({claim.origin_id for claim, _ in returned})
     with connection.cursor() as cursor:
-        cursor.execute(sql, [[claim.id for claim, _ in returned]])
-        return {row[0]: Now(*row[1:]) for row in cursor.fetchall()}
+        cursor.execute(CHANGED, [[claim.id for claim, _ in returned], origins])
+        return {row[0]: Changed(*row[1:]) for row in cursor.fetchall()}
 
 
 WRITE = """
