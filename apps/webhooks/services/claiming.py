@@ -69,7 +69,7 @@ NOW = "coalesce(%(at)s::timestamptz, statement_timestamp())"
 LOCK = (
     READY.format(now=NOW)
     + f"""
-SELECT o.id FROM ready JOIN webhooks_origin o ON o.id = ready.id
+SELECT o.id, {NOW} FROM ready JOIN webhooks_origin o ON o.id = ready.id
 WHERE ready.ready_at <= {NOW}
 ORDER BY ready.under_way, ready.ready_at LIMIT least(%(limit)s, {ORIGINS_AT_ONCE})
 FOR NO KEY UPDATE OF o SKIP LOCKED
@@ -148,7 +148,7 @@ WITH room AS MATERIALIZED (
         d.sequence, d.event_type, d.attempt_count, d.forgiven_count, d.was_exhausted,
         CASE WHEN t.is_thin THEN m.thin_body ELSE m.body END,
         t.kind = 'endpoint', t.url, t.auth_type, t.sealed, t.max_retries, t.backoff_seconds,
-        t.timeout_seconds, t.failing_since IS NOT NULL, m.is_test, {NOW}
+        t.timeout_seconds, t.failing_since IS NOT NULL, m.is_test
 )
 SELECT * FROM claimed WHERE claim_token IS NOT NULL
 """
@@ -235,13 +235,16 @@ def claim(*, limit: int, at: datetime | None) -> Claimed:
     """
     with connection.cursor() as cursor:
         cursor.execute(LOCK, {"at": at, "limit": limit})
-        origins = [row[0] for row in cursor.fetchall()]
-        if not origins:
+        locked = cursor.fetchall()
+        if not locked:
             return Claimed((), found_any=False)
         # A claim that a crash of the database forgets is made again: no need to wait for the disk.
         cursor.execute("SET LOCAL synchronous_commit TO off")
+        origins = [origin_id for origin_id, _ in locked]
         cursor.execute(CLAIM, {"at": at, "origins": origins, "limit": limit})
-        return Claimed([Claim(*map(_plain, row)) for row in cursor.fetchall()], found_any=True)
+        _, claimed_at = locked[0]
+        claims = [Claim(*(*map(_plain, row), claimed_at)) for row in cursor.fetchall()]
+    return Claimed(claims, found_any=True)
 
 
 def _plain(value: Any) -> Any:
