@@ -3,9 +3,8 @@
 - **ours**: the deliveries worker by its own command line, with everything on: claims, leases, caps
   and health of each origin, order, two signatures (v1 and v1a), the address guard, an attempt's row
   for each, results written back. Its time is from the hint to the last row.
-- **bare aiohttp**: the same bodies with the same signatures, made beforehand, from one process (see
-  bench/bare_deliveries.py). With 256 requests in flight it is the yardstick: more than twice as many
-  as ours has at the receivers at its rate. With 512 one sees how far such a client gets at all.
+- **bare aiohttp**: the same bodies with the same signatures, made beforehand, from one process with
+  128, 256 and 512 requests in flight; the best of them counts (see bench/bare_deliveries.py).
 - **Celery, 2 processes** and **Celery, 32 threads**: a task for each delivery with `requests` (see
   bench/usual_deliveries.py). Their time is from the first request to the last.
 
@@ -52,7 +51,7 @@ DELAY_SECONDS = 0.05
 IN_FLIGHT = (128, 256, 512)
 WARM_UP = 4_000
 
-BARE_SHARE = {256: 0.5}
+BARE_SHARE = 0.5
 TIMES_PROCESSES = 30.0
 TIMES_THREADS = 4.0
 STATEMENTS = 0.2
@@ -206,12 +205,7 @@ def _contestants(scene: Scene, worker: Worker, options: argparse.Namespace) -> l
     return [
         Contestant("ours", functools.partial(_ours, scene, worker), every),
         *(
-            Contestant(
-                f"bare aiohttp, {many}",
-                functools.partial(_bare, scene, many),
-                every,
-                BARE_SHARE.get(many),
-            )
+            Contestant(f"bare aiohttp, {many}", functools.partial(_bare, scene, many), every)
             for many in IN_FLIGHT
         ),
         Contestant("Celery, 2 processes", celery, 150, TIMES_PROCESSES),
@@ -304,6 +298,12 @@ def _check_rows() -> None:
         raise LoadFailed(f"not every delivery succeeded with one attempt: {counts}")
 
 
+def _best_bare(contestants: Sequence[Contestant]) -> Contestant:
+    return max(
+        (one for one in contestants if one.name.startswith("bare")), key=lambda one: one.rate
+    )
+
+
 def _table(contestants: list[Contestant]) -> str:
     lines = [
         f"{'deliveries per second':<24}{'median':>8}{'min':>8}{'max':>8}{'CPU µs':>8}{'ours is':>11}"
@@ -317,9 +317,11 @@ def _table(contestants: list[Contestant]) -> str:
 
 def _missed(contestants: list[Contestant]) -> Iterator[str]:
     ours = contestants[0]
+    best = _best_bare(contestants)
     for one in contestants:
-        if one.target is not None and ours.rate < one.target * one.rate:
-            yield f"ours makes less than {one.target:g} times the deliveries of {one.name}"
+        target = BARE_SHARE if one is best else one.target
+        if target is not None and ours.rate < target * one.rate:
+            yield f"ours makes less than {target:g} times the deliveries of {one.name}"
 
 
 def _missed_limits(statements: float, latencies: Latencies) -> Iterator[str]:

@@ -4,6 +4,7 @@ The ASGI process serves the two calls that may wait as well (see config/stream_u
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ class PageAnswer(Response):
         self.found = found
 
 
-class FeedView(View):
+class FeedView(View, ABC):
     """Answers a page of the feed, late rather than empty."""
 
     waits = True
@@ -58,8 +59,9 @@ class FeedView(View):
         found = pages.read(asked)
         return PageAnswer(asked, wait_on_thread(asked, found) if self.waits else found)
 
+    @abstractmethod
     def asked(self, request: Request, **names: str) -> Asked:
-        raise NotImplementedError
+        """What the call wants to read. Raises `InvalidInput` with every fault of the query."""
 
 
 class Events(FeedView):
