@@ -51,8 +51,9 @@ def announced(
     if announcer.returncode:
         raise LoadFailed(f"the announcer\n{log.read_text()[-2000:]}")
     asked: dict[str, float] = json.loads(said)
-    if len(asked) < LEAST_SHARE * rate * (SETTLING_SECONDS + seconds):
-        raise LoadFailed(f"only {len(asked)} events were announced")
+    meant = rate * (SETTLING_SECONDS + seconds)
+    if len(asked) < LEAST_SHARE * meant:
+        raise LoadFailed(f"only {len(asked)} of {meant:.0f} events were announced")
     origins.wait_for(len(asked))
     return _latencies(asked, origins)
 

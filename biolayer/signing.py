@@ -169,6 +169,7 @@ def _fits(secret: str, version: str, signature: bytes, content: bytes) -> bool:
     return False
 
 
+@lru_cache(maxsize=1024)
 def _decode(secret: str, prefix: str) -> bytes:
     """The key's bytes. Secrets are seen in the wild without prefix and without base64 padding."""
     encoded = secret.removeprefix(prefix)

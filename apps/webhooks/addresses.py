@@ -130,7 +130,7 @@ def _address_problem(address: Address, *, host: str, scheme: str) -> tuple[str, 
     if not may_connect(str(address), scheme=scheme):
         return "address_not_allowed", "leads to an address that is not public"
     if address.version == 4 and str(address) != host:
-        # aiohttp takes no other form: each attempt would fail.
+        # Not every resolver takes other forms: what is called must not depend on it.
         return "invalid_url", f"must write the address as {address}"
     return None
 

@@ -59,11 +59,10 @@ def excerpt(received: bytes | bytearray, *, is_cut: bool, redact: Redaction) -> 
 
 
 def kept_headers(headers: Mapping[str, str], redact: Redaction) -> dict[str, str]:
-    """The first headers by their names in lower case; of a repeated one the last."""
-    named = [(name.lower(), value) for name, value in islice(headers.items(), KEPT_HEADERS)]
+    """The first of them, whose names are in lower case."""
     return {
         redact(storable(name)): redact(storable(value))[:KEPT_HEADER_CHARACTERS]
-        for name, value in named
+        for name, value in islice(headers.items(), KEPT_HEADERS)
         if name not in UNKEPT_HEADERS
     }
 
@@ -85,7 +84,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
     A date is measured against the answer's own `Date`, since the receiver's clock may be wrong.
     """
-    asked = headers.get("Retry-After", "").strip()
+    asked = headers.get("retry-after", "").strip()
     if not asked:
         return None
     if SECONDS.fullmatch(asked):
@@ -93,7 +92,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     until = _date(asked)
     if until is None:
         return None
-    answered = _date(headers.get("Date", "")) or datetime.now(UTC)
+    answered = _date(headers.get("date", "")) or datetime.now(UTC)
     return min(max((until - answered).total_seconds(), 0.0), LONGEST_RETRY_AFTER_SECONDS)
 
 

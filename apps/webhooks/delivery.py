@@ -9,35 +9,34 @@ follows them. Only 101, after which there is none, counts as an answer, and so a
 """
 
 import asyncio
-import io
 import logging
 import os
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+from time import monotonic
+from typing import NamedTuple
 from uuid import UUID
 
-import aiohttp
+import uvloop
 
 from apps.webhooks.answers import (
-    READ_BYTES,
     excerpt,
     kept_headers,
     redaction,
     retry_after_seconds,
     sentence,
 )
-from apps.webhooks.connections import PROGRESS, AddressDenied, Answer, Connections, Progress
+from apps.webhooks.connections import AddressDenied, Connections
+from apps.webhooks.names import NameNotFound
+from apps.webhooks.progress import Progress
+from apps.webhooks.wire import BadAnswer, Disconnected, Target
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
 ABORTED = "the sender was closed"
-# aiohttp warns of larger ones in one piece: they would block the loop.
-WHOLE_BODY_BYTES = 1024 * 1024
 
 
 class Outcome(StrEnum):
@@ -54,15 +53,13 @@ class Outcome(StrEnum):
     ABORTED = "aborted"  # by us, since the sender is closed: it says nothing of the receiver
 
 
+EXPECTED = (Disconnected, BadAnswer, OSError, ValueError, asyncio.CancelledError)
 PHASELESS = {Outcome.OK, Outcome.STATUS, Outcome.INVALID}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One attempt to be made."""
+class Request(NamedTuple):
+    """What is to be sent."""
 
-    # The claim that the result must bring back.
-    token: UUID
     # Whose connections it may use: one pool for each organisation and origin.
     pool: UUID
     url: str
@@ -74,8 +71,19 @@ class Request:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Order(NamedTuple):
+    """An attempt to be made.
+
+    The request is made by the sender: to sign hundreds takes its time, which so passes while the
+    drain waits for the database.
+    """
+
+    # The claim that the result must bring back.
+    token: UUID
+    request: Callable[[], Request]
+
+
+class Result(NamedTuple):
     """What came of the attempt that was claimed under `token`. Times are whole milliseconds."""
 
     token: UUID
@@ -95,7 +103,7 @@ class Result:
     error: str = ""
     # What the answer asks for, 0 to 86,400; None: nothing that we understand.
     retry_after_seconds: float | None = None
-    response_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = {}
     response_excerpt: str = ""
 
 
@@ -109,7 +117,7 @@ class Sender:
     """
 
     def __init__(self, *, authorities: str = "") -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._attempts: set[asyncio.Task[None]] = set()
         self._gate = threading.Lock()
         self._is_closed = False
@@ -122,18 +130,18 @@ class Sender:
             self._end()
             raise
 
-    def send_all(self, requests: Sequence[Request], done: Done) -> None:
+    def send_all(self, orders: Sequence[Order], done: Done) -> None:
         """Start the attempts and come back at once.
 
-        `done` is called exactly once for each request, whatever happens to it, from the sender's
+        `done` is called exactly once for each order, whatever happens to it, from the sender's
         thread; only a closed sender calls it from here.
         """
         with self._gate:
             if not self._is_closed:
-                self._loop.call_soon_threadsafe(self._start, requests, done)
+                self._loop.call_soon_threadsafe(self._start, orders, done)
                 return
-        for request in requests:
-            _tell(done, Result(request.token, Outcome.ABORTED, 0, error=ABORTED))
+        for order in orders:
+            _tell(done, Result(order.token, Outcome.ABORTED, 0, error=ABORTED))
 
     def close(self) -> None:
         """Abort what is under way, close all connections and end the thread."""
@@ -159,31 +167,34 @@ class Sender:
         for attempt in self._attempts:
             attempt.cancel()
         await asyncio.gather(*self._attempts, return_exceptions=True)
-        await self._connections.close()
+        self._connections.close()
 
-    def _start(self, requests: Sequence[Request], done: Done) -> None:
-        for request in requests:
-            attempt = self._loop.create_task(self._attempt(request, done))
+    def _start(self, orders: Sequence[Order], done: Done) -> None:
+        for order in orders:
+            attempt = self._loop.create_task(self._attempt(order, done))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
 
-    async def _attempt(self, request: Request, done: Done) -> None:
+    async def _attempt(self, order: Order, done: Done) -> None:
+        try:
+            result = await self._result(order)
+        except asyncio.CancelledError:
+            result = Result(order.token, Outcome.ABORTED, 0, error=ABORTED)
+        except Exception as error:
+            logger.exception("attempt %s broke", order.token)
+            words = f"the attempt broke on our side: {type(error).__name__}"
+            result = Result(order.token, Outcome.INVALID, 0, error=words)
+        _tell(done, result)
+
+    async def _result(self, order: Order) -> Result:
+        request = order.request()
         exchange = _Exchange(request)
-        failure: BaseException | None = None
         try:
             async with asyncio.timeout(request.timeout_seconds):
                 await exchange.run(self._connections)
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.CancelledError) as error:
-            failure = error
-        except Exception as error:
-            logger.exception("attempt %s broke", request.token)
-            failure = error
-        try:
-            result = exchange.result(failure)
-        except Exception:
-            logger.exception("what came of attempt %s cannot be told", request.token)
-            result = Result(request.token, Outcome.INVALID, 0, error="the answer cannot be kept")
-        _tell(done, result)
+        except EXPECTED as error:
+            return exchange.result(order.token, error)
+        return exchange.result(order.token, None)
 
 
 class _Exchange:
@@ -191,78 +202,53 @@ class _Exchange:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._progress = Progress(began=time.monotonic())
-        self._answer: Answer | None = None
-        self._received = bytearray()
-        self._is_cut = True
+        self._progress = Progress(began=monotonic())
 
     async def run(self, connections: Connections) -> None:
-        PROGRESS.set(self._progress)
-        scheme = self._request.url.partition(":")[0].lower()
-        with connections.of((self._request.pool, "https" if scheme == "https" else "http")) as pool:
-            answer = self._answer = await self._answered(pool)
-            try:
-                await self._read(answer)
-            finally:
-                # Whatever was not read is not waited for: such a connection is closed, not reused.
-                if not answer.closed:
-                    answer.close()
-
-    async def _answered(self, pool: aiohttp.ClientSession) -> Answer:
-        body = self._request.body
+        request, progress = self._request, self._progress
+        target = Target.of(request.url)
+        head = target.head(request.headers, len(request.body))
         while True:
+            wire = await connections.wire(request.pool, target, progress)
             try:
-                answer = await pool.post(
-                    self._request.url,
-                    data=body if len(body) <= WHOLE_BODY_BYTES else io.BytesIO(body),
-                    headers=self._request.headers,
-                    allow_redirects=False,
-                )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                await wire.exchange(head, request.body, progress)
+            except Disconnected:
                 # A receiver may close a kept connection whenever it likes; this says nothing of how
                 # it takes the request, which goes out on the next one. In the end that is a new one.
-                if not self._progress.is_reused:
+                if not progress.is_reused or progress.answered is not None:
                     raise
-                self._progress.starts_over()
+                progress.starts_over()
             else:
-                assert isinstance(answer, Answer)
-                return answer
-
-    async def _read(self, answer: Answer) -> None:
-        async for chunk in answer.content.iter_any():
-            self._received += chunk
-            if len(self._received) > READ_BYTES:
-                del self._received[READ_BYTES:]
+                connections.keep(request.pool, target, wire)
                 return
-        if answer.was_reset:
-            raise aiohttp.ClientPayloadError("Connection reset")
-        self._is_cut = False
 
-    def result(self, failure: BaseException | None) -> Result:
+    def result(self, token: UUID, failure: BaseException | None) -> Result:
         """What is recorded of the attempt, which `failure` ended if it is not None."""
-        request, progress, answer = self._request, self._progress, self._answer
+        request, progress = self._request, self._progress
         redact = redaction(request.secrets)
         if failure is None:
-            is_success = answer is not None and 200 <= answer.status < 300
+            is_success = progress.status is not None and 200 <= progress.status < 300
             outcome, words = Outcome.OK if is_success else Outcome.STATUS, ""
         else:
             outcome = _outcome(failure, progress)
             words = _words(outcome, failure, request)
         return Result(
-            token=request.token,
+            token=token,
             outcome=outcome,
-            total_ms=round((time.monotonic() - progress.began) * 1000),
+            total_ms=round((monotonic() - progress.began) * 1000),
             dns_ms=progress.dns_ms(),
             connect_ms=progress.connect_ms(),
             tls_ms=progress.tls_ms(),
             first_byte_ms=progress.first_byte_ms(),
             peer=progress.peer,
             phase="" if outcome in PHASELESS else progress.phase,
-            status_code=answer.status if answer else None,
+            status_code=progress.status,
             error=sentence(words, redact),
-            retry_after_seconds=retry_after_seconds(answer.headers) if answer else None,
-            response_headers=kept_headers(answer.headers, redact) if answer else {},
-            response_excerpt=excerpt(self._received, is_cut=self._is_cut, redact=redact),
+            retry_after_seconds=retry_after_seconds(progress.headers),
+            response_headers=kept_headers(progress.headers, redact),
+            response_excerpt=excerpt(
+                progress.received, is_cut=not progress.is_whole, redact=redact
+            ),
         )
 
 
@@ -275,46 +261,38 @@ def _tell(done: Done, result: Result) -> None:
 
 def _outcome(error: BaseException, progress: Progress) -> Outcome:
     """What kind of failure ended an attempt: the first that it shows a sign of."""
-    cause = getattr(error, "os_error", error)
     signs = {
         Outcome.ABORTED: isinstance(error, asyncio.CancelledError),
         Outcome.TIMEOUT: isinstance(error, TimeoutError),
-        Outcome.ADDRESS_DENIED: isinstance(cause, AddressDenied),
-        Outcome.DNS: isinstance(error, aiohttp.ClientConnectorDNSError),
-        Outcome.TLS: isinstance(error, aiohttp.ClientSSLError) or progress.phase == "tls",
-        # aiohttp looks at the headers only when it writes them, on an open connection.
-        Outcome.INVALID: isinstance(error, ValueError | aiohttp.NonHttpUrlClientError)
-        and progress.connected is None,
+        Outcome.ADDRESS_DENIED: isinstance(error, AddressDenied),
+        Outcome.DNS: isinstance(error, NameNotFound),
+        Outcome.TLS: progress.phase == "tls",
+        Outcome.INVALID: isinstance(error, ValueError),
     }
     return next((outcome for outcome, shows in signs.items() if shows), Outcome.CONNECTION)
 
 
 def _words(outcome: Outcome, error: BaseException, request: Request) -> str:
     """A sentence for people."""
-    cause = getattr(error, "os_error", error)
     match outcome:
         case Outcome.ABORTED:
             return ABORTED
         case Outcome.TIMEOUT:
             return f"no complete answer within {request.timeout_seconds:g} s"
         case Outcome.DNS:
-            return f"the host's name could not be looked up: {_told(cause)}"
+            return f"the host's name could not be looked up: {_told(error)}"
         case Outcome.TLS:
-            return f"no secure connection: {_told(cause)}"
+            return f"no secure connection: {_told(error)}"
         case Outcome.INVALID:
-            return f"the request cannot be made: {_told(cause)}"
+            return f"the request cannot be made: {_told(error)}"
         case _:
-            return _told(cause)
+            return _told(error)
 
 
 def _told(error: BaseException) -> str:
-    """An error in words: aiohttp's and asyncio's own name classes and repeat the request."""
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the connection ended within the answer's body"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection ended before the answer's head"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"the answer is not HTTP as we take it: {error.message}"
+    """An error in words."""
+    if isinstance(error, BadAnswer):
+        return f"the answer is not HTTP as we take it: {error}"
     if isinstance(error, ssl.SSLError):
         return str(getattr(error, "verify_message", "") or error.reason or error)
     if isinstance(error, OSError):

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 import pycares
-from aiohttp.abc import ResolveResult
+from aiohappyeyeballs import AddrInfoType
 
 TRIES = 3
 TRY_SECONDS = 2.0
@@ -32,7 +32,7 @@ class Names:
         )
         self._forgot_at = 0.0
 
-    async def addresses(self, host: str, port: int, family: int) -> list[ResolveResult]:
+    async def addresses(self, host: str, port: int) -> list[AddrInfoType]:
         """The addresses of a host, the best first. Raises `NameNotFound`."""
         answered: asyncio.Future[Any] = self._loop.create_future()
 
@@ -43,7 +43,7 @@ class Names:
         self._channel.getaddrinfo(
             host,
             port,
-            family=socket.AddressFamily(family),
+            family=socket.AF_UNSPEC,
             type=socket.SOCK_STREAM,
             callback=take,
         )
@@ -52,7 +52,7 @@ class Names:
             self._forget()
         if error is not None:
             raise NameNotFound(pycares.errno.strerror(error))
-        return [_resolved(host, port, node) for node in found.nodes]
+        return [_address_info(node.addr[0].decode(), port) for node in found.nodes]
 
     def close(self) -> None:
         self._channel.cancel()
@@ -72,12 +72,10 @@ def _settle(answered: asyncio.Future[Any], found: Any, error: int | None) -> Non
         answered.set_result((found, error))
 
 
-def _resolved(host: str, port: int, node: Any) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=node.addr[0].decode(),
-        port=port,
-        family=node.family,
-        proto=0,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+def _address_info(address: str, port: int) -> AddrInfoType:
+    family, place = (
+        (socket.AF_INET6, (address, port, 0, 0))
+        if ":" in address
+        else (socket.AF_INET, (address, port))
     )
+    return (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)

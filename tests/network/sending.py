@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from apps.webhooks.delivery import Request, Result, Sender
+from apps.webhooks.delivery import Order, Request, Result, Sender
 
 DEADLINE = 1.0
 POOL = UUID(int=1)
@@ -18,10 +18,14 @@ class Sent:
     seconds: float
 
 
+def order(url: str, **given: Any) -> Order:
+    made = request(url, **given)
+    return Order(uuid4(), lambda: made)
+
+
 def request(url: str, **given: Any) -> Request:
     return Request(
         **{
-            "token": uuid4(),
             "pool": uuid4(),
             "url": url,
             "headers": {"Content-Type": "application/json"},
@@ -34,11 +38,11 @@ def request(url: str, **given: Any) -> Request:
 
 def send(sender: Sender, url: str, **given: Any) -> Sent:
     """Send one request and wait for its one result."""
-    asked = request(url, **given)
+    asked = order(url, **given)
     results: queue.SimpleQueue[Result] = queue.SimpleQueue()
     began = time.monotonic()
     sender.send_all([asked], results.put)
-    result = results.get(timeout=asked.timeout_seconds + 5)
+    result = results.get(timeout=given.get("timeout_seconds", DEADLINE) + 5)
     seconds = time.monotonic() - began
     assert result.token == asked.token
     assert results.empty()

@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from apps.webhooks import connections
-from apps.webhooks.delivery import Outcome, Request, Result, Sender
+from apps.webhooks.delivery import Order, Outcome, Result, Sender
 from tests.network import lab
 from tests.network.certificates import Authority
 from tests.network.lab import HEAD, Lab, serving
 from tests.network.nameserver import Answer, Nameserver, leads_to
-from tests.network.sending import DEADLINE, POOL, request, send
+from tests.network.sending import DEADLINE, POOL, order, send
 
 EMPTY = HEAD + b"Content-Length: 0\r\n\r\n"
 
@@ -105,6 +105,36 @@ def test_a_kept_connection_that_was_closed_by_a_receiver_that_is_gone(sender: Se
     assert (second.error, second.peer) == ("Connection refused", "")
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_more_than_was_asked_for__is_nobodys_answer(sender: Sender, pause: float) -> None:
+    """Whether it comes together with the answer, or while the connection is kept."""
+
+    def smuggle(running: Lab, connection: lab.socket.socket) -> None:
+        while running.take(connection):
+            surplus = EMPTY.replace(b"200 OK", b"500 Smuggled")
+            running.send(connection, EMPTY if pause else EMPTY + surplus)
+            running.is_over.wait(pause)
+            if pause:
+                running.send(connection, surplus)
+
+    with serving(smuggle) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for number in range(1, 4):
+            result = send(sender, url, pool=POOL).result
+            assert (result.outcome, result.status_code) == (Outcome.OK, 200)
+            assert server.accepted == number
+            time.sleep(2 * pause)
+
+
+def test_an_answer_that_ends_its_connection__is_the_last_on_it(sender: Sender) -> None:
+    for last in (b"Connection: close\r\nContent-Length: 0\r\n\r\n", b"\r\nno length"):
+        with serving(lab.answers(HEAD + last, and_closes=True)) as server:
+            url = f"http://127.0.0.1:{server.port}/"
+            results = [send(sender, url, pool=POOL).result for _ in range(2)]
+            assert [one.outcome for one in results] == [Outcome.OK] * 2
+            assert server.accepted == 2
+
+
 def test_a_new_connection_that_is_reset__is_not_tried_again(sender: Sender) -> None:
     with serving(lab.resets_after(b"")) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/").result
@@ -178,22 +208,24 @@ def own() -> Callable[[], Sender]:
     return Sender
 
 
-def _all(sender: Sender, requests: list[Request]) -> list[Result]:
+def _all(sender: Sender, orders: list[Order]) -> list[Result]:
     results: queue.SimpleQueue[Result] = queue.SimpleQueue()
-    sender.send_all(requests, results.put)
-    got = [results.get(timeout=10) for _ in requests]
-    assert {one.token for one in got} == {one.token for one in requests}
+    sender.send_all(orders, results.put)
+    got = [results.get(timeout=10) for _ in orders]
+    assert {one.token for one in got} == {one.token for one in orders}
     assert results.empty()
     return got
 
 
-def test_idle_pools_go_away(own: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "POOL_IDLE_SECONDS", 0.2)
+def test_idle_connections_go_away(
+    own: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
     sender = own()
     try:
         with serving(lab.answers(EMPTY)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            _all(sender, [request(url) for _ in range(20)])
+            _all(sender, [order(url) for _ in range(20)])
             deadline = time.monotonic() + 3
             while len(sender._connections) and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -205,15 +237,15 @@ def test_idle_pools_go_away(own: Callable[[], Sender], monkeypatch: pytest.Monke
         sender.close()
 
 
-def test_no_more_idle_pools_are_kept_than_the_bound(
+def test_no_more_idle_connections_are_kept_than_the_bound(
     own: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "POOLS_KEPT", 5)
+    monkeypatch.setattr(connections, "IDLE_KEPT", 5)
     sender = own()
     try:
         with serving(lab.answers(EMPTY)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            results = _all(sender, [request(url) for _ in range(50)])
+            results = _all(sender, [order(url) for _ in range(50)])
             assert {one.outcome for one in results} == {Outcome.OK}
             assert len(sender._connections) == 5
             # The last used stay.
@@ -229,7 +261,7 @@ def test_close__aborts_what_is_under_way_and_says_so(own: Callable[[], Sender]) 
     sender = own()
     results: queue.SimpleQueue[Result] = queue.SimpleQueue()
     with serving(lab.silence) as server:
-        asked = [request(f"http://127.0.0.1:{server.port}/") for _ in range(10)]
+        asked = [order(f"http://127.0.0.1:{server.port}/") for _ in range(10)]
         sender.send_all(asked, results.put)
         while len(server.requests) < len(asked):
             time.sleep(0.01)
@@ -241,7 +273,7 @@ def test_close__aborts_what_is_under_way_and_says_so(own: Callable[[], Sender]) 
     assert {one.outcome for one in got} == {Outcome.ABORTED}
     sender.close()
     # Whoever comes too late is told as well, once.
-    late = request("http://127.0.0.1:9/")
+    late = order("http://127.0.0.1:9/")
     sender.send_all([late], results.put)
     assert results.get_nowait().token == late.token
     assert results.empty()
@@ -251,7 +283,7 @@ def test_close__right_after_sending_tells_every_request(own: Callable[[], Sender
     sender = own()
     results: queue.SimpleQueue[Result] = queue.SimpleQueue()
     with serving(lab.silence) as server:
-        asked = [request(f"http://127.0.0.1:{server.port}/") for _ in range(300)]
+        asked = [order(f"http://127.0.0.1:{server.port}/") for _ in range(300)]
         sender.send_all(asked, results.put)
         sender.close()
     got = [results.get_nowait() for _ in asked]
@@ -264,7 +296,7 @@ def test_hundreds_that_hang__end_at_their_deadline_and_hold_up_nobody(sender: Se
     hung: queue.SimpleQueue[Result] = queue.SimpleQueue()
     with serving(lab.silence) as silent, serving(lab.answers(EMPTY)) as server:
         url = f"http://127.0.0.1:{silent.port}/"
-        asked = [request(url, pool=POOL) for _ in range(300)]
+        asked = [order(url, pool=POOL) for _ in range(300)]
         began = time.monotonic()
         sender.send_all(asked, hung.put)
         healthy = send(sender, f"http://127.0.0.1:{server.port}/")
@@ -287,7 +319,7 @@ def test_a_result_that_is_not_taken__harms_nobody(
 
     with serving(lab.answers(EMPTY)) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        sender.send_all([request(url)], refuse)
+        sender.send_all([order(url)], refuse)
         assert asked.wait(timeout=5)
         assert send(sender, url).result.outcome is Outcome.OK
     assert "was not taken" in caplog.text
@@ -300,7 +332,7 @@ def test_a_result_that_cannot_be_made__is_told_all_the_same(
     with serving(lab.answers(EMPTY)) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/", secrets=unhashable).result
     assert result.outcome is Outcome.INVALID
-    assert "cannot be told" in caplog.text
+    assert "broke" in caplog.text
 
 
 def test_a_name_that_was_mended__is_found_by_a_later_attempt(

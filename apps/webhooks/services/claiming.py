@@ -19,7 +19,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -37,7 +37,8 @@ LEASE_MARGIN_SECONDS = 15
 PARKED = timedelta(minutes=15)
 ORIGINS_AT_ONCE = 250
 LOOKAHEAD = 8
-"""Twice as many rows as an origin has slots are looked at, and so many more: to park or hold them."""
+"""Of each origin twice as many rows are looked at as it has free slots, or as its share of the whole
+room is if that is less; and so many more: to park or hold them."""
 
 READY = """
 WITH RECURSIVE walk AS (
@@ -108,7 +109,8 @@ WITH room AS MATERIALIZED (
     FROM room CROSS JOIN LATERAL (
         SELECT * FROM webhooks_delivery d
         WHERE d.origin_id = room.id AND d.status = 'pending' AND d.due_at <= {NOW}
-        ORDER BY d.due_at, d.id LIMIT 2 * greatest(room.free, 0) + {LOOKAHEAD}
+        ORDER BY d.due_at, d.id
+        LIMIT 2 * least(greatest(room.free, 0), 1 + %(limit)s / cardinality(%(origins)s)) + {LOOKAHEAD}
     ) d JOIN webhooks_destination t ON t.id = d.destination_id
     LEFT JOIN LATERAL (
         SELECT b.status, b.due_at, b.claim_token, b.wait FROM webhooks_delivery b
@@ -154,8 +156,7 @@ SELECT * FROM claimed WHERE claim_token IS NOT NULL
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A due delivery that is ours until its lease ends."""
 
     id: UUID
@@ -188,7 +189,6 @@ class Claim:
         )
         own, secrets = self._opened()
         return Request(
-            token=self.token,
             pool=self.origin_id,
             url=self.url,
             headers={**own, "Content-Type": "application/json", **signed},
@@ -243,9 +243,5 @@ def claim(*, limit: int, at: datetime | None) -> Claimed:
         origins = [origin_id for origin_id, _ in locked]
         cursor.execute(CLAIM, {"at": at, "origins": origins, "limit": limit})
         _, claimed_at = locked[0]
-        claims = [Claim(*(*map(_plain, row), claimed_at)) for row in cursor.fetchall()]
+        claims = [Claim._make((*row, claimed_at)) for row in cursor.fetchall()]
     return Claimed(claims, found_any=True)
-
-
-def _plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview) else value

@@ -16,12 +16,12 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.webhooks.delivery import Outcome, Request, Result, Sender
+from apps.webhooks.delivery import Order, Outcome, Result, Sender
 from apps.webhooks.services.claiming import Claim, claim
 from apps.webhooks.services.keys import keys_of
 from apps.webhooks.services.recording import Returned, record
@@ -34,11 +34,11 @@ SLOTS = 1_000
 LOOK_AGAIN_SECONDS = 0.05
 """How long new rows wait at most while others are under way."""
 
-FEW = 32
+FEW, MANY = 32, 128
 GATHER_SECONDS = 0.005
-"""While fewer results than a few are there, and more are on their way, a moment is waited for them:
-a busy drain writes many rows with one statement. It is short, since what is not written when the
-process dies is sent again."""
+"""While few results are there, and many on their way, a moment is waited for more: a busy drain
+writes many rows with one statement. Any other writes at once what it has, since what is not written
+when the process dies is sent again."""
 
 LONGEST_ATTEMPT_SECONDS = 31.0
 """Every attempt has a deadline of 30 s at most. What has not come back then will not."""
@@ -82,19 +82,13 @@ class Drain:
         return found.found_any
 
     def _start(self, claims: Sequence[Claim]) -> None:
-        """Hand the claims to the sender. One that cannot be made is a result, too."""
         if not claims:
             return
         keys = keys_of({one.organisation_id for one in claims}, at=self._at)
-        requests: list[Request] = []
-        for one in claims:
-            try:
-                requests.append(one.request(keys[one.organisation_id]))
-            except Exception as error:
-                logger.exception("delivery %s cannot be made", one.id)
-                words = f"the request cannot be made: {type(error).__name__}"
-                self._finished.put(Result(one.token, Outcome.INVALID, 0, error=words))
-        _sender().send_all(requests, self._finished.put)
+        orders = [
+            Order(one.token, partial(one.request, keys[one.organisation_id])) for one in claims
+        ]
+        _sender().send_all(orders, self._finished.put)
 
     def settle(self, *, patience: float) -> None:
         """Record what came back, after waiting up to `patience` seconds for the first result."""
@@ -112,7 +106,7 @@ class Drain:
         except queue.Empty:
             return []
         results += self._ready()
-        if len(results) < FEW and len(self._under_way) > FEW:
+        if len(results) < FEW and len(self._under_way) > MANY:
             time.sleep(GATHER_SECONDS)
             results += self._ready()
         return results

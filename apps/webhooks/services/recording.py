@@ -11,8 +11,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +24,6 @@ from apps.webhooks.health import Health, Seen, buckets
 from apps.webhooks.services.claiming import Claim
 from apps.webhooks.services.judging import Ended
 from apps.webhooks.services.noticing import notice
-from biolayer.chain import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -167,14 +165,14 @@ def _row(one: Ended) -> dict[str, Any]:
     """What becomes of the delivery, and the attempt as it is kept."""
     claim, result, verdict = one.claim, one.result, one.verdict
     return {
-        "id": str(claim.id),
-        "token": str(claim.token),
-        "status": verdict.status.value,
-        "wait": verdict.wait.value,
-        "due_at": format_time(verdict.due_at),
-        "finished_at": format_time(one.ended_at) if verdict.is_final else None,
-        "started_at": format_time(claim.claimed_at),
-        "outcome": result.outcome.value,
+        "id": claim.id,
+        "token": claim.token,
+        "status": verdict.status,
+        "wait": verdict.wait,
+        "due_at": verdict.due_at,
+        "finished_at": one.ended_at if verdict.is_final else None,
+        "started_at": claim.claimed_at,
+        "outcome": result.outcome,
         "phase": result.phase,
         "status_code": result.status_code,
         "error": result.error,
@@ -190,15 +188,4 @@ def _row(one: Ended) -> dict[str, Any]:
 
 
 def _health_row(origin_id: UUID, health: Health) -> dict[str, Any]:
-    def time(moment: datetime | None) -> str | None:
-        return None if moment is None else format_time(moment)
-
-    return {
-        "id": str(origin_id),
-        "concurrency": health.concurrency,
-        "timeouts_in_row": health.timeouts_in_row,
-        "recent": [list(bucket) for bucket in health.recent],
-        "open_until": time(health.open_until),
-        "probe_seconds": health.probe_seconds,
-        "held_until": time(health.held_until),
-    }
+    return {"id": origin_id, **asdict(health)}
