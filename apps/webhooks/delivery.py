@@ -227,7 +227,7 @@ class _Exchange:
         request, progress = self._request, self._progress
         redact = redaction(request.secrets)
         if failure is None:
-            is_success = progress.status is not None and 200 <= progress.status < 300
+            is_success = progress.status_code is not None and 200 <= progress.status_code < 300
             outcome, words = Outcome.OK if is_success else Outcome.STATUS, ""
         else:
             outcome = _outcome(failure, progress)
@@ -242,7 +242,7 @@ class _Exchange:
             first_byte_ms=progress.first_byte_ms(),
             peer=progress.peer,
             phase="" if outcome in PHASELESS else progress.phase,
-            status_code=progress.status,
+            status_code=progress.status_code,
             error=sentence(words, redact),
             retry_after_seconds=retry_after_seconds(progress.headers),
             response_headers=kept_headers(progress.headers, redact),

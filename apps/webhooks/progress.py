@@ -20,7 +20,7 @@ class Progress:
     peer: str = ""
     is_sent: bool = True
     # The answer, from `answered` on. Names of headers are in lower case; of a repeated one the last.
-    status: int | None = None
+    status_code: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     received: bytearray = field(default_factory=bytearray)
     # Not if it was cut off: by the receiver, by the deadline, or at the bound of what we read.

@@ -176,7 +176,7 @@ class Wire(asyncio.Protocol):
             return
         progress = self._progress
         progress.answered = monotonic()
-        progress.status = self._status
+        progress.status_code = self._status
         progress.headers = {_text(name).lower(): _text(value) for name, value in self._headers}
         self.is_reusable = self._parser.should_keep_alive()
         if self._status == SWITCHING_PROTOCOLS:
