@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.contract import Format, Identifier, Moment, Presence, Urgency
+from biolayer.contract import Format, Identifier, Moment, Urgency
 from biolayer.events.envelope import Wire
 from biolayer.events.tasks import OriginFacts, StatusName
 
@@ -50,10 +50,19 @@ class WatchedSla(TaskSla):
 
 class TaskRequirements(Wire):
     skills: list[str]
+    skill_levels: dict[str, int] = Field(
+        description="The least level of a skill; 1 where it is none."
+    )
+    preferred_skills: list[str]
+    languages: list[str]
     certifications: list[str]
     trust_level: int
     min_rating: float
     worker_pool_id: Identifier | None
+
+
+class EscalatedRequirements(TaskRequirements):
+    escalation: dict[str, Any] | None = Field(description="As posted; null: the pool's policy.")
 
 
 class OutputContract(Wire):
@@ -104,10 +113,14 @@ class Task(Wire):
     task_type: str
     domain: str
     title: str
+    depends_on: list[Identifier]
+    waiting_for: list[Identifier] = Field(
+        description="Those that are not completed and hold it at `created`."
+    )
     instructions: str
     context: dict[str, Any]
     sla: WatchedSla
-    requirements: TaskRequirements
+    requirements: EscalatedRequirements
     output: Any = Field(description="The verified result; null before `verified`.")
     output_contract: OutputContract
     handoff: TaskHandoff
@@ -134,6 +147,15 @@ class Event(Wire):
     hash: str
 
 
+class DependencyResult(Wire):
+    """A task that was done before, for this one to build on."""
+
+    task_id: Identifier
+    title: str
+    task_type: str
+    output: Any = Field(description="Its verified result; null should it have been reopened.")
+
+
 class Briefing(Wire):
     """A task as its worker sees it."""
 
@@ -146,6 +168,7 @@ class Briefing(Wire):
     context: dict[str, Any]
     sla: TaskSla
     requirements: TaskRequirements
+    dependencies: list[DependencyResult]
     output: OutputContract
 
 
@@ -204,25 +227,6 @@ class Evidence(Wire):
     size: int
     sha256: str
     created_at: Moment
-
-
-class HeldCertification(Wire):
-    code: str
-    expires_at: Moment | None
-    is_valid: bool
-
-
-class Worker(Wire):
-    worker_id: Identifier
-    kind: Literal["human", "agent"]
-    name: str
-    presence: Presence
-    skills: list[str]
-    certifications: list[HeldCertification]
-    trust_level: int
-    rating: float
-    capacity: int
-    load: int
 
 
 class WebhookKey(Wire):

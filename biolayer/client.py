@@ -46,7 +46,10 @@ class Backend:
         self._http = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {api_key}"})
 
     def create_task(self, **contract: Any) -> dict[str, Any]:
-        """Post a task; `contract` is the body, field by field (see biolayer.contract.TaskContract)."""
+        """Post a task; `contract` is the body, field by field (see biolayer.contract.TaskContract).
+
+        With `depends_on=[task_id, …]` it waits for their results.
+        """
         return self._call("POST", "/v1/tasks", contract)
 
     def task(self, task_id: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ each problem. Models are strict: nothing is coerced, and an unknown field is a f
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError, to_json
 
@@ -30,6 +32,7 @@ KIB = 1024
 MAX_CONTEXT_BYTES = 64 * KIB
 MAX_SCHEMA_BYTES = 32 * KIB
 MAX_EVIDENCE_PER_RUN = 20
+MAX_DEPENDENCIES = 32
 MAX_DEPTH = 64
 """How deep any document may nest: far above what people write, far below what parsers stumble on."""
 
@@ -71,6 +74,12 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _no_twins(ids: list[UUID]) -> list[UUID]:
+    if len(set(ids)) < len(ids):
+        raise PydanticCustomError("duplicate", "must not name one twice")
+    return ids
+
+
 def _as_uuid(value: object) -> UUID:
     if isinstance(value, UUID):
         return value
@@ -100,6 +109,12 @@ Text = Annotated[str, AfterValidator(_no_nul)]
 Words = Annotated[Text, AfterValidator(_not_blank)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 Slugs = Annotated[list[Slug], Field(max_length=32)]
+# BCP 47 (RFC 5646), in lower case: case means nothing there.
+Language = Annotated[
+    str,
+    Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"),
+    AfterValidator(str.lower),
+]
 Notes = Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=50)]
 Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
 Moment = Annotated[datetime, BeforeValidator(_as_time)]
@@ -110,6 +125,7 @@ HeaderText = Annotated[
 Urgency = Literal["low", "normal", "high", "critical"]
 Format = Literal["structured_json", "text", "file"]
 Presence = Literal["available", "busy", "away", "offline"]
+OfferMode = Literal["sequential", "broadcast"]
 
 
 class Model(BaseModel):
@@ -146,12 +162,61 @@ class Sla(Model):
         return deadline
 
 
+class EscalationStep(Model):
+    """What changes for a task that still waits `after_seconds` after it was first queued."""
+
+    after_seconds: Annotated[int, Field(ge=1, le=2_592_000)]
+    drop_preferred_skills: bool = False
+    drop_certifications: bool = False
+    lower_trust_level_by: Annotated[int, Field(ge=0, le=5)] = 0
+    lower_min_rating_by: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
+    widen_to_pools: Annotated[list[Identifier], Field(max_length=16)] = []
+    mode: OfferMode | None = None
+    broadcast_to: Annotated[int, Field(ge=2, le=50)] | None = None
+    boost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    notify: bool = False
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_dump(exclude={"after_seconds"}, exclude_defaults=True):
+            raise PydanticCustomError("no_effect", "must change something")
+        return self
+
+
+class EscalationPolicy(Model):
+    """What is done, step by step, when nobody takes a task. A task's own or its pool's."""
+
+    steps: Annotated[list[EscalationStep], Field(max_length=10)] = []
+    # When the last step was taken and still nobody does: go on waiting, give up, or say so.
+    at_end: Literal["wait", "fail", "notify"] = "wait"
+
+    @field_validator("steps")
+    @classmethod
+    def _one_after_another(cls, steps: list[EscalationStep]) -> list[EscalationStep]:
+        if any(later.after_seconds <= step.after_seconds for step, later in pairwise(steps)):
+            raise PydanticCustomError("not_growing", "after_seconds must grow from step to step")
+        return steps
+
+
+def _is_asked_for(skill: str, info: ValidationInfo) -> str:
+    if skill not in info.data.get("skills", [skill]):
+        raise PydanticCustomError("unknown_skill", "is none of the skills asked for")
+    return skill
+
+
 class Requirements(Model):
     skills: Slugs = []
+    skill_levels: dict[
+        Annotated[Slug, AfterValidator(_is_asked_for)], Annotated[int, Field(ge=1, le=5)]
+    ] = {}
+    preferred_skills: Slugs = []
+    languages: Annotated[list[Language], Field(max_length=8)] = []
     certifications: Slugs = []
     trust_level: Annotated[int, Field(ge=0, le=5)] = 0
     min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     worker_pool_id: Identifier | None = None
+    # None: the pool's policy.
+    escalation: EscalationPolicy | None = None
 
 
 class Output(Model):
@@ -245,6 +310,12 @@ class TaskContract(Model):
     output: Output = Field(default={}, validate_default=True)
     handoff: Handoff = Handoff()
     audit: Audit = Audit()
+    # Tasks that must be completed before this one is queued.
+    depends_on: Annotated[
+        list[Identifier],
+        Field(max_length=MAX_DEPENDENCIES, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_no_twins),
+    ] = []
 
 
 class Cancellation(Model):
@@ -279,10 +350,6 @@ class KeyRotation(Model):
 
     kind: Literal["v1", "v1a"]
     overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
-
-
-class WorkerUpdate(Model):
-    presence: Presence
 
 
 M = TypeVar("M", bound=Model)

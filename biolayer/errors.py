@@ -7,6 +7,7 @@ BioLayerError
 │   ├── Unauthenticated        no credential, or one that does not hold
 │   ├── ScopeMissing
 │   ├── RoleTooLow
+│   ├── PoolNotGranted         the credential is for certain pools, and this concerns others
 │   ├── AddressNotAllowed
 │   └── OrganisationMismatch
 ├── NotFound                   it is not there, or not yours: the answer is the same
@@ -22,6 +23,8 @@ BioLayerError
 │   ├── TooManySigningKeys
 │   ├── TooManyEndpoints
 │   ├── EndpointNotEnabled     paused or disabled: enable it first
+│   ├── PoolClosed             kept for its history only
+│   ├── WorkerHasHistory       it was offered or did something: it is not deleted
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the same key came with another body
 ├── TooLarge
@@ -111,6 +114,11 @@ class RoleTooLow(Refused):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"role": self.needed}
+
+
+class PoolNotGranted(Refused):
+    code = "pool_not_granted"
+    title = "The credential is not for these pools"
 
 
 class AddressNotAllowed(Refused):
@@ -233,6 +241,22 @@ class EndpointNotEnabled(Conflict):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"endpoint_status": self.endpoint_status}
+
+
+class PoolClosed(Conflict):
+    code = "pool_closed"
+    title = "The pool is closed"
+
+    def __init__(self) -> None:
+        super().__init__("A closed pool is kept for its history. Make a new one.")
+
+
+class WorkerHasHistory(Conflict):
+    code = "worker_has_history"
+    title = "The worker was offered tasks"
+
+    def __init__(self) -> None:
+        super().__init__("Offers and runs name this worker. Take it out of its pools instead.")
 
 
 class IdempotencyInFlight(Conflict):

@@ -46,6 +46,8 @@ class Command(StrEnum):
     CANCEL = "cancel"
     FAIL = "fail"
     REOPEN = "reopen"
+    ESCALATE = "escalate"  # nobody takes it: less is asked for, or more are asked; the status stays
+    WARN = "warn"  # most of an SLA clock's time has passed; the status stays
     BREACH = "breach"  # an SLA clock ran out; the status stays
 
 
@@ -63,6 +65,8 @@ class EventType(StrEnum):
     FAILED = "task.failed"
     CANCELLED = "task.cancelled"
     SLA_BREACHED = "task.sla_breached"
+    SLA_AT_RISK = "task.sla_at_risk"
+    ESCALATED = "task.escalated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,15 @@ class Transition:
 
 def _rows(command: Command, sources: str, target: Status, event: EventType) -> list[Transition]:
     return [Transition(command, Status(source), target, event) for source in sources.split()]
+
+
+def _remarks(command: Command, event: EventType) -> list[Transition]:
+    """Rows for what is noted of a task that is announced and open: the status stays."""
+    return [
+        Transition(command, status, status, event)
+        for status in Status
+        if status not in (Status.DRAFT, Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+    ]
 
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -111,10 +124,11 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *_rows(Command.REOPEN, "completed failed", Status.QUEUED, EventType.QUEUED),
     *(
-        Transition(Command.BREACH, status, status, EventType.SLA_BREACHED)
-        for status in Status
-        if status not in (Status.DRAFT, Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+        Transition(Command.ESCALATE, status, status, EventType.ESCALATED)
+        for status in (Status.QUEUED, Status.MATCHED, Status.OFFERED)
     ),
+    *_remarks(Command.WARN, EventType.SLA_AT_RISK),
+    *_remarks(Command.BREACH, EventType.SLA_BREACHED),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

@@ -24,6 +24,7 @@ from apps.api.services import forget_old_keys
 from apps.base.drains import drain
 from apps.base.wake import DRAINS, send
 from apps.matching.services import match_queued
+from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
 from apps.tasks.services import queue_created
 from apps.timers.services import fire_due
@@ -92,9 +93,10 @@ def look() -> Look:
 
 
 def sweep() -> None:
-    """What is thrown away after its time, and what nobody waits for any more."""
+    """What is thrown away after its time, and what nobody waits for."""
     forget_old_keys()
     tidy_up()
+    refresh_rating_means()
 
 
 class Ticker:

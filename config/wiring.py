@@ -4,7 +4,7 @@ Reactions run inside the transition's transaction and only add rows to it (see a
 transitions.py). Wake-ups are sent after its commit and may be lost without harm.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,17 +15,20 @@ from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
 from apps.pools import selectors as pools
+from apps.pools import services as workers
 from apps.tasks import services as tasks
 from apps.tasks.selectors import headline
+from apps.tasks.services import depending
 from apps.tasks.services.assigning import LEASE
-from apps.tasks.services.ending import BREACHED_AT, Clock, due
+from apps.tasks.services.ending import Clock, next_look, watch_sla, watch_slas
 from apps.tasks.transitions import Moved, react, wake_on
 from apps.timers import services as timers
 from apps.timers.models import Timer
 from apps.webhooks import services as webhooks
 from apps.webhooks.addresses import callback_faults
 from apps.webhooks.selectors import bodies
-from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType
+from biolayer.events import SILENT
+from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
 ENDED = [EventType.CANCELLED, EventType.FAILED]
@@ -40,17 +43,26 @@ def connect() -> None:
     react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
     react(ANNOUNCED, tell)
     react(ENDED, withdraw_offers)
+    react([EventType.QUEUED], seek_somebody)
+    react([EventType.COMPLETED, EventType.QUEUED], move_gates)
+    react(ENDED, end_dependents)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     wake_on(ANNOUNCED, "deliveries")
-    wake_on([EventType.CREATED], "intake")
+    # A new task may be queued at once, and who depended on a completed one may be now.
+    wake_on([EventType.CREATED, EventType.COMPLETED], "intake")
+    # Who depended on one that ended in vain is failed by a timer that is due.
+    wake_on(ENDED, "timers")
     wake_on([EventType.SUBMITTED], "verification")
     # A task came into the queue, or a worker is free again.
-    wake_on([EventType.QUEUED, EventType.SUBMITTED, *ENDED], "matching")
+    wake_on([EventType.QUEUED, EventType.ESCALATED, EventType.SUBMITTED, *ENDED], "matching")
     timers.register(LEASE, end_lease)
     timers.register(matching.OFFER, end_offer)
+    timers.register(matching.ESCALATION, escalate)
+    timers.register(workers.AVAILABILITY, follow_hours, follow_hours_of_many)
+    timers.register(depending.DEPENDENCY, fail_dependents)
     ADDITIONS["webhook"] = with_webhook
     for clock in Clock:
-        timers.register(SLA_TIMER.format(clock), breach_by(clock))
+        timers.register(SLA_TIMER.format(clock), watch_by(clock), watch_many_by(clock))
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
@@ -70,8 +82,11 @@ def open_callback(moved: Moved) -> Iterable[Change]:
 
 
 def tell(moved: Moved) -> Iterable[Change]:
-    """Every announced event goes to the task's callback and to the endpoints that want it."""
-    return webhooks.announce(telling(moved), callback_url=moved.task.callback_url)
+    """Every announced event goes to the endpoints that want it and, unless it is a silent one, to the
+    task's callback.
+    """
+    callback_url = "" if moved.event.type in SILENT else moved.task.callback_url
+    return webhooks.announce(telling(moved), callback_url=callback_url)
 
 
 def telling(moved: Moved) -> webhooks.Telling:
@@ -112,8 +127,8 @@ def start_sla_clocks(moved: Moved) -> Iterable[Change]:
     if moved.event.type == EventType.QUEUED and moved.event.previous_status not in CLOSED:
         return
     for clock in Clock:
-        due_at = due(moved.task, clock)
-        if due_at is not None and getattr(moved.task, BREACHED_AT[clock]) is None:
+        due_at = next_look(moved.task, clock)
+        if due_at is not None:
             yield timers.set_timer(
                 organisation_id=moved.task.organisation_id,
                 kind=SLA_TIMER.format(clock),
@@ -131,8 +146,40 @@ def withdraw_offers(moved: Moved) -> Iterable[Change]:
     return matching.withdraw_offers(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
+def seek_somebody(moved: Moved) -> Iterable[Change]:
+    """A queued task is looked at, and its policy's next step is set."""
+    yield from matching.look_again(moved.task)
+    yield from matching.set_out(moved.task, moved.event.occurred_at)
+
+
+def move_gates(moved: Moved) -> Iterable[Change]:
+    """Who depends on a task is held until it is completed. When it is reopened it holds again whoever
+    is still there, and fails nobody.
+    """
+    if moved.event.type == EventType.COMPLETED:
+        yield depending.open_gates(task_id=moved.task.id)
+    elif moved.event.previous_status == Status.COMPLETED:
+        yield depending.close_gates(task_id=moved.task.id)
+    elif moved.event.previous_status == Status.FAILED:
+        yield timers.clear_timers(subject_id=moved.task.id)
+
+
+def end_dependents(moved: Moved) -> Iterable[Change]:
+    yield depending.end_dependents(task=moved.task, at=moved.event.occurred_at)
+
+
 def end_lease(timer: Timer, at: datetime) -> datetime | None:
     return tasks.lapse_run(run_id=timer.subject_id, at=at)
+
+
+def follow_hours(timer: Timer, at: datetime) -> datetime | None:
+    return workers.keep_availability(worker_id=timer.subject_id, at=at)
+
+
+def follow_hours_of_many(
+    subject_ids: Sequence[UUID], at: datetime
+) -> Mapping[UUID, datetime | None]:
+    return workers.keep_availabilities(worker_ids=subject_ids, at=at)
 
 
 def end_offer(timer: Timer, at: datetime) -> datetime | None:
@@ -140,9 +187,23 @@ def end_offer(timer: Timer, at: datetime) -> datetime | None:
     return None
 
 
-def breach_by(clock: Clock) -> timers.Handler:
-    def breach(timer: Timer, at: datetime) -> datetime | None:
-        tasks.breach_sla(task_id=timer.subject_id, clock=clock, at=at)
-        return None
+def escalate(timer: Timer, at: datetime) -> datetime | None:
+    return matching.escalate(task_id=timer.subject_id, at=at)
 
-    return breach
+
+def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
+    return depending.fail_dependents(task_id=timer.subject_id, at=at)
+
+
+def watch_by(clock: Clock) -> timers.Handler:
+    def watch(timer: Timer, at: datetime) -> datetime | None:
+        return watch_sla(task_id=timer.subject_id, clock=clock, at=at)
+
+    return watch
+
+
+def watch_many_by(clock: Clock) -> timers.BatchHandler:
+    def watch_many(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
+        return watch_slas(task_ids=subject_ids, clock=clock, at=at)
+
+    return watch_many

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Q
-
 from apps.events.models import Event
 from apps.events.selectors import of_task, shown
 from apps.matching.models import Offer
@@ -92,17 +90,17 @@ def assert_log_gives_row(seen: Seen) -> None:
 
 
 def assert_loads_are_true() -> None:
-    """Every worker's counter equals what it counts: open offers and held runs."""
-    workers = Worker.objects.annotate(
-        open_offers=Count("offers", filter=Q(offers__status="open"), distinct=True),
-        held_runs=Count("runs", filter=Q(runs__status__in=RUN_HELD), distinct=True),
-    )
-    wrong = [
-        f"{worker.name}: load {worker.load}, but {worker.open_offers} open offers"
-        f" and {worker.held_runs} held runs"
-        for worker in workers
-        if worker.load != worker.open_offers + worker.held_runs
-    ]
+    """Every worker's counter equals what it counts: the units of open offers and of held runs."""
+    wrong = []
+    for worker in Worker.objects.all():
+        offered = Offer.objects.filter(worker=worker, status="open")
+        held = Run.objects.filter(worker=worker, status__in=RUN_HELD)
+        units = [*offered.values_list("units", flat=True), *held.values_list("units", flat=True)]
+        if worker.load != sum(units):
+            wrong.append(
+                f"{worker.name}: load {worker.load}, but {len(offered)} open offers and {len(held)}"
+                f" held runs of {sum(units)} units"
+            )
     assert not wrong, "; ".join(wrong)
 
 

@@ -20,6 +20,8 @@ class Scope(models.TextChoices):
     TASKS_CANCEL = "tasks:cancel"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
+    POOLS_READ = "pools:read"  # pools, their members, workers, skills
+    POOLS_MANAGE = "pools:manage"
     WORK = "work"  # be offered tasks and work on them; needs a worker behind the key
 
 
@@ -29,6 +31,8 @@ LEAST_ROLE = {
     Scope.TASKS_CANCEL: Role.EDITOR,
     Scope.WEBHOOKS_READ: Role.VIEWER,
     Scope.WEBHOOKS_MANAGE: Role.EDITOR,
+    Scope.POOLS_READ: Role.VIEWER,
+    Scope.POOLS_MANAGE: Role.EDITOR,
     Scope.WORK: Role.VIEWER,
 }
 """A scope is of use only together with this role or a higher one."""

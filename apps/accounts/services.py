@@ -16,6 +16,8 @@ BACKEND_SCOPES = (
     Scope.TASKS_CANCEL,
     Scope.WEBHOOKS_READ,
     Scope.WEBHOOKS_MANAGE,
+    Scope.POOLS_READ,
+    Scope.POOLS_MANAGE,
 )
 """What a product backend's key is given unless less is asked for."""
 

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -63,4 +64,22 @@ def one_by_one(ids: Iterable[UUID], handle: Callable[[UUID], bool]) -> int:
             if isinstance(error, Error) and not connection.is_usable():
                 raise
             logger.exception("%s failed; it is tried again in the next pass", row_id)
+    return handled
+
+
+def in_batches(ids: Iterable[UUID], handle: Callable[[Sequence[UUID]], int], *, size: int) -> int:
+    """Handle up to `size` rows in a transaction of `handle`'s own. Answers how many it handled.
+
+    The rows of a batch that fails are handled one by one: only the bad one is left as it is.
+    """
+    handled = 0
+    rest = iter(ids)
+    while batch := list(islice(rest, size)):
+        try:
+            handled += handle(batch)
+        except Exception as error:
+            if isinstance(error, Error) and not connection.is_usable():
+                raise
+            logger.exception("a batch of %s failed; its rows are handled one by one", len(batch))
+            handled += one_by_one(batch, lambda row_id: bool(handle([row_id])))
     return handled

@@ -16,6 +16,7 @@ class OfferStatus(models.TextChoices):
     DECLINED = "declined"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"  # the task was cancelled or given up meanwhile
+    RESCINDED = "rescinded"  # it went to several, and another one was first
 
 
 class Offer(models.Model):
@@ -41,6 +42,8 @@ class Offer(models.Model):
     # The pool by which the worker was found: its limits count.
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     status = models.CharField(max_length=10, choices=OfferStatus, default=OfferStatus.OPEN)
+    # What it holds of the worker's capacity, and the run after it.
+    units = models.PositiveSmallIntegerField(default=1)
     offered_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
@@ -52,7 +55,9 @@ class Offer(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["task"], condition=Q(status="open"), name="offer_one_open_per_task"
+                fields=["task", "worker"],
+                condition=Q(status="open"),
+                name="offer_one_open_per_task_and_worker",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=OfferStatus.values), name="offer_status_is_known"
@@ -70,7 +75,28 @@ class Offer(models.Model):
                 name="offer_open_to_worker",
             ),
             models.Index(fields=["task", "-offered_at"], name="offer_of_task"),
+            models.Index(fields=["worker", "-offered_at"], name="offer_made_to_worker"),
         ]
 
     def __str__(self) -> str:
         return f"{self.task_id} to {self.worker_id} ({self.status})"
+
+
+class Turn(models.Model):
+    """How far an organisation is in the round-robin of this installation."""
+
+    organisation = models.OneToOneField(
+        Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    # Its share: twice the weight is twice the offers, while there is too much for all.
+    weight = models.PositiveSmallIntegerField(default=1)
+    # Offers made, each counted as 1 / weight: whoever has least is next.
+    position = models.FloatField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(weight__range=(1, 100)), name="turn_weight_1_to_100")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id}: {self.position:.0f}"

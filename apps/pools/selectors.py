@@ -1,14 +1,18 @@
-"""Reading pools and workers."""
+"""Reading pools and workers, and the shapes in which `/v1` shows them."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from apps.accounts.principal import Principal
-from apps.pools.models import Pool, Worker
-from biolayer import chain
+from apps.accounts.scopes import Scope
+from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
+from biolayer.chain import format_time
 from biolayer.errors import NotFound
 
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
@@ -27,8 +31,24 @@ def may_use(*, actor: Principal, pool_id: UUID) -> bool:
         return cursor.fetchone() is not None
 
 
+def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the pools that the actor may use."""
+    if not pool_ids:
+        return set()
+    mine = visible_pools(actor).filter(id__in=pool_ids, status=PoolStatus.ACTIVE)
+    return set(mine.values_list("id", flat=True))
+
+
 def pool_of(*, pool_id: UUID) -> Pool:
     return Pool.objects.get(id=pool_id)
+
+
+def escalation_of(*, pool_id: UUID | None) -> dict[str, Any] | None:
+    """The pool's escalation policy; None where no pool was asked for."""
+    if pool_id is None:
+        return None
+    policy: dict[str, Any] = Pool.objects.values_list("escalation", flat=True).get(id=pool_id)
+    return policy
 
 
 def offer_limit(pool: Pool, urgency: str) -> timedelta:
@@ -36,34 +56,178 @@ def offer_limit(pool: Pool, urgency: str) -> timedelta:
     return timedelta(seconds=pool.offer_seconds.get(urgency, OFFER_SECONDS[urgency]))
 
 
+# --- pools ----------------------------------------------------------------------------------------
+
+
+def visible_pools(actor: Principal) -> "QuerySet[Pool]":
+    """The actor's organisation's, and of them those that were granted."""
+    mine = Pool.objects.filter(organisation_id=actor.organisation_id)
+    return mine if actor.pool_ids is None else mine.filter(id__in=actor.pool_ids)
+
+
+def pools(*, actor: Principal, scope: Scope = Scope.POOLS_READ) -> "QuerySet[Pool]":
+    """What the actor may see, newest first. Raises `ScopeMissing`."""
+    actor.require(scope)
+    return visible_pools(actor).order_by("-id")
+
+
+def pool(*, actor: Principal, pool_id: UUID, scope: Scope = Scope.POOLS_READ) -> Pool:
+    """Raises `NotFound`, `ScopeMissing`."""
+    found = pools(actor=actor, scope=scope).filter(id=pool_id).first()
+    if found is None:
+        raise NotFound("pool")
+    return found
+
+
+def members(*, actor: Principal, pool_id: UUID) -> "QuerySet[Membership]":
+    """The pool's seats with their workers, the longest enrolled first.
+
+    Raises `NotFound`, `ScopeMissing`.
+    """
+    found = pool(actor=actor, pool_id=pool_id)
+    seats = Membership.objects.filter(pool_id=found.id)
+    return seats.select_related("worker").order_by("worker_id")
+
+
+def shown_pool(pool: Pool) -> dict[str, Any]:
+    return {
+        "pool_id": str(pool.id),
+        "name": pool.name,
+        "description": pool.description,
+        "status": pool.status,
+        "offer_seconds": pool.offer_seconds,
+        "work_seconds": pool.work_seconds,
+        "offer_mode": pool.offer_mode,
+        "broadcast_to": pool.broadcast_to,
+        "offers_per_window": pool.offers_per_window,
+        "offer_window_seconds": pool.offer_window_seconds,
+        "misses_until_away": pool.misses_until_away,
+        "costs": pool.costs,
+        "escalation": pool.escalation or None,
+        "rating_mean": pool.rating_mean,
+        "created_at": format_time(pool.created_at),
+        "updated_at": format_time(pool.updated_at),
+    }
+
+
+def shown_member(seat: Membership) -> dict[str, Any]:
+    return {
+        "worker_id": str(seat.worker_id),
+        "name": seat.worker.name,
+        "kind": seat.worker.kind,
+        "presence": seat.worker.presence,
+        "free": seat.free,
+        "load": seat.worker.load,
+        "capacity": seat.worker.capacity,
+    }
+
+
+# --- workers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The workers that a list asks for; None: whatever it is."""
+
+    presence: str | None = None
+    skill: str | None = None
+    pool_id: UUID | None = None
+
+
+def visible_workers(actor: Principal) -> "QuerySet[Worker]":
+    """The actor's organisation's; where its pools are restricted, those with a seat in one of them."""
+    mine = Worker.objects.filter(organisation_id=actor.organisation_id)
+    if actor.pool_ids is None:
+        return mine
+    return mine.filter(has_seat_in(actor.pool_ids))
+
+
+def has_seat_in(pool_ids: Collection[UUID]) -> Exists:
+    return Exists(Membership.objects.filter(worker_id=OuterRef("id"), pool_id__in=pool_ids))
+
+
+def workers(
+    *, actor: Principal, wanted: Wanted | None = None, scope: Scope = Scope.POOLS_READ
+) -> "QuerySet[Worker]":
+    """What the actor may see of what is wanted, newest first. Raises `ScopeMissing`."""
+    actor.require(scope)
+    wanted = wanted or Wanted()
+    found = visible_workers(actor)
+    if wanted.presence is not None:
+        found = found.filter(presence=wanted.presence)
+    if wanted.skill is not None:
+        found = found.filter(skills__contains=[wanted.skill])
+    if wanted.pool_id is not None:
+        seen = [wanted.pool_id] if actor.may_use_pool(wanted.pool_id) else []
+        found = found.filter(has_seat_in(seen))
+    return _in_full(found, actor).order_by("-id")
+
+
+def worker(*, actor: Principal, worker_id: UUID, scope: Scope = Scope.POOLS_READ) -> Worker:
+    """Raises `NotFound`, `ScopeMissing`."""
+    found = workers(actor=actor, scope=scope).filter(id=worker_id).first()
+    if found is None:
+        raise NotFound("worker")
+    return found
+
+
+def behind(actor: Principal) -> "QuerySet[Worker]":
+    """The row of the worker on whose behalf the actor calls. Raises `ScopeMissing`."""
+    return Worker.objects.filter(id=actor.require_worker(), organisation_id=actor.organisation_id)
+
+
 def worker_behind(actor: Principal) -> Worker:
     """The worker on whose behalf the actor calls. Raises `ScopeMissing`, `NotFound`."""
-    worker = Worker.objects.filter(
-        id=actor.require_worker(), organisation_id=actor.organisation_id
-    ).first()
+    worker = _in_full(behind(actor), actor).first()
     if worker is None:
         raise NotFound("worker")
     return worker
 
 
-def profile(*, worker: Worker, at: datetime) -> dict[str, Any]:
-    """A worker as it sees itself."""
+def _in_full(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]":
+    """With all that `shown_worker` shows: certifications, and the pools that the actor may see."""
+    seats = Membership.objects.order_by("pool_id")
+    if actor.pool_ids is not None:
+        seats = seats.filter(pool_id__in=actor.pool_ids)
+    return workers.prefetch_related(
+        Prefetch("certifications", Certification.objects.order_by("code")),
+        Prefetch("memberships", seats),
+    )
+
+
+def shown_worker(worker: Worker, *, at: datetime) -> dict[str, Any]:
+    """A worker as its operator sees it, and as it sees itself."""
     return {
         "worker_id": str(worker.id),
         "kind": worker.kind,
         "name": worker.name,
         "presence": worker.presence,
+        "presence_reason": worker.presence_reason or None,
+        "is_on_shift": worker.is_on_shift,
+        "snoozed_until": worker.snoozed_until and format_time(worker.snoozed_until),
+        "missed_in_row": worker.missed_in_row,
         "skills": worker.skills,
-        "certifications": [
-            {
-                "code": held.code,
-                "expires_at": held.expires_at and chain.format_time(held.expires_at),
-                "is_valid": held.expires_at is None or held.expires_at > at,
-            }
-            for held in worker.certifications.order_by("code")
-        ],
+        "skill_levels": worker.skill_levels,
+        "languages": worker.languages,
+        "certifications": [_certification(held, at) for held in worker.certifications.all()],
         "trust_level": worker.trust_level,
         "rating": float(worker.rating),
+        "rating_count": worker.rating_count,
         "capacity": worker.capacity,
         "load": worker.load,
+        "hours": worker.hours,
+        "time_zone": worker.time_zone,
+        "waiting_since": format_time(worker.waiting_since),
+        "pool_ids": [str(seat.pool_id) for seat in worker.memberships.all()],
+        "created_at": format_time(worker.created_at),
+    }
+
+
+def _certification(held: Certification, at: datetime) -> dict[str, Any]:
+    return {
+        "code": held.code,
+        "issuer": held.issuer,
+        "expires_at": held.expires_at and format_time(held.expires_at),
+        "document_url": held.document_url or None,
+        "is_valid": held.expires_at is None or held.expires_at > at,
     }

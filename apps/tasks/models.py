@@ -48,6 +48,38 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.select_for_update(no_key=True, of=("self",), skip_locked=True)
 
 
+class Requirement(models.Model):
+    """What a task asks of a worker: its *signature*. Tasks that ask for the same share the row.
+
+    Its id is made of its content, so nobody has to look for it before a task is written. Matching
+    looks for workers once for each row, not once for each task.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+    # The pools whose workers may be asked; null means every pool of the organisation.
+    pool_ids = ArrayField(models.UUIDField(), null=True)
+    task_type = models.CharField(max_length=64)
+    # Skills, levels and languages as words: see pools/abilities.py.
+    abilities = ArrayField(models.CharField(max_length=80), default=list)
+    # Nice to have: whoever has more of them comes first.
+    preferred = ArrayField(models.CharField(max_length=80), default=list)
+    certifications = ArrayField(models.CharField(max_length=64), default=list)
+    trust_level = models.PositiveSmallIntegerField(default=0)
+    min_rating = models.FloatField(default=0)
+    # When nobody was found for it: it is passed over until a seat that fits has opened since. Null:
+    # it is looked at.
+    nobody_at = models.DateTimeField(null=True)
+    # Those who fit had been asked for the tasks that waited: the first of them may be again then. Null
+    # where nobody fits at all.
+    looks_again_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.task_type}: {', '.join(self.abilities) or 'anybody'}"
+
+
 class Task(models.Model):
     """One piece of work, whichever door it came through."""
 
@@ -80,6 +112,17 @@ class Task(models.Model):
     )
     # Its place in the queue: when it was first queued, moved ahead by its urgency.
     sort_at = models.DateTimeField(null=True)
+    # What a worker must bring now: the contract's requirements, less what escalation dropped.
+    requirement = models.ForeignKey(
+        Requirement,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    # The escalation steps that were taken.
+    escalation_step = models.PositiveSmallIntegerField(default=0)
     # Gates still closed: unfinished dependencies, a pending approval, a pause. Holds at `created`.
     gate_count = models.PositiveSmallIntegerField(default=0)
     # The worker to ask first: whoever's output was sent back for rework.
@@ -88,6 +131,8 @@ class Task(models.Model):
     max_attempts = models.PositiveSmallIntegerField(default=3)
     # The verified output; JSON null counts as none.
     output = JSON(null=True)
+    deadline_at_risk_at = models.DateTimeField(null=True)
+    latency_at_risk_at = models.DateTimeField(null=True)
     deadline_breached_at = models.DateTimeField(null=True)
     latency_breached_at = models.DateTimeField(null=True)
 
@@ -110,9 +155,15 @@ class Task(models.Model):
     deadline = models.DateTimeField(null=True)
     target_latency_seconds = models.PositiveIntegerField(null=True)
     skills = ArrayField(models.CharField(max_length=64), default=list)
+    # Slug of a skill -> the least level, 1 to 5.
+    skill_levels = JSON(default=dict)
+    preferred_skills = ArrayField(models.CharField(max_length=64), default=list)
+    languages = ArrayField(models.CharField(max_length=35), default=list)
     certifications = ArrayField(models.CharField(max_length=64), default=list)
     trust_level = models.PositiveSmallIntegerField(default=0)
     min_rating = models.FloatField(default=0)
+    # Instead of the pool's; null: the pool's.
+    escalation = JSON(null=True)
     # The pool that was asked for; null means any of `pool_ids`.
     pool = models.ForeignKey(
         Pool, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
@@ -193,6 +244,11 @@ class Task(models.Model):
                 fields=["sort_at", "id"], condition=Q(status=Status.QUEUED.value), name="task_queue"
             ),
             models.Index(
+                fields=["organisation", "requirement", "sort_at", "id"],
+                condition=Q(status=Status.QUEUED.value),
+                name="task_queue_of_requirement",
+            ),
+            models.Index(
                 fields=["id"],
                 condition=Q(status__in=_values(Status.SUBMITTED, Status.VERIFIED)),
                 name="task_to_verify",
@@ -209,6 +265,39 @@ class Task(models.Model):
         if self.target_latency_seconds is None:
             return None
         return self.created_at + timedelta(seconds=self.target_latency_seconds)
+
+
+class Dependency(models.Model):
+    """One task waits for another's result. The row of a task that is through stays, as its reason."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    # The one that waits, and the one it waits for.
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="dependencies", db_constraint=False
+    )
+    needs = models.ForeignKey(
+        Task, on_delete=models.PROTECT, related_name="dependents", db_constraint=False
+    )
+    # Its place in the create body.
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "needs"], name="dependency_once"),
+            models.CheckConstraint(
+                condition=~Q(task=F("needs")), name="dependency_is_on_another_task"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} needs {self.needs_id}"
 
 
 class RunStatus(models.TextChoices):
@@ -247,6 +336,8 @@ class Run(models.Model):
     worker = models.ForeignKey(
         Worker, on_delete=models.PROTECT, null=True, related_name="runs", db_constraint=False
     )
+    # What it takes of its holder's capacity.
+    units = models.PositiveSmallIntegerField(default=1)
     # Grows with every claim: the fence. A write with an older one is refused.
     epoch = models.PositiveIntegerField(default=0)
     # Null while nobody holds it. An operator's own claim has a worker but no lease.

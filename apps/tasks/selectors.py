@@ -1,16 +1,24 @@
 """Reading tasks and runs, and the shapes in which `/v1` shows them. One place for each shape."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_objects
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.tasks.models import RUN_FINAL, RUN_HELD, Evidence, Run, Task, TaskQuerySet
+from apps.tasks.models import (
+    RUN_FINAL,
+    RUN_HELD,
+    Dependency,
+    Evidence,
+    Run,
+    Task,
+    TaskQuerySet,
+)
 from biolayer.chain import format_time
 from biolayer.errors import NotFound
 from biolayer.lifecycle import OUTPUT_SHOWN, Status
@@ -19,7 +27,19 @@ from biolayer.lifecycle import OUTPUT_SHOWN, Status
 def tasks(*, actor: Principal) -> TaskQuerySet:
     """What the actor may see, newest first. Raises `ScopeMissing`."""
     actor.require(Scope.TASKS_READ)
-    return Task.objects.visible_to(actor).order_by("-created_at", "-id")
+    return with_needs(Task.objects.visible_to(actor)).order_by("-created_at", "-id")
+
+
+def with_needs(tasks: TaskQuerySet) -> TaskQuerySet:
+    """Each task with the ids of those that it `needs`, as its contract named them, and of them those
+    that it `awaits`: they are not completed.
+    """
+    needs = Dependency.objects.filter(task_id=OuterRef("id")).order_by("position")
+    awaits = needs.exclude(needs__status=Status.COMPLETED)
+    return tasks.annotate(
+        needs=ArraySubquery(needs.values("needs_id")),
+        awaits=ArraySubquery(awaits.values("needs_id")),
+    )
 
 
 def task(*, actor: Principal, task_id: UUID) -> Task:
@@ -41,6 +61,7 @@ def runs_held(*, actor: Principal) -> "QuerySet[Run]":
     return (
         Run.objects.filter(worker_id=worker_id, status__in=RUN_HELD)
         .select_related("task")
+        .prefetch_related(results("task__dependencies"))
         .order_by("id")
     )
 
@@ -54,60 +75,21 @@ def run(*, actor: Principal, run_id: UUID) -> Run:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What a worker must bring; tasks with equal requirements have the same candidates."""
-
-    organisation_id: UUID
-    pool_ids: frozenset[UUID] | None
-    skills: frozenset[str]
-    certifications: frozenset[str]
-    trust_level: int
-    min_rating: float
-
-
-def queue_in_order(*, page: int = 500) -> Iterator[tuple[UUID, Requirements]]:
-    """The queued tasks, first in line first, not locked: by the time one looks, one may be gone."""
-    queued = Task.objects.filter(status=Status.QUEUED).order_by("sort_at", "id")
-    fields = (
-        "organisation_id",
-        "pool_ids",
-        "skills",
-        "certifications",
-        "trust_level",
-        "min_rating",
-    )
-    after = Q()
-    while True:
-        tasks = list(queued.filter(after).only("id", "sort_at", *fields)[:page])
-        for task in tasks:
-            yield task.id, _needs(task)
-        if len(tasks) < page:
-            return
-        last = tasks[-1]
-        after = Q(sort_at__gt=last.sort_at) | Q(sort_at=last.sort_at, id__gt=last.id)
-
-
-def _needs(task: Task) -> Requirements:
-    return Requirements(
-        task.organisation_id,
-        None if task.pool_ids is None else frozenset(task.pool_ids),
-        frozenset(task.skills),
-        frozenset(task.certifications),
-        task.trust_level,
-        task.min_rating,
-    )
-
-
-def lock_queued(*, task_id: UUID) -> Task | None:
-    """The task, locked, if it is still queued and nobody else has it."""
-    queued = Task.objects.filter(id=task_id, status=Status.QUEUED)
-    return queued.passing_over_locked().first()
+def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
+    """Those of the tasks, locked, that are still queued and that nobody else has."""
+    queued = Task.objects.filter(id__in=task_ids, status=Status.QUEUED)
+    return list(queued.order_by("id").passing_over_locked())
 
 
 def open_run(*, task: Task) -> Run:
     """The run of a locked task that has not ended."""
     return Run.objects.exclude(status__in=RUN_FINAL).get(task_id=task.id)
+
+
+def open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Of each of the tasks, which are locked, the run that has not ended."""
+    runs = Run.objects.exclude(status__in=RUN_FINAL).filter(task_id__in=task_ids)
+    return dict(runs.values_list("task_id", "id"))
 
 
 def to_verify() -> TaskQuerySet:
@@ -142,10 +124,11 @@ def shown(task: Task) -> dict[str, Any]:
         "attempt": task.attempt,
         "worker_id": None if task.worker_id is None else str(task.worker_id),
         **headline(task),
+        **_waiting(task),
         "instructions": task.instructions,
         "context": task.context,
         "sla": _sla(task) | {"breaches": _breaches(task)},
-        "requirements": _requirements(task),
+        "requirements": _requirements(task) | {"escalation": task.escalation},
         "output": task.output if task.status in OUTPUT_SHOWN else None,
         "output_contract": _output_contract(task),
         "handoff": {
@@ -169,6 +152,7 @@ def briefing(task: Task) -> dict[str, Any]:
         "context": task.context,
         "sla": _sla(task),
         "requirements": _requirements(task),
+        "dependencies": _dependencies(task),
         "output": _output_contract(task),
     }
 
@@ -238,9 +222,45 @@ def _breaches(task: Task) -> list[dict[str, Any]]:
     ]
 
 
+def _waiting(task: Task) -> dict[str, list[str]]:
+    """What it depends on, and what of that holds it at `created`. `tasks` reads both along with the
+    task; a verb's answer asks for them here.
+    """
+    is_read = "needs" in vars(task)
+    read = vars(task if is_read else with_needs(Task.objects.filter(id=task.id)).only("id").get())
+    held_by = read["awaits"] if task.status == Status.CREATED else []
+    return {
+        "depends_on": [str(task_id) for task_id in read["needs"]],
+        "waiting_for": [str(task_id) for task_id in held_by],
+    }
+
+
+def results(path: str = "dependencies") -> "Prefetch[str, QuerySet[Dependency], str]":
+    """For `prefetch_related` of a list whose `briefing`s are shown: what its tasks build on."""
+    fields = [f"needs__{name}" for name in ("title", "task_type", "status", "output")]
+    found = Dependency.objects.select_related("needs").only("task_id", *fields)
+    return Prefetch(path, found.order_by("position"))
+
+
+def _dependencies(task: Task) -> list[dict[str, Any]]:
+    prefetch_related_objects([task], results())  # Asks for nothing that was prefetched with a list.
+    return [
+        {
+            "task_id": str(needed.id),
+            "title": needed.title,
+            "task_type": needed.task_type,
+            "output": needed.output if needed.status in OUTPUT_SHOWN else None,
+        }
+        for needed in (dependency.needs for dependency in task.dependencies.all())
+    ]
+
+
 def _requirements(task: Task) -> dict[str, Any]:
     return {
         "skills": task.skills,
+        "skill_levels": task.skill_levels,
+        "preferred_skills": task.preferred_skills,
+        "languages": task.languages,
         "certifications": task.certifications,
         "trust_level": task.trust_level,
         "min_rating": task.min_rating,

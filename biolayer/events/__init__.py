@@ -1,14 +1,23 @@
 """What webhooks tell, once: each event type with its model, its meaning and an example.
 
 A body is `{"type", "timestamp", "data"}`, the form of Standard Webhooks. There are twelve events of
-a task and four operational ones, about endpoints and deliveries themselves. Fields are only ever
-added: the models let through what they do not know, and so must every receiver.
+a task, silent ones that are told only to who names them, and four operational ones, about endpoints
+and deliveries themselves. Fields are only ever added: the models let through what they do not know,
+and so must every receiver.
 
     event = TaskOffered.model_validate_json(body)
     event.data.expires_at
 """
 
-from biolayer.events.catalogue import CATALOGUE, EVENT_TYPES, EXAMPLES, THIN_EXAMPLE, Kind, example
+from biolayer.events.catalogue import (
+    CATALOGUE,
+    EVENT_TYPES,
+    EXAMPLES,
+    SILENT,
+    THIN_EXAMPLE,
+    Kind,
+    example,
+)
 from biolayer.events.deliveries import (
     DeliveryExhausted,
     DeliveryRecovered,
@@ -28,6 +37,7 @@ from biolayer.events.tasks import (
     TaskMatched,
     TaskOffered,
     TaskQueued,
+    TaskSlaAtRisk,
     TaskSlaBreached,
     TaskStarted,
     TaskSubmitted,
@@ -38,6 +48,7 @@ __all__ = [
     "CATALOGUE",
     "EVENT_TYPES",
     "EXAMPLES",
+    "SILENT",
     "THIN_EXAMPLE",
     "DeliveryExhausted",
     "DeliveryRecovered",
@@ -53,6 +64,7 @@ __all__ = [
     "TaskMatched",
     "TaskOffered",
     "TaskQueued",
+    "TaskSlaAtRisk",
     "TaskSlaBreached",
     "TaskStarted",
     "TaskSubmitted",

@@ -27,10 +27,14 @@ _URL = "https://example.com/webhooks/biolayer"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event type. `facts` make its example: a `timedelta` stands for that long after the event."""
+    """An event type. `facts` make its example: a `timedelta` stands for that long after the event.
+
+    One that is silent is told only to who names it: no wildcard means it, and callbacks never get it.
+    """
 
     model: type[Envelope]
     facts: Mapping[str, Any]
+    is_silent: bool = False
 
     @property
     def name(self) -> str:
@@ -143,6 +147,33 @@ _KINDS = (
         ),
     ),
     Kind(
+        tasks.TaskSlaAtRisk,
+        _of_task(
+            6,
+            "started",
+            "started",
+            clock="target_latency",
+            at_risk_at=timedelta(milliseconds=-90),
+            due_at=timedelta(minutes=2),
+            detected_at=timedelta(0),
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        tasks.TaskEscalated,
+        _of_task(
+            3,
+            "queued",
+            "queued",
+            step=1,
+            after_seconds=300,
+            drop_preferred_skills=True,
+            mode="broadcast",
+            broadcast_to=5,
+        ),
+        is_silent=True,
+    ),
+    Kind(
         deliveries.EndpointFailing,
         {
             "endpoint_id": _ENDPOINT,
@@ -173,7 +204,10 @@ _KINDS = (
 CATALOGUE: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 
 EVENT_TYPES: tuple[str, ...] = tuple(CATALOGUE)
-"""Every type that is announced, in the order in which a task lives."""
+"""Every type that is announced, in the order in which a task lives; silent ones after the others."""
+
+SILENT: frozenset[str] = frozenset(kind.name for kind in _KINDS if kind.is_silent)
+"""The types that are told only to who names them."""
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {kind.name: kind.example(_SHOWN_AT) for kind in _KINDS}

@@ -21,7 +21,11 @@ class Envelope(Wire):
 
 Sequence = Annotated[
     int,
-    Field(ge=1, description="1, 2, 3 … within the task, without a gap: order its events by it."),
+    Field(
+        ge=1,
+        description="1, 2, 3 … within the task, without a gap: order its events by it. One that does"
+        " not come was not asked for.",
+    ),
 ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from biolayer.events.catalogue import EVENT_TYPES
+from biolayer.events.catalogue import EVENT_TYPES, SILENT
 
 EVERY_TASK_EVENT = "*"
 GROUPS = tuple(dict.fromkeys(event_type.partition(".")[0] for event_type in EVENT_TYPES))
@@ -13,10 +13,13 @@ def patterns_for(event_type: str) -> tuple[str, ...]:
     """The patterns that ask for an event type: what a query compares its lists with.
 
     `*` alone means every event of a task. Operational events come only to who names them or their
-    group. An internal type, such as `task.drafted`, is asked for by no pattern.
+    group, silent ones only to who names them. An internal type, such as `task.drafted`, is asked for
+    by no pattern.
     """
     if event_type not in _KNOWN:
         return ()
+    if event_type in SILENT:
+        return (event_type,)
     group = event_type.partition(".")[0]
     named = (event_type, f"{group}.*")
     return (*named, EVERY_TASK_EVENT) if group == "task" else named

@@ -41,7 +41,7 @@ class TaskFacts(Wire):
     sequence: Sequence
     status: StatusName = Field(description="Where the event brought it.")
     previous_status: StatusName | None = Field(
-        description="Null at a task's first event; equal to `status` where only an SLA clock ran out."
+        description="Null at a task's first event; equal to `status` where only an SLA clock is told of."
     )
     origin: OriginFacts
     task_type: str
@@ -81,11 +81,20 @@ class MatchedFacts(TaskFacts):
     worker_id: Identifier
 
 
+class OfferedTo(Wire):
+    offer_id: Identifier
+    worker_id: Identifier
+
+
 class OfferedFacts(TaskFacts):
     status: Literal["offered"]
     offer_id: Identifier
     worker_id: Identifier
     expires_at: Moment = Field(description="Until when the worker may accept.")
+    offers: list[OfferedTo] | None = Field(
+        default=None,
+        description="Where several were asked at once: all of them, the one named above included.",
+    )
 
 
 class AcceptedFacts(TaskFacts):
@@ -128,6 +137,7 @@ class FailedFacts(TaskFacts):
     status: Literal["failed"]
     reason: str = Field(
         description="`attempts_exhausted` after the last rework, `run_failed` with the last attempt,"
+        " `nobody_found` at the end of an escalation, `dependency_failed` or `dependency_cancelled`,"
         " or why it was given up for good."
     )
     run_id: Identifier | None = Field(default=None, description="The run that failed, if one did.")
@@ -144,6 +154,31 @@ class BreachedFacts(TaskFacts):
     due_at: Moment
     detected_at: Moment
     output: Any = Field(default=None, description="Only where the task is verified already.")
+
+
+class AtRiskFacts(TaskFacts):
+    clock: Literal["deadline", "target_latency"] = Field(description="Which clock is meant.")
+    at_risk_at: Moment = Field(description="When 80 % of the clock's time had passed.")
+    due_at: Moment
+    detected_at: Moment
+    output: Any = Field(default=None, description="Only where the task is verified already.")
+
+
+class EscalatedFacts(TaskFacts):
+    step: int = Field(description="Which step of the policy was taken, from 1 on.")
+    at_end: Literal["notify"] | None = Field(
+        default=None, description="The last step was taken before, and nobody was found."
+    )
+    after_seconds: int | None = Field(default=None, description="Since the task was first queued.")
+    drop_preferred_skills: bool | None = None
+    drop_certifications: bool | None = None
+    lower_trust_level_by: int | None = None
+    lower_min_rating_by: float | None = None
+    widen_to_pools: list[Identifier] | None = None
+    mode: Literal["sequential", "broadcast"] | None = None
+    broadcast_to: int | None = None
+    boost_seconds: int | None = None
+    notify: bool | None = None
 
 
 class TaskCreated(Envelope):
@@ -247,3 +282,23 @@ class TaskSlaBreached(Envelope):
 
     type: Literal["task.sla_breached"]
     data: BreachedFacts
+
+
+class TaskSlaAtRisk(Envelope):
+    """Four fifths of an SLA clock's time have passed and the task is still open. It comes once for
+    each clock, unless the clock has run out by then. Told only to who names this type: neither `*` nor
+    `task.*` means it, and callbacks never get it. Ask somebody, or make ready to do without.
+    """
+
+    type: Literal["task.sla_at_risk"]
+    data: AtRiskFacts
+
+
+class TaskEscalated(Envelope):
+    """Nobody took the task, and its policy took a step: less is asked of a worker, or more are asked;
+    what changed is in the data. Told only to who names this type: neither `*` nor `task.*` means it,
+    and callbacks never get it. Nothing to do, or find somebody yourself.
+    """
+
+    type: Literal["task.escalated"]
+    data: EscalatedFacts

@@ -26,8 +26,11 @@ WHEN: Mapping[Command, str] = {
     Command.CANCEL: "the caller cancels",
     Command.FAIL: "attempts used up, or rejected for good",
     Command.REOPEN: "an administrator reopens it and an attempt is left",
+    Command.ESCALATE: "nobody takes it, and its policy takes a step; the status stays",
+    Command.WARN: "80 % of an SLA clock's time have passed; the status stays",
     Command.BREACH: "an SLA clock ran out; the status stays",
 }
+REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
 
 HEAD = """\
 # The lifecycle of a task
@@ -53,7 +56,7 @@ def _diagram() -> str:
 
 
 def _moves() -> list[Transition]:
-    return [row for row in TRANSITIONS if row.command is not Command.BREACH]
+    return [row for row in TRANSITIONS if row.command not in REMARKS]
 
 
 def _ends(row: Transition) -> tuple[str, str]:
@@ -65,7 +68,7 @@ def _table() -> str:
     for command, rows in groupby(TRANSITIONS, key=lambda row: row.command):
         rows_of = list(rows)
         sources = " ".join(row.source or "—" for row in rows_of)
-        target = "unchanged" if command is Command.BREACH else rows_of[0].target
+        target = "unchanged" if command in REMARKS else rows_of[0].target
         event = rows_of[0].event
         lines.append(f"| `{command}` | {sources} | {target} | `{event}` | {WHEN[command]} |")
     return "\n".join([*lines, ""])

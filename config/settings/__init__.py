@@ -111,6 +111,8 @@ OAUTH2_PROVIDER = {
         "tasks:cancel": "Cancel tasks",
         "webhooks:read": "Read webhook endpoints and deliveries",
         "webhooks:manage": "Manage webhook endpoints and keys, send deliveries again",
+        "pools:read": "Read pools, their members, workers and skills",
+        "pools:manage": "Manage pools and workers",
     },
     "DEFAULT_SCOPES": ["tasks:read"],
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,

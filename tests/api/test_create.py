@@ -12,6 +12,7 @@ from apps.accounts.services import issue_key
 from apps.pools.models import Pool
 from apps.pools.services import found_pool
 from apps.tasks.models import Task
+from tests.api.contract_steps import NO_REQUIREMENTS, steps
 from tests.api.expect import count, expect_problem, expect_unchanged, faults
 from tests.factories import SCHEMA, Caller, House, contract, page_example, soon
 
@@ -70,13 +71,8 @@ def test_create__small_body_gets_the_defaults(house: House) -> None:
     assert body["context"] == {"background": "", "constraints": [], "risk_notes": []}
     assert body["sla"]["urgency"] == "normal"
     assert body["sla"]["deadline"] is body["sla"]["target_latency_seconds"] is None
-    assert body["requirements"] == {
-        "skills": [],
-        "certifications": [],
-        "trust_level": 0,
-        "min_rating": 0,
-        "worker_pool_id": None,
-    }
+    assert body["requirements"] == NO_REQUIREMENTS
+    assert body["depends_on"] == body["waiting_for"] == []
     assert body["output_contract"] == {
         "expected_format": "structured_json",
         "schema": SCHEMA,
@@ -101,16 +97,9 @@ def test_create__pages_example_as_it_stands(house: House) -> None:
     answer = house.alice.post("/v1/tasks", sent)
     assert answer.status_code == 201, answer.content
     shown = house.alice.get(answer["Location"]).json()
-    for field in (
-        "task_type",
-        "domain",
-        "title",
-        "instructions",
-        "context",
-        "requirements",
-        "audit",
-    ):
+    for field in "task_type", "domain", "title", "instructions", "context", "audit":
         assert shown[field] == sent[field]
+    assert shown["requirements"] == NO_REQUIREMENTS | sent["requirements"]
     for field in ("org_id", "product", "request_id", "created_by"):
         assert shown["origin"][field] == sent["origin"][field]
     for part, field in ("origin", "created_at"), ("sla", "deadline"):
@@ -190,6 +179,12 @@ BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
     ("requirements", [{}], [5, []]),
     ("requirements.skills", [[], ["a" * 64] * 32], [["a"] * 33, "a", {"a": True}]),
     ("requirements.certifications", [[], ["a" * 64] * 32], [["a"] * 33, "a", {"a": True}]),
+    ("requirements.preferred_skills", [[], ["a" * 64] * 32], [["a"] * 33, "a", {"a": True}]),
+    ("requirements.skill_levels", [{}], [5, [], "a"]),
+    ("requirements.languages", [[], ["de"] * 8, ["x" * 2 + "-12345678" * 3]], [["de"] * 9, "de"]),
+    ("requirements.escalation", [None, {}], [5, [], "wait"]),
+    ("requirements.escalation.at_end", ["wait", "fail", "notify"], ["stop", "", None]),
+    ("requirements.escalation.steps", [[], steps(10)], [steps(11), "x", {}]),
     ("requirements.trust_level", [0, 5], [-1, 6, 4.5, "4", True]),
     ("requirements.min_rating", [0, 5, 4.8, 5.0], [-0.01, 5.01, "4.8", True]),
     ("requirements.worker_pool_id", [], ["pool-uuid", "", 7, str(uuid4())]),
@@ -231,6 +226,7 @@ ELEMENTS = [
     ("context.risk_notes", "nul\x00"),
     *[("requirements.skills", slug) for slug in BAD_SLUGS],
     *[("requirements.certifications", slug) for slug in BAD_SLUGS],
+    *[("requirements.preferred_skills", slug) for slug in BAD_SLUGS],
 ]
 
 

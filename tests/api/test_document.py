@@ -138,6 +138,11 @@ def body_schema(name: str) -> dict[str, Any]:
         ("create_task", PAGE_EXAMPLE, True),
         ("create_task", contract(titel="Typo"), False),
         ("create_task", contract(sla={"urgency": "soon"}), False),
+        ("create_task", contract(depends_on=[str(UUID(int=3))]), True),
+        ("create_task", contract(depends_on=[str(UUID(int=3))] * 2), False),
+        ("create_task", contract(requirements={"languages": ["de-CH"]}), True),
+        ("create_task", contract(requirements={"languages": ["deutsch"]}), False),
+        ("create_task", contract(requirements={"escalation": {"steps": [{}]}}), False),
         ("create_task", contract(sla={"deadline": "2026-02-04T19:36:00Z"}), True),
         ("create_task", {}, False),
         ("cancel_task", {}, True),
@@ -145,6 +150,13 @@ def body_schema(name: str) -> dict[str, Any]:
         ("submit_run", {"output": OUTPUT}, False),
         ("update_me", {"presence": "away"}, True),
         ("update_me", {"presence": "asleep"}, False),
+        ("update_me", {"snooze_seconds": 60}, True),
+        ("update_me", {}, False),
+        ("create_worker", {"name": "Dora", "hours": {"mon": [["09:00", "24:00"]]}}, True),
+        ("create_worker", {"name": "Dora", "hours": {"mon": [["09:00"]]}}, False),
+        ("update_worker", {"rating": 5}, False),
+        ("create_pool", {"name": "Desk", "costs": {"call": 101}}, False),
+        ("update_pool", {"misses_until_away": None}, True),
     ],
 )
 def test_a_body__fits_where_the_service_takes_it(name: str, body: Any, *, is_taken: bool) -> None:
@@ -186,6 +198,7 @@ def walk_tasks(house: House, answers: Answers) -> None:
     answers.expect("list_tasks", 200, alice.get("/v1/tasks?limit=1"))
     answers.expect("get_task", 200, alice.get(f"/v1/tasks/{done.id}"))
     answers.expect("list_task_events", 200, alice.get(f"/v1/tasks/{done.id}/events"))
+    answers.expect("explain_match", 200, alice.get(f"/v1/tasks/{done.id}/match"))
 
 
 def walk_work(house: House, answers: Answers) -> None:
@@ -207,6 +220,34 @@ def walk_work(house: House, answers: Answers) -> None:
     answers.expect("release_run", 200, act(bob, released, "release"))
     answers.expect("get_me", 200, bob.get("/v1/workers/me"))
     answers.expect("update_me", 200, bob.patch("/v1/workers/me", {"presence": "away"}))
+
+
+def walk_pools(house: House, answers: Answers) -> None:
+    alice = house.alice
+    dora = {"name": "Dora", "skills": ["audit"], "certifications": [{"code": "soc"}]}
+    enrolled = answers.expect("create_worker", 201, alice.post("/v1/workers", dora))
+    member = {"worker_id": enrolled["worker_id"]}
+    worker = f"/v1/workers/{enrolled['worker_id']}"
+    made = answers.expect("create_pool", 201, alice.post("/v1/pools", {"name": "Night desk"}))
+    pool = f"/v1/pools/{made['pool_id']}"
+    answers.expect("add_member", 201, alice.post(f"{pool}/members", member))
+    answers.expect("add_member", 200, alice.post(f"{pool}/members", member))
+    answers.expect("list_members", 200, alice.get(f"{pool}/members"))
+    answers.expect("list_pools", 200, alice.get("/v1/pools"))
+    answers.expect("get_pool", 200, alice.get(pool))
+    policy = {"steps": [{"after_seconds": 60, "notify": True}]}
+    answers.expect("dry_run_pool", 200, alice.post(f"{pool}/dry-run", {"escalation": policy}))
+    answers.expect("update_pool", 200, alice.patch(pool, {"escalation": policy}))
+    answers.expect("list_workers", 200, alice.get("/v1/workers"))
+    answers.expect("list_skills", 200, alice.get("/v1/skills"))
+    answers.expect("get_worker", 200, alice.get(worker))
+    hours = {"hours": {"mon": [["09:00", "17:00"]]}, "languages": ["en"]}
+    answers.expect("update_worker", 200, alice.patch(worker, hours))
+    answers.expect(
+        "remove_member", 204, alice.call("DELETE", f"{pool}/members/{enrolled['worker_id']}")
+    )
+    answers.expect("delete_worker", 204, alice.call("DELETE", worker))
+    answers.expect("close_pool", 204, alice.call("DELETE", pool))
 
 
 def walk_feed(house: House, answers: Answers) -> None:
@@ -269,7 +310,7 @@ def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
     answers.expect("get_recovery", 200, one)
 
 
-WALKS = (walk_tasks, walk_work, walk_feed, walk_endpoints, walk_keys)
+WALKS = (walk_tasks, walk_work, walk_feed, walk_endpoints, walk_keys, walk_pools)
 
 
 def test_answers_are_as_documented(house: House) -> None:

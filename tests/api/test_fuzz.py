@@ -205,6 +205,14 @@ def send(caller: Caller, method: str, path: str, data: bytes = b"", **headers: s
 # --- creates -------------------------------------------------------------------------------
 
 
+WISHES: dict[str, Any] = {
+    "skill_levels": {"phone_verification": 3},
+    "preferred_skills": ["german"],
+    "languages": ["de-CH"],
+    "escalation": {"steps": [{"after_seconds": 60, "notify": True, "widen_to_pools": []}]},
+}
+
+
 @bounded(300)
 @given(data=st.data())
 def test_create__mutated_body(patient: House, data: st.DataObject) -> None:
@@ -217,6 +225,8 @@ def test_create__mutated_body(patient: House, data: st.DataObject) -> None:
         deadline=soon(days=1),
     )
     whole["origin"]["request_id"] = str(uuid4())
+    whole["requirements"] |= WISHES
+    whole["depends_on"] = []
     body = data.draw(mutated(whole))
     answer = send(patient.alice, "POST", "/v1/tasks", encoded(body))
     expect_no_crash(answer)
@@ -330,6 +340,28 @@ def test_offer_and_worker_calls__mutated_body(
     expect_no_crash(send(patient.bob, method, path, encoded(body)))
 
 
+POOL = {
+    "name": "Desk", "offer_seconds": {"low": 5}, "work_seconds": 5, "offer_mode": "broadcast",
+    "offers_per_window": 5, "costs": {"call": 2},
+    "escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [], "notify": True}], "at_end": "fail"},
+}  # fmt: skip
+WORKER = {
+    "name": "Dora", "skills": ["phone", "audit"], "skill_levels": {"phone": 2}, "languages": ["en"],
+    "hours": {"mon": [["09:00", "17:00"], ["18:00", "24:00"]]}, "time_zone": "Europe/Berlin",
+    "certifications": [{"code": "soc", "expires_at": "2030-01-01T00:00:00Z", "document_url": "https://a.com/"}],
+}  # fmt: skip
+
+
+@bounded(200)
+@given(kind=st.sampled_from(["pools", "workers"]), data=st.data())
+def test_pools_and_workers__mutated_body(patient: House, kind: str, data: st.DataObject) -> None:
+    one = patient.pool if kind == "pools" else patient.bobs_worker
+    for method, path in ("POST", f"/v1/{kind}"), ("PATCH", f"/v1/{kind}/{one.id}"):
+        body = data.draw(mutated(deepcopy(POOL if kind == "pools" else WORKER)))
+        expect_no_crash(send(patient.alice, method, path, encoded(body)))
+    assert patient.alice.get(f"/v1/{kind}").status_code == 200
+
+
 SIGNATURES = [
     b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%PDF-", b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WAVE", b"PK\3\4",
     b"ID3", b"OggS", b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"GIF89a", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
@@ -387,8 +419,10 @@ def test_evidence__odd_forms(patient: House, content_type: str) -> None:
 
 # --- queries, paths, headers ---------------------------------------------------------------
 
-LISTS = ["/v1/tasks", "/v1/tasks/{task}/events", "/v1/offers", "/v1/runs"]
-NAMES = ["status", "domain", "urgency", "pool", "cursor", "limit", "page", "", "\x00", "status[]"]
+LISTS = ["/v1/tasks", "/v1/tasks/{task}/events", "/v1/offers", "/v1/runs", "/v1/pools", "/v1/workers",
+         "/v1/skills"]  # fmt: skip
+NAMES = ["status", "domain", "urgency", "pool", "presence", "skill", "cursor", "limit", "page", "",
+         "\x00", "status[]"]  # fmt: skip
 ODD_CURSORS = ["", "=", "AAAA", "A" * 5000, "\u0661", "e30=", "%FF", "....", "-_-_" * 8]
 odd_text = st.sampled_from([*TEXTS, *ODD_CURSORS, "0", "101", "-1", "1e1", "\u0665"]) | st.text(
     max_size=20

@@ -159,7 +159,7 @@ def test_403__address_cannot_be_claimed_by_a_header(house: House, settings: Any)
         "/v1/tasks/",
         "/v1/tasks/a/b",
         "/v2/tasks",
-        "/v1/workers",
+        "/v1/people",
         "/v1//tasks",
     ],
 )

@@ -56,6 +56,7 @@ MATRIX = [
     Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
     Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
+    Row("get", "tasks/<str:task_id>/match", Scope.TASKS_READ, subject="task"),
     Row("get", "events", Scope.TASKS_READ),
     Row("get", "event-consumers", Scope.TASKS_READ),
     Row("put", "event-consumers/<str:name>", Scope.TASKS_READ, {}, chosen="ledger"),
@@ -75,6 +76,21 @@ MATRIX = [
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),
     Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
+    Row("post", "workers", Scope.POOLS_MANAGE, {"name": "Dora"}),
+    Row("get", "workers", Scope.POOLS_READ),
+    Row("get", "workers/<str:worker_id>", Scope.POOLS_READ, subject="worker"),
+    Row("patch", "workers/<str:worker_id>", Scope.POOLS_MANAGE, {"trust_level": 5}, subject="worker"),
+    Row("delete", "workers/<str:worker_id>", Scope.POOLS_MANAGE, subject="worker"),
+    Row("get", "skills", Scope.POOLS_READ),
+    Row("post", "pools", Scope.POOLS_MANAGE, {"name": "Night desk"}),
+    Row("get", "pools", Scope.POOLS_READ),
+    Row("get", "pools/<str:pool_id>", Scope.POOLS_READ, subject="pool"),
+    Row("patch", "pools/<str:pool_id>", Scope.POOLS_MANAGE, {"name": "Ours"}, subject="pool"),
+    Row("delete", "pools/<str:pool_id>", Scope.POOLS_MANAGE, subject="pool"),
+    Row("post", "pools/<str:pool_id>/dry-run", Scope.POOLS_MANAGE, {"name": "Ours"}, subject="pool"),
+    Row("post", "pools/<str:pool_id>/members", Scope.POOLS_MANAGE, {"worker_id": str(UUID(int=7))}, subject="pool"),
+    Row("get", "pools/<str:pool_id>/members", Scope.POOLS_READ, subject="pool"),
+    Row("delete", "pools/<str:pool_id>/members/<str:worker_id>", Scope.POOLS_MANAGE, subject="pool"),
     Row("post", "webhook-endpoints", Scope.WEBHOOKS_MANAGE, ENDPOINT),
     Row("get", "webhook-endpoints", Scope.WEBHOOKS_READ),
     Row("get", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_READ, subject="endpoint"),
@@ -98,7 +114,7 @@ OPEN = {
 }
 """Routes that ask for no credential: what they say is the same for everybody."""
 
-OF_POOLS = ("task", "endpoint", "delivery", "recovery")
+OF_POOLS = ("task", "endpoint", "delivery", "recovery", "pool", "worker")
 """What a credential for some pools sees only where it is of these."""
 
 WITH_ID = [row for row in MATRIX if row.subject]
@@ -153,6 +169,7 @@ def world(house: House) -> World:
     assert offer.worker_id == carol.principal.worker_id
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
     subjects = {"task": run.task_id, "offer": offer.id, "run": run.id}
+    subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house)}
     return World(house, subjects | webhook_subjects(house), stranger)

@@ -20,7 +20,7 @@ PLANTED = {
     "apps/matching/services.py": "import apps.webhooks.services",
     "apps/reviews/services.py": "import apps.tasks.transitions",
     "apps/api/v1/tasks.py": "import apps.tasks.models",
-    "apps/pools/services.py": "import celery",
+    "apps/pools/services/pools.py": "import celery",
     "apps/newcomer/__init__.py": '"""An app without a place."""',
 }
 

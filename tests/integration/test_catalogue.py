@@ -21,7 +21,7 @@ from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.tasks.selectors import open_run
-from apps.tasks.services.ending import Clock
+from apps.tasks.services.ending import Clock, watch_sla
 from apps.webhooks.models import Message
 from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition
@@ -212,6 +212,17 @@ def breach(house: House, task_id: UUID) -> None:
     tasks.breach_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(hours=1))
 
 
+def escalate(house: House, task_id: UUID) -> None:
+    """By the timer of its policy's first step."""
+    policy = {"steps": [{"after_seconds": 60, "lower_min_rating_by": 0.5, "notify": True}]}
+    Task.objects.filter(id=task_id).update(escalation=policy)
+    matching.escalate(task_id=task_id, at=clock.now())
+
+
+def warn(house: House, task_id: UUID) -> None:
+    watch_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(minutes=50))
+
+
 give_up = locked(tasks.fail_task, reason="nobody_found")
 
 STEPS: dict[Command, Step] = {
@@ -231,6 +242,8 @@ STEPS: dict[Command, Step] = {
     Command.CANCEL: cancel,
     Command.FAIL: give_up,
     Command.REOPEN: reopen,
+    Command.ESCALATE: escalate,
+    Command.WARN: warn,
     Command.BREACH: breach,
 }
 

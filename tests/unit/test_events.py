@@ -24,6 +24,7 @@ OPERATIONAL = [
     "delivery.exhausted",
     "delivery.recovered",
 ]
+WILDCARDS = ["task.*", "endpoint.*", "delivery.*"]
 KINDS = list(CATALOGUE.values())
 OF_TASKS = [kind for kind in KINDS if kind.name.startswith("task.")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +112,8 @@ def test_a_tasks_event__stands_where_the_law_has_it(kind: Kind) -> None:
     data = EXAMPLES[kind.name]["data"]
     rows = [row for row in TRANSITIONS if row.event == kind.name]
     assert (data["previous_status"], data["status"]) in {(row.source, row.target) for row in rows}
-    if kind.name != EventType.SLA_BREACHED:
+    remarks = (EventType.SLA_BREACHED, EventType.SLA_AT_RISK, EventType.ESCALATED)
+    if kind.name not in remarks:
         facts = kind.model.model_fields["data"].annotation
         assert facts is not None
         assert set(get_args(facts.model_fields["status"].annotation)) == {
@@ -149,6 +151,8 @@ def test_the_thin_payload__is_a_part_of_the_full_one(kind: Kind) -> None:
         (["task.*"], "delivery.exhausted", False),
         (["*"], "task.sla_breached", True),
         (["*"], "endpoint.failing", False),
+        (["*", "task.*", "task.sla_breached"], "task.sla_at_risk", False),
+        (["task.sla_at_risk"], "task.sla_at_risk", True),
         (["*"], "delivery.recovered", False),
         (["endpoint.*"], "endpoint.disabled", True),
         (["endpoint.*"], "delivery.exhausted", False),
@@ -168,9 +172,15 @@ def test_patterns_for__is_what_matches_goes_by() -> None:
     assert set(events.patterns_for("task.offered")) == {"task.offered", "task.*", "*"}
     assert set(events.patterns_for("endpoint.failing")) == {"endpoint.failing", "endpoint.*"}
     assert events.patterns_for("task.drafted") == ()
+    assert events.patterns_for("task.sla_at_risk") == ("task.sla_at_risk",)
 
 
-@pytest.mark.parametrize("pattern", [*EVENT_TYPES, "*", "task.*", "endpoint.*", "delivery.*"])
+def test_silent__is_what_no_wildcard_means() -> None:
+    unheard = {name for name in EVENT_TYPES if not events.matches(["*", *WILDCARDS], name)}
+    assert unheard == events.SILENT == {"task.sla_at_risk", "task.escalated"}
+
+
+@pytest.mark.parametrize("pattern", [*EVENT_TYPES, "*", *WILDCARDS])
 def test_pattern_problem__has_none_with_what_exists(pattern: str) -> None:
     assert events.pattern_problem(pattern) is None
 

@@ -19,6 +19,7 @@ MAX_LIMIT = 100
 SIGNATURE_BYTES = 16
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,29 @@ def page(
     request: Request, rows: QuerySet[M], keyset: Keyset, shown: Callable[[M], Any]
 ) -> dict[str, Any]:
     """One page of `rows`, which must be ordered by `keyset`. Raises `InvalidInput`."""
+
+    def read(after: Sequence[Any] | None, count: int) -> Sequence[M]:
+        left = rows if after is None else rows.filter(keyset.after(after))
+        return list(left[:count])
+
+    return page_of(request, read, keyset.columns, shown)
+
+
+def page_of(
+    request: Request,
+    read: Callable[[Sequence[Any] | None, int], Sequence[R]],
+    columns: Sequence[str],
+    shown: Callable[[R], Any],
+) -> dict[str, Any]:
+    """One page of what `read` finds: so many rows, in the order of `columns`, after the row with these
+    values (None: from the first on). Raises `InvalidInput`.
+    """
     limit = _limit(request)
     cursor = request.query_params.get("cursor")
-    if cursor is not None:
-        rows = rows.filter(keyset.after(_opened(request, cursor)))
-    found = list(rows[: limit + 1])
+    found = read(None if cursor is None else _opened(request, cursor), limit + 1)
     more = len(found) > limit
     found = found[:limit]
-    next_cursor = _sealed(request, found[-1], keyset) if more else None
+    next_cursor = _sealed(request, found[-1], columns) if more else None
     return {"data": [shown(row) for row in found], "next_cursor": next_cursor}
 
 
@@ -65,8 +81,8 @@ def _signature(request: Request, payload: bytes) -> bytes:
     return crypto.keyed_hash(f"cursor:{request.path}", payload)[:SIGNATURE_BYTES]
 
 
-def _sealed(request: Request, row: Model, keyset: Keyset) -> str:
-    payload = orjson.dumps([getattr(row, column) for column in keyset.columns])
+def _sealed(request: Request, row: object, columns: Sequence[str]) -> str:
+    payload = orjson.dumps([getattr(row, column) for column in columns])
     return base64.urlsafe_b64encode(_signature(request, payload) + payload).decode()
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -121,7 +121,8 @@ def _security(scope: Scope | None) -> list[dict[str, list[str]]]:
 
 
 def _refused_by(operation: Operation) -> Iterator[int]:
-    """Every call can be refused in the ways that its form has room for."""
+    """Every call can be refused in the ways that its form has room for, and in its own."""
+    yield from operation.refused
     if operation.body is not None:
         yield from (400, 413, 415)
     if operation.scope is not None:
@@ -167,8 +168,19 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
 
 
 def _body(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
-    is_required = any(field.is_required() for field in model.model_fields.values())
-    return {"required": is_required, "content": {operation.body_type: {"schema": _schema(model)}}}
+    return {
+        "required": not _takes_nothing(model),
+        "content": {operation.body_type: {"schema": _schema(model)}},
+    }
+
+
+def _takes_nothing(model: type[BaseModel]) -> bool:
+    """Whether an empty body will do."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return False
+    return True
 
 
 # --- webhooks -------------------------------------------------------------------------------------

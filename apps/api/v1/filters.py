@@ -9,8 +9,9 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from rest_framework.request import Request
 
+from apps.pools.selectors import Wanted as WantedWorkers
 from apps.webhooks.selectors import OUTCOMES, STATUSES, Wanted
-from biolayer.contract import Moment, Urgency
+from biolayer.contract import Moment, Presence, Urgency
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
 from biolayer.lifecycle import Status
@@ -18,6 +19,7 @@ from biolayer.lifecycle import Status
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 PAGING = ("cursor", "limit")
 OF_TASKS = ("status", "domain", "urgency", "pool", *PAGING)
+OF_WORKERS = ("presence", "skill", "pool", *PAGING)
 OF_DELIVERIES = (
     "status",
     "endpoint_id",
@@ -66,6 +68,21 @@ def delivery_filters(request: Request) -> Wanted:
         outcome=given.get("outcome"),
         **times,
     )
+
+
+def worker_filters(request: Request) -> WantedWorkers:
+    """The workers that the query asks for. Raises `InvalidInput` naming every bad parameter."""
+    given = request.query_params
+    faults = unknown_parameters(given, OF_WORKERS)
+    faults += _not_one_of("presence", given.get("presence"), list(get_args(Presence)))
+    skill = given.get("skill")
+    if skill is not None and not SLUG.fullmatch(skill):
+        faults.append(Fault("/skill", "pattern", "must be a skill such as phone_verification"))
+    faults += _no_uuid("pool", given.get("pool"), "a pool")
+    if faults:
+        raise InvalidInput(faults)
+    pool_id = _uuid(given.get("pool"))
+    return WantedWorkers(presence=given.get("presence"), skill=skill, pool_id=pool_id)
 
 
 def no_filters(request: Request) -> None:

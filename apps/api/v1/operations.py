@@ -15,7 +15,8 @@ from apps.accounts.scopes import Scope
 from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from apps.api.streams import asking
 from apps.webhooks.selectors import OUTCOMES, STATUSES
-from biolayer import contract, webhooks
+from biolayer import contract, pools, webhooks
+from biolayer import pool_answers as shown
 from biolayer import webhook_answers as told
 from biolayer.answers import (
     DeclinedOffer,
@@ -35,11 +36,11 @@ from biolayer.answers import (
     Task,
     TaskPage,
     WebhookKeyPage,
-    Worker,
 )
 from biolayer.consumers import Acknowledgement, ConsumerSettings
 from biolayer.events import EVENT_TYPES
 from biolayer.lifecycle import Status
+from biolayer.match_answers import Match, PoolDryRun
 
 JSON = "application/json"
 
@@ -71,6 +72,8 @@ class Operation:
     # Where body or answer are no JSON.
     body_type: str = JSON
     media_type: str = JSON
+    # Refusals that its form does not show.
+    refused: tuple[int, ...] = ()
 
 
 class EvidenceForm(BaseModel):
@@ -99,6 +102,12 @@ DELIVERY_FILTERS = (
     Query("outcome", {"type": "string", "enum": list(OUTCOMES)}, "Of the last attempt."),
     Query("since", {"type": "string", "format": "date-time"}, "Created then or later."),
     Query("until", {"type": "string", "format": "date-time"}, "Created before."),
+)
+
+WORKER_FILTERS = (
+    Query("presence", {"type": "string", "enum": list(get_args(contract.Presence))}),
+    Query("skill", {"type": "string"}),
+    Query("pool", {"type": "string", "format": "uuid"}),
 )
 
 AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.")
@@ -133,6 +142,7 @@ READ, CREATE, CANCEL, WORK = (
     Scope.TASKS_CANCEL,
     Scope.WORK,
 )
+POOLS_READ, POOLS_MANAGE = Scope.POOLS_READ, Scope.POOLS_MANAGE
 
 OPERATIONS = (
     # For product backends.
@@ -140,6 +150,7 @@ OPERATIONS = (
     Operation("list_tasks", "get", "tasks", READ, "Your tasks, newest first", {200: TaskPage}, query=(*TASK_FILTERS, *PAGED)),
     Operation("get_task", "get", "tasks/<str:task_id>", READ, "A task, with its output once that is verified", {200: Task}),
     Operation("cancel_task", "post", "tasks/<str:task_id>/cancel", CANCEL, "Call a task off; refused once an output was submitted", {200: Task}, contract.Cancellation),
+    Operation("explain_match", "get", "tasks/<str:task_id>/match", READ, "Who could be asked, who is, whom each rule excludes, and what happens next", {200: Match}),
     Operation("list_task_events", "get", "tasks/<str:task_id>/events", READ, "A task's log from its first event on", {200: EventPage}, query=PAGED),
     Operation("read_events", "get", "events", READ, "The organisation's events, in order and without a gap", {200: FeedPage}, query=(AFTER, TYPES, *WAITING, PAYLOAD)),
     Operation("stream_events", "get", "events/stream", READ, "The same as they happen, as Server-Sent Events (by the stream process)", {200: None}, query=(AFTER, TYPES, PAYLOAD), media_type="text/event-stream"),
@@ -160,8 +171,24 @@ OPERATIONS = (
     Operation("submit_run", "post", "runs/<str:run_id>/submit", WORK, "Hand in the output", {200: RunWithTask}, contract.Submission),
     Operation("release_run", "post", "runs/<str:run_id>/release", WORK, "Give the run back; no attempt is used", {200: RunChanged}, contract.Release),
     Operation("add_evidence", "post", "runs/<str:run_id>/evidence", WORK, "Upload a file that belongs to the output, at most 10 MiB", {201: Evidence}, EvidenceForm, body_type="multipart/form-data"),
-    Operation("get_me", "get", "workers/me", WORK, "Yourself as a worker", {200: Worker}),
-    Operation("update_me", "patch", "workers/me", WORK, "Say whether you are there", {200: Worker}, contract.WorkerUpdate),
+    Operation("get_me", "get", "workers/me", WORK, "Yourself as a worker", {200: shown.Worker}),
+    Operation("update_me", "patch", "workers/me", WORK, "Say whether you are there, or not to be asked for a while", {200: shown.Worker}, pools.WorkerUpdate),
+    # For those who run pools.
+    Operation("create_pool", "post", "pools", POOLS_MANAGE, "Found a pool", {201: shown.Pool}, pools.PoolCreation),
+    Operation("list_pools", "get", "pools", POOLS_READ, "Your pools and what waits for them, newest first", {200: shown.PoolPage}, query=PAGED),
+    Operation("get_pool", "get", "pools/<str:pool_id>", POOLS_READ, "A pool and what waits for it", {200: shown.Pool}),
+    Operation("update_pool", "patch", "pools/<str:pool_id>", POOLS_MANAGE, "Change what is given", {200: shown.Pool}, pools.PoolChange, refused=(409,)),
+    Operation("dry_run_pool", "post", "pools/<str:pool_id>/dry-run", POOLS_MANAGE, "What a change would do to the tasks that wait now; nothing is changed", {200: PoolDryRun}, pools.PoolChange, refused=(409,)),
+    Operation("close_pool", "delete", "pools/<str:pool_id>", POOLS_MANAGE, "Close a pool: it stays to be read, and offers nothing more", {204: None}),
+    Operation("add_member", "post", "pools/<str:pool_id>/members", POOLS_MANAGE, "Take a worker in (200: it was there)", {201: shown.Member, 200: shown.Member}, pools.NewMember),
+    Operation("list_members", "get", "pools/<str:pool_id>/members", POOLS_READ, "The pool's workers and what can be given to each, the longest enrolled first", {200: shown.MemberPage}, query=PAGED),
+    Operation("remove_member", "delete", "pools/<str:pool_id>/members/<str:worker_id>", POOLS_MANAGE, "Take a worker out; what it has, it may finish", {204: None}),
+    Operation("create_worker", "post", "workers", POOLS_MANAGE, "Enrol a worker", {201: shown.Worker}, pools.WorkerCreation),
+    Operation("list_workers", "get", "workers", POOLS_READ, "Your workers, newest first", {200: shown.WorkerPage}, query=(*WORKER_FILTERS, *PAGED)),
+    Operation("get_worker", "get", "workers/<str:worker_id>", POOLS_READ, "A worker", {200: shown.Worker}),
+    Operation("update_worker", "patch", "workers/<str:worker_id>", POOLS_MANAGE, "Change what is given", {200: shown.Worker}, pools.WorkerChange),
+    Operation("delete_worker", "delete", "workers/<str:worker_id>", POOLS_MANAGE, "Delete a worker that was never offered anything, and its keys", {204: None}, refused=(409,)),
+    Operation("list_skills", "get", "skills", POOLS_READ, "The skills that workers have or queued tasks demand, by name", {200: shown.SkillPage}, query=PAGED),
     # Webhooks.
     Operation("create_webhook_endpoint", "post", "webhook-endpoints", Scope.WEBHOOKS_MANAGE, "Have events sent to a URL", {201: told.WebhookEndpoint}, webhooks.EndpointCreation),
     Operation("list_webhook_endpoints", "get", "webhook-endpoints", Scope.WEBHOOKS_READ, "Your endpoints and how they fare, newest first", {200: told.WebhookEndpointPage}, query=PAGED),

@@ -10,6 +10,7 @@ from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, identified
 from apps.api.v1.filters import task_filters
 from apps.events import selectors as events
+from apps.matching.explain import explained
 from apps.tasks import selectors, services
 from biolayer.contract import Cancellation, parse
 
@@ -56,6 +57,17 @@ class TaskCancel(View):
             return Answer(selectors.shown(task))
 
         return once(request, request.data, cancel)
+
+
+class TaskMatch(View):
+    def get(self, request: Request, task_id: str) -> Response:
+        return Response(
+            explained(
+                actor=self.actor(request),
+                task_id=identified("task", task_id),
+                at=self.at(request),
+            )
+        )
 
 
 class TaskEvents(View):

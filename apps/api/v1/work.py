@@ -21,10 +21,10 @@ from biolayer.contract import (
     Release,
     RunCall,
     Submission,
-    WorkerUpdate,
     parse,
 )
 from biolayer.errors import Fault, InvalidInput
+from biolayer.pools import WorkerUpdate
 
 OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
 OLDEST_RUN_FIRST = Keyset(("id",))
@@ -193,9 +193,14 @@ def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
 class Me(View):
     def get(self, request: Request) -> Response:
         worker = pools.worker_behind(self.actor(request))
-        return Response(pools.profile(worker=worker, at=self.at(request)))
+        return Response(pools.shown_worker(worker, at=self.at(request)))
 
     def patch(self, request: Request) -> Response:
-        update = parse(WorkerUpdate, request.data)
-        worker = pool_services.set_presence(actor=self.actor(request), presence=update.presence)
-        return Response(pools.profile(worker=worker, at=self.at(request)))
+        update, at = parse(WorkerUpdate, request.data), self.at(request)
+        worker = pool_services.set_presence(
+            actor=self.actor(request),
+            presence=update.presence,
+            snooze_seconds=update.snooze_seconds,
+            at=at,
+        )
+        return Response(pools.shown_worker(worker, at=at))

@@ -19,8 +19,8 @@ STRETCH = 10_000
 """How many events one reading looks at at most, wanted or not: a rare type costs no endless scan."""
 
 EVERYTHING = "*"
-FEED_TYPES = tuple(name for name in EVENT_TYPES if matches([EVERYTHING], name))
-"""What the feed shows: the events of tasks. Operational events go to endpoints only."""
+FEED_TYPES = tuple(name for name in EVENT_TYPES if name.startswith("task."))
+"""What the feed can show: the events of tasks. Operational events go to endpoints only."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,7 +56,7 @@ def type_problem(pattern: str) -> str | None:
 
 
 def types_for(patterns: Collection[str] | None) -> list[str]:
-    """The event types that the patterns ask for; None asks for every one."""
+    """The event types that the patterns ask for; None asks for every one that is not silent."""
     wanted = [EVERYTHING] if patterns is None else patterns
     return [name for name in FEED_TYPES if matches(wanted, name)]
 

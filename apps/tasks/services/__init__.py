@@ -8,6 +8,7 @@ themselves. `also` are rows of the caller's own that belong to the same step.
 from apps.tasks.services.assigning import (
     accept_task,
     claim_task,
+    escalate_task,
     match_task,
     offer_task,
     queue_created,
@@ -43,6 +44,7 @@ __all__ = [
     "claim_task",
     "complete_task",
     "create_task",
+    "escalate_task",
     "fail_run",
     "fail_task",
     "heartbeat_run",

@@ -1,14 +1,14 @@
 """Handing a task to somebody: queued, matched, offered, accepted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from apps.accounts import principal
 from apps.accounts.principal import Principal
-from apps.base import clock
-from apps.base.drains import ids_of, one_by_one
+from apps.base import clock, rows
+from apps.base.drains import ids_of, in_batches
 from apps.base.rows import Change, Insert, Update
 from apps.base.transactions import atomic
 from apps.pools import services as pools
@@ -32,19 +32,27 @@ BOOST = {
 rest is overtaken only by what was queued within this gap, and nothing starves."""
 
 
+INTAKE_BATCH = 100
+
+
 def queue_created(*, at: datetime | None = None) -> int:
-    """Queue every ungated task at `created`, oldest first. Answers how many."""
+    """Queue every ungated task at `created`, oldest first. Answers how many.
+
+    A batch is one transaction and one statement. One that fails is done task by task, so that a bad
+    row holds up nobody.
+    """
     ready = Task.objects.filter(status=Status.CREATED, gate_count=0)
 
     @atomic()
-    def queue(task_id: UUID) -> bool:
-        task = ready.filter(id=task_id).passing_over_locked().first()
-        if task is not None:
-            actor = principal.system("intake", task.organisation_id)
-            queue_task(task=task, actor=actor, at=at or clock.now())
-        return task is not None
+    def queue(task_ids: Sequence[UUID]) -> int:
+        tasks = ready.filter(id__in=task_ids).order_by("id").passing_over_locked()
+        with rows.together():
+            for task in tasks:
+                actor = principal.system("intake", task.organisation_id)
+                queue_task(task=task, actor=actor, at=at or clock.now())
+        return len(tasks)
 
-    return one_by_one(ids_of(ready), queue)
+    return in_batches(ids_of(ready), queue, size=INTAKE_BATCH)
 
 
 def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
@@ -94,18 +102,35 @@ def requeue_task(
     apply(task, Command.REQUEUE, actor=actor, at=at, data=data, also=also)
 
 
+def escalate_task(
+    *,
+    task: Task,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    also: Iterable[Change] = (),
+) -> None:
+    """Nobody takes a locked task, and what is asked for changes: its status stays."""
+    apply(task, Command.ESCALATE, actor=actor, at=at, data=data, columns=columns, also=also)
+
+
 def accept_task(
     *,
     task: Task,
     run: Run,
     worker_id: UUID,
     lease_seconds: int,
+    units: int,
     actor: Principal,
     at: datetime,
     data: Mapping[str, Any],
     also: Iterable[Change],
 ) -> None:
-    """The worker takes the locked run, for `lease_seconds` that each of its calls renews."""
+    """The worker takes the locked run, for `lease_seconds` that each of its calls renews. `units` of
+    its capacity are taken already, by the offer.
+    """
+    run.units = units
     _hand_over(
         Command.ACCEPT,
         task,
@@ -144,6 +169,7 @@ def _hand_over(
     held: dict[str, Any] = {
         "status": RunStatus.CLAIMED,
         "worker_id": worker_id,
+        "units": run.units,
         "epoch": run.epoch + 1,
         "lease_seconds": lease_seconds,
         "lease_until": at + timedelta(seconds=lease_seconds),

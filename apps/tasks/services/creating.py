@@ -1,8 +1,10 @@
 """Making tasks from contracts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +15,14 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import crypto
 from apps.base.ids import new_id
+from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic
 from apps.pools import selectors as pools
 from apps.tasks.models import Task
+from apps.tasks.requirements import kept, signature_of
 from apps.tasks.schemas import schema_faults
+from apps.tasks.selectors import with_needs
+from apps.tasks.services.depending import dependency_check, gate
 from apps.tasks.services.locks import lock_task
 from apps.tasks.transitions import apply
 from biolayer.contract import Check, TaskContract, dig, parse, parse_task
@@ -24,6 +30,9 @@ from biolayer.errors import Fault, InvalidInput, RequestIdReused, pointer
 from biolayer.lifecycle import Command
 
 POOL = ("requirements", "worker_pool_id")
+STEPS = ("requirements", "escalation", "steps")
+MOST_POOLS = 1 + 10 * 16
+"""No contract that the form allows names more pools: its own, and those of its escalation steps."""
 
 _checks: list[Check] = [schema_faults]
 
@@ -45,13 +54,13 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     """Accept a contract: the task at `created`, its event, and the rows that follow from it.
 
     Raises `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
-    and `RequestIdReused` when the natural key came before with another body. All that it writes is
-    one statement, so it needs no transaction around it.
+    and `RequestIdReused` when the natural key came before with another body.
     """
     actor.require(Scope.TASKS_CREATE)
     actor.require_organisation(_named_organisation(document))
     try:
-        contract = parse_task(document, now=at, checks=[*_checks, _pool_check(actor)])
+        checks = [*_checks, _pool_check(actor), dependency_check(actor)]
+        contract = parse_task(document, now=at, checks=checks)
     except InvalidInput:
         sent_before = _sent_before(actor, document)
         if sent_before is not None:
@@ -62,13 +71,25 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     if earlier is not None:
         return _replayed(actor, earlier, body_hash)
     task = _new_task(actor, contract, body_hash, at)
+    # Without dependencies all that is written is one statement, and needs no transaction around it.
+    with atomic() if contract.depends_on else nullcontext():
+        also = gate(task=task, task_ids=contract.depends_on)
+        _write(task, contract, actor=actor, at=at, also=also)
+    return Created(task, is_new=True)
+
+
+def _write(
+    task: Task, contract: TaskContract, *, actor: Principal, at: datetime, also: Iterable[Change]
+) -> None:
+    signature = signature_of(task)
+    task.requirement_id = signature.id
+    also = [kept(signature), *also]
     try:
-        apply(task, Command.CREATE, actor=actor, at=at, contract=contract)
+        apply(task, Command.CREATE, actor=actor, at=at, contract=contract, also=also)
     except IntegrityError as error:
         if "task_request_id_is_unique" in str(error):
             raise Raced from error
         raise
-    return Created(task, is_new=True)
 
 
 @atomic()
@@ -90,15 +111,28 @@ def _named_organisation(document: Any) -> UUID | None:
 
 def _pool_check(actor: Principal) -> Check:
     def check(document: Any) -> Iterable[Fault]:
-        try:
-            pool_id = UUID(dig(document, *POOL))
-        except (AttributeError, TypeError, ValueError):
-            return  # Absent, or no UUID: the form's own fault.
-        if not pools.may_use(actor=actor, pool_id=pool_id):
-            text = "is no open pool that this credential may use"
-            yield Fault(pointer(*POOL), "unknown_pool", text)
+        for place, named in islice(_pools_named(document), MOST_POOLS):
+            try:
+                pool_id = UUID(named)
+            except (AttributeError, TypeError, ValueError):
+                continue  # Absent, or no UUID: the form's own fault.
+            if not pools.may_use(actor=actor, pool_id=pool_id):
+                text = "is no open pool that this credential may use"
+                yield Fault(pointer(*place), "unknown_pool", text)
 
     return check
+
+
+def _pools_named(document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Each place that names a pool, and what it says, in a document of whatever form."""
+    yield POOL, dig(document, *POOL)
+    for step, named in _numbered(dig(document, *STEPS)):
+        for place, pool_id in _numbered(dig(named, "widen_to_pools")):
+            yield (*STEPS, step, "widen_to_pools", place), pool_id
+
+
+def _numbered(value: Any) -> Iterator[tuple[int, Any]]:
+    yield from enumerate(value if isinstance(value, list) else [])
 
 
 def _sent_before(actor: Principal, document: Any) -> Created | None:
@@ -129,7 +163,7 @@ def _earlier(actor: Principal, contract: TaskContract) -> Task | None:
     with connection.cursor() as cursor:
         cursor.execute(EARLIER, [actor.organisation_id, origin.product, origin.request_id])
         row = cursor.fetchone()
-    return None if row is None else Task.objects.get(id=row[0])
+    return None if row is None else with_needs(Task.objects.all()).get(id=row[0])
 
 
 def _replayed(actor: Principal, earlier: Task, body_hash: bytes) -> Created:
@@ -143,6 +177,7 @@ def _replayed(actor: Principal, earlier: Task, body_hash: bytes) -> Created:
 def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: datetime) -> Task:
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
     handoff, policy = contract.handoff, contract.handoff.retry_policy
+    escalation = needs.escalation
     return Task(
         id=new_id(),
         organisation_id=actor.organisation_id,
@@ -160,9 +195,13 @@ def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: da
         deadline=sla.deadline,
         target_latency_seconds=sla.target_latency_seconds,
         skills=needs.skills,
+        skill_levels=needs.skill_levels,
+        preferred_skills=needs.preferred_skills,
+        languages=needs.languages,
         certifications=needs.certifications,
         trust_level=needs.trust_level,
         min_rating=needs.min_rating,
+        escalation=None if escalation is None else escalation.model_dump(mode="json"),
         pool_id=needs.worker_pool_id,
         pool_ids=_candidate_pools(actor, needs.worker_pool_id),
         expected_format=contract.output.expected_format,

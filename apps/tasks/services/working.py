@@ -134,18 +134,21 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
         },
         also=[
             _set(run, ended),
-            *_relieved(run, at),
+            *_relieved(run, worked_until=at),
             *_evidence_named(submission.evidence),
         ],
     )
     return run
 
 
-def _relieved(run: Run, at: datetime) -> list[Change]:
-    """What ends with a worker's hold on a run: its load and the lease's timer."""
+def _relieved(run: Run, *, worked_until: datetime | None = None) -> list[Change]:
+    """What ends with a worker's hold on a run: its load and the lease's timer.
+
+    Only completed work puts the worker at the end of the waiting line.
+    """
     assert run.worker_id is not None
     return [
-        pools.relieve(worker_id=run.worker_id, worked_until=at),
+        pools.relieve(worker_id=run.worker_id, units=run.units, worked_until=worked_until),
         clear_timers(subject_id=run.id),
     ]
 
@@ -184,7 +187,7 @@ def release_run(*, actor: Principal, run_id: UUID, epoch: int, reason: str, at: 
 def give_back(*, run: Run, command: Command, actor: Principal, at: datetime, reason: str) -> None:
     """Queue a held, locked run again."""
     data = {"run_id": str(run.id), "worker_id": str(run.worker_id), "reason": reason}
-    relieved = _relieved(run, at)
+    relieved = _relieved(run)
     apply(
         run.task,
         command,
@@ -201,7 +204,7 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
     """The worker could not do it: the next attempt is queued, or the task fails with the last."""
     run = hold_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     task = run.task
-    relieved = _relieved(run, at)
+    relieved = _relieved(run)
     # First, on its own: the unique index wants the open run gone before the next one comes.
     ended: dict[str, Any] = {
         "status": RunStatus.FAILED,

@@ -10,7 +10,7 @@ import orjson
 
 from apps.base import crypto
 from apps.base.ids import new_id
-from apps.base.rows import Change, Insert, Statement
+from apps.base.rows import Change, Each, Insert, Statement
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
 from apps.webhooks.origins import origin_id, origin_of
 from biolayer.chain import format_time
@@ -88,13 +88,16 @@ FAN_OUT = """
 INSERT INTO webhooks_delivery (id, organisation_id, destination_id, origin_id, message_id,
     subject_id, sequence, event_type, status, attempt_count, forgiven_count, due_at, wait,
     last_outcome, was_exhausted, created_at)
-SELECT gen_random_uuid(), d.organisation_id, d.id, d.origin_id, %s, %s, %s, %s, 'pending', 0, 0,
-    %s, 'new', '', false, %s
-FROM webhooks_destination d
-WHERE d.organisation_id = %s AND d.kind = 'endpoint' AND d.event_types && %s::varchar[]
-    AND (d.pool_ids IS NULL OR %s::uuid[] <@ d.pool_ids)
-    AND (d.domains IS NULL OR %s = ANY (d.domains))
-    AND d.id IS DISTINCT FROM %s::uuid
+SELECT gen_random_uuid(), d.organisation_id, d.id, d.origin_id, m.id, m.subject_id, m.sequence,
+    m.event_type, 'pending', 0, 0, m.at, 'new', '', false, m.at
+FROM jsonb_to_recordset(%s) AS m (id uuid, organisation_id uuid, subject_id uuid, sequence int,
+    event_type text, at timestamptz, patterns varchar[], pool_ids uuid[], domain text,
+    except_id uuid)
+JOIN webhooks_destination d ON d.organisation_id = m.organisation_id AND d.kind = 'endpoint'
+    AND d.event_types && m.patterns
+    AND (d.pool_ids IS NULL OR m.pool_ids <@ d.pool_ids)
+    AND (d.domains IS NULL OR m.domain = ANY (d.domains))
+    AND d.id IS DISTINCT FROM m.except_id
 FOR KEY SHARE OF d
 """
 """One delivery for each endpoint that wants the event. The lock is the one that the foreign key
@@ -102,11 +105,20 @@ takes anyhow, taken early: an endpoint that is deleted meanwhile is passed over 
 the event's transaction."""
 
 
-def _to_endpoints(message: Message, except_destination: UUID | None) -> Statement:
-    at = message.created_at
-    told = (message.id, message.subject_id, message.sequence, message.event_type, at, at)
-    wanted = (list(patterns_for(message.event_type)), message.pool_ids, message.domain)
-    return Statement(FAN_OUT, (*told, message.organisation_id, *wanted, except_destination))
+def _to_endpoints(message: Message, except_destination: UUID | None) -> Each:
+    told = {
+        "id": message.id,
+        "organisation_id": message.organisation_id,
+        "subject_id": message.subject_id,
+        "sequence": message.sequence,
+        "event_type": message.event_type,
+        "at": message.created_at,
+        "patterns": patterns_for(message.event_type),
+        "pool_ids": message.pool_ids,
+        "domain": message.domain,
+        "except_id": except_destination,
+    }
+    return Each(FAN_OUT, told)
 
 
 def open_callback(*, task_id: UUID, organisation_id: UUID, handoff: Handoff) -> Iterable[Change]:

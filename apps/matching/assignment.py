@@ -1,0 +1,172 @@
+"""Who gets what, when several tasks wait and several workers are free. Pure rules over values.
+
+Two wishes, in this order:
+
+1. Nobody is overtaken: the tasks that get somebody are the earliest that can. Taking them one after
+   the other, each by an augmenting path (Kuhn, 1955), finds that set: who got somebody keeps somebody,
+   though it may be another one.
+2. The workers fit well: among all ways to serve just those tasks the one of the highest total score
+   is taken (`scipy.optimize.linear_sum_assignment`, Jonker and Volgenant's algorithm). Greedy choice
+   in order of arrival gives away a fifth of it.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+PREFERRED_POINTS = 10_000.0
+FREE_POINTS = 100.0
+WAITING_HALF_SECONDS = 3_600.0
+RATING_POINTS = 0.01
+FIRST_CHOICE_POINTS = 1_000_000.0
+NOBODY = -1e12
+FEW_SLOTS, MOST_SLOTS = 2, 8
+"""A worker gets at most so many tasks out of one batch: more only where somebody would get nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker that fits a signature, as it stood when it was looked at."""
+
+    worker_id: UUID
+    pool_id: UUID
+    # Units that it can take, and how many there are in all.
+    free: int
+    capacity: int
+    waiting_since: datetime
+    rating: float
+    # Share of the preferred skills that it has: 0 to 1.
+    preferred: float = 0.0
+
+    def score(self, *, units: int, slot: int, at: datetime) -> float:
+        """How good a choice it is for its `slot`-th task of a batch.
+
+        Points are apart by orders of magnitude, so that they rank as the rules are written: preferred
+        skills, then load (in steps of 1 %), then the time since its last completed work, then rating.
+        """
+        free_share = max(0.0, (self.free - units * (slot + 1)) / self.capacity)
+        waited = max(0.0, (at - self.waiting_since).total_seconds())
+        return (
+            self.preferred * PREFERRED_POINTS
+            + round(free_share, 2) * FREE_POINTS
+            + 0.9 * waited / (waited + WAITING_HALF_SECONDS)
+            + self.rating / 5 * RATING_POINTS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A task that waits, and who may be asked: the best first."""
+
+    task_id: UUID
+    seats: Sequence[Seat]
+    units: Mapping[UUID, int]
+    """Of each pool, how much of a worker's capacity the task takes."""
+    # Whoever did it before is asked first.
+    first_choice: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    task_id: UUID
+    seat: Seat
+    units: int
+    score: float
+
+
+def assign(demands: Sequence[Demand], *, at: datetime) -> list[Choice]:
+    """Somebody for as many of the demands, which come in their order, as can have somebody."""
+    for most in FEW_SLOTS, MOST_SLOTS:
+        slots = _Slots(demands, most)
+        served = _served(slots.open_to)
+        if len(served) == len(demands):
+            break
+    return _best([demands[row] for row in served], [slots.open_to[row] for row in served], at)
+
+
+class _Slots:
+    """Each worker as one column for each task that it could take out of this batch."""
+
+    def __init__(self, demands: Sequence[Demand], most: int) -> None:
+        self._of: dict[UUID, range] = {}
+        self._count = 0
+        self._most = most
+        # Of each demand the columns in which it could be served; `most` or fewer for each seat.
+        self.open_to = [
+            [self._columns(seat, demand.units[seat.pool_id]) for seat in demand.seats]
+            for demand in demands
+        ]
+
+    def _columns(self, seat: Seat, units: int) -> range:
+        known = self._of.get(seat.worker_id)
+        if known is None:
+            first = self._count
+            self._count += min(self._most, seat.free // units)
+            known = self._of[seat.worker_id] = range(first, self._count)
+        return known
+
+
+def _served(open_to: Sequence[Sequence[range]]) -> list[int]:
+    """The rows that get somebody: each that can, without one before it losing out."""
+    taken_by: dict[int, int] = {}
+
+    def find(row: int, seen: set[int]) -> bool:
+        for column in itertools.chain.from_iterable(open_to[row]):
+            if column in seen:
+                continue
+            seen.add(column)
+            if column not in taken_by or find(taken_by[column], seen):
+                taken_by[column] = row
+                return True
+        return False
+
+    return [row for row in range(len(open_to)) if find(row, set())]
+
+
+def _best(
+    demands: Sequence[Demand], open_to: Sequence[Sequence[range]], at: datetime
+) -> list[Choice]:
+    """All of the demands, which can be served together, with the highest total score."""
+    if not demands:
+        return []
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment  # type: ignore[attr-defined]
+
+    width = 1 + max(columns[-1] for row in open_to for columns in row)
+    scores = np.full((len(demands), width), NOBODY)
+    seats: list[dict[int, Seat]] = []
+    for row, demand in enumerate(demands):
+        fits: dict[int, Seat] = {}
+        for seat, columns in zip(demand.seats, open_to[row], strict=True):
+            extra = FIRST_CHOICE_POINTS if seat.worker_id == demand.first_choice else 0.0
+            units = demand.units[seat.pool_id]
+            for slot, column in enumerate(columns):
+                scores[row, column] = extra + seat.score(units=units, slot=slot, at=at)
+                fits[column] = seat
+        seats.append(fits)
+    rows, columns_taken = linear_sum_assignment(scores, maximize=True)
+    return _within_capacity(
+        [
+            Choice(
+                demands[row].task_id,
+                seats[row][column],
+                demands[row].units[seats[row][column].pool_id],
+                float(scores[row, column]),
+            )
+            for row, column in zip(rows.tolist(), columns_taken.tolist(), strict=True)
+        ]
+    )
+
+
+def _within_capacity(choices: Sequence[Choice]) -> list[Choice]:
+    """Without those for whom a dearer task of the same worker left no room; they come again."""
+    left: dict[UUID, int] = {}
+    kept = []
+    for choice in choices:
+        free = left.get(choice.seat.worker_id, choice.seat.free)
+        if choice.units <= free:
+            left[choice.seat.worker_id] = free - choice.units
+            kept.append(choice)
+    return kept

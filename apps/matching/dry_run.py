@@ -1,0 +1,118 @@
+"""What a changed policy of a pool would do to the tasks that wait for it now.
+
+The change is really made, the tasks are looked at as the matcher would, and all of it is rolled back:
+so the answer cannot differ from what the change does. Steps of an escalation policy count as taken
+when their time since the task was queued is over.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.principal import Principal
+from apps.base import rows
+from apps.matching.candidates import QueuedTask
+from apps.matching.escalation import Policy
+from apps.matching.services.matching import BATCH, Look, others_to_ask
+from apps.pools import services as pools
+from apps.pools.models import Pool
+from apps.pools.services.locks import lock_pool
+from apps.tasks.models import Task
+from apps.tasks.requirements import kept, signature_of
+from biolayer.lifecycle import Status
+
+MOST_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What would become of each task: `offered`, `waits` or `fails`; and how many would be asked."""
+
+    fates: dict[UUID, str]
+    workers_asked: int
+
+    def shown(self) -> dict[str, int]:
+        counted = Counter(self.fates.values())
+        return {
+            **{fate: counted[fate] for fate in ("offered", "waits", "fails")},
+            "workers_asked": self.workers_asked,
+        }
+
+
+def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> dict[str, Any]:
+    """Before and after a change of the pool, for the first `BATCH` tasks that wait for it.
+
+    Raises what the change itself raises: `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
+    """
+    with transaction.atomic():
+        lock_pool(actor=actor, pool_id=pool_id)
+        waiting = Task.objects.filter(
+            status=Status.QUEUED,
+            organisation_id=actor.organisation_id,
+            pool_ids__contains=[pool_id],
+        )
+        count = waiting.count()
+        tasks = list(waiting.order_by("sort_at", "id")[:BATCH])
+        before = _outlook(tasks, pool_id, at)
+        pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
+        after = _outlook(tasks, pool_id, at)
+        transaction.set_rollback(True)
+    return {
+        "pool_id": str(pool_id),
+        "tasks_waiting": count,
+        "tasks_looked_at": len(tasks),
+        "before": before.shown(),
+        "after": after.shown(),
+        "changed": _changed(before, after),
+    }
+
+
+def _changed(before: Outlook, after: Outlook) -> list[dict[str, str]]:
+    """The first tasks that would fare differently."""
+    differing = [
+        {"task_id": str(task_id), "before": fate, "after": after.fates[task_id]}
+        for task_id, fate in before.fates.items()
+        if after.fates[task_id] != fate
+    ]
+    return differing[:MOST_SHOWN]
+
+
+def _outlook(tasks: list[Task], pool_id: UUID, at: datetime) -> Outlook:
+    pool = Pool.objects.get(id=pool_id)
+    fates: dict[UUID, str] = {}
+    queued: list[QueuedTask] = []
+    for task in tasks:
+        policy = Policy.of(task.escalation, pool.escalation)
+        assert task.queued_at is not None
+        steps = max(task.escalation_step, policy.steps_after((at - task.queued_at).total_seconds()))
+        task.escalation_step = steps
+        fates[task.id] = (
+            "fails" if policy.at_end == "fail" and steps > len(policy.steps) else "waits"
+        )
+        if fates[task.id] == "waits":
+            queued.append(_as_queued(task, policy))
+    look = Look(queued, at)
+    choices = look.choose()
+    fates |= {choice.task_id: "offered" for choice in choices}
+    others = others_to_ask(
+        choices,
+        look,
+        {task.id: task for task in tasks},
+        Pool.objects.in_bulk({choice.seat.pool_id for choice in choices}),
+    )
+    return Outlook(fates, len(choices) + len(others))
+
+
+def _as_queued(task: Task, policy: Policy) -> QueuedTask:
+    """The task with the signature that it has after the steps taken."""
+    changes = policy.relaxed(task.escalation_step).changes(
+        pool_ids=task.pool_ids, trust_level=task.trust_level, min_rating=task.min_rating
+    )
+    signature = signature_of(task, **changes)
+    rows.write([kept(signature)])
+    assert task.sort_at is not None
+    return QueuedTask(task.id, signature.id, task.sort_at, task.preferred_worker_id)

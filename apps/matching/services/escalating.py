@@ -1,0 +1,113 @@
+"""Taking the steps of a policy while nobody takes a task.
+
+A task that is queued gets a timer for its next step; a step that is taken sets the next. While
+somebody holds the task no step is taken: when it is queued again, the chain goes on where it was.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from apps.accounts import principal
+from apps.base.ids import new_id
+from apps.base.rows import Change, Each
+from apps.base.transactions import atomic
+from apps.matching.escalation import Policy
+from apps.pools.selectors import escalation_of
+from apps.tasks import services as tasks
+from apps.tasks.models import Task
+from apps.tasks.requirements import kept, signature_of
+from biolayer.lifecycle import Status
+
+ESCALATION = "escalation"
+"""The timer of a task's next step; its subject is the task."""
+
+WAITING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
+
+SET_OUT = f"""
+INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at)
+SELECT task.id, task.organisation_id, '{ESCALATION}', task.task_id, task.at + make_interval(secs =>
+    coalesce((steps -> task.step ->> 'after_seconds')::int, 2 * last_after - before_last_after)
+    - CASE WHEN task.step = 0 THEN 0 WHEN task.step >= jsonb_array_length(steps) THEN last_after
+        ELSE (steps -> task.step - 1 ->> 'after_seconds')::int END)
+FROM jsonb_to_recordset(%s) AS task (id uuid, organisation_id uuid, task_id uuid, pool_id uuid,
+    policy jsonb, step int, at timestamptz)
+LEFT JOIN pools_pool p ON p.id = task.pool_id
+CROSS JOIN LATERAL (SELECT coalesce(nullif(task.policy, 'null'), p.escalation) AS policy) AS given
+CROSS JOIN LATERAL (SELECT given.policy -> 'steps' AS steps) AS list
+CROSS JOIN LATERAL (
+    SELECT coalesce((steps -> -1 ->> 'after_seconds')::int, 0) AS last_after,
+        coalesce((steps -> -2 ->> 'after_seconds')::int, 0) AS before_last_after) AS ends
+WHERE jsonb_typeof(steps) = 'array' AND jsonb_array_length(steps) > 0
+    AND (task.step < jsonb_array_length(steps)
+        OR task.step = jsonb_array_length(steps) AND given.policy ->> 'at_end' <> 'wait')
+ON CONFLICT (subject_id, kind) DO NOTHING
+"""
+"""The same as `Policy.seconds_until`, for a reaction, which reads nothing itself."""
+
+
+def set_out(task: Task, at: datetime) -> Iterable[Change]:
+    """The timer of the next step of a task that was queued, unless its policy has none."""
+    yield Each(
+        SET_OUT,
+        {
+            "id": new_id(),
+            "organisation_id": task.organisation_id,
+            "task_id": task.id,
+            "pool_id": task.pool_id,
+            "policy": task.escalation,
+            "step": task.escalation_step,
+            "at": at,
+        },
+    )
+
+
+@atomic()
+def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
+    """The timer: take the next step of a task that still waits. Answers when the one after is due."""
+    task = Task.objects.locked().filter(id=task_id).first()
+    if task is None or task.status not in WAITING:
+        return None
+    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+    if policy.seconds_until(task.escalation_step) is None:
+        return None
+    if task.escalation_step == len(policy.steps):
+        _end(task, policy, at)
+        return None
+    _take(task, policy, at)
+    seconds = policy.seconds_until(task.escalation_step)
+    return None if seconds is None else at + timedelta(seconds=seconds)
+
+
+def _take(task: Task, policy: Policy, at: datetime) -> None:
+    number = task.escalation_step + 1
+    step = policy.steps[number - 1]
+    changes = policy.relaxed(number).changes(
+        pool_ids=task.pool_ids, trust_level=task.trust_level, min_rating=task.min_rating
+    )
+    signature = signature_of(task, **changes)
+    assert task.sort_at is not None
+    tasks.escalate_task(
+        task=task,
+        actor=principal.system("escalation", task.organisation_id),
+        at=at,
+        data={"step": number, **step.model_dump(mode="json", exclude_defaults=True)},
+        columns={
+            "escalation_step": number,
+            "requirement_id": signature.id,
+            "sort_at": task.sort_at - timedelta(seconds=step.boost_seconds),
+        },
+        also=[kept(signature)],
+    )
+
+
+def _end(task: Task, policy: Policy, at: datetime) -> None:
+    """No step has helped."""
+    actor = principal.system("escalation", task.organisation_id)
+    if policy.at_end == "fail":
+        tasks.fail_task(task=task, actor=actor, reason="nobody_found", at=at)
+        return
+    data: dict[str, Any] = {"step": task.escalation_step, "at_end": policy.at_end}
+    columns = {"escalation_step": task.escalation_step + 1}
+    tasks.escalate_task(task=task, actor=actor, at=at, data=data, columns=columns)

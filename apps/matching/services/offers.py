@@ -1,0 +1,182 @@
+"""What becomes of the offers: accepted, declined, expired, rescinded, withdrawn.
+
+A task may be put before several workers at once. Whoever accepts first has it: its row is the mutex
+of its offers, so the second comes too late, and learns that its offer was rescinded.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.accounts import principal
+from apps.accounts.principal import Principal
+from apps.base.rows import Change, Statement, Update, write
+from apps.base.transactions import atomic
+from apps.matching.models import Offer, OfferStatus
+from apps.pools import services as pools
+from apps.pools.models import WorkerKind
+from apps.tasks import services as tasks
+from apps.tasks.models import Run
+from apps.timers.services import clear_timers
+from biolayer.chain import format_time
+from biolayer.errors import NotFound, OfferClosed, OfferExpired
+
+OFFER = "offer"
+"""The timer that ends an offer; its subject is the offer."""
+
+AGENT_LEASE_SECONDS = 300
+"""An agent shows its life by heartbeats; a person has the pool's `work_seconds`."""
+
+
+def _lock_offer(*, offer_id: UUID, **owner: UUID) -> Offer | None:
+    """The offer with its task and run, locked in the global order."""
+    return (
+        Offer.objects.filter(id=offer_id, **owner)
+        .select_related("task", "run", "worker", "pool")
+        .select_for_update(no_key=True, of=("task", "run", "self"))
+        .first()
+    )
+
+
+def _lock_own_open(*, actor: Principal, offer_id: UUID, at: datetime) -> Offer:
+    """An open offer before the actor's worker. Raises `OfferClosed`, `OfferExpired`, `NotFound`."""
+    offer = _lock_offer(
+        offer_id=offer_id,
+        worker_id=actor.require_worker(),
+        organisation_id=actor.organisation_id,
+    )
+    if offer is None:
+        raise NotFound("offer")
+    if offer.status == OfferStatus.OPEN and offer.expires_at <= at:
+        raise OfferExpired(f"It was open until {format_time(offer.expires_at)}.")
+    if offer.status != OfferStatus.OPEN:
+        raise OfferClosed(f"It is {offer.status}.")
+    return offer
+
+
+def _closed(offer: Offer, status: OfferStatus, at: datetime, reason: str = "") -> list[Change]:
+    values = {"status": status, "closed_at": at, "reason": reason}
+    return [Update(Offer, {"id": offer.id}, values), clear_timers(subject_id=offer.id)]
+
+
+@atomic()
+def accept_offer(*, actor: Principal, offer_id: UUID, at: datetime) -> Run:
+    """The worker takes the task. Its load stays: the run now holds what the offer held.
+
+    Raises `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
+    """
+    offer = _lock_own_open(actor=actor, offer_id=offer_id, at=at)
+    is_agent = offer.worker.kind == WorkerKind.AGENT
+    tasks.accept_task(
+        task=offer.task,
+        run=offer.run,
+        worker_id=offer.worker_id,
+        units=offer.units,
+        lease_seconds=AGENT_LEASE_SECONDS if is_agent else offer.pool.work_seconds,
+        actor=actor,
+        at=at,
+        data={"offer_id": str(offer.id)},
+        also=[
+            *_closed(offer, OfferStatus.ACCEPTED, at),
+            *_rescinded(offer, at),
+            pools.answered(worker_id=offer.worker_id),
+        ],
+    )
+    offer.run.task = offer.task
+    return offer.run
+
+
+@atomic()
+def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime) -> None:
+    """The worker says no; the task is matched again.
+
+    Raises `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
+    """
+    offer = _lock_own_open(actor=actor, offer_id=offer_id, at=at)
+    relieved = pools.relieve(worker_id=offer.worker_id, units=offer.units)
+    also = [relieved, pools.answered(worker_id=offer.worker_id)]
+    _end_offer(offer, OfferStatus.DECLINED, also, actor=actor, at=at, reason=reason)
+
+
+@atomic()
+def expire_offer(*, offer_id: UUID, at: datetime) -> None:
+    """The offer's timer: nobody answered in time; the task is matched again."""
+    offer = _lock_offer(offer_id=offer_id)
+    if offer is None or offer.status != OfferStatus.OPEN:
+        return
+    actor = principal.system("offers", offer.organisation_id)
+    missed = pools.missed(
+        worker_id=offer.worker_id, until_away=offer.pool.misses_until_away, units=offer.units
+    )
+    _end_offer(offer, OfferStatus.EXPIRED, [missed], actor=actor, at=at)
+
+
+def _end_offer(
+    offer: Offer,
+    status: OfferStatus,
+    relieved: Sequence[Change],
+    *,
+    actor: Principal,
+    at: datetime,
+    reason: str = "",
+) -> None:
+    """Close an offer that led to nothing. With the last one the task is queued again."""
+    also = [*_closed(offer, status, at, reason), *relieved]
+    if _others_open(offer).exists():
+        write(also)
+        return
+    tasks.requeue_task(
+        task=offer.task,
+        actor=actor,
+        at=at,
+        data={
+            "offer_id": str(offer.id),
+            "worker_id": str(offer.worker_id),
+            "reason": f"offer_{status.value}",
+        },
+        also=also,
+    )
+
+
+def _others_open(offer: Offer) -> "QuerySet[Offer]":
+    return Offer.objects.filter(task_id=offer.task_id, status=OfferStatus.OPEN).exclude(id=offer.id)
+
+
+def _rescinded(accepted: Offer, at: datetime) -> Iterable[Change]:
+    """The task is somebody's: whoever else was asked for it is asked no longer."""
+    return _closed_all(accepted.task_id, OfferStatus.RESCINDED, at, but=accepted.id)
+
+
+def withdraw_offers(*, task_id: UUID, at: datetime) -> Iterable[Change]:
+    """Close what is open for a task that ended, and relieve who was asked: rows for its transition."""
+    return _closed_all(task_id, OfferStatus.WITHDRAWN, at)
+
+
+STILL_OPEN = "o.task_id = %s AND o.status = 'open' AND o.id IS DISTINCT FROM %s::uuid"
+
+RELIEVE_ASKED = f"""
+UPDATE pools_worker w SET load = w.load - asked.units
+FROM (SELECT w.id, o.units FROM matching_offer o JOIN pools_worker w ON w.id = o.worker_id
+      WHERE {STILL_OPEN} ORDER BY w.id FOR NO KEY UPDATE OF w) asked
+WHERE w.id = asked.id
+"""
+
+CLEAR_OFFER_TIMERS = f"""
+DELETE FROM timers_timer t USING matching_offer o
+WHERE {STILL_OPEN} AND t.kind = '{OFFER}' AND t.subject_id = o.id
+"""
+
+CLOSE_OFFERS = f"""
+UPDATE matching_offer o SET status = %s, closed_at = %s WHERE {STILL_OPEN}
+"""
+
+
+def _closed_all(
+    task_id: UUID, status: OfferStatus, at: datetime, *, but: UUID | None = None
+) -> Iterable[Change]:
+    """All open offers of a task, `but` for one. The statements see them as they were before."""
+    yield Statement(RELIEVE_ASKED, (task_id, but))
+    yield Statement(CLEAR_OFFER_TIMERS, (task_id, but))
+    yield Statement(CLOSE_OFFERS, (status.value, at, task_id, but))

@@ -1,0 +1,47 @@
+"""The verbs: pools and their members, workers, presence, load, ratings."""
+
+from apps.pools.services.loads import answered, missed, relieve, reserve
+from apps.pools.services.pools import (
+    add_member,
+    close_pool,
+    create_pool,
+    found_pool,
+    remove_member,
+    update_pool,
+)
+from apps.pools.services.presence import (
+    AVAILABILITY,
+    keep_availabilities,
+    keep_availability,
+    set_presence,
+)
+from apps.pools.services.ratings import rate_worker, refresh_rating_means
+from apps.pools.services.workers import (
+    create_worker,
+    delete_worker,
+    enrol_worker,
+    update_worker,
+)
+
+__all__ = [
+    "AVAILABILITY",
+    "add_member",
+    "answered",
+    "close_pool",
+    "create_pool",
+    "create_worker",
+    "delete_worker",
+    "enrol_worker",
+    "found_pool",
+    "keep_availabilities",
+    "keep_availability",
+    "missed",
+    "rate_worker",
+    "refresh_rating_means",
+    "relieve",
+    "remove_member",
+    "reserve",
+    "set_presence",
+    "update_pool",
+    "update_worker",
+]

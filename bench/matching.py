@@ -1,0 +1,244 @@
+"""How fast are tasks offered, and what does a decision cost when the crowd grows?
+
+1. **Decisions**: what it takes to choose somebody for a batch of queued tasks (look at the signatures,
+   the tasks and the seats, and assign), with 1,000, 10,000 and 100,000 workers; beside the plain
+   design, one query for each task (`skills @> …` with a GIN index, sorted by load and waiting time).
+   Nothing is written. 10,000 tasks are queued, over some 1,300 signatures of one or two of 50 skills.
+2. **Assignment**: the total score of a batch beside the optimum, greedy choice in order of arrival,
+   and fewest fits first, where there are hardly more workers than tasks.
+3. **Offers**: the lifecycle worker by its own command line offers 10,000 queued tasks to 2,000 workers
+   of six places each, with all their rows: events, webhooks' messages, offers, timers. From the first
+   offer to the last.
+4. **Newly queued**: 10,000 tasks wait for a skill that nobody has; 2,000 workers are there; new tasks
+   are posted at a steady rate. From the moment at which a task was queued to that of its offer.
+
+Exit code 1 when a target is missed.
+"""
+
+import argparse
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from bench.home import home_for_this_run  # noqa: E402 - the path must be set first
+from bench.load import LoadFailed  # noqa: E402
+from bench.servers import running  # noqa: E402
+from config.processes import QUIET_ROOT, worker_command  # noqa: E402
+
+CROWDS = (1_000, 10_000, 100_000)
+QUEUED = 10_000
+WORKERS = 2_000
+PLACES = 6
+TIMES_PLAIN = 10.0
+MOST_GROWTH = 3.0
+OFFERS = 250.0
+P50_MS = 150.0
+P99_MS = 1000.0
+BEST_SHARE = 0.95
+
+PLAIN = """
+SELECT w.id FROM pools_worker w
+WHERE w.organisation_id = %s AND w.presence = 'available' AND w.load < w.capacity
+    AND w.skills @> %s::varchar[]
+ORDER BY w.load::float / w.capacity, w.waiting_since, w.rating DESC, w.id LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Microseconds for each decision with a crowd of a size: medians of several batches."""
+
+    crowd: int
+    ours: float
+    plain: float
+
+
+def main() -> None:
+    options = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    try:
+        with home_for_this_run() as home:
+            costs = list(_costs(options.batches))
+            shares = _shares()
+            rate, latencies = _offers(home, options)
+    except LoadFailed as error:
+        sys.exit(f"the measurement failed: {error}")
+    print(_table(costs))
+    print(
+        "\ntotal score of a batch, the optimum being 1: "
+        + ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
+    )
+    print(f"\noffers a second, with all their rows: {rate:.0f}")
+    print(
+        f"queued to offered at {options.rate}/s beside {QUEUED} that wait in vain:"
+        f" p50 {_percentile(latencies, 50):.0f} ms, p99 {_percentile(latencies, 99):.0f} ms,"
+        f" of {len(latencies)}"
+    )
+    missed = list(_missed(costs, shares, rate, latencies))
+    if missed:
+        sys.exit("missed: " + "; ".join(missed))
+
+
+def _arguments() -> argparse.Namespace:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--batches", type=int, default=9, help="of decisions, for each crowd")
+    options.add_argument("--rate", type=int, default=50, help="new tasks a second")
+    options.add_argument("--seconds", type=float, default=20.0, help="of new tasks")
+    return options.parse_args()
+
+
+# --- decisions ------------------------------------------------------------------------------------
+
+
+def _costs(batches: int) -> Iterator[Cost]:
+    from bench import crowd
+
+    organisation, pool, actor = crowd.prepare()
+    crowd.queue_up(actor, pool, crowd.demands(random.Random(1)), count=QUEUED)
+    there = 0
+    for size in CROWDS:
+        crowd.enrol(pool, count=size - there, capacity=PLACES)
+        there = size
+        turns = [
+            (_our_batch(organisation.id), _plain_batch(organisation.id)) for _ in range(batches)
+        ]
+        ours, plain = zip(*turns, strict=True)
+        yield Cost(size, statistics.median(ours), statistics.median(plain))
+
+
+def _our_batch(organisation_id: Any) -> float:
+    from apps.base import clock
+    from apps.matching import candidates
+    from apps.matching.services.matching import BATCH, Look
+
+    at = clock.now()
+    began = time.perf_counter()
+    waiting = candidates.waiting(organisation_id=organisation_id, at=at)
+    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=BATCH)
+    choices = Look(queued, at).choose()
+    spent = time.perf_counter() - began
+    if len(choices) != BATCH:
+        raise LoadFailed(f"{len(choices)} of {BATCH} tasks got somebody")
+    return spent / len(choices) * 1e6
+
+
+def _plain_batch(organisation_id: Any) -> float:
+    from django.db import connection
+
+    from apps.matching.services.matching import BATCH
+    from apps.tasks.models import Task
+
+    tasks = list(Task.objects.filter(status="queued").order_by("sort_at", "id")[:BATCH])
+    began = time.perf_counter()
+    with connection.cursor() as cursor:
+        for task in tasks:
+            cursor.execute(PLAIN, [organisation_id, task.skills])
+            cursor.fetchone()
+    return (time.perf_counter() - began) / len(tasks) * 1e6
+
+
+# --- assignment -----------------------------------------------------------------------------------
+
+
+def _shares(*, size: int = 128, crowd: int = 140, fits: float = 0.08) -> dict[str, float]:
+    """What share of the optimum's total score each way of choosing makes."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    from bench import batches
+
+    shares: dict[str, list[float]] = {}
+    for seed in range(20):
+        scene = batches.scene(random.Random(seed), tasks=size, workers=crowd, fits=fits)
+        rows, columns = linear_sum_assignment(
+            np.where(scene.scores > 0, scene.scores, 0), maximize=True
+        )
+        best = float(scene.scores[rows, columns].clip(min=0).sum())
+        for name, total in scene.totals().items():
+            shares.setdefault(name, []).append(total / best)
+    return {name: statistics.mean(found) for name, found in shares.items()}
+
+
+# --- offers ---------------------------------------------------------------------------------------
+
+
+def _offers(home: Path, options: argparse.Namespace) -> tuple[float, list[float]]:
+    from bench import crowd
+
+    crowd.start_anew()
+    # Another organisation: the crowd of the first stays where it is.
+    _, pool, actor = crowd.prepare()
+    crowd.enrol(pool, count=WORKERS, capacity=PLACES)
+    chance = random.Random(2)
+    crowd.queue_up(actor, pool, crowd.demands(chance), count=QUEUED)
+    with _worker(home):
+        rate = _drained()
+        crowd.start_anew()
+        crowd.queue_up(actor, pool, crowd.demands(chance, extra=["unheard-of"]), count=QUEUED)
+        latencies = crowd.posted_steadily(
+            actor, pool, crowd.demands(chance), rate=options.rate, seconds=options.seconds
+        )
+    return rate, latencies
+
+
+@contextmanager
+def _worker(home: Path) -> Iterator[None]:
+    command = worker_command(name="lifecycle", queues="lifecycle")
+    with running(command, log=home / "logs" / "lifecycle.log", environment={**QUIET_ROOT}):
+        yield
+
+
+def _drained() -> float:
+    """Offers a second, until nobody fits what is left."""
+    from bench import crowd
+
+    count, rate = crowd.offered_until_quiet()
+    if count < QUEUED * 0.9:
+        raise LoadFailed(f"only {count} of {QUEUED} tasks were offered")
+    return rate
+
+
+# --- the result -----------------------------------------------------------------------------------
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def _table(costs: Sequence[Cost]) -> str:
+    lines = [f"{'µs for each decision':<24}{'ours':>10}{'plain':>10}{'ours is':>12}"]
+    lines += [
+        f"{cost.crowd:>9} workers       {cost.ours:>10.0f}{cost.plain:>10.0f}"
+        f"{cost.plain / cost.ours:>10.1f} x"
+        for cost in costs
+    ]
+    return "\n".join(lines)
+
+
+def _missed(
+    costs: Sequence[Cost], shares: dict[str, float], rate: float, latencies: Sequence[float]
+) -> Iterator[str]:
+    checks: list[tuple[Callable[[], bool], str]] = [
+        (lambda: costs[-1].plain < TIMES_PLAIN * costs[-1].ours, f"ours is less than {TIMES_PLAIN:g} times as fast as the plain design"),
+        (lambda: costs[-1].ours > MOST_GROWTH * costs[0].ours, f"a decision's cost grows by more than {MOST_GROWTH:g} times"),
+        (lambda: shares["ours"] < BEST_SHARE, f"less than {BEST_SHARE:g} of the best total score"),
+        (lambda: rate < OFFERS, f"fewer than {OFFERS:g} offers a second"),
+        (lambda: _percentile(latencies, 50) > P50_MS or _percentile(latencies, 99) > P99_MS, f"queued to offered takes more than {P50_MS:g} ms (p50) or {P99_MS:g} ms (p99)"),
+    ]  # fmt: skip
+    return (words for is_missed, words in checks if is_missed())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What `/v1` says of how a task finds somebody."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from biolayer.contract import Identifier, Moment
+from biolayer.events.envelope import Wire
+
+
+class MatchQueue(Wire):
+    sort_at: Moment
+    tasks_ahead: int = Field(description="Of the organisation's; 10,000 stands for more.")
+
+
+class MatchRequirements(Wire):
+    pool_ids: list[Identifier] | None
+    abilities: list[str] = Field(description="Skills; `phone:3` from level 3 on; `@en` a language.")
+    preferred: list[str]
+    certifications: list[str]
+    trust_level: int
+    min_rating: float
+
+
+class ExcludedWorkers(Wire):
+    """Each worker under the first rule that keeps it out."""
+
+    skills: int
+    skill_levels: int
+    languages: int
+    certifications: int
+    trust_level: int
+    rating: int
+    presence: int
+    working_hours: int
+    snoozed: int
+    capacity: int
+    offer_limit: int
+    asked_already: int
+
+
+class MatchWorkers(Wire):
+    in_pools: int = Field(description="The sum of `eligible` and all that is excluded.")
+    eligible: int
+    excluded: ExcludedWorkers
+
+
+class MatchOffer(Wire):
+    offer_id: Identifier
+    worker_id: Identifier
+    pool_id: Identifier
+    offered_at: Moment
+    expires_at: Moment
+    why: dict[str, Any]
+
+
+class MatchEscalation(Wire):
+    steps_taken: int
+    steps: int
+    at_end: str
+    next_at: Moment | None
+
+
+class Match(Wire):
+    """How a task finds somebody: who could be asked, who is, and what happens next."""
+
+    task_id: Identifier
+    status: str
+    queue: MatchQueue | None
+    requirements: MatchRequirements
+    workers: MatchWorkers
+    offers: list[MatchOffer]
+    past_offers: dict[str, int]
+    escalation: MatchEscalation | None
+    next: str
+
+
+class PoolOutlook(Wire):
+    offered: int = Field(description="Tasks that would be offered to somebody at once.")
+    waits: int
+    fails: int = Field(description="Tasks that the policy's end would fail.")
+    workers_asked: int
+
+
+class ChangedFate(Wire):
+    task_id: Identifier
+    before: Literal["offered", "waits", "fails"]
+    after: Literal["offered", "waits", "fails"]
+
+
+class PoolDryRun(Wire):
+    """What a change of a pool would do to the tasks that wait for it now. Nothing was changed."""
+
+    pool_id: Identifier
+    tasks_waiting: int
+    tasks_looked_at: int = Field(description="The first in line.")
+    before: PoolOutlook
+    after: PoolOutlook
+    changed: list[ChangedFate] = Field(description="The first 50 that would fare differently.")

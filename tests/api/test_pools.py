@@ -1,0 +1,419 @@
+"""Pools by HTTP: founded, changed, closed, their members; and what others see of them."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.services import BACKEND_SCOPES, issue_key
+from apps.matching.services import match_queued
+from apps.pools.models import Membership, Pool
+from apps.pools.services import enrol_worker, found_pool
+from biolayer import pool_answers
+from tests.api.expect import expect_problem, expect_unchanged, faults
+from tests.factories import Caller, House, worker_in
+from tests.integration.test_budgets import statements
+
+PATH = "/v1/pools"
+NOBODY = str(UUID(int=7))
+DEFAULTS = {
+    "description": "",
+    "offer_seconds": {},
+    "work_seconds": 3600,
+    "offer_mode": "sequential",
+    "broadcast_to": 5,
+    "offers_per_window": None,
+    "offer_window_seconds": 3600,
+    "misses_until_away": 3,
+    "costs": {},
+    "escalation": None,
+}
+EVERYTHING: dict[str, Any] = {
+    "name": "Night desk",
+    "description": "Calls at night",
+    "offer_seconds": {"critical": 1, "high": 86_400},
+    "work_seconds": 2_592_000,
+    "offer_mode": "broadcast",
+    "broadcast_to": 50,
+    "offers_per_window": 1000,
+    "offer_window_seconds": 60,
+    "misses_until_away": None,
+    "costs": {"verification": 100, "shelf.audit_2": 1},
+}
+EMPTY = {"members": 0, "available_members": 0, "queued_tasks": 0, "open_offers": 0}
+
+
+def made(caller: Caller, **wanted: Any) -> dict[str, Any]:
+    """A new pool as it was answered."""
+    answer = caller.post(PATH, {"name": "Night desk", **wanted})
+    assert answer.status_code == 201, answer.content
+    return shown(answer)
+
+
+def shown(answer: Any) -> dict[str, Any]:
+    assert answer.status_code in (200, 201), answer.content
+    pool_answers.Pool.model_validate_json(answer.content, extra="forbid")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def path_of(pool: dict[str, Any] | Pool) -> str:
+    return f"{PATH}/{pool.id if isinstance(pool, Pool) else pool['pool_id']}"
+
+
+def restricted(house: House, *pool_ids: UUID) -> Caller:
+    """Somebody of Alice's organisation with a key for some of its pools."""
+    return Caller(
+        issue_key(
+            organisation_id=house.organisation.id,
+            name="Lesser",
+            scopes=BACKEND_SCOPES,
+            pool_ids=list(pool_ids),
+        )
+    )
+
+
+# --- founding -------------------------------------------------------------------------------------
+
+
+def test_create__with_a_name_alone(house: House) -> None:
+    answer = house.alice.post(PATH, {"name": "Night desk"})
+    pool = shown(answer)
+    assert (answer.status_code, answer["Location"]) == (201, path_of(pool))
+    row = Pool.objects.get(id=pool["pool_id"])
+    assert row.organisation_id == house.organisation.id
+    times = {name: pool.pop(name) for name in ("created_at", "updated_at")}
+    assert pool == {
+        "pool_id": str(row.id),
+        "name": "Night desk",
+        "status": "active",
+        "rating_mean": None,
+        "counts": EMPTY,
+        **DEFAULTS,
+    }
+    assert house.alice.get(answer["Location"]).json() == {**pool, **times}
+
+
+def test_create__with_everything(house: House) -> None:
+    widened = {"after_seconds": 60, "widen_to_pools": [str(house.pool.id)]}
+    policy = {"steps": [widened, {"after_seconds": 90, "notify": True}], "at_end": "fail"}
+    pool = made(house.alice, **EVERYTHING, escalation=policy)
+    assert {name: pool[name] for name in EVERYTHING} == EVERYTHING
+    steps, at_end = pool["escalation"]["steps"], pool["escalation"]["at_end"]
+    assert ({name: steps[0][name] for name in widened}, at_end) == (widened, "fail")
+    assert Pool.objects.get(id=pool["pool_id"]).escalation == pool["escalation"]
+
+
+def test_create__twice_with_one_key_is_one_pool(house: House) -> None:
+    first, again = (
+        house.alice.post(PATH, {"name": "Once"}, **{"Idempotency-Key": "k"}) for _ in range(2)
+    )
+    assert (again["Idempotency-Replayed"], again.json()) == ("true", first.json())
+    assert Pool.objects.filter(name="Once").count() == 1
+
+
+BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({"name": None}, {"/name": "wrong_type"}),
+    ({"name": " "}, {"/name": "blank"}),
+    ({"name": "a" * 201}, {"/name": "too_long"}),
+    ({"name": "a\0b"}, {"/name": "nul_character"}),
+    ({"description": "a" * 2001}, {"/description": "too_long"}),
+    ({"offer_seconds": {"soon": 5}}, {"/offer_seconds/soon": "not_one_of"}),
+    ({"offer_seconds": {"low": 0}}, {"/offer_seconds/low": "too_small"}),
+    ({"offer_seconds": {"low": 86_401}}, {"/offer_seconds/low": "too_large"}),
+    ({"offer_seconds": {"low": True}}, {"/offer_seconds/low": "wrong_type"}),
+    ({"offer_seconds": []}, {"/offer_seconds": "wrong_type"}),
+    ({"work_seconds": 0}, {"/work_seconds": "too_small"}),
+    ({"work_seconds": 2_592_001}, {"/work_seconds": "too_large"}),
+    ({"offer_mode": "auction"}, {"/offer_mode": "not_one_of"}),
+    ({"broadcast_to": 1}, {"/broadcast_to": "too_small"}),
+    ({"broadcast_to": 51}, {"/broadcast_to": "too_large"}),
+    ({"offers_per_window": 0}, {"/offers_per_window": "too_small"}),
+    ({"offers_per_window": 1001}, {"/offers_per_window": "too_large"}),
+    ({"offer_window_seconds": 59}, {"/offer_window_seconds": "too_small"}),
+    ({"offer_window_seconds": None}, {"/offer_window_seconds": "wrong_type"}),
+    ({"misses_until_away": 0}, {"/misses_until_away": "too_small"}),
+    ({"misses_until_away": 101}, {"/misses_until_away": "too_large"}),
+    ({"costs": {"Not A Slug": 1}}, {"/costs/Not A Slug": "pattern"}),
+    ({"costs": {"call": 0, "visit": 101}}, {"/costs/call": "too_small", "/costs/visit": "too_large"}),
+    ({"costs": {f"t{n}": 1 for n in range(201)}}, {"/costs": "too_long"}),
+    ({"escalation": []}, {"/escalation": "wrong_type"}),
+    ({"escalation": {"at_end": "cry"}}, {"/escalation/at_end": "not_one_of"}),
+    ({"escalation": {"steps": [{"after_seconds": 0, "notify": True}]}}, {"/escalation/steps/0/after_seconds": "too_small"}),
+    (
+        {"escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [NOBODY, "desk"]}]}},
+        {
+            "/escalation/steps/0/widen_to_pools/0": "unknown_pool",
+            "/escalation/steps/0/widen_to_pools/1": "wrong_type",
+        },
+    ),
+    (
+        {"escalation": {"steps": [{"after_seconds": 5, "drop_certifications": True, "lower_trust_level_by": 1}]}},
+        {
+            "/escalation/steps/0/drop_certifications": "not_for_pools",
+            "/escalation/steps/0/lower_trust_level_by": "not_for_pools",
+        },
+    ),
+    ({"status": "closed"}, {"/status": "unknown_field"}),
+    ({"rating_mean": 5}, {"/rating_mean": "unknown_field"}),
+    ({"work_seconds": 0, "costs": {"call": 0}, "nane": 1}, {"/work_seconds": "too_small", "/costs/call": "too_small", "/nane": "unknown_field"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "found"), BAD, ids=str)
+def test_a_bad_field__is_named(
+    house: House, changes: dict[str, Any], found: dict[str, str]
+) -> None:
+    with expect_unchanged():
+        assert faults(house.alice.post(PATH, {"name": "Night desk", **changes})) == found
+        assert faults(house.alice.patch(path_of(house.pool), changes)) == found
+
+
+def test_create__needs_a_name(house: House) -> None:
+    assert faults(house.alice.post(PATH, {})) == {"/name": "required"}
+    assert faults(house.alice.post(PATH, [])) == {"": "wrong_type"}
+
+
+def test_escalation__widens_to_open_pools_of_the_organisation_alone(house: House) -> None:
+    closed = found_pool(organisation_id=house.organisation.id, name="Closed")
+    house.alice.call("DELETE", path_of(closed))
+    named = [str(house.strangers_pool.id), str(closed.id), str(house.pool.id)]
+    policy = {"steps": [{"after_seconds": 5, "widen_to_pools": named}]}
+    found = faults(house.alice.post(PATH, {"name": "Night desk", "escalation": policy}))
+    place = "/escalation/steps/0/widen_to_pools"
+    assert found == {f"{place}/0": "unknown_pool", f"{place}/1": "unknown_pool"}
+
+
+# --- changing -------------------------------------------------------------------------------------
+
+
+def test_update__changes_what_is_given(house: House) -> None:
+    path = path_of(house.pool)
+    before = shown(house.alice.get(path))
+    after = shown(house.alice.patch(path, {"name": "Day desk", "costs": {"verification": 2}}))
+    assert after["updated_at"] > before["updated_at"]
+    changed = {"name": "Day desk", "costs": {"verification": 2}, "updated_at": after["updated_at"]}
+    assert after == {**before, **changed}
+    nothing = shown(house.alice.patch(path, {}))
+    assert nothing == {**after, "updated_at": nothing["updated_at"]}
+
+
+@pytest.mark.parametrize("name", ["offers_per_window", "misses_until_away", "escalation"])
+def test_update__null_takes_a_limit_away(house: House, name: str) -> None:
+    pool = made(house.alice, offers_per_window=3, escalation={"at_end": "fail"})
+    assert pool[name] is not None
+    assert shown(house.alice.patch(path_of(pool), {name: None}))[name] is None
+
+
+def test_update__lets_a_task_in_that_was_too_large(house: House) -> None:
+    """Its seats were looked at in vain; a lower cost opens them again, and wakes the matcher."""
+    house.alice.patch(path_of(house.pool), {"costs": {"verification": 2}})
+    house.queued()
+    assert match_queued() == 0
+    opened = Membership.objects.get().opened_at
+    house.alice.patch(path_of(house.pool), {"description": "x", "costs": {"verification": 2}})
+    assert Membership.objects.get().opened_at == opened
+    house.alice.patch(path_of(house.pool), {"costs": {}})
+    assert Membership.objects.get().opened_at > opened
+    assert match_queued() == 1
+
+
+# --- closing --------------------------------------------------------------------------------------
+
+
+def test_delete__closes_it_once(house: House) -> None:
+    path = path_of(house.pool)
+    answer = house.alice.call("DELETE", path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    closed = shown(house.alice.get(path))
+    assert closed["status"] == "closed"
+    with expect_unchanged():
+        assert house.alice.call("DELETE", path).status_code == 204
+
+
+def test_a_closed_pool__offers_nothing_new_and_lets_what_is_open_go_on(house: House) -> None:
+    offer = house.offered(requirements={"worker_pool_id": str(house.pool.id)})
+    _, carol = worker_in(house.pool)
+    waiting = house.task(requirements={"worker_pool_id": str(house.pool.id)})
+    house.alice.call("DELETE", path_of(house.pool))
+    assert house.bob.post(f"/v1/offers/{offer.id}/accept").status_code == 200
+    assert match_queued() == 0
+    assert carol.get("/v1/offers").json()["data"] == []
+    waiting.refresh_from_db()
+    assert waiting.status in ("created", "queued")
+
+
+def test_a_closed_pool__takes_no_changes_and_no_members(house: House) -> None:
+    worker = enrol_worker(pools=[house.pool], name="Dora")
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    house.alice.call("DELETE", path_of(other))
+    body = {"worker_id": str(worker.id)}
+    with expect_unchanged():
+        expect_problem(house.alice.patch(path_of(other), {"name": "x"}), 409, "pool_closed")
+        expect_problem(house.alice.post(f"{path_of(other)}/members", body), 409, "pool_closed")
+
+
+# --- members --------------------------------------------------------------------------------------
+
+
+def test_members__come_and_go(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    path, body = f"{path_of(other)}/members", {"worker_id": str(house.bobs_worker.id)}
+    bob = {
+        "worker_id": str(house.bobs_worker.id),
+        "name": "Bob Ashdown",
+        "kind": "human",
+        "presence": "available",
+        "free": 1,
+        "load": 0,
+        "capacity": 1,
+    }
+    added = house.alice.post(path, body)
+    assert (added.status_code, added.json()) == (201, bob)
+    with expect_unchanged():
+        again = house.alice.post(path, body)
+    assert (again.status_code, again.json()) == (200, bob)
+    assert house.alice.get(path).json() == {"data": [bob], "next_cursor": None}
+    gone = house.alice.call("DELETE", f"{path}/{house.bobs_worker.id}")
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert house.alice.get(path).json()["data"] == []
+    with expect_unchanged():
+        answer = house.alice.call("DELETE", f"{path}/{house.bobs_worker.id}")
+    expect_problem(answer, 404, "not_found")
+
+
+def test_members__are_paged_the_longest_enrolled_first(house: House) -> None:
+    ids = [str(house.bobs_worker.id)]
+    ids += [str(enrol_worker(pools=[house.pool], name=f"W{n}").id) for n in range(2)]
+    path = f"{path_of(house.pool)}/members"
+    first = house.alice.get(f"{path}?limit=2")
+    pool_answers.MemberPage.model_validate_json(first.content, extra="forbid")
+    second = house.alice.get(f"{path}?limit=2&cursor={first.json()['next_cursor']}").json()
+    found = [one["worker_id"] for page in (first.json(), second) for one in page["data"]]
+    assert (found, second["next_cursor"]) == (sorted(ids), None)
+    assert faults(house.alice.get(f"{path}?presence=away")) == {"/presence": "unknown_parameter"}
+
+
+def test_members__nobody_elses_worker_is_taken_in(house: House) -> None:
+    path = f"{path_of(house.pool)}/members"
+    stranger = enrol_worker(pools=[house.strangers_pool], name="Charlie's worker")
+    with expect_unchanged():
+        for worker_id in (str(stranger.id), NOBODY):
+            answer = house.alice.post(path, {"worker_id": worker_id})
+            assert faults(answer) == {"/worker_id": "unknown_worker"}
+        assert faults(house.alice.post(path, {})) == {"/worker_id": "required"}
+        expect_problem(house.alice.call("DELETE", f"{path}/{stranger.id}"), 404, "not_found")
+        expect_problem(house.alice.call("DELETE", f"{path}/bob"), 404, "not_found")
+
+
+def test_a_member_who_leaves__finishes_what_is_open_and_is_asked_no_more(house: House) -> None:
+    offer = house.offered()
+    house.alice.call("DELETE", f"{path_of(house.pool)}/members/{house.bobs_worker.id}")
+    assert house.bob.post(f"/v1/offers/{offer.id}/decline").status_code == 200
+    assert house.bobs_worker.memberships.count() == 0
+    assert match_queued(at=offer.expires_at) == 0
+
+
+def test_a_member_who_joins__is_asked(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    house.queued(requirements={"worker_pool_id": str(other.id)})
+    assert match_queued() == 0
+    body = {"worker_id": str(house.bobs_worker.id)}
+    house.alice.post(f"{path_of(other)}/members", body)
+    assert match_queued() == 1
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_counts(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    named = {"requirements": {"worker_pool_id": str(house.pool.id)}}
+    enrol_worker(pools=[house.pool, other], name="Offline")
+    house.offered(**named)
+    for _ in range(2):
+        house.queued(**named)
+    house.queued(requirements={"worker_pool_id": str(other.id)})
+    house.queued()  # for whichever pool
+    counts = shown(house.alice.get(path_of(house.pool)))["counts"]
+    assert counts == {"members": 2, "available_members": 0, "queued_tasks": 2, "open_offers": 1}
+    worker_in(other, capacity=3)
+    listed = {one["pool_id"]: one["counts"] for one in house.alice.get(PATH).json()["data"]}
+    assert listed == {
+        str(house.pool.id): counts,
+        str(other.id): {"members": 2, "available_members": 1, "queued_tasks": 1, "open_offers": 0},
+    }
+
+
+def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) -> None:
+    ids = [str(house.pool.id), *(made(house.alice)["pool_id"] for _ in range(2))]
+    made(house.charlie)
+    first = house.alice.get(f"{PATH}?limit=2")
+    pool_answers.PoolPage.model_validate_json(first.content, extra="forbid")
+    second = house.alice.get(f"{PATH}?limit=2&cursor={first.json()['next_cursor']}").json()
+    found = [one["pool_id"] for page in (first.json(), second) for one in page["data"]]
+    assert (found, second["next_cursor"]) == (sorted(ids, reverse=True), None)
+    wrong = faults(house.alice.get(f"{PATH}?status=active&name=x"))
+    assert wrong == {"/status": "unknown_parameter", "/name": "unknown_parameter"}
+    elsewhere = house.alice.get(f"/v1/workers?cursor={first.json()['next_cursor']}")
+    assert faults(elsewhere) == {"/cursor": "invalid_cursor"}
+
+
+def test_reading__takes_few_statements(house: House) -> None:
+    found_pool(organisation_id=house.organisation.id, name="Back office")
+    path = path_of(house.pool)
+    assert len(statements(lambda: house.alice.get(path), answered=200)) == 3
+    assert len(statements(lambda: house.alice.get(PATH), answered=200)) == 3
+    assert len(statements(lambda: house.alice.get(f"{path}/members"), answered=200)) == 3
+
+
+# --- who may --------------------------------------------------------------------------------------
+
+
+def test_a_credential_for_some_pools__sees_and_manages_these_alone(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    front = restricted(house, house.pool.id)
+    listed = front.get(PATH).json()["data"]
+    assert [one["pool_id"] for one in listed] == [str(house.pool.id)]
+    assert shown(front.patch(path_of(house.pool), {"name": "Ours"}))["name"] == "Ours"
+    with expect_unchanged():
+        for method in ("GET", "PATCH", "DELETE"):
+            expect_problem(front.call(method, path_of(other)), 404, "not_found")
+        members = f"{path_of(other)}/members"
+        expect_problem(front.get(members), 404, "not_found")
+        expect_problem(front.post(members, {"worker_id": NOBODY}), 404, "not_found")
+        expect_problem(front.post(PATH, {"name": "Mine"}), 403, "pool_not_granted")
+        policy = {"steps": [{"after_seconds": 5, "widen_to_pools": [str(other.id)]}]}
+        widened = front.patch(path_of(house.pool), {"escalation": policy})
+        assert list(faults(widened)) == ["/escalation/steps/0/widen_to_pools/0"]
+
+
+def test_a_credential_for_some_pools__takes_in_workers_that_it_sees(house: House) -> None:
+    mine, other = (found_pool(organisation_id=house.organisation.id, name=name) for name in "AB")
+    hidden = enrol_worker(pools=[other], name="Of the other")
+    front = restricted(house, house.pool.id, mine.id)
+    path = f"{path_of(mine)}/members"
+    with expect_unchanged():
+        answer = front.post(path, {"worker_id": str(hidden.id)})
+        assert faults(answer) == {"/worker_id": "unknown_worker"}
+    assert front.post(path, {"worker_id": str(house.bobs_worker.id)}).status_code == 201
+
+
+def with_key(house: House, *scopes: Scope, role: Role = Role.EDITOR) -> Caller:
+    key = issue_key(organisation_id=house.organisation.id, name="Lesser", scopes=scopes, role=role)
+    return Caller(key)
+
+
+def test_a_credential_that_may_only_manage__is_answered_but_reads_nothing(house: House) -> None:
+    caller = with_key(house, Scope.POOLS_MANAGE)
+    pool = made(caller)
+    assert shown(caller.patch(path_of(pool), {"name": "Mine"}))["name"] == "Mine"
+    expect_problem(caller.get(path_of(pool)), 403, "scope_missing")
+
+
+def test_a_viewer__changes_nothing(house: House) -> None:
+    viewer = with_key(house, Scope.POOLS_READ, Scope.POOLS_MANAGE, role=Role.VIEWER)
+    assert viewer.get(PATH).status_code == 200
+    with expect_unchanged():
+        expect_problem(viewer.post(PATH, {"name": "x"}), 403, "role_too_low")

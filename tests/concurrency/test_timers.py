@@ -1,0 +1,99 @@
+"""Several drains of timers at once, and tasks that others have: nobody waits, nothing is said twice."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+
+from apps.base import clock
+from apps.events.models import Event
+from apps.tasks.models import Task
+from apps.timers import services
+from apps.timers.models import Timer
+from apps.timers.services import fire_due
+from tests.concurrency.test_races import drained, everything_holds
+from tests.concurrency.together import PATIENCE_SECONDS, _run, _wait_for, together
+from tests.factories import House
+
+BATCH = 7
+LATENCY = {"target_latency_seconds": 60}
+AT_RISK = timedelta(seconds=48)
+LATE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", BATCH)
+
+
+def said() -> Counter[tuple[UUID, str]]:
+    log = Event.objects.filter(type__startswith="task.sla_")
+    return Counter(log.values_list("task_id", "type"))
+
+
+@contextmanager
+def held(*task_ids: UUID) -> Iterator[Callable[[], None]]:
+    """Somebody else has these tasks until the block ends, or what is yielded is called."""
+    is_locked, may_end = threading.Event(), threading.Event()
+
+    @transaction.atomic
+    def hold() -> None:
+        assert len(Task.objects.locked().filter(id__in=task_ids)) == len(task_ids)
+        is_locked.set()
+        assert may_end.wait(PATIENCE_SECONDS)
+
+    with ThreadPoolExecutor(1) as thread:
+        holding = thread.submit(_run, hold)
+        assert is_locked.wait(PATIENCE_SECONDS)
+        try:
+            yield may_end.set
+        finally:
+            may_end.set()
+        holding.result(PATIENCE_SECONDS)
+
+
+def test_drains__share_the_work_and_say_each_thing_once(house: House, small_batches: None) -> None:
+    at = clock.now()
+    sla = {**LATENCY, "deadline": (at + timedelta(seconds=61)).isoformat()}
+    made = [house.task(at=at, sla=sla).id for _ in range(5 * BATCH)]
+    for moment in (at + timedelta(seconds=50), at + timedelta(seconds=90)):
+        together(*[drained(moment)] * 4)
+        drained(moment)()
+    types = ("task.sla_at_risk", "task.sla_breached")
+    assert said() == {(task_id, name): 2 for task_id in made for name in types}
+    assert Timer.objects.count() == 0
+    everything_holds()
+
+
+def test_a_task_that_somebody_has__is_passed_over_and_comes_next(house: House) -> None:
+    at = clock.now()
+    made = [house.task(at=at, sla=LATENCY).id for _ in range(4)]
+    with held(made[1]):
+        assert fire_due(at=at + AT_RISK) == 4
+        assert said() == {
+            (task_id, "task.sla_at_risk"): 1 for task_id in made if task_id != made[1]
+        }
+        assert Timer.objects.get(subject_id=made[1]).due_at == at + AT_RISK
+    assert fire_due(at=at + AT_RISK) == 1
+    assert said()[made[1], "task.sla_at_risk"] == 1
+
+
+def test_where_somebody_has_all_tasks__one_is_waited_for(house: House) -> None:
+    at = clock.now()
+    made = [house.task(at=at, sla=LATENCY).id for _ in range(3)]
+    with ThreadPoolExecutor(1) as thread:
+        with held(*made) as let_go:
+            passing = thread.submit(_run, lambda: fire_due(at=at + LATE))
+            _wait_for(1)
+            assert said() == {}
+            let_go()
+        assert passing.result(PATIENCE_SECONDS) == 3
+    assert len(said()) == 1
+    assert fire_due(at=at + LATE) == 2
+    assert said() == {(task_id, "task.sla_breached"): 1 for task_id in made}

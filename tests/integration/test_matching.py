@@ -1,0 +1,485 @@
+"""Who is asked: the order of tasks, the choice of workers, several at once, and escalation."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.accounts.services import found_organisation, issue_key
+from apps.base import clock
+from apps.matching import services as matching
+from apps.matching.models import Offer, OfferStatus, Turn
+from apps.matching.services import match_queued
+from apps.pools.models import Pool, Worker
+from apps.pools.services import found_pool
+from apps.tasks import services as tasks
+from apps.tasks.models import Requirement, Task
+from apps.timers.models import Timer
+from apps.timers.services import fire_due
+from biolayer.errors import OfferClosed
+from tests.api.expect import expect_unchanged, faults
+from tests.factories import Caller, House, contract, worker_in
+from tests.probes import assert_loads_are_true
+
+
+def asked(task: Task) -> set[Any]:
+    return set(Offer.objects.filter(task=task, status="open").values_list("worker_id", flat=True))
+
+
+def alone(house: House) -> None:
+    """Bob goes home: only those whom a test brings are there."""
+    Worker.objects.filter(id=house.bobs_worker.id).update(presence="offline")
+
+
+def policy(*steps: dict[str, Any], at_end: str = "wait") -> dict[str, Any]:
+    return {"escalation": {"steps": list(steps), "at_end": at_end}}
+
+
+# --- the order of tasks ---------------------------------------------------------------------------
+
+
+def test_order__urgent_work_overtakes_only_what_was_queued_within_the_gap(house: House) -> None:
+    """`high` is moved ahead by 15 minutes: by 14 it overtakes, by 16 it does not."""
+    now = clock.now()
+    alone(house)
+    for gap, first in ((14, "high"), (16, "normal")):
+        older = house.queued(at=now - timedelta(minutes=gap))
+        newer = house.queued(at=now, sla={"urgency": "high"})
+        worker_in(house.pool)
+        assert match_queued() == 1
+        expected = newer if first == "high" else older
+        other = older if first == "high" else newer
+        assert asked(expected)
+        assert not asked(other)
+        worker_in(house.pool)
+        assert match_queued() == 1
+
+
+def test_order__the_rest_flows_beside_twice_as_much_urgent_work(house: House) -> None:
+    """Two critical tasks come for each that is done. The 24 of the first hour go before a normal one
+    that came at its beginning, and none of those after.
+    """
+    alone(house)
+    start = clock.now() - timedelta(hours=3)
+    normal = house.queued(at=start)
+    for minute in range(0, 180, 5):
+        for _ in range(2):
+            house.queued(at=start + timedelta(minutes=minute), sla={"urgency": "critical"})
+        worker_in(house.pool)
+        assert match_queued() == 1
+        if asked(normal):
+            break
+    assert minute == 120
+
+
+def test_order__a_task_with_no_workers_holds_up_nobody(house: House) -> None:
+    house.queued(requirements={"skills": ["unheard-of"]})
+    other = house.queued()
+    assert match_queued() == 1
+    assert asked(other) == {house.bobs_worker.id}
+
+
+def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> None:
+    for _ in range(3):
+        house.queued(requirements={"skills": ["phone", "french"]})
+    house.queued(requirements={"skills": ["french", "phone"]})
+    house.queued(requirements={"skills": ["french"]})
+    assert Requirement.objects.count() == 2
+
+
+def test_nobody__is_remembered_until_a_seat_that_fits_opens(house: House) -> None:
+    task = house.queued(requirements={"skills": ["phone"]})
+    assert match_queued() == 0
+    assert Requirement.objects.get().nobody_at is not None
+    worker_in(house.pool, skills=["typing"])
+    assert match_queued() == 0
+    caller, _ = worker_in(house.pool, skills=["phone"])
+    assert match_queued() == 1
+    assert asked(task) == {caller.id}
+
+
+def test_shares__follow_the_weights_of_organisations(house: House) -> None:
+    """Three organisations with more work than workers, weights 1, 1 and 2."""
+    organisations = [found_organisation(name=f"Org {number}") for number in range(3)]
+    given: Counter[Any] = Counter()
+    for organisation, weight in zip(organisations, (1, 1, 2), strict=True):
+        pool = found_pool(organisation_id=organisation.id, name="pool")
+        caller = Caller(issue_key(organisation_id=organisation.id, name="key"))
+        for _ in range(120):
+            tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+        Turn.objects.create(organisation=organisation, weight=weight)
+        worker_in(pool, capacity=100)
+    tasks.queue_created()
+    # When each turn may give but a few
+    from apps.matching.services import matching as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BATCH", 4)
+        ends = 100
+        while sum(given.values()) < ends:
+            (first, *_) = module._turns()
+            given[first] += module._turn(first, None).offered
+    shares = [given[organisation.id] / sum(given.values()) for organisation in organisations]
+    assert shares == pytest.approx([0.25, 0.25, 0.5], abs=0.05)
+
+
+# --- the choice of workers ------------------------------------------------------------------------
+
+FITTING: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    (
+        {"skills": ["phone"], "skill_levels": {"phone": 3}},
+        {"skills": ["phone"], "skill_levels": {"phone": 2}},
+        {"skills": ["phone"], "skill_levels": {"phone": 4}},
+    ),
+    ({"languages": ["fr"]}, {"languages": ["de"]}, {"languages": ["fr-CA"]}),
+    ({"languages": ["fr-CA"]}, {"languages": ["fr"]}, {"languages": ["fr-ca", "en"]}),
+    ({"skills": ["phone"]}, {}, {"skills": ["phone", "typing"]}),
+]
+
+
+@pytest.mark.parametrize(("needs", "unfit", "fit"), FITTING)
+def test_fit(
+    house: House, needs: dict[str, Any], unfit: dict[str, Any], fit: dict[str, Any]
+) -> None:
+    alone(house)
+    worker_in(house.pool, **unfit)
+    task = house.queued(requirements=needs)
+    assert match_queued() == 0
+    worker, _ = worker_in(house.pool, **fit)
+    assert match_queued() == 1
+    assert asked(task) == {worker.id}
+
+
+def test_preferred_skills__decide_among_those_who_fit(house: House) -> None:
+    needs = {"preferred_skills": ["french"]}
+    worker, _ = worker_in(house.pool, skills=["french"])
+    assert asked(house.offered(requirements=needs).task) == {worker.id}
+    # Bob has none, but he is free.
+    assert asked(house.offered(requirements=needs).task) == {house.bobs_worker.id}
+
+
+def test_a_certificate__stops_counting_at_the_second_it_expires(house: House) -> None:
+    alone(house)
+    ends = clock.now() + timedelta(minutes=1)
+    worker_in(house.pool, certifications={"soc": ends})
+    house.queued(requirements={"certifications": ["soc"]})
+    assert match_queued(at=ends) == 0
+    Requirement.objects.update(nobody_at=None)
+    assert match_queued(at=ends - timedelta(microseconds=1)) == 1
+
+
+def test_units__are_taken_by_the_type_of_the_task(house: House) -> None:
+    alone(house)
+    Pool.objects.update(costs={"verification": 2})
+    worker, caller = worker_in(house.pool, capacity=5)
+    for _ in range(3):
+        house.task()
+    tasks.queue_created()
+    assert match_queued() == 2
+    worker.refresh_from_db()
+    assert worker.load == 4
+    offer = Offer.objects.filter(status="open").first()
+    assert offer is not None
+    run = matching.accept_offer(actor=caller.principal, offer_id=offer.id, at=clock.now())
+    tasks.release_run(
+        actor=caller.principal, run_id=run.id, epoch=run.epoch, reason="", at=clock.now()
+    )
+    worker.refresh_from_db()
+    assert worker.load == 2
+    assert_loads_are_true()
+
+
+def test_offers_per_window__are_no_more_than_the_pool_says(house: House) -> None:
+    Pool.objects.update(offers_per_window=2)
+    Worker.objects.update(capacity=10)
+    for _ in range(4):
+        house.task()
+    tasks.queue_created()
+    assert match_queued() >= 2
+    made = Offer.objects.filter(worker=house.bobs_worker).count()
+    assert match_queued() == 0
+    assert Offer.objects.filter(worker=house.bobs_worker).count() == made
+
+
+def test_waiting_since__is_reset_by_completed_work_alone(house: House) -> None:
+    since = Worker.objects.get(id=house.bobs_worker.id).waiting_since
+    offer = house.offered()
+    house.bob.post(f"/v1/offers/{offer.id}/decline")
+    run = house.accepted()
+    tasks.release_run(
+        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason="", at=clock.now()
+    )
+    assert Worker.objects.get(id=house.bobs_worker.id).waiting_since == since
+    for task in Task.objects.filter(status="queued"):
+        tasks.cancel_task(actor=house.alice.principal, task_id=task.id, reason="", at=clock.now())
+    house.submitted()
+    assert Worker.objects.get(id=house.bobs_worker.id).waiting_since > since
+
+
+def test_missed_offers__send_the_worker_away(house: House) -> None:
+    Pool.objects.update(misses_until_away=2)
+    now = clock.now()
+    for turn in range(2):
+        offer = house.offered(at=now)
+        matching.expire_offer(offer_id=offer.id, at=offer.expires_at)
+        tasks.cancel_task(
+            actor=house.alice.principal, task_id=offer.task_id, reason="", at=clock.now()
+        )
+        bob = Worker.objects.get(id=house.bobs_worker.id)
+        assert (bob.missed_in_row, bob.presence) == (turn + 1, "away" if turn else "available")
+    assert bob.presence_reason == "missed_offers"
+    assert bob.load == 0
+
+
+# --- several at once ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowd(house: House) -> list[tuple[Worker, Caller]]:
+    """Three more workers, in a pool that asks three at once."""
+    Pool.objects.update(offer_mode="broadcast", broadcast_to=3)
+    alone(house)
+    return [worker_in(house.pool) for _ in range(3)]
+
+
+def test_broadcast__the_first_who_accepts_has_it(
+    house: House, crowd: list[tuple[Worker, Caller]]
+) -> None:
+    task = house.queued()
+    assert match_queued() == 1
+    assert asked(task) == {worker.id for worker, _ in crowd}
+    offers = {offer.worker_id: offer for offer in Offer.objects.filter(task=task)}
+    (first, caller), (second, late), _ = crowd
+    matching.accept_offer(actor=caller.principal, offer_id=offers[first.id].id, at=clock.now())
+    with pytest.raises(OfferClosed, match="rescinded"):
+        matching.accept_offer(actor=late.principal, offer_id=offers[second.id].id, at=clock.now())
+    statuses = Counter(Offer.objects.filter(task=task).values_list("status", flat=True))
+    assert statuses == {OfferStatus.ACCEPTED: 1, OfferStatus.RESCINDED: 2}
+    assert sorted(Worker.objects.values_list("load", flat=True)) == [0, 0, 0, 1]
+    assert Timer.objects.filter(kind=matching.OFFER).count() == 0
+    assert_loads_are_true()
+
+
+def test_broadcast__is_queued_again_with_the_last_no(
+    house: House, crowd: list[tuple[Worker, Caller]]
+) -> None:
+    task = house.queued()
+    match_queued()
+    for number, (worker, caller) in enumerate(crowd):
+        offer = Offer.objects.get(task=task, worker=worker)
+        version = Task.objects.get(id=task.id).version
+        matching.decline_offer(
+            actor=caller.principal, offer_id=offer.id, reason="busy", at=clock.now()
+        )
+        task.refresh_from_db()
+        is_last = number == len(crowd) - 1
+        assert (task.status, task.version - version) == (
+            ("queued", 1) if is_last else ("offered", 0)
+        )
+    assert_loads_are_true()
+
+
+def test_broadcast__is_withdrawn_from_all(house: House, crowd: list[tuple[Worker, Caller]]) -> None:
+    task = house.queued()
+    match_queued()
+    tasks.cancel_task(actor=house.alice.principal, task_id=task.id, reason="", at=clock.now())
+    assert set(Offer.objects.values_list("status", flat=True)) == {"withdrawn"}
+    assert_loads_are_true()
+
+
+# --- escalation -----------------------------------------------------------------------------------
+
+
+def escalated(task: Task) -> Task:
+    """The task after its timer's next turn."""
+    due_at = Timer.objects.get(subject_id=task.id, kind=matching.ESCALATION).due_at
+    fire_due(at=due_at)
+    task.refresh_from_db()
+    return task
+
+
+def test_escalation__drops_what_a_step_drops_and_adds_up(house: House) -> None:
+    now = clock.now()
+    steps = (
+        {"after_seconds": 60, "lower_min_rating_by": 0.5},
+        {"after_seconds": 180, "lower_min_rating_by": 0.5, "boost_seconds": 600},
+    )
+    task = house.queued(at=now, requirements={"min_rating": 4.5, **policy(*steps)})
+    assert Timer.objects.get(subject_id=task.id).due_at == now + timedelta(seconds=60)
+    before = task.sort_at
+    escalated(task)
+    assert Requirement.objects.get(id=task.requirement_id).min_rating == 4.0
+    assert Timer.objects.get(subject_id=task.id).due_at >= now + timedelta(seconds=180)
+    escalated(task)
+    assert Requirement.objects.get(id=task.requirement_id).min_rating == 3.5
+    assert before is not None
+    assert task.sort_at == before - timedelta(seconds=600)
+    assert task.min_rating == 4.5
+    assert not Timer.objects.filter(subject_id=task.id).exists()
+
+
+def test_escalation__goes_on_where_it_was_after_an_offer(house: House) -> None:
+    steps = ({"after_seconds": 60, "notify": True}, {"after_seconds": 120, "notify": True})
+    task = house.queued(requirements=policy(*steps))
+    match_queued()
+    escalated(task)
+    assert (task.status, task.escalation_step) == ("offered", 1)
+    offer = Offer.objects.get(task=task)
+    run = matching.accept_offer(actor=house.bob.principal, offer_id=offer.id, at=clock.now())
+    escalated(task)
+    assert (task.status, task.escalation_step) == ("accepted", 1)
+    tasks.release_run(
+        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason="", at=clock.now()
+    )
+    escalated(task)
+    assert (task.status, task.escalation_step) == ("queued", 2)
+
+
+def test_escalation__of_a_pool_never_drops_certifications_or_trust(house: House) -> None:
+    step = {"after_seconds": 60, "drop_certifications": True, "lower_trust_level_by": 2}
+    step |= {"lower_min_rating_by": 1.0}
+    Pool.objects.filter(id=house.pool.id).update(**policy(step))
+    needs = {"certifications": ["soc"], "trust_level": 3, "min_rating": 4}
+    pool = {"worker_pool_id": str(house.pool.id)}
+    task = escalated(house.queued(requirements={**needs, **pool}))
+    asks = Requirement.objects.get(id=task.requirement_id)
+    assert (asks.certifications, asks.trust_level, asks.min_rating) == (["soc"], 3, 3.0)
+    # A contract may.
+    task = escalated(house.queued(requirements={**needs, **pool, **policy(step)}))
+    asks = Requirement.objects.get(id=task.requirement_id)
+    assert (asks.certifications, asks.trust_level, asks.min_rating) == ([], 1, 3.0)
+
+
+def test_escalation__widens_to_other_pools(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    alone(house)
+    worker, _ = worker_in(other)
+    step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}
+    needs = {"worker_pool_id": str(house.pool.id), **policy(step)}
+    task = house.queued(requirements=needs)
+    assert match_queued() == 0
+    escalated(task)
+    assert match_queued() == 1
+    assert asked(task) == {worker.id}
+
+
+def test_escalation__asks_several(house: House) -> None:
+    workers = [worker_in(house.pool)[0] for _ in range(2)]
+    step = {"after_seconds": 60, "mode": "broadcast", "broadcast_to": 2}
+    task = escalated(house.queued(requirements=policy(step)))
+    assert match_queued() == 1
+    assert len(asked(task)) == 2
+    assert asked(task) <= {house.bobs_worker.id, *(worker.id for worker in workers)}
+
+
+@pytest.mark.parametrize(("at_end", "status"), [("fail", "failed"), ("notify", "queued")])
+def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
+    alone(house)
+    step = {"after_seconds": 60, "notify": True}
+    task = house.queued(requirements=policy(step, at_end=at_end))
+    escalated(task)
+    escalated(task)
+    assert task.status == status
+    assert (task.close_reason == "nobody_found") is (at_end == "fail")
+    assert not Timer.objects.filter(subject_id=task.id).exists()
+
+
+# --- explained ------------------------------------------------------------------------------------
+
+
+def test_explain__counts_every_worker_once(house: House) -> None:
+    """The first rule that keeps a worker out has it; the counts add up to the pool."""
+    full, _ = worker_in(house.pool, skills=["phone"])
+    worker_in(house.pool, skills=["phone"], presence="away")
+    worker_in(house.pool, skills=["phone"], trust_level=0, certifications={"soc": None})
+    worker_in(house.pool, skills=["phone"], capacity=3)
+    Worker.objects.filter(id=full.id).update(load=1)
+    task = house.queued(requirements={"skills": ["phone"]})
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+    assert told["workers"] == {
+        "in_pools": 5,
+        "eligible": 2,
+        "excluded": {
+            **dict.fromkeys(told["workers"]["excluded"], 0),
+            "skills": 1,
+            "presence": 1,
+            "capacity": 1,
+        },
+    }
+    assert told["next"] == "It is offered as soon as its turn comes."
+    assert told["queue"]["tasks_ahead"] == 0
+    assert match_queued() == 1
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+    (offer,) = told["offers"]
+    assert offer["why"]["capacity"] in {1, 3}
+    assert told["status"] == "offered"
+
+
+def test_explain__of_another_organisation_is_not_found(house: House) -> None:
+    task = house.queued()
+    assert house.charlie.get(f"/v1/tasks/{task.id}/match").status_code == 404
+
+
+def test_dry_run__says_what_a_change_would_do_and_changes_nothing(house: House) -> None:
+    pool = {"worker_pool_id": str(house.pool.id)}
+    long_ago = clock.now() - timedelta(hours=1)
+    alone(house)
+    waiting = house.queued(at=long_ago, requirements={"min_rating": 4, **pool})
+    worker_in(house.pool, rating=3.5)
+    lower = {"after_seconds": 600, "lower_min_rating_by": 1}
+    change = policy(lower) | {"offer_mode": "broadcast"}
+    path = f"/v1/pools/{house.pool.id}/dry-run"
+    with expect_unchanged():
+        told = house.alice.post(path, change).json()
+    assert (told["tasks_waiting"], told["tasks_looked_at"]) == (1, 1)
+    assert told["before"] == {"offered": 0, "waits": 1, "fails": 0, "workers_asked": 0}
+    assert told["after"] == {"offered": 1, "waits": 0, "fails": 0, "workers_asked": 1}
+    assert told["changed"] == [{"task_id": str(waiting.id), "before": "waits", "after": "offered"}]
+    told = house.alice.post(
+        path, policy({**lower, "lower_min_rating_by": 0.2}, at_end="fail")
+    ).json()
+    assert told["after"]["fails"] == 1
+    with expect_unchanged():
+        assert set(faults(house.alice.post(path, {"broadcast_to": 1}))) == {"/broadcast_to"}
+
+
+def test_seats__follow_their_workers(house: House) -> None:
+    """The trigger's copy is what the worker's row says, whoever changed it."""
+    worker, _ = worker_in(house.pool, skills=["phone"], skill_levels={"phone": 3}, capacity=4)
+    Worker.objects.filter(id=worker.id).update(load=1, trust_level=4, languages=["pt-BR"])
+    seat = worker.memberships.get()
+    assert (seat.free, seat.load_share, seat.trust_level) == (3, 0.25, 4)
+    assert set(seat.abilities) == {"phone", "phone:2", "phone:3", "@pt", "@pt-br"}
+    for closed in ({"presence": "busy"}, {"is_on_shift": False}, {"snoozed_until": clock.now()}):
+        Worker.objects.filter(id=worker.id).update(
+            presence="available", is_on_shift=True, snoozed_until=None
+        )
+        Worker.objects.filter(id=worker.id).update(**closed)
+        seat.refresh_from_db()
+        assert seat.free == 0
+
+
+def test_the_matcher__scans_no_table(house: House) -> None:
+    """Plans of all looks on tables that are large enough for PostgreSQL to prefer an index."""
+    from apps.matching import candidates
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql, given in (
+            (candidates.WAITING, {"organisation_id": house.organisation.id, "at": clock.now()}),
+            (
+                candidates.FIRST_TASKS,
+                {
+                    "organisation_id": house.organisation.id,
+                    "signatures": [house.organisation.id],
+                    "horizon": None,
+                    "limit": 10,
+                },
+            ),
+        ):
+            cursor.execute("EXPLAIN " + sql, given)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            assert "Seq Scan on tasks_task" not in plan
+            assert "Seq Scan on pools_membership" not in plan

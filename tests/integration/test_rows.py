@@ -1,0 +1,124 @@
+"""Many changes in one statement."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.base import clock, rows
+from apps.base.ids import new_id
+from apps.base.rows import Each, Insert, Update
+from apps.tasks import services as tasks
+from apps.tasks.models import Task
+from apps.timers.models import Timer
+from apps.timers.services import clear_timers, set_timer
+from tests.factories import House, contract
+
+
+def timer(house: House) -> Timer:
+    return Timer(
+        id=new_id(),
+        organisation_id=house.organisation.id,
+        kind="test",
+        subject_id=new_id(),
+        due_at=clock.now(),
+    )
+
+
+def test_together__sends_everything_as_one_statement(house: House) -> None:
+    made = [timer(house) for _ in range(3)]
+    with CaptureQueriesContext(connection) as captured, rows.together():
+        for one in made:
+            rows.write([Insert(one)])
+        assert not Timer.objects.exists()
+    assert len([q for q in captured.captured_queries if "INSERT" in q["sql"]]) == 1
+    assert Timer.objects.count() == 3
+
+
+def test_together__sends_nothing_when_the_block_fails(house: House) -> None:
+
+    def fails() -> None:
+        with rows.together():
+            rows.write([Insert(timer(house))])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert not Timer.objects.exists()
+    # And what comes after is written as ever.
+    rows.write([Insert(timer(house))])
+    assert Timer.objects.count() == 1
+
+
+def test_updates__of_many_rows_keep_each_its_values(house: House) -> None:
+    made = [timer(house) for _ in range(3)]
+    rows.write([Insert(one) for one in made])
+    tokens = [new_id(), None, new_id()]
+    rows.write(
+        [
+            Update(Timer, {"id": one.id}, {"kind": f"kind-{number}", "claim_token": token})
+            for number, (one, token) in enumerate(zip(made, tokens, strict=True))
+        ]
+    )
+    found = {one.id: (one.kind, one.claim_token) for one in Timer.objects.all()}
+    assert found == {
+        one.id: (f"kind-{number}", token)
+        for number, (one, token) in enumerate(zip(made, tokens, strict=True))
+    }
+
+
+def test_updates__of_one_row_are_made_one(house: House) -> None:
+    one = timer(house)
+    rows.write([Insert(one)])
+    token = new_id()
+    rows.write(
+        [
+            Update(Timer, {"id": one.id}, {"kind": "first", "claim_token": token}),
+            Update(Timer, {"id": one.id}, {"kind": "second"}),
+        ]
+    )
+    one.refresh_from_db()
+    assert (one.kind, one.claim_token) == ("second", token)
+
+
+def test_each__is_one_statement_for_all_rows(house: House) -> None:
+    subjects = [new_id() for _ in range(3)]
+    at = clock.now()
+    with CaptureQueriesContext(connection) as captured:
+        rows.write(
+            set_timer(organisation_id=house.organisation.id, kind="test", subject_id=one, due_at=at)
+            for one in subjects
+        )
+    (sent,) = captured.captured_queries
+    assert sent["sql"].count("INSERT INTO timers_timer") == 1
+    rows.write([clear_timers(subject_id=one) for one in subjects[:2]])
+    assert set(Timer.objects.values_list("subject_id", flat=True)) == {subjects[2]}
+    assert isinstance(clear_timers(subject_id=subjects[0]), Each)
+
+
+def test_intake__one_bad_task_holds_up_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fails is done task by task."""
+    from apps.tasks.services import assigning
+
+    made = [house.task() for _ in range(3)]
+    queue = assigning.queue_task
+
+    def refuse(**given: object) -> None:
+        if given["task"] == made[1]:
+            raise RuntimeError("a bad row")
+        queue(**given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(assigning, "queue_task", refuse)
+    assert tasks.queue_created() == 2
+    statuses = dict(Task.objects.values_list("id", "status"))
+    assert [statuses[one.id] for one in made] == ["queued", "created", "queued"]
+
+
+def test_a_batch_of_creates__is_one_statement(house: House) -> None:
+    actor = house.alice.principal
+    with CaptureQueriesContext(connection) as captured, rows.together():
+        for _ in range(3):
+            tasks.create_task(actor=actor, document=contract(), at=clock.now())
+    assert len([q for q in captured.captured_queries if "tasks_task" in q["sql"]]) == 1
+    assert Task.objects.count() == 3
