@@ -64,7 +64,8 @@ ORDER BY head.sort_at, r.id LIMIT {SIGNATURES_AT_ONCE + 1}
 
 FIRST_TASKS = """
 SELECT t.* FROM unnest(%(signatures)s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
-    SELECT t.id, t.requirement_id, t.sort_at, t.preferred_worker_id FROM tasks_task t
+    SELECT t.id, t.requirement_id, t.sort_at, t.preferred_worker_id, t.escalation_step > 0
+    FROM tasks_task t
     WHERE t.status = 'queued' AND t.organisation_id = %(organisation_id)s
         AND t.requirement_id = wanted.id AND t.sort_at <= coalesce(%(horizon)s, t.sort_at)
     ORDER BY t.sort_at, t.id LIMIT %(limit)s
@@ -89,7 +90,10 @@ WHERE m.pool_id = p.id AND m.free >= p.units AND {FITS}
                 AND o.offered_at > %(at)s - make_interval(secs => p.offer_window_seconds)
             LIMIT p.offers_per_window) made))
 """
-IN_ORDER = "ORDER BY m.load_share, m.waiting_since, m.worker_id LIMIT want.seats"
+IN_ORDER = """
+ORDER BY m.load_share, m.waiting_since, m.worker_id
+LIMIT want.seats + CASE p.offer_mode WHEN 'broadcast' THEN p.broadcast_to ELSE 0 END
+"""
 
 SEATS = f"""
 SELECT r.id, s.worker_id, s.pool_id, s.free, w.capacity, s.waiting_since, s.rating,
@@ -136,6 +140,8 @@ class QueuedTask:
     signature_id: UUID
     sort_at: datetime
     first_choice: UUID | None
+    # Its own policy may ask several at once.
+    is_escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

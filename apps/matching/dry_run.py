@@ -115,4 +115,5 @@ def _as_queued(task: Task, policy: Policy) -> QueuedTask:
     signature = signature_of(task, **changes)
     rows.write([kept(signature)])
     assert task.sort_at is not None
-    return QueuedTask(task.id, signature.id, task.sort_at, task.preferred_worker_id)
+    is_escalated = task.escalation_step > 0
+    return QueuedTask(task.id, signature.id, task.sort_at, task.preferred_worker_id, is_escalated)

@@ -1,5 +1,6 @@
 """Who is asked: the order of tasks, the choice of workers, several at once, and escalation."""
 
+import random
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -17,25 +18,11 @@ from apps.pools.services import found_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
-from apps.timers.services import fire_due
 from biolayer.errors import OfferClosed
 from tests.api.expect import expect_unchanged, faults
 from tests.factories import Caller, House, contract, worker_in
+from tests.integration.asking import alone, asked, policy
 from tests.probes import assert_loads_are_true
-
-
-def asked(task: Task) -> set[Any]:
-    return set(Offer.objects.filter(task=task, status="open").values_list("worker_id", flat=True))
-
-
-def alone(house: House) -> None:
-    """Bob goes home: only those whom a test brings are there."""
-    Worker.objects.filter(id=house.bobs_worker.id).update(presence="offline")
-
-
-def policy(*steps: dict[str, Any], at_end: str = "wait") -> dict[str, Any]:
-    return {"escalation": {"steps": list(steps), "at_end": at_end}}
-
 
 # --- the order of tasks ---------------------------------------------------------------------------
 
@@ -289,103 +276,6 @@ def test_broadcast__is_withdrawn_from_all(house: House, crowd: list[tuple[Worker
     assert_loads_are_true()
 
 
-# --- escalation -----------------------------------------------------------------------------------
-
-
-def escalated(task: Task) -> Task:
-    """The task after its timer's next turn."""
-    due_at = Timer.objects.get(subject_id=task.id, kind=matching.ESCALATION).due_at
-    fire_due(at=due_at)
-    task.refresh_from_db()
-    return task
-
-
-def test_escalation__drops_what_a_step_drops_and_adds_up(house: House) -> None:
-    now = clock.now()
-    steps = (
-        {"after_seconds": 60, "lower_min_rating_by": 0.5},
-        {"after_seconds": 180, "lower_min_rating_by": 0.5, "boost_seconds": 600},
-    )
-    task = house.queued(at=now, requirements={"min_rating": 4.5, **policy(*steps)})
-    assert Timer.objects.get(subject_id=task.id).due_at == now + timedelta(seconds=60)
-    before = task.sort_at
-    escalated(task)
-    assert Requirement.objects.get(id=task.requirement_id).min_rating == 4.0
-    assert Timer.objects.get(subject_id=task.id).due_at >= now + timedelta(seconds=180)
-    escalated(task)
-    assert Requirement.objects.get(id=task.requirement_id).min_rating == 3.5
-    assert before is not None
-    assert task.sort_at == before - timedelta(seconds=600)
-    assert task.min_rating == 4.5
-    assert not Timer.objects.filter(subject_id=task.id).exists()
-
-
-def test_escalation__goes_on_where_it_was_after_an_offer(house: House) -> None:
-    steps = ({"after_seconds": 60, "notify": True}, {"after_seconds": 120, "notify": True})
-    task = house.queued(requirements=policy(*steps))
-    match_queued()
-    escalated(task)
-    assert (task.status, task.escalation_step) == ("offered", 1)
-    offer = Offer.objects.get(task=task)
-    run = matching.accept_offer(actor=house.bob.principal, offer_id=offer.id, at=clock.now())
-    escalated(task)
-    assert (task.status, task.escalation_step) == ("accepted", 1)
-    tasks.release_run(
-        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason="", at=clock.now()
-    )
-    escalated(task)
-    assert (task.status, task.escalation_step) == ("queued", 2)
-
-
-def test_escalation__of_a_pool_never_drops_certifications_or_trust(house: House) -> None:
-    step = {"after_seconds": 60, "drop_certifications": True, "lower_trust_level_by": 2}
-    step |= {"lower_min_rating_by": 1.0}
-    Pool.objects.filter(id=house.pool.id).update(**policy(step))
-    needs = {"certifications": ["soc"], "trust_level": 3, "min_rating": 4}
-    pool = {"worker_pool_id": str(house.pool.id)}
-    task = escalated(house.queued(requirements={**needs, **pool}))
-    asks = Requirement.objects.get(id=task.requirement_id)
-    assert (asks.certifications, asks.trust_level, asks.min_rating) == (["soc"], 3, 3.0)
-    # A contract may.
-    task = escalated(house.queued(requirements={**needs, **pool, **policy(step)}))
-    asks = Requirement.objects.get(id=task.requirement_id)
-    assert (asks.certifications, asks.trust_level, asks.min_rating) == ([], 1, 3.0)
-
-
-def test_escalation__widens_to_other_pools(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
-    alone(house)
-    worker, _ = worker_in(other)
-    step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}
-    needs = {"worker_pool_id": str(house.pool.id), **policy(step)}
-    task = house.queued(requirements=needs)
-    assert match_queued() == 0
-    escalated(task)
-    assert match_queued() == 1
-    assert asked(task) == {worker.id}
-
-
-def test_escalation__asks_several(house: House) -> None:
-    workers = [worker_in(house.pool)[0] for _ in range(2)]
-    step = {"after_seconds": 60, "mode": "broadcast", "broadcast_to": 2}
-    task = escalated(house.queued(requirements=policy(step)))
-    assert match_queued() == 1
-    assert len(asked(task)) == 2
-    assert asked(task) <= {house.bobs_worker.id, *(worker.id for worker in workers)}
-
-
-@pytest.mark.parametrize(("at_end", "status"), [("fail", "failed"), ("notify", "queued")])
-def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
-    alone(house)
-    step = {"after_seconds": 60, "notify": True}
-    task = house.queued(requirements=policy(step, at_end=at_end))
-    escalated(task)
-    escalated(task)
-    assert task.status == status
-    assert (task.close_reason == "nobody_found") is (at_end == "fail")
-    assert not Timer.objects.filter(subject_id=task.id).exists()
-
-
 # --- explained ------------------------------------------------------------------------------------
 
 
@@ -415,6 +305,45 @@ def test_explain__counts_every_worker_once(house: House) -> None:
     (offer,) = told["offers"]
     assert offer["why"]["capacity"] in {1, 3}
     assert told["status"] == "offered"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_explain__adds_up_and_agrees_with_the_matcher(house: House, seed: int) -> None:
+    """Workers and demands by chance: every worker is counted once, and as many are called eligible as
+    a matcher that asks everybody at once finds.
+    """
+    chance = random.Random(seed)
+    skills = ["phone", "typing", "french"]
+    for _ in range(25):
+        some = chance.sample(skills, chance.randint(0, 3))
+        worker, _ = worker_in(
+            house.pool,
+            skills=some,
+            skill_levels={skill: chance.randint(1, 5) for skill in some},
+            languages=chance.sample(["en", "fr-CA"], chance.randint(0, 2)),
+            certifications=chance.choice([{}, {"soc": None}]),
+            trust_level=chance.randint(0, 5),
+            rating=chance.choice([3.0, 4.0, 5.0]),
+            capacity=chance.randint(1, 3),
+            presence=chance.choice(["available", "available", "away"]),
+        )
+        Worker.objects.filter(id=worker.id).update(load=chance.randint(0, 1))
+    wanted = chance.sample(skills, chance.randint(0, 2))
+    task = house.queued(
+        requirements={
+            "skills": wanted,
+            "skill_levels": {skill: chance.randint(1, 3) for skill in wanted},
+            "languages": chance.choice([[], ["fr"]]),
+            "certifications": chance.choice([[], ["soc"]]),
+            "trust_level": chance.randint(0, 2),
+            "min_rating": chance.choice([0, 4]),
+        }
+    )
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()["workers"]
+    assert told["in_pools"] == 26 == told["eligible"] + sum(told["excluded"].values())
+    Pool.objects.update(offer_mode="broadcast", broadcast_to=50)
+    match_queued()
+    assert len(asked(task)) == told["eligible"]
 
 
 def test_explain__of_another_organisation_is_not_found(house: House) -> None:

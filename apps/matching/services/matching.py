@@ -50,6 +50,7 @@ BATCH = 128
 SPARE_SEATS = 8
 """So many more seats than tasks are looked at, to have a choice."""
 
+MOST_ASKED_AT_ONCE = 50
 MOST_SEATS = 2 * BATCH
 LOOKS_AGAIN = timedelta(seconds=5)
 MOST_LEAD = 100.0
@@ -218,6 +219,8 @@ class Look:
         for task in self.queued:
             limits.setdefault(task.signature_id, SPARE_SEATS)
             limits[task.signature_id] += 1 + len(self.asked.get(task.task_id, ()))
+            if task.is_escalated:
+                limits[task.signature_id] += MOST_ASKED_AT_ONCE
         return limits
 
     def _first_choices(self) -> list[UUID]:
