@@ -63,7 +63,7 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 	@$(BIN)/python manage.py check
 	@$(BIN)/python manage.py document --check
 
-bench: $(DEV_STAMP) ## Measure (BENCH=create, deliveries, black_hole or feed)
+bench: $(DEV_STAMP) ## Measure (BENCH=create, deliveries, black_hole, feed or timers)
 	@exec $(BIN)/python bench/$(BENCH).py $(ARGS)
 
 lock: $(DEV_STAMP) ## Pin the requirements anew (ARGS=--upgrade takes newer ones)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -232,7 +233,7 @@ def _written(count: int, due_at: Callable[[int], datetime]) -> UUID:
     return organisation.id
 
 
-def _write(actor: "object", due: list[datetime]) -> None:
+def _write(actor: Any, due: list[datetime]) -> None:
     from apps.base.rows import together
     from apps.base.transactions import atomic
     from apps.tasks.models import Task

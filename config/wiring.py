@@ -20,7 +20,7 @@ from apps.tasks import services as tasks
 from apps.tasks.selectors import headline
 from apps.tasks.services import depending
 from apps.tasks.services.assigning import LEASE
-from apps.tasks.services.ending import Clock, next_look, watch_sla, watch_slas
+from apps.tasks.services.ending import Clock, next_look
 from apps.tasks.transitions import Moved, react, wake_on
 from apps.timers import services as timers
 from apps.timers.models import Timer
@@ -197,13 +197,13 @@ def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
 
 def watch_by(clock: Clock) -> timers.Handler:
     def watch(timer: Timer, at: datetime) -> datetime | None:
-        return watch_sla(task_id=timer.subject_id, clock=clock, at=at)
+        return tasks.watch_sla(task_id=timer.subject_id, clock=clock, at=at)
 
     return watch
 
 
 def watch_many_by(clock: Clock) -> timers.BatchHandler:
     def watch_many(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
-        return watch_slas(task_ids=subject_ids, clock=clock, at=at)
+        return tasks.watch_slas(task_ids=subject_ids, clock=clock, at=at)
 
     return watch_many

@@ -51,6 +51,9 @@ class Principal:
         return self.pool_ids is None or pool_id in self.pool_ids
 
 
+EVERY_SCOPE = frozenset(Scope.values)
+
+
 def system(name: str, organisation_id: UUID) -> Principal:
     """The service itself, acting for an organisation: its matcher, its timers, its checks."""
     return Principal(
@@ -59,5 +62,5 @@ def system(name: str, organisation_id: UUID) -> Principal:
         name=name,
         organisation_id=organisation_id,
         role=Role.ADMIN,
-        scopes=frozenset(Scope.values),
+        scopes=EVERY_SCOPE,
     )

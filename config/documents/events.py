@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from biolayer.events import CATALOGUE, EXAMPLES, THIN_EXAMPLE, Kind, ThinEnvelope
+from biolayer.events import CATALOGUE, EXAMPLES, SILENT, THIN_EXAMPLE, Kind, ThinEnvelope
 from biolayer.events.tasks import TaskFacts
 from biolayer.schemas import schema_of
 from config.documents.text import pretty
@@ -27,7 +27,8 @@ Facts are only ever added: every schema lets through what it does not name
 where it does not apply; it is never null then.
 
 An endpoint asks for types by name, by group (`task.*`, `endpoint.*`, `delivery.*`) or by `*`, which
-means every event of a task. The operational ones come only to who names them or their group.
+means every event of a task. The operational ones come only to who names them or their group, silent
+ones ({silent}) only to who names them.
 
 ## What every event of a task says
 
@@ -60,7 +61,8 @@ def _pair(
 
 
 def page() -> str:
-    parts = [HEAD, _table(TaskFacts), "\n"]
+    silent = ", ".join(f"`{name}`" for name in sorted(SILENT))
+    parts = [HEAD.replace("{silent}", silent), _table(TaskFacts), "\n"]
     parts += [_section(kind) for kind in CATALOGUE.values()]
     description = " ".join((ThinEnvelope.__doc__ or "").split())
     parts += [THIN.format(description=description), _block(THIN_EXAMPLE)]

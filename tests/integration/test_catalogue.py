@@ -21,7 +21,7 @@ from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.tasks.selectors import open_run
-from apps.tasks.services.ending import Clock, watch_sla
+from apps.tasks.services.ending import Clock
 from apps.webhooks.models import Message
 from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition
@@ -209,7 +209,7 @@ def reopen(house: House, task_id: UUID) -> None:
 
 
 def breach(house: House, task_id: UUID) -> None:
-    tasks.breach_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(hours=1))
+    tasks.watch_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(hours=1))
 
 
 def escalate(house: House, task_id: UUID) -> None:
@@ -220,7 +220,7 @@ def escalate(house: House, task_id: UUID) -> None:
 
 
 def warn(house: House, task_id: UUID) -> None:
-    watch_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(minutes=50))
+    tasks.watch_sla(task_id=task_id, clock=Clock.DEADLINE, at=clock.now() + timedelta(minutes=50))
 
 
 give_up = locked(tasks.fail_task, reason="nobody_found")

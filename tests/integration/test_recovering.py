@@ -193,6 +193,23 @@ def test_missed__tells_a_new_endpoint_of_what_it_wants(house: House, receiver: R
     assert release_recoveries(at=at + 3 * HOUR) == 0
 
 
+@pytest.mark.parametrize(
+    ("wants", "is_told"),
+    [(["*"], False), (["task.*"], False), (["task.created", "task.sla_at_risk"], True)],
+)
+def test_missed__has_a_silent_event_only_where_it_is_named(
+    house: House, receiver: Receiver, wants: list[str], *, is_told: bool
+) -> None:
+    at = clock.now()
+    tell(house, event_type="task.created", at=at)
+    tell(house, event_type="task.sla_at_risk", at=at)
+    late = endpoint(house, f"{receiver.url}/hook", event_types=wants)
+    recover(house, at + HOUR, kind="missed", endpoint_id=late.id)
+    assert release_recoveries(at=at + HOUR) == 1 + is_told
+    told = set(Delivery.objects.values_list("event_type", flat=True))
+    assert told == {"task.created"} | ({"task.sla_at_risk"} if is_told else set())
+
+
 def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
     house: House, receiver: Receiver
 ) -> None:

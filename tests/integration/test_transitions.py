@@ -348,7 +348,7 @@ def test_reopen_task__refused_when_no_attempt_is_left(house: House) -> None:
 
 @pytest.mark.parametrize("clock_name", list(Clock))
 @pytest.mark.parametrize("state", ["task", "queued", "offered", "accepted", "started", "submitted"])
-def test_breach_sla__flags_once_and_work_goes_on(
+def test_watch_sla__flags_a_late_task_once_and_work_goes_on(
     house: House, state: str, clock_name: Clock
 ) -> None:
     sla = {"deadline": soon(hours=1).isoformat(), "target_latency_seconds": 3600}
@@ -356,18 +356,20 @@ def test_breach_sla__flags_once_and_work_goes_on(
     task_id = getattr(made, "task_id", made.id)
     status = Status(Task.objects.get(id=task_id).status)
 
+    late = clock.now() + timedelta(hours=1)
+
     def breach() -> None:
-        tasks.breach_sla(task_id=task_id, clock=clock_name, at=clock.now())
+        tasks.watch_sla(task_id=task_id, clock=clock_name, at=late)
 
     verify_transition(task_id, breach, event=EventType.SLA_BREACHED, to=status)
     assert see(task_id).events[-1]["data"]["breach"] == clock_name.value
     verify_nothing_changed(task_id, breach)
 
 
-def test_breach_sla__never_for_a_task_that_ended(house: House) -> None:
-    task = house.completed()
+def test_watch_sla__never_for_a_task_that_ended(house: House) -> None:
+    task = house.completed(sla={"deadline": soon(hours=1).isoformat()})
     verify_nothing_changed(
         task.id,
-        lambda: tasks.breach_sla(task_id=task.id, clock=Clock.DEADLINE, at=clock.now()),
+        lambda: tasks.watch_sla(task_id=task.id, clock=Clock.DEADLINE, at=soon(hours=2)),
     )
     assert_loads_are_true()

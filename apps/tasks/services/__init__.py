@@ -16,7 +16,6 @@ from apps.tasks.services.assigning import (
 )
 from apps.tasks.services.creating import Created, add_check, create_task, publish_task
 from apps.tasks.services.ending import (
-    breach_sla,
     cancel_task,
     complete_task,
     fail_task,
@@ -24,6 +23,8 @@ from apps.tasks.services.ending import (
     reopen_task,
     rework_task,
     verify_task,
+    watch_sla,
+    watch_slas,
 )
 from apps.tasks.services.evidence import add_evidence
 from apps.tasks.services.working import (
@@ -39,7 +40,6 @@ __all__ = [
     "accept_task",
     "add_check",
     "add_evidence",
-    "breach_sla",
     "cancel_task",
     "claim_task",
     "complete_task",
@@ -60,4 +60,6 @@ __all__ = [
     "start_run",
     "submit_run",
     "verify_task",
+    "watch_sla",
+    "watch_slas",
 ]

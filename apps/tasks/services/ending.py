@@ -180,15 +180,6 @@ def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
 
 
 @atomic()
-def breach_sla(*, task_id: UUID, clock: Clock, at: datetime) -> None:
-    """Flag a task whose SLA clock ran out and say so, once, unless it ended in time."""
-    task = Task.objects.locked().filter(id=task_id).first()
-    times = None if task is None else times_of(task, clock)
-    if task is not None and times is not None and task.status not in CLOSED:
-        _breach(task, clock, times, at)
-
-
-@atomic()
 def watch_sla(*, task_id: UUID, clock: Clock, at: datetime) -> datetime | None:
     """An SLA clock's timer: say once that the open task is at risk, and once that it is late.
 

@@ -37,6 +37,7 @@ from apps.webhooks.models import (
 )
 from apps.webhooks.services.locks import lock_origins
 from biolayer.errors import Fault, InvalidInput
+from biolayer.events import SILENT
 from biolayer.webhooks import DEFAULT_RATE_PER_MINUTE, RecoveryRequest
 
 logger = logging.getLogger(__name__)
@@ -262,7 +263,8 @@ WITH page AS (
     SELECT page.*, t.origin_id,
         row_number() OVER (ORDER BY page.created_at, page.sequence) - 1 AS place
     FROM page JOIN webhooks_destination t ON t.id = %(destination)s
-    WHERE t.event_types && ARRAY[page.event_type, 'task.*', '*']::varchar[]
+    WHERE (page.event_type = ANY (t.event_types)
+           OR t.event_types && %(wildcards)s::varchar[] AND page.event_type <> ALL (%(silent)s))
         AND (t.pool_ids IS NULL OR page.pool_ids <@ t.pool_ids)
         AND (t.domains IS NULL OR page.domain = ANY (t.domains))
         AND NOT EXISTS (SELECT FROM webhooks_delivery d WHERE d.destination_id = t.id
@@ -284,6 +286,7 @@ SELECT (SELECT max(created_at) FROM page), (SELECT count(*) FROM made)
 def _missed(recovery: Recovery, at: datetime) -> Page:
     assert recovery.destination_id is not None
     wanted = {**_bounds(recovery), **_pace(recovery), "page": PAGE}
+    wanted |= {"wildcards": ["task.*", "*"], "silent": list(SILENT)}
     with connection.cursor() as cursor:
         cursor.execute(MISSED, wanted)
         passed_at, count = cursor.fetchone()
