@@ -54,9 +54,16 @@ def scene(chance: random.Random, *, tasks: int, workers: int, fits: float) -> Sc
             if chance.random() >= fits:
                 continue
             seat = Seat(
-                UUID(int=1_000 + column), POOL, 1, 1, since[column], 4.0, chance.choice((0, 0.5, 1))
+                UUID(int=1_000 + column),
+                POOL,
+                1,
+                1,
+                1,
+                since[column],
+                4.0,
+                chance.choice((0, 0.5, 1)),
             )
             seats.append(seat)
-            scores[row, column] = seat.score(units=1, slot=0, at=NOW)
-        demands.append(Demand(UUID(int=row), seats, {POOL: 1}))
+            scores[row, column] = seat.score(slot=0, at=NOW)
+        demands.append(Demand(UUID(int=row), seats))
     return Scene(demands, scores)

@@ -11,7 +11,7 @@ Two wishes, in this order:
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -32,7 +32,8 @@ class Seat:
 
     worker_id: UUID
     pool_id: UUID
-    # Units that it can take, and how many there are in all.
+    # What the task takes of its capacity, how much of that is free, and how much there is in all.
+    units: int
     free: int
     capacity: int
     waiting_since: datetime
@@ -40,13 +41,13 @@ class Seat:
     # Share of the preferred skills that it has: 0 to 1.
     preferred: float = 0.0
 
-    def score(self, *, units: int, slot: int, at: datetime) -> float:
+    def score(self, *, slot: int, at: datetime) -> float:
         """How good a choice it is for its `slot`-th task of a batch.
 
         Points are apart by orders of magnitude, so that they rank as the rules are written: preferred
         skills, then load (in steps of 1 %), then the time since its last completed work, then rating.
         """
-        free_share = max(0.0, (self.free - units * (slot + 1)) / self.capacity)
+        free_share = max(0.0, (self.free - self.units * (slot + 1)) / self.capacity)
         waited = max(0.0, (at - self.waiting_since).total_seconds())
         return (
             self.preferred * PREFERRED_POINTS
@@ -62,8 +63,6 @@ class Demand:
 
     task_id: UUID
     seats: Sequence[Seat]
-    units: Mapping[UUID, int]
-    """Of each pool, how much of a worker's capacity the task takes."""
     # Whoever did it before is asked first.
     first_choice: UUID | None = None
 
@@ -72,7 +71,6 @@ class Demand:
 class Choice:
     task_id: UUID
     seat: Seat
-    units: int
     score: float
 
 
@@ -94,16 +92,13 @@ class _Slots:
         self._count = 0
         self._most = most
         # Of each demand the columns in which it could be served; `most` or fewer for each seat.
-        self.open_to = [
-            [self._columns(seat, demand.units[seat.pool_id]) for seat in demand.seats]
-            for demand in demands
-        ]
+        self.open_to = [[self._columns(seat) for seat in demand.seats] for demand in demands]
 
-    def _columns(self, seat: Seat, units: int) -> range:
+    def _columns(self, seat: Seat) -> range:
         known = self._of.get(seat.worker_id)
         if known is None:
             first = self._count
-            self._count += min(self._most, seat.free // units)
+            self._count += min(self._most, seat.free // seat.units)
             known = self._of[seat.worker_id] = range(first, self._count)
         return known
 
@@ -141,20 +136,14 @@ def _best(
         fits: dict[int, Seat] = {}
         for seat, columns in zip(demand.seats, open_to[row], strict=True):
             extra = FIRST_CHOICE_POINTS if seat.worker_id == demand.first_choice else 0.0
-            units = demand.units[seat.pool_id]
             for slot, column in enumerate(columns):
-                scores[row, column] = extra + seat.score(units=units, slot=slot, at=at)
+                scores[row, column] = extra + seat.score(slot=slot, at=at)
                 fits[column] = seat
         seats.append(fits)
     rows, columns_taken = linear_sum_assignment(scores, maximize=True)
     return _within_capacity(
         [
-            Choice(
-                demands[row].task_id,
-                seats[row][column],
-                demands[row].units[seats[row][column].pool_id],
-                float(scores[row, column]),
-            )
+            Choice(demands[row].task_id, seats[row][column], float(scores[row, column]))
             for row, column in zip(rows.tolist(), columns_taken.tolist(), strict=True)
         ]
     )
@@ -166,7 +155,7 @@ def _within_capacity(choices: Sequence[Choice]) -> list[Choice]:
     kept = []
     for choice in choices:
         free = left.get(choice.seat.worker_id, choice.seat.free)
-        if choice.units <= free:
-            left[choice.seat.worker_id] = free - choice.units
+        if choice.seat.units <= free:
+            left[choice.seat.worker_id] = free - choice.seat.units
             kept.append(choice)
     return kept

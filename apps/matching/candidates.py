@@ -81,7 +81,7 @@ GROUP BY task_id, worker_id
 """Who said no to a task or let its offer lapse, when it was asked last, and until when it rests."""
 
 WALK = f"""
-SELECT m.worker_id, m.pool_id, m.free, m.load_share, m.waiting_since, m.rating, m.abilities
+SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities
 FROM pools_membership m
 WHERE m.pool_id = p.id AND m.free >= p.units AND {FITS}
     AND (p.offers_per_window IS NULL OR p.offers_per_window > (
@@ -96,7 +96,7 @@ LIMIT want.seats + CASE p.offer_mode WHEN 'broadcast' THEN p.broadcast_to ELSE 0
 """
 
 SEATS = f"""
-SELECT r.id, s.worker_id, s.pool_id, s.free, w.capacity, s.waiting_since, s.rating,
+SELECT r.id, s.worker_id, s.pool_id, s.units, s.free, w.capacity, s.waiting_since, s.rating,
     CASE WHEN r.preferred = '{{}}' THEN 0 ELSE (
         SELECT count(*)::float / cardinality(r.preferred) FROM unnest(r.preferred) AS wished (word)
         WHERE wished.word = ANY (s.abilities)) END
@@ -114,13 +114,7 @@ CROSS JOIN LATERAL (
     ({WALK} AND m.worker_id = ANY (%(first_choices)s))
 ) s
 JOIN pools_worker w ON w.id = s.worker_id
-ORDER BY r.id, s.load_share, s.waiting_since, s.worker_id
-"""
-
-UNITS = """
-SELECT r.id, p.id, coalesce((p.costs ->> r.task_type)::int, 1)
-FROM tasks_requirement r JOIN pools_pool p ON p.organisation_id = r.organisation_id
-WHERE r.id = ANY (%s) AND p.status = 'active' AND (r.pool_ids IS NULL OR p.id = ANY (r.pool_ids))
+ORDER BY r.id, s.load_share, s.waiting_since, s.worker_id, s.pool_id
 """
 
 
@@ -151,6 +145,11 @@ class Asked:
     worker_id: UUID
     rests_until: datetime
     asked_at: datetime
+
+
+def asked_last(asked: Sequence[Asked]) -> Asked:
+    """Who is not asked again before it has rested: nobody is asked twice in a row."""
+    return max(asked, key=lambda one: one.asked_at)
 
 
 def waiting(*, organisation_id: UUID, at: datetime) -> Waiting:
@@ -203,13 +202,3 @@ def seats(
             # A worker of several pools is asked by the first of them.
             found[signature].setdefault(row[0], Seat(*row))
     return {signature: list(workers.values()) for signature, workers in found.items()}
-
-
-def units(*, signatures: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:
-    """What a task of a signature takes of a worker's capacity, by pool."""
-    found: dict[UUID, dict[UUID, int]] = {signature: {} for signature in signatures}
-    with connection.cursor() as cursor:
-        cursor.execute(UNITS, [list(signatures)])
-        for signature, pool_id, cost in cursor.fetchall():
-            found[signature][pool_id] = cost
-    return found

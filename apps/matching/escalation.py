@@ -15,6 +15,9 @@ import orjson
 
 from biolayer.contract import EscalationPolicy, EscalationStep
 
+ESCALATION = "escalation"
+"""The timer of a task's next step; its subject is the task."""
+
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:

@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.models import Count
 
 from apps.accounts.principal import Principal
-from apps.matching.escalation import Policy
+from apps.matching import candidates
+from apps.matching.escalation import ESCALATION, Policy
 from apps.matching.models import Offer, OfferStatus
-from apps.matching.services.escalating import ESCALATION
 from apps.pools.selectors import escalation_of
 from apps.tasks.models import Requirement, Task
 from apps.tasks.selectors import task as visible_task
@@ -75,6 +75,7 @@ SELECT CASE
             AND o.offered_at > %(at)s - make_interval(secs => m.offer_window_seconds))
         THEN 'offer_limit'
     WHEN w.id = %(rests)s THEN 'asked_already'
+    WHEN w.id = ANY (%(asked)s::uuid[]) THEN 'asked_before'
     ELSE 'eligible' END AS rule, count(*)
 FROM member m JOIN pools_worker w ON w.id = m.worker_id GROUP BY rule
 """
@@ -84,15 +85,6 @@ SELECT count(*) FROM (
     SELECT FROM tasks_task WHERE status = 'queued' AND organisation_id = %s AND (sort_at, id) < (%s, %s)
     LIMIT {MOST_AHEAD}) ahead
 """
-
-RESTS = """
-SELECT worker_id FROM (
-    SELECT worker_id, coalesce(closed_at, offered_at) + (expires_at - offered_at) AS rests_until
-    FROM matching_offer WHERE task_id = %s AND status IN ('declined', 'expired')
-    ORDER BY offered_at DESC LIMIT 1
-) last WHERE rests_until > %s
-"""
-"""Who was asked last, while it rests: it is not asked twice in a row."""
 
 
 def explained(*, actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any]:
@@ -122,12 +114,26 @@ def explained(*, actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any
 
 
 def _counts(task: Task, at: datetime) -> dict[str, int]:
+    """How many workers each rule keeps out, and how many are `eligible`.
+
+    As the matcher has it: those who were asked before are asked again only when nobody else is left,
+    and whoever was asked last not before it has rested.
+    """
+    asked = candidates.asked(task_ids=[task.id]).get(task.id, [])
+    last = candidates.asked_last(asked) if asked else None
+    given: dict[str, Any] = {
+        "requirement": task.requirement_id,
+        "at": at,
+        "asked": [one.worker_id for one in asked],
+        "rests": last.worker_id if last and last.rests_until > at else None,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(RESTS, [task.id, at])
-        row = cursor.fetchone()
-        rests = None if row is None else row[0]
-        cursor.execute(COUNTS, {"requirement": task.requirement_id, "at": at, "rests": rests})
-        return dict(cursor.fetchall())
+        cursor.execute(COUNTS, given)
+        counts: dict[str, int] = dict(cursor.fetchall())
+    again = counts.pop("asked_before", 0)
+    rule = "asked_already" if counts.get("eligible") else "eligible"
+    counts[rule] = counts.get(rule, 0) + again
+    return counts
 
 
 def _queue(task: Task) -> dict[str, Any] | None:

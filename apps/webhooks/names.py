@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 import pycares
-from aiohappyeyeballs import AddrInfoType
+from aiohappyeyeballs import AddrInfoType, addr_to_addr_infos
 
 TRIES = 3
 TRY_SECONDS = 2.0
@@ -52,7 +52,8 @@ class Names:
             self._forget()
         if error is not None:
             raise NameNotFound(pycares.errno.strerror(error))
-        return [_address_info(node.addr[0].decode(), port) for node in found.nodes]
+        places = [(node.addr[0].decode(), port) for node in found.nodes]
+        return [info for place in places for info in addr_to_addr_infos(place) or ()]
 
     def close(self) -> None:
         self._channel.cancel()
@@ -70,12 +71,3 @@ class Names:
 def _settle(answered: asyncio.Future[Any], found: Any, error: int | None) -> None:
     if not answered.done():
         answered.set_result((found, error))
-
-
-def _address_info(address: str, port: int) -> AddrInfoType:
-    family, place = (
-        (socket.AF_INET6, (address, port, 0, 0))
-        if ":" in address
-        else (socket.AF_INET, (address, port))
-    )
-    return (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)

@@ -346,6 +346,25 @@ def test_explain__adds_up_and_agrees_with_the_matcher(house: House, seed: int) -
     assert len(asked(task)) == told["eligible"]
 
 
+def test_explain__who_said_no_is_eligible_again_when_nobody_else_is_left(house: House) -> None:
+    """As the matcher asks: first those who were not asked, and the last one not before it rested."""
+    _, carol = worker_in(house.pool)
+    task = house.queued()
+    callers = {house.bobs_worker.id: house.bob}
+    told = []
+    for _ in range(2):
+        assert match_queued() == 1
+        offer = Offer.objects.get(task=task, status="open")
+        callers.get(offer.worker_id, carol).post(f"/v1/offers/{offer.id}/decline")
+        workers = house.alice.get(f"/v1/tasks/{task.id}/match").json()["workers"]
+        told.append((workers["eligible"], workers["excluded"]["asked_already"]))
+    # One was never asked; then both were, and the first of them may be asked again.
+    assert told == [(1, 1), (1, 1)]
+    assert match_queued() == 1
+    again = Offer.objects.get(task=task, status="open")
+    assert again.worker_id == Offer.objects.filter(task=task).earliest("offered_at").worker_id
+
+
 def test_explain__of_another_organisation_is_not_found(house: House) -> None:
     task = house.queued()
     assert house.charlie.get(f"/v1/tasks/{task.id}/match").status_code == 404
@@ -372,6 +391,21 @@ def test_dry_run__says_what_a_change_would_do_and_changes_nothing(house: House) 
     assert told["after"]["fails"] == 1
     with expect_unchanged():
         assert set(faults(house.alice.post(path, {"broadcast_to": 1}))) == {"/broadcast_to"}
+
+
+def test_dry_run__counts_the_steps_of_the_policy_that_is_looked_at(house: House) -> None:
+    """Not those of the one before it."""
+    alone(house)
+    steps = [{"after_seconds": 60 * number, "notify": True} for number in (1, 2, 3)]
+    Pool.objects.filter(id=house.pool.id).update(**policy(*steps))
+    pool = {"worker_pool_id": str(house.pool.id)}
+    house.queued(at=clock.now() - timedelta(minutes=10), requirements=pool)
+    later = {"after_seconds": 1200, "notify": True}
+    path = f"/v1/pools/{house.pool.id}/dry-run"
+    for change, fails in ((policy(later, at_end="fail"), 0), (policy(steps[0], at_end="fail"), 1)):
+        told = house.alice.post(path, change).json()
+        assert told["before"]["fails"] == 0
+        assert told["after"]["fails"] == fails
 
 
 def test_seats__follow_their_workers(house: House) -> None:

@@ -16,16 +16,15 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 POOL = UUID(int=1)
 
 
-def seat(number: int, *, free: int = 1, **traits: float) -> Seat:
+def seat(number: int, *, free: int = 1, units: int = 1, **traits: float) -> Seat:
     since = NOW - timedelta(minutes=traits.pop("waited", 60))
-    return Seat(
-        UUID(int=number), POOL, free, max(free, 4), since, traits.pop("rating", 4.0), **traits
-    )
+    rating = traits.pop("rating", 4.0)
+    return Seat(UUID(int=number), POOL, units, free, max(free, 4), since, rating, **traits)
 
 
-def demand(number: int, *seats: Seat, units: int = 1, first_choice: int | None = None) -> Demand:
+def demand(number: int, *seats: Seat, first_choice: int | None = None) -> Demand:
     first = None if first_choice is None else UUID(int=first_choice)
-    return Demand(UUID(int=number), seats, {POOL: units}, first)
+    return Demand(UUID(int=number), seats, first)
 
 
 def pairs(choices: list[Choice]) -> dict[int, int]:
@@ -64,7 +63,7 @@ def test_an_earlier_task__makes_room_when_it_can() -> None:
 def test_capacity__is_never_exceeded() -> None:
     choices = assign([demand(number, seat(1, free=3)) for number in range(5)], at=NOW)
     assert pairs(choices) == {0: 1, 1: 1, 2: 1}
-    dear = [demand(number, seat(1, free=3), units=2) for number in range(5)]
+    dear = [demand(number, seat(1, free=3, units=2)) for number in range(5)]
     assert pairs(assign(dear, at=NOW)) == {0: 1}
 
 
@@ -137,6 +136,6 @@ def test_the_total_score__is_the_optimum_where_all_can_be_served(seed: int) -> N
     scores = np.full((40, 60), -1e9)
     for row, one in enumerate(demands):
         for fit in one.seats:
-            scores[row, fit.worker_id.int] = fit.score(units=1, slot=0, at=NOW)
+            scores[row, fit.worker_id.int] = fit.score(slot=0, at=NOW)
     rows, columns = linear_sum_assignment(scores, maximize=True)
     assert sum(choice.score for choice in choices) == pytest.approx(scores[rows, columns].sum())

@@ -12,7 +12,7 @@ from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, identified
 from apps.api.v1.filters import no_filters
 from apps.matching import demand
-from apps.matching.dry_run import dry_run
+from apps.matching.services import dry_run
 from apps.pools import selectors, services
 
 NEWEST_FIRST = Keyset(("id",), descending=True)

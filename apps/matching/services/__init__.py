@@ -1,6 +1,8 @@
 """The verbs: finding somebody for queued tasks, and what becomes of the offers."""
 
-from apps.matching.services.escalating import ESCALATION, escalate, set_out
+from apps.matching.escalation import ESCALATION
+from apps.matching.services.dry_run import dry_run
+from apps.matching.services.escalating import escalate, set_out
 from apps.matching.services.matching import look_again, match_queued
 from apps.matching.services.offers import (
     OFFER,
@@ -15,6 +17,7 @@ __all__ = [
     "OFFER",
     "accept_offer",
     "decline_offer",
+    "dry_run",
     "escalate",
     "expire_offer",
     "look_again",

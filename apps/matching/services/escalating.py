@@ -13,15 +13,12 @@ from apps.accounts import principal
 from apps.base.ids import new_id
 from apps.base.rows import Change, Each
 from apps.base.transactions import atomic
-from apps.matching.escalation import Policy
+from apps.matching.escalation import ESCALATION, Policy
 from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
 from biolayer.lifecycle import Status
-
-ESCALATION = "escalation"
-"""The timer of a task's next step; its subject is the task."""
 
 WAITING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 

@@ -1,6 +1,6 @@
 """The matcher: offers queued tasks to whoever fits, in short batches.
 
-A pass gives every organisation that has something queued its turns: whoever has had least, by its
+A call gives every organisation that has something queued its turns: whoever has had least, by its
 weight, is next. A turn is one short transaction:
 
 1. lock: the organisation's matcher is one at a time (an advisory lock), so no two of them decide
@@ -31,11 +31,11 @@ from apps.base.rows import Change, Each, Insert
 from apps.base.transactions import atomic
 from apps.matching import candidates
 from apps.matching.assignment import Choice, Demand, Seat, assign
-from apps.matching.candidates import Asked, QueuedTask
+from apps.matching.candidates import Asked, QueuedTask, asked_last
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
 from apps.matching.services.offers import OFFER
-from apps.pools.capacity import take
+from apps.pools import services as pool_services
 from apps.pools.models import OfferMode, Pool
 from apps.pools.selectors import offer_limit
 from apps.tasks import services as tasks
@@ -60,20 +60,10 @@ MOST_LEAD = 100.0
 def match_queued(*, at: datetime | None = None) -> int:
     """Offer queued tasks, in their order, to whoever is there. Answers how many were offered.
 
-    It goes on until a pass over all organisations found nobody, or its budget is spent.
+    Turns for all who wait, until each has had one that led to nothing new or the budget is spent.
+    Whatever changes for one whose turns are over wakes the next call.
     """
     ends = time.monotonic() + BUDGET_SECONDS
-    total = offered = 0
-    while time.monotonic() < ends:
-        offered = _pass(at, ends)
-        total += offered
-        if not offered:
-            break
-    return total
-
-
-def _pass(at: datetime | None, ends: float) -> int:
-    """Turns for all who wait, until each has had one that led to nothing new."""
     total = 0
     done: set[UUID] = set()
     in_vain: set[UUID] = set()
@@ -90,7 +80,7 @@ def _pass(at: datetime | None, ends: float) -> int:
 
 
 def _safely(organisation_id: UUID, at: datetime | None) -> "Turn":
-    """A turn; one that fails is tried again in the next pass, and holds up no other organisation."""
+    """A turn; one that fails is tried again by the next call, and holds up no other organisation."""
     try:
         return _turn(organisation_id, at)
     except Exception as error:
@@ -169,7 +159,6 @@ class Look:
     def __init__(self, queued: Sequence[QueuedTask], at: datetime) -> None:
         self.queued = queued
         self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
-        self.units = candidates.units(signatures=list({task.signature_id for task in queued}))
         self.seats: dict[UUID, list[Seat]] = {}
         self.demands: dict[UUID, Demand] = {}
         self.at = at
@@ -206,7 +195,7 @@ class Look:
                 continue
             vain.setdefault(signature, None)
             if self.seats[signature] and not self.demands[task.task_id].seats:
-                rests = _asked_last(self.asked[task.task_id]).rests_until
+                rests = asked_last(self.asked[task.task_id]).rests_until
                 vain[signature] = min(rests, vain[signature] or rests)
             elif self.seats[signature]:
                 # It lost them to tasks before it: the next look tells whether there are others.
@@ -228,7 +217,7 @@ class Look:
 
     def _demand(self, task: QueuedTask) -> Demand:
         seats = self._askable(self.seats[task.signature_id], self.asked.get(task.task_id, ()))
-        return Demand(task.task_id, seats, self.units[task.signature_id], task.first_choice)
+        return Demand(task.task_id, seats, task.first_choice)
 
     def _askable(self, seats: Sequence[Seat], asked: Sequence[Asked]) -> list[Seat]:
         """Those not asked yet for the task; when nobody else is left, those who were, but whoever was
@@ -237,14 +226,10 @@ class Look:
         if not asked:
             return list(seats)
         before = {one.worker_id for one in asked}
-        last = _asked_last(asked)
+        last = asked_last(asked)
         rests = last.worker_id if last.rests_until > self.at else None
         fresh = [seat for seat in seats if seat.worker_id not in before]
         return fresh or [seat for seat in seats if seat.worker_id != rests]
-
-
-def _asked_last(asked: Sequence[Asked]) -> Asked:
-    return max(asked, key=lambda one: one.asked_at)
 
 
 VAIN = """
@@ -284,7 +269,7 @@ def _offer_all(choices: Sequence[Choice], look: Look, organisation_id: UUID, at:
     pools = Pool.objects.in_bulk({choice.seat.pool_id for choice in choices})
     wanted = [one for one in choices if one.task_id in locked]
     wanted += others_to_ask(wanted, look, locked, pools)
-    taken = take(_sums(wanted))
+    taken = pool_services.take(_sums(wanted))
     groups: dict[UUID, list[Choice]] = {}
     for choice in wanted:
         if choice.seat.worker_id in taken:
@@ -305,7 +290,7 @@ def _offer_all(choices: Sequence[Choice], look: Look, organisation_id: UUID, at:
 def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
     sums: dict[UUID, int] = {}
     for choice in choices:
-        sums[choice.seat.worker_id] = sums.get(choice.seat.worker_id, 0) + choice.units
+        sums[choice.seat.worker_id] = sums.get(choice.seat.worker_id, 0) + choice.seat.units
     return sums
 
 
@@ -326,7 +311,7 @@ def others_to_ask(
     left: dict[UUID, int] = {}
     for choice in choices:
         worker_id = choice.seat.worker_id
-        left[worker_id] = left.get(worker_id, choice.seat.free) - choice.units
+        left[worker_id] = left.get(worker_id, choice.seat.free) - choice.seat.units
     others: list[Choice] = []
     for choice in choices:
         pool = pools[choice.seat.pool_id]
@@ -335,10 +320,9 @@ def others_to_ask(
             if not count:
                 break
             room = left.get(seat.worker_id, seat.free)
-            if seat.pool_id == pool.id and seat is not choice.seat and room >= choice.units:
-                left[seat.worker_id] = room - choice.units
-                score = seat.score(units=choice.units, slot=0, at=look.at)
-                others.append(Choice(choice.task_id, seat, choice.units, score))
+            if seat.pool_id == pool.id and seat is not choice.seat and room >= seat.units:
+                left[seat.worker_id] = room - seat.units
+                others.append(Choice(choice.task_id, seat, seat.score(slot=0, at=look.at)))
                 count -= 1
     return others
 
@@ -376,7 +360,7 @@ def _offer(task: Task, run_id: UUID, choice: Choice, pool: Pool, at: datetime) -
         run_id=run_id,
         worker_id=seat.worker_id,
         pool=pool,
-        units=choice.units,
+        units=choice.seat.units,
         offered_at=at,
         expires_at=at + offer_limit(pool, task.urgency),
         why={

@@ -1,6 +1,6 @@
 """The verbs: pools and their members, workers, presence, load, ratings."""
 
-from apps.pools.services.loads import answered, missed, relieve, reserve
+from apps.pools.services.loads import answered, missed, relieve, reserve, take
 from apps.pools.services.pools import (
     add_member,
     close_pool,
@@ -42,6 +42,7 @@ __all__ = [
     "remove_member",
     "reserve",
     "set_presence",
+    "take",
     "update_pool",
     "update_worker",
 ]

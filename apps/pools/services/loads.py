@@ -4,9 +4,12 @@ Whatever a batch changes of one worker is one row's sum in one statement: Postgr
 one of two updates of a row.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db import connection
 
 from apps.base.rows import Each
 
@@ -83,3 +86,25 @@ def _change(
         "answered": answered,
     }
     return Each(CHANGE, row)
+
+
+TAKE = """
+WITH room AS MATERIALIZED (
+    SELECT w.id, wanted.units
+    FROM unnest(%s::uuid[], %s::int[]) AS wanted (id, units) JOIN pools_worker w ON w.id = wanted.id
+    WHERE pools_free(w) >= wanted.units
+    ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
+)
+UPDATE pools_worker w SET load = w.load + room.units FROM room WHERE w.id = room.id RETURNING w.id
+"""
+"""A row that was locked is looked at again as it is then, so the condition holds when it is written.
+One that somebody else holds is passed over: nobody waits here, so nobody can wait in a circle."""
+
+
+def take(units: Mapping[UUID, int]) -> set[UUID]:
+    """Take units of workers; answers those who had them to give, and may be asked now."""
+    if not units:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, [list(units), list(units.values())])
+        return {row[0] for row in cursor.fetchall()}

@@ -6,6 +6,7 @@ when their time since the task was queued is over.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,15 +57,15 @@ def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> 
             pool_ids__contains=[pool_id],
         )
         count = waiting.count()
-        tasks = list(waiting.order_by("sort_at", "id")[:BATCH])
-        before = _outlook(tasks, pool_id, at)
+        first = waiting.order_by("sort_at", "id")[:BATCH]
+        before = _outlook(first.all(), pool_id, at)
         pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
-        after = _outlook(tasks, pool_id, at)
+        after = _outlook(first.all(), pool_id, at)
         transaction.set_rollback(True)
     return {
         "pool_id": str(pool_id),
         "tasks_waiting": count,
-        "tasks_looked_at": len(tasks),
+        "tasks_looked_at": len(before.fates),
         "before": before.shown(),
         "after": after.shown(),
         "changed": _changed(before, after),
@@ -81,19 +82,23 @@ def _changed(before: Outlook, after: Outlook) -> list[dict[str, str]]:
     return differing[:MOST_SHOWN]
 
 
-def _outlook(tasks: list[Task], pool_id: UUID, at: datetime) -> Outlook:
+def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
+    """`tasks` are read here, and stand here as they would after the steps that are due."""
     pool = Pool.objects.get(id=pool_id)
     fates: dict[UUID, str] = {}
     queued: list[QueuedTask] = []
+    by_id: dict[UUID, Task] = {}
     for task in tasks:
+        by_id[task.id] = task
         policy = Policy.of(task.escalation, pool.escalation)
         assert task.queued_at is not None
-        steps = max(task.escalation_step, policy.steps_after((at - task.queued_at).total_seconds()))
-        task.escalation_step = steps
-        fates[task.id] = (
-            "fails" if policy.at_end == "fail" and steps > len(policy.steps) else "waits"
-        )
-        if fates[task.id] == "waits":
+        due = policy.steps_after((at - task.queued_at).total_seconds())
+        is_at_end = task.escalation_step <= len(policy.steps) < due
+        task.escalation_step = max(task.escalation_step, due)
+        if is_at_end and policy.at_end == "fail":
+            fates[task.id] = "fails"
+        else:
+            fates[task.id] = "waits"
             queued.append(_as_queued(task, policy))
     look = Look(queued, at)
     choices = look.choose()
@@ -101,7 +106,7 @@ def _outlook(tasks: list[Task], pool_id: UUID, at: datetime) -> Outlook:
     others = others_to_ask(
         choices,
         look,
-        {task.id: task for task in tasks},
+        by_id,
         Pool.objects.in_bulk({choice.seat.pool_id for choice in choices}),
     )
     return Outlook(fates, len(choices) + len(others))
