@@ -61,7 +61,7 @@ def scene(chance: random.Random, *, tasks: int, workers: int, fits: float) -> Sc
                 1,
                 since[column],
                 4.0,
-                chance.choice((0, 0.5, 1)),
+                preferred=chance.choice((0, 0.5, 1)),
             )
             seats.append(seat)
             scores[row, column] = seat.score(slot=0, at=NOW)

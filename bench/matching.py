@@ -121,7 +121,8 @@ def _costs(batches: int) -> Iterator[Cost]:
 def _our_batch(organisation_id: Any) -> float:
     from apps.base import clock
     from apps.matching import candidates
-    from apps.matching.services.matching import BATCH, Look
+    from apps.matching.services.matching import Look
+    from apps.matching.turns import BATCH
 
     at = clock.now()
     began = time.perf_counter()
@@ -137,7 +138,7 @@ def _our_batch(organisation_id: Any) -> float:
 def _plain_batch(organisation_id: Any) -> float:
     from django.db import connection
 
-    from apps.matching.services.matching import BATCH
+    from apps.matching.turns import BATCH
     from apps.tasks.models import Task
 
     tasks = list(Task.objects.filter(status="queued").order_by("sort_at", "id")[:BATCH])

@@ -28,6 +28,23 @@ class JSON(models.JSONField):
         return name, "apps.base.fields.JSON", args, kwargs
 
 
+class Xid8(models.Field):  # type: ignore[type-arg]
+    """PostgreSQL's 64-bit transaction id."""
+
+    def db_type(self, connection: Any) -> str:
+        return "xid8"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> int | None:
+        return None if value is None else int(value)
+
+
+class CurrentXid(models.Func):
+    """The id of the present transaction."""
+
+    function = "pg_current_xact_id"
+    output_field = Xid8()
+
+
 def dumped(value: Any) -> Any:
     """`value` as a jsonb parameter."""
     return Jsonb(value, dumps=orjson.dumps)

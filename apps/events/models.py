@@ -1,31 +1,14 @@
 """What happened to every task: appended, never changed (a trigger refuses UPDATE and DELETE); and how
 far those who read it along have come."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.accounts.models import Organisation
-from apps.base.fields import JSON
+from apps.base.fields import JSON, CurrentXid, Xid8
 from apps.base.ids import new_id
-
-
-class Xid8(models.Field):  # type: ignore[type-arg]
-    """PostgreSQL's 64-bit transaction id."""
-
-    def db_type(self, connection: Any) -> str:
-        return "xid8"
-
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> int | None:
-        return None if value is None else int(value)
-
-
-class CurrentXid(models.Func):
-    """The id of the present transaction."""
-
-    function = "pg_current_xact_id"
-    output_field = Xid8()
 
 
 class Event(models.Model):

@@ -38,8 +38,16 @@ class Seat:
     capacity: int
     waiting_since: datetime
     rating: float
+    # How many offers more its pool lets it be made for now; None: any number.
+    offers_left: int | None = None
     # Share of the preferred skills that it has: 0 to 1.
     preferred: float = 0.0
+
+    @property
+    def places(self) -> int:
+        """How many such tasks it could be offered."""
+        places = self.free // self.units
+        return places if self.offers_left is None else min(places, self.offers_left)
 
     def score(self, *, slot: int, at: datetime) -> float:
         """How good a choice it is for its `slot`-th task of a batch.
@@ -98,7 +106,7 @@ class _Slots:
         known = self._of.get(seat.worker_id)
         if known is None:
             first = self._count
-            self._count += min(self._most, seat.free // seat.units)
+            self._count += min(self._most, seat.places)
             known = self._of[seat.worker_id] = range(first, self._count)
         return known
 
@@ -151,11 +159,27 @@ def _best(
 
 def _within_capacity(choices: Sequence[Choice]) -> list[Choice]:
     """Without those for whom a dearer task of the same worker left no room; they come again."""
-    left: dict[UUID, int] = {}
-    kept = []
-    for choice in choices:
-        free = left.get(choice.seat.worker_id, choice.seat.free)
-        if choice.seat.units <= free:
-            left[choice.seat.worker_id] = free - choice.seat.units
-            kept.append(choice)
-    return kept
+    room = Room()
+    return [choice for choice in choices if room.take(choice.seat)]
+
+
+class Room:
+    """What is left of the workers when some of a batch was given to them."""
+
+    def __init__(self) -> None:
+        self._units: dict[UUID, int] = {}
+        self._offers: dict[UUID, int] = {}
+
+    def has(self, seat: Seat) -> bool:
+        """Whether the seat's worker could be offered one more."""
+        units = seat.free - self._units.get(seat.worker_id, 0)
+        offers = self._offers.get(seat.worker_id, 0)
+        return units >= seat.units and (seat.offers_left is None or offers < seat.offers_left)
+
+    def take(self, seat: Seat) -> bool:
+        """Offer the seat's worker one more; False where there is no room."""
+        if not self.has(seat):
+            return False
+        self._units[seat.worker_id] = self._units.get(seat.worker_id, 0) + seat.units
+        self._offers[seat.worker_id] = self._offers.get(seat.worker_id, 0) + 1
+        return True

@@ -3,8 +3,7 @@
 Nothing here scans a table, whatever its size:
 
 1. `waiting`: the index of queued tasks is skipped through from signature to signature, so the cost
-   follows their number, not the tasks'. One for which nobody was found is passed over until a seat
-   that fits it has opened since, or its time to be looked at again has come.
+   follows their number, not the tasks'. Those that are in vain are passed over (vain.py).
 2. `first_tasks`: of the first signatures the first tasks, each off the index.
 3. `seats`: for each signature a walk along its pools' seats in the order in which workers are asked
    (least loaded, then longest waiting), which ends when enough were found.
@@ -22,8 +21,7 @@ from apps.matching.assignment import Seat
 
 SIGNATURES_AT_ONCE = 128
 LOOKED_AT_IN_FULL_EVERY = "10 minutes"
-"""Seats open at the moment of a commit, but bear a moment before it: a signature for which nobody was
-found is looked at in full now and then, so that no such seat is missed for long."""
+"""What opens by the clock alone, a window of offers say, wakes nobody who is in vain."""
 
 POOLS = """
 SELECT p.id FROM pools_pool p WHERE p.organisation_id = r.organisation_id AND p.status = 'active'
@@ -56,9 +54,6 @@ SELECT r.id, head.sort_at FROM head JOIN tasks_requirement r ON r.id = head.requ
 WHERE r.nobody_at IS NULL
     OR r.nobody_at < %(at)s - interval '{LOOKED_AT_IN_FULL_EVERY}'
     OR r.looks_again_at <= %(at)s
-    OR EXISTS (
-        SELECT FROM pools_membership m
-        WHERE m.pool_id IN ({POOLS}) AND m.opened_at > r.nobody_at AND {FITS})
 ORDER BY head.sort_at, r.id LIMIT {SIGNATURES_AT_ONCE + 1}
 """
 
@@ -80,15 +75,18 @@ GROUP BY task_id, worker_id
 """
 """Who said no to a task or let its offer lapse, when it was asked last, and until when it rests."""
 
+OFFERS_MADE = """
+SELECT count(*) FROM (
+    SELECT FROM matching_offer o WHERE o.worker_id = m.worker_id
+        AND o.offered_at > %(at)s - make_interval(secs => p.offer_window_seconds)
+    LIMIT p.offers_per_window) made
+"""
 WALK = f"""
-SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities
+SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities,
+    CASE WHEN p.offers_per_window IS NOT NULL THEN p.offers_per_window - ({OFFERS_MADE}) END AS offers_left
 FROM pools_membership m
 WHERE m.pool_id = p.id AND m.free >= p.units AND {FITS}
-    AND (p.offers_per_window IS NULL OR p.offers_per_window > (
-        SELECT count(*) FROM (
-            SELECT FROM matching_offer o WHERE o.worker_id = m.worker_id
-                AND o.offered_at > %(at)s - make_interval(secs => p.offer_window_seconds)
-            LIMIT p.offers_per_window) made))
+    AND (p.offers_per_window IS NULL OR p.offers_per_window > ({OFFERS_MADE}))
 """
 IN_ORDER = """
 ORDER BY m.load_share, m.waiting_since, m.worker_id
@@ -97,6 +95,7 @@ LIMIT want.seats + CASE p.offer_mode WHEN 'broadcast' THEN p.broadcast_to ELSE 0
 
 SEATS = f"""
 SELECT r.id, s.worker_id, s.pool_id, s.units, s.free, w.capacity, s.waiting_since, s.rating,
+    s.offers_left::int,
     CASE WHEN r.preferred = '{{}}' THEN 0 ELSE (
         SELECT count(*)::float / cardinality(r.preferred) FROM unnest(r.preferred) AS wished (word)
         WHERE wished.word = ANY (s.abilities)) END

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
-from apps.base.fields import JSON
+from apps.base.fields import JSON, CurrentXid, Xid8
 from apps.base.ids import new_id
 
 
@@ -146,7 +146,7 @@ class Membership(models.Model):
 
     What matching asks of a worker stands here once more, in the order in which workers are asked, so
     that the first who fit are found by walking an index, however many there are. A trigger copies it
-    from the worker's row (migration 0003); nobody else writes these columns.
+    from the worker's row (migrations 0003 and 0004); nobody else writes these columns.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -171,8 +171,8 @@ class Membership(models.Model):
     trust_level = models.PositiveSmallIntegerField(default=0, editable=False)
     # Skills, levels and languages as words that requirements can be compared with.
     abilities = ArrayField(models.CharField(max_length=80), default=list, editable=False)
-    # When it last came to fit more than before: freed, came back, or learnt something.
-    opened_at = models.DateTimeField(db_default=Now(), editable=False)
+    # In which transaction it last came to fit more than before: freed, came back, or learnt something.
+    opened_in = Xid8(db_default=CurrentXid(), editable=False)
 
     class Meta:
         constraints = [
@@ -185,7 +185,7 @@ class Membership(models.Model):
                 name="seat_in_order",
             ),
             models.Index(
-                fields=["pool", "opened_at"],
+                fields=["organisation", "opened_in"],
                 condition=models.Q(free__gt=0),
                 name="seat_opened",
             ),

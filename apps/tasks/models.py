@@ -69,12 +69,21 @@ class Requirement(models.Model):
     certifications = ArrayField(models.CharField(max_length=64), default=list)
     trust_level = models.PositiveSmallIntegerField(default=0)
     min_rating = models.FloatField(default=0)
-    # When nobody was found for it: it is passed over until a seat that fits has opened since. Null:
+    # When nobody was found for it: it is *in vain*, and passed over until a seat that fits opens. Null:
     # it is looked at.
     nobody_at = models.DateTimeField(null=True)
     # Those who fit had been asked for the tasks that waited: the first of them may be again then. Null
     # where nobody fits at all.
     looks_again_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["organisation"],
+                condition=Q(nobody_at__isnull=False),
+                name="requirement_in_vain",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.task_type}: {', '.join(self.abilities) or 'anybody'}"

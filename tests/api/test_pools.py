@@ -211,11 +211,11 @@ def test_update__lets_a_task_in_that_was_too_large(house: House) -> None:
     house.alice.patch(path_of(house.pool), {"costs": {"verification": 2}})
     house.queued()
     assert match_queued() == 0
-    opened = Membership.objects.get().opened_at
+    opened = Membership.objects.get().opened_in
     house.alice.patch(path_of(house.pool), {"description": "x", "costs": {"verification": 2}})
-    assert Membership.objects.get().opened_at == opened
+    assert Membership.objects.get().opened_in == opened
     house.alice.patch(path_of(house.pool), {"costs": {}})
-    assert Membership.objects.get().opened_at > opened
+    assert Membership.objects.get().opened_in > opened
     assert match_queued() == 1
 
 

@@ -265,11 +265,11 @@ def test_means__are_those_of_rated_members_and_seats_follow(house: House, woken:
 def test_means__a_seat_that_rose_has_opened(house: House) -> None:
     good, _ = worker_in(house.pool, rating=5)
     new, _ = worker_in(house.pool)
-    before = {one.worker_id: one.opened_at for one in Membership.objects.all()}
+    before = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     rate(house, 1)
-    before |= {house.bobs_worker.id: seat(house.bobs_worker).opened_at}
+    before |= {house.bobs_worker.id: seat(house.bobs_worker).opened_in}
     assert pools.refresh_rating_means() == 1  # to 3
-    after = {one.worker_id: one.opened_at for one in Membership.objects.all()}
+    after = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     assert after[good.id] == before[good.id]
     assert after[new.id] > before[new.id]
     assert after[house.bobs_worker.id] > before[house.bobs_worker.id]

@@ -8,109 +8,19 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.accounts.services import found_organisation, issue_key
 from apps.base import clock
 from apps.matching import services as matching
-from apps.matching.models import Offer, OfferStatus, Turn
+from apps.matching.models import Offer, OfferStatus
 from apps.matching.services import match_queued
 from apps.pools.models import Pool, Worker
-from apps.pools.services import found_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
 from biolayer.errors import OfferClosed
 from tests.api.expect import expect_unchanged, faults
-from tests.factories import Caller, House, contract, worker_in
+from tests.factories import Caller, House, worker_in
 from tests.integration.asking import alone, asked, policy
 from tests.probes import assert_loads_are_true
-
-# --- the order of tasks ---------------------------------------------------------------------------
-
-
-def test_order__urgent_work_overtakes_only_what_was_queued_within_the_gap(house: House) -> None:
-    """`high` is moved ahead by 15 minutes: by 14 it overtakes, by 16 it does not."""
-    now = clock.now()
-    alone(house)
-    for gap, first in ((14, "high"), (16, "normal")):
-        older = house.queued(at=now - timedelta(minutes=gap))
-        newer = house.queued(at=now, sla={"urgency": "high"})
-        worker_in(house.pool)
-        assert match_queued() == 1
-        expected = newer if first == "high" else older
-        other = older if first == "high" else newer
-        assert asked(expected)
-        assert not asked(other)
-        worker_in(house.pool)
-        assert match_queued() == 1
-
-
-def test_order__the_rest_flows_beside_twice_as_much_urgent_work(house: House) -> None:
-    """Two critical tasks come for each that is done. The 24 of the first hour go before a normal one
-    that came at its beginning, and none of those after.
-    """
-    alone(house)
-    start = clock.now() - timedelta(hours=3)
-    normal = house.queued(at=start)
-    for minute in range(0, 180, 5):
-        for _ in range(2):
-            house.queued(at=start + timedelta(minutes=minute), sla={"urgency": "critical"})
-        worker_in(house.pool)
-        assert match_queued() == 1
-        if asked(normal):
-            break
-    assert minute == 120
-
-
-def test_order__a_task_with_no_workers_holds_up_nobody(house: House) -> None:
-    house.queued(requirements={"skills": ["unheard-of"]})
-    other = house.queued()
-    assert match_queued() == 1
-    assert asked(other) == {house.bobs_worker.id}
-
-
-def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> None:
-    for _ in range(3):
-        house.queued(requirements={"skills": ["phone", "french"]})
-    house.queued(requirements={"skills": ["french", "phone"]})
-    house.queued(requirements={"skills": ["french"]})
-    assert Requirement.objects.count() == 2
-
-
-def test_nobody__is_remembered_until_a_seat_that_fits_opens(house: House) -> None:
-    task = house.queued(requirements={"skills": ["phone"]})
-    assert match_queued() == 0
-    assert Requirement.objects.get().nobody_at is not None
-    worker_in(house.pool, skills=["typing"])
-    assert match_queued() == 0
-    caller, _ = worker_in(house.pool, skills=["phone"])
-    assert match_queued() == 1
-    assert asked(task) == {caller.id}
-
-
-def test_shares__follow_the_weights_of_organisations(house: House) -> None:
-    """Three organisations with more work than workers, weights 1, 1 and 2."""
-    organisations = [found_organisation(name=f"Org {number}") for number in range(3)]
-    given: Counter[Any] = Counter()
-    for organisation, weight in zip(organisations, (1, 1, 2), strict=True):
-        pool = found_pool(organisation_id=organisation.id, name="pool")
-        caller = Caller(issue_key(organisation_id=organisation.id, name="key"))
-        for _ in range(120):
-            tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
-        Turn.objects.create(organisation=organisation, weight=weight)
-        worker_in(pool, capacity=100)
-    tasks.queue_created()
-    # When each turn may give but a few
-    from apps.matching.services import matching as module
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BATCH", 4)
-        ends = 100
-        while sum(given.values()) < ends:
-            (first, *_) = module._turns()
-            given[first] += module._turn(first, None).offered
-    shares = [given[organisation.id] / sum(given.values()) for organisation in organisations]
-    assert shares == pytest.approx([0.25, 0.25, 0.5], abs=0.05)
-
 
 # --- the choice of workers ------------------------------------------------------------------------
 
@@ -184,10 +94,21 @@ def test_offers_per_window__are_no_more_than_the_pool_says(house: House) -> None
     for _ in range(4):
         house.task()
     tasks.queue_created()
-    assert match_queued() >= 2
-    made = Offer.objects.filter(worker=house.bobs_worker).count()
+    assert match_queued() == 2
     assert match_queued() == 0
-    assert Offer.objects.filter(worker=house.bobs_worker).count() == made
+    assert Offer.objects.filter(worker=house.bobs_worker).count() == 2
+
+
+def test_offers_per_window__count_for_all_who_are_asked_at_once(house: House) -> None:
+    Pool.objects.update(offers_per_window=2, offer_mode="broadcast", broadcast_to=2)
+    Worker.objects.update(capacity=10)
+    worker_in(house.pool, capacity=10)
+    for _ in range(4):
+        house.task()
+    tasks.queue_created()
+    assert match_queued() >= 2
+    made = Counter(Offer.objects.values_list("worker_id", flat=True))
+    assert set(made.values()) == {2}
 
 
 def test_waiting_since__is_reset_by_completed_work_alone(house: House) -> None:

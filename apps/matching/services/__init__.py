@@ -3,7 +3,7 @@
 from apps.matching.escalation import ESCALATION
 from apps.matching.services.dry_run import dry_run
 from apps.matching.services.escalating import escalate, set_out
-from apps.matching.services.matching import look_again, match_queued
+from apps.matching.services.matching import match_queued
 from apps.matching.services.offers import (
     OFFER,
     accept_offer,
@@ -11,6 +11,8 @@ from apps.matching.services.offers import (
     expire_offer,
     withdraw_offers,
 )
+from apps.matching.turns import weigh
+from apps.matching.vain import look_again
 
 __all__ = [
     "ESCALATION",
@@ -23,5 +25,6 @@ __all__ = [
     "look_again",
     "match_queued",
     "set_out",
+    "weigh",
     "withdraw_offers",
 ]

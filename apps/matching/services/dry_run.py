@@ -13,14 +13,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.matching.candidates import QueuedTask
 from apps.matching.escalation import Policy
-from apps.matching.services.matching import BATCH, Look, others_to_ask
+from apps.matching.services.matching import Look, others_to_ask, pools_of
+from apps.matching.turns import BATCH
 from apps.pools import services as pools
-from apps.pools.models import Pool
+from apps.pools.selectors import escalation_of
 from apps.pools.services.locks import lock_pool
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
@@ -45,17 +47,15 @@ class Outlook:
 
 
 def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> dict[str, Any]:
-    """Before and after a change of the pool, for the first `BATCH` tasks that wait for it.
+    """Before and after a change of the pool, for the first `BATCH` tasks that may wait for it
+    and that the actor may see.
 
     Raises what the change itself raises: `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
     """
     with transaction.atomic():
         lock_pool(actor=actor, pool_id=pool_id)
-        waiting = Task.objects.filter(
-            status=Status.QUEUED,
-            organisation_id=actor.organisation_id,
-            pool_ids__contains=[pool_id],
-        )
+        may_wait = Q(pool_ids__contains=[pool_id]) | Q(pool_ids=None)
+        waiting = Task.objects.visible_to(actor).filter(may_wait, status=Status.QUEUED)
         count = waiting.count()
         first = waiting.order_by("sort_at", "id")[:BATCH]
         before = _outlook(first.all(), pool_id, at)
@@ -84,13 +84,13 @@ def _changed(before: Outlook, after: Outlook) -> list[dict[str, str]]:
 
 def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     """`tasks` are read here, and stand here as they would after the steps that are due."""
-    pool = Pool.objects.get(id=pool_id)
+    own = escalation_of(pool_id=pool_id)
     fates: dict[UUID, str] = {}
     queued: list[QueuedTask] = []
     by_id: dict[UUID, Task] = {}
     for task in tasks:
         by_id[task.id] = task
-        policy = Policy.of(task.escalation, pool.escalation)
+        policy = Policy.of(task.escalation, own if task.pool_id == pool_id else None)
         assert task.queued_at is not None
         due = policy.steps_after((at - task.queued_at).total_seconds())
         is_at_end = task.escalation_step <= len(policy.steps) < due
@@ -103,12 +103,7 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     look = Look(queued, at)
     choices = look.choose()
     fates |= {choice.task_id: "offered" for choice in choices}
-    others = others_to_ask(
-        choices,
-        look,
-        by_id,
-        Pool.objects.in_bulk({choice.seat.pool_id for choice in choices}),
-    )
+    others = others_to_ask(choices, look, by_id, pools_of(choices, by_id.values()))
     return Outlook(fates, len(choices) + len(others))
 
 

@@ -6,7 +6,7 @@ weight, is next. A turn is one short transaction:
 1. lock: the organisation's matcher is one at a time (an advisory lock), so no two of them decide
    about the same order. Workers may belong to several pools, and a task may be open to any of them:
    the organisation is the smallest part in which an order can be kept.
-2. look: the signatures that wait, their first tasks, and the seats that fit (candidates.py).
+2. look: the signatures that wait (vain.py), their first tasks, and the seats that fit (candidates.py).
 3. choose: whom to ask for which task (assignment.py).
 4. write: both transitions of each task, the offers, their timers, the workers' load, as one statement.
 
@@ -18,7 +18,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import Error, connection
@@ -26,11 +26,11 @@ from django.db import Error, connection
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
-from apps.base.drains import BUDGET_SECONDS
-from apps.base.rows import Change, Each, Insert
+from apps.base.drains import BUDGET_SECONDS, one_by_one
+from apps.base.rows import Insert
 from apps.base.transactions import atomic
-from apps.matching import candidates
-from apps.matching.assignment import Choice, Demand, Seat, assign
+from apps.matching import candidates, turns, vain
+from apps.matching.assignment import Choice, Demand, Room, Seat, assign
 from apps.matching.candidates import Asked, QueuedTask, asked_last
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
@@ -43,114 +43,98 @@ from apps.tasks.models import Task
 from apps.tasks.selectors import lock_queued, open_runs
 from apps.timers.services import set_timer
 from biolayer.chain import format_time
+from biolayer.lifecycle import Status
 
 logger = logging.getLogger(__name__)
 
-BATCH = 128
 SPARE_SEATS = 8
 """So many more seats than tasks are looked at, to have a choice."""
 
 MOST_ASKED_AT_ONCE = 50
-MOST_SEATS = 2 * BATCH
-LOOKS_AGAIN = timedelta(seconds=5)
-MOST_LEAD = 100.0
-"""An organisation that had nothing to do for long is at most so many offers ahead of the others."""
+MOST_SEATS = 2 * turns.BATCH
 
 
 def match_queued(*, at: datetime | None = None) -> int:
     """Offer queued tasks, in their order, to whoever is there. Answers how many were offered.
 
-    Turns for all who wait, until each has had one that led to nothing new or the budget is spent.
-    Whatever changes for one whose turns are over wakes the next call.
+    Turns for all who wait, until each has had one that left nothing to do or led to nothing new, or the
+    budget is spent. Whatever changes for one whose turns are over wakes the next call.
     """
     ends = time.monotonic() + BUDGET_SECONDS
     total = 0
     done: set[UUID] = set()
     in_vain: set[UUID] = set()
     while time.monotonic() < ends:
-        waiting = [one for one in _turns() if one not in done]
+        waiting = [one for one in turns.in_turn() if one.organisation_id not in done]
         if not waiting:
             break
-        turn = _safely(waiting[0], at)
+        first = waiting[0]
+        turn = _safely(first.organisation_id, turns.length(first, waiting), at)
         total += turn.offered
-        if not turn.offered and turn.in_vain <= in_vain:
-            done.add(waiting[0])
+        if not turn.has_more or not (turn.offered or turn.in_vain - in_vain):
+            done.add(first.organisation_id)
         in_vain |= turn.in_vain
     return total
 
 
-def _safely(organisation_id: UUID, at: datetime | None) -> "Turn":
-    """A turn; one that fails is tried again by the next call, and holds up no other organisation."""
-    try:
-        return _turn(organisation_id, at)
-    except Exception as error:
-        if isinstance(error, Error) and not connection.is_usable():
-            raise
-        logger.exception("a turn of organisation %s failed", organisation_id)
-        return Turn()
-
-
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn led to: tasks offered, and signatures for which nobody was found."""
+    """What a turn led to: tasks offered, signatures for which nobody was found, and whether there may
+    be more to do at once.
+    """
 
     offered: int = 0
     in_vain: frozenset[UUID] = frozenset()
+    has_more: bool = False
 
 
-TURNS = """
-WITH RECURSIVE organisation AS (
-    (SELECT organisation_id AS id FROM tasks_task WHERE status = 'queued'
-     ORDER BY organisation_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT organisation_id FROM tasks_task
-            WHERE status = 'queued' AND organisation_id > organisation.id
-            ORDER BY organisation_id LIMIT 1)
-    FROM organisation WHERE organisation.id IS NOT NULL
-)
-SELECT organisation.id FROM organisation LEFT JOIN matching_turn t ON t.organisation_id = organisation.id
-WHERE organisation.id IS NOT NULL ORDER BY coalesce(t.position, 0), organisation.id
-"""
-"""The organisations that have something queued, whoever has had least first. It skips through an
-index, so the cost follows their number."""
+def _safely(organisation_id: UUID, length: int, at: datetime | None) -> Turn:
+    """A turn; where it fails, task by task, so that a bad one holds up neither the rest of its
+    organisation nor another.
+    """
+    try:
+        return _turn(organisation_id, length, at)
+    except Exception as error:
+        if isinstance(error, Error) and not connection.is_usable():
+            raise
+        logger.exception("a turn of organisation %s failed; it goes task by task", organisation_id)
+    first = Task.objects.filter(organisation_id=organisation_id, status=Status.QUEUED)
+    task_ids = list(first.order_by("sort_at", "id").values_list("id", flat=True)[:length])
 
-COUNT_TURN = f"""
-INSERT INTO matching_turn AS t (organisation_id, weight, position)
-SELECT %(id)s, 1, greatest(0, max(position) - {MOST_LEAD}) + %(offered)s FROM matching_turn
-ON CONFLICT (organisation_id) DO UPDATE SET position =
-    greatest(t.position, (SELECT max(position) FROM matching_turn) - {MOST_LEAD} / t.weight)
-    + %(offered)s::float / t.weight
-"""
+    def offer(task_id: UUID) -> bool:
+        return _turn(organisation_id, length, at, only=task_id).offered > 0
 
-
-def _turns() -> list[UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(TURNS)
-        return [row[0] for row in cursor.fetchall()]
+    offered = one_by_one(task_ids, offer)
+    return Turn(offered, has_more=offered > 0)
 
 
 @atomic()
-def _turn(organisation_id: UUID, at: datetime | None) -> Turn:
-    """One batch of an organisation's tasks."""
+def _turn(
+    organisation_id: UUID, length: int, at: datetime | None, *, only: UUID | None = None
+) -> Turn:
+    """A batch of up to `length` of an organisation's tasks, or of these a single one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('matching', 0) # hashtextextended(%s, 1))",
             [str(organisation_id)],
         )
     at = at or clock.now()
+    woken = vain.wake(organisation_id=organisation_id, at=at)
     waiting = candidates.waiting(organisation_id=organisation_id, at=at)
     if not waiting.signatures:
         return Turn()
-    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=BATCH)
-    look = Look(queued, at)
+    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=length)
+    look = Look([task for task in queued if only in (None, task.task_id)], at)
     choices = look.choose()
-    vain = look.in_vain(choices)
-    _note_vain(vain, at)
     offered = _offer_all(choices, look, organisation_id, at)
-    if offered:
-        with connection.cursor() as cursor:
-            cursor.execute(COUNT_TURN, {"id": organisation_id, "offered": offered})
-    return Turn(offered, frozenset(vain))
+    # What was chosen but could not be written is looked at again, and so is who lost out to it.
+    in_vain = look.in_vain(choices if offered == len(choices) else [])
+    vain.note(in_vain, at)
+    vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
+    turns.count(organisation_id=organisation_id, offered=offered)
+    settled = offered + sum(task.signature_id in in_vain for task in look.queued)
+    is_all = waiting.horizon is None and len(queued) < length and settled == len(queued)
+    return Turn(offered, frozenset(in_vain), has_more=not is_all)
 
 
 class Look:
@@ -159,6 +143,7 @@ class Look:
     def __init__(self, queued: Sequence[QueuedTask], at: datetime) -> None:
         self.queued = queued
         self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
+        self.limits: dict[UUID, int] = {}
         self.seats: dict[UUID, list[Seat]] = {}
         self.demands: dict[UUID, Demand] = {}
         self.at = at
@@ -169,6 +154,7 @@ class Look:
         """
         limits = self._limits()
         while True:
+            self.limits |= limits
             self.seats |= candidates.seats(
                 limits=limits, first_choices=self._first_choices(), at=self.at
             )
@@ -183,25 +169,33 @@ class Look:
                 return choices
 
     def in_vain(self, choices: Sequence[Choice]) -> dict[UUID, datetime | None]:
-        """The signatures of which no task got anybody, and when somebody who said no to one of their
-        tasks may be asked again; None where nobody fits.
+        """The signatures for which nobody is left once the `choices` are made, and when somebody who said
+        no to one of their tasks may be asked again; None where nobody fits.
         """
         chosen = {choice.task_id for choice in choices}
         served = {task.signature_id for task in self.queued if task.task_id in chosen}
-        vain: dict[UUID, datetime | None] = {}
+        room = _room_after(choices)
+        nobody: dict[UUID, datetime | None] = {}
         for task in self.queued:
             signature = task.signature_id
             if signature in served:
                 continue
-            vain.setdefault(signature, None)
-            if self.seats[signature] and not self.demands[task.task_id].seats:
-                rests = asked_last(self.asked[task.task_id]).rests_until
-                vain[signature] = min(rests, vain[signature] or rests)
-            elif self.seats[signature]:
-                # It lost them to tasks before it: the next look tells whether there are others.
+            nobody.setdefault(signature, None)
+            if not self._may_have(signature, room):
+                continue
+            if self.demands[task.task_id].seats:
+                # Others were before it: the next look tells whether there are more for it.
                 served.add(signature)
-                del vain[signature]
-        return vain
+                del nobody[signature]
+            else:
+                rests = asked_last(self.asked[task.task_id]).rests_until
+                nobody[signature] = min(rests, nobody[signature] or rests)
+        return nobody
+
+    def _may_have(self, signature: UUID, room: Room) -> bool:
+        """Whether a seat that fits has room, or one that was not looked at might."""
+        seats = self.seats[signature]
+        return len(seats) >= self.limits[signature] or any(map(room.has, seats))
 
     def _limits(self) -> dict[UUID, int]:
         limits: dict[UUID, int] = {}
@@ -232,41 +226,12 @@ class Look:
         return fresh or [seat for seat in seats if seat.worker_id != rests]
 
 
-VAIN = """
-UPDATE tasks_requirement r
-SET nobody_at = statement_timestamp() - interval '2 seconds', looks_again_at = vain.looks_again_at
-FROM unnest(%s::uuid[], %s::timestamptz[]) AS vain (id, looks_again_at)
-WHERE r.id = vain.id
-"""
-"""Two seconds before now: a seat that opened meanwhile may be committed only after the look."""
-
-
-LOOK_AGAIN = """
-UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
-FROM (SELECT DISTINCT id FROM jsonb_to_recordset(%s) AS queued (id uuid)) queued
-WHERE r.id = queued.id AND r.looks_again_at IS NOT NULL
-"""
-
-
-def look_again(task: Task) -> Iterable[Change]:
-    """A task that is queued may be taken by those who said no to others of its signature."""
-    yield Each(LOOK_AGAIN, {"id": task.requirement_id})
-
-
-def _note_vain(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
-    if not vain:
-        return
-    again = [None if rests is None else min(rests, at + LOOKS_AGAIN) for rests in vain.values()]
-    with connection.cursor() as cursor:
-        cursor.execute(VAIN, [list(vain), again])
-
-
 def _offer_all(choices: Sequence[Choice], look: Look, organisation_id: UUID, at: datetime) -> int:
     """Write what was chosen, as far as it is still so. Answers how many tasks were offered."""
     if not choices:
         return 0
     locked = {task.id: task for task in lock_queued(task_ids=[one.task_id for one in choices])}
-    pools = Pool.objects.in_bulk({choice.seat.pool_id for choice in choices})
+    pools = pools_of(choices, locked.values())
     wanted = [one for one in choices if one.task_id in locked]
     wanted += others_to_ask(wanted, look, locked, pools)
     taken = pool_services.take(_sums(wanted))
@@ -294,9 +259,18 @@ def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
     return sums
 
 
-def _asked_at_once(task: Task, pool: Pool) -> int:
-    """How many are asked for the task at the same time, as the pool or the steps taken have it."""
-    relaxed = Policy.of(task.escalation, pool.escalation).relaxed(task.escalation_step)
+def pools_of(choices: Iterable[Choice], among: Iterable[Task]) -> dict[UUID, Pool]:
+    """The pools that lend workers, and those whose policies hold for the tasks."""
+    own = {task.pool_id for task in among if task.pool_id is not None}
+    return Pool.objects.in_bulk(own | {choice.seat.pool_id for choice in choices})
+
+
+def _asked_at_once(task: Task, pool: Pool, pools: Mapping[UUID, Pool]) -> int:
+    """How many of `pool` are asked for the task at the same time: as the steps taken have it, which are
+    those of the task's own pool, or as `pool` does it.
+    """
+    own = None if task.pool_id is None else pools[task.pool_id].escalation
+    relaxed = Policy.of(task.escalation, own).relaxed(task.escalation_step)
     is_broadcast = (relaxed.mode or pool.offer_mode) == OfferMode.BROADCAST
     return (relaxed.broadcast_to or pool.broadcast_to) if is_broadcast else 1
 
@@ -308,23 +282,25 @@ def others_to_ask(
     pools: Mapping[UUID, Pool],
 ) -> list[Choice]:
     """Who else is asked at the same time, where the pool asks several."""
-    left: dict[UUID, int] = {}
-    for choice in choices:
-        worker_id = choice.seat.worker_id
-        left[worker_id] = left.get(worker_id, choice.seat.free) - choice.seat.units
+    room = _room_after(choices)
     others: list[Choice] = []
     for choice in choices:
         pool = pools[choice.seat.pool_id]
-        count = _asked_at_once(locked[choice.task_id], pool) - 1
+        count = _asked_at_once(locked[choice.task_id], pool, pools) - 1
         for seat in look.demands[choice.task_id].seats:
             if not count:
                 break
-            room = left.get(seat.worker_id, seat.free)
-            if seat.pool_id == pool.id and seat is not choice.seat and room >= seat.units:
-                left[seat.worker_id] = room - seat.units
+            if seat.pool_id == pool.id and seat is not choice.seat and room.take(seat):
                 others.append(Choice(choice.task_id, seat, seat.score(slot=0, at=look.at)))
                 count -= 1
     return others
+
+
+def _room_after(choices: Iterable[Choice]) -> Room:
+    room = Room()
+    for choice in choices:
+        room.take(choice.seat)
+    return room
 
 
 def _put(task: Task, offers: Sequence[Offer], actor: Principal, at: datetime) -> None:

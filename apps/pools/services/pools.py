@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.fields import CurrentXid
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools import selectors
@@ -70,7 +70,7 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
     Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(given))
     if any(name in given and given[name] != getattr(pool, name) for name in LETS_MORE_IN):
         lock_members(pool_id=pool.id)
-        Membership.objects.filter(pool_id=pool.id, free__gt=0).update(opened_at=Now())
+        Membership.objects.filter(pool_id=pool.id, free__gt=0).update(opened_in=CurrentXid())
     wake("matching")
     return _seen_again(actor, pool_id)
 

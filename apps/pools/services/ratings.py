@@ -52,7 +52,7 @@ WHERE id = %s
 
 FOLLOW = """
 UPDATE pools_membership m SET rating = now.rating,
-    opened_at = CASE WHEN now.rating > m.rating THEN clock_timestamp() ELSE m.opened_at END
+    opened_in = CASE WHEN now.rating > m.rating THEN pg_current_xact_id() ELSE m.opened_in END
 FROM (
     SELECT m.id, pools_rating(w, m.pool_id) AS rating
     FROM pools_membership m JOIN pools_worker w ON w.id = m.worker_id WHERE m.pool_id = %s

@@ -31,6 +31,10 @@ BOOST = {
 """How far an urgency moves a task ahead of its time. Waiting counts for every task alike, so the
 rest is overtaken only by what was queued within this gap, and nothing starves."""
 
+LEAD = max(BOOST.values())
+"""So long before it is due a task's turn should come. No more than what the highest urgency gives:
+what is due at once overtakes no more than that does."""
+
 
 INTAKE_BATCH = 100
 
@@ -72,8 +76,14 @@ def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
 
 
 def place_in_queue(task: Task, at: datetime) -> datetime:
-    """The task's `sort_at` when it is queued for the first time at `at`."""
-    return at - BOOST[task.urgency]
+    """The task's `sort_at` when it is queued for the first time at `at`: moved ahead by its urgency,
+    or to `LEAD` before the earlier of its two SLA clocks runs out, whichever is earlier.
+    """
+    ahead = BOOST[task.urgency]
+    for due_at in task.deadline, task.latency_due_at:
+        if due_at is not None:
+            ahead = max(ahead, LEAD - max(due_at - at, timedelta(0)))
+    return at - ahead
 
 
 def next_run(*, task: Task, at: datetime) -> Run:

@@ -1,0 +1,130 @@
+"""Signatures for which nobody was found: they are passed over until somebody who fits turns up.
+
+A signature that got nobody is *in vain* (`nobody_at` is set). It is looked at again when
+
+- a seat that fits it opens: `wake` compares the seats that opened since the last time with all that is
+  in vain, each seat once, so the cost follows what happened and not what waits. All that fit are
+  woken, or a later task could overtake one that was not;
+- somebody who had said no may be asked again (`looks_again_at`);
+- `LOOKED_AT_IN_FULL_EVERY` has passed: what opens by the clock alone, such as a window of offers,
+  leaves no trace.
+
+Which seats are new is told by the transaction in which they opened. All of this happens under the
+organisation's lock, so that nothing is noted in vain between a comparison and the note of how far it
+went.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+
+from apps.base.rows import Change, Each
+from apps.matching.candidates import FITS
+from apps.tasks.models import Task
+
+LOOKS_AGAIN = timedelta(seconds=5)
+MANY_SEATS = 256
+"""When so many open at once everybody is woken: to look is cheaper than to compare."""
+
+WAKE = f"""
+WITH now AS (
+    SELECT pg_snapshot_xmin(snapshot) AS oldest, pg_snapshot_xmax(snapshot) AS next
+    FROM pg_current_snapshot() AS snapshot
+), opened AS MATERIALIZED (
+    SELECT m.* FROM pools_membership m JOIN pools_pool p ON p.id = m.pool_id AND p.status = 'active'
+    WHERE m.organisation_id = %(organisation_id)s AND m.free > 0
+        AND m.opened_in >= coalesce((
+            SELECT compared_up_to FROM matching_turn
+            WHERE organisation_id = %(organisation_id)s
+                AND compared_up_to <= (SELECT oldest FROM now)), '0')
+        AND m.opened_in < (SELECT next FROM now)
+), fitting AS (
+    SELECT r.id FROM tasks_requirement r
+    WHERE r.organisation_id = %(organisation_id)s AND r.nobody_at IS NOT NULL
+        AND ((SELECT count(*) FROM opened) > {MANY_SEATS} OR EXISTS (
+            SELECT FROM opened m
+            WHERE (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS}))
+    ORDER BY r.id FOR NO KEY UPDATE OF r
+), woken AS (
+    UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
+    FROM fitting WHERE r.id = fitting.id RETURNING r.id
+), marked AS (
+    INSERT INTO matching_turn (organisation_id, weight, position, compared_up_to)
+    SELECT %(organisation_id)s, 1, 0, oldest FROM now WHERE EXISTS (SELECT FROM opened)
+    ON CONFLICT (organisation_id) DO UPDATE SET compared_up_to = excluded.compared_up_to
+)
+SELECT ARRAY(SELECT id FROM woken), ARRAY(SELECT id FROM opened)
+"""
+"""What transactions that still run may open comes at or after the oldest of them. (A dump that was
+restored elsewhere starts their count anew: a mark or a seat from before is then ahead of all.) Rows
+are locked by id here and in all that follows, so that nobody waits in a circle."""
+
+SETTLE = f"""
+UPDATE tasks_requirement r SET nobody_at = %(at)s
+WHERE r.id = ANY (%(signatures)s) AND NOT EXISTS (
+    SELECT FROM pools_membership m
+    WHERE m.id = ANY (%(seats)s) AND (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS})
+"""
+
+NOTE = """
+UPDATE tasks_requirement r SET nobody_at = %s, looks_again_at = vain.looks_again_at
+FROM (
+    SELECT r.id, vain.looks_again_at
+    FROM unnest(%s::uuid[], %s::timestamptz[]) AS vain (id, looks_again_at)
+    JOIN tasks_requirement r ON r.id = vain.id ORDER BY r.id FOR NO KEY UPDATE OF r
+) vain
+WHERE r.id = vain.id
+"""
+
+LOOK_AGAIN = """
+UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
+FROM (
+    SELECT r.id FROM tasks_requirement r
+    WHERE r.id IN (SELECT id FROM jsonb_to_recordset(%s) AS queued (id uuid))
+        AND r.looks_again_at IS NOT NULL
+    ORDER BY r.id FOR NO KEY UPDATE
+) resting
+WHERE r.id = resting.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Signatures that are not in vain any more, and the seats that woke them."""
+
+    signatures: list[UUID]
+    seats: list[UUID]
+
+
+def wake(*, organisation_id: UUID, at: datetime) -> Woken:
+    """Whoever is in vain and fits a seat that opened is looked at again."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAKE, {"organisation_id": organisation_id, "at": at})
+        return Woken(*cursor.fetchone())
+
+
+def settle(woken: Woken, *, looked_at: Collection[UUID], at: datetime) -> None:
+    """Those whose turn it was not yet are in vain again where others filled the seats that woke them:
+    no other fits them, and they need no look of their own.
+    """
+    signatures = [one for one in woken.signatures if one not in looked_at]
+    if signatures and len(woken.seats) <= MANY_SEATS:
+        with connection.cursor() as cursor:
+            cursor.execute(SETTLE, {"signatures": signatures, "seats": woken.seats, "at": at})
+
+
+def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
+    """Nobody was found for these signatures; where somebody rests, until when."""
+    if not vain:
+        return
+    again = [None if rests is None else min(rests, at + LOOKS_AGAIN) for rests in vain.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE, [at, list(vain), again])
+
+
+def look_again(task: Task) -> Iterable[Change]:
+    """A task that is queued may be taken by those who said no to others of its signature."""
+    yield Each(LOOK_AGAIN, {"id": task.requirement_id})

@@ -1,0 +1,263 @@
+"""The order in which tasks get somebody: by place, by turns of organisations, and nobody is forgotten."""
+
+import io
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.accounts.services import found_organisation, issue_key
+from apps.base import clock, rows
+from apps.matching import turns
+from apps.matching.models import Offer, Turn
+from apps.matching.services import match_queued
+from apps.pools.models import Membership, Pool, Presence, Worker
+from apps.pools.services import found_pool
+from apps.tasks import services as tasks
+from apps.tasks.models import Requirement, Task
+from biolayer.chain import format_time
+from tests.factories import Caller, House, contract, worker_in
+from tests.integration.asking import alone, asked
+
+# --- a task's place -------------------------------------------------------------------------------
+
+
+def test_urgent_work__overtakes_only_what_was_queued_within_the_gap(house: House) -> None:
+    """`high` is moved ahead by 15 minutes: by 14 it overtakes, by 16 it does not."""
+    now = clock.now()
+    alone(house)
+    for gap, first in ((14, "high"), (16, "normal")):
+        older = house.queued(at=now - timedelta(minutes=gap))
+        newer = house.queued(at=now, sla={"urgency": "high"})
+        worker_in(house.pool)
+        assert match_queued() == 1
+        expected = newer if first == "high" else older
+        other = older if first == "high" else newer
+        assert asked(expected)
+        assert not asked(other)
+        worker_in(house.pool)
+        assert match_queued() == 1
+
+
+DUE: list[tuple[dict[str, Any], float]] = [
+    ({"urgency": "normal"}, 0),
+    ({"urgency": "low"}, -15),
+    ({"urgency": "normal", "due": 180}, 0),
+    ({"urgency": "low", "due": 180}, -15),
+    ({"urgency": "normal", "due": 20}, 40),
+    ({"urgency": "high", "due": 50}, 15),
+    ({"urgency": "high", "due": 20}, 40),
+    ({"urgency": "low", "due": 70}, -10),
+    ({"urgency": "critical", "due": 5}, 60),
+    ({"urgency": "normal", "target_latency_seconds": 600}, 50),
+    ({"urgency": "normal", "target_latency_seconds": 600, "due": 5}, 55),
+    ({"urgency": "normal", "target_latency_seconds": 300, "due": 10}, 55),
+]
+
+
+@pytest.mark.parametrize(("sla", "minutes_ahead"), DUE)
+def test_a_place__is_by_urgency_or_an_hour_before_it_is_due(
+    house: House, sla: dict[str, Any], minutes_ahead: float
+) -> None:
+    at = clock.now()
+    given = {name: value for name, value in sla.items() if name != "due"}
+    if "due" in sla:
+        given["deadline"] = format_time(at + timedelta(minutes=sla["due"]))
+    task = house.queued(at=at, sla=given)
+    assert task.sort_at is not None
+    ahead = (at - task.sort_at).total_seconds() / 60
+    assert ahead == pytest.approx(minutes_ahead, abs=0.001)
+
+
+def test_a_place__of_what_is_queued_too_late_is_no_more_than_an_hour_ahead(house: House) -> None:
+    at = clock.now()
+    task = house.task(at=at, sla={"deadline": format_time(at + timedelta(minutes=1))})
+    late = at + timedelta(hours=5)
+    tasks.queue_created(at=late)
+    task.refresh_from_db()
+    assert task.sort_at == late - timedelta(hours=1)
+
+
+# --- overload -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overload__the_rest_flows_beside_twice_as_much_urgent_work(house: House, seed: int) -> None:
+    """Every ten minutes four units come free, while eight urgent tasks come, and some others. Whoever
+    fits all gets the earliest places, always; and when the boost gap is over the others have their part.
+    """
+    alone(house)
+    chance = random.Random(seed)
+    worker, _ = worker_in(house.pool, capacity=4)
+    start = clock.now() - timedelta(days=1)
+    others, urgent, steps, per_step = ("normal", "low"), ("critical", "high"), 60, 4
+    came: dict[UUID, tuple[datetime, str]] = {}
+    served: list[str] = []
+    for step in range(steps):
+        at = start + timedelta(minutes=10 * step)
+        mix = chance.choices(urgent, k=2 * per_step) + chance.choices(others, k=2)
+        for task in _queued(house, mix, at=at):
+            assert task.sort_at is not None
+            came[task.id] = task.sort_at, task.urgency
+        Worker.objects.filter(id=worker.id).update(load=0)
+        assert match_queued(at=at) == per_step
+        offered = Offer.objects.filter(offered_at=at).values_list("task_id", flat=True)
+        first = sorted(came, key=lambda task_id: (came[task_id][0], task_id))[:per_step]
+        assert set(offered) == set(first)
+        served += [came.pop(task_id)[1] for task_id in first]
+    # The gap between `critical` and `low` is 75 minutes: what came until then has been gone through.
+    flow = Counter(served[per_step * steps // 3 :])
+    share = sum(flow[urgency] for urgency in others) / flow.total()
+    assert share == pytest.approx(2 / 10, abs=0.05)
+
+
+def _queued(house: House, urgencies: Sequence[str], *, at: datetime) -> list[Task]:
+    ids = []
+    with rows.together():
+        for urgency in urgencies:
+            body = contract(sla={"urgency": urgency})
+            made = tasks.create_task(actor=house.alice.principal, document=body, at=at)
+            ids.append(made.task.id)
+    assert tasks.queue_created(at=at) == len(ids)
+    return list(Task.objects.filter(id__in=ids))
+
+
+# --- organisations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (1, 1, 1), (1, 1, 2), (3, 1, 2, 1), (1,) * 8])
+def test_shares__follow_the_weights_of_organisations(
+    database: None, weights: tuple[int, ...]
+) -> None:
+    """While there is too much for all, each has its part of 1,000 offers within 5 % of it."""
+    dispatches = 1_000
+    for weight in weights:
+        organisation = found_organisation(name="Org")
+        call_command("weigh", str(organisation.id), str(weight), stdout=io.StringIO())
+        worker_in(found_pool(organisation_id=organisation.id, name="pool"), capacity=2_000)
+        caller = Caller(issue_key(organisation_id=organisation.id, name="key"))
+        count = dispatches * weight // sum(weights) + 100
+        with rows.together():
+            for _ in range(count):
+                tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+    tasks.queue_created()
+    while Offer.objects.count() < dispatches:
+        assert match_queued()
+    offers = Offer.objects.order_by("id").values_list("organisation_id", flat=True)
+    given = Counter(islice(offers, dispatches))
+    for turn in Turn.objects.all():
+        part = dispatches * turn.weight / sum(weights)
+        assert given[turn.organisation_id] == pytest.approx(part, rel=0.05)
+
+
+def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> None:
+    with pytest.raises(CommandError, match="there is no organisation"):
+        call_command("weigh", str(house.pool.id), "2")
+    for weight in ("0", "101", "two"):
+        with pytest.raises(CommandError, match="WEIGHT"):
+            call_command("weigh", str(house.organisation.id), weight)
+    assert not Turn.objects.exists()
+
+
+def test_a_task_that_cannot_be_handled__holds_up_neither_its_organisation_nor_another(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pool's row was spoilt by hand: whoever asks for that pool fails whenever it is looked at."""
+    spoilt = found_pool(organisation_id=house.organisation.id, name="Spoilt")
+    at = clock.now()
+    bad = house.queued(at=at - timedelta(hours=2), requirements={"worker_pool_id": str(spoilt.id)})
+    Pool.objects.filter(id=spoilt.id).update(costs={"verification": "many"})
+    needs = {"worker_pool_id": str(house.pool.id)}
+    good = house.queued(at=at, requirements=needs)
+    assert match_queued() == 1
+    assert asked(good) == {house.bobs_worker.id}
+    assert not asked(bad)
+    assert str(bad.id) in caplog.text
+    Pool.objects.filter(id=spoilt.id).update(costs={})
+    worker_in(spoilt)
+    assert match_queued() == 1
+
+
+# --- nobody is forgotten --------------------------------------------------------------------------
+
+
+def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> None:
+    for _ in range(3):
+        house.queued(requirements={"skills": ["phone", "french"]})
+    house.queued(requirements={"skills": ["french", "phone"]})
+    house.queued(requirements={"skills": ["french"]})
+    assert Requirement.objects.count() == 2
+
+
+def test_a_task_with_no_workers__holds_up_nobody(house: House) -> None:
+    house.queued(requirements={"skills": ["unheard-of"]})
+    other = house.queued()
+    assert match_queued() == 1
+    assert asked(other) == {house.bobs_worker.id}
+
+
+def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
+    task = house.queued(requirements={"skills": ["phone"]})
+    assert match_queued() == 0
+    assert Requirement.objects.get().nobody_at is not None
+    worker_in(house.pool, skills=["typing"])
+    assert match_queued() == 0
+    assert Requirement.objects.get().nobody_at is not None
+    caller, _ = worker_in(house.pool, skills=["phone"])
+    assert match_queued() == 1
+    assert asked(task) == {caller.id}
+
+
+SKILLS = ("phone", "typing", "french")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 128])
+@pytest.mark.parametrize("seed", range(3))
+def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
+    house: House, seed: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks come and go, workers come, learn, fill up and free up; after each look of the matcher no
+    queued task fits a seat that is open, as one finds who asks each of each.
+    """
+    monkeypatch.setattr(turns, "BATCH", batch)
+    chance = random.Random(seed)
+    workers = [worker_in(house.pool, skills=_some(chance), capacity=2)[0] for _ in range(5)]
+
+    def come() -> None:
+        house.task(requirements={"skills": _some(chance)})
+        tasks.queue_created()
+
+    def go() -> None:
+        for task in Task.objects.filter(status="queued").order_by("?")[:1]:
+            tasks.cancel_task(
+                actor=house.alice.principal, task_id=task.id, reason="", at=clock.now()
+            )
+
+    def change(**traits: Any) -> None:
+        Worker.objects.filter(id=chance.choice(workers).id).update(**traits)
+
+    steps = [
+        come,
+        come,
+        come,
+        go,
+        lambda: change(load=chance.randint(0, 2)),
+        lambda: change(skills=_some(chance)),
+        lambda: change(presence=chance.choice([Presence.AVAILABLE, Presence.AWAY])),
+    ]
+    for _ in range(60):
+        chance.choice(steps)()
+        match_queued()
+        open_to = Membership.objects.filter(free__gt=0)
+        for task in Task.objects.filter(status="queued"):
+            assert not [seat for seat in open_to if set(task.skills) <= set(seat.abilities)]
+
+
+def _some(chance: random.Random) -> list[str]:
+    return chance.sample(SKILLS, chance.randint(1, 2))
