@@ -140,12 +140,18 @@ def _best(
     width = 1 + max(columns[-1] for row in open_to for columns in row)
     scores = np.full((len(demands), width), NOBODY)
     seats: list[dict[int, Seat]] = []
+    # Tasks of one signature share their seats.
+    points_of: dict[int, list[float]] = {}
     for row, demand in enumerate(demands):
         fits: dict[int, Seat] = {}
         for seat, columns in zip(demand.seats, open_to[row], strict=True):
+            points = points_of.get(id(seat))
+            if points is None:
+                points = [seat.score(slot=slot, at=at) for slot in range(len(columns))]
+                points_of[id(seat)] = points
             extra = FIRST_CHOICE_POINTS if seat.worker_id == demand.first_choice else 0.0
-            for slot, column in enumerate(columns):
-                scores[row, column] = extra + seat.score(slot=slot, at=at)
+            for column, score in zip(columns, points, strict=True):
+                scores[row, column] = extra + score
                 fits[column] = seat
         seats.append(fits)
     rows, columns_taken = linear_sum_assignment(scores, maximize=True)

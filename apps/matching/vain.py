@@ -15,14 +15,14 @@ went.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
 from apps.base.rows import Change, Each
-from apps.matching.candidates import FITS
+from apps.matching.seats import FITS
 from apps.tasks.models import Task
 
 LOOKS_AGAIN = timedelta(seconds=5)
@@ -41,8 +41,9 @@ WITH now AS (
             WHERE organisation_id = %(organisation_id)s
                 AND compared_up_to <= (SELECT oldest FROM now)), '0')
         AND m.opened_in < (SELECT next FROM now)
+    LIMIT {MANY_SEATS} + 1
 ), fitting AS (
-    SELECT r.id FROM tasks_requirement r
+    SELECT r.id, r.nobody_at, r.looks_again_at FROM tasks_requirement r
     WHERE r.organisation_id = %(organisation_id)s AND r.nobody_at IS NOT NULL
         AND ((SELECT count(*) FROM opened) > {MANY_SEATS} OR EXISTS (
             SELECT FROM opened m
@@ -50,21 +51,24 @@ WITH now AS (
     ORDER BY r.id FOR NO KEY UPDATE OF r
 ), woken AS (
     UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
-    FROM fitting WHERE r.id = fitting.id RETURNING r.id
+    FROM fitting WHERE r.id = fitting.id
 ), marked AS (
     INSERT INTO matching_turn (organisation_id, weight, position, compared_up_to)
     SELECT %(organisation_id)s, 1, 0, oldest FROM now WHERE EXISTS (SELECT FROM opened)
     ON CONFLICT (organisation_id) DO UPDATE SET compared_up_to = excluded.compared_up_to
 )
-SELECT ARRAY(SELECT id FROM woken), ARRAY(SELECT id FROM opened)
+SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_agg(looks_again_at)
+FROM fitting
 """
 """What transactions that still run may open comes at or after the oldest of them. (A dump that was
 restored elsewhere starts their count anew: a mark or a seat from before is then ahead of all.) Rows
 are locked by id here and in all that follows, so that nobody waits in a circle."""
 
 SETTLE = f"""
-UPDATE tasks_requirement r SET nobody_at = %(at)s
-WHERE r.id = ANY (%(signatures)s) AND NOT EXISTS (
+UPDATE tasks_requirement r SET nobody_at = was.nobody_at, looks_again_at = was.looks_again_at
+FROM unnest(%(signatures)s::uuid[], %(nobody_at)s::timestamptz[], %(looks_again_at)s::timestamptz[])
+    AS was (id, nobody_at, looks_again_at)
+WHERE r.id = was.id AND r.id <> ALL (%(looked_at)s) AND NOT EXISTS (
     SELECT FROM pools_membership m
     WHERE m.id = ANY (%(seats)s) AND (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS})
 """
@@ -93,10 +97,12 @@ WHERE r.id = resting.id
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Signatures that are not in vain any more, and the seats that woke them."""
+    """The seats that opened, and the signatures that they woke, with what these had noted before."""
 
-    signatures: list[UUID]
     seats: list[UUID]
+    signatures: list[UUID] | None
+    nobody_at: list[datetime] | None
+    looks_again_at: list[datetime | None] | None
 
 
 def wake(*, organisation_id: UUID, at: datetime) -> Woken:
@@ -107,13 +113,12 @@ def wake(*, organisation_id: UUID, at: datetime) -> Woken:
 
 
 def settle(woken: Woken, *, looked_at: Collection[UUID], at: datetime) -> None:
-    """Those whose turn it was not yet are in vain again where others filled the seats that woke them:
-    no other fits them, and they need no look of their own.
+    """Those whose turn it was not yet are in vain as before where others filled the seats that woke
+    them: no other fits them, and they need no look of their own.
     """
-    signatures = [one for one in woken.signatures if one not in looked_at]
-    if signatures and len(woken.seats) <= MANY_SEATS:
+    if woken.signatures and len(woken.seats) <= MANY_SEATS:
         with connection.cursor() as cursor:
-            cursor.execute(SETTLE, {"signatures": signatures, "seats": woken.seats, "at": at})
+            cursor.execute(SETTLE, asdict(woken) | {"looked_at": list(looked_at), "at": at})
 
 
 def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:

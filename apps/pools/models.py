@@ -3,6 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Func
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
@@ -130,6 +131,10 @@ class Worker(models.Model):
         ]
         indexes = [
             GinIndex(fields=["skills"], name="worker_skills"),
+            GinIndex(
+                Func("skills", "skill_levels", "languages", function="pools_abilities"),
+                name="worker_abilities",
+            ),
             models.Index(
                 fields=["organisation", "waiting_since"],
                 condition=models.Q(presence="available"),

@@ -2,17 +2,21 @@
 
 import random
 from collections import Counter
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.base import clock
+from apps.matching import candidates, vain
 from apps.matching import services as matching
 from apps.matching.models import Offer, OfferStatus
+from apps.matching.seats import SEATS, WALKED
 from apps.matching.services import match_queued
-from apps.pools.models import Pool, Worker
+from apps.pools.models import Membership, Pool, Worker
+from apps.pools.services import found_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
@@ -345,25 +349,63 @@ def test_seats__follow_their_workers(house: House) -> None:
         assert seat.free == 0
 
 
-def test_the_matcher__scans_no_table(house: House) -> None:
-    """Plans of all looks on tables that are large enough for PostgreSQL to prefer an index."""
-    from apps.matching import candidates
+@pytest.fixture
+def many(house: House) -> list[Worker]:
+    """More open seats than a walk looks at; all speak French, and three, who are asked last, Welsh too."""
+    alone(house)
+    made = [
+        Worker(
+            organisation_id=house.organisation.id,
+            name=f"Worker {number}",
+            presence="available",
+            skills=["french"] if number < WALKED else ["french", "welsh"],
+            capacity=10,
+            load=1 if number < WALKED else 2 + number - WALKED,
+        )
+        for number in range(WALKED + 3)
+    ]
+    Worker.objects.bulk_create(made, batch_size=1_000)
+    seats = (
+        Membership(organisation_id=house.organisation.id, pool=house.pool, worker=worker)
+        for worker in made
+    )
+    Membership.objects.bulk_create(seats, batch_size=1_000)
+    return made
 
-    with connection.cursor() as cursor:
+
+def test_rare__skills_are_found_however_many_others_come_first(
+    house: House, many: list[Worker]
+) -> None:
+    *_, first, second, third = many
+    elsewhere = found_pool(organisation_id=house.organisation.id, name="Elsewhere")
+    worker_in(elsewhere, skills=["french", "welsh"])
+    needs = {"skills": ["welsh", "french"], "worker_pool_id": str(house.pool.id)}
+    assert asked(house.offered(requirements=needs).task) == {first.id}
+    Worker.objects.filter(id=first.id).update(load=9)
+    assert asked(house.offered(requirements=needs).task) == {second.id}
+    Worker.objects.filter(id__in=[first.id, second.id]).update(presence="away")
+    assert asked(house.offered(requirements=needs).task) == {third.id}
+
+
+def test_rare__preferred_skills_go_before_all_others(house: House, many: list[Worker]) -> None:
+    needs = {"skills": ["french"], "preferred_skills": ["welsh"]}
+    assert asked(house.offered(requirements=needs).task) <= {worker.id for worker in many[-3:]}
+    Worker.objects.filter(skills__contains=["welsh"]).update(trust_level=0, presence="busy")
+    assert asked(house.offered(requirements=needs).task)
+
+
+def test_the_matcher__scans_no_table(house: House) -> None:
+    """All looks can be answered by indexes: PostgreSQL finds such plans when it may not scan."""
+    own = {"organisation_id": house.organisation.id, "at": clock.now()}
+    some = [house.organisation.id]
+    woken = asdict(vain.Woken(some, some, [clock.now()], [None])) | {"looked_at": some}
+    look = {"horizon": None, "limit": 10, "limits": [9], "first_choices": some}
+    given = {**own, **woken, **look}
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        for sql, given in (
-            (candidates.WAITING, {"organisation_id": house.organisation.id, "at": clock.now()}),
-            (
-                candidates.FIRST_TASKS,
-                {
-                    "organisation_id": house.organisation.id,
-                    "signatures": [house.organisation.id],
-                    "horizon": None,
-                    "limit": 10,
-                },
-            ),
-        ):
+        for sql in (candidates.WAITING, candidates.FIRST_TASKS, SEATS, vain.WAKE, vain.SETTLE):
             cursor.execute("EXPLAIN " + sql, given)
             plan = "\n".join(row[0] for row in cursor.fetchall())
-            assert "Seq Scan on tasks_task" not in plan
-            assert "Seq Scan on pools_membership" not in plan
+            assert "Index" in plan
+            for table in ("tasks_task", "pools_membership", "pools_worker", "tasks_requirement"):
+                assert f"Seq Scan on {table}" not in plan

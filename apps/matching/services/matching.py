@@ -6,7 +6,8 @@ weight, is next. A turn is one short transaction:
 1. lock: the organisation's matcher is one at a time (an advisory lock), so no two of them decide
    about the same order. Workers may belong to several pools, and a task may be open to any of them:
    the organisation is the smallest part in which an order can be kept.
-2. look: the signatures that wait (vain.py), their first tasks, and the seats that fit (candidates.py).
+2. look: the signatures that wait (vain.py), their first tasks (candidates.py), and the seats that fit
+   them (seats.py).
 3. choose: whom to ask for which task (assignment.py).
 4. write: both transitions of each task, the offers, their timers, the workers' load, as one statement.
 
@@ -34,6 +35,7 @@ from apps.matching.assignment import Choice, Demand, Room, Seat, assign
 from apps.matching.candidates import Asked, QueuedTask, asked_last
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
+from apps.matching.seats import find_seats
 from apps.matching.services.offers import OFFER
 from apps.pools import services as pool_services
 from apps.pools.models import OfferMode, Pool
@@ -47,7 +49,7 @@ from biolayer.lifecycle import Status
 
 logger = logging.getLogger(__name__)
 
-SPARE_SEATS = 8
+SPARE_SEATS = 6
 """So many more seats than tasks are looked at, to have a choice."""
 
 MOST_ASKED_AT_ONCE = 50
@@ -155,9 +157,7 @@ class Look:
         limits = self._limits()
         while True:
             self.limits |= limits
-            self.seats |= candidates.seats(
-                limits=limits, first_choices=self._first_choices(), at=self.at
-            )
+            self.seats |= find_seats(limits=limits, first_choices=self._first_choices(), at=self.at)
             self.demands = {task.task_id: self._demand(task) for task in self.queued}
             choices = assign(list(self.demands.values()), at=self.at)
             limits = {

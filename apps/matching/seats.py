@@ -1,0 +1,138 @@
+"""The seats that fit a signature, in the order in which workers are asked.
+
+For each signature and each of its pools:
+
+1. a walk along the pool's open seats (least loaded, then longest waiting) ends when enough that fit
+   were found, however many there are;
+2. where the first `WALKED` did not hold enough and there are more, what is asked for is rare, and those
+   who can do it are found by the index of abilities instead: few enough to be sorted;
+3. the same for those among them who have a preferred skill, since they go before all others;
+4. and those whom the tasks want first, if they fit.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.matching.assignment import Seat
+
+WALKED = 5_000
+"""Whoever fits less often than once in some hundred seats is found faster by the index."""
+
+POOLS = """
+SELECT p.id FROM pools_pool p WHERE p.organisation_id = r.organisation_id AND p.status = 'active'
+    AND (r.pool_ids IS NULL OR p.id = ANY (r.pool_ids))
+"""
+
+FITS = """
+m.free > 0 AND m.abilities @> r.abilities AND m.trust_level >= r.trust_level
+AND m.rating >= r.min_rating
+AND (r.certifications = '{}' OR NOT EXISTS (
+    SELECT FROM unnest(r.certifications) AS needed (code) WHERE NOT EXISTS (
+        SELECT FROM pools_certification c WHERE c.worker_id = m.worker_id
+            AND c.code = needed.code AND (c.expires_at IS NULL OR c.expires_at > %(at)s))))
+"""
+"""Whether a seat `m` fits a signature `r` and can be given something."""
+
+OFFERS_MADE = """
+SELECT count(*) FROM (
+    SELECT FROM matching_offer o WHERE o.worker_id = m.worker_id
+        AND o.offered_at > %(at)s - make_interval(secs => p.offer_window_seconds)
+    LIMIT p.offers_per_window) made
+"""
+
+PICK = f"""
+SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities,
+    CASE WHEN p.offers_per_window IS NOT NULL THEN p.offers_per_window - ({OFFERS_MADE}) END AS offers_left
+FROM {{seats}}
+WHERE m.free >= p.units AND {FITS}
+    AND (p.offers_per_window IS NULL OR p.offers_per_window > ({OFFERS_MADE}))
+"""
+"""Of `seats` of a pool `p`, which it calls `m`, those that fit a signature `r`."""
+
+IN_ORDER = """
+ORDER BY m.load_share, m.waiting_since, m.worker_id
+LIMIT want.seats + CASE p.offer_mode WHEN 'broadcast' THEN p.broadcast_to ELSE 0 END
+"""
+
+FIRST = "pools_membership m"
+IS_FIRST = "m.pool_id = p.id AND (m.load_share, m.waiting_since, m.worker_id) <= (p.share, p.since, p.last)"
+"""Among the first `WALKED` of the pool: up to where the last of them stands."""
+
+ABLE = """
+(SELECT m.* FROM (
+    SELECT w.id FROM pools_worker w WHERE w.organisation_id = r.organisation_id
+        AND pools_abilities(w.skills, w.skill_levels, w.languages) {abilities} OFFSET 0) able
+ JOIN pools_membership m ON m.worker_id = able.id AND m.pool_id = p.id) m
+"""
+"""OFFSET 0: the index of abilities is asked first, not each seat whether its worker is able."""
+
+
+def _found(*, abilities: str, more: str) -> str:
+    """Enough seats that fit and that `more` holds for; `abilities` is what an index is asked for."""
+    near = PICK.replace("{seats}", FIRST)
+    rare = PICK.replace("{seats}", ABLE.format(abilities=abilities))
+    return f"""
+    (WITH near AS MATERIALIZED ({near} AND {IS_FIRST} AND {more} {IN_ORDER})
+     SELECT * FROM near
+     UNION ALL
+     (SELECT * FROM ({rare} AND {more} {IN_ORDER}) rare
+      WHERE p.is_large AND (SELECT count(*) FROM near) < want.seats))
+    """
+
+
+SEATS = f"""
+SELECT r.id, s.worker_id, s.pool_id, s.units, s.free, w.capacity, s.waiting_since, s.rating,
+    s.offers_left::int,
+    CASE WHEN r.preferred = '{{}}' THEN 0 ELSE (
+        SELECT count(*)::float / cardinality(r.preferred) FROM unnest(r.preferred) AS wished (word)
+        WHERE wished.word = ANY (s.abilities)) END
+FROM unnest(%(signatures)s::uuid[], %(limits)s::int[]) AS want (id, seats)
+JOIN tasks_requirement r ON r.id = want.id
+CROSS JOIN LATERAL (
+    SELECT p.*, coalesce((p.costs ->> r.task_type)::int, 1) AS units, far.worker_id IS NOT NULL AS is_large,
+        coalesce(far.load_share, 'infinity') AS share, coalesce(far.waiting_since, 'infinity') AS since,
+        coalesce(far.worker_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS last
+    FROM pools_pool p LEFT JOIN LATERAL (
+        SELECT m.load_share, m.waiting_since, m.worker_id FROM pools_membership m
+        WHERE m.pool_id = p.id AND m.free > 0
+        ORDER BY m.load_share, m.waiting_since, m.worker_id OFFSET {WALKED} LIMIT 1
+    ) far ON true
+    WHERE p.id IN ({POOLS})
+) p
+CROSS JOIN LATERAL (
+    {_found(abilities="@> r.abilities", more="true")}
+    UNION ALL
+    (SELECT * FROM {_found(abilities="&& r.preferred", more="m.abilities && r.preferred")} preferring
+     WHERE r.preferred <> '{{}}')
+    UNION ALL
+    ({PICK.replace("{seats}", "pools_membership m")}
+     AND m.pool_id = p.id AND m.worker_id = ANY (%(first_choices)s))
+) s
+JOIN pools_worker w ON w.id = s.worker_id
+ORDER BY r.id, s.load_share, s.waiting_since, s.worker_id, s.pool_id
+"""
+
+
+def find_seats(
+    *, limits: Mapping[UUID, int], first_choices: Sequence[UUID], at: datetime
+) -> dict[UUID, list[Seat]]:
+    """Of each signature up to its limit of fitting seats in each pool, the first to ask first, and
+    besides those of the `first_choices` that fit.
+    """
+    found: dict[UUID, dict[UUID, Seat]] = {signature: {} for signature in limits}
+    asked_for: dict[str, Any] = {
+        "signatures": list(limits),
+        "limits": list(limits.values()),
+        "first_choices": list(first_choices),
+        "at": at,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SEATS, asked_for)
+        for signature, *row in cursor.fetchall():
+            # A worker of several pools is asked by the first of them.
+            found[signature].setdefault(row[0], Seat(*row))
+    return {signature: list(workers.values()) for signature, workers in found.items()}
