@@ -6,7 +6,7 @@ To be imported once a home is there: it needs Django's settings.
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,9 +23,9 @@ from apps.accounts.principal import Principal  # noqa: E402
 from apps.accounts.selectors import authenticate_key  # noqa: E402
 from apps.accounts.services import found_organisation, issue_key  # noqa: E402
 from apps.base import clock, rows  # noqa: E402
-from apps.base.wake import send  # noqa: E402
+from apps.base.wake import send, wake  # noqa: E402
 from apps.matching.models import Offer  # noqa: E402
-from apps.pools.models import Pool  # noqa: E402
+from apps.pools.models import Pool, Worker  # noqa: E402
 from apps.pools.services import found_pool  # noqa: E402
 from apps.tasks.services import create_task, queue_created  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
@@ -61,7 +61,11 @@ START_SECONDS = 30.0
 QUIET_SECONDS = 3.0
 LOOK_SECONDS = 0.004
 
-SEEN = "SELECT task_id FROM matching_offer WHERE task_id = ANY (%s)"
+OFFERED = "SELECT task_id FROM matching_offer WHERE task_id = ANY (%s)"
+
+ASKED_AGAIN = """
+SELECT worker_id FROM matching_offer WHERE worker_id = ANY (%s) GROUP BY worker_id HAVING count(*) > 1
+"""
 
 QUEUED_AT = """
 SELECT task_id, extract(epoch FROM occurred_at)::float FROM events_event
@@ -187,30 +191,66 @@ def offered_until_quiet() -> tuple[int, float]:
     return last, (last - first) / (last_at - first_at)
 
 
+def wait_for_offers(count: int) -> None:
+    """Until so many were made. Raises `LoadFailed` after `START_SECONDS`."""
+    ends = time.monotonic() + START_SECONDS
+    while (made := Offer.objects.count()) < count:
+        if time.monotonic() > ends:
+            raise LoadFailed(f"only {made} of {count} offers were made")
+        time.sleep(LOOK_SECONDS)
+
+
 def posted_steadily(
     actor: Principal, pool: Pool, wanted: Iterator[list[str]], *, rate: int, seconds: float
 ) -> list[float]:
     """Post tasks one by one. Milliseconds of each from when it was queued to when its offer could be
     seen by somebody else, who looks every few milliseconds.
     """
+
+    def post_one() -> UUID:
+        body = _body(pool, next(wanted))
+        return create_task(actor=actor, document=body, at=clock.now()).task.id
+
+    seen = _steadily(post_one, OFFERED, rate=rate, seconds=seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUED_AT, [list(seen)])
+        return [(seen[task_id] - queued_at) * 1000 for task_id, queued_at in cursor.fetchall()]
+
+
+def freed_steadily(pool: Pool, *, rate: int, seconds: float) -> list[float]:
+    """Workers who have one offer each come free one by one. Milliseconds of each from then to when its
+    next offer could be seen.
+    """
+    members = Worker.objects.filter(memberships__pool=pool, load__gt=0).order_by("?")
+    full = iter(list(members.values_list("id", flat=True)[: int(rate * seconds)]))
+    freed_at: dict[UUID, float] = {}
+
+    def free_one() -> UUID:
+        worker_id = next(full)
+        Worker.objects.filter(id=worker_id).update(load=0)
+        freed_at[worker_id] = time.time()
+        wake("matching")
+        return worker_id
+
+    seen = _steadily(free_one, ASKED_AGAIN, rate=rate, seconds=seconds)
+    return [(seen[worker_id] - at) * 1000 for worker_id, at in freed_at.items()]
+
+
+def _steadily(
+    begin: Callable[[], UUID], look: str, *, rate: int, seconds: float
+) -> dict[UUID, float]:
+    """Begin one after the other; the moments at which each was first found by `look`."""
     began = time.monotonic()
     ids: list[UUID] = []
     seen: dict[UUID, float] = {}
     while time.monotonic() - began < seconds + QUIET_SECONDS:
         if len(ids) < min(rate * seconds, (time.monotonic() - began) * rate):
-            body = _body(pool, next(wanted))
-            ids.append(create_task(actor=actor, document=body, at=clock.now()).task.id)
-        _look_for_offers([one for one in ids if one not in seen], seen)
+            ids.append(begin())
+        with connection.cursor() as cursor:
+            cursor.execute(look, [[one for one in ids if one not in seen]])
+            now = time.time()
+            seen |= {row[0]: now for row in cursor.fetchall()}
         time.sleep(LOOK_SECONDS)
     if len(seen) != len(ids):
-        raise LoadFailed(f"only {len(seen)} of {len(ids)} new tasks were offered")
-    with connection.cursor() as cursor:
-        cursor.execute(QUEUED_AT, [ids])
-        return [(seen[task_id] - queued_at) * 1000 for task_id, queued_at in cursor.fetchall()]
-
-
-def _look_for_offers(waiting: Sequence[UUID], seen: dict[UUID, float]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(SEEN, [list(waiting)])
-        now = time.time()
-        seen |= {row[0]: now for row in cursor.fetchall()}
+        raise LoadFailed(f"only {len(seen)} of {len(ids)} got an offer")
+    return seen
