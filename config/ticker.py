@@ -23,7 +23,7 @@ from django.db import Error, close_old_connections, connection
 from apps.api.services import forget_old_keys
 from apps.base.drains import drain
 from apps.base.wake import DRAINS, send
-from apps.matching.services import match_queued
+from apps.matching.services import forget_in_vain, match_queued
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
 from apps.tasks.services import queue_created
@@ -97,6 +97,7 @@ def sweep() -> None:
     forget_old_keys()
     tidy_up()
     refresh_rating_means()
+    forget_in_vain()
 
 
 class Ticker:

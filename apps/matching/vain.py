@@ -61,8 +61,10 @@ SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_
 FROM fitting
 """
 """What transactions that still run may open comes at or after the oldest of them. (A dump that was
-restored elsewhere starts their count anew: a mark or a seat from before is then ahead of all.) Rows
-are locked by id here and in all that follows, so that nobody waits in a circle."""
+restored elsewhere starts their count anew: a mark or a seat from before is then ahead of all.)
+
+Each statement here locks its rows by id. Two of one turn can still wait in a circle with somebody who
+queues tasks again: PostgreSQL ends one of them, which is tried again."""
 
 SETTLE = f"""
 UPDATE tasks_requirement r SET nobody_at = was.nobody_at, looks_again_at = was.looks_again_at
@@ -93,6 +95,19 @@ FROM (
 ) resting
 WHERE r.id = resting.id
 """
+
+FORGET = """
+UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
+FROM (
+    SELECT r.id FROM tasks_requirement r
+    WHERE r.nobody_at IS NOT NULL AND NOT EXISTS (
+        SELECT FROM tasks_task t WHERE t.status = 'queued'
+            AND t.organisation_id = r.organisation_id AND t.requirement_id = r.id)
+    FOR NO KEY UPDATE SKIP LOCKED
+) idle
+WHERE r.id = idle.id
+"""
+"""Whoever comes to wait for one of them meanwhile is looked at once more than needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +148,10 @@ def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
 def look_again(task: Task) -> Iterable[Change]:
     """A task that is queued may be taken by those who said no to others of its signature."""
     yield Each(LOOK_AGAIN, {"id": task.requirement_id})
+
+
+def forget_in_vain() -> int:
+    """What nobody waits for any more need not be compared with seats. Answers how many signatures."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET)
+        return int(cursor.rowcount)

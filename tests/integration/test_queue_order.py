@@ -16,7 +16,7 @@ from apps.accounts.services import found_organisation, issue_key
 from apps.base import clock, rows
 from apps.matching import turns
 from apps.matching.models import Offer, Turn
-from apps.matching.services import match_queued
+from apps.matching.services import forget_in_vain, match_queued
 from apps.pools.models import Membership, Pool, Presence, Worker
 from apps.pools.services import found_pool
 from apps.tasks import services as tasks
@@ -212,6 +212,15 @@ def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
     caller, _ = worker_in(house.pool, skills=["phone"])
     assert match_queued() == 1
     assert asked(task) == {caller.id}
+
+
+def test_in_vain__is_forgotten_when_nobody_waits_any_more(house: House) -> None:
+    gone, waiting = (house.queued(requirements={"skills": [skill]}) for skill in ("welsh", "manx"))
+    assert match_queued() == 0
+    tasks.cancel_task(actor=house.alice.principal, task_id=gone.id, reason="", at=clock.now())
+    assert forget_in_vain() == 1
+    in_vain = Requirement.objects.filter(nobody_at__isnull=False)
+    assert [one.id for one in in_vain] == [waiting.requirement_id]
 
 
 SKILLS = ("phone", "typing", "french")

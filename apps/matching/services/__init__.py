@@ -12,7 +12,7 @@ from apps.matching.services.offers import (
     withdraw_offers,
 )
 from apps.matching.turns import weigh
-from apps.matching.vain import look_again
+from apps.matching.vain import forget_in_vain, look_again
 
 __all__ = [
     "ESCALATION",
@@ -22,6 +22,7 @@ __all__ = [
     "dry_run",
     "escalate",
     "expire_offer",
+    "forget_in_vain",
     "look_again",
     "match_queued",
     "set_out",
