@@ -38,6 +38,13 @@ class Xid8(models.Field):  # type: ignore[type-arg]
         return None if value is None else int(value)
 
 
+class Snapshot(models.Field):  # type: ignore[type-arg]
+    """Which transactions a statement saw: those that had ended when it began."""
+
+    def db_type(self, connection: Any) -> str:
+        return "pg_snapshot"
+
+
 class CurrentXid(models.Func):
     """The id of the present transaction."""
 

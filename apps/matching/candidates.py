@@ -16,7 +16,7 @@ from django.db import connection
 
 SIGNATURES_AT_ONCE = 128
 LOOKED_AT_IN_FULL_EVERY = "10 minutes"
-"""What opens by the clock alone, a window of offers say, wakes nobody who is in vain."""
+"""Should anything open without a trace, it is found then."""
 
 WAITING = f"""
 WITH RECURSIVE head AS (

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import Organisation
-from apps.base.fields import JSON, Xid8
+from apps.base.fields import JSON, Snapshot
 from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
 from apps.tasks.models import Run, Task
@@ -92,9 +92,9 @@ class Turn(models.Model):
     weight = models.PositiveSmallIntegerField(default=1)
     # Offers made, each counted as 1 / weight: whoever has least is next.
     position = models.FloatField(default=0)
-    # Seats that opened in transactions before this one were compared with all that was in vain (see
+    # Seats that opened in transactions which this saw were compared with all that was in vain (see
     # vain.py). Null: none was.
-    compared_up_to = Xid8(null=True, editable=False)
+    compared = Snapshot(null=True, editable=False)
 
     class Meta:
         constraints = [

@@ -11,6 +11,7 @@ For each signature and each of its pools:
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -64,17 +65,20 @@ IS_FIRST = "m.pool_id = p.id AND (m.load_share, m.waiting_since, m.worker_id) <=
 
 ABLE = """
 (SELECT m.* FROM (
-    SELECT w.id FROM pools_worker w WHERE w.organisation_id = r.organisation_id
-        AND pools_abilities(w.skills, w.skill_levels, w.languages) {abilities} OFFSET 0) able
+    SELECT w.id FROM pools_worker w WHERE w.organisation_id = r.organisation_id AND {able} OFFSET 0) able
  JOIN pools_membership m ON m.worker_id = able.id AND m.pool_id = p.id) m
 """
 """OFFSET 0: the index of abilities is asked first, not each seat whether its worker is able."""
 
+ABILITIES = "pools_abilities(w.skills, w.skill_levels, w.languages)"
+CAN = f"{ABILITIES} @> r.abilities"
+CAN_AND_IS_PREFERRED = f"{CAN} AND {ABILITIES} && r.preferred"
 
-def _found(*, abilities: str, more: str) -> str:
-    """Enough seats that fit and that `more` holds for; `abilities` is what an index is asked for."""
+
+def _found(*, able: str, more: str) -> str:
+    """Enough seats that fit and that `more` holds for; `able` is what the index is asked for."""
     near = PICK.replace("{seats}", FIRST)
-    rare = PICK.replace("{seats}", ABLE.format(abilities=abilities))
+    rare = PICK.replace("{seats}", ABLE.format(able=able))
     return f"""
     (WITH near AS MATERIALIZED ({near} AND {IS_FIRST} AND {more} {IN_ORDER})
      SELECT * FROM near
@@ -104,9 +108,9 @@ CROSS JOIN LATERAL (
     WHERE p.id IN ({POOLS})
 ) p
 CROSS JOIN LATERAL (
-    {_found(abilities="@> r.abilities", more="true")}
+    {_found(able=CAN, more="true")}
     UNION ALL
-    (SELECT * FROM {_found(abilities="&& r.preferred", more="m.abilities && r.preferred")} preferring
+    (SELECT * FROM {_found(able=CAN_AND_IS_PREFERRED, more="m.abilities && r.preferred")} preferring
      WHERE r.preferred <> '{{}}')
     UNION ALL
     ({PICK.replace("{seats}", "pools_membership m")}
@@ -117,22 +121,31 @@ ORDER BY r.id, s.load_share, s.waiting_since, s.worker_id, s.pool_id
 """
 
 
-def find_seats(
-    *, limits: Mapping[UUID, int], first_choices: Sequence[UUID], at: datetime
-) -> dict[UUID, list[Seat]]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Seats by signature; `several`: the signatures for which a worker has more seats than the one."""
+
+    seats: dict[UUID, list[Seat]]
+    several: set[UUID]
+
+
+def find_seats(*, limits: Mapping[UUID, int], first_choices: Sequence[UUID], at: datetime) -> Found:
     """Of each signature up to its limit of fitting seats in each pool, the first to ask first, and
-    besides those of the `first_choices` that fit.
+    besides those of the `first_choices` that fit. A worker of several pools is asked by the first.
     """
-    found: dict[UUID, dict[UUID, Seat]] = {signature: {} for signature in limits}
     asked_for: dict[str, Any] = {
         "signatures": list(limits),
         "limits": list(limits.values()),
         "first_choices": list(first_choices),
         "at": at,
     }
+    found: dict[UUID, dict[UUID, Seat]] = {signature: {} for signature in limits}
+    several = set()
     with connection.cursor() as cursor:
         cursor.execute(SEATS, asked_for)
         for signature, *row in cursor.fetchall():
-            # A worker of several pools is asked by the first of them.
-            found[signature].setdefault(row[0], Seat(*row))
-    return {signature: list(workers.values()) for signature, workers in found.items()}
+            seat = Seat(*row)
+            first = found[signature].setdefault(seat.worker_id, seat)
+            if first.pool_id != seat.pool_id:
+                several.add(signature)
+    return Found({one: list(seats.values()) for one, seats in found.items()}, several)

@@ -19,7 +19,7 @@ ROUND = 48
 FEWEST = 4
 """… and of no turn fewer than these, however many wait: turns have a cost of their own."""
 
-MOST_LEAD = 100.0
+MOST_LEAD = 20.0
 """An organisation that had nothing to do for long is at most so many offers ahead of the others."""
 
 WAITING = """

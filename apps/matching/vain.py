@@ -5,9 +5,8 @@ A signature that got nobody is *in vain* (`nobody_at` is set). It is looked at a
 - a seat that fits it opens: `wake` compares the seats that opened since the last time with all that is
   in vain, each seat once, so the cost follows what happened and not what waits. All that fit are
   woken, or a later task could overtake one that was not;
-- somebody who had said no may be asked again (`looks_again_at`);
-- `LOOKED_AT_IN_FULL_EVERY` has passed: what opens by the clock alone, such as a window of offers,
-  leaves no trace.
+- somebody who had said no may be asked again, or a window of offers may have ended (`looks_again_at`);
+- `LOOKED_AT_IN_FULL_EVERY` has passed: should anything else open without a trace.
 
 Which seats are new is told by the transaction in which they opened. All of this happens under the
 organisation's lock, so that nothing is noted in vain between a comparison and the note of how far it
@@ -17,12 +16,13 @@ went.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from apps.base.rows import Change, Each
-from apps.matching.seats import FITS
+from apps.matching.seats import FITS, POOLS
 from apps.tasks.models import Task
 
 LOOKS_AGAIN = timedelta(seconds=5)
@@ -30,17 +30,15 @@ MANY_SEATS = 256
 """When so many open at once everybody is woken: to look is cheaper than to compare."""
 
 WAKE = f"""
-WITH now AS (
-    SELECT pg_snapshot_xmin(snapshot) AS oldest, pg_snapshot_xmax(snapshot) AS next
-    FROM pg_current_snapshot() AS snapshot
+WITH last AS (
+    SELECT (SELECT compared FROM matching_turn WHERE organisation_id = %(organisation_id)s
+            AND pg_snapshot_xmax(compared) <= pg_snapshot_xmax(pg_current_snapshot())) AS compared
 ), opened AS MATERIALIZED (
     SELECT m.* FROM pools_membership m JOIN pools_pool p ON p.id = m.pool_id AND p.status = 'active'
     WHERE m.organisation_id = %(organisation_id)s AND m.free > 0
-        AND m.opened_in >= coalesce((
-            SELECT compared_up_to FROM matching_turn
-            WHERE organisation_id = %(organisation_id)s
-                AND compared_up_to <= (SELECT oldest FROM now)), '0')
-        AND m.opened_in < (SELECT next FROM now)
+        AND m.opened_in >= coalesce((SELECT pg_snapshot_xmin(compared) FROM last), '0')
+        AND m.opened_in < pg_snapshot_xmax(pg_current_snapshot())
+        AND pg_visible_in_snapshot(m.opened_in, (SELECT compared FROM last)) IS NOT TRUE
     LIMIT {MANY_SEATS} + 1
 ), fitting AS (
     SELECT r.id, r.nobody_at, r.looks_again_at FROM tasks_requirement r
@@ -53,15 +51,15 @@ WITH now AS (
     UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
     FROM fitting WHERE r.id = fitting.id
 ), marked AS (
-    INSERT INTO matching_turn (organisation_id, weight, position, compared_up_to)
-    SELECT %(organisation_id)s, 1, 0, oldest FROM now WHERE EXISTS (SELECT FROM opened)
-    ON CONFLICT (organisation_id) DO UPDATE SET compared_up_to = excluded.compared_up_to
+    INSERT INTO matching_turn (organisation_id, weight, position, compared)
+    SELECT %(organisation_id)s, 1, 0, pg_current_snapshot() WHERE EXISTS (SELECT FROM opened)
+    ON CONFLICT (organisation_id) DO UPDATE SET compared = excluded.compared
 )
 SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_agg(looks_again_at)
 FROM fitting
 """
-"""What transactions that still run may open comes at or after the oldest of them. (A dump that was
-restored elsewhere starts their count anew: a mark or a seat from before is then ahead of all.)
+"""New is what opened in a transaction that the last comparison did not see. (A dump that was restored
+elsewhere starts the count of transactions anew: a snapshot or a seat from before is then ahead of all.)
 
 Each statement here locks its rows by id. Two of one turn can still wait in a circle with somebody who
 queues tasks again: PostgreSQL ends one of them, which is tried again."""
@@ -75,15 +73,18 @@ WHERE r.id = was.id AND r.id <> ALL (%(looked_at)s) AND NOT EXISTS (
     WHERE m.id = ANY (%(seats)s) AND (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS})
 """
 
-NOTE = """
-UPDATE tasks_requirement r SET nobody_at = %s, looks_again_at = vain.looks_again_at
+NOTE = f"""
+UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = CASE
+    WHEN EXISTS (SELECT FROM pools_pool p WHERE p.id IN ({POOLS}) AND p.offers_per_window IS NOT NULL)
+    THEN least(vain.looks_again_at, %(soon)s) ELSE vain.looks_again_at END
 FROM (
     SELECT r.id, vain.looks_again_at
-    FROM unnest(%s::uuid[], %s::timestamptz[]) AS vain (id, looks_again_at)
+    FROM unnest(%(signatures)s::uuid[], %(looks_again_at)s::timestamptz[]) AS vain (id, looks_again_at)
     JOIN tasks_requirement r ON r.id = vain.id ORDER BY r.id FOR NO KEY UPDATE OF r
 ) vain
 WHERE r.id = vain.id
 """
+"""A window of offers ends by the clock: where a pool has one, it is looked at again soon."""
 
 LOOK_AGAIN = """
 UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
@@ -140,9 +141,16 @@ def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
     """Nobody was found for these signatures; where somebody rests, until when."""
     if not vain:
         return
-    again = [None if rests is None else min(rests, at + LOOKS_AGAIN) for rests in vain.values()]
+    soon = at + LOOKS_AGAIN
+    again = [None if rests is None else min(rests, soon) for rests in vain.values()]
+    given: dict[str, Any] = {
+        "signatures": list(vain),
+        "looks_again_at": again,
+        "at": at,
+        "soon": soon,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(NOTE, [at, list(vain), again])
+        cursor.execute(NOTE, given)
 
 
 def look_again(task: Task) -> Iterable[Change]:

@@ -1,9 +1,13 @@
 """Seats that open while others look: none is missed, whichever transaction commits first."""
 
+from typing import Any
+
 from django.db import connection, transaction
 
 from apps.matching.services import match_queued
-from apps.pools.models import Presence, Worker
+from apps.pools.models import Pool, Presence, Worker
+from apps.tasks.models import Requirement
+from apps.tasks.services import queue_created
 from tests.concurrency.together import together
 from tests.factories import House, worker_in
 from tests.integration.asking import asked
@@ -29,6 +33,36 @@ def test_a_seat__that_opened_in_an_older_transaction_is_seen_when_that_commits(
         assert _is_before(long_gone, other)
     assert match_queued() == 1
     assert asked(task) == {long_gone.id}
+
+
+def test_a_seat__is_compared_once_however_long_another_transaction_runs(house: House) -> None:
+    """It opened, and has less room than the task takes: to look once is enough."""
+    Pool.objects.update(costs={"verification": 2})
+    house.queued(requirements={"skills": ["phone"]})
+    assert match_queued() == 0
+    with transaction.atomic():
+        Pool.objects.filter(id=house.strangers_pool.id).update(description="a long one")
+        together(lambda: worker_in(house.pool, skills=["phone"]))
+        looks = [together(match_queued)[0], _nobody_at(), together(match_queued)[0], _nobody_at()]
+    assert looks == [0, looks[1], 0, looks[1]]
+
+
+def test_a_worker__who_could_not_be_asked_just_then_is_not_forgotten(house: House) -> None:
+    """Somebody holds the row of the one who was chosen; the other of a broadcast is asked."""
+    Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
+    held, _ = worker_in(house.pool, skills=["welsh"])
+    first = house.task()
+    second = house.task(requirements={"skills": ["welsh"]})
+    queue_created()
+    with transaction.atomic():
+        Worker.objects.select_for_update().get(id=held.id)
+        together(match_queued)
+    match_queued()
+    assert asked(first) | asked(second) == {house.bobs_worker.id, held.id}
+
+
+def _nobody_at() -> list[Any]:
+    return list(Requirement.objects.values_list("nobody_at", flat=True))
 
 
 def _is_before(one: Worker, other: Worker) -> bool:

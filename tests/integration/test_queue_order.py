@@ -165,23 +165,28 @@ def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> No
     assert not Turn.objects.exists()
 
 
-def test_a_task_that_cannot_be_handled__holds_up_neither_its_organisation_nor_another(
-    house: House, caplog: pytest.LogCaptureFixture
+def test_tasks_that_cannot_be_handled__hold_up_neither_their_organisation_nor_another(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pool's row was spoilt by hand: whoever asks for that pool fails whenever it is looked at."""
+    """A pool's row was spoilt by hand: whoever asks for that pool fails whenever it is looked at. More
+    such tasks stand first than a turn takes, and before them some that are in vain.
+    """
+    monkeypatch.setattr(turns, "BATCH", 2)
     spoilt = found_pool(organisation_id=house.organisation.id, name="Spoilt")
     at = clock.now()
-    bad = house.queued(at=at - timedelta(hours=2), requirements={"worker_pool_id": str(spoilt.id)})
+    for _ in range(3):
+        house.queued(at=at - timedelta(hours=3), requirements={"skills": ["unheard-of"]})
+    assert match_queued() == 0
+    needs = {"worker_pool_id": str(spoilt.id)}
+    bad = [house.queued(at=at - timedelta(hours=2), requirements=needs) for _ in range(3)]
     Pool.objects.filter(id=spoilt.id).update(costs={"verification": "many"})
-    needs = {"worker_pool_id": str(house.pool.id)}
-    good = house.queued(at=at, requirements=needs)
+    good = house.queued(at=at, requirements={"worker_pool_id": str(house.pool.id)})
     assert match_queued() == 1
     assert asked(good) == {house.bobs_worker.id}
-    assert not asked(bad)
-    assert str(bad.id) in caplog.text
+    assert str(bad[0].id) in caplog.text
     Pool.objects.filter(id=spoilt.id).update(costs={})
-    worker_in(spoilt)
-    assert match_queued() == 1
+    worker_in(spoilt, capacity=3)
+    assert match_queued() == 3
 
 
 # --- nobody is forgotten --------------------------------------------------------------------------
@@ -212,6 +217,33 @@ def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
     caller, _ = worker_in(house.pool, skills=["phone"])
     assert match_queued() == 1
     assert asked(task) == {caller.id}
+
+
+def test_in_vain__a_worker_of_two_pools_is_no_seat_less(house: House) -> None:
+    """The first pool lets it be made one offer more, the other any number."""
+    Pool.objects.filter(id=house.pool.id).update(offers_per_window=1)
+    other = found_pool(organisation_id=house.organisation.id, name="Other")
+    Membership.objects.create(
+        organisation_id=house.organisation.id, pool=other, worker=house.bobs_worker
+    )
+    Worker.objects.filter(id=house.bobs_worker.id).update(capacity=5)
+    for preferred in ("welsh", "manx"):
+        house.task(requirements={"preferred_skills": [preferred]})
+    tasks.queue_created()
+    assert match_queued() == 2
+
+
+def test_in_vain__is_looked_at_soon_where_a_window_of_offers_may_end(house: House) -> None:
+    at = clock.now()
+    Pool.objects.update(offers_per_window=1, offer_window_seconds=60)
+    Worker.objects.update(capacity=5)
+    house.task(at=at)
+    late = house.task(at=at)
+    tasks.queue_created(at=at)
+    assert match_queued(at=at) == 1
+    assert match_queued(at=at + timedelta(seconds=59)) == 0
+    assert match_queued(at=at + timedelta(seconds=65)) == 1
+    assert asked(late) or Offer.objects.filter(task=late).exists()
 
 
 def test_in_vain__is_forgotten_when_nobody_waits_any_more(house: House) -> None:

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name="turn",
-            name="compared_up_to",
-            field=apps.base.fields.Xid8(editable=False, null=True),
+            name="compared",
+            field=apps.base.fields.Snapshot(editable=False, null=True),
         ),
     ]

@@ -29,7 +29,7 @@ from apps.accounts.principal import Principal
 from apps.base import clock, rows
 from apps.base.drains import BUDGET_SECONDS, one_by_one
 from apps.base.rows import Insert
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, retried
 from apps.matching import candidates, turns, vain
 from apps.matching.assignment import Choice, Demand, Room, Seat, assign
 from apps.matching.candidates import Asked, QueuedTask, asked_last
@@ -45,7 +45,6 @@ from apps.tasks.models import Task
 from apps.tasks.selectors import lock_queued, open_runs
 from apps.timers.services import set_timer
 from biolayer.chain import format_time
-from biolayer.lifecycle import Status
 
 logger = logging.getLogger(__name__)
 
@@ -91,23 +90,33 @@ class Turn:
 
 
 def _safely(organisation_id: UUID, length: int, at: datetime | None) -> Turn:
-    """A turn; where it fails, task by task, so that a bad one holds up neither the rest of its
-    organisation nor another.
-    """
+    """A turn; where it fails, task by task."""
     try:
-        return _turn(organisation_id, length, at)
+        return retried(lambda: _turn(organisation_id, length, at))
     except Exception as error:
         if isinstance(error, Error) and not connection.is_usable():
             raise
         logger.exception("a turn of organisation %s failed; it goes task by task", organisation_id)
-    first = Task.objects.filter(organisation_id=organisation_id, status=Status.QUEUED)
-    task_ids = list(first.order_by("sort_at", "id").values_list("id", flat=True)[:length])
+        return _task_by_task(organisation_id, length, at or clock.now())
+
+
+def _task_by_task(organisation_id: UUID, length: int, at: datetime) -> Turn:
+    """A bad task holds up neither the rest of its organisation nor another: its signature is passed
+    over for a while.
+    """
+    waiting = candidates.waiting(organisation_id=organisation_id, at=at)
+    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=length)
+    handled: set[UUID] = set()
 
     def offer(task_id: UUID) -> bool:
-        return _turn(organisation_id, length, at, only=task_id).offered > 0
+        turn = _turn(organisation_id, length, at, only=task_id)
+        handled.add(task_id)
+        return turn.offered > 0
 
-    offered = one_by_one(task_ids, offer)
-    return Turn(offered, has_more=offered > 0)
+    offered = one_by_one([task.task_id for task in queued], offer)
+    bad = {task.signature_id for task in queued if task.task_id not in handled}
+    vain.note(dict.fromkeys(bad, at + vain.LOOKS_AGAIN), at)
+    return Turn(offered, frozenset(bad), has_more=True)
 
 
 @atomic()
@@ -128,9 +137,9 @@ def _turn(
     queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=length)
     look = Look([task for task in queued if only in (None, task.task_id)], at)
     choices = look.choose()
-    offered = _offer_all(choices, look, organisation_id, at)
+    offered, is_as_chosen = _offer_all(choices, look, organisation_id, at)
     # What was chosen but could not be written is looked at again, and so is who lost out to it.
-    in_vain = look.in_vain(choices if offered == len(choices) else [])
+    in_vain = look.in_vain(choices if is_as_chosen else [])
     vain.note(in_vain, at)
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
     turns.count(organisation_id=organisation_id, offered=offered)
@@ -147,6 +156,7 @@ class Look:
         self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
         self.limits: dict[UUID, int] = {}
         self.seats: dict[UUID, list[Seat]] = {}
+        self.several: set[UUID] = set()
         self.demands: dict[UUID, Demand] = {}
         self.at = at
 
@@ -157,7 +167,9 @@ class Look:
         limits = self._limits()
         while True:
             self.limits |= limits
-            self.seats |= find_seats(limits=limits, first_choices=self._first_choices(), at=self.at)
+            found = find_seats(limits=limits, first_choices=self._first_choices(), at=self.at)
+            self.seats |= found.seats
+            self.several |= found.several
             self.demands = {task.task_id: self._demand(task) for task in self.queued}
             choices = assign(list(self.demands.values()), at=self.at)
             limits = {
@@ -195,7 +207,9 @@ class Look:
     def _may_have(self, signature: UUID, room: Room) -> bool:
         """Whether a seat that fits has room, or one that was not looked at might."""
         seats = self.seats[signature]
-        return len(seats) >= self.limits[signature] or any(map(room.has, seats))
+        if len(seats) >= self.limits[signature] or signature in self.several:
+            return True
+        return any(map(room.has, seats))
 
     def _limits(self) -> dict[UUID, int]:
         limits: dict[UUID, int] = {}
@@ -226,10 +240,14 @@ class Look:
         return fresh or [seat for seat in seats if seat.worker_id != rests]
 
 
-def _offer_all(choices: Sequence[Choice], look: Look, organisation_id: UUID, at: datetime) -> int:
-    """Write what was chosen, as far as it is still so. Answers how many tasks were offered."""
+def _offer_all(
+    choices: Sequence[Choice], look: Look, organisation_id: UUID, at: datetime
+) -> tuple[int, bool]:
+    """Write what was chosen, as far as it is still so. Answers how many tasks were offered, and whether
+    each to whom it was chosen for.
+    """
     if not choices:
-        return 0
+        return 0, True
     locked = {task.id: task for task in lock_queued(task_ids=[one.task_id for one in choices])}
     pools = pools_of(choices, locked.values())
     wanted = [one for one in choices if one.task_id in locked]
@@ -249,7 +267,8 @@ def _offer_all(choices: Sequence[Choice], look: Look, organisation_id: UUID, at:
                 for choice in group
             ]
             _put(task, offers, actor, at)
-    return len(groups)
+    is_as_chosen = all(one.task_id in locked and one.seat.worker_id in taken for one in choices)
+    return len(groups), is_as_chosen
 
 
 def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
