@@ -7,9 +7,10 @@ Nothing here scans a table, whatever its size:
 2. `first_tasks`: of the first signatures the first tasks, each off the index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -43,6 +44,7 @@ SELECT t.* FROM unnest(%(signatures)s::uuid[]) AS wanted (id) CROSS JOIN LATERAL
     FROM tasks_task t
     WHERE t.status = 'queued' AND t.organisation_id = %(organisation_id)s
         AND t.requirement_id = wanted.id AND t.sort_at <= coalesce(%(horizon)s, t.sort_at)
+        AND t.id <> ALL (%(passed)s)
     ORDER BY t.sort_at, t.id LIMIT %(limit)s
 ) t ORDER BY t.sort_at, t.id LIMIT %(limit)s
 """
@@ -98,17 +100,19 @@ def waiting(*, organisation_id: UUID, at: datetime) -> Waiting:
     return Waiting([signature for signature, _ in found[:SIGNATURES_AT_ONCE]], horizon)
 
 
-def first_tasks(*, organisation_id: UUID, waiting: Waiting, limit: int) -> list[QueuedTask]:
+def first_tasks(
+    *, organisation_id: UUID, waiting: Waiting, limit: int, passed: Collection[UUID] = ()
+) -> list[QueuedTask]:
+    """The first tasks of those who wait, but for the `passed`."""
+    given: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "signatures": list(waiting.signatures),
+        "horizon": waiting.horizon,
+        "limit": limit,
+        "passed": list(passed),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            FIRST_TASKS,
-            {
-                "organisation_id": organisation_id,
-                "signatures": list(waiting.signatures),
-                "horizon": waiting.horizon,
-                "limit": limit,
-            },
-        )
+        cursor.execute(FIRST_TASKS, given)
         return [QueuedTask(*row) for row in cursor.fetchall()]
 
 

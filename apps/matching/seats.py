@@ -5,7 +5,8 @@ For each signature and each of its pools:
 1. a walk along the pool's open seats (least loaded, then longest waiting) ends when enough that fit
    were found, however many there are;
 2. where the first `WALKED` did not hold enough and there are more, what is asked for is rare, and those
-   who can do it are found by the index of abilities instead: few enough to be sorted;
+   who can do it are found by the index of abilities instead: mostly few enough to be sorted. What asks
+   for no ability walks on;
 3. the same for those among them who have a preferred skill, since they go before all others;
 4. and those whom the tasks want first, if they fit.
 """
@@ -102,7 +103,7 @@ CROSS JOIN LATERAL (
         coalesce(far.worker_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS last
     FROM pools_pool p LEFT JOIN LATERAL (
         SELECT m.load_share, m.waiting_since, m.worker_id FROM pools_membership m
-        WHERE m.pool_id = p.id AND m.free > 0
+        WHERE m.pool_id = p.id AND m.free > 0 AND r.abilities <> '{{}}'
         ORDER BY m.load_share, m.waiting_since, m.worker_id OFFSET {WALKED} LIMIT 1
     ) far ON true
     WHERE p.id IN ({POOLS})

@@ -5,7 +5,7 @@ A signature that got nobody is *in vain* (`nobody_at` is set). It is looked at a
 - a seat that fits it opens: `wake` compares the seats that opened since the last time with all that is
   in vain, each seat once, so the cost follows what happened and not what waits. All that fit are
   woken, or a later task could overtake one that was not;
-- somebody who had said no may be asked again, or a window of offers may have ended (`looks_again_at`);
+- somebody who had said no may be asked again, or a window of offers ended (`looks_again_at`);
 - `LOOKED_AT_IN_FULL_EVERY` has passed: should anything else open without a trace.
 
 Which seats are new is told by the transaction in which they opened. All of this happens under the
@@ -74,9 +74,13 @@ WHERE r.id = was.id AND r.id <> ALL (%(looked_at)s) AND NOT EXISTS (
 """
 
 NOTE = f"""
-UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = CASE
-    WHEN EXISTS (SELECT FROM pools_pool p WHERE p.id IN ({POOLS}) AND p.offers_per_window IS NOT NULL)
-    THEN least(vain.looks_again_at, %(soon)s) ELSE vain.looks_again_at END
+UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(vain.looks_again_at, (
+    SELECT min(window_.ends_at) FROM pools_pool p JOIN pools_membership m ON m.pool_id = p.id
+    CROSS JOIN LATERAL (
+        SELECT o.offered_at + make_interval(secs => p.offer_window_seconds) AS ends_at
+        FROM matching_offer o WHERE o.worker_id = m.worker_id
+        ORDER BY o.offered_at DESC OFFSET p.offers_per_window - 1 LIMIT 1) window_
+    WHERE p.id IN ({POOLS}) AND p.offers_per_window IS NOT NULL AND window_.ends_at > %(at)s AND {FITS}))
 FROM (
     SELECT r.id, vain.looks_again_at
     FROM unnest(%(signatures)s::uuid[], %(looks_again_at)s::timestamptz[]) AS vain (id, looks_again_at)
@@ -84,7 +88,7 @@ FROM (
 ) vain
 WHERE r.id = vain.id
 """
-"""A window of offers ends by the clock: where a pool has one, it is looked at again soon."""
+"""A window of offers ends by the clock: whoever is kept out by nothing else may be asked at that moment."""
 
 LOOK_AGAIN = """
 UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
@@ -143,12 +147,7 @@ def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
         return
     soon = at + LOOKS_AGAIN
     again = [None if rests is None else min(rests, soon) for rests in vain.values()]
-    given: dict[str, Any] = {
-        "signatures": list(vain),
-        "looks_again_at": again,
-        "at": at,
-        "soon": soon,
-    }
+    given: dict[str, Any] = {"signatures": list(vain), "looks_again_at": again, "at": at}
     with connection.cursor() as cursor:
         cursor.execute(NOTE, given)
 

@@ -72,8 +72,8 @@ class Requirement(models.Model):
     # When nobody was found for it: it is *in vain*, and passed over until a seat that fits opens. Null:
     # it is looked at.
     nobody_at = models.DateTimeField(null=True)
-    # Those who fit had been asked for the tasks that waited: the first of them may be again then. Null
-    # where nobody fits at all.
+    # Those who fit had been asked for the tasks that waited, or had their pool's offers of a window: the
+    # first of them may be asked then. Null where nobody fits at all.
     looks_again_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 
 from apps.matching.services import match_queued
@@ -47,18 +48,26 @@ def test_a_seat__is_compared_once_however_long_another_transaction_runs(house: H
     assert looks == [0, looks[1], 0, looks[1]]
 
 
-def test_a_worker__who_could_not_be_asked_just_then_is_not_forgotten(house: House) -> None:
-    """Somebody holds the row of the one who was chosen; the other of a broadcast is asked."""
-    Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
-    held, _ = worker_in(house.pool, skills=["welsh"])
-    first = house.task()
-    second = house.task(requirements={"skills": ["welsh"]})
+@pytest.mark.parametrize("broadcast_to", [None, 2])
+def test_a_task__whose_worker_is_held_just_then_is_not_overtaken(
+    house: House, broadcast_to: int | None
+) -> None:
+    """Both workers fit both tasks: the earlier one gets whoever can be had, and the later one waits."""
+    if broadcast_to is not None:
+        Pool.objects.update(offer_mode="broadcast", broadcast_to=broadcast_to)
+    other, _ = worker_in(house.pool)
+    earlier, later = house.task(), house.task()
     queue_created()
-    with transaction.atomic():
-        Worker.objects.select_for_update().get(id=held.id)
-        together(match_queued)
-    match_queued()
-    assert asked(first) | asked(second) == {house.bobs_worker.id, held.id}
+    for held, free in ((house.bobs_worker, other), (other, house.bobs_worker)):
+        with transaction.atomic():
+            Worker.objects.select_for_update().get(id=held.id)
+            assert together(match_queued) == [1]
+        assert (asked(earlier), asked(later)) == ({free.id}, set())
+        assert match_queued() == 1
+        assert asked(later) == {held.id}
+        earlier, later = house.task(), house.task()
+        queue_created()
+        Worker.objects.update(load=0)
 
 
 def _nobody_at() -> list[Any]:

@@ -210,10 +210,11 @@ def test_a_task_with_no_workers__holds_up_nobody(house: House) -> None:
 def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
     task = house.queued(requirements={"skills": ["phone"]})
     assert match_queued() == 0
-    assert Requirement.objects.get().nobody_at is not None
+    since = Requirement.objects.get().nobody_at
+    assert since is not None
     worker_in(house.pool, skills=["typing"])
     assert match_queued() == 0
-    assert Requirement.objects.get().nobody_at is not None
+    assert Requirement.objects.get().nobody_at == since
     caller, _ = worker_in(house.pool, skills=["phone"])
     assert match_queued() == 1
     assert asked(task) == {caller.id}
@@ -233,17 +234,33 @@ def test_in_vain__a_worker_of_two_pools_is_no_seat_less(house: House) -> None:
     assert match_queued() == 2
 
 
-def test_in_vain__is_looked_at_soon_where_a_window_of_offers_may_end(house: House) -> None:
+def test_in_vain__ends_at_the_moment_a_window_of_offers_does(house: House) -> None:
+    """A later task of another signature comes in that very second, and does not overtake."""
     at = clock.now()
     Pool.objects.update(offers_per_window=1, offer_window_seconds=60)
     Worker.objects.update(capacity=5)
-    house.task(at=at)
-    late = house.task(at=at)
-    tasks.queue_created(at=at)
+    house.queued(at=at)
     assert match_queued(at=at) == 1
-    assert match_queued(at=at + timedelta(seconds=59)) == 0
-    assert match_queued(at=at + timedelta(seconds=65)) == 1
-    assert asked(late) or Offer.objects.filter(task=late).exists()
+    early = house.queued(at=at)
+    hopeless = house.queued(at=at, requirements={"skills": ["unheard-of"]})
+    ends = at + timedelta(seconds=60)
+    for moment in (at, ends - timedelta(microseconds=1)):
+        assert match_queued(at=moment) == 0
+    assert Requirement.objects.get(id=hopeless.requirement_id).looks_again_at is None
+    late = house.queued(at=ends, requirements={"preferred_skills": ["welsh"]})
+    assert match_queued(at=ends) == 1
+    assert (asked(early), asked(late)) == ({house.bobs_worker.id}, set())
+
+
+def test_in_vain__who_rests_for_the_first_tasks_is_asked_for_those_behind_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "BATCH", 2)
+    for _ in range(5):
+        house.bob.post(f"/v1/offers/{house.offered().id}/decline")
+    behind = house.queued()
+    assert match_queued() == 1
+    assert asked(behind) == {house.bobs_worker.id}
 
 
 def test_in_vain__is_forgotten_when_nobody_waits_any_more(house: House) -> None:
@@ -263,12 +280,15 @@ SKILLS = ("phone", "typing", "french")
 def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
     house: House, seed: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tasks come and go, workers come, learn, fill up and free up; after each look of the matcher no
-    queued task fits a seat that is open, as one finds who asks each of each.
+    """Tasks come and go, workers decline, learn, fill up and free up; after each look of the matcher no
+    queued task fits a seat that is open, but for whoever declined it last, as one finds who asks each of
+    each.
     """
     monkeypatch.setattr(turns, "BATCH", batch)
     chance = random.Random(seed)
-    workers = [worker_in(house.pool, skills=_some(chance), capacity=2)[0] for _ in range(5)]
+    callers = dict(worker_in(house.pool, skills=_some(chance), capacity=2) for _ in range(5))
+    workers = list(callers)
+    declined: dict[UUID, UUID] = {}
 
     def come() -> None:
         house.task(requirements={"skills": _some(chance)})
@@ -280,6 +300,11 @@ def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
                 actor=house.alice.principal, task_id=task.id, reason="", at=clock.now()
             )
 
+    def decline() -> None:
+        for offer in Offer.objects.filter(status="open", worker__in=workers).order_by("?")[:1]:
+            if callers[offer.worker].post(f"/v1/offers/{offer.id}/decline").status_code == 200:
+                declined[offer.task_id] = offer.worker_id
+
     def change(**traits: Any) -> None:
         Worker.objects.filter(id=chance.choice(workers).id).update(**traits)
 
@@ -288,6 +313,8 @@ def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
         come,
         come,
         go,
+        decline,
+        decline,
         lambda: change(load=chance.randint(0, 2)),
         lambda: change(skills=_some(chance)),
         lambda: change(presence=chance.choice([Presence.AVAILABLE, Presence.AWAY])),
@@ -297,7 +324,9 @@ def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
         match_queued()
         open_to = Membership.objects.filter(free__gt=0)
         for task in Task.objects.filter(status="queued"):
-            assert not [seat for seat in open_to if set(task.skills) <= set(seat.abilities)]
+            fitting = {one.worker_id for one in open_to if set(task.skills) <= set(one.abilities)}
+            assert fitting <= {declined.get(task.id)}
+    assert len(declined) > 3
 
 
 def _some(chance: random.Random) -> list[str]:

@@ -17,8 +17,8 @@ has no room any more, is left out and comes up again.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from apps.base.rows import Insert
 from apps.base.transactions import atomic, retried
 from apps.matching import candidates, turns, vain
 from apps.matching.assignment import Choice, Demand, Room, Seat, assign
-from apps.matching.candidates import Asked, QueuedTask, asked_last
+from apps.matching.candidates import Asked, QueuedTask, Waiting, asked_last
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
 from apps.matching.seats import find_seats
@@ -65,87 +65,135 @@ def match_queued(*, at: datetime | None = None) -> int:
     total = 0
     done: set[UUID] = set()
     in_vain: set[UUID] = set()
+    passed: set[UUID] = set()
     while time.monotonic() < ends:
         waiting = [one for one in turns.in_turn() if one.organisation_id not in done]
         if not waiting:
             break
         first = waiting[0]
-        turn = _safely(first.organisation_id, turns.length(first, waiting), at)
+        length = turns.length(first, waiting)
+        turn = _safely(Batch(first.organisation_id, length, frozenset(passed)), at)
         total += turn.offered
-        if not turn.has_more or not (turn.offered or turn.in_vain - in_vain):
+        is_new = turn.offered or turn.in_vain - in_vain or turn.passed - passed
+        if not turn.has_more or not is_new:
             done.add(first.organisation_id)
         in_vain |= turn.in_vain
+        passed |= turn.passed
     return total
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Which tasks of an organisation a turn looks at: the first `length` but for those that were
+    `passed`, or of these a single one.
+    """
+
+    organisation_id: UUID
+    length: int
+    passed: frozenset[UUID] = frozenset()
+    only: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn led to: tasks offered, signatures for which nobody was found, and whether there may
-    be more to do at once.
+    """What a turn led to: tasks offered, signatures for which nobody was found, tasks to pass over since
+    who fits them rests though others of their signature may be behind them, and whether there may be
+    more to do at once.
     """
 
     offered: int = 0
     in_vain: frozenset[UUID] = frozenset()
+    passed: frozenset[UUID] = frozenset()
     has_more: bool = False
 
 
-def _safely(organisation_id: UUID, length: int, at: datetime | None) -> Turn:
+def _safely(batch: Batch, at: datetime | None) -> Turn:
     """A turn; where it fails, task by task."""
     try:
-        return retried(lambda: _turn(organisation_id, length, at))
+        return retried(lambda: _turn(batch, at))
     except Exception as error:
         if isinstance(error, Error) and not connection.is_usable():
             raise
-        logger.exception("a turn of organisation %s failed; it goes task by task", organisation_id)
-        return _task_by_task(organisation_id, length, at or clock.now())
+        logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
+        return _task_by_task(batch, at or clock.now())
 
 
-def _task_by_task(organisation_id: UUID, length: int, at: datetime) -> Turn:
+def _task_by_task(batch: Batch, at: datetime) -> Turn:
     """A bad task holds up neither the rest of its organisation nor another: its signature is passed
     over for a while.
     """
-    waiting = candidates.waiting(organisation_id=organisation_id, at=at)
-    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=length)
+    queued = _first(batch, at)
     handled: set[UUID] = set()
 
     def offer(task_id: UUID) -> bool:
-        turn = _turn(organisation_id, length, at, only=task_id)
+        turn = retried(lambda: _turn(replace(batch, only=task_id), at))
         handled.add(task_id)
         return turn.offered > 0
 
     offered = one_by_one([task.task_id for task in queued], offer)
     bad = {task.signature_id for task in queued if task.task_id not in handled}
-    vain.note(dict.fromkeys(bad, at + vain.LOOKS_AGAIN), at)
+    with atomic():
+        _wait_for_turn(batch.organisation_id)
+        vain.note(dict.fromkeys(bad, at + vain.LOOKS_AGAIN), at)
     return Turn(offered, frozenset(bad), has_more=True)
 
 
 @atomic()
-def _turn(
-    organisation_id: UUID, length: int, at: datetime | None, *, only: UUID | None = None
-) -> Turn:
-    """A batch of up to `length` of an organisation's tasks, or of these a single one."""
+def _first(batch: Batch, at: datetime) -> list[QueuedTask]:
+    """The batch's tasks, all woken that a turn would wake: none of them is overtaken by one of these."""
+    _wait_for_turn(batch.organisation_id)
+    vain.wake(organisation_id=batch.organisation_id, at=at)
+    waiting = candidates.waiting(organisation_id=batch.organisation_id, at=at)
+    return _looked_at(batch, waiting)
+
+
+def _wait_for_turn(organisation_id: UUID) -> None:
+    """Nobody else decides about the organisation's order until we commit."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('matching', 0) # hashtextextended(%s, 1))",
             [str(organisation_id)],
         )
+
+
+def _looked_at(batch: Batch, waiting: Waiting) -> list[QueuedTask]:
+    return candidates.first_tasks(
+        organisation_id=batch.organisation_id,
+        waiting=waiting,
+        limit=batch.length,
+        passed=batch.passed,
+    )
+
+
+@atomic()
+def _turn(batch: Batch, at: datetime | None) -> Turn:
+    """Offer the tasks of a batch."""
+    organisation_id = batch.organisation_id
+    _wait_for_turn(organisation_id)
     at = at or clock.now()
     woken = vain.wake(organisation_id=organisation_id, at=at)
     waiting = candidates.waiting(organisation_id=organisation_id, at=at)
     if not waiting.signatures:
         return Turn()
-    queued = candidates.first_tasks(organisation_id=organisation_id, waiting=waiting, limit=length)
-    look = Look([task for task in queued if only in (None, task.task_id)], at)
+    queued = _looked_at(batch, waiting)
+    is_full = len(queued) == batch.length
+    look = Look([task for task in queued if batch.only in (None, task.task_id)], at)
     choices = look.choose()
     offered, is_as_chosen = _offer_all(choices, look, organisation_id, at)
     # What was chosen but could not be written is looked at again, and so is who lost out to it.
     in_vain = look.in_vain(choices if is_as_chosen else [])
-    vain.note(in_vain, at)
+    # Behind tasks that rest may be others of their signature that do not.
+    resting = {one for one, rests in in_vain.items() if rests is not None and is_full}
+    vain.note({one: rests for one, rests in in_vain.items() if one not in resting}, at)
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
     turns.count(organisation_id=organisation_id, offered=offered)
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
-    is_all = waiting.horizon is None and len(queued) < length and settled == len(queued)
-    return Turn(offered, frozenset(in_vain), has_more=not is_all)
+    return Turn(
+        offered,
+        frozenset(in_vain.keys() - resting),
+        frozenset(task.task_id for task in look.queued if task.signature_id in resting),
+        has_more=is_full or waiting.horizon is not None or settled < len(queued),
+    )
 
 
 class Look:
@@ -251,10 +299,10 @@ def _offer_all(
     locked = {task.id: task for task in lock_queued(task_ids=[one.task_id for one in choices])}
     pools = pools_of(choices, locked.values())
     wanted = [one for one in choices if one.task_id in locked]
-    wanted += others_to_ask(wanted, look, locked, pools)
-    taken = pool_services.take(_sums(wanted))
+    others = others_to_ask(wanted, look, locked, pools)
+    taken = pool_services.take(_sums([*wanted, *others]))
     groups: dict[UUID, list[Choice]] = {}
-    for choice in wanted:
+    for choice in [*had(wanted, others, taken, look), *others]:
         if choice.seat.worker_id in taken:
             groups.setdefault(choice.task_id, []).append(choice)
     runs = open_runs(task_ids=list(groups))
@@ -269,6 +317,32 @@ def _offer_all(
             _put(task, offers, actor, at)
     is_as_chosen = all(one.task_id in locked and one.seat.worker_id in taken for one in choices)
     return len(groups), is_as_chosen
+
+
+def had(
+    wanted: Sequence[Choice], others: Sequence[Choice], taken: Collection[UUID], look: Look
+) -> list[Choice]:
+    """What was wanted, as far as workers could be taken. A task that gets none of its own is given that
+    of a later one, if it fits: or the later one would overtake it.
+    """
+    asked_anyway = {choice.task_id for choice in others if choice.seat.worker_id in taken}
+    left = [choice.seat if choice.seat.worker_id in taken else None for choice in wanted]
+    found = []
+    for place, choice in enumerate(wanted):
+        seat = left[place]
+        if seat is None and choice.task_id not in asked_anyway:
+            own = {(one.worker_id, one.units): one for one in look.demands[choice.task_id].seats}
+            for later in range(place + 1, len(left)):
+                given = left[later]
+                seat = given and own.get((given.worker_id, given.units))
+                if seat is not None:
+                    left[later] = None
+                    break
+        if seat is choice.seat:
+            found.append(choice)
+        elif seat is not None:
+            found.append(Choice(choice.task_id, seat, seat.score(slot=0, at=look.at)))
+    return found
 
 
 def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
