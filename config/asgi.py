@@ -9,6 +9,8 @@ from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
+from apps.base.connections import let_go_of_ended
+
 settings.ROOT_URLCONF = "config.stream_urls"
 settings.MIDDLEWARE = [
     "apps.api.http.middleware.RequestMiddleware",
@@ -21,4 +23,5 @@ application = get_asgi_application()
 # connections at each request, and keep it for as long as the stream is open.
 request_started.disconnect(reset_queries)
 request_started.disconnect(close_old_connections)
+request_started.disconnect(let_go_of_ended)
 request_finished.disconnect(close_old_connections)

@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.signals import request_started
+
 from apps.accounts.principal import Principal
 from apps.api.streams.additions import ADDITIONS
+from apps.base.connections import let_go_of_ended
 from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
@@ -37,6 +40,7 @@ SLA_TIMER = "sla_{}"
 
 def connect() -> None:
     """Register everything. Called once, when Django is ready."""
+    request_started.connect(let_go_of_ended)
     tasks.add_check(callback_faults)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)

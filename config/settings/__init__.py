@@ -39,8 +39,9 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": _database.pop("port", ""),
-        # A connection for each thread, kept; one that broke is replaced after the request that
-        # noticed. A pool costs a create a tenth more, and no process has more threads than it needs.
+        # A connection for each thread, kept, and replaced once PostgreSQL has ended it: see
+        # apps/base/connections.py. A pool costs a create a tenth more, and no process has more
+        # threads than it needs.
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "connect_timeout": 2,
