@@ -1,6 +1,7 @@
 """pydantic's errors in our codes and words, each at its JSON Pointer."""
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from biolayer.errors import Fault, pointer
 
@@ -33,15 +34,18 @@ SENTENCES = {
 }
 
 
+LENGTHS = {"too_long": ("at most", "max_length"), "too_short": ("at least", "min_length")}
+
+
 def as_faults(error: ValidationError) -> list[Fault]:
     """pydantic's errors in our codes and words, each at its JSON Pointer."""
     return [
         Fault(
             _place(line["loc"], line["type"]),
             _code(line["type"]),
-            _sentence(line["type"], line["msg"]),
+            _sentence(line),
         )
-        for line in error.errors(include_url=False, include_input=False, include_context=False)
+        for line in error.errors(include_url=False)
     ]
 
 
@@ -61,7 +65,13 @@ def _code(name: str) -> str:
     return CODES.get(name, name)
 
 
-def _sentence(name: str, message: str) -> str:
+def _sentence(line: ErrorDetails) -> str:
+    name, bounds = line["type"], line.get("ctx", {})
     if name in SENTENCES:
         return SENTENCES[name]
-    return message.replace("Input should be", "must be").replace("String should", "must")
+    if name in LENGTHS:
+        # pydantic counts "items" of a text that a validator of ours has looked at before.
+        parts = "characters" if isinstance(line["input"], str) else "items"
+        words, bound = LENGTHS[name]
+        return f"must have {words} {bounds[bound]} {parts}"
+    return line["msg"].replace("Input should be", "must be").replace("String should", "must")
