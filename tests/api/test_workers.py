@@ -1,10 +1,12 @@
 """Workers by HTTP: enrolled, changed, deleted, found; and what others see of them."""
 
+import io
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.base import clock
 from apps.matching.services import match_queued
@@ -431,3 +433,16 @@ def test_a_credential_for_some_pools__enrols_into_these_alone(house: House) -> N
             assert list(faults(front.post(PATH, {"name": "D", "pool_ids": pool_ids}))) == [place]
         assert faults(front.post(PATH, {})) == {"/name": "required", "/pool_ids": "required"}
     assert made(front, pool_ids=[str(house.pool.id)])["pool_ids"] == [str(house.pool.id)]
+
+
+def test_a_worker_enrolled_by_the_api__works_with_a_key_of_its_own(house: House) -> None:
+    made = house.alice.post(
+        "/v1/workers", {"name": "Dora", "pool_ids": [str(house.pool.id)]}
+    ).json()
+    out = io.StringIO()
+    call_command("key", made["worker_id"], stdout=out)
+    dora = Caller(out.getvalue().split()[1])
+    assert dora.get("/v1/workers/me").json()["worker_id"] == made["worker_id"]
+    assert dora.get("/v1/tasks").status_code == 403
+    with pytest.raises(CommandError, match="there is no worker"):
+        call_command("key", str(house.pool.id))
