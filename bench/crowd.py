@@ -24,6 +24,7 @@ from apps.accounts.selectors import authenticate_key  # noqa: E402
 from apps.accounts.services import found_organisation, issue_key  # noqa: E402
 from apps.base import clock, rows  # noqa: E402
 from apps.base.wake import send, wake  # noqa: E402
+from apps.matching import turns  # noqa: E402
 from apps.matching.models import Offer  # noqa: E402
 from apps.pools.models import Pool, Worker  # noqa: E402
 from apps.pools.services import found_pool  # noqa: E402
@@ -145,6 +146,24 @@ def queue_up(actor: Principal, pool: Pool, wanted: Iterator[list[str]], *, count
     queue_created(at=long_ago + timedelta(seconds=1))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE tasks_task, tasks_run, tasks_requirement")
+
+
+def others_in_vain(count: int) -> None:
+    """So many other organisations, each of which waits for a skill that nobody has, and was looked at."""
+    for _ in range(count):
+        organisation = found_organisation(name="other")
+        pool = found_pool(organisation_id=organisation.id, name="other")
+        actor = caller_of(issue_key(organisation_id=organisation.id, name="other"))
+        post(actor, pool, iter([["unheard-of"]]), count=1)
+    queue_created()
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE tasks_task, tasks_run, tasks_requirement, pools_pool")
+    ends = time.monotonic() + START_SECONDS
+    send("matching")
+    while turns.in_turn(at=clock.now()):
+        if time.monotonic() > ends:
+            raise LoadFailed("the matcher did not come to an end")
+        time.sleep(LOOK_SECONDS)
 
 
 def _body(pool: Pool, skills: Sequence[str]) -> dict[str, object]:

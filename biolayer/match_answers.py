@@ -69,10 +69,16 @@ class Match(Wire):
     queue: MatchQueue | None
     requirements: MatchRequirements
     workers: MatchWorkers
-    offers: list[MatchOffer]
-    past_offers: dict[str, int]
+    offers: list[MatchOffer] = Field(description="Who is asked now, and why these.")
+    taken: MatchOffer | None = Field(description="The offer of whoever holds the task or did it.")
+    past_offers: dict[str, int] = Field(description="How many ended in each way.")
     escalation: MatchEscalation | None
-    next: str
+    next: str = Field(description="What has to happen for the task to go on.")
+    next_at: Moment | None = Field(
+        description="When the first thing happens that the clock brings: a rest, a snooze, a shift's"
+        " break or a window of offers ends, an offer or a lease does, a step is taken. Null: none of"
+        " these is known."
+    )
 
 
 class PoolOutlook(Wire):

@@ -17,12 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import Error, close_old_connections, connection
 
 from apps.api.services import forget_old_keys
 from apps.base.drains import drain
 from apps.base.wake import DRAINS, send
+from apps.matching.jobs import SHARE_SECONDS
 from apps.matching.services import forget_in_vain, match_queued
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
@@ -36,11 +38,10 @@ TICK_SECONDS = 1.0
 SHORTEST_SECONDS = 0.05
 PATIENCE_SECONDS = 2.0
 MATCH_SECONDS = 5.0
-SWEEP_SECONDS = 600.0
 
 HERE: dict[str, Callable[[], object]] = {
     "intake": queue_created,
-    "matching": match_queued,
+    "matching": lambda: drain(partial(match_queued, budget_seconds=SHARE_SECONDS)),
     "verification": verify_submitted,
     "timers": lambda: drain(fire_due),
     "deliveries": deliver_due,
@@ -96,8 +97,14 @@ def sweep() -> None:
     """What is thrown away after its time, and what nobody waits for."""
     forget_old_keys()
     tidy_up()
-    refresh_rating_means()
     forget_in_vain()
+
+
+SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
+    "means": (10.0, refresh_rating_means),
+    "sweep": (600.0, sweep),
+}
+"""What is done every so many seconds, whether anything is due or not."""
 
 
 class Ticker:
@@ -106,7 +113,7 @@ class Ticker:
         self._running: dict[str, threading.Thread] = {}
         self._matched_at = time.monotonic()
         self._is_broker_here = True
-        self._swept_at = time.monotonic()
+        self._swept_at = dict.fromkeys(SWEEPS, time.monotonic())
 
     def run(self) -> None:
         """Tick until `stop`, or until the process is told to end."""
@@ -129,9 +136,10 @@ class Ticker:
         for name in due:
             if not self._is_broker_here or (seen.is_neglected(name) and self._is_time_for(name)):
                 self._run_here(name, HERE[name])
-        if time.monotonic() - self._swept_at > SWEEP_SECONDS:
-            self._swept_at = time.monotonic()
-            self._run_here("sweep", sweep)
+        for name, (seconds, work) in SWEEPS.items():
+            if time.monotonic() - self._swept_at[name] > seconds:
+                self._swept_at[name] = time.monotonic()
+                self._run_here(name, work)
         return max(SHORTEST_SECONDS, seen.until_next())
 
     def _wake(self, due: list[str]) -> None:

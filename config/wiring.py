@@ -48,6 +48,8 @@ def connect() -> None:
     react(ANNOUNCED, tell)
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], seek_somebody)
+    react([EventType.ESCALATED], look_again)
+    workers.follow_policies(matching.follow_policy)
     react([EventType.COMPLETED, EventType.QUEUED], move_gates)
     react(ENDED, end_dependents)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
@@ -57,8 +59,9 @@ def connect() -> None:
     # Who depended on one that ended in vain is failed by a timer that is due.
     wake_on(ENDED, "timers")
     wake_on([EventType.SUBMITTED], "verification")
-    # A task came into the queue, or a worker is free again.
-    wake_on([EventType.QUEUED, EventType.ESCALATED, EventType.SUBMITTED, *ENDED], "matching")
+    # A task came into the queue, or a worker is free again: of several who were asked all but one.
+    frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
+    wake_on([EventType.QUEUED, EventType.ESCALATED, *frees], "matching")
     timers.register(LEASE, end_lease)
     timers.register(matching.OFFER, end_offer)
     timers.register(matching.ESCALATION, escalate)
@@ -152,8 +155,12 @@ def withdraw_offers(moved: Moved) -> Iterable[Change]:
 
 def seek_somebody(moved: Moved) -> Iterable[Change]:
     """A queued task is looked at, and its policy's next step is set."""
-    yield from matching.look_again(moved.task)
+    yield from look_again(moved)
     yield from matching.set_out(moved.task, moved.event.occurred_at)
+
+
+def look_again(moved: Moved) -> Iterable[Change]:
+    return matching.look_again(moved.task)
 
 
 def move_gates(moved: Moved) -> Iterable[Change]:

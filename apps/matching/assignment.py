@@ -8,10 +8,14 @@ Two wishes, in this order:
 2. The workers fit well: among all ways to serve just those tasks the one of the highest total score
    is taken (`scipy.optimize.linear_sum_assignment`, Jonker and Volgenant's algorithm). Greedy choice
    in order of arrival gives away a fifth of it.
+
+Both count places, which is exact while all tasks of a worker cost the same. Where they do not, the choices
+are gone through in order once more: whoever finds its worker full has first pick of what is left beside
+those before it.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -89,7 +93,8 @@ def assign(demands: Sequence[Demand], *, at: datetime) -> list[Choice]:
         served = _served(slots.open_to)
         if len(served) == len(demands):
             break
-    return _best([demands[row] for row in served], [slots.open_to[row] for row in served], at)
+    best = _best([demands[row] for row in served], [slots.open_to[row] for row in served], at)
+    return _in_order(demands, {choice.task_id: choice for choice in best}, at)
 
 
 class _Slots:
@@ -155,18 +160,23 @@ def _best(
                 fits[column] = seat
         seats.append(fits)
     rows, columns_taken = linear_sum_assignment(scores, maximize=True)
-    return _within_capacity(
-        [
-            Choice(demands[row].task_id, seats[row][column], float(scores[row, column]))
-            for row, column in zip(rows.tolist(), columns_taken.tolist(), strict=True)
-        ]
-    )
+    return [
+        Choice(demands[row].task_id, seats[row][column], float(scores[row, column]))
+        for row, column in zip(rows.tolist(), columns_taken.tolist(), strict=True)
+    ]
 
 
-def _within_capacity(choices: Sequence[Choice]) -> list[Choice]:
-    """Without those for whom a dearer task of the same worker left no room; they come again."""
+def _in_order(demands: Sequence[Demand], best: Mapping[UUID, Choice], at: datetime) -> list[Choice]:
+    """The best choices as far as there is room, and for the others whoever has some left."""
     room = Room()
-    return [choice for choice in choices if room.take(choice.seat)]
+    choices: list[Choice] = []
+    for demand in demands:
+        choice = best.get(demand.task_id)
+        if choice is not None and room.take(choice.seat):
+            choices.append(choice)
+        elif seat := next((seat for seat in demand.seats if room.take(seat)), None):
+            choices.append(Choice(demand.task_id, seat, seat.score(slot=0, at=at)))
+    return choices
 
 
 class Room:

@@ -19,22 +19,27 @@ SIGNATURES_AT_ONCE = 128
 LOOKED_AT_IN_FULL_EVERY = "10 minutes"
 """Should anything open without a trace, it is found then."""
 
+IS_LOOKED_AT = f"""
+(r.nobody_at IS NULL
+    OR r.nobody_at < %(at)s - interval '{LOOKED_AT_IN_FULL_EVERY}'
+    OR r.looks_again_at <= %(at)s)
+"""
+"""Whether a signature `r` is not in vain, or not any more."""
+
 WAITING = f"""
 WITH RECURSIVE head AS (
     (SELECT requirement_id, sort_at FROM tasks_task
-     WHERE status = 'queued' AND organisation_id = %(organisation_id)s
+     WHERE status = 'queued' AND organisation_id = %(organisation_id)s AND id <> ALL (%(passed)s)
      ORDER BY requirement_id, sort_at, id LIMIT 1)
     UNION ALL
     SELECT next.requirement_id, next.sort_at FROM head CROSS JOIN LATERAL (
         SELECT requirement_id, sort_at FROM tasks_task
         WHERE status = 'queued' AND organisation_id = %(organisation_id)s
-            AND requirement_id > head.requirement_id
+            AND requirement_id > head.requirement_id AND id <> ALL (%(passed)s)
         ORDER BY requirement_id, sort_at, id LIMIT 1) next
 )
 SELECT r.id, head.sort_at FROM head JOIN tasks_requirement r ON r.id = head.requirement_id
-WHERE r.nobody_at IS NULL
-    OR r.nobody_at < %(at)s - interval '{LOOKED_AT_IN_FULL_EVERY}'
-    OR r.looks_again_at <= %(at)s
+WHERE {IS_LOOKED_AT}
 ORDER BY head.sort_at, r.id LIMIT {SIGNATURES_AT_ONCE + 1}
 """
 
@@ -50,12 +55,16 @@ SELECT t.* FROM unnest(%(signatures)s::uuid[]) AS wanted (id) CROSS JOIN LATERAL
 """
 
 ASKED = """
-SELECT task_id, worker_id, max(coalesce(closed_at, offered_at) + (expires_at - offered_at)) AS rests,
-    max(offered_at)
-FROM matching_offer WHERE task_id = ANY (%s) AND status IN ('declined', 'expired')
-GROUP BY task_id, worker_id
+SELECT o.task_id, o.worker_id, max(o.offered_at), max(o.expires_at - o.offered_at + CASE o.status
+    WHEN 'accepted' THEN (SELECT t.changed_at FROM tasks_task t WHERE t.id = o.task_id)
+    ELSE coalesce(o.closed_at, o.offered_at) END)
+FROM matching_offer o
+WHERE o.task_id = ANY (%s) AND (o.status IN ('declined', 'expired') OR (o.status = 'accepted'
+    AND (SELECT run.status <> 'completed' FROM tasks_run run WHERE run.id = o.run_id)))
+GROUP BY o.task_id, o.worker_id
 """
-"""Who said no to a task or let its offer lapse, when it was asked last, and until when it rests."""
+"""Who said no to a task, let its offer or its lease lapse or gave it back, when it was asked last, and until
+when it rests: as long as it had for its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,8 @@ class Asked:
     """A worker that was asked for a task in vain."""
 
     worker_id: UUID
-    rests_until: datetime
     asked_at: datetime
+    rests_until: datetime
 
 
 def asked_last(asked: Sequence[Asked]) -> Asked:
@@ -92,9 +101,15 @@ def asked_last(asked: Sequence[Asked]) -> Asked:
     return max(asked, key=lambda one: one.asked_at)
 
 
-def waiting(*, organisation_id: UUID, at: datetime) -> Waiting:
+def waiting(*, organisation_id: UUID, at: datetime, passed: Collection[UUID] = ()) -> Waiting:
+    """The signatures to look at for the sake of other tasks than the `passed`."""
+    given: dict[str, Any] = {
+        "organisation_id": organisation_id,
+        "at": at,
+        "passed": list(passed),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(WAITING, {"organisation_id": organisation_id, "at": at})
+        cursor.execute(WAITING, given)
         found = cursor.fetchall()
     horizon = found[SIGNATURES_AT_ONCE][1] if len(found) > SIGNATURES_AT_ONCE else None
     return Waiting([signature for signature, _ in found[:SIGNATURES_AT_ONCE]], horizon)

@@ -6,8 +6,10 @@ steps that were taken add up. Certifications and trust are dropped only by a pol
 itself brings: a pool must not weaken what its caller relies on.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -86,12 +88,12 @@ class Policy:
 
     def steps_after(self, seconds: float) -> int:
         """How many steps are due by then; one more than there are when the end is, too."""
-        due = 0
-        waited = 0
-        while (wait := self.seconds_until(due)) is not None and waited + wait <= seconds:
-            waited += wait
-            due += 1
-        return due
+        return bisect_right(self.moments(), seconds)
+
+    def moments(self) -> list[int]:
+        """Seconds after which each step is due, and the end, where one comes."""
+        waits = (self.seconds_until(step) for step in range(len(self.steps) + 1))
+        return list(accumulate(wait for wait in waits if wait is not None))
 
     def seconds_until(self, step: int) -> int | None:
         """From the step before (or from when the task was queued) to the one of that index. The end

@@ -5,23 +5,27 @@ as eligible. So the counts add up to the pool. It looks at the whole pool: this 
 nothing that decides reads it.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count
 
 from apps.accounts.principal import Principal
 from apps.matching import candidates
 from apps.matching.escalation import ESCALATION, Policy
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.selectors import escalation_of
+from apps.pools.services import AVAILABILITY
 from apps.tasks.models import Requirement, Task
+from apps.tasks.selectors import open_run
 from apps.tasks.selectors import task as visible_task
 from apps.timers.models import Timer
 from biolayer.chain import format_time
-from biolayer.lifecycle import Status
+from biolayer.lifecycle import HELD, Status
 
 MOST_AHEAD = 10_000
 """Whoever has more tasks before it is told so many."""
@@ -42,6 +46,9 @@ RULES = (
 )
 """In the order in which they are looked at: what a worker is comes before what it does just now."""
 
+JUST_NOW = RULES[RULES.index("presence") :]
+ASKING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
+
 COUNTS = """
 WITH member AS MATERIALIZED (
     SELECT DISTINCT ON (m.worker_id) m.worker_id, m.abilities, m.trust_level, m.rating,
@@ -53,32 +60,44 @@ WITH member AS MATERIALIZED (
     JOIN pools_membership m ON m.pool_id = p.id
     WHERE r.id = %(requirement)s ORDER BY m.worker_id, m.pool_id
 )
-SELECT CASE
-    WHEN NOT m.abilities @> ARRAY(SELECT split_part(word, ':', 1)::varchar FROM unnest(m.wanted) AS word
-                                  WHERE word NOT LIKE '@%%') THEN 'skills'
-    WHEN NOT m.abilities @> ARRAY(SELECT word FROM unnest(m.wanted) AS word
-                                  WHERE word NOT LIKE '@%%') THEN 'skill_levels'
-    WHEN NOT m.abilities @> m.wanted THEN 'languages'
-    WHEN EXISTS (
-        SELECT FROM unnest(m.certifications) AS needed (code) WHERE NOT EXISTS (
-            SELECT FROM pools_certification c WHERE c.worker_id = m.worker_id
-                AND c.code = needed.code AND (c.expires_at IS NULL OR c.expires_at > %(at)s)))
-        THEN 'certifications'
-    WHEN m.trust_level < m.least_trust THEN 'trust_level'
-    WHEN m.rating < m.min_rating THEN 'rating'
-    WHEN w.presence <> 'available' THEN 'presence'
-    WHEN NOT w.is_on_shift THEN 'working_hours'
-    WHEN w.snoozed_until IS NOT NULL THEN 'snoozed'
-    WHEN w.capacity - w.load < m.units THEN 'capacity'
-    WHEN m.offers_per_window <= (
-        SELECT count(*) FROM matching_offer o WHERE o.worker_id = m.worker_id
-            AND o.offered_at > %(at)s - make_interval(secs => m.offer_window_seconds))
-        THEN 'offer_limit'
-    WHEN w.id = %(rests)s THEN 'asked_already'
-    WHEN w.id = ANY (%(asked)s::uuid[]) THEN 'asked_before'
-    ELSE 'eligible' END AS rule, count(*)
-FROM member m JOIN pools_worker w ON w.id = m.worker_id GROUP BY rule
+SELECT rule, count(*), min(CASE rule
+    WHEN 'asked_already' THEN %(rests_until)s::timestamptz
+    WHEN 'snoozed' THEN snoozed_until
+    WHEN 'working_hours' THEN (
+        SELECT due_at FROM timers_timer WHERE subject_id = worker_id AND kind = %(hours)s)
+    WHEN 'offer_limit' THEN (
+        SELECT offered_at + make_interval(secs => offer_window_seconds) FROM matching_offer o
+        WHERE o.worker_id = judged.worker_id
+        ORDER BY offered_at DESC OFFSET offers_per_window - 1 LIMIT 1) END) AS until
+FROM (
+    SELECT m.worker_id, m.offers_per_window, m.offer_window_seconds, w.snoozed_until, CASE
+        WHEN NOT m.abilities @> ARRAY(SELECT split_part(word, ':', 1)::varchar FROM unnest(m.wanted) AS word
+                                      WHERE word NOT LIKE '@%%') THEN 'skills'
+        WHEN NOT m.abilities @> ARRAY(SELECT word FROM unnest(m.wanted) AS word
+                                      WHERE word NOT LIKE '@%%') THEN 'skill_levels'
+        WHEN NOT m.abilities @> m.wanted THEN 'languages'
+        WHEN EXISTS (
+            SELECT FROM unnest(m.certifications) AS needed (code) WHERE NOT EXISTS (
+                SELECT FROM pools_certification c WHERE c.worker_id = m.worker_id
+                    AND c.code = needed.code AND (c.expires_at IS NULL OR c.expires_at > %(at)s)))
+            THEN 'certifications'
+        WHEN m.trust_level < m.least_trust THEN 'trust_level'
+        WHEN m.rating < m.min_rating THEN 'rating'
+        WHEN w.presence <> 'available' THEN 'presence'
+        WHEN NOT w.is_on_shift THEN 'working_hours'
+        WHEN w.snoozed_until IS NOT NULL THEN 'snoozed'
+        WHEN w.capacity - w.load < m.units THEN 'capacity'
+        WHEN m.offers_per_window <= (
+            SELECT count(*) FROM matching_offer o WHERE o.worker_id = m.worker_id
+                AND o.offered_at > %(at)s - make_interval(secs => m.offer_window_seconds))
+            THEN 'offer_limit'
+        WHEN w.id = %(rests)s THEN 'asked_already'
+        WHEN w.id = ANY (%(asked)s::uuid[]) THEN 'asked_before'
+        ELSE 'eligible' END AS rule
+    FROM member m JOIN pools_worker w ON w.id = m.worker_id
+) judged GROUP BY rule
 """
+"""Of each rule how many it keeps out, and when the first of them may be asked, if that is known."""
 
 AHEAD = f"""
 SELECT count(*) FROM (
@@ -87,53 +106,81 @@ SELECT count(*) FROM (
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many workers each rule keeps out, how many are eligible, and when the first of those who are
+    kept out by the clock may be asked.
+    """
+
+    excluded: dict[str, int]
+    eligible: int
+    next_at: datetime | None
+
+    @property
+    def in_pools(self) -> int:
+        return self.eligible + sum(self.excluded.values())
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "in_pools": self.in_pools,
+            "eligible": self.eligible,
+            "excluded": {rule: self.excluded.get(rule, 0) for rule in RULES},
+        }
+
+
 def explained(*, actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any]:
     """Raises `NotFound`, `ScopeMissing`."""
     task = visible_task(actor=actor, task_id=task_id)
-    open_offers = [
-        _shown(offer)
-        for offer in Offer.objects.filter(task_id=task.id, status=OfferStatus.OPEN).order_by("id")
-    ]
-    counts = _counts(task, at)
-    eligible = counts.pop("eligible", 0)
+    offers = list(Offer.objects.filter(task_id=task.id).order_by("id"))
+    open_offers = [offer for offer in offers if offer.status == OfferStatus.OPEN]
+    workers = _workers(task, at)
+    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+    timer = Timer.objects.filter(subject_id=task.id, kind=ESCALATION).first()
+    step_at = None if timer is None or task.status not in ASKING else timer.due_at
+    next_at = _next_at(task, workers, open_offers, step_at)
+    taken = _taken(task, offers)
     return {
         "task_id": str(task.id),
         "status": task.status,
         "queue": _queue(task),
         "requirements": _requirements(task),
-        "workers": {
-            "in_pools": eligible + sum(counts.values()),
-            "eligible": eligible,
-            "excluded": {rule: counts.get(rule, 0) for rule in RULES},
-        },
-        "offers": open_offers,
-        "past_offers": _past_offers(task),
-        "escalation": _escalation(task),
-        "next": _next(task, eligible),
+        "workers": workers.shown(),
+        "offers": [_shown(offer) for offer in open_offers],
+        "taken": None if taken is None else _shown(taken),
+        "past_offers": dict(
+            sorted(Counter(one.status for one in offers if one.status != OfferStatus.OPEN).items())
+        ),
+        "escalation": _escalation(task, policy, step_at),
+        "next": _next(task, workers),
+        "next_at": None if next_at is None else format_time(next_at),
     }
 
 
-def _counts(task: Task, at: datetime) -> dict[str, int]:
-    """How many workers each rule keeps out, and how many are `eligible`.
-
-    As the matcher has it: those who were asked before are asked again only when nobody else is left,
+def _workers(task: Task, at: datetime) -> Workers:
+    """As the matcher has it: those who were asked before are asked again only when nobody else is left,
     and whoever was asked last not before it has rested.
     """
     asked = candidates.asked(task_ids=[task.id]).get(task.id, [])
     last = candidates.asked_last(asked) if asked else None
+    rests = last if last and last.rests_until > at else None
     given: dict[str, Any] = {
         "requirement": task.requirement_id,
         "at": at,
         "asked": [one.worker_id for one in asked],
-        "rests": last.worker_id if last and last.rests_until > at else None,
+        "rests": rests and rests.worker_id,
+        "rests_until": rests and rests.rests_until,
+        "hours": AVAILABILITY,
     }
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, given)
-        counts: dict[str, int] = dict(cursor.fetchall())
+        found = cursor.fetchall()
+    counts = {rule: count for rule, count, _ in found}
+    eligible = counts.pop("eligible", 0)
     again = counts.pop("asked_before", 0)
-    rule = "asked_already" if counts.get("eligible") else "eligible"
-    counts[rule] = counts.get(rule, 0) + again
-    return counts
+    if eligible:
+        counts["asked_already"] = counts.get("asked_already", 0) + again
+    untils = [until for _, _, until in found if until is not None]
+    return Workers(counts, eligible or again, min(untils, default=None))
 
 
 def _queue(task: Task) -> dict[str, Any] | None:
@@ -173,37 +220,65 @@ def _shown(offer: Offer) -> dict[str, Any]:
     }
 
 
-def _past_offers(task: Task) -> dict[str, int]:
-    past = Offer.objects.filter(task_id=task.id).exclude(status=OfferStatus.OPEN)
-    return dict(past.values_list("status").annotate(Count("id")).order_by("status"))
+def _taken(task: Task, offers: Sequence[Offer]) -> Offer | None:
+    """The offer by which whoever holds the task, or did it, came to it."""
+    if task.worker_id is None:
+        return None
+    accepted = (one for one in reversed(offers) if one.status == OfferStatus.ACCEPTED)
+    return next((one for one in accepted if one.worker_id == task.worker_id), None)
 
 
-def _escalation(task: Task) -> dict[str, Any] | None:
-    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+def _escalation(task: Task, policy: Policy, step_at: datetime | None) -> dict[str, Any] | None:
     if not policy.steps:
         return None
-    timer = Timer.objects.filter(subject_id=task.id, kind=ESCALATION).first()
     return {
         "steps_taken": min(task.escalation_step, len(policy.steps)),
         "steps": len(policy.steps),
         "at_end": policy.at_end,
-        "next_at": None if timer is None else format_time(timer.due_at),
+        "next_at": None if step_at is None else format_time(step_at),
     }
 
 
 NEXT = {
     Status.DRAFT: "It has to be published.",
     Status.CREATED: "It is about to be queued.",
-    Status.QUEUED: "It waits for a worker who fits and is free.",
     Status.MATCHED: "It is about to be offered.",
     Status.OFFERED: "Somebody who was asked has to accept before the offers expire.",
+    Status.ACCEPTED: "Its worker has to start before the lease ends.",
+    Status.STARTED: "Its worker has to submit before the lease ends.",
+    Status.SUBMITTED: "What was submitted is verified.",
+    Status.VERIFIED: "It is about to be completed.",
 }
 
 
-def _next(task: Task, eligible: int) -> str:
+def _next(task: Task, workers: Workers) -> str:
     """What has to happen for the task to go on."""
     if task.status == Status.CREATED and task.gate_count:
         return "What it depends on has to be completed."
-    if task.status == Status.QUEUED and eligible:
+    if task.status == Status.QUEUED:
+        return _next_of_queued(workers)
+    return NEXT.get(Status(task.status), "It has ended: nobody is looked for.")
+
+
+def _next_of_queued(workers: Workers) -> str:
+    if workers.eligible:
         return "It is offered as soon as its turn comes."
-    return NEXT.get(Status(task.status), "Nobody is looked for.")
+    if not workers.in_pools:
+        return "There is nobody in an open pool that may be asked."
+    busy = {rule: workers.excluded[rule] for rule in JUST_NOW if workers.excluded.get(rule)}
+    if not busy:
+        return "Nobody in the pools brings what it asks for."
+    reasons = ", ".join(f"{rule} {count}" for rule, count in busy.items())
+    return f"None of the {sum(busy.values())} who fit can be asked just now: {reasons}."
+
+
+def _next_at(
+    task: Task, workers: Workers, open_offers: Sequence[Offer], step_at: datetime | None
+) -> datetime | None:
+    """When the first thing happens that the clock brings."""
+    coming = [step_at, *(offer.expires_at for offer in open_offers)]
+    if task.status == Status.QUEUED and not workers.eligible:
+        coming.append(workers.next_at)
+    if task.status in HELD:
+        coming.append(open_run(task=task).lease_until)
+    return min((one for one in coming if one is not None), default=None)

@@ -5,7 +5,11 @@ from celery import shared_task
 from apps.base.drains import patiently
 from apps.matching import services
 
+SHARE_SECONDS = 1.0
+"""A call ends then: timers and new tasks wait for the same process, and whoever comes free after its
+organisation's last turn waits for the next call."""
+
 
 @shared_task(ignore_result=True)
 def drain_matching() -> None:
-    patiently(services.match_queued)
+    patiently(lambda: services.match_queued(budget_seconds=SHARE_SECONDS))

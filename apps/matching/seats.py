@@ -60,9 +60,17 @@ ORDER BY m.load_share, m.waiting_since, m.worker_id
 LIMIT want.seats + CASE p.offer_mode WHEN 'broadcast' THEN p.broadcast_to ELSE 0 END
 """
 
-FIRST = "pools_membership m"
-IS_FIRST = "m.pool_id = p.id AND (m.load_share, m.waiting_since, m.worker_id) <= (p.share, p.since, p.last)"
-"""Among the first `WALKED` of the pool: up to where the last of them stands."""
+FIRST = f"""
+(SELECT * FROM pools_membership m WHERE m.pool_id = p.id AND m.free > 0
+ ORDER BY m.load_share, m.waiting_since, m.worker_id
+ LIMIT CASE WHEN r.abilities <> '{{}}' THEN {WALKED} END) m
+"""
+"""Of what asks for an ability the first `WALKED` of the pool, of what asks for none all."""
+
+HAS_MORE = f"""
+r.abilities <> '{{}}'
+AND EXISTS (SELECT FROM pools_membership m WHERE m.pool_id = p.id AND m.free > 0 OFFSET {WALKED})
+"""
 
 ABLE = """
 (SELECT m.* FROM (
@@ -81,11 +89,11 @@ def _found(*, able: str, more: str) -> str:
     near = PICK.replace("{seats}", FIRST)
     rare = PICK.replace("{seats}", ABLE.format(able=able))
     return f"""
-    (WITH near AS MATERIALIZED ({near} AND {IS_FIRST} AND {more} {IN_ORDER})
+    (WITH near AS MATERIALIZED ({near} AND {more} {IN_ORDER})
      SELECT * FROM near
      UNION ALL
      (SELECT * FROM ({rare} AND {more} {IN_ORDER}) rare
-      WHERE p.is_large AND (SELECT count(*) FROM near) < want.seats))
+      WHERE (SELECT count(*) FROM near) < want.seats AND {HAS_MORE}))
     """
 
 
@@ -98,14 +106,7 @@ SELECT r.id, s.worker_id, s.pool_id, s.units, s.free, w.capacity, s.waiting_sinc
 FROM unnest(%(signatures)s::uuid[], %(limits)s::int[]) AS want (id, seats)
 JOIN tasks_requirement r ON r.id = want.id
 CROSS JOIN LATERAL (
-    SELECT p.*, coalesce((p.costs ->> r.task_type)::int, 1) AS units, far.worker_id IS NOT NULL AS is_large,
-        coalesce(far.load_share, 'infinity') AS share, coalesce(far.waiting_since, 'infinity') AS since,
-        coalesce(far.worker_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS last
-    FROM pools_pool p LEFT JOIN LATERAL (
-        SELECT m.load_share, m.waiting_since, m.worker_id FROM pools_membership m
-        WHERE m.pool_id = p.id AND m.free > 0 AND r.abilities <> '{{}}'
-        ORDER BY m.load_share, m.waiting_since, m.worker_id OFFSET {WALKED} LIMIT 1
-    ) far ON true
+    SELECT p.*, coalesce((p.costs ->> r.task_type)::int, 1) AS units FROM pools_pool p
     WHERE p.id IN ({POOLS})
 ) p
 CROSS JOIN LATERAL (

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 
 from apps.accounts.models import Organisation
+from apps.matching.candidates import IS_LOOKED_AT
 from apps.matching.models import Turn
+from apps.matching.vain import COMPARED, OPENED
 from biolayer.errors import NotFound
 
 BATCH = 128
 """Tasks in a turn of an organisation that waits alone."""
 
 ROUND = 48
-"""Tasks in a round of all that wait, so that none of them is ahead by more than its part of it …"""
+"""Tasks in a round of all that wait, so that none of them is ahead by more than its part of it, and
+whoever comes to wait is found soon …"""
 
 FEWEST = 4
 """… and of no turn fewer than these, however many wait: turns have a cost of their own."""
@@ -22,7 +26,28 @@ FEWEST = 4
 MOST_LEAD = 20.0
 """An organisation that had nothing to do for long is at most so many offers ahead of the others."""
 
-WAITING = """
+SIGNATURES_LOOKED_THROUGH = 64
+"""An organisation that waits for more than these is given a turn without a look at whether it needs one."""
+
+HAS_OPENED = OPENED.format(organisation="organisation.id", compared="last.compared")
+HAS_SOMETHING_TO_LOOK_AT = f"""
+WITH RECURSIVE head AS (
+    (SELECT requirement_id, 1 AS nth FROM tasks_task
+     WHERE status = 'queued' AND organisation_id = organisation.id
+     ORDER BY requirement_id, sort_at, id LIMIT 1)
+    UNION ALL
+    SELECT next.requirement_id, head.nth + 1 FROM head CROSS JOIN LATERAL (
+        SELECT requirement_id FROM tasks_task
+        WHERE status = 'queued' AND organisation_id = organisation.id
+            AND requirement_id > head.requirement_id
+        ORDER BY requirement_id, sort_at, id LIMIT 1) next
+    WHERE head.nth <= {SIGNATURES_LOOKED_THROUGH}
+)
+SELECT FROM head WHERE head.nth > {SIGNATURES_LOOKED_THROUGH}
+    OR (SELECT {IS_LOOKED_AT} FROM tasks_requirement r WHERE r.id = head.requirement_id)
+"""
+
+WAITING = f"""
 WITH RECURSIVE organisation AS (
     (SELECT organisation_id AS id FROM tasks_task WHERE status = 'queued'
      ORDER BY organisation_id LIMIT 1)
@@ -32,11 +57,16 @@ WITH RECURSIVE organisation AS (
             ORDER BY organisation_id LIMIT 1)
     FROM organisation WHERE organisation.id IS NOT NULL
 )
-SELECT organisation.id, coalesce(t.weight, 1)
+SELECT organisation.id, its.weight, greatest(
+    its.position, (SELECT max(position) FROM matching_turn) - {MOST_LEAD} / its.weight) AS position
 FROM organisation LEFT JOIN matching_turn t ON t.organisation_id = organisation.id
-WHERE organisation.id IS NOT NULL ORDER BY coalesce(t.position, 0), organisation.id
+CROSS JOIN LATERAL (SELECT coalesce(t.weight, 1) AS weight, coalesce(t.position, 0) AS position) its
+CROSS JOIN LATERAL (SELECT {COMPARED} AS compared OFFSET 0) last
+WHERE organisation.id IS NOT NULL
+    AND (EXISTS (SELECT {HAS_OPENED}) OR EXISTS ({HAS_SOMETHING_TO_LOOK_AT}))
+ORDER BY position, organisation.id
 """
-"""It skips through an index, so the cost follows the number of organisations."""
+"""It skips through an index, so the cost follows the number of organisations: 7 µs for each."""
 
 COUNT = f"""
 INSERT INTO matching_turn AS t (organisation_id, weight, position)
@@ -47,18 +77,23 @@ ON CONFLICT (organisation_id) DO UPDATE SET position =
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waiting:
-    """An organisation that has something queued."""
+    """An organisation that has something queued and something to look at. `position` is what it had,
+    each offer counted as 1 / `weight`.
+    """
 
     organisation_id: UUID
     weight: int
+    position: float
 
 
-def in_turn() -> list[Waiting]:
-    """The organisations that wait, whoever has had least for its weight first."""
+def in_turn(*, at: datetime) -> list[Waiting]:
+    """The organisations that wait, whoever has had least for its weight first. Where all that waits is in
+    vain and no seat opened, a turn would lead to nothing: it is not among them.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(WAITING)
+        cursor.execute(WAITING, {"at": at})
         return [Waiting(*row) for row in cursor.fetchall()]
 
 

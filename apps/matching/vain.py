@@ -23,22 +23,34 @@ from django.db import connection
 
 from apps.base.rows import Change, Each
 from apps.matching.seats import FITS, POOLS
-from apps.tasks.models import Task
+from apps.tasks.models import Requirement, Task
 
-LOOKS_AGAIN = timedelta(seconds=5)
+LOOKS_AGAIN = timedelta(seconds=1)
+PASSED_OVER = timedelta(seconds=5)
 MANY_SEATS = 256
 """When so many open at once everybody is woken: to look is cheaper than to compare."""
 
+COMPARED = """
+CASE WHEN pg_snapshot_xmax(t.compared) <= pg_snapshot_xmax(pg_current_snapshot()) THEN t.compared END
+"""
+"""What the last comparison of an organisation `t` saw. (A dump that was restored elsewhere starts the count
+of transactions anew: a snapshot or a seat from before is then ahead of all.)"""
+
+OPENED = """
+FROM pools_membership m JOIN pools_pool p ON p.id = m.pool_id AND p.status = 'active'
+WHERE m.organisation_id = {organisation} AND m.free > 0
+    AND m.opened_in >= coalesce(pg_snapshot_xmin({compared}), '0')
+    AND m.opened_in < pg_snapshot_xmax(pg_current_snapshot())
+    AND pg_visible_in_snapshot(m.opened_in, {compared}) IS NOT TRUE
+"""
+"""The seats of an organisation that opened in transactions which its last comparison did not see."""
+
 WAKE = f"""
 WITH last AS (
-    SELECT (SELECT compared FROM matching_turn WHERE organisation_id = %(organisation_id)s
-            AND pg_snapshot_xmax(compared) <= pg_snapshot_xmax(pg_current_snapshot())) AS compared
+    SELECT (SELECT {COMPARED} FROM matching_turn t
+            WHERE t.organisation_id = %(organisation_id)s) AS compared
 ), opened AS MATERIALIZED (
-    SELECT m.* FROM pools_membership m JOIN pools_pool p ON p.id = m.pool_id AND p.status = 'active'
-    WHERE m.organisation_id = %(organisation_id)s AND m.free > 0
-        AND m.opened_in >= coalesce((SELECT pg_snapshot_xmin(compared) FROM last), '0')
-        AND m.opened_in < pg_snapshot_xmax(pg_current_snapshot())
-        AND pg_visible_in_snapshot(m.opened_in, (SELECT compared FROM last)) IS NOT TRUE
+    SELECT m.* {OPENED.format(organisation="%(organisation_id)s", compared="(SELECT compared FROM last)")}
     LIMIT {MANY_SEATS} + 1
 ), fitting AS (
     SELECT r.id, r.nobody_at, r.looks_again_at FROM tasks_requirement r
@@ -58,10 +70,7 @@ WITH last AS (
 SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_agg(looks_again_at)
 FROM fitting
 """
-"""New is what opened in a transaction that the last comparison did not see. (A dump that was restored
-elsewhere starts the count of transactions anew: a snapshot or a seat from before is then ahead of all.)
-
-Each statement here locks its rows by id. Two of one turn can still wait in a circle with somebody who
+"""Each statement here locks its rows by id. Two of one turn can still wait in a circle with somebody who
 queues tasks again: PostgreSQL ends one of them, which is tried again."""
 
 SETTLE = f"""
@@ -74,7 +83,8 @@ WHERE r.id = was.id AND r.id <> ALL (%(looked_at)s) AND NOT EXISTS (
 """
 
 NOTE = f"""
-UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(vain.looks_again_at, (
+UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(
+    CASE WHEN vain.was_in_vain THEN vain.rests_until ELSE least(vain.rests_until, %(soon)s) END, (
     SELECT min(window_.ends_at) FROM pools_pool p JOIN pools_membership m ON m.pool_id = p.id
     CROSS JOIN LATERAL (
         SELECT o.offered_at + make_interval(secs => p.offer_window_seconds) AS ends_at
@@ -82,13 +92,19 @@ UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(vain.l
         ORDER BY o.offered_at DESC OFFSET p.offers_per_window - 1 LIMIT 1) window_
     WHERE p.id IN ({POOLS}) AND p.offers_per_window IS NOT NULL AND window_.ends_at > %(at)s AND {FITS}))
 FROM (
-    SELECT r.id, vain.looks_again_at
-    FROM unnest(%(signatures)s::uuid[], %(looks_again_at)s::timestamptz[]) AS vain (id, looks_again_at)
+    SELECT r.id, r.nobody_at IS NOT NULL AS was_in_vain, vain.rests_until
+    FROM unnest(%(signatures)s::uuid[], %(rests_until)s::timestamptz[]) AS vain (id, rests_until)
     JOIN tasks_requirement r ON r.id = vain.id ORDER BY r.id FOR NO KEY UPDATE OF r
 ) vain
-WHERE r.id = vain.id
+WHERE r.id = vain.id AND (vain.rests_until IS NULL OR NOT EXISTS (
+    SELECT FROM tasks_task t WHERE t.status = 'queued' AND t.organisation_id = r.organisation_id
+        AND t.requirement_id = r.id AND t.id <> ALL (%(known)s)))
+RETURNING r.id
 """
-"""A window of offers ends by the clock: whoever is kept out by nothing else may be asked at that moment."""
+"""A window of offers ends by the clock: whoever is kept out by nothing else may be asked at that moment.
+
+Somebody may rest for all `known` tasks of a signature and not for one that is being queued just then, unseen
+by us and not seeing our note (see LOOK_AGAIN): so what rests is looked at once more soon."""
 
 LOOK_AGAIN = """
 UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
@@ -141,15 +157,31 @@ def settle(woken: Woken, *, looked_at: Collection[UUID], at: datetime) -> None:
             cursor.execute(SETTLE, asdict(woken) | {"looked_at": list(looked_at), "at": at})
 
 
-def note(vain: Mapping[UUID, datetime | None], at: datetime) -> None:
-    """Nobody was found for these signatures; where somebody rests, until when."""
-    if not vain:
-        return
-    soon = at + LOOKS_AGAIN
-    again = [None if rests is None else min(rests, soon) for rests in vain.values()]
-    given: dict[str, Any] = {"signatures": list(vain), "looks_again_at": again, "at": at}
+def note(
+    nobody: Mapping[UUID, datetime | None], *, known: Collection[UUID], at: datetime
+) -> set[UUID]:
+    """Nobody was found for these signatures: nobody fits (None), or who does rests for all `known` tasks, the
+    first until the time given. Answers those that were noted: one of which other tasks wait was not.
+    """
+    if not nobody:
+        return set()
+    given: dict[str, Any] = {
+        "signatures": list(nobody),
+        "rests_until": list(nobody.values()),
+        "known": list(known),
+        "at": at,
+        "soon": at + LOOKS_AGAIN,
+    }
     with connection.cursor() as cursor:
         cursor.execute(NOTE, given)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def pass_over(signatures: Collection[UUID], at: datetime) -> None:
+    """Whatever happens, these are not looked at for a while."""
+    Requirement.objects.filter(id__in=signatures).update(
+        nobody_at=at, looks_again_at=at + PASSED_OVER
+    )
 
 
 def look_again(task: Task) -> Iterable[Change]:

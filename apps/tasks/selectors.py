@@ -6,7 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import (
+    Case,
+    F,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+    When,
+    prefetch_related_objects,
+)
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
@@ -79,6 +88,22 @@ def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
     """Those of the tasks, locked, that are still queued and that nobody else has."""
     queued = Task.objects.filter(id__in=task_ids, status=Status.QUEUED)
     return list(queued.order_by("id").passing_over_locked())
+
+
+def with_wait(tasks: TaskQuerySet) -> TaskQuerySet:
+    """Each queued or offered task with the moment it `waits_since`."""
+    open_run = Run.objects.exclude(status__in=RUN_FINAL).filter(task_id=OuterRef("id"))
+    run_queued_at = Subquery(open_run.values("queued_at")[:1])
+    came_back = When(accepted_at__gte=run_queued_at, then=F("queued_at"))
+    return tasks.annotate(waits_since=Case(came_back, default=run_queued_at))
+
+
+def waits_since(task: Task) -> datetime:
+    """When the task's present run was queued first, or came back from whoever held it. It was read by
+    `with_wait`.
+    """
+    since: datetime = vars(task)["waits_since"]
+    return since
 
 
 def open_run(*, task: Task) -> Run:

@@ -1,17 +1,25 @@
 """Seats that open while others look: none is missed, whichever transaction commits first."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from apps.matching.services import match_queued
+from apps.base import clock
+from apps.matching import turns
+from apps.matching.models import Offer
+from apps.matching.services import accept_offer, match_queued
 from apps.pools.models import Pool, Presence, Worker
-from apps.tasks.models import Requirement
+from apps.pools.services import found_pool
+from apps.tasks.models import Requirement, Task
 from apps.tasks.services import queue_created
-from tests.concurrency.together import together
-from tests.factories import House, worker_in
-from tests.integration.asking import asked
+from apps.timers.models import Timer
+from tests.concurrency.together import _run, _wait_for, together
+from tests.factories import Caller, House, worker_in
+from tests.integration.asking import alone, asked
 
 
 def test_a_seat__that_opened_in_an_older_transaction_is_seen_when_that_commits(
@@ -68,6 +76,73 @@ def test_a_task__whose_worker_is_held_just_then_is_not_overtaken(
         earlier, later = house.task(), house.task()
         queue_created()
         Worker.objects.update(load=0)
+
+
+def test_a_task__whose_best_worker_is_held_goes_to_the_next_best(house: House) -> None:
+    longest, _ = worker_in(house.pool)
+    since = clock.now() - timedelta(days=1)
+    Worker.objects.filter(id=longest.id).update(waiting_since=since)
+    task = house.queued()
+    with transaction.atomic():
+        Worker.objects.select_for_update().get(id=longest.id)
+        assert together(match_queued) == [1]
+    assert asked(task) == {house.bobs_worker.id}
+
+
+@pytest.mark.parametrize("held", ["worker", "tasks"])
+def test_tasks__that_are_held_up_hold_up_none_behind_them(
+    house: House, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole batch for one worker, who is held just then, or whose tasks are."""
+    monkeypatch.setattr(turns, "BATCH", 2)
+    other = found_pool(organisation_id=house.organisation.id, name="Other")
+    worker, _ = worker_in(other)
+    ahead = [house.queued(requirements={"worker_pool_id": str(house.pool.id)}) for _ in range(4)]
+    behind = house.queued(requirements={"worker_pool_id": str(other.id)})
+    with transaction.atomic():
+        if held == "worker":
+            Worker.objects.select_for_update().get(id=house.bobs_worker.id)
+        else:
+            list(Task.objects.select_for_update().filter(id__in=[one.id for one in ahead]))
+        assert together(match_queued) == [1]
+    assert asked(behind) == {worker.id}
+    assert match_queued() == 1
+    assert asked(ahead[0]) == {house.bobs_worker.id}
+
+
+def test_two_tasks_before_the_same_workers__may_be_accepted_at_once(house: House) -> None:
+    """Each acceptance relieves the other worker and forgets what its own missed: in which order, they
+    would wait in a circle. Timers are held so that both are under way at the same time.
+    """
+    Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
+    alone(house)
+    workers = [worker_in(house.pool, capacity=2) for _ in range(2)]
+    house.task(), house.task()
+    queue_created()
+    assert match_queued() == 2
+    Worker.objects.update(missed_in_row=1)
+    own = [
+        Offer.objects.get(task=task, worker=worker)
+        for task, (worker, _) in zip(Task.objects.order_by("id"), workers, strict=True)
+    ]
+    others = Offer.objects.exclude(id__in=[offer.id for offer in own])
+    timers = Timer.objects.filter(subject_id__in=others.values("id")).order_by("id")
+
+    def acceptance(offer: Offer, by: Caller) -> Callable[[], Any]:
+        actor = by.principal
+        return lambda: accept_offer(actor=actor, offer_id=offer.id, at=clock.now())
+
+    calls = [acceptance(offer, caller) for offer, (_, caller) in zip(own, workers, strict=True)]
+    with ThreadPoolExecutor(2) as threads:
+        with transaction.atomic():
+            list(timers.select_for_update())
+            under_way = [threads.submit(_run, call) for call in calls]
+            _wait_for(2)
+        for one in under_way:
+            one.result(timeout=10)
+    assert (
+        list(Worker.objects.filter(load__gt=0).values_list("load", "missed_in_row")) == [(1, 0)] * 2
+    )
 
 
 def _nobody_at() -> list[Any]:

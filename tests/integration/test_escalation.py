@@ -1,6 +1,7 @@
 """What is done when nobody takes a task: steps of a policy, and its end."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from apps.matching import services as matching
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
-from apps.pools.models import Pool
+from apps.pools.models import Pool, Worker
 from apps.pools.services import found_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
@@ -111,6 +112,80 @@ def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
     assert task.status == status
     assert (task.close_reason == "nobody_found") is (at_end == "fail")
     assert not Timer.objects.filter(subject_id=task.id).exists()
+
+
+def test_escalation__is_never_later_for_having_been_late(house: House) -> None:
+    """Each step counts from when the task began to wait, not from when the last was taken."""
+    alone(house)
+    now = clock.now()
+    seconds = (60, 120, 180)
+    steps = ({"after_seconds": one, "notify": True} for one in seconds)
+    task = house.queued(at=now, requirements=policy(*steps))
+    for late, following in ((59, 120), (1, 180)):
+        timer = Timer.objects.get(subject_id=task.id)
+        fire_due(at=timer.due_at + timedelta(seconds=late))
+        timer.refresh_from_db()
+        assert timer.due_at == now + timedelta(seconds=following)
+
+
+STEPS: list[tuple[tuple[Any, Any], int, str]] = [
+    # before and after, how many steps are taken at once, status then
+    ((None, [60]), 1, "queued"),
+    (([3600], [60]), 1, "queued"),
+    (([60, 7200], [60, 300]), 2, "queued"),
+    (([60, 300], [60, 7200]), 1, "queued"),
+    (([60], None), 0, "queued"),
+    ((None, [60, "fail"]), 1, "failed"),
+    (([60, "wait"], [60, "fail"]), 1, "failed"),
+]
+
+
+@pytest.mark.parametrize("is_offered", [False, True])
+@pytest.mark.parametrize(("change", "taken", "status"), STEPS)
+def test_a_pools_new_policy__holds_for_what_waits(
+    house: House, change: tuple[Any, Any], taken: int, status: str, is_offered: bool
+) -> None:
+    """As if it had been so since the task was queued, ten minutes ago; and the dry run says the same."""
+    before, after = change
+    since = clock.now() - timedelta(minutes=10)
+    Pool.objects.update(offer_seconds={"normal": 3600})
+    path = f"/v1/pools/{house.pool.id}"
+    house.alice.patch(path, _policy(before))
+    needs = {"min_rating": 5, "worker_pool_id": str(house.pool.id)}
+    task = house.queued(at=since, requirements=needs)
+    if is_offered:
+        Worker.objects.update(rating=5, rating_count=10)
+        assert match_queued(at=since) == 1
+    own = house.queued(at=since, requirements={**needs, **_policy([3600])})
+    told = house.alice.post(path + "/dry-run", _policy(after)).json()
+    assert house.alice.patch(path, _policy(after)).status_code == 200
+    for _ in range(4):
+        fire_due()
+    task.refresh_from_db()
+    own.refresh_from_db()
+    assert own.escalation_step == 0
+    assert (task.escalation_step, task.status) == (
+        taken,
+        "offered" if is_offered and status == "queued" else status,
+    )
+    if not is_offered:
+        match_queued()
+        task.refresh_from_db()
+        fate = {"offered": "offered", "queued": "waits", "failed": "fails"}[task.status]
+        assert [one["after"] for one in told["changed"] if one["task_id"] == str(task.id)] in (
+            [fate],
+            [] if fate == "waits" else [fate],
+        )
+
+
+def _policy(seconds: Any) -> dict[str, Any]:
+    """Steps that lower the rating asked for by 2.5 in all, and an end."""
+    if seconds is None:
+        return {"escalation": None}
+    at_end = seconds[-1] if isinstance(seconds[-1], str) else "wait"
+    steps = [one for one in seconds if isinstance(one, int)]
+    lower = {"lower_min_rating_by": 2.5 / len(steps)}
+    return policy(*({"after_seconds": one, **lower} for one in steps), at_end=at_end)
 
 
 @pytest.mark.parametrize("at_end", ["wait", "fail", "notify"])

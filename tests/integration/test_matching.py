@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,12 +18,12 @@ from apps.matching.services import match_queued
 from apps.pools.models import Membership, Pool, Worker
 from apps.pools.services import found_pool
 from apps.tasks import services as tasks
-from apps.tasks.models import Requirement, Task
+from apps.tasks.models import Requirement, Run, Task
 from apps.timers.models import Timer
 from biolayer.errors import OfferClosed
 from tests.api.expect import expect_unchanged, faults
 from tests.factories import Caller, House, worker_in
-from tests.integration.asking import alone, asked, policy
+from tests.integration.asking import alone, asked, decline, policy
 from tests.probes import assert_loads_are_true
 
 # --- the choice of workers ------------------------------------------------------------------------
@@ -201,6 +201,51 @@ def test_broadcast__is_withdrawn_from_all(house: House, crowd: list[tuple[Worker
     assert_loads_are_true()
 
 
+# --- who was asked before ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["released", "lapsed", "failed"])
+def test_whoever_gave_a_task_back__is_asked_again_after_all_others(house: House, way: str) -> None:
+    """Though its wait is the longest all the time."""
+    a_day_ago = clock.now() - timedelta(days=1)
+    run = house.accepted()
+    other, others_key = worker_in(house.pool)
+    _give_back(run, house.bob, way)
+    Worker.objects.filter(id=house.bobs_worker.id).update(waiting_since=a_day_ago)
+    assert match_queued() == 1
+    task = Task.objects.get()
+    assert asked(task) == {other.id}
+    decline(Offer.objects.get(status="open"), others_key)
+    assert match_queued() == 1
+    assert asked(task) == {house.bobs_worker.id}
+
+
+def test_whoever_gave_a_task_back__rests_as_long_as_an_offer_is_open(house: House) -> None:
+    run = house.accepted()
+    offer = Offer.objects.get()
+    _give_back(run, house.bob, "released")
+    task = Task.objects.get()
+    rested = task.changed_at + (offer.expires_at - offer.offered_at)
+    assert match_queued() == 0
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+    assert told["workers"]["excluded"]["asked_already"] == 1
+    assert match_queued(at=rested - timedelta(microseconds=1)) == 0
+    assert match_queued(at=rested) == 1
+
+
+def _give_back(run: Run, holder: Caller, way: str) -> None:
+    given: dict[str, Any] = {"actor": holder.principal, "run_id": run.id, "epoch": run.epoch}
+    now = clock.now()
+    if way == "released":
+        tasks.release_run(**given, reason="", at=now)
+    elif way == "failed":
+        tasks.start_run(**given, at=now)
+        tasks.fail_run(**given, error="", at=now)
+    else:
+        Run.objects.filter(id=run.id).update(lease_until=now)
+        tasks.lapse_run(run_id=run.id, at=now)
+
+
 # --- explained ------------------------------------------------------------------------------------
 
 
@@ -288,6 +333,64 @@ def test_explain__who_said_no_is_eligible_again_when_nobody_else_is_left(house: 
     assert match_queued() == 1
     again = Offer.objects.get(task=task, status="open")
     assert again.worker_id == Offer.objects.filter(task=task).earliest("offered_at").worker_id
+
+
+NEXT: list[tuple[dict[str, Any], str]] = [
+    ({"presence": "away"}, "None of the 1 who fit can be asked just now: presence 1."),
+    ({"load": 1}, "None of the 1 who fit can be asked just now: capacity 1."),
+    ({"trust_level": 0}, "Nobody in the pools brings what it asks for."),
+    ({}, "It is offered as soon as its turn comes."),
+]
+
+
+@pytest.mark.parametrize(("traits", "words"), NEXT)
+def test_explain__says_what_has_to_happen(house: House, traits: dict[str, Any], words: str) -> None:
+    Worker.objects.update(trust_level=2, capacity=1)
+    Worker.objects.update(**traits)
+    task = house.queued(requirements={"trust_level": 2})
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+    assert (told["next"], told["next_at"]) == (words, None)
+    Membership.objects.all().delete()
+    told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+    assert told["next"] == "There is nobody in an open pool that may be asked."
+
+
+def test_explain__says_when_whoever_fits_may_be_asked(house: House) -> None:
+    """The end of a rest, of a snooze, of a window of offers, and the next step, whichever is first."""
+    now = clock.now()
+
+    def next_at(task: Task) -> Any:
+        told = house.alice.get(f"/v1/tasks/{task.id}/match").json()["next_at"]
+        return told and datetime.fromisoformat(told)
+
+    declined = house.offered()
+    assert next_at(declined.task) == declined.expires_at
+    decline(declined, house.bob)
+    declined.refresh_from_db()
+    length = declined.expires_at - declined.offered_at
+    assert next_at(declined.task) == declined.closed_at + length
+    other = house.queued()
+    assert next_at(other) is None
+    assert house.bob.patch("/v1/workers/me", {"snooze_seconds": 1800}).status_code == 200
+    assert next_at(other) == Worker.objects.get().snoozed_until
+    step = {"after_seconds": 60, "notify": True}
+    urged = house.queued(at=now, requirements=policy(step))
+    assert next_at(urged) == now + timedelta(seconds=60)
+    assert house.bob.patch("/v1/workers/me", {"snooze_seconds": 0}).status_code == 200
+    Pool.objects.update(offers_per_window=1, offer_window_seconds=120)
+    assert next_at(other) == declined.offered_at + timedelta(seconds=120)
+
+
+def test_explain__tells_by_which_offer_the_task_was_taken(house: House) -> None:
+    run = house.started()
+    path = f"/v1/tasks/{run.task_id}/match"
+    told = house.alice.get(path).json()
+    assert (told["offers"], told["past_offers"]) == ([], {"accepted": 1})
+    assert told["taken"]["worker_id"] == str(house.bobs_worker.id)
+    assert told["taken"]["why"] == Offer.objects.get().why
+    assert told["next"] == "Its worker has to submit before the lease ends."
+    run.refresh_from_db()
+    assert datetime.fromisoformat(told["next_at"]) == run.lease_until
 
 
 def test_explain__of_another_organisation_is_not_found(house: House) -> None:

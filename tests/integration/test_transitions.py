@@ -180,6 +180,8 @@ def test_a_run_taken_again_has_a_new_epoch_and_a_new_timer(house: House) -> None
     at = clock.now()
     bob = house.bob.principal
     tasks.release_run(actor=bob, run_id=run.id, epoch=1, reason="", at=at)
+    # He is the only one, and is asked again when he has rested.
+    at += timedelta(hours=1)
     assert matching.match_queued(at=at) == 1
     offer = Offer.objects.get(task_id=run.task_id, status="open")
     again = matching.accept_offer(actor=bob, offer_id=offer.id, at=at)

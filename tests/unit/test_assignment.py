@@ -1,5 +1,6 @@
 """The choice of a batch: nobody is overtaken, and the whole is as good as it can be."""
 
+import itertools
 import random
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -70,6 +71,35 @@ def test_capacity__is_never_exceeded() -> None:
 def test_a_worker_with_room__takes_more_when_nobody_else_does() -> None:
     choices = assign([demand(number, seat(1, free=6)) for number in range(6)], at=NOW)
     assert len(choices) == 6
+
+
+COSTS = [((1, 4), (2, 3)), ((1, 3), (2, 3)), ((1, 4), (2, 4)), ((1, 2), (2, 2))]
+
+
+@pytest.mark.parametrize("workers", COSTS)
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_nobody_is_overtaken__by_cheaper_ones(
+    workers: tuple[tuple[int, int], ...], count: int
+) -> None:
+    """A task that gets nobody fits none beside those before it, as they were placed."""
+    for units in itertools.product((1, 2, 3), repeat=count):
+        seats = {
+            (number, cost): seat(number, free=free, units=cost)
+            for (number, free), cost in itertools.product(workers, {*units})
+        }
+        demands = [
+            demand(100 + row, *(seats[number, cost] for number, free in workers if free >= cost))
+            for row, cost in enumerate(units)
+        ]
+        chosen = pairs(assign(demands, at=NOW))
+        left = dict(workers)
+        for row, cost in enumerate(units):
+            given = chosen.get(100 + row)
+            if given is None:
+                assert all(room < cost for room in left.values()), (units, chosen)
+            else:
+                left[given] -= cost
+        assert min(left.values()) >= 0
 
 
 @st.composite

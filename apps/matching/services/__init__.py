@@ -2,7 +2,7 @@
 
 from apps.matching.escalation import ESCALATION
 from apps.matching.services.dry_run import dry_run
-from apps.matching.services.escalating import escalate, set_out
+from apps.matching.services.escalating import escalate, follow_policy, set_out
 from apps.matching.services.matching import match_queued
 from apps.matching.services.offers import (
     OFFER,
@@ -22,6 +22,7 @@ __all__ = [
     "dry_run",
     "escalate",
     "expire_offer",
+    "follow_policy",
     "forget_in_vain",
     "look_again",
     "match_queued",

@@ -19,13 +19,14 @@ from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.matching.candidates import QueuedTask
 from apps.matching.escalation import Policy
-from apps.matching.services.matching import Look, others_to_ask, pools_of
+from apps.matching.services.choosing import Look, others_to_ask, pools_of
 from apps.matching.turns import BATCH
 from apps.pools import services as pools
 from apps.pools.selectors import escalation_of
 from apps.pools.services.locks import lock_pool
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
+from apps.tasks.selectors import waits_since, with_wait
 from biolayer.lifecycle import Status
 
 MOST_SHOWN = 50
@@ -57,7 +58,7 @@ def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> 
         may_wait = Q(pool_ids__contains=[pool_id]) | Q(pool_ids=None)
         waiting = Task.objects.visible_to(actor).filter(may_wait, status=Status.QUEUED)
         count = waiting.count()
-        first = waiting.order_by("sort_at", "id")[:BATCH]
+        first = with_wait(waiting).order_by("sort_at", "id")[:BATCH]
         before = _outlook(first.all(), pool_id, at)
         pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
         after = _outlook(first.all(), pool_id, at)
@@ -91,15 +92,15 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     for task in tasks:
         by_id[task.id] = task
         policy = Policy.of(task.escalation, own if task.pool_id == pool_id else None)
-        assert task.queued_at is not None
-        due = policy.steps_after((at - task.queued_at).total_seconds())
+        due = policy.steps_after((at - waits_since(task)).total_seconds())
         is_at_end = task.escalation_step <= len(policy.steps) < due
-        task.escalation_step = max(task.escalation_step, due)
         if is_at_end and policy.at_end == "fail":
             fates[task.id] = "fails"
         else:
             fates[task.id] = "waits"
-            queued.append(_as_queued(task, policy))
+            if task.escalation_step < due:
+                _take_steps(task, policy, due)
+            queued.append(_as_queued(task))
     look = Look(queued, at)
     choices = look.choose()
     fates |= {choice.task_id: "offered" for choice in choices}
@@ -107,13 +108,21 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     return Outlook(fates, len(choices) + len(others))
 
 
-def _as_queued(task: Task, policy: Policy) -> QueuedTask:
-    """The task with the signature that it has after the steps taken."""
-    changes = policy.relaxed(task.escalation_step).changes(
+def _take_steps(task: Task, policy: Policy, due: int) -> None:
+    """The task as it stands after the steps that are due. What was taken before is not taken back."""
+    task.escalation_step = due
+    changes = policy.relaxed(due).changes(
         pool_ids=task.pool_ids, trust_level=task.trust_level, min_rating=task.min_rating
     )
     signature = signature_of(task, **changes)
     rows.write([kept(signature)])
+    task.requirement_id = signature.id
+
+
+def _as_queued(task: Task) -> QueuedTask:
     assert task.sort_at is not None
+    assert task.requirement_id is not None
     is_escalated = task.escalation_step > 0
-    return QueuedTask(task.id, signature.id, task.sort_at, task.preferred_worker_id, is_escalated)
+    return QueuedTask(
+        task.id, task.requirement_id, task.sort_at, task.preferred_worker_id, is_escalated
+    )

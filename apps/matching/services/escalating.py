@@ -6,18 +6,24 @@ somebody holds the task no step is taken: when it is queued again, the chain goe
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from apps.accounts import principal
+from apps.base import rows
 from apps.base.ids import new_id
 from apps.base.rows import Change, Each
 from apps.base.transactions import atomic
+from apps.base.wake import wake
 from apps.matching.escalation import ESCALATION, Policy
+from apps.matching.models import Offer, OfferStatus
 from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
+from apps.tasks.selectors import waits_since, with_wait
+from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
 
 WAITING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
@@ -60,10 +66,35 @@ def set_out(task: Task, at: datetime) -> Iterable[Change]:
     )
 
 
+def follow_policy(pool_id: UUID, organisation_id: UUID) -> None:
+    """The pool has another policy: whatever waits for it and has none of its own goes by that from now on,
+    as if it had done so since it began to wait. Steps that were taken stay.
+    """
+    moments = Policy.of(None, escalation_of(pool_id=pool_id)).moments()
+    asked = Offer.objects.filter(organisation_id=organisation_id, status=OfferStatus.OPEN)
+    of_pool = with_wait(Task.objects.filter(pool_id=pool_id, escalation__isnull=True))
+    queued = of_pool.filter(organisation_id=organisation_id, status=Status.QUEUED)
+    offered = of_pool.filter(id__in=asked.values("task_id"))
+    columns = ("id", "escalation_step", "waits_since")
+    rows.write(
+        set_timer(
+            organisation_id=organisation_id,
+            kind=ESCALATION,
+            subject_id=task_id,
+            due_at=since + timedelta(seconds=moments[step]),
+        )
+        for task_id, step, since in chain(
+            queued.values_list(*columns), offered.values_list(*columns)
+        )
+        if step < len(moments)
+    )
+    wake("timers")
+
+
 @atomic()
 def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
     """The timer: take the next step of a task that still waits. Answers when the one after is due."""
-    task = Task.objects.locked().filter(id=task_id).first()
+    task = with_wait(Task.objects.locked().filter(id=task_id)).first()
     if task is None or task.status not in WAITING:
         return None
     policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
@@ -74,7 +105,11 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
         return None
     _take(task, policy, at)
     seconds = policy.seconds_until(task.escalation_step)
-    return None if seconds is None else at + timedelta(seconds=seconds)
+    if seconds is None:
+        return None
+    # Not later for being late this time. Whoever was held meanwhile has a wait that began anew.
+    since_all = waits_since(task) + timedelta(seconds=policy.moments()[task.escalation_step])
+    return min(since_all, at + timedelta(seconds=seconds))
 
 
 def _take(task: Task, policy: Policy, at: datetime) -> None:

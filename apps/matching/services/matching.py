@@ -8,18 +8,19 @@ weight, is next. A turn is one short transaction:
    the organisation is the smallest part in which an order can be kept.
 2. look: the signatures that wait (vain.py), their first tasks (candidates.py), and the seats that fit
    them (seats.py).
-3. choose: whom to ask for which task (assignment.py).
-4. write: both transitions of each task, the offers, their timers, the workers' load, as one statement.
-
-What others do meanwhile is found out in step 4: a task that is not queued any more, or a worker who
-has no room any more, is left out and comes up again.
+3. choose: whom to ask for which task (choosing.py, assignment.py), and hold both. What somebody else
+   holds just then, or changed since it was looked at, is left out, and the choice is made again.
+4. write: both transitions of each task, the offers, their timers, as one statement; and what was found
+   in vain.
 """
 
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 from uuid import UUID
 
 from django.db import Error, connection
@@ -30,15 +31,15 @@ from apps.base import clock, rows
 from apps.base.drains import BUDGET_SECONDS, one_by_one
 from apps.base.rows import Insert
 from apps.base.transactions import atomic, retried
+from apps.base.wake import wake
 from apps.matching import candidates, turns, vain
-from apps.matching.assignment import Choice, Demand, Room, Seat, assign
-from apps.matching.candidates import Asked, QueuedTask, Waiting, asked_last
-from apps.matching.escalation import Policy
+from apps.matching.assignment import Choice
+from apps.matching.candidates import QueuedTask, Waiting
 from apps.matching.models import Offer
-from apps.matching.seats import find_seats
+from apps.matching.services.choosing import Look, Passed, others_to_ask, pools_of
 from apps.matching.services.offers import OFFER
 from apps.pools import services as pool_services
-from apps.pools.models import OfferMode, Pool
+from apps.pools.models import Pool
 from apps.pools.selectors import offer_limit
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
@@ -48,38 +49,64 @@ from biolayer.chain import format_time
 
 logger = logging.getLogger(__name__)
 
-SPARE_SEATS = 6
-"""So many more seats than tasks are looked at, to have a choice."""
 
-MOST_ASKED_AT_ONCE = 50
-MOST_SEATS = 2 * turns.BATCH
-
-
-def match_queued(*, at: datetime | None = None) -> int:
+def match_queued(*, at: datetime | None = None, budget_seconds: float = BUDGET_SECONDS) -> int:
     """Offer queued tasks, in their order, to whoever is there. Answers how many were offered.
 
     Turns for all who wait, until each has had one that left nothing to do or led to nothing new, or the
-    budget is spent. Whatever changes for one whose turns are over wakes the next call.
+    budget is spent: then the next call is woken. So it is, too, by whatever changes for one whose turns
+    are over.
     """
-    ends = time.monotonic() + BUDGET_SECONDS
-    total = 0
-    done: set[UUID] = set()
-    in_vain: set[UUID] = set()
-    passed: set[UUID] = set()
-    while time.monotonic() < ends:
-        waiting = [one for one in turns.in_turn() if one.organisation_id not in done]
-        if not waiting:
-            break
-        first = waiting[0]
-        length = turns.length(first, waiting)
-        turn = _safely(Batch(first.organisation_id, length, frozenset(passed)), at)
-        total += turn.offered
-        is_new = turn.offered or turn.in_vain - in_vain or turn.passed - passed
+    call = Call(at, budget_seconds)
+    while call.give_round():
+        pass
+    if call.is_cut_short:
+        wake("matching")
+    return call.offered
+
+
+class Call:
+    """The turns of one call, and what they led to: so it comes to an end."""
+
+    def __init__(self, at: datetime | None, budget_seconds: float) -> None:
+        self.offered = 0
+        self.is_cut_short = False
+        self.at = at
+        self.ends = time.monotonic() + budget_seconds
+        self.done: set[UUID] = set()
+        self.in_vain: set[UUID] = set()
+        self.passed: dict[UUID, Passed] = {}
+
+    def give_round(self) -> bool:
+        """A turn to whoever has had least, and again, until a round's tasks were offered. Answers whether
+        there may be another round.
+        """
+        all_waiting = turns.in_turn(at=self.at or clock.now())
+        waiting = [one for one in all_waiting if one.organisation_id not in self.done]
+        left = turns.ROUND
+        while waiting and left > 0:
+            if time.monotonic() > self.ends:
+                self.is_cut_short = True
+                return False
+            first = min(waiting, key=attrgetter("position"))
+            offered = self.give_turn(first.organisation_id, turns.length(first, waiting))
+            first.position += offered / first.weight
+            # To find nobody costs time, too.
+            left -= max(1, offered)
+            if first.organisation_id in self.done:
+                waiting.remove(first)
+        return left < turns.ROUND
+
+    def give_turn(self, organisation_id: UUID, length: int) -> int:
+        """Answers how many tasks were offered. The organisation is done when that was its last turn."""
+        turn = _safely(Batch(organisation_id, length, self.passed), self.at)
+        is_new = turn.offered or turn.in_vain - self.in_vain or turn.passed.keys() - self.passed
         if not turn.has_more or not is_new:
-            done.add(first.organisation_id)
-        in_vain |= turn.in_vain
-        passed |= turn.passed
-    return total
+            self.done.add(organisation_id)
+        self.offered += turn.offered
+        self.in_vain |= turn.in_vain
+        self.passed |= turn.passed
+        return turn.offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +117,19 @@ class Batch:
 
     organisation_id: UUID
     length: int
-    passed: frozenset[UUID] = frozenset()
+    passed: Mapping[UUID, Passed]
     only: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn led to: tasks offered, signatures for which nobody was found, tasks to pass over since
-    who fits them rests though others of their signature may be behind them, and whether there may be
-    more to do at once.
+    """What a turn led to: tasks offered, signatures noted in vain, tasks to pass over in this call, and
+    whether there may be more to do at once.
     """
 
     offered: int = 0
     in_vain: frozenset[UUID] = frozenset()
-    passed: frozenset[UUID] = frozenset()
+    passed: Mapping[UUID, Passed] = field(default_factory=dict)
     has_more: bool = False
 
 
@@ -123,19 +149,20 @@ def _task_by_task(batch: Batch, at: datetime) -> Turn:
     over for a while.
     """
     queued = _first(batch, at)
-    handled: set[UUID] = set()
+    turns_of: dict[UUID, Turn] = {}
 
     def offer(task_id: UUID) -> bool:
         turn = retried(lambda: _turn(replace(batch, only=task_id), at))
-        handled.add(task_id)
+        turns_of[task_id] = turn
         return turn.offered > 0
 
     offered = one_by_one([task.task_id for task in queued], offer)
-    bad = {task.signature_id for task in queued if task.task_id not in handled}
+    bad = {task.signature_id for task in queued if task.task_id not in turns_of}
     with atomic():
         _wait_for_turn(batch.organisation_id)
-        vain.note(dict.fromkeys(bad, at + vain.LOOKS_AGAIN), at)
-    return Turn(offered, frozenset(bad), has_more=True)
+        vain.pass_over(bad, at)
+    passed = {one: why for turn in turns_of.values() for one, why in turn.passed.items()}
+    return Turn(offered, frozenset(bad), passed, has_more=True)
 
 
 @atomic()
@@ -143,8 +170,7 @@ def _first(batch: Batch, at: datetime) -> list[QueuedTask]:
     """The batch's tasks, all woken that a turn would wake: none of them is overtaken by one of these."""
     _wait_for_turn(batch.organisation_id)
     vain.wake(organisation_id=batch.organisation_id, at=at)
-    waiting = candidates.waiting(organisation_id=batch.organisation_id, at=at)
-    return _looked_at(batch, waiting)
+    return _looked_at(batch, _waiting(batch, at))
 
 
 def _wait_for_turn(organisation_id: UUID) -> None:
@@ -156,12 +182,18 @@ def _wait_for_turn(organisation_id: UUID) -> None:
         )
 
 
+def _waiting(batch: Batch, at: datetime) -> Waiting:
+    return candidates.waiting(
+        organisation_id=batch.organisation_id, at=at, passed=batch.passed.keys()
+    )
+
+
 def _looked_at(batch: Batch, waiting: Waiting) -> list[QueuedTask]:
     return candidates.first_tasks(
         organisation_id=batch.organisation_id,
         waiting=waiting,
         limit=batch.length,
-        passed=batch.passed,
+        passed=batch.passed.keys(),
     )
 
 
@@ -172,177 +204,93 @@ def _turn(batch: Batch, at: datetime | None) -> Turn:
     _wait_for_turn(organisation_id)
     at = at or clock.now()
     woken = vain.wake(organisation_id=organisation_id, at=at)
-    waiting = candidates.waiting(organisation_id=organisation_id, at=at)
+    waiting = _waiting(batch, at)
     if not waiting.signatures:
         return Turn()
     queued = _looked_at(batch, waiting)
-    is_full = len(queued) == batch.length
     look = Look([task for task in queued if batch.only in (None, task.task_id)], at)
-    choices = look.choose()
-    offered, is_as_chosen = _offer_all(choices, look, organisation_id, at)
-    # What was chosen but could not be written is looked at again, and so is who lost out to it.
-    in_vain = look.in_vain(choices if is_as_chosen else [])
-    # Behind tasks that rest may be others of their signature that do not.
-    resting = {one for one, rests in in_vain.items() if rests is not None and is_full}
-    vain.note({one: rests for one, rests in in_vain.items() if one not in resting}, at)
+    choices = _offer_all(look, organisation_id)
+    in_vain, passed = _note(look, choices, batch)
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
+    offered = len(choices)
     turns.count(organisation_id=organisation_id, offered=offered)
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
-    return Turn(
-        offered,
-        frozenset(in_vain.keys() - resting),
-        frozenset(task.task_id for task in look.queued if task.signature_id in resting),
-        has_more=is_full or waiting.horizon is not None or settled < len(queued),
-    )
+    is_full = len(queued) == batch.length
+    has_more = is_full or waiting.horizon is not None or settled < len(queued)
+    return Turn(offered, frozenset(in_vain), passed, has_more)
 
 
-class Look:
-    """A batch of queued tasks, and the seats that fit them."""
-
-    def __init__(self, queued: Sequence[QueuedTask], at: datetime) -> None:
-        self.queued = queued
-        self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
-        self.limits: dict[UUID, int] = {}
-        self.seats: dict[UUID, list[Seat]] = {}
-        self.several: set[UUID] = set()
-        self.demands: dict[UUID, Demand] = {}
-        self.at = at
-
-    def choose(self) -> list[Choice]:
-        """The best choice. While somebody gets nobody and there were more seats to look at, it looks
-        at twice as many: what was left out must not decide.
-        """
-        limits = self._limits()
-        while True:
-            self.limits |= limits
-            found = find_seats(limits=limits, first_choices=self._first_choices(), at=self.at)
-            self.seats |= found.seats
-            self.several |= found.several
-            self.demands = {task.task_id: self._demand(task) for task in self.queued}
-            choices = assign(list(self.demands.values()), at=self.at)
-            limits = {
-                signature: 2 * limit
-                for signature, limit in limits.items()
-                if len(self.seats[signature]) >= limit and limit < MOST_SEATS
-            }
-            if not limits or len(choices) == len(self.queued):
-                return choices
-
-    def in_vain(self, choices: Sequence[Choice]) -> dict[UUID, datetime | None]:
-        """The signatures for which nobody is left once the `choices` are made, and when somebody who said
-        no to one of their tasks may be asked again; None where nobody fits.
-        """
-        chosen = {choice.task_id for choice in choices}
-        served = {task.signature_id for task in self.queued if task.task_id in chosen}
-        room = _room_after(choices)
-        nobody: dict[UUID, datetime | None] = {}
-        for task in self.queued:
-            signature = task.signature_id
-            if signature in served:
-                continue
-            nobody.setdefault(signature, None)
-            if not self._may_have(signature, room):
-                continue
-            if self.demands[task.task_id].seats:
-                # Others were before it: the next look tells whether there are more for it.
-                served.add(signature)
-                del nobody[signature]
-            else:
-                rests = asked_last(self.asked[task.task_id]).rests_until
-                nobody[signature] = min(rests, nobody[signature] or rests)
-        return nobody
-
-    def _may_have(self, signature: UUID, room: Room) -> bool:
-        """Whether a seat that fits has room, or one that was not looked at might."""
-        seats = self.seats[signature]
-        if len(seats) >= self.limits[signature] or signature in self.several:
-            return True
-        return any(map(room.has, seats))
-
-    def _limits(self) -> dict[UUID, int]:
-        limits: dict[UUID, int] = {}
-        for task in self.queued:
-            limits.setdefault(task.signature_id, SPARE_SEATS)
-            limits[task.signature_id] += 1 + len(self.asked.get(task.task_id, ()))
-            if task.is_escalated:
-                limits[task.signature_id] += MOST_ASKED_AT_ONCE
-        return limits
-
-    def _first_choices(self) -> list[UUID]:
-        return [task.first_choice for task in self.queued if task.first_choice is not None]
-
-    def _demand(self, task: QueuedTask) -> Demand:
-        seats = self._askable(self.seats[task.signature_id], self.asked.get(task.task_id, ()))
-        return Demand(task.task_id, seats, task.first_choice)
-
-    def _askable(self, seats: Sequence[Seat], asked: Sequence[Asked]) -> list[Seat]:
-        """Those not asked yet for the task; when nobody else is left, those who were, but whoever was
-        asked last not before it has rested.
-        """
-        if not asked:
-            return list(seats)
-        before = {one.worker_id for one in asked}
-        last = asked_last(asked)
-        rests = last.worker_id if last.rests_until > self.at else None
-        fresh = [seat for seat in seats if seat.worker_id not in before]
-        return fresh or [seat for seat in seats if seat.worker_id != rests]
+def _note(
+    look: Look, choices: Sequence[Choice], batch: Batch
+) -> tuple[set[UUID], dict[UUID, Passed]]:
+    """Note what is in vain. Answers these signatures, and the tasks to pass over of the others."""
+    nobody, passed = look.unserved(choices)
+    rests = _rests(passed.values(), batch.passed.values())
+    known = {task.task_id for task in look.queued} | batch.passed.keys()
+    in_vain = vain.note({**dict.fromkeys(nobody), **rests}, known=known, at=look.at)
+    return in_vain, {one: why for one, why in passed.items() if why.signature_id not in in_vain}
 
 
-def _offer_all(
-    choices: Sequence[Choice], look: Look, organisation_id: UUID, at: datetime
-) -> tuple[int, bool]:
-    """Write what was chosen, as far as it is still so. Answers how many tasks were offered, and whether
-    each to whom it was chosen for.
-    """
-    if not choices:
-        return 0, True
-    locked = {task.id: task for task in lock_queued(task_ids=[one.task_id for one in choices])}
-    pools = pools_of(choices, locked.values())
-    wanted = [one for one in choices if one.task_id in locked]
-    others = others_to_ask(wanted, look, locked, pools)
-    taken = pool_services.take(_sums([*wanted, *others]))
+def _rests(passed: Collection[Passed], before: Collection[Passed]) -> dict[UUID, datetime]:
+    """Of the signatures all of whose passed tasks wait for somebody to rest: when the first has."""
+    found: dict[UUID, list[datetime | None]] = {one.signature_id: [] for one in passed}
+    for one in chain(passed, before):
+        if one.signature_id in found:
+            found[one.signature_id].append(one.until)
+    return {
+        signature: min(filter(None, until))
+        for signature, until in found.items()
+        if None not in until
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is offered: whom each task was given to, who else is asked for it; all of it locked."""
+
+    choices: Sequence[Choice]
+    others: Sequence[Choice]
+    tasks: Mapping[UUID, Task]
+    pools: Mapping[UUID, Pool]
+
+
+def _hold(look: Look) -> Held:
+    """Choose, lock the tasks, and take the workers' units; again, as long as not all could be had."""
+    locked: dict[UUID, Task] = {}
+    while True:
+        choices = look.choose()
+        wanted = {choice.task_id for choice in choices}
+        locked |= {task.id: task for task in lock_queued(task_ids=wanted - locked.keys())}
+        if absent := wanted - locked.keys():
+            look.leave_out(tasks=absent)
+            continue
+        pools = pools_of(choices, locked.values())
+        others = others_to_ask(choices, look, locked, pools)
+        units = _sums([*choices, *others])
+        taken = pool_services.take(units)
+        if taken == units.keys():
+            return Held(choices, others, locked, pools)
+        pool_services.take({worker_id: -units[worker_id] for worker_id in taken})
+        look.leave_out(workers=units.keys() - taken)
+
+
+def _offer_all(look: Look, organisation_id: UUID) -> Sequence[Choice]:
+    """Put the tasks before those who were chosen. Answers whom each was given to."""
+    held = _hold(look)
     groups: dict[UUID, list[Choice]] = {}
-    for choice in [*had(wanted, others, taken, look), *others]:
-        if choice.seat.worker_id in taken:
-            groups.setdefault(choice.task_id, []).append(choice)
-    runs = open_runs(task_ids=list(groups))
+    for choice in [*held.choices, *held.others]:
+        groups.setdefault(choice.task_id, []).append(choice)
+    runs = open_runs(task_ids=list(groups)) if groups else {}
     actor = principal.system("matcher", organisation_id)
     with rows.together():
         for task_id, group in groups.items():
-            task = locked[task_id]
+            task = held.tasks[task_id]
             offers = [
-                _offer(task, runs[task_id], choice, pools[choice.seat.pool_id], at)
+                _offer(task, runs[task_id], choice, held.pools[choice.seat.pool_id], look.at)
                 for choice in group
             ]
-            _put(task, offers, actor, at)
-    is_as_chosen = all(one.task_id in locked and one.seat.worker_id in taken for one in choices)
-    return len(groups), is_as_chosen
-
-
-def had(
-    wanted: Sequence[Choice], others: Sequence[Choice], taken: Collection[UUID], look: Look
-) -> list[Choice]:
-    """What was wanted, as far as workers could be taken. A task that gets none of its own is given that
-    of a later one, if it fits: or the later one would overtake it.
-    """
-    asked_anyway = {choice.task_id for choice in others if choice.seat.worker_id in taken}
-    left = [choice.seat if choice.seat.worker_id in taken else None for choice in wanted]
-    found = []
-    for place, choice in enumerate(wanted):
-        seat = left[place]
-        if seat is None and choice.task_id not in asked_anyway:
-            own = {(one.worker_id, one.units): one for one in look.demands[choice.task_id].seats}
-            for later in range(place + 1, len(left)):
-                given = left[later]
-                seat = given and own.get((given.worker_id, given.units))
-                if seat is not None:
-                    left[later] = None
-                    break
-        if seat is choice.seat:
-            found.append(choice)
-        elif seat is not None:
-            found.append(Choice(choice.task_id, seat, seat.score(slot=0, at=look.at)))
-    return found
+            _put(task, offers, actor, look.at)
+    return held.choices
 
 
 def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
@@ -350,50 +298,6 @@ def _sums(choices: Iterable[Choice]) -> dict[UUID, int]:
     for choice in choices:
         sums[choice.seat.worker_id] = sums.get(choice.seat.worker_id, 0) + choice.seat.units
     return sums
-
-
-def pools_of(choices: Iterable[Choice], among: Iterable[Task]) -> dict[UUID, Pool]:
-    """The pools that lend workers, and those whose policies hold for the tasks."""
-    own = {task.pool_id for task in among if task.pool_id is not None}
-    return Pool.objects.in_bulk(own | {choice.seat.pool_id for choice in choices})
-
-
-def _asked_at_once(task: Task, pool: Pool, pools: Mapping[UUID, Pool]) -> int:
-    """How many of `pool` are asked for the task at the same time: as the steps taken have it, which are
-    those of the task's own pool, or as `pool` does it.
-    """
-    own = None if task.pool_id is None else pools[task.pool_id].escalation
-    relaxed = Policy.of(task.escalation, own).relaxed(task.escalation_step)
-    is_broadcast = (relaxed.mode or pool.offer_mode) == OfferMode.BROADCAST
-    return (relaxed.broadcast_to or pool.broadcast_to) if is_broadcast else 1
-
-
-def others_to_ask(
-    choices: Sequence[Choice],
-    look: Look,
-    locked: Mapping[UUID, Task],
-    pools: Mapping[UUID, Pool],
-) -> list[Choice]:
-    """Who else is asked at the same time, where the pool asks several."""
-    room = _room_after(choices)
-    others: list[Choice] = []
-    for choice in choices:
-        pool = pools[choice.seat.pool_id]
-        count = _asked_at_once(locked[choice.task_id], pool, pools) - 1
-        for seat in look.demands[choice.task_id].seats:
-            if not count:
-                break
-            if seat.pool_id == pool.id and seat is not choice.seat and room.take(seat):
-                others.append(Choice(choice.task_id, seat, seat.score(slot=0, at=look.at)))
-                count -= 1
-    return others
-
-
-def _room_after(choices: Iterable[Choice]) -> Room:
-    room = Room()
-    for choice in choices:
-        room.take(choice.seat)
-    return room
 
 
 def _put(task: Task, offers: Sequence[Offer], actor: Principal, at: datetime) -> None:

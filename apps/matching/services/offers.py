@@ -14,6 +14,7 @@ from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base.rows import Change, Statement, Update, write
 from apps.base.transactions import atomic
+from apps.base.wake import wake
 from apps.matching.models import Offer, OfferStatus
 from apps.pools import services as pools
 from apps.pools.models import WorkerKind
@@ -81,7 +82,6 @@ def accept_offer(*, actor: Principal, offer_id: UUID, at: datetime) -> Run:
         also=[
             *_closed(offer, OfferStatus.ACCEPTED, at),
             *_rescinded(offer, at),
-            pools.answered(worker_id=offer.worker_id),
         ],
     )
     offer.run.task = offer.task
@@ -126,6 +126,7 @@ def _end_offer(
     also = [*_closed(offer, status, at, reason), *relieved]
     if _others_open(offer).exists():
         write(also)
+        wake("matching")
         return
     tasks.requeue_task(
         task=offer.task,
@@ -145,7 +146,7 @@ def _others_open(offer: Offer) -> "QuerySet[Offer]":
 
 
 def _rescinded(accepted: Offer, at: datetime) -> Iterable[Change]:
-    """The task is somebody's: whoever else was asked for it is asked no longer."""
+    """The task is somebody's, who has answered: whoever else was asked for it is asked no longer."""
     return _closed_all(accepted.task_id, OfferStatus.RESCINDED, at, but=accepted.id)
 
 
@@ -156,12 +157,18 @@ def withdraw_offers(*, task_id: UUID, at: datetime) -> Iterable[Change]:
 
 STILL_OPEN = "o.task_id = %s AND o.status = 'open' AND o.id IS DISTINCT FROM %s::uuid"
 
-RELIEVE_ASKED = f"""
-UPDATE pools_worker w SET load = w.load - asked.units
-FROM (SELECT w.id, o.units FROM matching_offer o JOIN pools_worker w ON w.id = o.worker_id
-      WHERE {STILL_OPEN} ORDER BY w.id FOR NO KEY UPDATE OF w) asked
+RELIEVE_ASKED = """
+UPDATE pools_worker w SET load = w.load - asked.units,
+    missed_in_row = CASE WHEN asked.has_answered THEN 0 ELSE w.missed_in_row END
+FROM (SELECT w.id, but.has_answered, CASE WHEN but.has_answered THEN 0 ELSE o.units END AS units
+      FROM matching_offer o JOIN pools_worker w ON w.id = o.worker_id
+      CROSS JOIN LATERAL (SELECT o.id IS NOT DISTINCT FROM %s::uuid AS has_answered) but
+      WHERE o.task_id = %s AND o.status = 'open' AND (NOT but.has_answered OR w.missed_in_row > 0)
+      ORDER BY w.id FOR NO KEY UPDATE OF w) asked
 WHERE w.id = asked.id
 """
+"""All of a task's workers in one statement that locks them by id: two tasks that were put before the same
+workers may be accepted at the same time."""
 
 CLEAR_OFFER_TIMERS = f"""
 DELETE FROM timers_timer t USING matching_offer o
@@ -177,6 +184,6 @@ def _closed_all(
     task_id: UUID, status: OfferStatus, at: datetime, *, but: UUID | None = None
 ) -> Iterable[Change]:
     """All open offers of a task, `but` for one. The statements see them as they were before."""
-    yield Statement(RELIEVE_ASKED, (task_id, but))
+    yield Statement(RELIEVE_ASKED, (but, task_id))
     yield Statement(CLEAR_OFFER_TIMERS, (task_id, but))
     yield Statement(CLOSE_OFFERS, (status.value, at, task_id, but))

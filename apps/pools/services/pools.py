@@ -1,6 +1,6 @@
 """Pools and their members."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -23,6 +23,17 @@ from biolayer.pools import NewMember, PoolChange, PoolCreation
 
 LETS_MORE_IN = ("costs", "offers_per_window", "offer_window_seconds")
 """With another value of these, seats may take what they could not take before."""
+
+
+PolicyFollower = Callable[[UUID, UUID], None]
+"""Is told of a pool and its organisation within the transaction that changed the pool's policy."""
+
+_followers: list[PolicyFollower] = []
+
+
+def follow_policies(follow: PolicyFollower) -> None:
+    """Have `follow` told when a pool's escalation policy was changed. Called by config/wiring.py only."""
+    _followers.append(follow)
 
 
 def found_pool(
@@ -68,6 +79,9 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
         raise PoolClosed
     given = change.given()
     Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(given))
+    if "escalation" in given and given["escalation"] != pool.escalation:
+        for follow in _followers:
+            follow(pool_id, pool.organisation_id)
     if any(name in given and given[name] != getattr(pool, name) for name in LETS_MORE_IN):
         lock_members(pool_id=pool.id)
         Membership.objects.filter(pool_id=pool.id, free__gt=0).update(opened_in=CurrentXid())
