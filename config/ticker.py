@@ -25,7 +25,7 @@ from apps.api.services import forget_old_keys
 from apps.base.drains import drain
 from apps.base.wake import DRAINS, send
 from apps.matching.jobs import SHARE_SECONDS
-from apps.matching.services import forget_in_vain, match_queued
+from apps.matching.services import forget_in_vain, match_queued, set_out_forgotten
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
 from apps.tasks.services import queue_created
@@ -94,10 +94,11 @@ def look() -> Look:
 
 
 def sweep() -> None:
-    """What is thrown away after its time, and what nobody waits for."""
+    """What is thrown away after its time, what nobody waits for, and what fell between two calls."""
     forget_old_keys()
     tidy_up()
     forget_in_vain()
+    set_out_forgotten()
 
 
 SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from apps.base import clock, rows
 from apps.matching import services as matching
@@ -16,6 +17,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
+from tests.concurrency.together import together
 from tests.factories import House, worker_in
 from tests.integration.asking import alone, asked, policy
 
@@ -176,6 +178,30 @@ def test_a_pools_new_policy__holds_for_what_waits(
             [fate],
             [] if fate == "waits" else [fate],
         )
+
+
+def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house: House) -> None:
+    """Neither transaction sees the other; the sweep finds what has no timer."""
+    alone(house)
+    path = f"/v1/pools/{house.pool.id}"
+    needs = {"worker_pool_id": str(house.pool.id)}
+    since = clock.now()
+    task = house.task(at=since, requirements=needs)
+    with transaction.atomic():
+        tasks.queue_created(at=since)
+        (answer,) = together(lambda: house.alice.patch(path, _policy([60])))
+        assert answer.status_code == 200
+    assert not Timer.objects.exists()
+    matching.set_out_forgotten()
+    timer = Timer.objects.get(subject_id=task.id)
+    assert timer.due_at == since + timedelta(seconds=60)
+    # What has its timer, or a chain that came to its end, is left alone.
+    Timer.objects.update(due_at=since)
+    ended = house.queued(requirements=needs)
+    Timer.objects.filter(subject_id=ended.id).delete()
+    Task.objects.filter(id=ended.id).update(escalation_step=1)
+    matching.set_out_forgotten()
+    assert Timer.objects.get().due_at == since
 
 
 def _policy(seconds: Any) -> dict[str, Any]:

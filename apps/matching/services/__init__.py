@@ -2,7 +2,12 @@
 
 from apps.matching.escalation import ESCALATION
 from apps.matching.services.dry_run import dry_run
-from apps.matching.services.escalating import escalate, follow_policy, set_out
+from apps.matching.services.escalating import (
+    escalate,
+    follow_policy,
+    set_out,
+    set_out_forgotten,
+)
 from apps.matching.services.matching import match_queued
 from apps.matching.services.offers import (
     OFFER,
@@ -27,6 +32,7 @@ __all__ = [
     "look_again",
     "match_queued",
     "set_out",
+    "set_out_forgotten",
     "weigh",
     "withdraw_offers",
 ]

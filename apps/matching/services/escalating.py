@@ -10,6 +10,8 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from apps.accounts import principal
 from apps.base import rows
 from apps.base.ids import new_id
@@ -18,11 +20,13 @@ from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.matching.escalation import ESCALATION, Policy
 from apps.matching.models import Offer, OfferStatus
+from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
 from apps.tasks.selectors import waits_since, with_wait
+from apps.timers.models import Timer
 from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
 
@@ -70,12 +74,25 @@ def follow_policy(pool_id: UUID, organisation_id: UUID) -> None:
     """The pool has another policy: whatever waits for it and has none of its own goes by that from now on,
     as if it had done so since it began to wait. Steps that were taken stay.
     """
-    moments = Policy.of(None, escalation_of(pool_id=pool_id)).moments()
-    asked = Offer.objects.filter(organisation_id=organisation_id, status=OfferStatus.OPEN)
     of_pool = with_wait(Task.objects.filter(pool_id=pool_id, escalation__isnull=True))
+    asked = Offer.objects.filter(organisation_id=organisation_id, status=OfferStatus.OPEN)
     queued = of_pool.filter(organisation_id=organisation_id, status=Status.QUEUED)
-    offered = of_pool.filter(id__in=asked.values("task_id"))
-    columns = ("id", "escalation_step", "waits_since")
+    _set_out_all(pool_id, queued, of_pool.filter(id__in=asked.values("task_id")))
+
+
+def set_out_forgotten() -> None:
+    """A task that was queued while its pool was given a policy, each unseen by the other, goes by it now."""
+    for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
+        timer = Timer.objects.filter(subject_id=OuterRef("id"), kind=ESCALATION)
+        queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
+        own = with_wait(queued.filter(pool_id=pool.id, escalation__isnull=True))
+        _set_out_all(pool.id, own.exclude(Exists(timer)))
+
+
+def _set_out_all(pool_id: UUID, *waiting: "QuerySet[Task]") -> None:
+    """The timers of the next steps of tasks that wait, by the pool's policy."""
+    moments = Policy.of(None, escalation_of(pool_id=pool_id)).moments()
+    columns = ("organisation_id", "id", "escalation_step", "waits_since")
     rows.write(
         set_timer(
             organisation_id=organisation_id,
@@ -83,8 +100,8 @@ def follow_policy(pool_id: UUID, organisation_id: UUID) -> None:
             subject_id=task_id,
             due_at=since + timedelta(seconds=moments[step]),
         )
-        for task_id, step, since in chain(
-            queued.values_list(*columns), offered.values_list(*columns)
+        for organisation_id, task_id, step, since in chain.from_iterable(
+            tasks.values_list(*columns) for tasks in waiting
         )
         if step < len(moments)
     )
