@@ -60,7 +60,8 @@ SELECT o.task_id, o.worker_id, max(o.offered_at), max(o.expires_at - o.offered_a
     ELSE coalesce(o.closed_at, o.offered_at) END)
 FROM matching_offer o
 WHERE o.task_id = ANY (%s) AND (o.status IN ('declined', 'expired') OR (o.status = 'accepted'
-    AND (SELECT run.status <> 'completed' FROM tasks_run run WHERE run.id = o.run_id)))
+    AND (SELECT (run.status, run.worker_id) IS DISTINCT FROM ('completed', o.worker_id)
+         FROM tasks_run run WHERE run.id = o.run_id)))
 GROUP BY o.task_id, o.worker_id
 """
 """Who said no to a task, let its offer or its lease lapse or gave it back, when it was asked last, and until

@@ -8,59 +8,34 @@ itself brings: a pool must not weaken what its caller relies on.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
-from uuid import UUID
 
 import orjson
 
+from apps.tasks.requirements import Signature
 from biolayer.contract import EscalationPolicy, EscalationStep
 
 ESCALATION = "escalation"
 """The timer of a task's next step; its subject is the task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relaxed:
-    """What the steps taken so far add up to."""
-
-    drops_preferred_skills: bool = False
-    drops_certifications: bool = False
-    trust_level_less: int = 0
-    min_rating_less: float = 0.0
-    pools_more: frozenset[UUID] = frozenset()
-    # The last that a step named; None: as the pool has it.
-    mode: str | None = None
-    broadcast_to: int | None = None
-
-    def after(self, step: EscalationStep, *, is_of_contract: bool) -> "Relaxed":
-        return Relaxed(
-            self.drops_preferred_skills or step.drop_preferred_skills,
-            self.drops_certifications or (is_of_contract and step.drop_certifications),
-            self.trust_level_less + (step.lower_trust_level_by if is_of_contract else 0),
-            self.min_rating_less + step.lower_min_rating_by,
-            self.pools_more | frozenset(step.widen_to_pools),
-            step.mode or self.mode,
-            step.broadcast_to or self.broadcast_to,
-        )
-
-    def changes(
-        self, *, pool_ids: Sequence[UUID] | None, trust_level: int, min_rating: float
-    ) -> dict[str, Any]:
-        """How the signature of a contract that asks for these differs now."""
-        changed: dict[str, Any] = {}
-        if self.drops_preferred_skills:
-            changed["preferred"] = ()
-        if self.drops_certifications:
+def after(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> Signature:
+    """What is asked for once the step is taken."""
+    changed: dict[str, Any] = {
+        "min_rating": max(0.0, round(asked.min_rating - step.lower_min_rating_by, 2))
+    }
+    if step.drop_preferred_skills:
+        changed["preferred"] = ()
+    if asked.pool_ids is not None:
+        changed["pool_ids"] = tuple(sorted({*asked.pool_ids, *step.widen_to_pools}))
+    if is_of_contract:
+        changed["trust_level"] = max(0, asked.trust_level - step.lower_trust_level_by)
+        if step.drop_certifications:
             changed["certifications"] = ()
-        if self.trust_level_less:
-            changed["trust_level"] = max(0, trust_level - self.trust_level_less)
-        if self.min_rating_less:
-            changed["min_rating"] = max(0.0, round(min_rating - self.min_rating_less, 2))
-        if self.pools_more and pool_ids is not None:
-            changed["pool_ids"] = tuple(sorted({*pool_ids, *self.pools_more}))
-        return changed
+    return replace(asked, **changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +55,20 @@ class Policy:
         policy = EscalationPolicy.model_validate_json(orjson.dumps(found))
         return Policy(policy.steps, policy.at_end, is_of_contract=bool(task))
 
-    def relaxed(self, steps_taken: int) -> Relaxed:
-        relaxed = Relaxed()
+    def asking(self, steps_taken: int) -> tuple[str | None, int | None]:
+        """The mode, and how many are asked at once, that the steps name last; None: as the pool has it."""
+        mode: str | None = None
+        broadcast_to: int | None = None
         for step in self.steps[:steps_taken]:
-            relaxed = relaxed.after(step, is_of_contract=self.is_of_contract)
-        return relaxed
+            mode, broadcast_to = step.mode or mode, step.broadcast_to or broadcast_to
+        return mode, broadcast_to
+
+    def began(self, since: datetime, *, steps_taken: int, was_held: bool) -> datetime:
+        """From when the steps count for a task that has waited `since` then. One that came back from whoever
+        held it has the steps behind it that were taken before.
+        """
+        passed = self.moments()[:steps_taken]
+        return since - timedelta(seconds=passed[-1]) if was_held and passed else since
 
     def steps_after(self, seconds: float) -> int:
         """How many steps are due by then; one more than there are when the end is, too."""

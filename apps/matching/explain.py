@@ -20,8 +20,7 @@ from apps.matching.escalation import ESCALATION, Policy
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.selectors import escalation_of
 from apps.pools.services import AVAILABILITY
-from apps.tasks.models import Requirement, Task
-from apps.tasks.selectors import open_run
+from apps.tasks.models import RUN_HELD, Requirement, Run, Task
 from apps.tasks.selectors import task as visible_task
 from apps.timers.models import Timer
 from biolayer.chain import format_time
@@ -280,5 +279,7 @@ def _next_at(
     if task.status == Status.QUEUED and not workers.eligible:
         coming.append(workers.next_at)
     if task.status in HELD:
-        coming.append(open_run(task=task).lease_until)
+        # It may have moved on since it was read.
+        leases = Run.objects.filter(task_id=task.id, status__in=RUN_HELD)
+        coming += leases.values_list("lease_until", flat=True)
     return min((one for one in coming if one is not None), default=None)

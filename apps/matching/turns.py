@@ -26,25 +26,21 @@ FEWEST = 4
 MOST_LEAD = 20.0
 """An organisation that had nothing to do for long is at most so many offers ahead of the others."""
 
-SIGNATURES_LOOKED_THROUGH = 64
-"""An organisation that waits for more than these is given a turn without a look at whether it needs one."""
-
 HAS_OPENED = OPENED.format(organisation="organisation.id", compared="last.compared")
 HAS_SOMETHING_TO_LOOK_AT = f"""
 WITH RECURSIVE head AS (
-    (SELECT requirement_id, 1 AS nth FROM tasks_task
+    (SELECT requirement_id FROM tasks_task
      WHERE status = 'queued' AND organisation_id = organisation.id
      ORDER BY requirement_id, sort_at, id LIMIT 1)
     UNION ALL
-    SELECT next.requirement_id, head.nth + 1 FROM head CROSS JOIN LATERAL (
+    SELECT next.requirement_id FROM head CROSS JOIN LATERAL (
         SELECT requirement_id FROM tasks_task
         WHERE status = 'queued' AND organisation_id = organisation.id
             AND requirement_id > head.requirement_id
         ORDER BY requirement_id, sort_at, id LIMIT 1) next
-    WHERE head.nth <= {SIGNATURES_LOOKED_THROUGH}
 )
-SELECT FROM head WHERE head.nth > {SIGNATURES_LOOKED_THROUGH}
-    OR (SELECT {IS_LOOKED_AT} FROM tasks_requirement r WHERE r.id = head.requirement_id)
+SELECT FROM head
+WHERE (SELECT {IS_LOOKED_AT} FROM tasks_requirement r WHERE r.id = head.requirement_id)
 """
 
 WAITING = f"""
@@ -62,11 +58,13 @@ SELECT organisation.id, its.weight, greatest(
 FROM organisation LEFT JOIN matching_turn t ON t.organisation_id = organisation.id
 CROSS JOIN LATERAL (SELECT coalesce(t.weight, 1) AS weight, coalesce(t.position, 0) AS position) its
 CROSS JOIN LATERAL (SELECT {COMPARED} AS compared OFFSET 0) last
-WHERE organisation.id IS NOT NULL
-    AND (EXISTS (SELECT {HAS_OPENED}) OR EXISTS ({HAS_SOMETHING_TO_LOOK_AT}))
+WHERE organisation.id IS NOT NULL AND (
+    (SELECT count(id) FROM organisation) = 1
+    OR EXISTS (SELECT {HAS_OPENED}) OR EXISTS ({HAS_SOMETHING_TO_LOOK_AT}))
 ORDER BY position, organisation.id
 """
-"""It skips through an index, so the cost follows the number of organisations: 7 µs for each."""
+"""It skips through an index, so the cost follows the number of organisations, and of each that of its
+signatures: 7 µs for one that waits for one. Who waits alone gets its turn without a look."""
 
 COUNT = f"""
 INSERT INTO matching_turn AS t (organisation_id, weight, position)
@@ -89,8 +87,8 @@ class Waiting:
 
 
 def in_turn(*, at: datetime) -> list[Waiting]:
-    """The organisations that wait, whoever has had least for its weight first. Where all that waits is in
-    vain and no seat opened, a turn would lead to nothing: it is not among them.
+    """The organisations that wait, whoever has had least for its weight first. One for which all that waits
+    is in vain while no seat opened is not among them, unless it waits alone: a turn would lead to nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute(WAITING, {"at": at})
@@ -106,9 +104,8 @@ def length(first: Waiting, among: Sequence[Waiting]) -> int:
 
 def count(*, organisation_id: UUID, offered: int) -> None:
     """So many offers more were made for the organisation's tasks."""
-    if offered:
-        with connection.cursor() as cursor:
-            cursor.execute(COUNT, {"id": organisation_id, "offered": offered})
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, {"id": organisation_id, "offered": offered})
 
 
 def weigh(*, organisation_id: UUID, weight: int) -> None:

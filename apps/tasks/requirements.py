@@ -7,7 +7,6 @@ seat has the words for all that it can (pools migration 0003).
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -47,17 +46,34 @@ FROM jsonb_populate_recordset(NULL::tasks_requirement, %s::jsonb) ON CONFLICT DO
 """
 
 
-def signature_of(task: Task, **changed: Any) -> Signature:
-    """What the task's contract asks for, but for what is `changed`."""
-    asked: dict[str, Any] = {
-        "pool_ids": None if task.pool_ids is None else tuple(sorted(task.pool_ids)),
-        "abilities": _words(task.skills, task.skill_levels, task.languages),
-        "preferred": tuple(sorted(set(task.preferred_skills))),
-        "certifications": tuple(sorted(set(task.certifications))),
-        "trust_level": task.trust_level,
-        "min_rating": float(task.min_rating),
-    }
-    return Signature(task.organisation_id, task.task_type, **(asked | changed))
+def signature_of(task: Task) -> Signature:
+    """What the task's contract asks for."""
+    return Signature(
+        task.organisation_id,
+        task.task_type,
+        None if task.pool_ids is None else tuple(sorted(task.pool_ids)),
+        _words(task.skills, task.skill_levels, task.languages),
+        tuple(sorted(set(task.preferred_skills))),
+        tuple(sorted(set(task.certifications))),
+        task.trust_level,
+        float(task.min_rating),
+    )
+
+
+def signature_now(task: Task) -> Signature:
+    """What is asked for after the escalation steps that were taken."""
+    asked = task.requirement
+    assert asked is not None
+    return Signature(
+        asked.organisation_id,
+        asked.task_type,
+        None if asked.pool_ids is None else tuple(asked.pool_ids),
+        tuple(asked.abilities),
+        tuple(asked.preferred),
+        tuple(asked.certifications),
+        asked.trust_level,
+        asked.min_rating,
+    )
 
 
 def kept(signature: Signature) -> Each:

@@ -7,13 +7,10 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
-    Case,
-    F,
     OuterRef,
     Prefetch,
     QuerySet,
     Subquery,
-    When,
     prefetch_related_objects,
 )
 
@@ -93,15 +90,11 @@ def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
 def with_wait(tasks: TaskQuerySet) -> TaskQuerySet:
     """Each queued or offered task with the moment it `waits_since`."""
     open_run = Run.objects.exclude(status__in=RUN_FINAL).filter(task_id=OuterRef("id"))
-    run_queued_at = Subquery(open_run.values("queued_at")[:1])
-    came_back = When(accepted_at__gte=run_queued_at, then=F("queued_at"))
-    return tasks.annotate(waits_since=Case(came_back, default=run_queued_at))
+    return tasks.annotate(waits_since=Subquery(open_run.values("queued_at")[:1]))
 
 
 def waits_since(task: Task) -> datetime:
-    """When the task's present run was queued first, or came back from whoever held it. It was read by
-    `with_wait`.
-    """
+    """When the task's present run was queued, first or by whoever gave it back. `with_wait` read it."""
     since: datetime = vars(task)["waits_since"]
     return since
 

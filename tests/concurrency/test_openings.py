@@ -12,8 +12,9 @@ from apps.base import clock
 from apps.matching import turns
 from apps.matching.models import Offer
 from apps.matching.services import accept_offer, match_queued
+from apps.pools import services as pools
 from apps.pools.models import Pool, Presence, Worker
-from apps.pools.services import found_pool
+from apps.pools.services import found_pool, loads
 from apps.tasks.models import Requirement, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
@@ -87,6 +88,29 @@ def test_a_task__whose_best_worker_is_held_goes_to_the_next_best(house: House) -
         Worker.objects.select_for_update().get(id=longest.id)
         assert together(match_queued) == [1]
     assert asked(task) == {house.bobs_worker.id}
+
+
+def test_a_task__whose_worker_was_held_for_one_turn_is_not_overtaken_in_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is gone before the second turn of the same call, which looks at the later task."""
+    monkeypatch.setattr(turns, "BATCH", 1)
+    earlier, later = house.task(), house.task()
+    queue_created()
+    at_first = iter([True])
+
+    def take(units: Any) -> set[Any]:
+        if not next(at_first, False):
+            return loads.take(units)
+        with transaction.atomic():
+            Worker.objects.select_for_update().get(id=house.bobs_worker.id)
+            (taken,) = together(lambda: loads.take(units))
+        return set(taken)
+
+    monkeypatch.setattr(pools, "take", take)
+    assert match_queued() == 0
+    assert match_queued() == 1
+    assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())
 
 
 @pytest.mark.parametrize("held", ["worker", "tasks"])

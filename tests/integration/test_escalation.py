@@ -1,6 +1,7 @@
 """What is done when nobody takes a task: steps of a policy, and its end."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from tests.concurrency.together import together
 from tests.factories import House, worker_in
-from tests.integration.asking import alone, asked, policy
+from tests.integration.asking import alone, asked, decline, policy
 
 
 def escalated(task: Task) -> Task:
@@ -178,6 +179,73 @@ def test_a_pools_new_policy__holds_for_what_waits(
             [fate],
             [] if fate == "waits" else [fate],
         )
+
+
+def test_a_pools_new_policy__takes_no_step_back(house: House) -> None:
+    """Not even when the next one is taken."""
+    alone(house)
+    path = f"/v1/pools/{house.pool.id}"
+    house.alice.patch(path, policy({"after_seconds": 60, "lower_min_rating_by": 1.0}))
+    needs = {"min_rating": 4.5, "worker_pool_id": str(house.pool.id)}
+    task = house.queued(at=clock.now() - timedelta(seconds=100), requirements=needs)
+    fire_due()
+    again = {"after_seconds": 60, "notify": True}, {"after_seconds": 90, "lower_min_rating_by": 0.5}
+    house.alice.patch(path, policy(*again))
+    fire_due()
+    task.refresh_from_db()
+    assert task.escalation_step == 2
+    assert Requirement.objects.get(id=task.requirement_id).min_rating == 3.0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds"),
+    [
+        # Policies of moments before and after, and when the next step is due after the task came back
+        ([60, 120], [600, "fail"], 600),
+        ([60, 86400], [60, 180], 120),
+        ([60, 120], [60, 120, "notify"], 60),
+    ],
+)
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_pools_new_policy__counts_for_what_came_back_from_then(
+    house: House, before: Any, after: Any, seconds: int, *, is_held: bool
+) -> None:
+    """One step was taken before the task was held; the policy changes while it is, or when it was."""
+    path = f"/v1/pools/{house.pool.id}"
+    house.alice.patch(path, _policy(before))
+    Pool.objects.update(offer_seconds={"normal": 3600})
+    Worker.objects.update(rating=5, rating_count=10)
+    now = clock.now() - timedelta(hours=1)
+    offer = house.offered(at=now, requirements={"worker_pool_id": str(house.pool.id)})
+    matching.escalate(task_id=offer.task_id, at=now + timedelta(seconds=60))
+    run = matching.accept_offer(actor=house.bob.principal, offer_id=offer.id, at=now)
+    came_back = now + timedelta(minutes=10)
+    released = partial(
+        tasks.release_run, actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason=""
+    )
+    if is_held:
+        house.alice.patch(path, _policy(after))
+        released(at=came_back)
+    else:
+        Timer.objects.all().delete()
+        released(at=came_back)
+        house.alice.patch(path, _policy(after))
+    timer = Timer.objects.get(subject_id=run.task_id)
+    assert timer.due_at == came_back + timedelta(seconds=seconds)
+
+
+def test_a_pools_new_policy__counts_declines_as_waiting(house: House) -> None:
+    began = clock.now() - timedelta(minutes=20)
+    Pool.objects.update(offer_seconds={"normal": 3600})
+    run = house.accepted(at=began, requirements={"worker_pool_id": str(house.pool.id)})
+    tasks.release_run(
+        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason="", at=began
+    )
+    _, other = worker_in(house.pool)
+    assert match_queued(at=began) == 1
+    decline(Offer.objects.get(status="open"), other)
+    house.alice.patch(f"/v1/pools/{house.pool.id}", _policy([600]))
+    assert Timer.objects.get().due_at == began + timedelta(seconds=600)
 
 
 def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house: House) -> None:

@@ -20,9 +20,10 @@ from apps.pools.services import found_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Run, Task
 from apps.timers.models import Timer
+from apps.timers.services import fire_due
 from biolayer.errors import OfferClosed
 from tests.api.expect import expect_unchanged, faults
-from tests.factories import Caller, House, worker_in
+from tests.factories import OUTPUT, Caller, House, tasks_submission, worker_in
 from tests.integration.asking import alone, asked, decline, policy
 from tests.probes import assert_loads_are_true
 
@@ -233,6 +234,27 @@ def test_whoever_gave_a_task_back__rests_as_long_as_an_offer_is_open(house: Hous
     assert match_queued(at=rested) == 1
 
 
+def test_whoever_gave_a_run_back_that_another_completed__was_asked_before(house: House) -> None:
+    run = house.accepted()
+    _give_back(run, house.bob, "released")
+    other, others_key = worker_in(house.pool)
+    assert match_queued() == 1
+    by = others_key.principal
+    run = matching.accept_offer(
+        actor=by, offer_id=Offer.objects.get(status="open").id, at=clock.now()
+    )
+    tasks.start_run(actor=by, run_id=run.id, epoch=run.epoch, at=clock.now())
+    submission = tasks_submission(run.epoch, OUTPUT)
+    tasks.submit_run(actor=by, run_id=run.id, submission=submission, at=clock.now())
+    third, _ = worker_in(house.pool)
+    Worker.objects.filter(id=other.id).update(presence="offline")
+    with transaction.atomic():
+        task = Task.objects.locked().get()
+        tasks.rework_task(task=task, actor=house.alice.principal, reason="", at=clock.now())
+    assert match_queued() == 1
+    assert asked(task) == {third.id}
+
+
 def _give_back(run: Run, holder: Caller, way: str) -> None:
     given: dict[str, Any] = {"actor": holder.principal, "run_id": run.id, "epoch": run.epoch}
     now = clock.now()
@@ -419,6 +441,22 @@ def test_dry_run__says_what_a_change_would_do_and_changes_nothing(house: House) 
     assert told["after"]["fails"] == 1
     with expect_unchanged():
         assert set(faults(house.alice.post(path, {"broadcast_to": 1}))) == {"/broadcast_to"}
+
+
+def test_dry_run__moves_ahead_what_a_step_does(house: House) -> None:
+    """So one task gets the worker that another would have."""
+    since = clock.now() - timedelta(minutes=5)
+    earlier = house.queued(at=since)
+    pool = {"worker_pool_id": str(house.pool.id)}
+    later = house.queued(at=since + timedelta(minutes=1), requirements=pool)
+    change = policy({"after_seconds": 60, "boost_seconds": 900})
+    told = house.alice.post(f"/v1/pools/{house.pool.id}/dry-run", change).json()
+    fates = {one["task_id"]: one["after"] for one in told["changed"]}
+    assert fates == {str(earlier.id): "waits", str(later.id): "offered"}
+    house.alice.patch(f"/v1/pools/{house.pool.id}", change)
+    fire_due()
+    assert match_queued() == 1
+    assert asked(later) == {house.bobs_worker.id}
 
 
 def test_dry_run__counts_the_steps_of_the_policy_that_is_looked_at(house: House) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -246,10 +247,19 @@ def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> No
     assert Requirement.objects.count() == 2
 
 
-def test_a_call_without_time__leaves_all_to_the_next(house: House) -> None:
-    house.queued()
-    assert match_queued(budget_seconds=0) == 0
-    assert match_queued() == 1
+def test_calls_that_are_cut_short__get_to_everybody(house: House) -> None:
+    """Each has time for one turn. The stranger's leads to nothing, over and over."""
+    for number in range(70):
+        body = contract(requirements={"skills": [f"unheard-of-{number}"]})
+        tasks.create_task(actor=house.charlie.principal, document=body, at=clock.now())
+    Worker.objects.update(capacity=10)
+    house.task(), house.task()
+    tasks.queue_created()
+    assert sum(match_queued(budget_seconds=0) for _ in range(4)) == 2
+    task = house.queued()
+    worker_in(house.strangers_pool)
+    assert sum(match_queued(budget_seconds=0) for _ in range(3)) == 1
+    assert asked(task) == {house.bobs_worker.id}
 
 
 def test_a_task_with_no_workers__holds_up_nobody(house: House) -> None:
@@ -357,6 +367,29 @@ def test_in_vain__a_task_queued_while_its_signature_was_noted_waits_a_second(hou
         tasks.queue_created()
         assert together(match_queued) == [0]
     assert match_queued(at=clock.now() + timedelta(seconds=1)) == 1
+    assert asked(task) == {house.bobs_worker.id}
+
+
+def test_in_vain__is_not_what_lost_out_to_another(house: House) -> None:
+    """Bob may be made one offer more by the first pool, which a task ahead gets, and any by the second. One
+    task of the signature rests, the other does not.
+    """
+    now = clock.now()
+    first, second = sorted(
+        [house.pool, found_pool(organisation_id=house.organisation.id, name="Other")],
+        key=attrgetter("id"),
+    )
+    for pool in (first, second):
+        Membership.objects.get_or_create(
+            organisation_id=house.organisation.id, pool=pool, worker=house.bobs_worker
+        )
+    Worker.objects.update(capacity=10)
+    decline(house.offered(at=now), house.bob)
+    Pool.objects.filter(id=first.id).update(offers_per_window=2, offer_window_seconds=3600)
+    before = now - timedelta(minutes=5)
+    house.queued(at=before, requirements={"preferred_skills": ["welsh"]})
+    task = house.queued(at=now)
+    assert match_queued(at=now + timedelta(milliseconds=1)) == 2
     assert asked(task) == {house.bobs_worker.id}
 
 

@@ -33,7 +33,9 @@ class Passed:
 class Look:
     """A batch of queued tasks, and the seats that fit them."""
 
-    def __init__(self, queued: Sequence[QueuedTask], at: datetime) -> None:
+    def __init__(
+        self, queued: Sequence[QueuedTask], at: datetime, held_workers: Collection[UUID] = ()
+    ) -> None:
         self.queued = queued
         self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
         self.limits: dict[UUID, int] = {}
@@ -43,7 +45,7 @@ class Look:
         self.at = at
         # What others hold, and is left out of the choice.
         self.held_tasks: set[UUID] = set()
-        self.held_workers: set[UUID] = set()
+        self.held_workers = {*held_workers}
 
     def choose(self) -> list[Choice]:
         """The best choice. While somebody gets nobody and there were more seats to look at, it looks
@@ -179,6 +181,6 @@ def _asked_at_once(task: Task, pool: Pool, pools: Mapping[UUID, Pool]) -> int:
     those of the task's own pool, or as `pool` does it.
     """
     own = None if task.pool_id is None else pools[task.pool_id].escalation
-    relaxed = Policy.of(task.escalation, own).relaxed(task.escalation_step)
-    is_broadcast = (relaxed.mode or pool.offer_mode) == OfferMode.BROADCAST
-    return (relaxed.broadcast_to or pool.broadcast_to) if is_broadcast else 1
+    mode, broadcast_to = Policy.of(task.escalation, own).asking(task.escalation_step)
+    is_broadcast = (mode or pool.offer_mode) == OfferMode.BROADCAST
+    return (broadcast_to or pool.broadcast_to) if is_broadcast else 1

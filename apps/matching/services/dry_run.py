@@ -8,7 +8,8 @@ when their time since the task was queued is over.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -18,14 +19,14 @@ from django.db.models import Q
 from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.matching.candidates import QueuedTask
-from apps.matching.escalation import Policy
+from apps.matching.escalation import Policy, after
 from apps.matching.services.choosing import Look, others_to_ask, pools_of
 from apps.matching.turns import BATCH
 from apps.pools import services as pools
 from apps.pools.selectors import escalation_of
 from apps.pools.services.locks import lock_pool
 from apps.tasks.models import Task
-from apps.tasks.requirements import kept, signature_of
+from apps.tasks.requirements import kept, signature_now
 from apps.tasks.selectors import waits_since, with_wait
 from biolayer.lifecycle import Status
 
@@ -92,7 +93,7 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     for task in tasks:
         by_id[task.id] = task
         policy = Policy.of(task.escalation, own if task.pool_id == pool_id else None)
-        due = policy.steps_after((at - waits_since(task)).total_seconds())
+        due = policy.steps_after((at - _began(task, policy)).total_seconds())
         is_at_end = task.escalation_step <= len(policy.steps) < due
         if is_at_end and policy.at_end == "fail":
             fates[task.id] = "fails"
@@ -101,21 +102,27 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
             if task.escalation_step < due:
                 _take_steps(task, policy, due)
             queued.append(_as_queued(task))
-    look = Look(queued, at)
+    look = Look(sorted(queued, key=attrgetter("sort_at", "task_id")), at)
     choices = look.choose()
     fates |= {choice.task_id: "offered" for choice in choices}
     others = others_to_ask(choices, look, by_id, pools_of(choices, by_id.values()))
     return Outlook(fates, len(choices) + len(others))
 
 
+def _began(task: Task, policy: Policy) -> datetime:
+    was_held = task.accepted_at is not None
+    return policy.began(waits_since(task), steps_taken=task.escalation_step, was_held=was_held)
+
+
 def _take_steps(task: Task, policy: Policy, due: int) -> None:
     """The task as it stands after the steps that are due. What was taken before is not taken back."""
-    task.escalation_step = due
-    changes = policy.relaxed(due).changes(
-        pool_ids=task.pool_ids, trust_level=task.trust_level, min_rating=task.min_rating
-    )
-    signature = signature_of(task, **changes)
+    signature = signature_now(task)
+    for step in policy.steps[task.escalation_step : due]:
+        signature = after(step, signature, is_of_contract=policy.is_of_contract)
+        assert task.sort_at is not None
+        task.sort_at -= timedelta(seconds=step.boost_seconds)
     rows.write([kept(signature)])
+    task.escalation_step = due
     task.requirement_id = signature.id
 
 

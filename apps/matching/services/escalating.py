@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 
 from apps.accounts import principal
 from apps.base import rows
@@ -18,14 +18,14 @@ from apps.base.ids import new_id
 from apps.base.rows import Change, Each
 from apps.base.transactions import atomic
 from apps.base.wake import wake
-from apps.matching.escalation import ESCALATION, Policy
+from apps.matching.escalation import ESCALATION, Policy, after
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
-from apps.tasks.models import Task
-from apps.tasks.requirements import kept, signature_of
-from apps.tasks.selectors import waits_since, with_wait
+from apps.tasks.models import Task, TaskQuerySet
+from apps.tasks.requirements import kept, signature_now
+from apps.tasks.selectors import open_run, with_wait
 from apps.timers.models import Timer
 from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
@@ -74,9 +74,11 @@ def follow_policy(pool_id: UUID, organisation_id: UUID) -> None:
     """The pool has another policy: whatever waits for it and has none of its own goes by that from now on,
     as if it had done so since it began to wait. Steps that were taken stay.
     """
-    of_pool = with_wait(Task.objects.filter(pool_id=pool_id, escalation__isnull=True))
+    of_pool = Task.objects.filter(pool_id=pool_id, escalation__isnull=True)
     asked = Offer.objects.filter(organisation_id=organisation_id, status=OfferStatus.OPEN)
     queued = of_pool.filter(organisation_id=organisation_id, status=Status.QUEUED)
+    # What somebody holds gets a timer of the new policy when it comes back.
+    Timer.objects.filter(kind=ESCALATION, subject_id__in=of_pool.values("id")).delete()
     _set_out_all(pool_id, queued, of_pool.filter(id__in=asked.values("task_id")))
 
 
@@ -85,24 +87,25 @@ def set_out_forgotten() -> None:
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
         timer = Timer.objects.filter(subject_id=OuterRef("id"), kind=ESCALATION)
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
-        own = with_wait(queued.filter(pool_id=pool.id, escalation__isnull=True))
+        own = queued.filter(pool_id=pool.id, escalation__isnull=True)
         _set_out_all(pool.id, own.exclude(Exists(timer)))
 
 
-def _set_out_all(pool_id: UUID, *waiting: "QuerySet[Task]") -> None:
+def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
     """The timers of the next steps of tasks that wait, by the pool's policy."""
-    moments = Policy.of(None, escalation_of(pool_id=pool_id)).moments()
-    columns = ("organisation_id", "id", "escalation_step", "waits_since")
+    policy = Policy.of(None, escalation_of(pool_id=pool_id))
+    moments = policy.moments()
+    columns = ("organisation_id", "id", "escalation_step", "accepted_at", "waits_since")
+    found = chain.from_iterable(with_wait(tasks).values_list(*columns) for tasks in waiting)
     rows.write(
         set_timer(
             organisation_id=organisation_id,
             kind=ESCALATION,
             subject_id=task_id,
-            due_at=since + timedelta(seconds=moments[step]),
+            due_at=policy.began(since, steps_taken=step, was_held=accepted_at is not None)
+            + timedelta(seconds=moments[step]),
         )
-        for organisation_id, task_id, step, since in chain.from_iterable(
-            tasks.values_list(*columns) for tasks in waiting
-        )
+        for organisation_id, task_id, step, accepted_at, since in found
         if step < len(moments)
     )
     wake("timers")
@@ -111,7 +114,7 @@ def _set_out_all(pool_id: UUID, *waiting: "QuerySet[Task]") -> None:
 @atomic()
 def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
     """The timer: take the next step of a task that still waits. Answers when the one after is due."""
-    task = with_wait(Task.objects.locked().filter(id=task_id)).first()
+    task = Task.objects.locked().filter(id=task_id).first()
     if task is None or task.status not in WAITING:
         return None
     policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
@@ -124,18 +127,18 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
     seconds = policy.seconds_until(task.escalation_step)
     if seconds is None:
         return None
-    # Not later for being late this time. Whoever was held meanwhile has a wait that began anew.
-    since_all = waits_since(task) + timedelta(seconds=policy.moments()[task.escalation_step])
-    return min(since_all, at + timedelta(seconds=seconds))
+    following = at + timedelta(seconds=seconds)
+    if task.accepted_at is not None:
+        return following
+    # Not later for this one having been late.
+    moment = policy.moments()[task.escalation_step]
+    return min(following, open_run(task=task).queued_at + timedelta(seconds=moment))
 
 
 def _take(task: Task, policy: Policy, at: datetime) -> None:
     number = task.escalation_step + 1
     step = policy.steps[number - 1]
-    changes = policy.relaxed(number).changes(
-        pool_ids=task.pool_ids, trust_level=task.trust_level, min_rating=task.min_rating
-    )
-    signature = signature_of(task, **changes)
+    signature = after(step, signature_now(task), is_of_contract=policy.is_of_contract)
     assert task.sort_at is not None
     tasks.escalate_task(
         task=task,

@@ -17,6 +17,7 @@ weight, is next. A turn is one short transaction:
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
@@ -76,6 +77,7 @@ class Call:
         self.done: set[UUID] = set()
         self.in_vain: set[UUID] = set()
         self.passed: dict[UUID, Passed] = {}
+        self.held_workers: set[UUID] = set()
 
     def give_round(self) -> bool:
         """A turn to whoever has had least, and again, until a round's tasks were offered. Answers whether
@@ -84,52 +86,54 @@ class Call:
         all_waiting = turns.in_turn(at=self.at or clock.now())
         waiting = [one for one in all_waiting if one.organisation_id not in self.done]
         left = turns.ROUND
-        while waiting and left > 0:
-            if time.monotonic() > self.ends:
-                self.is_cut_short = True
-                return False
+        while waiting and left > 0 and not self.is_cut_short:
             first = min(waiting, key=attrgetter("position"))
-            offered = self.give_turn(first.organisation_id, turns.length(first, waiting))
+            offered = max(1, self.give_turn(first.organisation_id, turns.length(first, waiting)))
             first.position += offered / first.weight
-            # To find nobody costs time, too.
-            left -= max(1, offered)
+            left -= offered
             if first.organisation_id in self.done:
                 waiting.remove(first)
-        return left < turns.ROUND
+            # After a turn, so that each call gets somewhere.
+            self.is_cut_short = time.monotonic() > self.ends
+        return left < turns.ROUND and not self.is_cut_short
 
     def give_turn(self, organisation_id: UUID, length: int) -> int:
         """Answers how many tasks were offered. The organisation is done when that was its last turn."""
-        turn = _safely(Batch(organisation_id, length, self.passed), self.at)
+        turn = _safely(Batch(organisation_id, length, self.passed, self.held_workers), self.at)
         is_new = turn.offered or turn.in_vain - self.in_vain or turn.passed.keys() - self.passed
         if not turn.has_more or not is_new:
             self.done.add(organisation_id)
         self.offered += turn.offered
         self.in_vain |= turn.in_vain
         self.passed |= turn.passed
+        self.held_workers |= turn.held_workers
         return turn.offered
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Which tasks of an organisation a turn looks at: the first `length` but for those that were
-    `passed`, or of these a single one.
+    `passed`, or of these a single one. Whom somebody held in an earlier turn is nobody's in this one: who
+    was passed for it must not be overtaken.
     """
 
     organisation_id: UUID
     length: int
     passed: Mapping[UUID, Passed]
+    held_workers: AbstractSet[UUID]
     only: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn led to: tasks offered, signatures noted in vain, tasks to pass over in this call, and
-    whether there may be more to do at once.
+    """What a turn led to: tasks offered, signatures noted in vain, tasks to pass over in this call, workers
+    whom somebody else held, and whether there may be more to do at once.
     """
 
     offered: int = 0
     in_vain: frozenset[UUID] = frozenset()
     passed: Mapping[UUID, Passed] = field(default_factory=dict)
+    held_workers: AbstractSet[UUID] = frozenset()
     has_more: bool = False
 
 
@@ -162,7 +166,8 @@ def _task_by_task(batch: Batch, at: datetime) -> Turn:
         _wait_for_turn(batch.organisation_id)
         vain.pass_over(bad, at)
     passed = {one: why for turn in turns_of.values() for one, why in turn.passed.items()}
-    return Turn(offered, frozenset(bad), passed, has_more=True)
+    held = {one for turn in turns_of.values() for one in turn.held_workers}
+    return Turn(offered, frozenset(bad), passed, held, has_more=True)
 
 
 @atomic()
@@ -208,16 +213,18 @@ def _turn(batch: Batch, at: datetime | None) -> Turn:
     if not waiting.signatures:
         return Turn()
     queued = _looked_at(batch, waiting)
-    look = Look([task for task in queued if batch.only in (None, task.task_id)], at)
+    looked_at = [task for task in queued if batch.only in (None, task.task_id)]
+    look = Look(looked_at, at, batch.held_workers)
     choices = _offer_all(look, organisation_id)
     in_vain, passed = _note(look, choices, batch)
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
     offered = len(choices)
-    turns.count(organisation_id=organisation_id, offered=offered)
+    # To find nobody takes time, too: whoever always does must not be the first forever.
+    turns.count(organisation_id=organisation_id, offered=max(1, offered))
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
     is_full = len(queued) == batch.length
     has_more = is_full or waiting.horizon is not None or settled < len(queued)
-    return Turn(offered, frozenset(in_vain), passed, has_more)
+    return Turn(offered, frozenset(in_vain), passed, look.held_workers, has_more)
 
 
 def _note(
@@ -226,7 +233,7 @@ def _note(
     """Note what is in vain. Answers these signatures, and the tasks to pass over of the others."""
     nobody, passed = look.unserved(choices)
     rests = _rests(passed.values(), batch.passed.values())
-    known = {task.task_id for task in look.queued} | batch.passed.keys()
+    known = passed.keys() | batch.passed.keys()
     in_vain = vain.note({**dict.fromkeys(nobody), **rests}, known=known, at=look.at)
     return in_vain, {one: why for one, why in passed.items() if why.signature_id not in in_vain}
 
