@@ -156,7 +156,7 @@ def withdraw_offers(moved: Moved) -> Iterable[Change]:
 def seek_somebody(moved: Moved) -> Iterable[Change]:
     """A queued task is looked at, and its policy's next step is set."""
     yield from look_again(moved)
-    yield from matching.set_out(moved.task, moved.event.occurred_at)
+    yield from matching.set_out(moved.task)
 
 
 def look_again(moved: Moved) -> Iterable[Change]:

@@ -9,8 +9,6 @@ itself brings: a pool must not weaken what its caller relies on.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -24,9 +22,10 @@ ESCALATION = "escalation"
 
 def after(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> Signature:
     """What is asked for once the step is taken."""
-    changed: dict[str, Any] = {
-        "min_rating": max(0.0, round(asked.min_rating - step.lower_min_rating_by, 2))
-    }
+    changed: dict[str, Any] = {}
+    if step.lower_min_rating_by:
+        lower = round(asked.min_rating - step.lower_min_rating_by, 2)
+        changed["min_rating"] = max(0.0, lower)
     if step.drop_preferred_skills:
         changed["preferred"] = ()
     if asked.pool_ids is not None:
@@ -63,32 +62,26 @@ class Policy:
             mode, broadcast_to = step.mode or mode, step.broadcast_to or broadcast_to
         return mode, broadcast_to
 
-    def began(self, since: datetime, *, steps_taken: int, was_held: bool) -> datetime:
-        """From when the steps count for a task that has waited `since` then. One that came back from whoever
-        held it has the steps behind it that were taken before.
-        """
-        passed = self.moments()[:steps_taken]
-        return since - timedelta(seconds=passed[-1]) if was_held and passed else since
-
     def steps_after(self, seconds: float) -> int:
         """How many steps are due by then; one more than there are when the end is, too."""
-        return bisect_right(self.moments(), seconds)
+        moments = self._moments()
+        if moments and self.at_end != "wait":
+            moments.append(self._end())
+        return bisect_right(moments, seconds)
 
-    def moments(self) -> list[int]:
-        """Seconds after which each step is due, and the end, where one comes."""
-        waits = (self.seconds_until(step) for step in range(len(self.steps) + 1))
-        return list(accumulate(wait for wait in waits if wait is not None))
-
-    def seconds_until(self, step: int) -> int | None:
-        """From the step before (or from when the task was queued) to the one of that index. The end
-        comes as long after the last step as that came after the one before. None: nothing comes.
+    def next_moment(self, steps_taken: int) -> int | None:
+        """Seconds after which the next step is due, or the end: as long after the last step as that came
+        after the one before. None: nothing comes. A task that took more steps than there are has only a
+        `fail` before it.
         """
-        if step < len(self.steps):
-            return self._seconds(step)
-        if step == len(self.steps) and self.steps and self.at_end != "wait":
-            return self._seconds(step - 1)
-        return None
+        if steps_taken < len(self.steps):
+            return self._moments()[steps_taken]
+        is_told = self.at_end == "notify" and steps_taken > len(self.steps)
+        return None if not self.steps or self.at_end == "wait" or is_told else self._end()
 
-    def _seconds(self, step: int) -> int:
-        before = self.steps[step - 1].after_seconds if step else 0
-        return self.steps[step].after_seconds - before
+    def _moments(self) -> list[int]:
+        return [step.after_seconds for step in self.steps]
+
+    def _end(self) -> int:
+        before_last, last = [0, *self._moments()][-2:]
+        return 2 * last - before_last

@@ -23,8 +23,13 @@ whoever comes to wait is found soon …"""
 FEWEST = 4
 """… and of no turn fewer than these, however many wait: turns have a cost of their own."""
 
-MOST_LEAD = 20.0
-"""An organisation that had nothing to do for long is at most so many offers ahead of the others."""
+
+def _lead(weight: str) -> str:
+    """How many places an organisation that had nothing to do for long is behind the first, at most: 20 offers,
+    or more than a turn of another brings, or it would lose what it is owed. Places are offers by weight.
+    """
+    return f"greatest(20.0 / {weight}, {FEWEST + 1})"
+
 
 HAS_OPENED = OPENED.format(organisation="organisation.id", compared="last.compared")
 HAS_SOMETHING_TO_LOOK_AT = f"""
@@ -54,7 +59,7 @@ WITH RECURSIVE organisation AS (
     FROM organisation WHERE organisation.id IS NOT NULL
 )
 SELECT organisation.id, its.weight, greatest(
-    its.position, (SELECT max(position) FROM matching_turn) - {MOST_LEAD} / its.weight) AS position
+    its.position, (SELECT max(position) FROM matching_turn) - {_lead("its.weight")}) AS position
 FROM organisation LEFT JOIN matching_turn t ON t.organisation_id = organisation.id
 CROSS JOIN LATERAL (SELECT coalesce(t.weight, 1) AS weight, coalesce(t.position, 0) AS position) its
 CROSS JOIN LATERAL (SELECT {COMPARED} AS compared OFFSET 0) last
@@ -68,9 +73,9 @@ signatures: 7 µs for one that waits for one. Who waits alone gets its turn with
 
 COUNT = f"""
 INSERT INTO matching_turn AS t (organisation_id, weight, position)
-SELECT %(id)s, 1, greatest(0, max(position) - {MOST_LEAD}) + %(offered)s FROM matching_turn
+SELECT %(id)s, 1, greatest(0, max(position) - {_lead("1")}) + %(offered)s FROM matching_turn
 ON CONFLICT (organisation_id) DO UPDATE SET position =
-    greatest(t.position, (SELECT max(position) FROM matching_turn) - {MOST_LEAD} / t.weight)
+    greatest(t.position, (SELECT max(position) FROM matching_turn) - {_lead("t.weight")})
     + %(offered)s::float / t.weight
 """
 

@@ -130,6 +130,9 @@ class Task(models.Model):
         db_constraint=False,
         db_index=False,
     )
+    # From when escalation counts: when it was first queued, moved on by as long as somebody held it. Anew
+    # when it is reopened.
+    waits_since = models.DateTimeField(null=True)
     # The escalation steps that were taken.
     escalation_step = models.PositiveSmallIntegerField(default=0)
     # Gates still closed: unfinished dependencies, a pending approval, a pause. Holds at `created`.

@@ -10,7 +10,6 @@ from django.db.models import (
     OuterRef,
     Prefetch,
     QuerySet,
-    Subquery,
     prefetch_related_objects,
 )
 
@@ -85,18 +84,6 @@ def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
     """Those of the tasks, locked, that are still queued and that nobody else has."""
     queued = Task.objects.filter(id__in=task_ids, status=Status.QUEUED)
     return list(queued.order_by("id").passing_over_locked())
-
-
-def with_wait(tasks: TaskQuerySet) -> TaskQuerySet:
-    """Each queued or offered task with the moment it `waits_since`."""
-    open_run = Run.objects.exclude(status__in=RUN_FINAL).filter(task_id=OuterRef("id"))
-    return tasks.annotate(waits_since=Subquery(open_run.values("queued_at")[:1]))
-
-
-def waits_since(task: Task) -> datetime:
-    """When the task's present run was queued, first or by whoever gave it back. `with_wait` read it."""
-    since: datetime = vars(task)["waits_since"]
-    return since
 
 
 def open_run(*, task: Task) -> Run:

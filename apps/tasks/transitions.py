@@ -112,10 +112,23 @@ def _move(
         values |= {"closed_at": event.occurred_at if row.target in CLOSED else None}
         if row.target in STAMPS:
             values[STAMPS[row.target]] = event.occurred_at
+        if row.target is Status.QUEUED:
+            values["waits_since"] = _waits_since(task, row.source, event.occurred_at)
     values |= columns
     for name, value in values.items():
         setattr(task, name, value)
     return values
+
+
+def _waits_since(task: Task, source: Status | None, at: datetime) -> datetime:
+    """From when escalation counts for a task that is queued at `at`: the clock stands still while somebody
+    holds it.
+    """
+    if task.waits_since is None or source in CLOSED:
+        return at
+    if source in (Status.MATCHED, Status.OFFERED) or task.accepted_at is None:
+        return task.waits_since
+    return task.waits_since + (at - task.accepted_at)
 
 
 def _row_of(task: Task, source: Status | None, written: Mapping[str, Any]) -> rows.Change:

@@ -1,7 +1,6 @@
 """What is done when nobody takes a task: steps of a policy, and its end."""
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -197,20 +196,38 @@ def test_a_pools_new_policy__takes_no_step_back(house: House) -> None:
     assert Requirement.objects.get(id=task.requirement_id).min_rating == 3.0
 
 
+def test_escalation__stands_still_while_somebody_holds_the_task(house: House) -> None:
+    """Though it has a timer since before, and however often it is held."""
+    now = clock.now() - timedelta(hours=1)
+    Pool.objects.update(offer_seconds={"normal": 10})
+    step = {"after_seconds": 600, "notify": True}
+    task = house.queued(at=now, requirements=policy(step, at_end="fail"))
+    for seconds, held in ((100, 400), (100, 3000)):
+        now += timedelta(seconds=seconds)
+        assert match_queued(at=now) == 1
+        offer = Offer.objects.get(task=task, status="open")
+        by = house.bob.principal
+        run = matching.accept_offer(actor=by, offer_id=offer.id, at=now)
+        now += timedelta(seconds=held)
+        tasks.release_run(actor=by, run_id=run.id, epoch=run.epoch, reason="", at=now)
+    assert Timer.objects.get(subject_id=task.id).due_at == now + timedelta(seconds=400)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "seconds"),
     [
-        # Policies of moments before and after, and when the next step is due after the task came back
-        ([60, 120], [600, "fail"], 600),
-        ([60, 86400], [60, 180], 120),
-        ([60, 120], [60, 120, "notify"], 60),
+        # Moments of the policies before and after, and after how long a wait the next step is due
+        ([60, 120], [600, "fail"], 1200),
+        ([60, 86400], [60, 180], 180),
+        ([60, 120], [60, 120, "notify"], 120),
+        ([60, 120], [90, 120], 120),
     ],
 )
 @pytest.mark.parametrize("is_held", [True, False])
-def test_a_pools_new_policy__counts_for_what_came_back_from_then(
+def test_a_pools_new_policy__holds_for_what_came_back(
     house: House, before: Any, after: Any, seconds: int, *, is_held: bool
 ) -> None:
-    """One step was taken before the task was held; the policy changes while it is, or when it was."""
+    """One step was taken, then somebody held the task; the policy changes meanwhile, or afterwards."""
     path = f"/v1/pools/{house.pool.id}"
     house.alice.patch(path, _policy(before))
     Pool.objects.update(offer_seconds={"normal": 3600})
@@ -218,20 +235,15 @@ def test_a_pools_new_policy__counts_for_what_came_back_from_then(
     now = clock.now() - timedelta(hours=1)
     offer = house.offered(at=now, requirements={"worker_pool_id": str(house.pool.id)})
     matching.escalate(task_id=offer.task_id, at=now + timedelta(seconds=60))
-    run = matching.accept_offer(actor=house.bob.principal, offer_id=offer.id, at=now)
-    came_back = now + timedelta(minutes=10)
-    released = partial(
-        tasks.release_run, actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason=""
-    )
+    by = house.bob.principal
+    taken_at, came_back = now + timedelta(seconds=70), now + timedelta(seconds=600)
+    run = matching.accept_offer(actor=by, offer_id=offer.id, at=taken_at)
     if is_held:
         house.alice.patch(path, _policy(after))
-        released(at=came_back)
-    else:
-        Timer.objects.all().delete()
-        released(at=came_back)
-        house.alice.patch(path, _policy(after))
+    tasks.release_run(actor=by, run_id=run.id, epoch=run.epoch, reason="", at=came_back)
+    house.alice.patch(path, _policy(after))
     timer = Timer.objects.get(subject_id=run.task_id)
-    assert timer.due_at == came_back + timedelta(seconds=seconds)
+    assert timer.due_at == came_back + timedelta(seconds=seconds - 70)
 
 
 def test_a_pools_new_policy__counts_declines_as_waiting(house: House) -> None:
@@ -263,13 +275,13 @@ def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house
     matching.set_out_forgotten()
     timer = Timer.objects.get(subject_id=task.id)
     assert timer.due_at == since + timedelta(seconds=60)
-    # What has its timer, or a chain that came to its end, is left alone.
-    Timer.objects.update(due_at=since)
+    # So is a timer by the policy before, and a chain that came to its end is left alone.
+    Timer.objects.update(due_at=since + timedelta(days=1))
     ended = house.queued(requirements=needs)
     Timer.objects.filter(subject_id=ended.id).delete()
     Task.objects.filter(id=ended.id).update(escalation_step=1)
     matching.set_out_forgotten()
-    assert Timer.objects.get().due_at == since
+    assert Timer.objects.get().due_at == since + timedelta(seconds=60)
 
 
 def _policy(seconds: Any) -> dict[str, Any]:
@@ -289,11 +301,11 @@ def test_set_out__is_what_the_policy_says(house: House, seconds: list[int], at_e
     given = policy(*({"after_seconds": one, "notify": True} for one in seconds), at_end=at_end)
     task = house.queued(requirements=given)
     rule = Policy.of(task.escalation, None)
-    for step in range(len(seconds) + 2):
+    for step in range(len(seconds) + 3):
         Timer.objects.all().delete()
         task.escalation_step = step
-        now = clock.now()
-        rows.write(matching.set_out(task, now))
+        rows.write(matching.set_out(task))
         found = Timer.objects.filter(subject_id=task.id).first()
-        wait = rule.seconds_until(step)
-        assert (found and found.due_at) == (None if wait is None else now + timedelta(seconds=wait))
+        moment = rule.next_moment(step)
+        expected = None if moment is None else task.waits_since + timedelta(seconds=moment)
+        assert (found and found.due_at) == expected

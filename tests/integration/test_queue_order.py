@@ -203,6 +203,23 @@ def _looks() -> int:
     return sum("pg_advisory_xact_lock" in query["sql"] for query in captured)
 
 
+@pytest.mark.parametrize("weight", [30, 100])
+def test_shares__of_a_weight_that_outweighs_all(house: House, weight: int) -> None:
+    """As if each turn led to as many offers as it may: exact to two of the shortest."""
+    for caller in (house.alice, house.charlie):
+        tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+    tasks.queue_created()
+    turns.weigh(organisation_id=house.organisation.id, weight=weight)
+    given = Counter[UUID]()
+    while given.total() < 3_000:
+        waiting = turns.in_turn(at=clock.now())
+        first, length = waiting[0].organisation_id, turns.length(waiting[0], waiting)
+        turns.count(organisation_id=first, offered=length)
+        given[first] += length
+    strangers = given[house.strangers_pool.organisation_id]
+    assert strangers == pytest.approx(3_000 / (weight + 1), abs=2 * turns.FEWEST)
+
+
 def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> None:
     with pytest.raises(CommandError, match="there is no organisation"):
         call_command("weigh", str(house.pool.id), "2")

@@ -27,7 +27,6 @@ from apps.pools.selectors import escalation_of
 from apps.pools.services.locks import lock_pool
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_now
-from apps.tasks.selectors import waits_since, with_wait
 from biolayer.lifecycle import Status
 
 MOST_SHOWN = 50
@@ -59,7 +58,7 @@ def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> 
         may_wait = Q(pool_ids__contains=[pool_id]) | Q(pool_ids=None)
         waiting = Task.objects.visible_to(actor).filter(may_wait, status=Status.QUEUED)
         count = waiting.count()
-        first = with_wait(waiting).order_by("sort_at", "id")[:BATCH]
+        first = waiting.order_by("sort_at", "id")[:BATCH]
         before = _outlook(first.all(), pool_id, at)
         pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
         after = _outlook(first.all(), pool_id, at)
@@ -93,8 +92,9 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     for task in tasks:
         by_id[task.id] = task
         policy = Policy.of(task.escalation, own if task.pool_id == pool_id else None)
-        due = policy.steps_after((at - _began(task, policy)).total_seconds())
-        is_at_end = task.escalation_step <= len(policy.steps) < due
+        assert task.waits_since is not None
+        due = policy.steps_after((at - task.waits_since).total_seconds())
+        is_at_end = len(policy.steps) < due
         if is_at_end and policy.at_end == "fail":
             fates[task.id] = "fails"
         else:
@@ -107,11 +107,6 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     fates |= {choice.task_id: "offered" for choice in choices}
     others = others_to_ask(choices, look, by_id, pools_of(choices, by_id.values()))
     return Outlook(fates, len(choices) + len(others))
-
-
-def _began(task: Task, policy: Policy) -> datetime:
-    was_held = task.accepted_at is not None
-    return policy.began(waits_since(task), steps_taken=task.escalation_step, was_held=was_held)
 
 
 def _take_steps(task: Task, policy: Policy, due: int) -> None:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Subquery
 
 from apps.accounts import principal
 from apps.base import rows
@@ -25,7 +25,6 @@ from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
 from apps.tasks.models import Task, TaskQuerySet
 from apps.tasks.requirements import kept, signature_now
-from apps.tasks.selectors import open_run, with_wait
 from apps.timers.models import Timer
 from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
@@ -34,12 +33,10 @@ WAITING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 
 SET_OUT = f"""
 INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at)
-SELECT task.id, task.organisation_id, '{ESCALATION}', task.task_id, task.at + make_interval(secs =>
-    coalesce((steps -> task.step ->> 'after_seconds')::int, 2 * last_after - before_last_after)
-    - CASE WHEN task.step = 0 THEN 0 WHEN task.step >= jsonb_array_length(steps) THEN last_after
-        ELSE (steps -> task.step - 1 ->> 'after_seconds')::int END)
+SELECT task.id, task.organisation_id, '{ESCALATION}', task.task_id, task.since + make_interval(secs =>
+    coalesce((steps -> task.step ->> 'after_seconds')::int, 2 * last_after - before_last_after))
 FROM jsonb_to_recordset(%s) AS task (id uuid, organisation_id uuid, task_id uuid, pool_id uuid,
-    policy jsonb, step int, at timestamptz)
+    policy jsonb, step int, since timestamptz)
 LEFT JOIN pools_pool p ON p.id = task.pool_id
 CROSS JOIN LATERAL (SELECT coalesce(nullif(task.policy, 'null'), p.escalation) AS policy) AS given
 CROSS JOIN LATERAL (SELECT given.policy -> 'steps' AS steps) AS list
@@ -47,14 +44,14 @@ CROSS JOIN LATERAL (
     SELECT coalesce((steps -> -1 ->> 'after_seconds')::int, 0) AS last_after,
         coalesce((steps -> -2 ->> 'after_seconds')::int, 0) AS before_last_after) AS ends
 WHERE jsonb_typeof(steps) = 'array' AND jsonb_array_length(steps) > 0
-    AND (task.step < jsonb_array_length(steps)
-        OR task.step = jsonb_array_length(steps) AND given.policy ->> 'at_end' <> 'wait')
-ON CONFLICT (subject_id, kind) DO NOTHING
+    AND (task.step < jsonb_array_length(steps) OR given.policy ->> 'at_end' = 'fail'
+        OR task.step = jsonb_array_length(steps) AND given.policy ->> 'at_end' = 'notify')
+ON CONFLICT (subject_id, kind) DO UPDATE SET due_at = excluded.due_at, claim_token = NULL
 """
-"""The same as `Policy.seconds_until`, for a reaction, which reads nothing itself."""
+"""The same as `Policy.next_moment`, for a reaction, which reads nothing itself."""
 
 
-def set_out(task: Task, at: datetime) -> Iterable[Change]:
+def set_out(task: Task) -> Iterable[Change]:
     """The timer of the next step of a task that was queued, unless its policy has none."""
     yield Each(
         SET_OUT,
@@ -65,74 +62,72 @@ def set_out(task: Task, at: datetime) -> Iterable[Change]:
             "pool_id": task.pool_id,
             "policy": task.escalation,
             "step": task.escalation_step,
-            "at": at,
+            "since": task.waits_since,
         },
     )
 
 
 def follow_policy(pool_id: UUID, organisation_id: UUID) -> None:
     """The pool has another policy: whatever waits for it and has none of its own goes by that from now on,
-    as if it had done so since it began to wait. Steps that were taken stay.
+    as if it had done so since it began to wait. What steps changed that were taken stays.
     """
     of_pool = Task.objects.filter(pool_id=pool_id, escalation__isnull=True)
     asked = Offer.objects.filter(organisation_id=organisation_id, status=OfferStatus.OPEN)
     queued = of_pool.filter(organisation_id=organisation_id, status=Status.QUEUED)
-    # What somebody holds gets a timer of the new policy when it comes back.
-    Timer.objects.filter(kind=ESCALATION, subject_id__in=of_pool.values("id")).delete()
     _set_out_all(pool_id, queued, of_pool.filter(id__in=asked.values("task_id")))
 
 
 def set_out_forgotten() -> None:
-    """A task that was queued while its pool was given a policy, each unseen by the other, goes by it now."""
+    """A task that was queued while its pool's policy was changed, each unseen by the other, goes by the new
+    one now.
+    """
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
-        timer = Timer.objects.filter(subject_id=OuterRef("id"), kind=ESCALATION)
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
-        own = queued.filter(pool_id=pool.id, escalation__isnull=True)
-        _set_out_all(pool.id, own.exclude(Exists(timer)))
+        _set_out_all(pool.id, queued.filter(pool_id=pool.id, escalation__isnull=True))
 
 
 def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
-    """The timers of the next steps of tasks that wait, by the pool's policy."""
+    """The timers of the next steps of tasks that wait, by the pool's policy: those that are others now."""
     policy = Policy.of(None, escalation_of(pool_id=pool_id))
-    moments = policy.moments()
-    columns = ("organisation_id", "id", "escalation_step", "accepted_at", "waits_since")
-    found = chain.from_iterable(with_wait(tasks).values_list(*columns) for tasks in waiting)
+    timer = Timer.objects.filter(subject_id=OuterRef("id"), kind=ESCALATION)
+    columns = ("organisation_id", "id", "escalation_step", "waits_since", "due_at")
+    found = chain.from_iterable(
+        tasks.annotate(due_at=Subquery(timer.values("due_at"))).values_list(*columns)
+        for tasks in waiting
+    )
     rows.write(
         set_timer(
-            organisation_id=organisation_id,
-            kind=ESCALATION,
-            subject_id=task_id,
-            due_at=policy.began(since, steps_taken=step, was_held=accepted_at is not None)
-            + timedelta(seconds=moments[step]),
+            organisation_id=organisation_id, kind=ESCALATION, subject_id=task_id, due_at=due_at
         )
-        for organisation_id, task_id, step, accepted_at, since in found
-        if step < len(moments)
+        for organisation_id, task_id, step, since, set_at in found
+        if (due_at := _next_at(policy, step, since)) is not None and due_at != set_at
     )
     wake("timers")
 
 
+def _next_at(policy: Policy, steps_taken: int, since: datetime) -> datetime | None:
+    seconds = policy.next_moment(steps_taken)
+    return None if seconds is None else since + timedelta(seconds=seconds)
+
+
 @atomic()
 def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
-    """The timer: take the next step of a task that still waits. Answers when the one after is due."""
+    """The timer: take the next step of a task that still waits. Answers when the one after is due, or this
+    one, if it is not yet: the policy may be another than when the timer was set.
+    """
     task = Task.objects.locked().filter(id=task_id).first()
     if task is None or task.status not in WAITING:
         return None
+    assert task.waits_since is not None
     policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
-    if policy.seconds_until(task.escalation_step) is None:
-        return None
-    if task.escalation_step == len(policy.steps):
+    due_at = _next_at(policy, task.escalation_step, task.waits_since)
+    if due_at is None or due_at > at:
+        return due_at
+    if task.escalation_step >= len(policy.steps):
         _end(task, policy, at)
         return None
     _take(task, policy, at)
-    seconds = policy.seconds_until(task.escalation_step)
-    if seconds is None:
-        return None
-    following = at + timedelta(seconds=seconds)
-    if task.accepted_at is not None:
-        return following
-    # Not later for this one having been late.
-    moment = policy.moments()[task.escalation_step]
-    return min(following, open_run(task=task).queued_at + timedelta(seconds=moment))
+    return _next_at(policy, task.escalation_step, task.waits_since)
 
 
 def _take(task: Task, policy: Policy, at: datetime) -> None:

@@ -86,7 +86,8 @@ class Call:
         all_waiting = turns.in_turn(at=self.at or clock.now())
         waiting = [one for one in all_waiting if one.organisation_id not in self.done]
         left = turns.ROUND
-        while waiting and left > 0 and not self.is_cut_short:
+        is_over = False
+        while waiting and left > 0 and not is_over:
             first = min(waiting, key=attrgetter("position"))
             offered = max(1, self.give_turn(first.organisation_id, turns.length(first, waiting)))
             first.position += offered / first.weight
@@ -94,8 +95,9 @@ class Call:
             if first.organisation_id in self.done:
                 waiting.remove(first)
             # After a turn, so that each call gets somewhere.
-            self.is_cut_short = time.monotonic() > self.ends
-        return left < turns.ROUND and not self.is_cut_short
+            is_over = time.monotonic() > self.ends
+        self.is_cut_short = is_over and bool(waiting)
+        return left < turns.ROUND and not is_over
 
     def give_turn(self, organisation_id: UUID, length: int) -> int:
         """Answers how many tasks were offered. The organisation is done when that was its last turn."""
@@ -165,6 +167,7 @@ def _task_by_task(batch: Batch, at: datetime) -> Turn:
     with atomic():
         _wait_for_turn(batch.organisation_id)
         vain.pass_over(bad, at)
+        turns.count(organisation_id=batch.organisation_id, offered=0 if offered else 1)
     passed = {one: why for turn in turns_of.values() for one, why in turn.passed.items()}
     held = {one for turn in turns_of.values() for one in turn.held_workers}
     return Turn(offered, frozenset(bad), passed, held, has_more=True)
@@ -220,7 +223,8 @@ def _turn(batch: Batch, at: datetime | None) -> Turn:
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
     offered = len(choices)
     # To find nobody takes time, too: whoever always does must not be the first forever.
-    turns.count(organisation_id=organisation_id, offered=max(1, offered))
+    nothing = 1 if batch.only is None else 0
+    turns.count(organisation_id=organisation_id, offered=offered or nothing)
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
     is_full = len(queued) == batch.length
     has_more = is_full or waiting.horizon is not None or settled < len(queued)

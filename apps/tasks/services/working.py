@@ -195,7 +195,7 @@ def give_back(*, run: Run, command: Command, actor: Principal, at: datetime, rea
         at=at,
         data=data,
         columns={"worker_id": None},
-        also=[_set(run, {**FREE, "queued_at": at}), *relieved],
+        also=[_set(run, FREE), *relieved],
     )
 
 
