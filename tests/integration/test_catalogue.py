@@ -216,7 +216,7 @@ def escalate(house: House, task_id: UUID) -> None:
     """By the timer of its policy's first step."""
     policy = {"steps": [{"after_seconds": 60, "lower_min_rating_by": 0.5, "notify": True}]}
     Task.objects.filter(id=task_id).update(escalation=policy)
-    matching.escalate(task_id=task_id, at=clock.now())
+    matching.escalate(task_id=task_id, at=clock.now() + timedelta(seconds=60))
 
 
 def warn(house: House, task_id: UUID) -> None:
