@@ -26,18 +26,23 @@ IS_LOOKED_AT = f"""
 """
 """Whether a signature `r` is not in vain, or not any more."""
 
-WAITING = f"""
+HEADS = """
 WITH RECURSIVE head AS (
-    (SELECT requirement_id, sort_at FROM tasks_task
-     WHERE status = 'queued' AND organisation_id = %(organisation_id)s AND id <> ALL (%(passed)s)
+    (SELECT requirement_id, sort_at FROM tasks_task WHERE {queued}
      ORDER BY requirement_id, sort_at, id LIMIT 1)
     UNION ALL
     SELECT next.requirement_id, next.sort_at FROM head CROSS JOIN LATERAL (
         SELECT requirement_id, sort_at FROM tasks_task
-        WHERE status = 'queued' AND organisation_id = %(organisation_id)s
-            AND requirement_id > head.requirement_id AND id <> ALL (%(passed)s)
+        WHERE {queued} AND requirement_id > head.requirement_id
         ORDER BY requirement_id, sort_at, id LIMIT 1) next
 )
+"""
+"""The first task of each signature of one organisation; `queued` says of which, and what is left out."""
+
+QUEUED = "status = 'queued' AND organisation_id = %(organisation_id)s AND id <> ALL (%(passed)s)"
+
+WAITING = f"""
+{HEADS.format(queued=QUEUED)}
 SELECT r.id, head.sort_at FROM head JOIN tasks_requirement r ON r.id = head.requirement_id
 WHERE {IS_LOOKED_AT}
 ORDER BY head.sort_at, r.id LIMIT {SIGNATURES_AT_ONCE + 1}

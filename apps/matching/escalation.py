@@ -9,6 +9,7 @@ itself brings: a pool must not weaken what its caller relies on.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ ESCALATION = "escalation"
 """The timer of a task's next step; its subject is the task."""
 
 
-def after(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> Signature:
+def relaxed(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> Signature:
     """What is asked for once the step is taken."""
     changed: dict[str, Any] = {}
     if step.lower_min_rating_by:
@@ -78,6 +79,11 @@ class Policy:
             return self._moments()[steps_taken]
         is_told = self.at_end == "notify" and steps_taken > len(self.steps)
         return None if not self.steps or self.at_end == "wait" or is_told else self._end()
+
+    def next_at(self, steps_taken: int, since: datetime) -> datetime | None:
+        """When that is for a task that has waited `since` then."""
+        seconds = self.next_moment(steps_taken)
+        return None if seconds is None else since + timedelta(seconds=seconds)
 
     def _moments(self) -> list[int]:
         return [step.after_seconds for step in self.steps]

@@ -16,13 +16,13 @@ from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.matching import candidates
-from apps.matching.escalation import ESCALATION, Policy
+from apps.matching.escalation import Policy
 from apps.matching.models import Offer, OfferStatus
+from apps.matching.seats import WINDOW_ENDS
 from apps.pools.selectors import escalation_of
 from apps.pools.services import AVAILABILITY
 from apps.tasks.models import RUN_HELD, Requirement, Run, Task
 from apps.tasks.selectors import task as visible_task
-from apps.timers.models import Timer
 from biolayer.chain import format_time
 from biolayer.lifecycle import HELD, Status
 
@@ -48,7 +48,7 @@ RULES = (
 JUST_NOW = RULES[RULES.index("presence") :]
 ASKING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 
-COUNTS = """
+COUNTS = f"""
 WITH member AS MATERIALIZED (
     SELECT DISTINCT ON (m.worker_id) m.worker_id, m.abilities, m.trust_level, m.rating,
         coalesce((p.costs ->> r.task_type)::int, 1) AS units, p.offers_per_window,
@@ -64,10 +64,7 @@ SELECT rule, count(*), min(CASE rule
     WHEN 'snoozed' THEN snoozed_until
     WHEN 'working_hours' THEN (
         SELECT due_at FROM timers_timer WHERE subject_id = worker_id AND kind = %(hours)s)
-    WHEN 'offer_limit' THEN (
-        SELECT offered_at + make_interval(secs => offer_window_seconds) FROM matching_offer o
-        WHERE o.worker_id = judged.worker_id
-        ORDER BY offered_at DESC OFFSET offers_per_window - 1 LIMIT 1) END) AS until
+    WHEN 'offer_limit' THEN ({WINDOW_ENDS.format(seat="judged", pool="judged")}) END) AS until
 FROM (
     SELECT m.worker_id, m.offers_per_window, m.offer_window_seconds, w.snoozed_until, CASE
         WHEN NOT m.abilities @> ARRAY(SELECT split_part(word, ':', 1)::varchar FROM unnest(m.wanted) AS word
@@ -134,8 +131,9 @@ def explained(*, actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any
     open_offers = [offer for offer in offers if offer.status == OfferStatus.OPEN]
     workers = _workers(task, at)
     policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
-    timer = Timer.objects.filter(subject_id=task.id, kind=ESCALATION).first()
-    step_at = None if timer is None or task.status not in ASKING else timer.due_at
+    step_at = None
+    if task.status in ASKING and task.waits_since is not None:
+        step_at = policy.next_at(task.escalation_step, task.waits_since)
     next_at = _next_at(task, workers, open_offers, step_at)
     taken = _taken(task, offers)
     return {

@@ -46,6 +46,13 @@ SELECT count(*) FROM (
     LIMIT p.offers_per_window) made
 """
 
+WINDOW_ENDS = """
+SELECT o.offered_at + make_interval(secs => {pool}.offer_window_seconds) AS ends_at
+FROM matching_offer o WHERE o.worker_id = {seat}.worker_id
+ORDER BY o.offered_at DESC OFFSET {pool}.offers_per_window - 1 LIMIT 1
+"""
+"""When a worker who had its pool's offers of a window may be made one more."""
+
 PICK = f"""
 SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities,
     CASE WHEN p.offers_per_window IS NOT NULL THEN p.offers_per_window - ({OFFERS_MADE}) END AS offers_left

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.accounts.models import Organisation
-from apps.matching.candidates import IS_LOOKED_AT
+from apps.matching.candidates import HEADS, IS_LOOKED_AT
 from apps.matching.models import Turn
 from apps.matching.vain import COMPARED, OPENED
 from biolayer.errors import NotFound
@@ -33,17 +33,7 @@ def _lead(weight: str) -> str:
 
 HAS_OPENED = OPENED.format(organisation="organisation.id", compared="last.compared")
 HAS_SOMETHING_TO_LOOK_AT = f"""
-WITH RECURSIVE head AS (
-    (SELECT requirement_id FROM tasks_task
-     WHERE status = 'queued' AND organisation_id = organisation.id
-     ORDER BY requirement_id, sort_at, id LIMIT 1)
-    UNION ALL
-    SELECT next.requirement_id FROM head CROSS JOIN LATERAL (
-        SELECT requirement_id FROM tasks_task
-        WHERE status = 'queued' AND organisation_id = organisation.id
-            AND requirement_id > head.requirement_id
-        ORDER BY requirement_id, sort_at, id LIMIT 1) next
-)
+{HEADS.format(queued="status = 'queued' AND organisation_id = organisation.id")}
 SELECT FROM head
 WHERE (SELECT {IS_LOOKED_AT} FROM tasks_requirement r WHERE r.id = head.requirement_id)
 """

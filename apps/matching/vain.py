@@ -22,11 +22,15 @@ from uuid import UUID
 from django.db import connection
 
 from apps.base.rows import Change, Each
-from apps.matching.seats import FITS, POOLS
+from apps.matching.seats import FITS, POOLS, WINDOW_ENDS
 from apps.tasks.models import Requirement, Task
 
 LOOKS_AGAIN = timedelta(seconds=1)
+"""What rests is looked at once more then: see `NOTE`."""
+
 PASSED_OVER = timedelta(seconds=5)
+"""What failed is tried again then."""
+
 MANY_SEATS = 256
 """When so many open at once everybody is woken: to look is cheaper than to compare."""
 
@@ -86,10 +90,7 @@ NOTE = f"""
 UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(
     CASE WHEN vain.was_in_vain THEN vain.rests_until ELSE least(vain.rests_until, %(soon)s) END, (
     SELECT min(window_.ends_at) FROM pools_pool p JOIN pools_membership m ON m.pool_id = p.id
-    CROSS JOIN LATERAL (
-        SELECT o.offered_at + make_interval(secs => p.offer_window_seconds) AS ends_at
-        FROM matching_offer o WHERE o.worker_id = m.worker_id
-        ORDER BY o.offered_at DESC OFFSET p.offers_per_window - 1 LIMIT 1) window_
+    CROSS JOIN LATERAL ({WINDOW_ENDS.format(seat="m", pool="p")}) window_
     WHERE p.id IN ({POOLS}) AND p.offers_per_window IS NOT NULL AND window_.ends_at > %(at)s AND {FITS}))
 FROM (
     SELECT r.id, r.nobody_at IS NOT NULL AS was_in_vain, vain.rests_until
@@ -160,8 +161,9 @@ def settle(woken: Woken, *, looked_at: Collection[UUID], at: datetime) -> None:
 def note(
     nobody: Mapping[UUID, datetime | None], *, known: Collection[UUID], at: datetime
 ) -> set[UUID]:
-    """Nobody was found for these signatures: nobody fits (None), or who does rests for all `known` tasks, the
-    first until the time given. Answers those that were noted: one of which other tasks wait was not.
+    """Nobody was found for these signatures: nobody fits (None), or whoever does rests for all `known` tasks,
+    the first until the time given. Answers those that were noted, which leaves out what rests while tasks of
+    it wait that are not known.
     """
     if not nobody:
         return set()

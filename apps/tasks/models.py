@@ -27,6 +27,7 @@ def _values(*statuses: Status) -> list[str]:
 WITH_OUTPUT = _values(*OUTPUT_SHOWN)
 WITH_WORKER = _values(*HELD, Status.SUBMITTED, *OUTPUT_SHOWN)
 BEFORE_WORKER = _values(Status.DRAFT, Status.CREATED, Status.QUEUED, Status.MATCHED, Status.OFFERED)
+WITH_WAIT = _values(Status.QUEUED, Status.MATCHED, Status.OFFERED)
 MAYBE_NEVER_QUEUED = _values(Status.DRAFT, Status.CREATED, Status.CANCELLED, Status.FAILED)
 ENDED = _values(*CLOSED)
 
@@ -228,6 +229,10 @@ class Task(models.Model):
                 condition=Q(status__in=MAYBE_NEVER_QUEUED)
                 | Q(queued_at__isnull=False, attempt__gte=1),
                 name="task_queued_has_an_attempt",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=WITH_WAIT) | Q(waits_since__isnull=False),
+                name="task_waiting_has_its_clock",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=_values(Status.SUBMITTED, *OUTPUT_SHOWN))

@@ -6,12 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import (
-    OuterRef,
-    Prefetch,
-    QuerySet,
-    prefetch_related_objects,
-)
+from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_objects
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope

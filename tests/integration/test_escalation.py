@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from apps.base import clock, rows
+from apps.base.ids import new_id
 from apps.matching import services as matching
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer
@@ -282,6 +283,31 @@ def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house
     Task.objects.filter(id=ended.id).update(escalation_step=1)
     matching.set_out_forgotten()
     assert Timer.objects.get().due_at == since + timedelta(seconds=60)
+
+
+def test_the_sweep__leaves_a_timer_to_whoever_fires_it(house: House) -> None:
+    house.alice.patch(f"/v1/pools/{house.pool.id}", _policy([60]))
+    house.queued(requirements={"worker_pool_id": str(house.pool.id)})
+    held = {"due_at": clock.now() + timedelta(seconds=30), "claim_token": new_id()}
+    Timer.objects.update(**held)
+    matching.set_out_forgotten()
+    assert Timer.objects.values("due_at", "claim_token").get() == held
+
+
+def test_a_removed_policy__promises_nothing(house: House) -> None:
+    alone(house)
+    path = f"/v1/pools/{house.pool.id}"
+    house.alice.patch(path, _policy([60]))
+    task = house.queued(requirements={"worker_pool_id": str(house.pool.id)})
+    looks = []
+    for change in ([60], None):
+        house.alice.patch(path, _policy(change))
+        told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+        looks.append((told["escalation"] is None, told["next_at"] is None))
+    assert looks == [(False, False), (True, True)]
+    # Its timer is still there, does nothing, and is gone.
+    escalated(task)
+    assert (task.escalation_step, Timer.objects.count()) == (0, 0)
 
 
 def _policy(seconds: Any) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def test_a_status_cannot_change_without_its_event(house: House) -> None:
         ("accepted", "worker_id = NULL", "task_accepted_has_a_worker"),
         ("queued", "output = '{}'", "task_output_only_when_verified"),
         ("queued", "queued_at = NULL", "task_queued_has_an_attempt"),
+        ("queued", "waits_since = NULL", "task_waiting_has_its_clock"),
         ("submitted", "submitted_at = NULL", "task_submitted_has_its_time"),
         ("queued", "attempt = 4", "task_attempts_are_bounded"),
         ("queued", "max_attempts = 11", "task_max_attempts_1_to_10"),

@@ -19,7 +19,7 @@ from django.db.models import Q
 from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.matching.candidates import QueuedTask
-from apps.matching.escalation import Policy, after
+from apps.matching.escalation import Policy, relaxed
 from apps.matching.services.choosing import Look, others_to_ask, pools_of
 from apps.matching.turns import BATCH
 from apps.pools import services as pools
@@ -113,7 +113,7 @@ def _take_steps(task: Task, policy: Policy, due: int) -> None:
     """The task as it stands after the steps that are due. What was taken before is not taken back."""
     signature = signature_now(task)
     for step in policy.steps[task.escalation_step : due]:
-        signature = after(step, signature, is_of_contract=policy.is_of_contract)
+        signature = relaxed(step, signature, is_of_contract=policy.is_of_contract)
         assert task.sort_at is not None
         task.sort_at -= timedelta(seconds=step.boost_seconds)
     rows.write([kept(signature)])

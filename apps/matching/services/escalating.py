@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from apps.accounts import principal
 from apps.base import rows
@@ -18,7 +18,7 @@ from apps.base.ids import new_id
 from apps.base.rows import Change, Each
 from apps.base.transactions import atomic
 from apps.base.wake import wake
-from apps.matching.escalation import ESCALATION, Policy, after
+from apps.matching.escalation import ESCALATION, Policy, relaxed
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import escalation_of
@@ -81,9 +81,13 @@ def set_out_forgotten() -> None:
     """A task that was queued while its pool's policy was changed, each unseen by the other, goes by the new
     one now.
     """
+    fired_now = Timer.objects.filter(
+        subject_id=OuterRef("id"), kind=ESCALATION, claim_token__isnull=False
+    )
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
-        _set_out_all(pool.id, queued.filter(pool_id=pool.id, escalation__isnull=True))
+        own = queued.filter(pool_id=pool.id, escalation__isnull=True)
+        _set_out_all(pool.id, own.exclude(Exists(fired_now)))
 
 
 def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
@@ -100,14 +104,9 @@ def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
             organisation_id=organisation_id, kind=ESCALATION, subject_id=task_id, due_at=due_at
         )
         for organisation_id, task_id, step, since, set_at in found
-        if (due_at := _next_at(policy, step, since)) is not None and due_at != set_at
+        if (due_at := policy.next_at(step, since)) is not None and due_at != set_at
     )
     wake("timers")
-
-
-def _next_at(policy: Policy, steps_taken: int, since: datetime) -> datetime | None:
-    seconds = policy.next_moment(steps_taken)
-    return None if seconds is None else since + timedelta(seconds=seconds)
 
 
 @atomic()
@@ -120,20 +119,20 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
         return None
     assert task.waits_since is not None
     policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
-    due_at = _next_at(policy, task.escalation_step, task.waits_since)
+    due_at = policy.next_at(task.escalation_step, task.waits_since)
     if due_at is None or due_at > at:
         return due_at
     if task.escalation_step >= len(policy.steps):
         _end(task, policy, at)
         return None
     _take(task, policy, at)
-    return _next_at(policy, task.escalation_step, task.waits_since)
+    return policy.next_at(task.escalation_step, task.waits_since)
 
 
 def _take(task: Task, policy: Policy, at: datetime) -> None:
     number = task.escalation_step + 1
     step = policy.steps[number - 1]
-    signature = after(step, signature_now(task), is_of_contract=policy.is_of_contract)
+    signature = relaxed(step, signature_now(task), is_of_contract=policy.is_of_contract)
     assert task.sort_at is not None
     tasks.escalate_task(
         task=task,
