@@ -39,7 +39,7 @@ class Event(models.Model):
     prev_hash = models.BinaryField(max_length=32)
     hash = models.BinaryField(max_length=32)
     # The event's place in the feed: the writing transaction's id, or that of the task's event before
-    # where it is larger (a trigger sees to that, see migration 0003). A feed shows only rows below
+    # where it is larger (a trigger sees to that, see migration 0002). A feed shows only rows below
     # the oldest transaction still running, so that it never skips an event that commits late.
     xid = Xid8(db_default=CurrentXid(), editable=False)
 

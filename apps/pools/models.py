@@ -151,7 +151,7 @@ class Membership(models.Model):
 
     What matching asks of a worker stands here once more, in the order in which workers are asked, so
     that the first who fit are found by walking an index, however many there are. A trigger copies it
-    from the worker's row (migrations 0003 and 0004); nobody else writes these columns.
+    from the worker's row (migrations/_functions.py); nobody else writes these columns.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,7 +1,7 @@
 """What a task asks of a worker, as a row that tasks which ask for the same share.
 
 A skill is a word; a level from 2 on is a word with a colon, a language one with an `@`. A worker's
-seat has the words for all that it can (pools migration 0003).
+seat has the words for all that it can (pools/migrations/_functions.py).
 """
 
 from collections.abc import Iterable, Mapping

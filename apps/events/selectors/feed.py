@@ -1,7 +1,7 @@
 """An organisation's events as a feed: complete under concurrency, each task's in order.
 
 The feed sorts by (xid, id) and is read up to a *horizon*: the oldest transaction id still running.
-Below it nothing is added any more (migration 0003 says why), so whatever is read between a place and
+Below it nothing is added any more (migration 0002 says why), so whatever is read between a place and
 a horizon is the same at each reading, in whichever snapshot.
 """
 

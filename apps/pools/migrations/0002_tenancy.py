@@ -1,8 +1,9 @@
-"""Workers, pools and keys stay inside their organisation."""
+"""Workers, pools and keys stay inside their organisation; memberships follow their workers."""
 
 from django.db import migrations
 
 from apps.base.sql import same_organisation
+from apps.pools.migrations._functions import NO_SEATS, SEATS
 
 
 class Migration(migrations.Migration):
@@ -15,4 +16,5 @@ class Migration(migrations.Migration):
         same_organisation("pools_membership", "worker_id", "pools_worker", on_delete="CASCADE"),
         same_organisation("pools_certification", "worker_id", "pools_worker", on_delete="CASCADE"),
         same_organisation("accounts_apikey", "worker_id", "pools_worker", on_delete="CASCADE"),
+        migrations.RunSQL(SEATS, NO_SEATS),
     ]

@@ -29,4 +29,6 @@ class Migration(migrations.Migration):
         same_organisation("tasks_run", "worker_id", "pools_worker"),
         same_organisation("tasks_evidence", "run_id", "tasks_run"),
         same_organisation("tasks_evidence", "worker_id", "pools_worker"),
+        same_organisation("tasks_dependency", "task_id", "tasks_task", on_delete="CASCADE"),
+        same_organisation("tasks_dependency", "needs_id", "tasks_task"),
     ]

@@ -1,4 +1,4 @@
-"""Deliveries stay inside their organisation."""
+"""Destinations, deliveries and recoveries stay inside their organisation."""
 
 from django.db import migrations
 
@@ -12,5 +12,9 @@ class Migration(migrations.Migration):
     operations = [
         same_organisation(
             "webhooks_delivery", "destination_id", "webhooks_destination", on_delete="CASCADE"
+        ),
+        same_organisation("webhooks_destination", "origin_id", "webhooks_origin"),
+        same_organisation(
+            "webhooks_recovery", "destination_id", "webhooks_destination", on_delete="CASCADE"
         ),
     ]
