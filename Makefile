@@ -61,6 +61,7 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 	@$(BIN)/lint-imports
 	@$(BIN)/python -W "ignore:Got an error checking" manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py check
+	@$(BIN)/python -m tests.architecture.lint_migrations
 	@$(BIN)/python manage.py document --check
 
 bench: $(DEV_STAMP) ## Measure (BENCH=create, deliveries, black_hole, feed or timers)

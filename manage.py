@@ -9,6 +9,8 @@ def main():
     if sys.version_info < (3, 11):
         sys.exit("BioLayer needs Python 3.11 or newer; this is %d.%d.%d" % sys.version_info[:3])  # noqa: UP031
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] == ["tick"]:
+        os.environ.setdefault("BIOLAYER_PROCESS", "ticker")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -8,6 +8,7 @@ BioLayerError
 │   ├── ScopeMissing
 │   ├── RoleTooLow
 │   ├── PoolNotGranted         the credential is for certain pools, and this concerns others
+│   ├── NotTheOwner            another credential made it: its maker or a manager may change it
 │   ├── AddressNotAllowed
 │   └── OrganisationMismatch
 ├── NotFound                   it is not there, or not yours: the answer is the same
@@ -22,6 +23,8 @@ BioLayerError
 │   ├── SigningKeyInUse        the key without end: rotate, then it has one
 │   ├── TooManySigningKeys
 │   ├── TooManyEndpoints
+│   ├── TooManyConsumers
+│   ├── ConsumerNameTaken      by a consumer that the credential does not see
 │   ├── EndpointNotEnabled     paused or disabled: enable it first
 │   ├── PoolClosed             kept for its history only
 │   ├── WorkerHasHistory       it was offered or did something: it is not deleted
@@ -119,6 +122,11 @@ class RoleTooLow(Refused):
 class PoolNotGranted(Refused):
     code = "pool_not_granted"
     title = "The credential is not for these pools"
+
+
+class NotTheOwner(Refused):
+    code = "not_the_owner"
+    title = "This belongs to another credential"
 
 
 class AddressNotAllowed(Refused):
@@ -228,6 +236,19 @@ class TooManyEndpoints(Conflict):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"limit": self.limit}
+
+
+class TooManyConsumers(Conflict):
+    code = "too_many_consumers"
+    title = "The organisation has as many event consumers as it may have"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"At most {most}; delete one that nobody reads any more.")
+
+
+class ConsumerNameTaken(Conflict):
+    code = "consumer_name_taken"
+    title = "Another event consumer has this name"
 
 
 class EndpointNotEnabled(Conflict):

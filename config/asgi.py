@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("BIOLAYER_PROCESS", "stream")
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from apps.base.wake import queues_of
+
 Command = tuple[str, ...]
 
 # Celery warns each time that it runs as root; in a container that is how it is meant to be.
@@ -42,11 +44,13 @@ def stream_command(*, host: str, port: int) -> Command:
 def worker_command(*, name: str, queues: str) -> Command:
     """A Celery worker without what nobody listens to.
 
-    It does one job at a time and reports to no other worker.
+    It does one job at a time and reports to no other worker. `queues` are groups of drains, such as
+    `lifecycle,bulk`.
     """
     return (
         *_module("celery", "--quiet", "-A", "config.celery", "worker", "--pool", "solo"),
-        *("-Q", queues, "-n", f"{name}@%h", "--loglevel", "WARNING"),
+        *("-Q", ",".join(queues_of(*queues.split(","))), "-n", f"{name}@%h"),
+        *("--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     )
 
@@ -62,6 +66,8 @@ def service_commands(*, host: str, port: int, stream_port: int) -> dict[str, Com
         "web": web_command(host=host, port=port),
         "stream": stream_command(host=host, port=stream_port),
         "lifecycle": worker_command(name="lifecycle", queues="lifecycle,bulk"),
+        # Matching is the one drain that may be busy for long: timers need not wait for it.
+        "matching": worker_command(name="matching", queues="matching"),
         "deliveries": worker_command(name="deliveries", queues="deliveries"),
         "ticker": ticker_command(),
     }

@@ -19,7 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 40.0
+"""More than an attempt to deliver may take (30 s), so that what it led to is still written down."""
+PATIENT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 _TICK_SECONDS = 0.2
@@ -66,6 +68,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals = 0
         self._kill_at = 0.0
+        self._names_at = 0.0
 
     def run(self, *, is_ready: Callable[[], bool] = lambda: True) -> None:
         """Run until SIGINT or SIGTERM and until every program has ended.
@@ -145,12 +148,18 @@ class Supervisor:
         now = time.monotonic()
         if not self._kill_at:
             self.say("stopping…")
-            self._kill_at = now + GRACE_SECONDS
+            self._kill_at, self._names_at = now + GRACE_SECONDS, now + PATIENT_SECONDS
             for child in self._children:
                 child.terminate()
+        if now >= self._names_at:
+            self._names_at = self._kill_at
+            self.say(f"waiting for {self._left()} to finish; Ctrl-C again ends them at once")
         if self._signals > 1 or now >= self._kill_at:
             for child in self._children:
                 child.kill()
+
+    def _left(self) -> str:
+        return ", ".join(child.name for child in self._children if child.process is not None)
 
     def _all_gone(self) -> bool:
         return all(child.process is None for child in self._children)
@@ -161,6 +170,7 @@ class _Child:
 
     def __init__(self, program: Program, *, folder: Path, label: str) -> None:
         self.label = label
+        self.name = program.name
         self.process: subprocess.Popen[bytes] | None = None
         self.start_at = 0.0
         self._program = program

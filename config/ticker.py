@@ -1,13 +1,13 @@
 """The ticker: looks for due rows and sees to it that somebody handles them.
 
-Every second, and at the moment when the next timer is due:
+It looks at timers every `GLANCE_SECONDS` and at everything every `TICK_SECONDS`:
 
 1. One statement tells which drains have due rows, and for how long the oldest has waited.
 2. Each drain with due rows is woken through the broker.
-3. Where the broker does not take the message, or rows have been overdue for `PATIENCE_SECONDS`
-   all the same, the ticker drains in its own process, one thread for each drain, so that a slow
-   receiver of callbacks never delays an SLA clock. Queued tasks may rightly wait for days; for
-   them it makes a pass of its own every `MATCH_SECONDS`.
+3. Where the broker does not take the message, where hints lie there unread from one tick to the next,
+   or where rows have been overdue for `PATIENCE_SECONDS` all the same, the ticker drains in its own
+   process, one thread for each drain, so that a slow receiver of callbacks never delays an SLA clock.
+   Queued tasks may rightly wait for days: for them only unread hints count.
 
 Two tickers are harmless: rows are claimed with SKIP LOCKED, whoever drains them.
 """
@@ -20,24 +20,34 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.db import Error, close_old_connections, connection
+from oauth2_provider.models import clear_expired
 
 from apps.api.services import forget_old_keys
 from apps.base.drains import drain
-from apps.base.wake import DRAINS, send
+from apps.base.wake import DRAINS, Sent, send
+from apps.events.services import warn_of_horizon
 from apps.matching.jobs import SHARE_SECONDS
 from apps.matching.services import forget_in_vain, match_queued, set_out_forgotten
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
+from apps.tasks.requirements import forget_unused
+from apps.tasks.selectors import ended_before
 from apps.tasks.services import queue_created
 from apps.timers.services import fire_due
-from apps.webhooks.services import SOONEST_DELIVERY, deliver_due, release_recoveries, tidy_up
+from apps.webhooks.services import (
+    SOONEST_DELIVERY,
+    deliver_due,
+    forget_callbacks,
+    release_recoveries,
+    tidy_up,
+)
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
-SHORTEST_SECONDS = 0.05
-PATIENCE_SECONDS = 2.0
-MATCH_SECONDS = 5.0
+TICK_SECONDS = 0.5
+GLANCE_SECONDS = 0.1
+SHORTEST_SECONDS = 0.02
+PATIENCE_SECONDS = 1.0
 
 HERE: dict[str, Callable[[], object]] = {
     "intake": queue_created,
@@ -93,27 +103,42 @@ def look() -> Look:
     return Look(dict(zip(names, ages, strict=True)))
 
 
-def sweep() -> None:
-    """What is thrown away after its time, what nobody waits for, and what fell between two calls."""
-    forget_old_keys()
-    tidy_up()
-    forget_in_vain()
-    set_out_forgotten()
+NEXT_TIMER = (
+    "SELECT clock_timestamp() - (SELECT due_at FROM timers_timer ORDER BY due_at, id LIMIT 1)"
+)
+
+
+def glance() -> float | None:
+    """Return for how many seconds the first timer has been due; negative until it is, None for none."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_TIMER)
+        (age,) = cursor.fetchone()
+    return None if age is None else float(age.total_seconds())
 
 
 SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "means": (10.0, refresh_rating_means),
-    "sweep": (600.0, sweep),
+    "horizon": (10.0, warn_of_horizon),
+    "keys": (600.0, forget_old_keys),
+    "deliveries": (600.0, tidy_up),
+    "callbacks": (600.0, partial(forget_callbacks, are_over=ended_before)),
+    "unmatched": (600.0, forget_in_vain),
+    "requirements": (600.0, forget_unused),
+    "tokens": (3600.0, clear_expired),
+    "escalations": (600.0, set_out_forgotten),
 }
-"""What is done every so many seconds, whether anything is due or not."""
+"""What is done every so many seconds, whether anything is due or not: what is thrown away after its
+time, what nobody waits for, and what fell between two calls. One that fails holds up no other."""
 
 
 class Ticker:
     def __init__(self) -> None:
         self._stopped = threading.Event()
         self._running: dict[str, threading.Thread] = {}
-        self._matched_at = time.monotonic()
         self._is_broker_here = True
+        # The drains whose hints were waiting at the last tick.
+        self._unread: set[str] = set()
+        self._looks_at = 0.0
         self._swept_at = dict.fromkeys(SWEEPS, time.monotonic())
 
     def run(self) -> None:
@@ -125,40 +150,59 @@ class Ticker:
         self._stopped.set()
 
     def tick(self) -> float:
-        """Look once and act. Answers how many seconds to sleep."""
+        """Look once and act. Return how many seconds to sleep."""
         try:
+            if time.monotonic() < self._looks_at:
+                return self._glance()
+            self._looks_at = time.monotonic() + TICK_SECONDS
             seen = look()
         except Error as error:
             logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
             close_old_connections()
             return TICK_SECONDS
-        due = seen.due()
-        self._wake(due)
-        for name in due:
-            if not self._is_broker_here or (seen.is_neglected(name) and self._is_time_for(name)):
-                self._run_here(name, HERE[name])
+        self._act(seen)
         for name, (seconds, work) in SWEEPS.items():
             if time.monotonic() - self._swept_at[name] > seconds:
                 self._swept_at[name] = time.monotonic()
-                self._run_here(name, work)
-        return max(SHORTEST_SECONDS, seen.until_next())
+                self._run_here(f"sweep {name}", work)
+        return max(SHORTEST_SECONDS, min(GLANCE_SECONDS, seen.until_next()))
 
-    def _wake(self, due: list[str]) -> None:
-        """Wake the drains; a broker that does not take the first message is not asked again."""
-        is_here = all(send(name) for name in due)
+    def _glance(self) -> float:
+        """Fire a timer in time that was set, for soon, after the last look."""
+        age = glance()
+        if age is not None and age >= 0:
+            self._looks_at = 0.0
+        until_due = GLANCE_SECONDS if age is None or age >= 0 else -age
+        return max(SHORTEST_SECONDS, min(GLANCE_SECONDS, until_due))
+
+    def _act(self, seen: Look) -> None:
+        due = seen.due()
+        unread = self._wake(due)
+        for name in due:
+            is_neglected = name != "matching" and seen.is_neglected(name)
+            if not self._is_broker_here or is_neglected or name in unread & self._unread:
+                self._run_here(name, HERE[name])
+        self._unread = unread
+
+    def _wake(self, due: list[str]) -> set[str]:
+        """Wake the drains; a broker that does not take the first message is not asked again. Return
+        those of which hints were waiting.
+        """
+        unread = set()
+        is_here = True
+        for name in due:
+            sent = send(name)
+            is_here = sent is not Sent.AWAY
+            if not is_here:
+                break
+            if sent is Sent.WAITS:
+                unread.add(name)
         if due and is_here is not self._is_broker_here:
             self._is_broker_here = is_here
             logger.warning(
                 "the broker is back" if is_here else "the broker is away; draining in this process"
             )
-
-    def _is_time_for(self, name: str) -> bool:
-        if name != "matching":
-            return True
-        is_time = time.monotonic() - self._matched_at > MATCH_SECONDS
-        if is_time:
-            self._matched_at = time.monotonic()
-        return is_time
+        return unread
 
     def _run_here(self, name: str, work: Callable[[], object]) -> None:
         """Do it in a thread of its own, unless it is still at it."""

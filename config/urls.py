@@ -2,7 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
-from oauth2_provider.views.base import RevokeTokenView, TokenView
+
+from apps.api.http.oauth import ThrottledRevokeTokenView, ThrottledTokenView
 
 
 def healthy(request: HttpRequest) -> HttpResponse:
@@ -12,8 +13,8 @@ def healthy(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("v1/", include("apps.api.v1.urls")),
-    path("oauth/token", TokenView.as_view()),
-    path("oauth/revoke", RevokeTokenView.as_view()),
+    path("oauth/token", ThrottledTokenView.as_view()),
+    path("oauth/revoke", ThrottledRevokeTokenView.as_view()),
     path("healthz", healthy),
 ]
 handler400 = "apps.api.http.problems.bad_request"

@@ -23,7 +23,7 @@ from apps.tasks import services as tasks
 from apps.tasks.selectors import headline
 from apps.tasks.services import depending
 from apps.tasks.services.assigning import LEASE
-from apps.tasks.services.ending import Clock, next_look
+from apps.tasks.services.sla import Clock, next_look
 from apps.tasks.transitions import Moved, react, wake_on
 from apps.timers import services as timers
 from apps.timers.models import Timer
@@ -44,6 +44,7 @@ def connect() -> None:
     tasks.add_check(callback_faults)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
+    react([EventType.QUEUED], reopen_callback)
     react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
     react(ANNOUNCED, tell)
     react(ENDED, withdraw_offers)
@@ -67,6 +68,7 @@ def connect() -> None:
     timers.register(matching.ESCALATION, escalate)
     timers.register(workers.AVAILABILITY, follow_hours, follow_hours_of_many)
     timers.register(depending.DEPENDENCY, fail_dependents)
+    timers.register(workers.POOL_CLOSED, fail_stranded)
     ADDITIONS["webhook"] = with_webhook
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), watch_by(clock), watch_many_by(clock))
@@ -85,6 +87,20 @@ def open_callback(moved: Moved) -> Iterable[Change]:
         task_id=moved.task.id,
         organisation_id=moved.task.organisation_id,
         handoff=contract.handoff,
+    )
+
+
+def reopen_callback(moved: Moved) -> Iterable[Change]:
+    """A task that is reopened long after it ended may have lost its destination."""
+    task = moved.task
+    if not task.callback_url or moved.event.previous_status not in CLOSED:
+        return []
+    return webhooks.reopen_callback(
+        task_id=task.id,
+        organisation_id=task.organisation_id,
+        url=task.callback_url,
+        max_retries=task.max_retries,
+        backoff_seconds=task.backoff_seconds,
     )
 
 
@@ -204,6 +220,10 @@ def escalate(timer: Timer, at: datetime) -> datetime | None:
 
 def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
     return depending.fail_dependents(task_id=timer.subject_id, at=at)
+
+
+def fail_stranded(timer: Timer, at: datetime) -> datetime | None:
+    return matching.fail_stranded(pool_id=timer.subject_id, at=at)
 
 
 def watch_by(clock: Clock) -> timers.Handler:

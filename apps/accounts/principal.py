@@ -1,10 +1,11 @@
 """Who is calling: made once at the door, passed down as `actor`, asked by every service."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 from apps.accounts.scopes import LEAST_ROLE, Role, Scope
-from biolayer.errors import OrganisationMismatch, RoleTooLow, ScopeMissing
+from biolayer.errors import OrganisationMismatch, PoolNotGranted, RoleTooLow, ScopeMissing
 
 ROLE_ORDER = [role.value for role in Role]
 
@@ -30,7 +31,7 @@ class Principal:
 
     def require_role(self, role: Role) -> None:
         """Raise `RoleTooLow` unless the credential acts with `role` or a higher one."""
-        if ROLE_ORDER.index(self.role) < ROLE_ORDER.index(role.value):
+        if not self.has_role(role):
             raise RoleTooLow(role.value)
 
     def require_worker(self) -> UUID:
@@ -46,6 +47,29 @@ class Principal:
             raise OrganisationMismatch(
                 "`origin.org_id` is not the organisation of this credential."
             )
+
+    def require_every_pool(self) -> None:
+        """Raise `PoolNotGranted` where the credential is for certain pools: what belongs to the whole
+        organisation, its signing keys, say, is not theirs to change.
+        """
+        if self.pool_ids is not None:
+            raise PoolNotGranted(
+                "This concerns the whole organisation, and the credential some pools."
+            )
+
+    def covers(self, pool_ids: Collection[UUID] | None) -> bool:
+        """Whether the credential is for all of these pools; None: for every pool of the organisation."""
+        if self.pool_ids is None:
+            return True
+        return pool_ids is not None and self.pool_ids.issuperset(pool_ids)
+
+    @property
+    def text(self) -> str:
+        """How rows name who made them."""
+        return f"{self.kind}:{self.id}"
+
+    def has_role(self, role: Role) -> bool:
+        return ROLE_ORDER.index(self.role) >= ROLE_ORDER.index(role.value)
 
     def may_use_pool(self, pool_id: UUID) -> bool:
         return self.pool_ids is None or pool_id in self.pool_ids

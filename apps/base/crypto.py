@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 
@@ -55,6 +55,15 @@ def unseal(ciphertext: bytes, place: Place) -> str:
         raise SealBroken(f"sealed for {sealed_for}, opened for {place}")
     assert isinstance(secret, str)
     return secret
+
+
+def is_current(ciphertext: bytes) -> bool:
+    """Whether the newest of `ENCRYPTION_KEYS` made this ciphertext."""
+    try:
+        _fernet(tuple(settings.ENCRYPTION_KEYS[:1])).decrypt(bytes(ciphertext))
+    except InvalidToken:
+        return False
+    return True
 
 
 def keyed_hash(purpose: str, value: bytes) -> bytes:

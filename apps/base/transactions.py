@@ -18,6 +18,15 @@ def atomic() -> "Atomic":
     return transaction.atomic(savepoint=False)
 
 
+HELD_UP = ("55P03", "57014")
+"""lock_not_available, query_canceled: the bounds of config/settings/database.py."""
+
+
+def is_held_up(error: BaseException) -> bool:
+    """Whether a statement gave up because others hold what it needs, or because it took too long."""
+    return getattr(error.__cause__, "sqlstate", None) in HELD_UP
+
+
 class Raced(Conflict):
     """A concurrent call did the same first, and a new transaction would see it. Try once more."""
 

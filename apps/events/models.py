@@ -4,6 +4,7 @@ far those who read it along have come."""
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from apps.accounts.models import Organisation
@@ -14,7 +15,8 @@ from apps.base.ids import new_id
 class Event(models.Model):
     """One transition of one task, as it happened."""
 
-    # Counts up over the installation; orders events that one transaction made.
+    # Counts up over the installation; orders events that one transaction made. It is no key of the table
+    # (migration 0004): an event is found by its task and sequence.
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(
         Organisation,
@@ -58,6 +60,8 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "xid", "id"], name="event_feed"),
+            # A few pages: what happened since a time is looked for after a failover alone.
+            BrinIndex(fields=["occurred_at"], pages_per_range=32, name="event_times"),
         ]
 
     def __str__(self) -> str:
@@ -78,6 +82,10 @@ class EventConsumer(models.Model):
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     name = models.CharField(max_length=64)
+    # Who made it (`Principal.text`), and for which pools that credential was: null is every pool. Empty
+    # for a consumer of a version that did not keep it.
+    created_by = models.CharField(max_length=300, db_default="")
+    pool_ids = ArrayField(models.UUIDField(), null=True)
     # The event types that it wants, by name or by `task.*`; null means every one.
     types = ArrayField(models.CharField(max_length=40), null=True)
     # Its place: what it has dealt with ends here. Two columns that only ever grow together.
@@ -108,3 +116,20 @@ class EventConsumer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.organisation_id}"
+
+
+class Generation(models.Model):
+    """A life of the cluster: a standby that was promoted begins a new one.
+
+    Transactions that the old primary had and the standby had not are gone, and their ids are given out
+    again. A cursor from before may so be ahead of events that come: it is read from `begins_at_xid` on.
+    """
+
+    # 1, 2, 3 …; what was before the first promotion is generation 0, which has no row.
+    number = models.PositiveSmallIntegerField(primary_key=True)
+    # A place that both primaries had told of.
+    begins_at_xid = models.BigIntegerField()
+    raised_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"generation {self.number} from {self.begins_at_xid} on"

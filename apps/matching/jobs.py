@@ -5,8 +5,8 @@ from celery import shared_task
 from apps.base.drains import patiently
 from apps.matching import services
 
-SHARE_SECONDS = 1.0
-"""A call ends then: timers and new tasks wait for the same process, and whoever comes free after its
+SHARE_SECONDS = 0.5
+"""A call ends then: timers and new tasks may wait for the same process, and whoever comes free after its
 organisation's last turn waits for the next call."""
 
 

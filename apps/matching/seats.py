@@ -39,6 +39,13 @@ AND (r.certifications = '{}' OR NOT EXISTS (
 """
 """Whether a seat `m` fits a signature `r` and can be given something."""
 
+WAS_SEEN = """
+(%(seen)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(m.opened_in, %(seen)s::pg_snapshot)
+    OR m.opened_in >= pg_snapshot_xmax(pg_current_snapshot()))
+"""
+"""Whether a seat `m` had opened when seats were compared with what is in vain (see vain.py). One that
+was restored from a dump may bear a transaction that this cluster has yet to come to."""
+
 OFFERS_MADE = """
 SELECT count(*) FROM (
     SELECT FROM matching_offer o WHERE o.worker_id = m.worker_id
@@ -57,7 +64,7 @@ PICK = f"""
 SELECT m.worker_id, m.pool_id, p.units, m.free, m.load_share, m.waiting_since, m.rating, m.abilities,
     CASE WHEN p.offers_per_window IS NOT NULL THEN p.offers_per_window - ({OFFERS_MADE}) END AS offers_left
 FROM {{seats}}
-WHERE m.free >= p.units AND {FITS}
+WHERE m.free >= p.units AND {WAS_SEEN} AND {FITS}
     AND (p.offers_per_window IS NULL OR p.offers_per_window > ({OFFERS_MADE}))
 """
 """Of `seats` of a pool `p`, which it calls `m`, those that fit a signature `r`."""
@@ -138,15 +145,24 @@ class Found:
     several: set[UUID]
 
 
-def find_seats(*, limits: Mapping[UUID, int], first_choices: Sequence[UUID], at: datetime) -> Found:
+def find_seats(
+    *,
+    limits: Mapping[UUID, int],
+    first_choices: Sequence[UUID],
+    at: datetime,
+    seen: str | None = None,
+) -> Found:
     """Of each signature up to its limit of fitting seats in each pool, the first to ask first, and
     besides those of the `first_choices` that fit. A worker of several pools is asked by the first.
+
+    `seen`: only seats that had opened in that snapshot; None: any.
     """
     asked_for: dict[str, Any] = {
         "signatures": list(limits),
         "limits": list(limits.values()),
         "first_choices": list(first_choices),
         "at": at,
+        "seen": seen,
     }
     found: dict[UUID, dict[UUID, Seat]] = {signature: {} for signature in limits}
     several = set()

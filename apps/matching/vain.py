@@ -56,31 +56,40 @@ WITH last AS (
 ), opened AS MATERIALIZED (
     SELECT m.* {OPENED.format(organisation="%(organisation_id)s", compared="(SELECT compared FROM last)")}
     LIMIT {MANY_SEATS} + 1
-), fitting AS (
-    SELECT r.id, r.nobody_at, r.looks_again_at FROM tasks_requirement r
+), fits AS MATERIALIZED (
+    SELECT r.id FROM tasks_requirement r
     WHERE r.organisation_id = %(organisation_id)s AND r.nobody_at IS NOT NULL
         AND ((SELECT count(*) FROM opened) > {MANY_SEATS} OR EXISTS (
             SELECT FROM opened m
             WHERE (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS}))
-    ORDER BY r.id FOR NO KEY UPDATE OF r
+), fitting AS MATERIALIZED (
+    SELECT r.id, r.nobody_at, r.looks_again_at FROM tasks_requirement r JOIN fits ON fits.id = r.id
+    WHERE r.nobody_at IS NOT NULL
+    ORDER BY r.id FOR NO KEY UPDATE OF r /* skip */
 ), woken AS (
     UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
     FROM fitting WHERE r.id = fitting.id
 ), marked AS (
     INSERT INTO matching_turn (organisation_id, weight, position, compared)
     SELECT %(organisation_id)s, 1, 0, pg_current_snapshot() WHERE EXISTS (SELECT FROM opened)
+        AND (/* waits */ true OR (SELECT count(*) FROM fits) = (SELECT count(*) FROM fitting))
     ON CONFLICT (organisation_id) DO UPDATE SET compared = excluded.compared
 )
-SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_agg(looks_again_at)
+SELECT ARRAY(SELECT id FROM opened), array_agg(id), array_agg(nobody_at), array_agg(looks_again_at),
+    pg_current_snapshot()::text
 FROM fitting
 """
 """Each statement here locks its rows by id. Two of one turn can still wait in a circle with somebody who
-queues tasks again: PostgreSQL ends one of them, which is tried again."""
+queues tasks again: PostgreSQL ends one of them, which is tried again.
+
+With `skip`, rows that others hold are passed over; the comparison then counts as not made, and the same
+seats are compared once more in the next turn."""
 
 SETTLE = f"""
 UPDATE tasks_requirement r SET nobody_at = was.nobody_at, looks_again_at = was.looks_again_at
 FROM unnest(%(signatures)s::uuid[], %(nobody_at)s::timestamptz[], %(looks_again_at)s::timestamptz[])
     AS was (id, nobody_at, looks_again_at)
+-- They were locked when they were woken.
 WHERE r.id = was.id AND r.id <> ALL (%(looked_at)s) AND NOT EXISTS (
     SELECT FROM pools_membership m
     WHERE m.id = ANY (%(seats)s) AND (r.pool_ids IS NULL OR m.pool_id = ANY (r.pool_ids)) AND {FITS})
@@ -95,7 +104,7 @@ UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = least(
 FROM (
     SELECT r.id, r.nobody_at IS NOT NULL AS was_in_vain, vain.rests_until
     FROM unnest(%(signatures)s::uuid[], %(rests_until)s::timestamptz[]) AS vain (id, rests_until)
-    JOIN tasks_requirement r ON r.id = vain.id ORDER BY r.id FOR NO KEY UPDATE OF r
+    JOIN tasks_requirement r ON r.id = vain.id ORDER BY r.id FOR NO KEY UPDATE OF r /* skip */
 ) vain
 WHERE r.id = vain.id AND (vain.rests_until IS NULL OR NOT EXISTS (
     SELECT FROM tasks_task t WHERE t.status = 'queued' AND t.organisation_id = r.organisation_id
@@ -113,10 +122,20 @@ FROM (
     SELECT r.id FROM tasks_requirement r
     WHERE r.id IN (SELECT id FROM jsonb_to_recordset(%s) AS queued (id uuid))
         AND r.looks_again_at IS NOT NULL
-    ORDER BY r.id FOR NO KEY UPDATE
+    ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED
 ) resting
 WHERE r.id = resting.id
 """
+"""A row that is held is being noted by the matcher, which looks again within `LOOKS_AGAIN`."""
+
+
+def _passing_over_held(statement: str) -> str:
+    skips = statement.replace("/* skip */", "SKIP LOCKED")
+    return skips.replace("/* waits */ true", "false")
+
+
+WAKE_FREE, NOTE_FREE = _passing_over_held(WAKE), _passing_over_held(NOTE)
+"""The same, passing over rows that others hold."""
 
 FORGET = """
 UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
@@ -134,18 +153,24 @@ WHERE r.id = idle.id
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """The seats that opened, and the signatures that they woke, with what these had noted before."""
+    """The seats that opened, and the signatures that they woke, with what these had noted before.
+
+    `seen` is the snapshot in which seats were compared. A seat that opened since then was compared with
+    nothing, and must not be given away before it was: whoever is in vain would be overtaken.
+    """
 
     seats: list[UUID]
     signatures: list[UUID] | None
     nobody_at: list[datetime] | None
     looks_again_at: list[datetime | None] | None
+    seen: str | None = None
 
 
-def wake(*, organisation_id: UUID, at: datetime) -> Woken:
+def wake(*, organisation_id: UUID, at: datetime, skips_held: bool = False) -> Woken:
     """Whoever is in vain and fits a seat that opened is looked at again."""
     with connection.cursor() as cursor:
-        cursor.execute(WAKE, {"organisation_id": organisation_id, "at": at})
+        statement = WAKE_FREE if skips_held else WAKE
+        cursor.execute(statement, {"organisation_id": organisation_id, "at": at})
         return Woken(*cursor.fetchone())
 
 
@@ -159,7 +184,11 @@ def settle(woken: Woken, *, looked_at: Collection[UUID], at: datetime) -> None:
 
 
 def note(
-    nobody: Mapping[UUID, datetime | None], *, known: Collection[UUID], at: datetime
+    nobody: Mapping[UUID, datetime | None],
+    *,
+    known: Collection[UUID],
+    at: datetime,
+    skips_held: bool = False,
 ) -> set[UUID]:
     """Nobody was found for these signatures: nobody fits (None), or whoever does rests for all `known` tasks,
     the first until the time given. Answers those that were noted, which leaves out what rests while tasks of
@@ -175,7 +204,7 @@ def note(
         "soon": at + LOOKS_AGAIN,
     }
     with connection.cursor() as cursor:
-        cursor.execute(NOTE, given)
+        cursor.execute(NOTE_FREE if skips_held else NOTE, given)
         return {row[0] for row in cursor.fetchall()}
 
 

@@ -31,6 +31,18 @@ def may_use(*, actor: Principal, pool_id: UUID) -> bool:
         return cursor.fetchone() is not None
 
 
+LOCK_POOLS = "SELECT id FROM pools_pool WHERE id = ANY (%s) ORDER BY id FOR KEY SHARE SKIP LOCKED"
+
+
+def lock_pools(*, pool_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the pools that can be pointed at until we commit: the others are held."""
+    if not pool_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_POOLS, [list(pool_ids)])
+        return {row[0] for row in cursor.fetchall()}
+
+
 def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
     """Those of the pools that the actor may use."""
     if not pool_ids:

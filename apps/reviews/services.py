@@ -9,12 +9,14 @@ from uuid import UUID
 
 from apps.accounts import principal
 from apps.base import clock
-from apps.base.drains import ids_of, one_by_one
+from apps.base.drains import Postponed, one_by_one, rows_of
 from apps.base.transactions import atomic
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.selectors import lock_to_verify, to_verify
 from biolayer.lifecycle import Status
+
+_postponed = Postponed()
 
 
 def verify_submitted(*, at: datetime | None = None) -> int:
@@ -27,7 +29,7 @@ def verify_submitted(*, at: datetime | None = None) -> int:
             _verify(task, at or clock.now())
         return task is not None
 
-    return one_by_one(ids_of(to_verify()), verify)
+    return one_by_one(rows_of(to_verify()), verify, postponed=_postponed)
 
 
 def _verify(task: Task, at: datetime) -> None:

@@ -1,13 +1,14 @@
 """The kernel's rows. `biolayer.lifecycle` is their law; `transitions.py` is the hand that writes it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.lookups import Exact
 
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
@@ -32,6 +33,29 @@ MAYBE_NEVER_QUEUED = _values(Status.DRAFT, Status.CREATED, Status.CANCELLED, Sta
 ENDED = _values(*CLOSED)
 
 
+NEWEST_FIRST = ("-created_at", "-id")
+
+
+class SetHash(models.Func):
+    """A 64-bit hash of a set of pools, which are sorted: what indexes of tasks hold of it."""
+
+    function = "hash_array_extended"
+    template = "%(function)s(%(expressions)s, 0)"
+    output_field = models.BigIntegerField()
+
+
+def _index_of_sets(*columns: str, name: str) -> models.Index:
+    order = (F("created_at").desc(), F("id").desc())
+    return models.Index(
+        F("organisation"),
+        SetHash(F("pool_ids")),
+        *map(F, columns),
+        *order,
+        condition=Q(pool_ids__isnull=False),
+        name=name,
+    )
+
+
 class TaskQuerySet(models.QuerySet["Task"]):
     def visible_to(self, actor: Principal) -> "TaskQuerySet":
         """The actor's organisation, and of it only the pools that were granted."""
@@ -40,13 +64,39 @@ class TaskQuerySet(models.QuerySet["Task"]):
             return mine
         return mine.filter(pool_ids__contained_by=list(actor.pool_ids))
 
+    def of_set(self, pool_ids: Sequence[UUID]) -> "TaskQuerySet":
+        """The tasks for which just these pools' workers may be asked."""
+        wanted = Value(list(pool_ids), output_field=ArrayField(models.UUIDField()))
+        return self.filter(Exact(SetHash(F("pool_ids")), SetHash(wanted)), pool_ids=list(pool_ids))
+
     def locked(self) -> "TaskQuerySet":
         """Rows that nobody else moves until we commit; foreign keys may still point at them."""
         return self.select_for_update(no_key=True, of=("self",))
 
+    def locked_at_once(self) -> "TaskQuerySet":
+        """Locked rows. Where another transaction holds one of them, fail instead of waiting."""
+        return self.select_for_update(no_key=True, of=("self",), nowait=True)
+
     def passing_over_locked(self) -> "TaskQuerySet":
         """Locked rows, without those that another process has: it is dealing with them."""
         return self.select_for_update(no_key=True, of=("self",), skip_locked=True)
+
+
+class PoolSet(models.Model):
+    """Several pools whose workers may be asked for some task. A trigger of the tasks keeps it, so that a
+    credential for some pools finds the tasks that it may see set by set (migration 0003).
+    """
+
+    pk = models.CompositePrimaryKey("organisation", "hash")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # `SetHash` of the pools.
+    hash = models.BigIntegerField()
+    pool_ids = ArrayField(models.UUIDField())
+
+    def __str__(self) -> str:
+        return f"{len(self.pool_ids)} pools of {self.organisation_id}"
 
 
 class Requirement(models.Model):
@@ -179,7 +229,12 @@ class Task(models.Model):
     escalation = JSON(null=True)
     # The pool that was asked for; null means any of `pool_ids`.
     pool = models.ForeignKey(
-        Pool, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+        Pool,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
     )
     # The pools whose workers may be asked; null means every pool of the organisation.
     pool_ids = ArrayField(models.UUIDField(), null=True)
@@ -251,7 +306,28 @@ class Task(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["organisation", "-created_at", "-id"], name="task_list"),
+            # The list of an organisation, and what it may be filtered by: each serves filter and order.
+            models.Index(fields=["organisation", *NEWEST_FIRST], name="task_list"),
+            models.Index(fields=["organisation", "status", *NEWEST_FIRST], name="task_list_status"),
+            models.Index(fields=["organisation", "domain", *NEWEST_FIRST], name="task_list_domain"),
+            models.Index(
+                fields=["organisation", "urgency", *NEWEST_FIRST], name="task_list_urgency"
+            ),
+            models.Index(
+                fields=["organisation", "pool", *NEWEST_FIRST],
+                condition=Q(pool__isnull=False),
+                name="task_list_pool",
+            ),
+            # The same for credentials that are for some pools: they see tasks by their sets of pools.
+            _index_of_sets(name="task_set_list"),
+            _index_of_sets("status", name="task_set_status"),
+            _index_of_sets("domain", name="task_set_domain"),
+            _index_of_sets("urgency", name="task_set_urgency"),
+            models.Index(
+                fields=["requirement"],
+                condition=Q(closed_at__isnull=True),
+                name="task_open_requirement",
+            ),
             models.Index(
                 fields=["id"],
                 condition=Q(status=Status.CREATED.value, gate_count=0),
@@ -270,7 +346,6 @@ class Task(models.Model):
                 condition=Q(status__in=_values(Status.SUBMITTED, Status.VERIFIED)),
                 name="task_to_verify",
             ),
-            GinIndex(fields=["pool_ids"], condition=Q(pool_ids__isnull=False), name="task_pools"),
         ]
 
     def __str__(self) -> str:

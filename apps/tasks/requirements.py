@@ -10,6 +10,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 import orjson
+from django.db import connection, transaction
 
 from apps.base.rows import Each
 from apps.tasks.models import Task
@@ -42,8 +43,11 @@ INSERT INTO tasks_requirement (id, organisation_id, task_type, pool_ids, abiliti
     certifications, trust_level, min_rating)
 SELECT id, organisation_id, task_type, pool_ids, abilities, preferred, certifications, trust_level,
     min_rating
-FROM jsonb_populate_recordset(NULL::tasks_requirement, %s::jsonb) ON CONFLICT DO NOTHING
+FROM jsonb_populate_recordset(NULL::tasks_requirement, %s::jsonb) new
+WHERE NOT EXISTS (SELECT FROM tasks_requirement known WHERE known.id = new.id) ON CONFLICT DO NOTHING
 """
+"""Where the row is there nothing is inserted: `ON CONFLICT` alone would wait for whoever is just changing
+it, and so would each task that asks for the same as one that is matched."""
 
 
 def signature_of(task: Task) -> Signature:
@@ -88,3 +92,37 @@ def _words(
         skill if levels.get(skill, 1) == 1 else f"{skill}:{levels[skill]}" for skill in skills
     }
     return tuple(sorted(demanded | {f"@{language.lower()}" for language in languages}))
+
+
+IDLE = """
+SELECT r.id FROM tasks_requirement r
+WHERE r.id > %s AND NOT EXISTS (
+    SELECT FROM tasks_task t WHERE t.requirement_id = r.id AND t.closed_at IS NULL)
+ORDER BY r.id LIMIT 500
+"""
+HOLD = "SELECT id FROM tasks_requirement WHERE id = ANY (%s) ORDER BY id FOR UPDATE SKIP LOCKED"
+FORGET = """
+DELETE FROM tasks_requirement r WHERE r.id = ANY (%s) AND NOT EXISTS (
+    SELECT FROM tasks_task t WHERE t.requirement_id = r.id AND t.closed_at IS NULL)
+"""
+FIRST = UUID(int=0)
+
+
+def forget_unused() -> int:
+    """Delete the requirements that no open task has. Return how many.
+
+    A task that is being posted meanwhile may have found the row: it is made again when the task is
+    queued, which is after the post was committed.
+    """
+    forgotten, after = 0, FIRST
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(IDLE, [after])
+            idle = [row[0] for row in cursor.fetchall()]
+            if not idle:
+                return forgotten
+            cursor.execute(HOLD, [idle])
+            held = [row[0] for row in cursor.fetchall()]
+            cursor.execute(FORGET, [held])
+            forgotten += int(cursor.rowcount)
+        after = idle[-1]

@@ -1,11 +1,12 @@
 """Reading tasks and runs, and the shapes in which `/v1` shows them. One place for each shape."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection
 from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_objects
 
 from apps.accounts.principal import Principal
@@ -15,6 +16,7 @@ from apps.tasks.models import (
     RUN_HELD,
     Dependency,
     Evidence,
+    PoolSet,
     Run,
     Task,
     TaskQuerySet,
@@ -27,7 +29,55 @@ from biolayer.lifecycle import OUTPUT_SHOWN, Status
 def tasks(*, actor: Principal) -> TaskQuerySet:
     """What the actor may see, newest first. Raises `ScopeMissing`."""
     actor.require(Scope.TASKS_READ)
-    return with_needs(Task.objects.visible_to(actor)).order_by("-created_at", "-id")
+    return with_needs(Task.objects.visible_to(actor)).order_by(*NEWEST_FIRST)
+
+
+MOST_SETS = 64
+"""For more sets of pools than these a list is not put together set by set: who may see so many sees most
+of what is there."""
+
+NEWEST_FIRST = ("-created_at", "-id")
+
+
+def first_tasks(
+    *,
+    actor: Principal,
+    wanted: Mapping[str, Any],
+    narrowed: Callable[[TaskQuerySet], TaskQuerySet],
+    count: int,
+) -> list[Task]:
+    """Return the first `count` tasks that the actor may see, newest first, whose columns equal `wanted`
+    and which `narrowed` leaves. Raise `ScopeMissing`.
+
+    Where the actor's pools are restricted, the tasks of each set of pools that it may see are read off an
+    index of their own, and merged: the cost follows the page, not the organisation.
+    """
+    found = tasks(actor=actor)
+    sets = None if actor.pool_ids is None else _sets_of(actor, wanted.get("pool_id"))
+    if sets is None or len(sets) > MOST_SETS:
+        return list(narrowed(found.filter(**wanted))[:count])
+    mine = Task.objects.filter(organisation_id=actor.organisation_id)
+    parts = [
+        narrowed(mine.of_set(pools).filter(**wanted)).values_list("id", "created_at")
+        for pools in sets
+    ]
+    if not parts:
+        return []
+    merged = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:], all=True)
+    ids = [row[0] for row in merged.order_by(*NEWEST_FIRST)[:count]]
+    return list(found.filter(id__in=ids))
+
+
+def _sets_of(actor: Principal, pool_id: Any) -> list[list[UUID]]:
+    """The sets of pools of which the actor may see tasks; with `pool_id` those tasks named that one."""
+    assert actor.pool_ids is not None
+    if pool_id is not None:
+        return [[UUID(str(pool_id))]] if actor.may_use_pool(UUID(str(pool_id))) else []
+    granted = sorted(actor.pool_ids)
+    several = PoolSet.objects.filter(
+        organisation_id=actor.organisation_id, pool_ids__contained_by=granted
+    )
+    return [*([one] for one in granted), *several.values_list("pool_ids", flat=True)]
 
 
 def with_needs(tasks: TaskQuerySet) -> TaskQuerySet:
@@ -53,6 +103,14 @@ def task(*, actor: Principal, task_id: UUID) -> Task:
 def visible_ids(*, actor: Principal, task_ids: Collection[UUID]) -> set[UUID]:
     """Those of the tasks that the actor may see."""
     return set(tasks(actor=actor).filter(id__in=task_ids).values_list("id", flat=True))
+
+
+def ids_of_pools(
+    *, organisation_id: UUID, pool_ids: Collection[UUID], task_ids: Collection[UUID]
+) -> set[UUID]:
+    """Return those of the tasks that a credential for these pools may see."""
+    mine = Task.objects.filter(organisation_id=organisation_id, id__in=task_ids)
+    return set(mine.filter(pool_ids__contained_by=list(pool_ids)).values_list("id", flat=True))
 
 
 def runs_held(*, actor: Principal) -> "QuerySet[Run]":
@@ -86,10 +144,22 @@ def open_run(*, task: Task) -> Run:
     return Run.objects.exclude(status__in=RUN_FINAL).get(task_id=task.id)
 
 
-def open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Of each of the tasks, which are locked, the run that has not ended."""
-    runs = Run.objects.exclude(status__in=RUN_FINAL).filter(task_id__in=task_ids)
-    return dict(runs.values_list("task_id", "id"))
+OPEN_RUNS = """
+SELECT task_id, id FROM tasks_run
+WHERE task_id = ANY (%s) AND status NOT IN ('completed', 'failed', 'canceled')
+ORDER BY id FOR KEY SHARE SKIP LOCKED
+"""
+
+
+def lock_open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the run of each of the locked tasks that has not ended. It can be pointed at until we
+    commit; one that others hold is left out.
+    """
+    if not task_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_RUNS, [list(task_ids)])
+        return dict(cursor.fetchall())
 
 
 def to_verify() -> TaskQuerySet:
@@ -100,6 +170,12 @@ def to_verify() -> TaskQuerySet:
 def lock_to_verify(*, task_id: UUID) -> Task | None:
     """The task, locked, if it still waits for its verification and nobody else has it."""
     return to_verify().filter(id=task_id).passing_over_locked().first()
+
+
+def ended_before(task_ids: Sequence[UUID], before: datetime) -> set[UUID]:
+    """Return those of the tasks that ended before a time, or are not there at all."""
+    going_on = Task.objects.filter(id__in=task_ids).exclude(closed_at__lt=before)
+    return {*task_ids}.difference(going_on.values_list("id", flat=True))
 
 
 def headline(task: Task) -> dict[str, Any]:

@@ -8,32 +8,48 @@
    token. Effect and deletion commit together: a second drain finds no row, so no second effect.
 
 Where thousands are due at once, a transaction for each is too slow. A kind may have a handler for
-many, which locks what it can get without waiting, and deals with all of it in one transaction. What
-it could not get is given back; and when it fails, its timers are fired one by one, so that a bad row
-costs the others time and nothing else. However many processes drain, none waits for another.
+many, which locks what it can get by SKIP LOCKED, and deals with all of it in one transaction. When it
+fails, its timers are fired one by one, so that a bad row costs the others time and nothing else.
+
+No timer waits for a lock. A handler locks its rows by NOWAIT; a timer whose rows others hold is put
+back, due again in `AGAIN_SECONDS`, and the other timers go on. What a transition needs besides, an
+endpoint of its organisation, say, is waited for as long as `lock_timeout` lets it, once for each
+organisation in a batch.
 """
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 
 from apps.base import clock, rows
+from apps.base.drains import by_organisation
 from apps.base.ids import new_id
+from apps.base.transactions import is_held_up
 from apps.base.wake import wake
 from apps.timers.models import Timer
 
 logger = logging.getLogger(__name__)
 
 BATCH = 250
-CLAIM_SECONDS = 30
+CLAIM_SECONDS = 10
+"""Longer than a batch takes; what a process that was stopped or killed had claimed is due again then."""
+
+AGAIN_SECONDS = 0.5
+"""When a timer is looked at again whose rows were held by others."""
+
+WAITED_SECONDS = 0.05
+"""What failed after so long did not fail by NOWAIT: its transition was held up."""
 
 Handler = Callable[[Timer, datetime], datetime | None]
-"""Does what the timer is for; answers when to look again, or None when it is done for good."""
+"""Does what the timer is for, and locks what it needs by NOWAIT. Returns when to look again, or None
+when it is done for good."""
 
 BatchHandler = Callable[[Sequence[UUID], datetime], Mapping[UUID, datetime | None]]
 """Does it for many subjects at once, within the transaction it is called in, and waits for nobody.
@@ -87,7 +103,7 @@ WITH due AS MATERIALIZED (
 )
 UPDATE timers_timer SET due_at = %(until)s, claim_token = %(token)s
 FROM due WHERE timers_timer.id = due.id
-RETURNING kind, subject_id, timers_timer.id
+RETURNING kind, subject_id, organisation_id, timers_timer.id
 """
 
 FINISH = """
@@ -103,8 +119,24 @@ WITH answer AS (
 SELECT id FROM over UNION ALL SELECT id FROM later
 """
 
-Timers = Mapping[UUID, UUID]
-"""Claimed timers of a kind: subject -> timer."""
+PUT_BACK = """
+UPDATE timers_timer t SET due_at = %(again_at)s, claim_token = NULL
+FROM (
+    SELECT id FROM timers_timer WHERE id = ANY (%(ids)s) AND claim_token = %(token)s
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+) held
+WHERE t.id = held.id
+"""
+"""A timer whose own row is held stays claimed, and is due again when the claim ends."""
+
+
+class Claimed(NamedTuple):
+    """A timer that is ours to fire until its claim ends."""
+
+    kind: str
+    subject_id: UUID
+    organisation_id: UUID
+    id: UUID
 
 
 class Superseded(Exception):
@@ -112,45 +144,117 @@ class Superseded(Exception):
 
 
 def fire_due(*, at: datetime | None = None) -> int:
-    """Fire one batch of timers due at `at` (the database's now). Answers how many were claimed."""
-    moment = at or clock.now()
-    token = new_id()
-    claimed = _claim(token, moment)
-    count = sum(map(len, claimed.values()))
-    if count == BATCH:
+    """Fire one batch of timers due at `at` (the database's now). Return how many were claimed."""
+    batch = _Batch(at)
+    claimed = batch.claim()
+    if len(claimed) == BATCH:
         wake("timers")  # There is more: another process may have at it, too.
-    for kind, timers in claimed.items():
-        for timer_id in _fire_many(kind, timers, token, at):
-            _fire_safely(timer_id, token, at)
-    return count
+    for timers in _by_kind(claimed):
+        batch.fire(timers)
+    batch.put_back()
+    return len(claimed)
 
 
-def _claim(token: UUID, at: datetime) -> Mapping[str, Timers]:
-    """Kind by kind, the timers that are claimed."""
-    until = at + timedelta(seconds=CLAIM_SECONDS)
-    claimed: dict[str, dict[UUID, UUID]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"at": at, "until": until, "token": token, "batch": BATCH})
-        for kind, subject_id, timer_id in cursor.fetchall():
-            claimed.setdefault(kind, {})[subject_id] = timer_id
-    return claimed
+def _by_kind(claimed: Iterable[Claimed]) -> list[list[Claimed]]:
+    kinds: dict[str, list[Claimed]] = {}
+    for timer in claimed:
+        kinds.setdefault(timer.kind, []).append(timer)
+    return list(kinds.values())
 
 
-def _fire_many(kind: str, timers: Timers, token: UUID, at: datetime | None) -> list[UUID]:
-    """Fire timers of a kind together, if it knows how to. Answers those that are to be fired alone."""
-    ids = list(timers.values())
-    if kind not in _batch_handlers or len(ids) == 1:
-        return ids
-    moment = at or clock.now()
-    try:
-        left = _fire_together(kind, timers, token, moment)
-    except Exception:
-        logger.exception("%s timers %s failed together; they are fired one by one", len(ids), kind)
-        return ids
-    # Where others have all of them, one is waited for, so that no pass is in vain.
-    alone = left[:1] if len(left) == len(ids) else []
-    _give_back(left[len(alone) :], token, moment)
-    return alone
+class _Batch:
+    """The timers of one claim. `at` stands for the database's now."""
+
+    def __init__(self, at: datetime | None) -> None:
+        self._at = at
+        self._token = new_id()
+        self._held: list[UUID] = []
+        # In these the transition itself was held up: their other timers are not tried.
+        self._held_up: set[UUID] = set()
+
+    def claim(self) -> list[Claimed]:
+        at = self._now()
+        given: dict[str, Any] = {
+            "at": at,
+            "until": at + timedelta(seconds=CLAIM_SECONDS),
+            "token": self._token,
+            "batch": BATCH,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, given)
+            return [Claimed._make(row) for row in cursor.fetchall()]
+
+    def fire(self, timers: Sequence[Claimed]) -> None:
+        """Fire timers of one kind: together if it knows how to, else each by itself."""
+        if timers[0].kind in _batch_handlers and len(timers) > 1:
+            self._fire_together(timers)
+        else:
+            for timer in timers:
+                self._fire_alone(timer)
+
+    def put_back(self) -> None:
+        """Have those that were held fire again soon."""
+        if not self._held:
+            return
+        again_at = self._now() + timedelta(seconds=AGAIN_SECONDS)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                PUT_BACK, {"ids": self._held, "token": self._token, "again_at": again_at}
+            )
+
+    def _now(self) -> datetime:
+        return self._at or clock.now()
+
+    def _fire_together(self, timers: Sequence[Claimed]) -> None:
+        try:
+            left = _fire_together(timers, self._token, self._now())
+        except Exception as error:
+            _raise_if_away(error)
+            if not is_held_up(error):
+                text = "%s timers %s failed together; they are fired one by one"
+                logger.exception(text, len(timers), timers[0].kind)
+                for timer in timers:
+                    self._fire_alone(timer)
+            elif len(organisations := by_organisation(timers)) > 1:
+                for part in organisations:
+                    self._fire_together(part)
+            else:
+                self._held += [timer.id for timer in timers]
+        else:
+            self._put_aside(timers, left)
+
+    def _put_aside(self, timers: Sequence[Claimed], left: Collection[UUID]) -> None:
+        """Those that the handler left are held, or their subject is gone. Where that is all of them, one
+        is fired alone, which tells: so no pass is without effect.
+        """
+        rest = [timer for timer in timers if timer.id in left]
+        if len(rest) == len(timers):
+            self._fire_alone(rest.pop(0))
+        self._held += [timer.id for timer in rest]
+
+    def _fire_alone(self, timer: Claimed) -> None:
+        if timer.organisation_id in self._held_up:
+            self._held.append(timer.id)
+            return
+        began = time.monotonic()
+        try:
+            _fire(timer.id, self._token, self._now())
+        except Exception as error:
+            _raise_if_away(error)
+            if is_held_up(error):
+                self._held.append(timer.id)
+                if time.monotonic() - began > WAITED_SECONDS:
+                    self._held_up.add(timer.organisation_id)
+            else:
+                # The row stays and comes due again; the others must not wait for whoever mends it.
+                text = "timer %s failed; it is tried again in %s s"
+                logger.exception(text, timer.id, CLAIM_SECONDS)
+
+
+def _raise_if_away(error: Exception) -> None:
+    """Raise the error again when it came from a database that is gone."""
+    if isinstance(error, Error) and not connection.is_usable():
+        raise error
 
 
 @contextmanager
@@ -169,31 +273,18 @@ def _collector_at_rest() -> Iterator[None]:
 
 @_collector_at_rest()
 @transaction.atomic
-def _fire_together(kind: str, timers: Timers, token: UUID, at: datetime) -> list[UUID]:
-    """Answers the timers that the handler left out. Raises `Superseded`, having done nothing."""
-    again = _batch_handlers[kind](list(timers), at)
-    dealt_with = [timers[subject_id] for subject_id in again]
+def _fire_together(timers: Sequence[Claimed], token: UUID, at: datetime) -> list[UUID]:
+    """Return the timers that the handler left out. Raise `Superseded`, having done nothing."""
+    ids = {timer.subject_id: timer.id for timer in timers}
+    again = _batch_handlers[timers[0].kind](list(ids), at)
+    dealt_with = [ids[subject_id] for subject_id in again]
     with connection.cursor() as cursor:
         cursor.execute(FINISH, {"ids": dealt_with, "times": list(again.values()), "token": token})
         lost = {*dealt_with}.difference(row[0] for row in cursor.fetchall())
     # As in `_fire`: a row that is gone is well, one with another token is somebody else's.
     if lost and Timer.objects.filter(id__in=lost).exists():
         raise Superseded
-    return [timers[subject_id] for subject_id in timers.keys() - again.keys()]
-
-
-def _give_back(timer_ids: Sequence[UUID], token: UUID, at: datetime) -> None:
-    if timer_ids:
-        held = Timer.objects.filter(id__in=timer_ids, claim_token=token)
-        held.update(due_at=at, claim_token=None)
-
-
-def _fire_safely(timer_id: UUID, token: UUID, at: datetime | None) -> None:
-    try:
-        _fire(timer_id, token, at or clock.now())
-    except Exception:
-        # The row stays and comes due again; the others must not wait for whoever mends this one.
-        logger.exception("timer %s failed; it is tried again in %s s", timer_id, CLAIM_SECONDS)
+    return [ids[subject_id] for subject_id in ids.keys() - again.keys()]
 
 
 @transaction.atomic

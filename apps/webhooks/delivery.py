@@ -50,11 +50,20 @@ class Outcome(StrEnum):
     TLS = "tls"
     CONNECTION = "connection"  # refused, reset, cut off, or no HTTP
     INVALID = "invalid"  # a request that cannot be made at all
+    UNREADABLE = (
+        "unreadable"  # our own secrets for it cannot be decrypted: no fault of the receiver's
+    )
     ABORTED = "aborted"  # by us, since the sender is closed: it says nothing of the receiver
 
 
 EXPECTED = (Disconnected, BadAnswer, OSError, ValueError, asyncio.CancelledError)
 PHASELESS = {Outcome.OK, Outcome.STATUS, Outcome.INVALID}
+OURS = {Outcome.UNREADABLE, Outcome.ABORTED}
+"""What says nothing of how the receiver fares."""
+
+
+class Unreadable(Exception):
+    """A secret that an attempt needs cannot be decrypted; the message says which."""
 
 
 class Request(NamedTuple):
@@ -180,6 +189,9 @@ class Sender:
             result = await self._result(order)
         except asyncio.CancelledError:
             result = Result(order.token, Outcome.ABORTED, 0, error=ABORTED)
+        except Unreadable as error:
+            logger.warning("attempt %s was not made: %s", order.token, error)
+            result = Result(order.token, Outcome.UNREADABLE, 0, error=str(error))
         except Exception as error:
             logger.exception("attempt %s broke", order.token)
             words = f"the attempt broke on our side: {type(error).__name__}"

@@ -77,7 +77,8 @@ def _judged(health: Health, seen: Seen) -> Health:
     if health.open_until is not None:
         # What was under way when the breaker opened says nothing new; a probe does.
         return _after_probe(health, seen) if seen.claimed_at >= health.open_until else health
-    if not _is_broken(health):
+    # Whatever failed before, a receiver that has just answered well is there.
+    if seen.is_success or not _is_broken(health):
         return health
     return _opened(health, FIRST_PROBE_SECONDS, seen.ended_at)
 

@@ -6,9 +6,8 @@ Without `DATABASE_URL` this is an embedded installation: its PostgreSQL, its Red
 
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from config import embedded
+from config.settings.database import database
 from config.settings.environment import read
 from config.settings.secrets import secrets_for
 
@@ -30,31 +29,12 @@ MAX_BODY_BYTES = ENV.BIOLAYER_MAX_BODY_BYTES
 RATE_LIMIT_PER_MINUTE = ENV.BIOLAYER_RATE_LIMIT
 TRUSTED_PROXIES = ENV.BIOLAYER_TRUSTED_PROXIES
 
-_database = conninfo_to_dict(ENV.DATABASE_URL or embedded.database_url(BIOLAYER_HOME))
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _database.pop("dbname", "biolayer"),
-        "USER": _database.pop("user", ""),
-        "PASSWORD": _database.pop("password", ""),
-        "HOST": _database.pop("host", ""),
-        "PORT": _database.pop("port", ""),
-        # A connection for each thread, kept, and replaced once PostgreSQL has ended it: see
-        # apps/base/connections.py. A pool costs a create a tenth more, and no process has more
-        # threads than it needs.
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            "connect_timeout": 2,
-            # Parameters travel apart from the SQL, which PostgreSQL then parses and plans once for
-            # each connection: half the cost of a create.
-            "server_side_binding": True,
-            "prepare_threshold": 2,
-            # To compile a statement takes longer than any of ours runs.
-            "options": f"-c jit=off {_database.pop('options', '')}",
-            # What else the URL says goes to libpq.
-            **_database,
-        },
-    }
+    "default": database(
+        ENV.DATABASE_URL or embedded.database_url(BIOLAYER_HOME),
+        kind=ENV.BIOLAYER_PROCESS,
+        is_pooled=ENV.BIOLAYER_PGBOUNCER,
+    )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -99,12 +79,18 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.api.http.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "apps.api.http.problems.UnavailableMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False
 
+# The first is for people's passwords; the second, for OAuth 2.0 clients, must not be.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "apps.accounts.hashers.KeyedHasher",
+]
 AUTH_USER_MODEL = "accounts.User"
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
 OAUTH2_PROVIDER = {
@@ -119,6 +105,7 @@ OAUTH2_PROVIDER = {
     },
     "DEFAULT_SCOPES": ["tasks:read"],
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "CLIENT_SECRET_HASHER": "keyed",
     "PKCE_REQUIRED": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from config.settings.database import ProcessKind
+
 
 def _key(value: str) -> str:
     Fernet(value)
@@ -55,6 +57,8 @@ class Environment(BaseModel):
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
     BIOLAYER_NAMESERVERS: Annotated[list[Annotated[str, AfterValidator(_nameserver)]], List] = []
+    BIOLAYER_PGBOUNCER: bool = False
+    BIOLAYER_PROCESS: ProcessKind = "command"
     BIOLAYER_TRUSTED_PROXIES: Annotated[int, Field(ge=0, le=10)] = 0
 
 

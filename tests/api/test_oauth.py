@@ -4,10 +4,12 @@ import base64
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.models import OAuthApplication
+from apps.api.http import oauth, throttling
 from tests.factories import Caller, House, contract
 
 SECRET = "an-application-secret-of-some-length"
@@ -63,3 +65,59 @@ def test_token__of_another_organisation_sees_nothing(
     task = house.task()
     stranger = Caller(token_for(application, "tasks:read").json()["access_token"])
     assert stranger.get(f"/v1/tasks/{task.id}").status_code == 404
+
+
+def test_secret__is_kept_as_a_keyed_hash(application: OAuthApplication) -> None:
+    """A slow one would cost a quarter of a second for each wrong secret that somebody sends."""
+    assert application.client_secret.startswith("keyed$")
+    assert SECRET not in application.client_secret
+    assert token_for(application, "tasks:read").status_code == 200
+
+
+def test_secret__that_was_kept_by_a_slow_hash_still_holds(application: OAuthApplication) -> None:
+    slow = make_password(SECRET, hasher="pbkdf2_sha256")
+    OAuthApplication.objects.update(client_secret=slow)
+    assert token_for(application, "tasks:read").status_code == 200
+    assert token_for(application, "tasks:read", secret="wrong").status_code == 401
+
+
+def test_tokens__are_so_many_a_minute_for_an_address(
+    application: OAuthApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "CALLS_OF_AN_ADDRESS", 3)
+    address = "203.0.113.7"
+    answers = [ask(address=address, client=f"client-{number}") for number in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert 1 <= int(answers[-1]["Retry-After"]) <= 60
+    assert answers[-1].json()["error"] == "rate_limited"
+    assert ask(address="203.0.113.8", client="client-1").status_code == 401
+
+
+def test_tokens__are_so_many_a_minute_for_a_client(
+    application: OAuthApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "CALLS_OF_A_CLIENT", 3)
+    for basic in (True, False):
+        client = f"client-{basic}"
+        codes = [
+            ask(address=f"203.0.113.{n}", client=client, basic=basic).status_code
+            for n in range(20, 24)
+        ]
+        assert codes == [401, 401, 401, 429]
+    assert ask(address="203.0.113.30", client="another").status_code == 401
+
+
+def ask(*, address: str, client: str, basic: bool = True) -> Any:
+    """Ask for a token with a wrong secret."""
+    pair = base64.b64encode(f"{client}:wrong".encode()).decode()
+    form = {"grant_type": "client_credentials"}
+    if not basic:
+        form |= {"client_id": client, "client_secret": "wrong"}
+    headers = {"Authorization": f"Basic {pair}"} if basic else {}
+    return Client(REMOTE_ADDR=address).post("/oauth/token", form, headers=headers, secure=True)
+
+
+@pytest.fixture(autouse=True)
+def counted_anew() -> None:
+    for key in throttling._client().scan_iter("biolayer:rate:token-*"):
+        throttling._client().delete(key)

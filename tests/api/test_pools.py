@@ -1,5 +1,6 @@
 """Pools by HTTP: founded, changed, closed, their members; and what others see of them."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +8,13 @@ import pytest
 
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import BACKEND_SCOPES, issue_key
+from apps.base import clock
 from apps.matching.services import match_queued
 from apps.pools.models import Membership, Pool
 from apps.pools.services import enrol_worker, found_pool
+from apps.tasks.models import Task
+from apps.timers.models import Timer
+from apps.timers.services import fire_due
 from biolayer import pool_answers
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.factories import Caller, House, worker_in
@@ -417,3 +422,70 @@ def test_a_viewer__changes_nothing(house: House) -> None:
     assert viewer.get(PATH).status_code == 200
     with expect_unchanged():
         expect_problem(viewer.post(PATH, {"name": "x"}), 403, "role_too_low")
+
+
+# --- tasks that wait for a pool that was closed ---------------------------------------------------
+
+
+def closing(house: House) -> datetime:
+    assert house.alice.call("DELETE", path_of(house.pool)).status_code == 204
+    return clock.now()
+
+
+def close_reasons() -> dict[str, str | None]:
+    return dict(Task.objects.values_list("title", "close_reason"))
+
+
+def test_tasks_that_no_pool_is_left_for__fail_and_say_why(house: House) -> None:
+    named = {"requirements": {"worker_pool_id": str(house.pool.id), "skills": ["welsh"]}}
+    waiting = house.queued(title="waiting", **named)
+    house.queued(title="any pool", requirements={"skills": ["welsh"]})
+    assert fire_due(at=closing(house)) == 1
+    assert close_reasons() == {"waiting": "pool_closed", "any pool": ""}
+    shown = house.alice.get(f"/v1/tasks/{waiting.id}").json()
+    assert (shown["status"], shown["close_reason"]) == ("failed", "pool_closed")
+    assert Timer.objects.count() == 0
+
+
+def test_tasks_that_come_back_to_a_closed_pool__fail_as_well(house: House) -> None:
+    run = house.accepted(requirements={"worker_pool_id": str(house.pool.id)})
+    at = closing(house)
+    fire_due(at=at)
+    assert Task.objects.get().status == "accepted"
+    house.bob.post(f"/v1/runs/{run.id}/release", {"epoch": run.epoch})
+    assert fire_due(at=at + timedelta(seconds=30)) == 1
+    assert Task.objects.get().close_reason == "pool_closed"
+
+
+def test_tasks_that_a_policy_may_open_to_another_pool__wait_for_it(house: House) -> None:
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}
+    requirements = {
+        "worker_pool_id": str(house.pool.id),
+        "skills": ["welsh"],
+        "escalation": {"steps": [step], "at_end": "wait"},
+    }
+    house.queued(requirements=requirements)
+    at = closing(house)
+    for seconds in (0, 30, 90):
+        fire_due(at=at + timedelta(seconds=seconds))
+        assert Task.objects.get().status == "queued"
+    worker_in(other, skills=["welsh"])
+    assert match_queued() == 1
+
+
+# --- a dry run is a POST like any other ------------------------------------------------------------
+
+
+def test_dry_run__with_an_idempotency_key_is_answered_once(house: House) -> None:
+    path = f"{path_of(house.pool)}/dry-run"
+    headers = {"Idempotency-Key": "look"}
+    first = house.alice.post(path, {"name": "Ours"}, **headers)
+    house.queued()
+    again = house.alice.post(path, {"name": "Ours"}, **headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again["Idempotency-Replayed"] == "true"
+    assert again.json() == first.json()
+    other = house.alice.post(path, {"name": "Theirs"}, **headers)
+    expect_problem(other, 422, "idempotency_key_reused")
+    assert Pool.objects.get(id=house.pool.id).name == "Front desk"

@@ -114,8 +114,15 @@ OPEN = {
 }
 """Routes that ask for no credential: what they say is the same for everybody."""
 
-OF_POOLS = ("task", "endpoint", "delivery", "recovery", "pool", "worker")
+OF_POOLS = ("task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer")
 """What a credential for some pools sees only where it is of these."""
+
+OF_ORGANISATION = [
+    ("post", "webhook-keys/rotate"),
+    ("delete", "webhook-keys/<str:key_id>"),
+    ("post", "pools"),
+]
+"""What belongs to the whole organisation: a credential for some pools changes nothing of it."""
 
 WITH_ID = [row for row in MATRIX if row.subject]
 WITHOUT_ID = [row for row in MATRIX if not row.subject]
@@ -282,7 +289,42 @@ def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
     other = found_pool(organisation_id=world.house.organisation.id, name="Back office")
     key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])
     with expect_unchanged():
-        expect_problem(world.call(Caller(key), row), 404, "not_found")
+        answer = world.call(Caller(key), row)
+        if (row.method, row.subject) == ("put", "consumer"):
+            expect_problem(answer, 409, "consumer_name_taken")
+        else:
+            expect_problem(answer, 404, "not_found")
+
+
+@pytest.mark.parametrize("row", [row for row in WITHOUT_ID if row.method == "get"], ids=str)
+def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row: Row) -> None:
+    house = world.house
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    worker, _ = worker_in(other, name="Carla")
+    key = issue_key(
+        organisation_id=house.organisation.id,
+        name="Back",
+        scopes=list(Scope),
+        pool_ids=[other.id],
+        worker_id=worker.id,
+    )
+    answer = world.call(Caller(key), row)
+    assert answer.status_code == 200
+    # Signing keys are the organisation's; what is shown of them is no secret.
+    known = [value for name, value in world.subjects.items() if name != "key"]
+    assert not any(str(secret) in answer.content.decode() for secret in known)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in MATRIX if (row.method, row.route) in OF_ORGANISATION], ids=str
+)
+def test_what_is_the_organisations__is_not_changed_by_a_key_for_some_pools(
+    world: World, row: Row
+) -> None:
+    house = world.house
+    key = issue_key(organisation_id=house.organisation.id, name="Ours", pool_ids=[house.pool.id])
+    with expect_unchanged():
+        expect_problem(world.call(Caller(key), row), 403, "pool_not_granted")
 
 
 def test_matcher__asks_nobody_of_another_organisation(house: House) -> None:

@@ -357,15 +357,13 @@ def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: 
 # --- a drain and one other ------------------------------------------------------------------------
 
 
-def test_a_claim__passes_over_what_a_sweep_has_just_expired(house: House) -> None:
+def test_a_claim__passes_over_what_a_sweep_is_just_expiring(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook")
     tell(house, at=clock.now() - timedelta(days=31))
     young = tell(house, at=clock.now())
-    with ThreadPoolExecutor(1) as threads:
-        with transaction.atomic():
-            assert keeping._run(keeping.EXPIRE, house.organisation.id, clock.now()) == 1
-            claiming_ = threads.submit(_run, lambda: claim(limit=10, at=None))
-            _wait_for(1)
+    with ThreadPoolExecutor(1) as threads, transaction.atomic():
+        assert keeping._run(keeping.EXPIRE, house.organisation.id, clock.now()) == 1
+        claiming_ = threads.submit(_run, lambda: claim(limit=10, at=None))
         assert [one.subject_id for one in claiming_.result(timeout=10).claims] == [young]
 
 

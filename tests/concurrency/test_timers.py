@@ -18,13 +18,14 @@ from apps.timers import services
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from tests.concurrency.test_races import drained, everything_holds
-from tests.concurrency.together import PATIENCE_SECONDS, _run, _wait_for, together
+from tests.concurrency.together import PATIENCE_SECONDS, _run, together
 from tests.factories import House
 
 BATCH = 7
 LATENCY = {"target_latency_seconds": 60}
 AT_RISK = timedelta(seconds=48)
 LATE = timedelta(seconds=60)
+AGAIN = timedelta(seconds=services.AGAIN_SECONDS)
 
 
 @pytest.fixture
@@ -79,21 +80,26 @@ def test_a_task_that_somebody_has__is_passed_over_and_comes_next(house: House) -
         assert said() == {
             (task_id, "task.sla_at_risk"): 1 for task_id in made if task_id != made[1]
         }
-        assert Timer.objects.get(subject_id=made[1]).due_at == at + AT_RISK
-    assert fire_due(at=at + AT_RISK) == 1
+        assert Timer.objects.get(subject_id=made[1]).due_at == at + AT_RISK + AGAIN
+    assert fire_due(at=at + AT_RISK + AGAIN) == 1
     assert said()[made[1], "task.sla_at_risk"] == 1
 
 
-def test_where_somebody_has_all_tasks__one_is_waited_for(house: House) -> None:
+def test_where_somebody_has_all_tasks__none_is_waited_for(house: House) -> None:
     at = clock.now()
     made = [house.task(at=at, sla=LATENCY).id for _ in range(3)]
-    with ThreadPoolExecutor(1) as thread:
-        with held(*made) as let_go:
-            passing = thread.submit(_run, lambda: fire_due(at=at + LATE))
-            _wait_for(1)
-            assert said() == {}
-            let_go()
-        assert passing.result(PATIENCE_SECONDS) == 3
-    assert len(said()) == 1
-    assert fire_due(at=at + LATE) == 2
+    with held(*made):
+        assert fire_due(at=at + LATE) == 3
+        assert said() == {}
+        assert fire_due(at=at + LATE) == 0
+    assert fire_due(at=at + LATE + AGAIN) == 3
     assert said() == {(task_id, "task.sla_breached"): 1 for task_id in made}
+
+
+def test_a_timer_alone_whose_task_somebody_has__is_put_back(house: House) -> None:
+    at = clock.now()
+    made = house.task(at=at, sla=LATENCY).id
+    with held(made):
+        assert fire_due(at=at + LATE) == 1
+    assert said() == {}
+    assert Timer.objects.get().due_at == at + LATE + AGAIN

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 60.0
 LOG_TAIL_LINES = 60
 
 READY = "BioLayer is up."
@@ -35,6 +35,7 @@ MARKS = {
     "web": "granian",
     "stream": "uvicorn",
     "lifecycle": "lifecycle@%h",
+    "matching": "matching@%h",
     "deliveries": "deliveries@%h",
     "ticker": "tick",
     "inbox": "config.demo.inbox",

@@ -21,7 +21,7 @@ from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.tasks.selectors import open_run
-from apps.tasks.services.ending import Clock
+from apps.tasks.services.sla import Clock
 from apps.webhooks.models import Message
 from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition

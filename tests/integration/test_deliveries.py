@@ -201,8 +201,8 @@ def test_a_delivery_that_cannot_be_made_is_recorded_and_holds_up_nobody(
     house.task(**callback(receiver.url))
     assert services.deliver_due() == 2
     assert len(receiver.received) == 1
-    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["invalid", "ok"]
-    assert "broke" in caplog.text
+    assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["ok", "unreadable"]
+    assert "the credentials cannot be decrypted" in caplog.text
 
 
 def test_nothing_is_delivered_without_a_callback(house: House) -> None:

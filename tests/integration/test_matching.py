@@ -540,7 +540,14 @@ def test_the_matcher__scans_no_table(house: House) -> None:
     own = {"organisation_id": house.organisation.id, "at": clock.now()}
     some = [house.organisation.id]
     woken = asdict(vain.Woken(some, some, [clock.now()], [None])) | {"looked_at": some}
-    look = {"horizon": None, "limit": 10, "passed": some, "limits": [9], "first_choices": some}
+    look = {
+        "horizon": None,
+        "seen": None,
+        "limit": 10,
+        "passed": some,
+        "limits": [9],
+        "first_choices": some,
+    }
     given = {**own, **woken, **look}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")

@@ -200,7 +200,7 @@ def _looks() -> int:
     """Turns of a call that finds nobody."""
     with CaptureQueriesContext(connection) as captured:
         assert match_queued() == 0
-    return sum("pg_advisory_xact_lock" in query["sql"] for query in captured)
+    return sum("pg_try_advisory_xact_lock" in query["sql"] for query in captured)
 
 
 @pytest.mark.parametrize("weight", [30, 100])

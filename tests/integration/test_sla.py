@@ -15,7 +15,7 @@ from apps.events.models import Event
 from apps.reviews.services import verify_submitted
 from apps.tasks.models import Task
 from apps.tasks.services import cancel_task, reopen_task
-from apps.tasks.services.ending import Clock, watch_sla
+from apps.tasks.services.sla import Clock, watch_sla
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from apps.webhooks.models import Delivery

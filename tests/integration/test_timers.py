@@ -213,23 +213,25 @@ def test_fire_due__many_of_which_one_fails_are_fired_one_by_one(house: House, pe
     assert waiting() == {due[1]: now + timedelta(seconds=services.CLAIM_SECONDS)}
 
 
-def test_fire_due__what_the_handler_leaves_is_due_as_before(house: House, peal: Peal) -> None:
-    now = clock.now()
+def test_fire_due__what_the_handler_leaves_comes_again_soon(house: House, peal: Peal) -> None:
+    now, soon = clock.now(), timedelta(seconds=services.AGAIN_SECONDS)
     due = [set_timer(house, now) for _ in range(3)]
     peal.left = {due[1]}
     services.fire_due(at=now)
-    assert (waiting(), peal.rung) == ({due[1]: now}, [])
-    assert services.fire_due(at=now) == 1
+    assert (waiting(), peal.rung) == ({due[1]: now + soon}, [])
+    assert services.fire_due(at=now) == 0
+    assert services.fire_due(at=now + soon) == 1
     assert peal.rung == [due[1]]
 
 
-def test_fire_due__where_all_are_left_one_is_waited_for(house: House, peal: Peal) -> None:
+def test_fire_due__where_all_are_left_one_is_fired_alone(house: House, peal: Peal) -> None:
     now = clock.now()
     due = [set_timer(house, now) for _ in range(3)]
     peal.left = set(due)
     services.fire_due(at=now)
     assert len(peal.rung) == 1
-    assert waiting() == dict.fromkeys({*due} - {*peal.rung}, now)
+    again_at = now + timedelta(seconds=services.AGAIN_SECONDS)
+    assert waiting() == dict.fromkeys({*due} - {*peal.rung}, again_at)
 
 
 def test_fire_due__many_of_which_another_drain_took_one_over_have_no_effect(

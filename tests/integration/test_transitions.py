@@ -8,15 +8,17 @@ from apps.accounts import principal
 from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.base.transactions import atomic
+from apps.events.models import Event
 from apps.matching import services as matching
 from apps.matching.models import Offer
+from apps.pools.models import Worker
 from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.selectors import open_run
 from apps.tasks.services.assigning import queue_task
-from apps.tasks.services.ending import Clock
 from apps.tasks.services.locks import lock_task
+from apps.tasks.services.sla import Clock
 from apps.timers.models import Timer
 from biolayer.errors import AttemptsExhausted, IllegalTransition, LeaseLost, RoleTooLow, TaskGated
 from biolayer.lifecycle import EventType, Status
@@ -320,6 +322,50 @@ def test_claim_task__takes_queued_work_without_an_offer(house: House) -> None:
         )
 
     verify_transition(task_id, claim, event=EventType.ACCEPTED, to=Status.ACCEPTED)
+
+
+def test_claim_task__takes_as_many_units_as_it_gives_back(house: House) -> None:
+    """Also where an earlier holder's offer had taken another number of them."""
+    Worker.objects.update(capacity=5)
+    task = house.queued()
+    Run.objects.filter(task=task).update(units=3)
+
+    @atomic()
+    def claim() -> Run:
+        locked = lock_task(actor=house.alice.principal, task_id=task.id)
+        run = open_run(task=locked)
+        tasks.claim_task(
+            task=locked,
+            run=run,
+            worker_id=house.bobs_worker.id,
+            lease_seconds=300,
+            units=2,
+            actor=house.bob.principal,
+            at=clock.now(),
+        )
+        return run
+
+    run = claim()
+    assert_loads_are_true()
+    assert Worker.objects.get().load == 2
+    tasks.release_run(
+        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, reason="", at=clock.now()
+    )
+    assert_loads_are_true()
+    assert Worker.objects.get().load == 0
+
+
+def test_fail_run__of_a_late_task_says_so_before_it_fails(house: House) -> None:
+    at = clock.now()
+    run = house.started(at=at, sla={"target_latency_seconds": 60})
+    Task.objects.filter(id=run.task_id).update(max_attempts=1)
+    late = at + timedelta(seconds=61)
+    tasks.fail_run(
+        actor=house.bob.principal, run_id=run.id, epoch=run.epoch, error="No answer", at=late
+    )
+    types = list(Event.objects.order_by("sequence").values_list("type", flat=True))
+    assert types[-2:] == ["task.sla_breached", "task.failed"]
+    assert_loads_are_true()
 
 
 def test_reopen_task__by_an_administrator_while_attempts_are_left(house: House) -> None:

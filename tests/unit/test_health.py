@@ -43,6 +43,16 @@ def test_the_breaker__opens_at_ten_requests_of_which_seven_failed() -> None:
     assert Health().after(seen(n, ok=n in (1, 2, 3, 4)) for n in range(10)).open_until is None
 
 
+def test_the_breaker__does_not_open_on_a_success() -> None:
+    """A recovery's first 200 may be the tenth request of the window: the receiver is there again."""
+    failed = Health().after(seen(n) for n in range(9))
+    assert failed.open_until is None
+    well = failed.after([seen(9, ok=True)])
+    assert (well.open_until, well.probe_seconds) == (None, 0)
+    assert well.after([seen(10, ok=True)]).open_until is None
+    assert well.after([seen(10)]).open_until == NOON + timedelta(seconds=10 + 30)
+
+
 def test_the_breaker__counts_five_minutes() -> None:
     old = Health().after(seen(n, ok=True) for n in range(10))
     assert old.after(seen(200 + n) for n in range(10)).open_until is None

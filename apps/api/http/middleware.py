@@ -3,10 +3,13 @@
 import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
 from django.middleware.security import SecurityMiddleware
 
 HEADER = "X-Request-ID"
@@ -39,11 +42,23 @@ class RequestMiddleware:
         if iscoroutinefunction(self):
             return self._call_async(request)
         request_id = request_id_of(request)
-        return _identified(self._get_response(request), request_id)
+        response = self._get_response(request)
+        _take_in(request)
+        return _identified(response, request_id)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponse:
         request_id = request_id_of(request)
         return _identified(await self._get_response(request), request_id)
+
+
+def _take_in(request: HttpRequest) -> None:
+    """Read a body that nobody looked at: the server closes a connection that it was left on, and the client
+    may lose the answer (a refusal) with it. What is too large is left there.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and 0 < int(length) <= settings.MAX_BODY_BYTES:
+        with suppress(RequestDataTooBig, UnreadablePostError, RawPostDataException):
+            request.body  # noqa: B018 - it is read by being looked at
 
 
 def _identified(response: HttpResponse, request_id: str) -> HttpResponse:

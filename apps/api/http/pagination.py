@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from django.db.models import Model, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
 from rest_framework.request import Request
 
 from apps.base import crypto
@@ -19,6 +19,7 @@ MAX_LIMIT = 100
 SIGNATURE_BYTES = 16
 
 M = TypeVar("M", bound=Model)
+Q = TypeVar("Q", bound=QuerySet[Any])
 R = TypeVar("R")
 
 
@@ -29,14 +30,39 @@ class Keyset:
     columns: tuple[str, ...]
     descending: bool = False
 
-    def after(self, values: Sequence[Any]) -> Q:
-        """Rows that come after the row with these values."""
-        step = "lt" if self.descending else "gt"
-        condition = Q()
-        for index, column in enumerate(self.columns):
-            equal = dict(zip(self.columns[:index], values, strict=False))
-            condition |= Q(**equal, **{f"{column}__{step}": values[index]})
-        return condition
+    def after(self, rows: Q, values: Sequence[Any]) -> Q:
+        """Of `rows` those that come after the row with these values."""
+        fields = [rows.model._meta.get_field(column) for column in self.columns]
+        is_after = RowIsAfter(fields, values, descending=self.descending)
+        return rows.filter(is_after)
+
+
+class RowIsAfter(Func):
+    """`(a, b) < (x, y)`, one comparison of rows, which an index on (a, b) serves as a condition.
+
+    What Django's lookups can say, `a < x OR (a = x AND b < y)`, is a filter: each row before the page
+    would be read and thrown away.
+    """
+
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(
+        self, fields: Sequence[Any], values: Sequence[Any], *, descending: bool, **extra: Any
+    ) -> None:
+        pairs = zip(fields, values, strict=True)
+        given = [Value(field.to_python(value), output_field=field) for field, value in pairs]
+        super().__init__(*(F(field.attname) for field in fields), *given, **extra)
+        self._operator = "<" if descending else ">"
+
+    def as_sql(  # type: ignore[override]
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, list[Any]]:
+        compiled = [compiler.compile(one) for one in self.get_source_expressions()]
+        texts = [text for text, _ in compiled]
+        half = len(texts) // 2
+        sql = f"({', '.join(texts[:half])}) {self._operator} ({', '.join(texts[half:])})"
+        return sql, [value for _, given in compiled for value in given]
 
 
 def page(
@@ -45,7 +71,7 @@ def page(
     """One page of `rows`, which must be ordered by `keyset`. Raises `InvalidInput`."""
 
     def read(after: Sequence[Any] | None, count: int) -> Sequence[M]:
-        left = rows if after is None else rows.filter(keyset.after(after))
+        left = rows if after is None else keyset.after(rows, after)
         return list(left[:count])
 
     return page_of(request, read, keyset.columns, shown)

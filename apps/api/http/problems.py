@@ -7,11 +7,14 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from apps.api.http.held import Held
 from apps.api.http.middleware import request_id_of
 from apps.api.http.rendering import FastJSONRenderer
+from apps.base.transactions import is_held_up
 from biolayer import errors
 
 logger = logging.getLogger(__name__)
@@ -83,6 +86,9 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
         case exceptions.APIException():
             wait = getattr(error, "wait", None)
             return error.status_code, str(error.detail), None if wait is None else int(wait)
+        case OperationalError() if is_held_up(error):
+            # A row that is held, or a statement that took too long. Nothing was changed.
+            return 503, "Another transaction holds what this call needs. Send it again.", 1
         case OperationalError() | InterfaceError():
             # The database is away. Lost at COMMIT, the outcome is open: hence the hint.
             return 503, "Send the same request again, with its Idempotency-Key.", 1
@@ -92,6 +98,8 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
 
 def _log(request: HttpRequest, error: Exception) -> None:
     """PostgreSQL's own words quote whole rows, a task's personal content included: not for a log."""
+    if isinstance(error, Held):
+        return  # It was logged when the row was found held.
     if isinstance(error, DatabaseError):
         diagnosis = getattr(error.__cause__, "diag", None)
         words = getattr(diagnosis, "message_primary", None) or type(error.__cause__).__name__
@@ -136,6 +144,15 @@ def _bare(request: HttpRequest, status: int, detail: str) -> HttpResponse:
     code, title = CODES[status]
     body = FastJSONRenderer().render(problem(request, status, code, title, detail))
     return HttpResponse(body, status=status, content_type=MEDIA_TYPE)
+
+
+class UnavailableMiddleware(MiddlewareMixin):
+    """Answers 503 for a database that is away or busy where a view is not DRF's: `/oauth/token`."""
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, OperationalError | InterfaceError):
+            return refuse(request, error)
+        return None
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,6 +5,7 @@ and for `PAUSE_SECONDS` it is not even asked, so that no request waits for it tw
 """
 
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -32,35 +33,55 @@ def _client() -> "redis.Redis":
     )
 
 
-class KeyThrottle(BaseThrottle):
-    """A fixed window of one minute for each credential."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A call's number in the present window, and the seconds to the next."""
 
-    _away_until = 0.0
+    used: int
+    reset_in: int
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        limit = settings.RATE_LIMIT_PER_MINUTE
-        now = time.time()
-        self._reset_in = int(WINDOW_SECONDS - now % WINDOW_SECONDS) + 1
-        used = self._count(request, int(now // WINDOW_SECONDS))
-        if used is None:
-            return True
-        request._request.biolayer_rate = (limit, max(0, limit - used), self._reset_in)  # type: ignore[attr-defined]
-        return used <= limit
 
-    def wait(self) -> float:
-        return self._reset_in
+class _Counter:
+    """Counts calls by name in windows of a minute."""
 
-    def _count(self, request: Request, window: int) -> int | None:
-        """This call's number in the window; None when nobody can say."""
-        if time.monotonic() < KeyThrottle._away_until:
+    def __init__(self) -> None:
+        self._away_until = 0.0
+
+    def count(self, name: str) -> Counted | None:
+        """Count one more call. None while Redis is away."""
+        if time.monotonic() < self._away_until:
             return None
-        actor = caller(request).principal
-        key = f"biolayer:rate:{actor.kind}:{actor.id}:{window}"
+        now = time.time()
+        key = f"biolayer:rate:{name}:{int(now // WINDOW_SECONDS)}"
         try:
             used = int(_client().incr(key))
             if used == 1:
                 _client().expire(key, WINDOW_SECONDS * 2)
         except redis.RedisError:
-            KeyThrottle._away_until = time.monotonic() + PAUSE_SECONDS
+            self._away_until = time.monotonic() + PAUSE_SECONDS
             return None
-        return used
+        return Counted(used, int(WINDOW_SECONDS - now % WINDOW_SECONDS) + 1)
+
+
+_counter = _Counter()
+count_call = _counter.count
+
+
+class KeyThrottle(BaseThrottle):
+    """A fixed window of one minute for each credential."""
+
+    _reset_in = WINDOW_SECONDS
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        actor = caller(request).principal
+        counted = count_call(f"{actor.kind}:{actor.id}")
+        if counted is None:
+            return True
+        limit = settings.RATE_LIMIT_PER_MINUTE
+        self._reset_in = counted.reset_in
+        rate = (limit, max(0, limit - counted.used), counted.reset_in)
+        request._request.biolayer_rate = rate  # type: ignore[attr-defined]
+        return counted.used <= limit
+
+    def wait(self) -> float:
+        return self._reset_in

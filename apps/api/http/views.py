@@ -1,14 +1,19 @@
 """The base of every view: who, when, and the headers that each answer carries."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
+from apps.api.http.held import held_calls
+from apps.base.transactions import is_held_up
 from biolayer.errors import NotFound
 
 
@@ -22,6 +27,16 @@ class View(APIView):
         """The database's time of this call, read with the credential."""
         return caller(request).at
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if _is_about_a_row(request, kwargs):
+            held_calls.check(caller(request).principal.organisation_id, request.path)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if is_held_up(exc) and _is_about_a_row(self.request, self.kwargs):
+            held_calls.remember(caller(self.request).principal.organisation_id, self.request.path)
+        return super().handle_exception(exc)
+
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         answered = super().finalize_response(request, response, *args, **kwargs)
         rate = getattr(getattr(request, "_request", request), "biolayer_rate", None)
@@ -31,6 +46,11 @@ class View(APIView):
             answered["RateLimit-Policy"] = f'"key";q={limit};w=60'
             answered["RateLimit"] = f'"key";r={remaining};t={reset_in}'
         return answered
+
+
+def _is_about_a_row(request: Request, names: Mapping[str, Any]) -> bool:
+    """Whether the call changes the row that its path names, and nothing else need wait for that."""
+    return bool(names) and request.method not in SAFE_METHODS and request.auth is not None
 
 
 def identified(noun: str, text: str) -> UUID:

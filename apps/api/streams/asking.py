@@ -33,6 +33,8 @@ class Asked:
     wait_seconds: int = 0
     # What each item says beside the event.
     addition: Addition | None = None
+    # The life of the cluster that `after` is a place of.
+    generation: int = 0
 
 
 def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
@@ -47,6 +49,7 @@ def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
         limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
         wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
         addition=reading.addition(),
+        generation=events.generation(),
     )
     reading.refuse_faults()
     return asked
@@ -65,7 +68,14 @@ def asked_of_stream(actor: Principal, request: HttpRequest) -> Asked:
         if last_id is None
         else reading.place(last_id, "")
     )
-    asked = Asked(actor, after, reading.types(), STREAM_LIMIT, addition=reading.addition())
+    asked = Asked(
+        actor,
+        after,
+        reading.types(),
+        STREAM_LIMIT,
+        addition=reading.addition(),
+        generation=events.generation(),
+    )
     reading.refuse_faults()
     return asked
 
@@ -83,6 +93,7 @@ def asked_of_consumer(
         limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
         wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
         addition=reading.addition(),
+        generation=events.generation(),
     )
     reading.refuse_faults()
     return asked

@@ -20,6 +20,8 @@ class Page:
     has_more: bool
     # Up to where the feed was looked at: what comes at or beyond it is news.
     until: int
+    # The life of the cluster that it was read in.
+    generation: int = 0
 
 
 def read(asked: Asked, *, until: int | None = None) -> Page:
@@ -34,24 +36,26 @@ def read(asked: Asked, *, until: int | None = None) -> Page:
         types=asked.types,
         limit=asked.limit,
     )
-    return Page(_items(asked, stretch), stretch.end, stretch.has_more, horizon)
+    generation = events.generation()
+    items = _items(asked, stretch, generation)
+    return Page(items, stretch.end, stretch.has_more, horizon, generation)
 
 
 def after(asked: Asked, page: Page) -> Asked:
     """The same, from where the page ended."""
-    return replace(asked, after=page.end)
+    return replace(asked, after=page.end, generation=page.generation)
 
 
 def shown(asked: Asked, page: Page) -> dict[str, Any]:
     """A page as `/v1` answers it."""
     return {
         "data": page.items,
-        "next_cursor": sealed(page.end, asked.actor.organisation_id),
+        "next_cursor": sealed(page.end, asked.actor.organisation_id, generation=page.generation),
         "has_more": page.has_more,
     }
 
 
-def _items(asked: Asked, stretch: Stretch) -> list[dict[str, Any]]:
+def _items(asked: Asked, stretch: Stretch, generation: int) -> list[dict[str, Any]]:
     if not stretch.events:
         return []
     seen = _visible(asked, stretch)
@@ -59,7 +63,9 @@ def _items(asked: Asked, stretch: Stretch) -> list[dict[str, Any]]:
     return [
         {
             **events.shown(event),
-            "cursor": sealed(Position.of(event), asked.actor.organisation_id),
+            "cursor": sealed(
+                Position.of(event), asked.actor.organisation_id, generation=generation
+            ),
             **addition,
         }
         for event, addition in zip(seen, additions, strict=True)

@@ -81,10 +81,14 @@ async def _frames(asked: Asked) -> AsyncIterator[bytes]:
     # Whoever is cut off before the first event comes back to where it began.
     yield _sign(b"connected", asked)
     until: int | None = None
+    generation: int | None = None
     ends = time.monotonic() + MAX_SECONDS
     silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
     while time.monotonic() < ends:
         page = await _read(asked, until)
+        if generation not in (None, page.generation):
+            return  # Its client comes back, and is told from where on.
+        generation = page.generation
         asked = pages.after(asked, page)
         if page.items:
             yield b"".join(map(_frame, page.items))
@@ -99,6 +103,7 @@ async def _frames(asked: Asked) -> AsyncIterator[bytes]:
             if time.monotonic() >= silent_until:
                 yield _sign(b"keep-alive", asked)
                 silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+                break
 
 
 async def _read(asked: Asked, until: int | None) -> Page:
@@ -119,5 +124,5 @@ def _sign(word: bytes, asked: Asked) -> bytes:
     """A comment, and the place: a client remembers an id that comes without data, too (WHATWG HTML,
     9.2.6), and so comes back behind whatever it did not want to see.
     """
-    cursor = sealed(asked.after, asked.actor.organisation_id)
+    cursor = sealed(asked.after, asked.actor.organisation_id, generation=asked.generation)
     return b": " + word + b"\nid: " + cursor.encode() + b"\n\n"

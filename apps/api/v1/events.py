@@ -29,7 +29,8 @@ from apps.api.streams.waiting import wait_on_thread
 from apps.api.v1.filters import no_filters
 from apps.base.transactions import retried
 from apps.events import selectors, services
-from apps.events.selectors import Position
+from apps.events.selectors import Lag, Position
+from apps.tasks.selectors import ids_of_pools
 from biolayer.chain import format_time
 from biolayer.consumers import Acknowledgement, ConsumerSettings
 from biolayer.contract import parse
@@ -146,14 +147,30 @@ def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
     return start
 
 
+def _lag_of_pools(consumer: Any) -> Lag:
+    """How far behind a consumer is that may not see every task: only what it may see counts."""
+    events = selectors.ahead(consumer)
+    wanted = [task_id for task_id, name in events if name in selectors.types_for(consumer.types)]
+    seen = ids_of_pools(
+        organisation_id=consumer.organisation_id, pool_ids=consumer.pool_ids, task_ids=wanted
+    )
+    count = sum(task_id in seen for task_id in wanted)
+    return Lag(count, is_exact=len(events) < selectors.MOST_COUNTED)
+
+
 def _shown(consumers: Sequence[Any]) -> list[dict[str, Any]]:
     """Consumers as `/v1` shows them, by one look at how far behind they are."""
-    lags = selectors.lags(consumers)
+    lags = selectors.lags([one for one in consumers if one.pool_ids is None])
+    lags |= {one.id: _lag_of_pools(one) for one in consumers if one.pool_ids is not None}
     return [
         {
             "name": consumer.name,
             "types": consumer.types,
-            "cursor": sealed(selectors.place_of(consumer), consumer.organisation_id),
+            "cursor": sealed(
+                selectors.place_of(consumer),
+                consumer.organisation_id,
+                generation=selectors.generation(),
+            ),
             "lag": lags[consumer.id].events,
             "lag_is_exact": lags[consumer.id].is_exact,
             "created_at": format_time(consumer.created_at),

@@ -65,14 +65,16 @@ class Pool(View):
 
 class PoolDryRun(View):
     def post(self, request: Request, pool_id: str) -> Response:
-        return Response(
-            dry_run(
+        def look() -> Answer:
+            outlook = dry_run(
                 actor=self.actor(request),
                 pool_id=identified("pool", pool_id),
                 document=request.data,
                 at=self.at(request),
             )
-        )
+            return Answer(outlook)
+
+        return once(request, request.data, look)
 
 
 class PoolMembers(View):

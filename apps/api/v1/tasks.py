@@ -1,12 +1,13 @@
 """`/v1/tasks`: for product backends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.http.idempotency import Answer, once
-from apps.api.http.pagination import Keyset, page
+from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, identified
 from apps.api.v1.filters import task_filters
 from apps.events import selectors as events
@@ -32,9 +33,17 @@ class Tasks(View):
         return once(request, document, create)
 
     def get(self, request: Request) -> Response:
-        wanted = task_filters(request)
-        tasks = selectors.tasks(actor=self.actor(request)).filter(**wanted)
-        return Response(page(request, tasks, NEWEST_FIRST, selectors.shown))
+        actor, wanted = self.actor(request), task_filters(request)
+
+        def read(after: Sequence[Any] | None, count: int) -> Sequence[Any]:
+            return selectors.first_tasks(
+                actor=actor,
+                wanted=wanted,
+                narrowed=lambda rows: rows if after is None else NEWEST_FIRST.after(rows, after),
+                count=count,
+            )
+
+        return Response(page_of(request, read, NEWEST_FIRST.columns, selectors.shown))
 
 
 class Task(View):

@@ -69,6 +69,38 @@ def horizon() -> int:
     return int(xid)
 
 
+HOLDER = """
+SELECT extract(epoch FROM clock_timestamp() - since)::float, database, holder FROM (
+    SELECT backend_xid AS xid, xact_start AS since, datname::text AS database,
+        format('process %s (%s), %s', pid, application_name, coalesce(state, 'unknown')) AS holder
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+    UNION ALL
+    SELECT transaction, prepared, database::text, 'prepared transaction ' || gid
+    FROM pg_prepared_xacts
+) running ORDER BY age(xid) DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonHolder:
+    """The oldest transaction that has written and not ended, in whichever database of the cluster:
+    the feed shows nothing from its beginning on.
+    """
+
+    # None where our role may not see it: grant it `pg_read_all_stats`.
+    seconds: float | None
+    database: str
+    holder: str
+
+
+def horizon_holder() -> HorizonHolder | None:
+    """Return what holds the horizon back. None: nothing does, the feed is up to date."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOLDER)
+        row = cursor.fetchone()
+    return None if row is None else HorizonHolder(*row)
+
+
 BETWEEN = f"""
     FROM events_event
     WHERE organisation_id = %s AND (xid, id) > (%s::text::xid8, %s) AND xid < %s::text::xid8

@@ -1,6 +1,7 @@
 """The verbs: finding somebody for queued tasks, and what becomes of the offers."""
 
 from apps.matching.escalation import ESCALATION
+from apps.matching.services.closing import fail_stranded
 from apps.matching.services.dry_run import dry_run
 from apps.matching.services.escalating import (
     escalate,
@@ -27,6 +28,7 @@ __all__ = [
     "dry_run",
     "escalate",
     "expire_offer",
+    "fail_stranded",
     "follow_policy",
     "forget_in_vain",
     "look_again",

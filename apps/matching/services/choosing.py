@@ -29,14 +29,22 @@ class Passed:
     signature_id: UUID
     until: datetime | None
 
+    def is_over(self, at: datetime) -> bool:
+        return self.until is not None and self.until <= at
+
 
 class Look:
     """A batch of queued tasks, and the seats that fit them."""
 
     def __init__(
-        self, queued: Sequence[QueuedTask], at: datetime, held_workers: Collection[UUID] = ()
+        self,
+        queued: Sequence[QueuedTask],
+        at: datetime,
+        held_workers: Collection[UUID] = (),
+        seen: str | None = None,
     ) -> None:
         self.queued = queued
+        self.seen = seen
         self.asked = candidates.asked(task_ids=[task.task_id for task in queued])
         self.limits: dict[UUID, int] = {}
         self.seats: dict[UUID, list[Seat]] = {}
@@ -46,6 +54,7 @@ class Look:
         # What others hold, and is left out of the choice.
         self.held_tasks: set[UUID] = set()
         self.held_workers = {*held_workers}
+        self.held_pools: set[UUID] = set()
 
     def choose(self) -> list[Choice]:
         """The best choice. While somebody gets nobody and there were more seats to look at, it looks
@@ -55,7 +64,9 @@ class Look:
         limits = self._limits(queued)
         while True:
             self.limits |= limits
-            found = find_seats(limits=limits, first_choices=_first_choices(queued), at=self.at)
+            found = find_seats(
+                limits=limits, first_choices=_first_choices(queued), at=self.at, seen=self.seen
+            )
             self.seats |= found.seats
             self.several |= found.several
             self.demands = {task.task_id: self._demand(task) for task in queued}
@@ -68,10 +79,17 @@ class Look:
             if not limits or len(choices) == len(queued):
                 return choices
 
-    def leave_out(self, *, tasks: Collection[UUID] = (), workers: Collection[UUID] = ()) -> None:
+    def leave_out(
+        self,
+        *,
+        tasks: Collection[UUID] = (),
+        workers: Collection[UUID] = (),
+        pools: Collection[UUID] = (),
+    ) -> None:
         """Somebody else holds these just now: the next choice is made without them."""
         self.held_tasks.update(tasks)
         self.held_workers.update(workers)
+        self.held_pools.update(pools)
 
     def unserved(self, choices: Sequence[Choice]) -> tuple[set[UUID], dict[UUID, Passed]]:
         """What the `choices` leave: the signatures for which nobody fits any more, and the tasks to pass
@@ -119,8 +137,12 @@ class Look:
 
     def _demand(self, task: QueuedTask) -> Demand:
         seats = self.seats[task.signature_id]
-        if self.held_workers:
-            seats = [seat for seat in seats if seat.worker_id not in self.held_workers]
+        if self.held_workers or self.held_pools:
+            seats = [
+                seat
+                for seat in seats
+                if seat.worker_id not in self.held_workers and seat.pool_id not in self.held_pools
+            ]
         askable = self._askable(seats, self.asked.get(task.task_id, ()))
         return Demand(task.task_id, askable, task.first_choice)
 

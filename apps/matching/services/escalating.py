@@ -114,7 +114,7 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
     """The timer: take the next step of a task that still waits. Answers when the one after is due, or this
     one, if it is not yet: the policy may be another than when the timer was set.
     """
-    task = Task.objects.locked().filter(id=task_id).first()
+    task = Task.objects.locked_at_once().filter(id=task_id).first()
     if task is None or task.status not in WAITING:
         return None
     assert task.waits_since is not None

@@ -5,11 +5,14 @@ weight, is next. A turn is one short transaction:
 
 1. lock: the organisation's matcher is one at a time (an advisory lock), so no two of them decide
    about the same order. Workers may belong to several pools, and a task may be open to any of them:
-   the organisation is the smallest part in which an order can be kept.
+   the organisation is the smallest part in which an order can be kept. The lock is tried, never waited
+   for: an organisation that another process matches, or that a forgotten transaction holds, is left to
+   the next call, and the others go on.
 2. look: the signatures that wait (vain.py), their first tasks (candidates.py), and the seats that fit
    them (seats.py).
 3. choose: whom to ask for which task (choosing.py, assignment.py), and hold both. What somebody else
-   holds just then, or changed since it was looked at, is left out, and the choice is made again.
+   holds just then, or changed since it was looked at, is left out, and the choice is made again. A seat
+   that opened since it was looked up what is in vain is left to the next turn.
 4. write: both transitions of each task, the offers, their timers, as one statement; and what was found
    in vain.
 """
@@ -24,15 +27,15 @@ from itertools import chain
 from operator import attrgetter
 from uuid import UUID
 
-from django.db import Error, connection
+from django.db import Error, OperationalError, connection
 
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
-from apps.base.drains import BUDGET_SECONDS, one_by_one
+from apps.base.drains import BUDGET_SECONDS, Postponed, Row, one_by_one
 from apps.base.rows import Insert
-from apps.base.transactions import atomic, retried
-from apps.base.wake import wake
+from apps.base.transactions import atomic, is_held_up, retried
+from apps.base.wake import wake, wake_later
 from apps.matching import candidates, turns, vain
 from apps.matching.assignment import Choice
 from apps.matching.candidates import QueuedTask, Waiting
@@ -41,14 +44,18 @@ from apps.matching.services.choosing import Look, Passed, others_to_ask, pools_o
 from apps.matching.services.offers import OFFER
 from apps.pools import services as pool_services
 from apps.pools.models import Pool
-from apps.pools.selectors import offer_limit
+from apps.pools.selectors import lock_pools, offer_limit
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
-from apps.tasks.selectors import lock_queued, open_runs
+from apps.tasks.selectors import lock_open_runs, lock_queued
 from apps.timers.services import set_timer
 from biolayer.chain import format_time
 
 logger = logging.getLogger(__name__)
+
+
+BUSY_SECONDS = 0.1
+"""When an organisation is looked at again that another process matched, or that others held up."""
 
 
 def match_queued(*, at: datetime | None = None, budget_seconds: float = BUDGET_SECONDS) -> int:
@@ -63,6 +70,8 @@ def match_queued(*, at: datetime | None = None, budget_seconds: float = BUDGET_S
         pass
     if call.is_cut_short:
         wake("matching")
+    elif call.was_busy:
+        wake_later("matching", seconds=BUSY_SECONDS)
     return call.offered
 
 
@@ -76,8 +85,9 @@ class Call:
         self.ends = time.monotonic() + budget_seconds
         self.done: set[UUID] = set()
         self.in_vain: set[UUID] = set()
-        self.passed: dict[UUID, Passed] = {}
-        self.held_workers: set[UUID] = set()
+        # By organisation.
+        self.left_out: dict[UUID, LeftOut] = {}
+        self.was_busy = False
 
     def give_round(self) -> bool:
         """A turn to whoever has had least, and again, until a round's tasks were offered. Answers whether
@@ -101,53 +111,93 @@ class Call:
 
     def give_turn(self, organisation_id: UUID, length: int) -> int:
         """Answers how many tasks were offered. The organisation is done when that was its last turn."""
-        turn = _safely(Batch(organisation_id, length, self.passed, self.held_workers), self.at)
-        is_new = turn.offered or turn.in_vain - self.in_vain or turn.passed.keys() - self.passed
+        before = self.left_out.get(organisation_id, LeftOut())
+        turn = _safely(Batch(organisation_id, length, before), self.at)
+        self.was_busy = self.was_busy or turn.is_busy
+        after = turn.left_out
+        is_new = (
+            turn.offered or turn.in_vain - self.in_vain or after.tasks.keys() - before.tasks.keys()
+        )
         if not turn.has_more or not is_new:
             self.done.add(organisation_id)
         self.offered += turn.offered
         self.in_vain |= turn.in_vain
-        self.passed |= turn.passed
-        self.held_workers |= turn.held_workers
+        self.left_out[organisation_id] = after
         return turn.offered
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the turns of a call leave out, for one organisation: tasks that could be offered to nobody, and
+    workers whom somebody else held. These are nobody's in a later turn, or whoever was left out for them
+    would be overtaken.
+    """
+
+    tasks: Mapping[UUID, Passed] = field(default_factory=dict)
+    workers: AbstractSet[UUID] = frozenset()
+
+    def at(self, at: datetime) -> "LeftOut":
+        """Without those whose rest is over by then."""
+        waits = {one: why for one, why in self.tasks.items() if not why.is_over(at)}
+        return replace(self, tasks=waits)
+
+    def plus(self, tasks: Mapping[UUID, Passed], workers: AbstractSet[UUID]) -> "LeftOut":
+        return LeftOut({**self.tasks, **tasks}, self.workers | workers)
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Which tasks of an organisation a turn looks at: the first `length` but for those that were
-    `passed`, or of these a single one. Whom somebody held in an earlier turn is nobody's in this one: who
-    was passed for it must not be overtaken.
+    """Which tasks of an organisation a turn looks at: the first `length` but for those that earlier turns
+    left out, or of these a single one.
     """
 
     organisation_id: UUID
     length: int
-    passed: Mapping[UUID, Passed]
-    held_workers: AbstractSet[UUID]
+    left_out: LeftOut
     only: UUID | None = None
+    # Whether requirements that others hold are passed over.
+    skips_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a turn led to: tasks offered, signatures noted in vain, tasks to pass over in this call, workers
-    whom somebody else held, and whether there may be more to do at once.
+    """What a turn led to: tasks offered, signatures noted in vain, what the next turns of this call leave out,
+    and whether there may be more to do at once.
     """
 
     offered: int = 0
     in_vain: frozenset[UUID] = frozenset()
-    passed: Mapping[UUID, Passed] = field(default_factory=dict)
-    held_workers: AbstractSet[UUID] = frozenset()
+    left_out: LeftOut = field(default_factory=LeftOut)
     has_more: bool = False
+    # Nothing was done: another process is at it, or others hold what the organisation's turn needs.
+    is_busy: bool = False
+
+
+def _busy(batch: Batch) -> Turn:
+    return Turn(left_out=batch.left_out, is_busy=True)
 
 
 def _safely(batch: Batch, at: datetime | None) -> Turn:
-    """A turn; where it fails, task by task."""
+    """A turn; where requirements are held, without those; where it fails, task by task."""
     try:
         return retried(lambda: _turn(batch, at))
     except Exception as error:
         if isinstance(error, Error) and not connection.is_usable():
             raise
+        if is_held_up(error):
+            return _without_the_held(batch, at)
         logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
         return _task_by_task(batch, at or clock.now())
+
+
+def _without_the_held(batch: Batch, at: datetime | None) -> Turn:
+    """A turn that waits for no requirement. Busy where the organisation is held up all the same."""
+    try:
+        return retried(lambda: _turn(replace(batch, skips_held=True), at))
+    except OperationalError as error:
+        if not is_held_up(error):
+            raise
+        return _busy(batch)
 
 
 def _task_by_task(batch: Batch, at: datetime) -> Turn:
@@ -162,37 +212,43 @@ def _task_by_task(batch: Batch, at: datetime) -> Turn:
         turns_of[task_id] = turn
         return turn.offered > 0
 
-    offered = one_by_one([task.task_id for task in queued], offer)
+    rows = [Row(task.task_id, batch.organisation_id) for task in queued]
+    offered = one_by_one(rows, offer, postponed=Postponed())
     bad = {task.signature_id for task in queued if task.task_id not in turns_of}
     with atomic():
-        _wait_for_turn(batch.organisation_id)
-        vain.pass_over(bad, at)
-        turns.count(organisation_id=batch.organisation_id, offered=0 if offered else 1)
-    passed = {one: why for turn in turns_of.values() for one, why in turn.passed.items()}
-    held = {one for turn in turns_of.values() for one in turn.held_workers}
-    return Turn(offered, frozenset(bad), passed, held, has_more=True)
+        if _has_turn(batch.organisation_id):
+            vain.pass_over(bad, at)
+            turns.count(organisation_id=batch.organisation_id, offered=0 if offered else 1)
+    left_out = batch.left_out
+    for turn in turns_of.values():
+        left_out = left_out.plus(turn.left_out.tasks, turn.left_out.workers)
+    return Turn(offered, frozenset(bad), left_out, has_more=True)
 
 
 @atomic()
 def _first(batch: Batch, at: datetime) -> list[QueuedTask]:
     """The batch's tasks, all woken that a turn would wake: none of them is overtaken by one of these."""
-    _wait_for_turn(batch.organisation_id)
-    vain.wake(organisation_id=batch.organisation_id, at=at)
+    if not _has_turn(batch.organisation_id):
+        return []
+    vain.wake(organisation_id=batch.organisation_id, at=at, skips_held=batch.skips_held)
     return _looked_at(batch, _waiting(batch, at))
 
 
-def _wait_for_turn(organisation_id: UUID) -> None:
-    """Nobody else decides about the organisation's order until we commit."""
+TURN = """
+SELECT pg_try_advisory_xact_lock(hashtextextended('matching', 0) # hashtextextended(%s, 1))
+"""
+
+
+def _has_turn(organisation_id: UUID) -> bool:
+    """Whether nobody else decides about the organisation's order until we commit."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('matching', 0) # hashtextextended(%s, 1))",
-            [str(organisation_id)],
-        )
+        cursor.execute(TURN, [str(organisation_id)])
+        return bool(cursor.fetchone()[0])
 
 
 def _waiting(batch: Batch, at: datetime) -> Waiting:
     return candidates.waiting(
-        organisation_id=batch.organisation_id, at=at, passed=batch.passed.keys()
+        organisation_id=batch.organisation_id, at=at, passed=batch.left_out.tasks.keys()
     )
 
 
@@ -201,7 +257,7 @@ def _looked_at(batch: Batch, waiting: Waiting) -> list[QueuedTask]:
         organisation_id=batch.organisation_id,
         waiting=waiting,
         limit=batch.length,
-        passed=batch.passed.keys(),
+        passed=batch.left_out.tasks.keys(),
     )
 
 
@@ -209,15 +265,19 @@ def _looked_at(batch: Batch, waiting: Waiting) -> list[QueuedTask]:
 def _turn(batch: Batch, at: datetime | None) -> Turn:
     """Offer the tasks of a batch."""
     organisation_id = batch.organisation_id
-    _wait_for_turn(organisation_id)
+    if not _has_turn(organisation_id):
+        return _busy(batch)
     at = at or clock.now()
-    woken = vain.wake(organisation_id=organisation_id, at=at)
+    woken = vain.wake(organisation_id=organisation_id, at=at, skips_held=batch.skips_held)
+    # A seat that opened since the last turn may be for one that was left out: nothing is, any more.
+    left_out = LeftOut() if woken.seats else batch.left_out.at(at)
+    batch = replace(batch, left_out=left_out)
     waiting = _waiting(batch, at)
     if not waiting.signatures:
-        return Turn()
+        return Turn(left_out=left_out)
     queued = _looked_at(batch, waiting)
     looked_at = [task for task in queued if batch.only in (None, task.task_id)]
-    look = Look(looked_at, at, batch.held_workers)
+    look = Look(looked_at, at, left_out.workers, woken.seen)
     choices = _offer_all(look, organisation_id)
     in_vain, passed = _note(look, choices, batch)
     vain.settle(woken, looked_at={task.signature_id for task in look.queued}, at=at)
@@ -228,7 +288,7 @@ def _turn(batch: Batch, at: datetime | None) -> Turn:
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
     is_full = len(queued) == batch.length
     has_more = is_full or waiting.horizon is not None or settled < len(queued)
-    return Turn(offered, frozenset(in_vain), passed, look.held_workers, has_more)
+    return Turn(offered, frozenset(in_vain), left_out.plus(passed, look.held_workers), has_more)
 
 
 def _note(
@@ -236,9 +296,11 @@ def _note(
 ) -> tuple[set[UUID], dict[UUID, Passed]]:
     """Note what is in vain. Answers these signatures, and the tasks to pass over of the others."""
     nobody, passed = look.unserved(choices)
-    rests = _rests(passed.values(), batch.passed.values())
-    known = passed.keys() | batch.passed.keys()
-    in_vain = vain.note({**dict.fromkeys(nobody), **rests}, known=known, at=look.at)
+    rests = _rests(passed.values(), batch.left_out.tasks.values())
+    known = passed.keys() | batch.left_out.tasks.keys()
+    in_vain = vain.note(
+        {**dict.fromkeys(nobody), **rests}, known=known, at=look.at, skips_held=batch.skips_held
+    )
     return in_vain, {one: why for one, why in passed.items() if why.signature_id not in in_vain}
 
 
@@ -262,25 +324,32 @@ class Held:
     choices: Sequence[Choice]
     others: Sequence[Choice]
     tasks: Mapping[UUID, Task]
+    runs: Mapping[UUID, UUID]
     pools: Mapping[UUID, Pool]
 
 
 def _hold(look: Look) -> Held:
-    """Choose, lock the tasks, and take the workers' units; again, as long as not all could be had."""
+    """Choose, lock tasks and pools, and take the workers' units; again, as long as not all could be had."""
     locked: dict[UUID, Task] = {}
+    runs: dict[UUID, UUID] = {}
     while True:
         choices = look.choose()
         wanted = {choice.task_id for choice in choices}
         locked |= {task.id: task for task in lock_queued(task_ids=wanted - locked.keys())}
-        if absent := wanted - locked.keys():
+        runs |= lock_open_runs(task_ids=(wanted & locked.keys()) - runs.keys())
+        if absent := wanted - runs.keys():
             look.leave_out(tasks=absent)
+            continue
+        lenders = {choice.seat.pool_id for choice in choices}
+        if absent := lenders - lock_pools(pool_ids=lenders):
+            look.leave_out(pools=absent)
             continue
         pools = pools_of(choices, locked.values())
         others = others_to_ask(choices, look, locked, pools)
         units = _sums([*choices, *others])
         taken = pool_services.take(units)
         if taken == units.keys():
-            return Held(choices, others, locked, pools)
+            return Held(choices, others, locked, runs, pools)
         pool_services.take({worker_id: -units[worker_id] for worker_id in taken})
         look.leave_out(workers=units.keys() - taken)
 
@@ -291,13 +360,12 @@ def _offer_all(look: Look, organisation_id: UUID) -> Sequence[Choice]:
     groups: dict[UUID, list[Choice]] = {}
     for choice in [*held.choices, *held.others]:
         groups.setdefault(choice.task_id, []).append(choice)
-    runs = open_runs(task_ids=list(groups)) if groups else {}
     actor = principal.system("matcher", organisation_id)
     with rows.together():
         for task_id, group in groups.items():
             task = held.tasks[task_id]
             offers = [
-                _offer(task, runs[task_id], choice, held.pools[choice.seat.pool_id], look.at)
+                _offer(task, held.runs[task_id], choice, held.pools[choice.seat.pool_id], look.at)
                 for choice in group
             ]
             _put(task, offers, actor, look.at)

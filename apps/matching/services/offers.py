@@ -31,14 +31,17 @@ AGENT_LEASE_SECONDS = 300
 """An agent shows its life by heartbeats; a person has the pool's `work_seconds`."""
 
 
-def _lock_offer(*, offer_id: UUID, **owner: UUID) -> Offer | None:
-    """The offer with its task and run, locked in the global order."""
-    return (
-        Offer.objects.filter(id=offer_id, **owner)
-        .select_related("task", "run", "worker", "pool")
-        .select_for_update(no_key=True, of=("task", "run", "self"))
-        .first()
-    )
+def _lock_offer(*, offer_id: UUID, at_once: bool = False, **owner: UUID) -> Offer | None:
+    """The offer with its task and run, locked in the global order.
+
+    `at_once`: with its worker as well, and fail where others hold one of them.
+    """
+    mine = Offer.objects.filter(id=offer_id, **owner)
+    found = mine.select_related("task", "run", "worker", "pool")
+    if at_once:
+        of = ("task", "run", "self", "worker")
+        return found.select_for_update(no_key=True, nowait=True, of=of).first()
+    return found.select_for_update(no_key=True, of=("task", "run", "self")).first()
 
 
 def _lock_own_open(*, actor: Principal, offer_id: UUID, at: datetime) -> Offer:
@@ -102,8 +105,11 @@ def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime
 
 @atomic()
 def expire_offer(*, offer_id: UUID, at: datetime) -> None:
-    """The offer's timer: nobody answered in time; the task is matched again."""
-    offer = _lock_offer(offer_id=offer_id)
+    """The offer's timer: nobody answered in time; the task is matched again.
+
+    Raise `OperationalError` at once where others hold the offer, its task, run or worker.
+    """
+    offer = _lock_offer(offer_id=offer_id, at_once=True)
     if offer is None or offer.status != OfferStatus.OPEN:
         return
     actor = principal.system("offers", offer.organisation_id)

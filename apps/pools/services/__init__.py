@@ -1,7 +1,9 @@
 """The verbs: pools and their members, workers, presence, load, ratings."""
 
 from apps.pools.services.loads import answered, missed, relieve, reserve, take
+from apps.pools.services.locks import lock_at_once
 from apps.pools.services.pools import (
+    POOL_CLOSED,
     add_member,
     close_pool,
     create_pool,
@@ -26,6 +28,7 @@ from apps.pools.services.workers import (
 
 __all__ = [
     "AVAILABILITY",
+    "POOL_CLOSED",
     "add_member",
     "answered",
     "close_pool",
@@ -37,6 +40,7 @@ __all__ = [
     "found_pool",
     "keep_availabilities",
     "keep_availability",
+    "lock_at_once",
     "missed",
     "rate_worker",
     "refresh_rating_means",

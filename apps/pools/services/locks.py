@@ -2,6 +2,7 @@
 seat holds its worker.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from apps.accounts.principal import Principal
@@ -43,6 +44,14 @@ def lock_members(*, pool_id: UUID) -> None:
     """Hold the workers of a pool until we commit: all of its seats are to be written."""
     workers = Worker.objects.filter(selectors.has_seat_in([pool_id])).order_by("id")
     list(workers.select_for_update(no_key=True).values_list("id", flat=True))
+
+
+def lock_at_once(*, worker_ids: Collection[UUID]) -> None:
+    """Hold the workers until we commit. Raise `OperationalError` where others hold one: for timers,
+    which wait for nobody.
+    """
+    held = Worker.objects.filter(id__in=worker_ids).order_by("id")
+    list(held.select_for_update(no_key=True, nowait=True).values_list("id", flat=True))
 
 
 def lock_own_worker(*, actor: Principal) -> Worker:

@@ -11,15 +11,20 @@ from django.db.models import QuerySet
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.fields import CurrentXid
+from apps.base.rows import write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools import selectors
 from apps.pools.models import Membership, Pool, PoolStatus
 from apps.pools.selectors import OFFER_SECONDS
 from apps.pools.services.locks import lock_members, lock_pool
+from apps.timers.services import set_timer
 from biolayer.contract import Check, dig, parse
 from biolayer.errors import Fault, InvalidInput, NotFound, PoolClosed, PoolNotGranted, pointer
 from biolayer.pools import NewMember, PoolChange, PoolCreation
+
+POOL_CLOSED = "pool_closed"
+"""The timer of a pool that was closed, as long as tasks wait for it; its subject is the pool."""
 
 LETS_MORE_IN = ("costs", "offers_per_window", "offer_window_seconds")
 """With another value of these, seats may take what they could not take before."""
@@ -93,11 +98,18 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
 def close_pool(*, actor: Principal, pool_id: UUID, at: datetime) -> None:
     """Nothing more is offered by the pool; open offers and held runs go on. Once closed, it stays so.
 
-    Raises `NotFound`, `ScopeMissing`.
+    A timer fails the tasks that no other pool is left for (`matching.fail_stranded`). Raises `NotFound`,
+    `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
-    if pool.status != PoolStatus.CLOSED:
-        Pool.objects.filter(id=pool.id).update(status=PoolStatus.CLOSED, updated_at=at)
+    if pool.status == PoolStatus.CLOSED:
+        return
+    Pool.objects.filter(id=pool.id).update(status=PoolStatus.CLOSED, updated_at=at)
+    follow = set_timer(
+        organisation_id=pool.organisation_id, kind=POOL_CLOSED, subject_id=pool.id, due_at=at
+    )
+    write([follow])
+    wake("timers")
 
 
 @atomic()

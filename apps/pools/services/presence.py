@@ -84,9 +84,9 @@ def _availability(worker: Worker, at: datetime) -> Availability:
 def keep_availability(*, worker_id: UUID, at: datetime) -> datetime | None:
     """The worker's timer: its shift begins or ends, or its snooze is over.
 
-    Answers when to look again, None for never.
+    Return when to look again, None for never. Raise `OperationalError` at once where others hold it.
     """
-    mine = Worker.objects.select_for_update(no_key=True).filter(id=worker_id)
+    mine = Worker.objects.select_for_update(no_key=True, nowait=True).filter(id=worker_id)
     return _keep(mine, at).get(worker_id)
 
 

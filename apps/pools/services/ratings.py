@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.models import F
 
 from apps.accounts.principal import Principal
+from apps.base.drains import passing_over_held
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools.models import Worker
@@ -68,7 +69,8 @@ def refresh_rating_means() -> int:
         cursor.execute(MOVED)
         moved = [pool_id for (pool_id,) in cursor.fetchall()]
     for pool_id in moved:
-        _move(pool_id)
+        with passing_over_held(f"the mean of pool {pool_id}"):
+            _move(pool_id)
     return len(moved)
 
 

@@ -23,10 +23,9 @@ from apps.tasks.services.ending import (
     reopen_task,
     rework_task,
     verify_task,
-    watch_sla,
-    watch_slas,
 )
 from apps.tasks.services.evidence import add_evidence
+from apps.tasks.services.sla import watch_sla, watch_slas
 from apps.tasks.services.working import (
     fail_run,
     heartbeat_run,

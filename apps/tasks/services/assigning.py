@@ -8,11 +8,12 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
-from apps.base.drains import ids_of, in_batches
+from apps.base.drains import Postponed, in_batches, rows_of
 from apps.base.rows import Change, Insert, Update
 from apps.base.transactions import atomic
 from apps.pools import services as pools
 from apps.tasks.models import Run, RunStatus, Task
+from apps.tasks.requirements import kept, signature_of
 from apps.tasks.transitions import apply
 from apps.timers.services import set_timer
 from biolayer.errors import TaskGated
@@ -38,6 +39,8 @@ what is due at once overtakes no more than that does."""
 
 INTAKE_BATCH = 100
 
+_postponed = Postponed()
+
 
 def queue_created(*, at: datetime | None = None) -> int:
     """Queue every ungated task at `created`, oldest first. Answers how many.
@@ -56,7 +59,7 @@ def queue_created(*, at: datetime | None = None) -> int:
                 queue_task(task=task, actor=actor, at=at or clock.now())
         return len(tasks)
 
-    return in_batches(ids_of(ready), queue, size=INTAKE_BATCH)
+    return in_batches(rows_of(ready), queue, size=INTAKE_BATCH, postponed=_postponed)
 
 
 def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
@@ -71,7 +74,8 @@ def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
         at=at,
         data={"run_id": str(run.id), "attempt": run.attempt},
         columns={"attempt": run.attempt, "sort_at": place_in_queue(task, at)},
-        also=[Insert(run)],
+        # Unused requirements are forgotten: this one may have been, while its task was being posted.
+        also=[Insert(run), kept(signature_of(task))],
     )
 
 
@@ -155,10 +159,18 @@ def accept_task(
 
 
 def claim_task(
-    *, task: Task, run: Run, worker_id: UUID, lease_seconds: int, actor: Principal, at: datetime
+    *,
+    task: Task,
+    run: Run,
+    worker_id: UUID,
+    lease_seconds: int,
+    units: int = 1,
+    actor: Principal,
+    at: datetime,
 ) -> None:
-    """An agent takes a locked queued task without an offer."""
-    also = [pools.reserve(worker_id=worker_id)]
+    """An agent takes a locked queued task without an offer, and `units` of its own capacity with it."""
+    run.units = units
+    also = [pools.reserve(worker_id=worker_id, units=units)]
     _hand_over(
         Command.CLAIM, task, run, worker_id, lease_seconds, actor=actor, at=at, data={}, also=also
     )

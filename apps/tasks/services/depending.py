@@ -21,7 +21,7 @@ The drains pass over a task that is just being named; their next pass finds it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,7 @@ DEPENDENCY = "dependency"
 """The timer that fails whoever is held by a task that ended in vain: its subject."""
 
 BATCH = 100
+HELD_AGAIN = timedelta(seconds=0.5)
 REASONS: Mapping[str, str] = {
     Status.FAILED: "dependency_failed",
     Status.CANCELLED: "dependency_cancelled",
@@ -177,9 +178,15 @@ def fail_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     reason = REASONS.get(Task.objects.values_list("status", flat=True).get(id=task_id))
     if reason is None:
         return None
-    held = Task.objects.locked().filter(status=Status.CREATED, dependencies__needs_id=task_id)
+    held = Task.objects.passing_over_locked().filter(
+        status=Status.CREATED, dependencies__needs_id=task_id
+    )
     dependents = list(held.order_by("created_at", "id")[:BATCH])
     for task in dependents:
         actor = principal.system("dependencies", task.organisation_id)
         fail_task(task=task, actor=actor, reason=reason, at=at)
-    return at if len(dependents) == BATCH else None
+    if len(dependents) == BATCH:
+        return at
+    # Those that others hold just now were passed over.
+    left = Task.objects.filter(status=Status.CREATED, dependencies__needs_id=task_id)
+    return at + HELD_AGAIN if left.exists() else None

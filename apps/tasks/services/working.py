@@ -15,6 +15,7 @@ from apps.tasks.models import Evidence, Run, RunStatus, Task
 from apps.tasks.outputs import output_faults
 from apps.tasks.services.assigning import next_run
 from apps.tasks.services.locks import lock_run
+from apps.tasks.services.sla import breach_what_is_late
 from apps.tasks.transitions import apply
 from apps.timers.services import clear_timers
 from biolayer.contract import Submission, json_faults
@@ -220,5 +221,7 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
         again = next_run(task=task, at=at)
         command, also = Command.RETRY, [Insert(again), *relieved]
         columns = {"worker_id": None, "attempt": again.attempt}
+    else:
+        breach_what_is_late(task, at)
     apply(task, command, actor=actor, at=at, data=data, columns=columns, also=also)
     return run

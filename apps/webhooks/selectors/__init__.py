@@ -15,7 +15,7 @@ from apps.webhooks.selectors.endpoints import endpoint, endpoints, shown_endpoin
 from apps.webhooks.selectors.keys import (
     KEYS_KEPT,
     NEWEST,
-    ActiveKey,
+    SealedKey,
     active,
     active_keys,
     key_place,
@@ -32,7 +32,7 @@ __all__ = [
     "NEWEST",
     "OUTCOMES",
     "STATUSES",
-    "ActiveKey",
+    "SealedKey",
     "Waiting",
     "Wanted",
     "active",

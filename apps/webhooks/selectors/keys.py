@@ -40,16 +40,21 @@ def active(at: datetime | None, *, expired_within: timedelta = timedelta(0)) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveKey:
-    """A key to sign with, opened."""
+class SealedKey:
+    """A key to sign with, as its row has it."""
 
+    organisation_id: UUID
     kind: str
-    private: str = field(repr=False)
+    sealed: bytes = field(repr=False)
+
+    def opened(self) -> str:
+        """Return the `whsec_` or `whsk_` text. Raise what `crypto.unseal` raises."""
+        return _opened(self.organisation_id, self.sealed)
 
 
 def active_keys(
     *, organisation_ids: Collection[UUID], at: datetime | None = None
-) -> dict[UUID, list[ActiveKey]]:
+) -> dict[UUID, list[SealedKey]]:
     """The keys that have not expired, by organisation: `v1` before `v1a`, newest first."""
     rows = (
         SigningKey.objects.filter(organisation_id__in=organisation_ids)
@@ -57,9 +62,9 @@ def active_keys(
         .order_by("kind", *NEWEST)
         .values_list("organisation_id", "kind", "sealed")
     )
-    found: dict[UUID, list[ActiveKey]] = {}
+    found: dict[UUID, list[SealedKey]] = {}
     for organisation_id, kind, sealed in rows:
-        key = ActiveKey(kind, _opened(organisation_id, bytes(sealed)))
+        key = SealedKey(organisation_id, kind, bytes(sealed))
         found.setdefault(organisation_id, []).append(key)
     return found
 

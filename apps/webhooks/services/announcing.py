@@ -88,7 +88,7 @@ FAN_OUT = """
 INSERT INTO webhooks_delivery (id, organisation_id, destination_id, origin_id, message_id,
     subject_id, sequence, event_type, status, attempt_count, forgiven_count, due_at, wait,
     last_outcome, was_exhausted, created_at)
-SELECT gen_random_uuid(), d.organisation_id, d.id, d.origin_id, m.id, m.subject_id, m.sequence,
+SELECT webhooks_uuid7(m.at), d.organisation_id, d.id, d.origin_id, m.id, m.subject_id, m.sequence,
     m.event_type, 'pending', 0, 0, m.at, 'new', '', false, m.at
 FROM jsonb_to_recordset(%s) AS m (id uuid, organisation_id uuid, subject_id uuid, sequence int,
     event_type text, at timestamptz, patterns varchar[], pool_ids uuid[], domain text,
@@ -142,12 +142,45 @@ def open_callback(*, task_id: UUID, organisation_id: UUID, handoff: Handoff) -> 
     )
 
 
+REOPEN = """
+INSERT INTO webhooks_destination (id, organisation_id, kind, origin_id, url, description, event_types,
+    auth_type, sealed, header_names, is_thin, is_ordered, max_retries, backoff_seconds, timeout_seconds,
+    status, disabled_reason, failure_count, warned_hours, notice_count)
+SELECT %s::uuid, %s::uuid, 'callback', %s::uuid, %s, '', '{}', 'none', '', '{}', false, true, %s::int, %s::int,
+    10, 'enabled', '', 0, 0, 0
+WHERE NOT EXISTS (SELECT FROM webhooks_destination WHERE id = %s) ON CONFLICT DO NOTHING
+"""
+
+
+def reopen_callback(
+    *,
+    task_id: UUID,
+    organisation_id: UUID,
+    url: str,
+    max_retries: int | None,
+    backoff_seconds: int | None,
+) -> Iterable[Change]:
+    """The rows of the callback of a task that goes on, where they were forgotten since it had ended. Its
+    credentials are gone: what it is sent from now on is signed, and nothing else.
+    """
+    known = origin_of(url)
+    yield open_origin(organisation_id=organisation_id, text=known)
+    home = origin_id(organisation_id, known)
+    yield Statement(
+        REOPEN,
+        (task_id, organisation_id, home, url, max_retries, backoff_seconds, task_id),
+    )
+
+
 def open_origin(*, organisation_id: UUID, text: str) -> Statement:
-    """The origin's row, unless it is there."""
+    """The origin's row, unless it is there: `ON CONFLICT` alone would wait for whoever is just writing
+    down how the origin fares.
+    """
+    known = origin_id(organisation_id, text)
     return Statement(
-        "INSERT INTO webhooks_origin (id, organisation_id, text) VALUES (%s, %s, %s)"
-        " ON CONFLICT DO NOTHING",
-        (origin_id(organisation_id, text), organisation_id, text),
+        "INSERT INTO webhooks_origin (id, organisation_id, text) SELECT %s::uuid, %s::uuid, %s"
+        " WHERE NOT EXISTS (SELECT FROM webhooks_origin WHERE id = %s) ON CONFLICT DO NOTHING",
+        (known, organisation_id, text, known),
     )
 
 

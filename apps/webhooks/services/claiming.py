@@ -16,20 +16,24 @@ So no row is looked at twice in vain, and no healthy delivery waits behind a for
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
+from cryptography.fernet import InvalidToken
 from django.db import connection
 
 from apps.base import crypto
 from apps.base.transactions import atomic
-from apps.webhooks.delivery import Request
+from apps.webhooks.delivery import Request, Unreadable
+from apps.webhooks.selectors import SealedKey
 from apps.webhooks.services.announcing import sealed_place
 from biolayer import signing
+
+T = TypeVar("T")
 
 LEASE_MARGIN_SECONDS = 15
 """A claim outlives its attempt's deadline by so much; what is not recorded by then is due again."""
@@ -133,6 +137,10 @@ WITH room AS MATERIALIZED (
 ), judged AS (
     SELECT id, verdict, parked_on_until FROM sent
     UNION ALL SELECT id, verdict, parked_on_until FROM candidate WHERE verdict <> 'send'
+), free_rows AS MATERIALIZED (
+    -- Whoever holds an origin may change its deliveries; one that is held all the same is passed over.
+    SELECT j.* FROM judged j JOIN webhooks_delivery d ON d.id = j.id
+    ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
 ), claimed AS (
     UPDATE webhooks_delivery d SET
         status = CASE j.verdict WHEN 'hold' THEN 'held' ELSE d.status END,
@@ -144,7 +152,7 @@ WITH room AS MATERIALIZED (
             WHEN 'park' THEN {NOW} + interval '{PARKED.total_seconds()} seconds'
             WHEN 'park on' THEN j.parked_on_until
             ELSE d.due_at END
-    FROM judged j, webhooks_destination t, webhooks_message m
+    FROM free_rows j, webhooks_destination t, webhooks_message m
     WHERE d.id = j.id AND d.status = 'pending' AND t.id = d.destination_id AND m.id = d.message_id
     RETURNING d.id, d.organisation_id, d.claim_token, d.origin_id, d.destination_id, d.subject_id,
         d.sequence, d.event_type, d.attempt_count, d.forgiven_count, d.was_exhausted,
@@ -152,7 +160,7 @@ WITH room AS MATERIALIZED (
         t.kind = 'endpoint', t.url, t.auth_type, t.sealed, t.max_retries, t.backoff_seconds,
         t.timeout_seconds, t.failing_since IS NOT NULL, m.is_test
 )
-SELECT * FROM claimed WHERE claim_token IS NOT NULL
+SELECT * FROM claimed
 """
 
 
@@ -182,12 +190,19 @@ class Claim(NamedTuple):
     is_test: bool
     claimed_at: datetime
 
-    def request(self, keys: Sequence[str]) -> Request:
-        """The attempt, signed with every one of `keys` at the time of the claim."""
+    def request(self, keys: Sequence[SealedKey]) -> Request:
+        """The attempt, signed with every one of `keys` at the time of the claim.
+
+        Keys and credentials are opened here, in the attempt that needs them: what cannot be opened
+        concerns this one alone. Raise `Unreadable`.
+        """
         signed = signing.sign(
-            secrets=keys, message_id=f"msg_{self.id.hex}", at=self.claimed_at, body=self.body
+            secrets=_readable("signing key", lambda: [key.opened() for key in keys]),
+            message_id=f"msg_{self.id.hex}",
+            at=self.claimed_at,
+            body=self.body,
         )
-        own, secrets = self._opened()
+        own, secrets = _readable("credentials", self._opened)
         return Request(
             pool=self.origin_id,
             url=self.url,
@@ -207,6 +222,13 @@ class Claim(NamedTuple):
         return headers, tuple(dict.fromkeys(value for value in values if value))
 
 
+def _readable(what: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (InvalidToken, crypto.SealBroken) as error:
+        raise Unreadable(f"the {what} cannot be decrypted: see ENCRYPTION_KEYS") from error
+
+
 def _authorisation(auth_type: str, auth: dict[str, str]) -> dict[str, str]:
     match auth_type:
         case "bearer":
@@ -220,9 +242,12 @@ def _authorisation(auth_type: str, auth: dict[str, str]) -> dict[str, str]:
             return {}
 
 
+TOKEN = Claim._fields.index("token")
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a look yielded. `found_any` is False when nothing at all was due."""
+    """What a look yielded. `found_any` is False when nothing was due that could be dealt with."""
 
     claims: Sequence[Claim]
     found_any: bool
@@ -243,5 +268,7 @@ def claim(*, limit: int, at: datetime | None) -> Claimed:
         origins = [origin_id for origin_id, _ in locked]
         cursor.execute(CLAIM, {"at": at, "origins": origins, "limit": limit})
         _, claimed_at = locked[0]
-        claims = [Claim._make((*row, claimed_at)) for row in cursor.fetchall()]
-    return Claimed(claims, found_any=True)
+        changed = cursor.fetchall()
+    # What was parked or held has no token. Where not even that happened, others hold what is due.
+    claims = [Claim._make((*row, claimed_at)) for row in changed if row[TOKEN] is not None]
+    return Claimed(claims, found_any=bool(changed))

@@ -23,7 +23,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps.webhooks.delivery import Order, Outcome, Result, Sender
 from apps.webhooks.services.claiming import Claim, claim
-from apps.webhooks.services.keys import keys_of
+from apps.webhooks.services.keys import sealed_keys_of
 from apps.webhooks.services.recording import Returned, record
 
 logger = logging.getLogger(__name__)
@@ -84,9 +84,16 @@ class Drain:
     def _start(self, claims: Sequence[Claim]) -> None:
         if not claims:
             return
-        keys = keys_of({one.organisation_id for one in claims}, at=self._at)
+        keys = sealed_keys_of({one.organisation_id for one in claims}, at=self._at)
+        # An organisation whose keys cannot be read now has its claims end by themselves: what is not
+        # sent is due again then.
+        for one in claims:
+            if one.organisation_id not in keys:
+                del self._under_way[one.token]
         orders = [
-            Order(one.token, partial(one.request, keys[one.organisation_id])) for one in claims
+            Order(one.token, partial(one.request, keys[one.organisation_id]))
+            for one in claims
+            if one.organisation_id in keys
         ]
         _sender().send_all(orders, self._finished.put)
 

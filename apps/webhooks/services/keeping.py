@@ -4,6 +4,7 @@ What was not delivered within `KEPT` expires, whoever held it up; what is final 
 message and attempts when it is as old. Everything goes in batches that hold no lock for long.
 """
 
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from django.db import connection
 
 from apps.accounts.models import Organisation
 from apps.base import clock
-from apps.base.drains import drain
+from apps.base.drains import drain, passing_over_held
 from apps.webhooks.services.keys import forget_old_keys
 
 KEPT = timedelta(days=30)
@@ -55,12 +56,14 @@ DELETE FROM webhooks_message WHERE id IN (
 def tidy_up(*, at: datetime | None = None) -> None:
     """Expire what is 30 days old and undelivered; delete what is final and as old.
 
-    Organisation by organisation, as the indexes of their histories are.
+    Organisation by organisation, as the indexes of their histories are. One that is held up by others
+    waits for the next pass.
     """
     at = at or clock.now()
     for organisation_id in Organisation.objects.values_list("id", flat=True):
-        for statement in (EXPIRE, FORGET, FORGET_MESSAGES):
-            drain(partial(_run, statement, organisation_id, at))
+        with passing_over_held(f"deliveries of {organisation_id}"):
+            for statement in (EXPIRE, FORGET, FORGET_MESSAGES):
+                drain(partial(_run, statement, organisation_id, at))
     forget_old_keys(at=at)
 
 
@@ -69,3 +72,41 @@ def _run(statement: str, organisation_id: UUID, at: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, bounds)
         return int(cursor.rowcount)
+
+
+AreOver = Callable[[Sequence[UUID], datetime], Collection[UUID]]
+"""Returns those of the subjects that had ended by a time; which they are, this room does not know."""
+
+OLD_CALLBACKS = f"""
+SELECT d.id FROM webhooks_destination d
+WHERE d.kind = 'callback' AND d.id > %(after)s AND d.created_at < %(before)s
+    AND NOT EXISTS (SELECT FROM webhooks_delivery v WHERE v.destination_id = d.id)
+ORDER BY d.id LIMIT {BATCH}
+"""
+FORGET_CALLBACKS = """
+DELETE FROM webhooks_destination WHERE id IN (
+    SELECT d.id FROM webhooks_destination d
+    WHERE d.id = ANY (%s) AND NOT EXISTS (
+        SELECT FROM webhooks_delivery v WHERE v.destination_id = d.id)
+    ORDER BY d.id FOR UPDATE SKIP LOCKED
+)
+"""
+FIRST = UUID(int=0)
+
+
+def forget_callbacks(*, are_over: AreOver, at: datetime | None = None) -> int:
+    """Delete the callbacks, with their credentials, of what ended more than 30 days ago and has nothing
+    left to be sent again. Return how many.
+    """
+    before = (at or clock.now()) - KEPT
+    forgotten, after = 0, FIRST
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(OLD_CALLBACKS, {"after": after, "before": before})
+            old = [row[0] for row in cursor.fetchall()]
+        if not old:
+            return forgotten
+        with passing_over_held("callbacks"), connection.cursor() as cursor:
+            cursor.execute(FORGET_CALLBACKS, [list(are_over(old, before))])
+            forgotten += int(cursor.rowcount)
+        after = old[-1]

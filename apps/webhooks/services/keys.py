@@ -10,15 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock, crypto
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, is_held_up
 from apps.webhooks.models import KeyKind, SigningKey
-from apps.webhooks.selectors import KEYS_KEPT, NEWEST, active, active_keys, key_place
+from apps.webhooks.selectors import (
+    KEYS_KEPT,
+    NEWEST,
+    SealedKey,
+    active,
+    active_keys,
+    key_place,
+)
 from biolayer import signing
 from biolayer.errors import NotFound, SigningKeyInUse, TooManySigningKeys
 
@@ -37,12 +45,13 @@ NEW_PRIVATE: Mapping[KeyKind, Callable[[], str]] = {
 # --- signing --------------------------------------------------------------------------------------
 
 
-def keys_of(
+def sealed_keys_of(
     organisation_ids: Collection[UUID], *, at: datetime | None = None
-) -> Mapping[UUID, list[str]]:
-    """What to sign with, for each organisation: every active key of both kinds.
+) -> Mapping[UUID, Sequence[SealedKey]]:
+    """Return what to sign with, for each organisation: every active key of both kinds.
 
-    An organisation that has none of a kind yet gets one. `at` stands for the database's now.
+    An organisation that has none of a kind yet gets one; where others hold its row just now, it is
+    missing in the answer. `at` stands for the database's now.
     """
     found = active_keys(organisation_ids=organisation_ids, at=at)
     lacking = [
@@ -51,13 +60,38 @@ def keys_of(
         for kind in KeyKind
         if kind not in {key.kind for key in found.get(organisation_id, [])}
     ]
-    for organisation_id, kind in lacking:
-        _ensure(organisation_id, kind)
-    if lacking:
-        found = active_keys(organisation_ids=organisation_ids, at=at)
-    return {
-        organisation_id: [key.private for key in keys] for organisation_id, keys in found.items()
+    if not lacking:
+        return found
+    held = {
+        organisation_id for organisation_id, kind in lacking if not _ensured(organisation_id, kind)
     }
+    found = active_keys(organisation_ids=organisation_ids, at=at)
+    return {
+        organisation_id: keys
+        for organisation_id, keys in found.items()
+        if organisation_id not in held
+    }
+
+
+def keys_of(
+    organisation_ids: Collection[UUID], *, at: datetime | None = None
+) -> Mapping[UUID, list[str]]:
+    """Return the keys of `sealed_keys_of`, opened. Raise what `crypto.unseal` raises."""
+    found = sealed_keys_of(organisation_ids, at=at)
+    return {
+        organisation_id: [key.opened() for key in keys] for organisation_id, keys in found.items()
+    }
+
+
+def _ensured(organisation_id: UUID, kind: KeyKind) -> bool:
+    """Whether the organisation has a key of the kind now; not so while others hold its row."""
+    try:
+        _ensure(organisation_id, kind)
+    except OperationalError as error:
+        if not is_held_up(error):
+            raise
+        return False
+    return True
 
 
 @atomic()
@@ -94,9 +128,10 @@ def rotate_key(*, actor: Principal, kind: str, overlap_seconds: int, at: datetim
     """A new key that signs from now on. The one before it signs along for `overlap_seconds` more;
     earlier ones keep the end they have.
 
-    Raises `ScopeMissing`, `RoleTooLow`, `TooManySigningKeys`.
+    Raises `PoolNotGranted`, `ScopeMissing`, `RoleTooLow`, `TooManySigningKeys`.
     """
     actor.require(Scope.WEBHOOKS_MANAGE)
+    actor.require_every_pool()
     wanted = KeyKind(kind)
     _lock_keys(actor.organisation_id)
     earlier = list(_of_kind(actor.organisation_id, wanted).filter(active(at)).order_by(*NEWEST))
@@ -117,10 +152,11 @@ def rotate_key(*, actor: Principal, kind: str, overlap_seconds: int, at: datetim
 def expire_key(*, actor: Principal, key_id: UUID, at: datetime) -> None:
     """Let an earlier key sign nothing from now on. One that has expired stays as it is.
 
-    Raises `NotFound`, `ScopeMissing`, `RoleTooLow`, and `SigningKeyInUse` for the key without end:
-    without it the organisation would sooner or later have none.
+    Raises `NotFound`, `PoolNotGranted`, `ScopeMissing`, `RoleTooLow`, and `SigningKeyInUse` for the key
+    without end: without it the organisation would sooner or later have none.
     """
     actor.require(Scope.WEBHOOKS_MANAGE)
+    actor.require_every_pool()
     _lock_keys(actor.organisation_id)
     key = SigningKey.objects.filter(organisation_id=actor.organisation_id, id=key_id).first()
     if key is None:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from uuid import UUID
 
 from apps.base.rows import Change, Update, write
+from apps.webhooks.delivery import OURS
 from apps.webhooks.health import DISABLED_AT_EVENTS, Streak
 from apps.webhooks.models import Attempt, Destination, DestinationStatus
 from apps.webhooks.services.announcing import Telling, announce
@@ -26,7 +27,7 @@ AT_ONCE = 64
 def notice(ended: Sequence[Ended]) -> None:
     """Follow each endpoint's row of failures, and tell what is news, in the present transaction."""
     changes = [change for one in ended for change in _delivery_news(one)]
-    concerned = [one for one in ended if _concerns_destination(one)]
+    concerned = [one for one in ended if concerns_destination(one)]
     concerned.sort(key=lambda one: one.claim.destination_id)
     for destination_id, group in groupby(concerned, key=lambda one: one.claim.destination_id):
         changes += _destination_news(destination_id, list(group))
@@ -75,8 +76,10 @@ def _tell_of_delivery(one: Ended, event_type: str) -> Iterable[Change]:
 # --- destinations ---------------------------------------------------------------------------------
 
 
-def _concerns_destination(one: Ended) -> bool:
+def concerns_destination(one: Ended) -> bool:
     """A success of an endpoint that was well concerns nobody: nothing is read for it."""
+    if one.result.outcome in OURS:
+        return False
     if one.is_gone:
         return True
     return one.claim.is_endpoint and (one.claim.is_failing or not one.is_success)

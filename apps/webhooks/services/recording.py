@@ -16,14 +16,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import DataError, connection
+from django.db import DataError, OperationalError, connection
 
-from apps.base.transactions import atomic
-from apps.webhooks.delivery import Result
+from apps.base.transactions import atomic, is_held_up
+from apps.webhooks.delivery import OURS, Result
 from apps.webhooks.health import Health, Seen, buckets
 from apps.webhooks.services.claiming import Claim
 from apps.webhooks.services.judging import Ended
-from apps.webhooks.services.noticing import notice
+from apps.webhooks.services.noticing import concerns_destination, notice
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,30 @@ def record(returned: Sequence[Returned]) -> Sequence[Returned]:
         return []
     try:
         return _record(returned)
+    except OperationalError as error:
+        if not is_held_up(error):
+            raise
+        return _without_the_held(returned)
     except DataError:
         # One result that PostgreSQL will not store must not cost the others theirs.
         logger.exception("a batch of %s was refused; writing them one by one", len(returned))
         return [later for one in returned for later in _record([one], is_stripped=True)]
+
+
+def _without_the_held(returned: Sequence[Returned]) -> Sequence[Returned]:
+    """Write organisation by organisation: what others hold of one must not hold up the others'."""
+    later: list[Returned] = []
+    groups: dict[UUID, list[Returned]] = {}
+    for one in returned:
+        groups.setdefault(one[0].organisation_id, []).append(one)
+    for group in groups.values():
+        try:
+            later += _record(group)
+        except OperationalError as error:
+            if not is_held_up(error):
+                raise
+            later += group
+    return later
 
 
 @atomic()
@@ -55,17 +75,39 @@ def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Seque
         for claim, result in returned
         if (now := changed.get(claim.id, claim)).origin_id in origins and claim.origin_id in origins
     ]
+    ended = _with_free_destinations(ended)
     by_origin: dict[UUID, list[Seen]] = {}
     for one in ended:
+        if one.result.outcome in OURS:
+            continue
         by_origin.setdefault(one.claim.origin_id, []).append(one.seen())
     health = [_health_row(key, origins[key].after(seen)) for key, seen in by_origin.items()]
     rows = [_row(one) | (UNSTORABLE if is_stripped else {}) for one in ended]
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [orjson.dumps(rows).decode(), orjson.dumps(health).decode()])
-        recorded = {row[0] for row in cursor.fetchall()}
-    notice([one for one in ended if one.claim.token in recorded])
-    written = {one.claim.token for one in ended}
+        held = dict(cursor.fetchall())
+    notice([one for one in ended if held.get(one.claim.token) is False])
+    # One that has no row here is gone, or another's by now: nothing is left to be written of it.
+    written = {one.claim.token for one in ended if not held.get(one.claim.token, False)}
     return [one for one in returned if one[0].token not in written]
+
+
+FREE_DESTINATIONS = """
+SELECT id FROM webhooks_destination WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+
+def _with_free_destinations(ended: Sequence[Ended]) -> list[Ended]:
+    """Those whose destination nobody else holds, where the result may change it; it is ours now."""
+    concerned = {one.claim.destination_id for one in ended if concerns_destination(one)}
+    if not concerned:
+        return [*ended]
+    with connection.cursor() as cursor:
+        cursor.execute(FREE_DESTINATIONS, [list(concerned)])
+        free = {row[0] for row in cursor.fetchall()}
+        cursor.execute("SELECT id FROM webhooks_destination WHERE id = ANY (%s)", [list(concerned)])
+        held = {row[0] for row in cursor.fetchall()} - free
+    return [one for one in ended if one.claim.destination_id not in held]
 
 
 LOCKED = """
@@ -120,12 +162,18 @@ WITH result AS MATERIALIZED (
         started_at timestamptz, outcome text, phase text, status_code int, error text, dns_ms int,
         connect_ms int, tls_ms int, first_byte_ms int, total_ms int, peer text,
         response_headers jsonb, response_excerpt text)
+), mine AS MATERIALIZED (
+    SELECT d.id FROM webhooks_delivery d JOIN result r ON r.id = d.id AND r.token = d.claim_token
+    ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
+), held AS (
+    SELECT r.token FROM result r JOIN webhooks_delivery d ON d.id = r.id AND d.claim_token = r.token
+    WHERE NOT EXISTS (SELECT FROM mine WHERE mine.id = r.id)
 ), recorded AS (
     UPDATE webhooks_delivery d SET status = r.status, due_at = r.due_at, wait = r.wait,
         finished_at = r.finished_at, claim_token = NULL, attempt_count = d.attempt_count + 1,
         last_outcome = r.outcome, last_status_code = r.status_code,
         was_exhausted = d.was_exhausted OR r.status = 'exhausted'
-    FROM result r WHERE d.id = r.id AND d.claim_token = r.token
+    FROM result r JOIN mine ON mine.id = r.id WHERE d.id = r.id AND d.claim_token = r.token
     RETURNING d.id, r.token, r.started_at, d.attempt_count, d.destination_id, d.subject_id,
         d.sequence, d.finished_at
 ), kept AS (
@@ -143,18 +191,22 @@ WITH result AS MATERIALIZED (
     FROM jsonb_to_recordset(%s::jsonb) AS h (id uuid, concurrency float, timeouts_in_row int,
         recent jsonb, open_until timestamptz, probe_seconds int, held_until timestamptz)
     WHERE o.id = h.id
-), freed AS (
-    UPDATE webhooks_delivery d SET due_at = recorded.started_at, wait = 'new'
-    FROM recorded CROSS JOIN LATERAL (
+), following AS MATERIALIZED (
+    SELECT next.id, recorded.started_at FROM recorded CROSS JOIN LATERAL (
         SELECT n.id, n.status, n.wait FROM webhooks_delivery n
         WHERE n.destination_id = recorded.destination_id AND n.subject_id = recorded.subject_id
             AND n.sequence > recorded.sequence
         ORDER BY n.sequence LIMIT 1
     ) next
-    WHERE recorded.finished_at IS NOT NULL AND d.id = next.id
-        AND next.status = 'pending' AND next.wait = 'order' AND d.claim_token IS NULL
+    WHERE recorded.finished_at IS NOT NULL AND next.status = 'pending' AND next.wait = 'order'
+), free_following AS MATERIALIZED (
+    SELECT d.id, following.started_at FROM following JOIN webhooks_delivery d ON d.id = following.id
+    WHERE d.claim_token IS NULL ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
+), freed AS (
+    UPDATE webhooks_delivery d SET due_at = f.started_at, wait = 'new'
+    FROM free_following f WHERE d.id = f.id
 )
-SELECT token FROM recorded
+SELECT token, false FROM recorded UNION ALL SELECT token, true FROM held
 """
 
 UNSTORABLE = {"error": "", "response_headers": {}, "response_excerpt": "", "peer": ""}

@@ -21,6 +21,7 @@ from django.db.models import F, Max, Min, Q
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock
+from apps.base.drains import passing_over_held
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
 from apps.base.wake import wake
@@ -158,8 +159,9 @@ def release_recoveries(*, at: datetime | None = None) -> int:
         Recovery.objects.filter(released_at=None).order_by("id").values_list("id", flat=True)
     ):
         try:
-            while (count := _release_page(recovery_id, at)) is not None:
-                released += count
+            with passing_over_held(f"recovery {recovery_id}"):
+                while (count := _release_page(recovery_id, at)) is not None:
+                    released += count
         except Exception:
             if not connection.is_usable():
                 raise
@@ -273,7 +275,7 @@ WITH page AS (
     INSERT INTO webhooks_delivery (id, organisation_id, destination_id, origin_id, message_id,
         subject_id, sequence, event_type, status, attempt_count, forgiven_count, due_at, wait,
         last_outcome, was_exhausted, created_at, recovery_id)
-    SELECT gen_random_uuid(), organisation_id, %(destination)s, origin_id, id, subject_id,
+    SELECT webhooks_uuid7(%(slot)s), organisation_id, %(destination)s, origin_id, id, subject_id,
         sequence, event_type, 'pending', 0, 0,
         %(slot)s::timestamptz + place * %(interval)s::interval, 'resent', '', false, created_at,
         %(recovery)s

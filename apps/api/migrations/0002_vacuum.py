@@ -1,0 +1,10 @@
+"""Vacuum in time for rows that are changed or deleted soon after they came."""
+
+from django.db import migrations
+
+from apps.base.sql import vacuumed_often
+
+
+class Migration(migrations.Migration):
+    dependencies = [("api", "0001_initial")]
+    operations = [vacuumed_often("api_idempotencykey")]

@@ -1,0 +1,112 @@
+"""After a failover: cursors, consumers and streams of before go back to what both primaries had."""
+
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.api.streams.cursors import opened, sealed
+from apps.base import clock
+from apps.events.models import EventConsumer, Generation
+from apps.events.selectors import Position, forget_generations
+from apps.events.services import raise_generation
+from tests.factories import House
+
+
+@pytest.fixture(autouse=True)
+def known_anew(database: None) -> Any:
+    forget_generations()
+    yield
+    forget_generations()
+
+
+def feed(house: House, cursor: str) -> list[str]:
+    page = house.alice.get(f"/v1/events?after={cursor}").json()
+    return [f"{event['task_id']} {event['sequence']}" for event in page["data"]]
+
+
+def raised(since: datetime) -> Generation:
+    return raise_generation(since=since, at=clock.now())
+
+
+def test_a_cursor_of_before__is_read_from_what_happened_since(house: House) -> None:
+    first = house.task()
+    lost_since = clock.now()
+    second = house.task()
+    cursor = house.alice.get("/v1/events").json()["next_cursor"]
+    assert feed(house, cursor) == []
+    raised(lost_since)
+    assert feed(house, cursor) == [f"{second.id} 1"]
+    # An earlier place stays where it was.
+    assert feed(house, "beginning") == [f"{first.id} 1", f"{second.id} 1"]
+
+
+def test_a_cursor_of_after__stays_where_it_is(house: House) -> None:
+    lost_since = clock.now()
+    house.task()
+    raised(lost_since)
+    cursor = house.alice.get("/v1/events").json()["next_cursor"]
+    assert len(cursor) == 48
+    assert feed(house, cursor) == []
+    raised(clock.now())
+    assert feed(house, cursor) == []
+
+
+def test_every_generation_since__counts(house: House) -> None:
+    place = Position(1_000, 5)
+    for begins in (700, 900):
+        made = raised(clock.now())
+        Generation.objects.filter(number=made.number).update(begins_at_xid=begins)
+    forget_generations()
+    cursors = [sealed(place, house.organisation.id, generation=number) for number in range(3)]
+    assert [opened(cursor, house.organisation.id) for cursor in cursors] == [
+        Position(700, 0),
+        Position(900, 0),
+        place,
+    ]
+    assert opened(sealed(Position(600, 1), house.organisation.id), house.organisation.id) == (
+        Position(600, 1)
+    )
+
+
+def test_consumers__go_back_as_well(house: House) -> None:
+    house.task()
+    lost_since = clock.now()
+    task = house.task()
+    house.alice.call("PUT", "/v1/event-consumers/ahead", {"start": "latest"})
+    house.alice.call("PUT", "/v1/event-consumers/behind", {"start": "beginning"})
+    raised(lost_since)
+
+    def read(name: str) -> list[str]:
+        page = house.alice.get(f"/v1/event-consumers/{name}/events").json()
+        return [event["task_id"] for event in page["data"]]
+
+    assert read("ahead") == [str(task.id)]
+    assert len(read("behind")) == 2
+    assert EventConsumer.objects.count() == 2
+
+
+def test_command__goes_back_a_quarter_of_an_hour_or_as_far_as_it_is_told(house: House) -> None:
+    task = house.task()
+    cursor = house.alice.get("/v1/events").json()["next_cursor"]
+    out = StringIO()
+    call_command("raise_generation", stdout=out)
+    assert out.getvalue().startswith("generation 1: the feed is read again from ")
+    assert feed(house, cursor) == [f"{task.id} 1"]
+    call_command("raise_generation", "--since=2026-02-04T19:00:00Z", stdout=out)
+    assert Generation.objects.count() == 2
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-02-04T19:00:00"])
+def test_command__refuses_what_is_no_time(database: None, since: str) -> None:
+    with pytest.raises(CommandError, match="is no time with a time zone"):
+        call_command("raise_generation", f"--since={since}")
+    assert Generation.objects.count() == 0
+
+
+def test_command__refuses_a_time_to_come(database: None) -> None:
+    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    with pytest.raises(CommandError, match="in the future"):
+        call_command("raise_generation", f"--since={tomorrow}")

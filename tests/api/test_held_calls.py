@@ -1,0 +1,124 @@
+"""Calls whose rows another transaction holds: a 503 within a moment, and nobody else waits."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+
+from apps.api.http import held
+from tests.api.expect import expect_problem, expect_unchanged
+from tests.factories import Caller, House
+
+LOCK_MILLISECONDS = 200
+
+
+@pytest.fixture(autouse=True)
+def bounded_as_web(database: None) -> Iterator[None]:
+    """This thread's connection waits no longer than a web process's would."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {LOCK_MILLISECONDS}")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")
+    held.held_calls.forget()
+
+
+@contextmanager
+def holding(statement: str, *params: Any) -> Iterator[None]:
+    """Another transaction that has executed the statement and does nothing, until the block ends."""
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, params)
+            is_held.set()
+            assert may_end.wait(30)
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as threads:
+        holder = threads.submit(hold)
+        assert is_held.wait(10)
+        try:
+            yield
+        finally:
+            may_end.set()
+            holder.result(10)
+
+
+TASK = "SELECT FROM tasks_task WHERE id = %s FOR UPDATE"
+
+
+def cancel(caller: Caller, task_id: Any) -> Any:
+    return caller.post(f"/v1/tasks/{task_id}/cancel", {})
+
+
+def test_a_held_task__is_unavailable_and_then_refused_at_once(house: House) -> None:
+    task, other = house.task(), house.task()
+    with holding(TASK, task.id):
+        with expect_unchanged():
+            first = cancel(house.alice, task.id)
+        expect_problem(first, 503, "unavailable")
+        assert first["Retry-After"] == "1"
+        began = time.monotonic()
+        again = [cancel(house.alice, task.id) for _ in range(8)]
+        assert time.monotonic() - began < LOCK_MILLISECONDS / 1000
+        for answer in again:
+            expect_problem(answer, 503, "unavailable")
+            assert answer["Retry-After"] == "1"
+        # Of the task it may be read, and another one may be changed.
+        assert house.alice.get(f"/v1/tasks/{task.id}").status_code == 200
+        assert cancel(house.alice, other.id).status_code == 200
+        # To a stranger it is as unknown as ever.
+        expect_problem(cancel(house.charlie, task.id), 404, "not_found")
+    held.held_calls.forget()
+    assert cancel(house.alice, task.id).status_code == 200
+
+
+def test_a_held_call__may_be_sent_again_after_a_pause(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "PAUSE_SECONDS", 0.0)
+    task = house.task()
+    with holding(TASK, task.id):
+        expect_problem(cancel(house.alice, task.id), 503, "unavailable")
+    assert cancel(house.alice, task.id).status_code == 200
+
+
+def test_a_requirement_that_is_being_changed__holds_up_no_create(house: House) -> None:
+    """As the matcher changes it in each of its turns."""
+    house.task()
+    with holding("UPDATE tasks_requirement SET nobody_at = now()"):
+        answer = house.alice.post("/v1/tasks", _like(house))
+        assert answer.status_code == 201
+
+
+def test_an_origin_that_is_being_changed__holds_up_no_create(house: House) -> None:
+    """As the drain of deliveries does with each round."""
+    callback = {"callback_url": "http://127.0.0.1:9/hook"}
+    house.task(handoff=callback)
+    with holding("UPDATE webhooks_origin SET concurrency = 5"):
+        answer = house.alice.post("/v1/tasks", {**_like(house), "handoff": callback})
+        assert answer.status_code == 201
+
+
+def _like(house: House) -> dict[str, Any]:
+    from tests.factories import contract
+
+    return contract()
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+def test_views_that_are_not_ours__are_unavailable_too(
+    house: House, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with holding("LOCK TABLE accounts_oauthapplication IN ACCESS EXCLUSIVE MODE"):
+        answer = house.alice.client.post(
+            path, {"grant_type": "client_credentials", "client_id": "a", "token": "t"}, secure=True
+        )
+    expect_problem(answer, 503, "unavailable")
+    assert answer["Retry-After"] == "1"

@@ -1,0 +1,497 @@
+"""Something holds a row, a lock or a connection for long, and the others do not suffer.
+
+These tests run a whole installation without a workforce, hold one thing of it for some seconds, and see
+meanwhile, by its events and its answers, how the others fare: their SLA clocks, their offers, their
+calls. They go by real time, since what they are about are limits of real waiting.
+"""
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
+
+import httpx
+import pytest
+
+from apps.matching.services.matching import TURN
+from config import embedded
+from tests.faults import holding
+from tests.faults.holding import (
+    COMMON,
+    HARBOUR,
+    UNMATCHED,
+    Call,
+    Changes,
+    Halt,
+    Organisation,
+    Proxy,
+    Seen,
+    Watch,
+    foreign,
+    founded,
+    timed,
+)
+from tests.faults.installation import Installation, eventually, say
+
+CLOCK_SECONDS = 2.0
+OFFER_SECONDS = 1.0
+CALL_SECONDS = 1.0
+"""How long the others may wait at most: after the clock ran out, after the task was queued, for 99 of a
+hundred answers."""
+
+POSTED_SECONDS = 2.0
+KNOCK_SECONDS = 2.0
+"""How long a task may take from its post to its offer, and an answer to a call for what is held."""
+
+GOES_ON_SECONDS = 5.0
+TURN_SECONDS = 3.0
+"""How soon after the release what was held has gone on; and what waited for a turn of the matcher."""
+
+HOLD_SECONDS = 8.0
+STOP_SECONDS = 2.0
+"""How long a stopped process of ours may hold up others."""
+
+CLOCKS = 30
+MANY = 300
+FEW = 5
+KNOCKERS = 8
+FEWEST_OFFERS = 10
+LATENCIES = (3, 4, 5, 6)
+CALL_EVERY_SECONDS = 0.1
+OFFER_EVERY_SECONDS = 0.4
+KNOCK_EVERY_SECONDS = 0.1
+
+LOCK_ORGANISATION = TURN.replace("pg_try_advisory", "pg_advisory")
+"""What a turn of the matcher tries to get, but waited for."""
+
+QUEUED, OFFERED = "task.queued", "task.offered"
+BREACHED, CANCELLED = "task.sla_breached", "task.cancelled"
+
+
+# --- the tests ------------------------------------------------------------------------------------
+
+
+def test_held_task_row(here: "Scene") -> None:
+    held = here.organisation()
+    task_id = held.create(UNMATCHED, latency=2)
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with foreign(here.url, holding.LOCK_TASKS, [[task_id]]):
+            trial.hold(knock=lambda: held.cancel(task_id))
+        trial.release()
+        trial.goes_on("the held task", [task_id], BREACHED, CANCELLED)
+        eventually(
+            lambda: held.cancel(task_id).status_code == 200,
+            seconds=GOES_ON_SECONDS,
+            what="the task that was held is cancelled",
+        )
+
+
+def test_many_held_task_rows(here: "Scene") -> None:
+    held = here.organisation()
+    task_ids = held.create_many(MANY, UNMATCHED, latency=5)
+    turns = iter(task_ids * 100)
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with foreign(here.url, holding.LOCK_TASKS, [task_ids]):
+            trial.hold(knock=lambda: held.cancel(next(turns)))
+        trial.release()
+        trial.goes_on("the held tasks", task_ids, BREACHED, CANCELLED)
+
+
+def test_held_organisation_lock(here: "Scene") -> None:
+    held = here.organisation()
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with foreign(here.url, LOCK_ORGANISATION, [held.org_id]):
+            trial.post_few(COMMON)
+            trial.hold()
+        trial.release()
+        trial.goes_on("the organisation", trial.few, OFFERED, within=TURN_SECONDS)
+
+
+def test_held_worker_row(here: "Scene") -> None:
+    held = here.organisation()
+    worker = held.enrol("Dora Quist", skills=["harbour_inspection"], capacity=100)
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with foreign(here.url, holding.LOCK_WORKER, [worker]):
+            trial.post_few(HARBOUR)
+            trial.hold(
+                with_held=True, knock=lambda: held.patch(f"/v1/workers/{worker}", name="Dora Q.")
+            )
+        trial.release()
+        trial.goes_on("the tasks for the held worker", trial.few, OFFERED)
+
+
+def test_held_pool_row(here: "Scene") -> None:
+    held = here.organisation()
+    pool = held.found_pool("Back office")
+    held.enrol("Dora Quist", skills=["harbour_inspection"], capacity=100, pool_ids=[pool])
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with foreign(here.url, holding.LOCK_POOL, [pool]):
+            trial.post_few(HARBOUR)
+            trial.hold(
+                with_held=True, knock=lambda: held.patch(f"/v1/pools/{pool}", name="Archive")
+            )
+        trial.release()
+        # An offer need not lock its pool: one that comes before the release is well.
+        trial.goes_on("the tasks for the held pool", trial.few, OFFERED, maybe_before=True)
+
+
+def test_held_requirement_row(here: "Scene") -> None:
+    # Given a requirement whose only worker has its hands full: the matcher will note that
+    held = here.organisation()
+    worker = held.enrol("Dora Quist", skills=["harbour_inspection"], capacity=1)
+    with here.trial(held) as trial:
+        first = held.create(HARBOUR)
+        trial.wait_for([first], OFFERED, within=GOES_ON_SECONDS)
+        trial.post_clocks()
+        with foreign(here.url, holding.LOCK_REQUIREMENT, [first]):
+            trial.post_few(HARBOUR)
+            trial.hold(with_held=True)
+        trial.release()
+        assert held.patch(f"/v1/workers/{worker}", capacity=100).status_code == 200
+        trial.goes_on("the tasks of the held requirement", trial.few, OFFERED)
+
+
+def test_client_stopped_in_a_transaction(here: "Scene") -> None:
+    held = here.organisation()
+    task_id = held.create(UNMATCHED, latency=4)
+    with here.trial(held) as trial:
+        trial.post_clocks()
+        with holding.stopped_client(here.url, task_id):
+            trial.hold(knock=lambda: held.cancel(task_id))
+        trial.release()
+        trial.goes_on("the held task", [task_id], BREACHED, CANCELLED)
+
+
+def test_workers_stopped_in_a_transaction(here: "Scene") -> None:
+    held = here.organisation()
+    with (
+        here.trial(held) as trial,
+        holding.workers_to_stop(here.installation, here.url) as halts,
+    ):
+        halt_and_hold(trial, halts)
+
+
+def test_dead_peer_of_a_client(here: "Scene") -> None:
+    held = here.organisation()
+    task_id = held.create(UNMATCHED, latency=4)
+    with here.trial(held) as trial, Proxy.running(here.installation.home) as proxy:
+        trial.post_clocks()
+        with foreign(proxy.url, holding.LOCK_TASKS, [[task_id]]):
+            proxy.freeze()
+            trial.hold(knock=lambda: held.cancel(task_id))
+            proxy.cut()
+        trial.release()
+        trial.goes_on("the held task", [task_id], BREACHED, CANCELLED)
+
+
+def test_dead_peer_of_workers(here: "Scene") -> None:
+    held = here.organisation()
+    with here.trial(held) as trial, holding.workers_to_cut_off(here.installation) as halts:
+        halt_and_hold(trial, halts)
+
+
+def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
+    """Bring second workers to a standstill in the midst of a stream of tasks, each while it holds what
+    it has written; see how others fare from `STOP_SECONDS` on; and set the workers going again.
+    """
+    with trial.streaming(every=0.3):
+        holding.wait_until_connected(trial.here.url)
+    with trial.streaming(every=0.03):
+        for process, halt in halts.items():
+            holding.halt_in_transaction(halt, process=process, observer_url=trial.here.url)
+    try:
+        trial.post_clocks()
+        time.sleep(STOP_SECONDS)
+        trial.hold(seconds=HOLD_SECONDS - STOP_SECONDS)
+    finally:
+        for halt in halts.values():
+            halt.go()
+    trial.release()
+    # Which of the stream they held is chance.
+    trial.goes_on("the stream", trial.stream, OFFERED, maybe_before=True)
+    trial.goes_on("the stream's clocks", trial.stream, BREACHED, maybe_before=True)
+
+
+# --- the scene ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An installation with an organisation for each test, and the other one, of which nothing is held."""
+
+    installation: Installation
+    url: str
+    other: Organisation
+    _unused: list[Organisation]
+
+    def organisation(self) -> Organisation:
+        """Return one that no test has touched yet."""
+        return self._unused.pop().prepare()
+
+    @contextmanager
+    def trial(self, held: Organisation) -> Iterator["Trial"]:
+        """Measure a hold of something of that organisation. At the end all bounds are checked."""
+        with Watch.watching(self.url) as watch:
+            trial = Trial(self, held, watch)
+            yield trial
+            trial.check()
+
+
+@pytest.fixture(scope="module")
+def here(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """Run one installation for all tests: each holds what an organisation of its own has."""
+    failed = request.session.testsfailed
+    with Installation.running(workforce=False) as installation:
+        organisations = founded(installation, 1 + len(request.session.items))
+        try:
+            url = embedded.database_url(installation.home)
+            yield Scene(installation, url, organisations[0].prepare(), organisations[1:])
+        finally:
+            for one in organisations:
+                one.client.close()
+        if request.session.testsfailed > failed:
+            say(f"--- the end of {installation.log}\n{installation.log_tail()}\n---")
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+@dataclass
+class Trial:
+    """What others notice of a hold, and what becomes of what was held."""
+
+    here: Scene
+    held: Organisation
+    watch: Watch
+    clocks: list[str] = field(default_factory=list)
+    few: list[str] = field(default_factory=list)
+    stream: list[str] = field(default_factory=list)
+    # Organisation -> task -> when its post was answered.
+    _offers: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    _calls: list[Call] = field(default_factory=list)
+    _knocks: list[Call] = field(default_factory=list)
+    _released_at: datetime | None = None
+    _lines: list[str] = field(default_factory=list)
+    _faults: int = 0
+
+    # --- what is done
+
+    def post_clocks(self) -> None:
+        """Post tasks that no worker takes and whose clocks run out during the hold, half of them of
+        either organisation.
+        """
+        for number in range(CLOCKS):
+            organisation = (self.held, self.here.other)[number % 2]
+            latency = LATENCIES[number // 2 % len(LATENCIES)]
+            self.clocks.append(organisation.create(UNMATCHED, latency=latency))
+
+    def post_few(self, changes: Changes) -> None:
+        """Post some tasks of the held organisation that cannot go on before the release."""
+        calls = [timed(partial(self.held.post_task, changes)) for _ in range(FEW)]
+        self._knocks += calls
+        self.few += [call.task_id for call in calls if call.task_id is not None]
+
+    @contextmanager
+    def streaming(self, *, every: float) -> Iterator[None]:
+        """Have a task of the held organisation posted every so many seconds, with a clock that runs out
+        soon.
+        """
+        is_over = threading.Event()
+
+        def post() -> None:
+            while not is_over.wait(every):
+                self.stream.append(self.held.create(COMMON, latency=1))
+
+        with ThreadPoolExecutor(1) as pool:
+            posting = pool.submit(post)
+            try:
+                yield
+            finally:
+                is_over.set()
+        posting.result()
+
+    def hold(
+        self,
+        *,
+        knock: Callable[[], httpx.Response] | None = None,
+        with_held: bool = False,
+        seconds: float = HOLD_SECONDS,
+    ) -> None:
+        """Have others call and be offered tasks for so many seconds: the other organisation and, where
+        `with_held`, the held one. Some clients `knock` meanwhile, again and again: they want what is
+        held.
+        """
+        ends = time.monotonic() + seconds
+        offered = {"the other organisation": self.here.other}
+        if with_held:
+            offered["the same organisation"] = self.held
+        with ThreadPoolExecutor(KNOCKERS + 3) as pool:
+            work = [pool.submit(self._call, ends)]
+            for name, organisation in offered.items():
+                work.append(pool.submit(self._post_offered, name, organisation, ends))
+            if knock is not None:
+                # So that its answer, where it comes in time, comes before the release.
+                until = ends - KNOCK_SECONDS
+                work += [pool.submit(self._knock, knock, until) for _ in range(KNOCKERS)]
+            time.sleep(seconds)
+        for one in work:
+            one.result()
+
+    def release(self) -> None:
+        """Note that nothing is held any more."""
+        self._released_at = datetime.now(UTC)
+
+    def _call(self, ends: float) -> None:
+        known = list(zip((self.held, self.here.other), self.clocks, strict=False))
+        while time.monotonic() < ends:
+            for organisation, task_id in known:
+                self._calls.append(timed(partial(organisation.client.get, f"/v1/tasks/{task_id}")))
+                self._calls.append(timed(partial(organisation.post_task, UNMATCHED)))
+            time.sleep(CALL_EVERY_SECONDS)
+
+    def _post_offered(self, name: str, organisation: Organisation, ends: float) -> None:
+        posted = self._offers.setdefault(name, {})
+        while time.monotonic() < ends:
+            call = timed(partial(organisation.post_task, COMMON))
+            self._calls.append(call)
+            if call.task_id is not None:
+                posted[call.task_id] = datetime.now(UTC)
+            time.sleep(OFFER_EVERY_SECONDS)
+
+    def _knock(self, knock: Callable[[], httpx.Response], until: float) -> None:
+        while time.monotonic() < until:
+            self._knocks.append(timed(knock))
+            time.sleep(KNOCK_EVERY_SECONDS)
+
+    # --- what is seen
+
+    def seen(self, task_id: str, *types: str) -> Seen | None:
+        """Return the first event of the task that is of one of these types."""
+        found = [self.watch.first(task_id, event_type) for event_type in types]
+        return min(filter(None, found), key=attrgetter("seen_at"), default=None)
+
+    def wait_for(self, task_ids: Iterable[str], *types: str, within: float) -> None:
+        """Wait until such an event was seen of each task, or the time is over."""
+        ends = time.monotonic() + within
+        missing = list(task_ids)
+        while missing and time.monotonic() < ends:
+            missing = [task_id for task_id in missing if self.seen(task_id, *types) is None]
+            time.sleep(0.05)
+
+    def goes_on(
+        self,
+        what: str,
+        task_ids: Sequence[str],
+        *types: str,
+        within: float = GOES_ON_SECONDS,
+        maybe_before: bool = False,
+    ) -> None:
+        """Check that each task has such an event soon after the release, and none before: or it was
+        not held at all.
+        """
+        assert self._released_at is not None
+        self.wait_for(task_ids, *types, within=within)
+        seen = [self.seen(task_id, *types) for task_id in task_ids]
+        after = [seconds(self._released_at, when(one)) for one in seen]
+        self._bound(f"{what} went on after the release", after, within)
+        before = sum(one < 0 for one in after)
+        if before and not maybe_before:
+            self._fault(f"{what}: {before} of {len(after)} went on while held: nothing was held")
+
+    # --- what must hold
+
+    def check(self) -> None:
+        """Say all figures. Raises where one of them is out of its bounds."""
+        self._check_clocks()
+        for name, posted in self._offers.items():
+            self._check_offers(name, posted)
+        self._check_calls()
+        if self._knocks:
+            self._check_knocks()
+        figures = "\n".join(self._lines)
+        say(f"\n{figures}")
+        if self._faults:
+            # The figures say it all: where they were checked does not matter.
+            pytest.fail(f"{self._faults} bounds do not hold\n{figures}", pytrace=False)
+
+    def _check_clocks(self) -> None:
+        self.wait_for(self.clocks, BREACHED, within=GOES_ON_SECONDS)
+        told = [self.seen(task_id, BREACHED) for task_id in self.clocks]
+        late = [math.inf if one is None else seconds(one.due_at, one.seen_at) for one in told]
+        self._bound("clocks of others were told of late by", late, CLOCK_SECONDS)
+
+    def _check_offers(self, name: str, posted: Mapping[str, datetime]) -> None:
+        self.wait_for(posted, OFFERED, within=GOES_ON_SECONDS)
+        if len(posted) < FEWEST_OFFERS:
+            self._fault(f"no more than {len(posted)} tasks of {name} could be posted")
+        after_post, after_queue = [], []
+        for task_id, posted_at in posted.items():
+            queued, offered = (self.seen(task_id, kind) for kind in (QUEUED, OFFERED))
+            queued_at = None if queued is None else queued.occurred_at
+            after_post.append(seconds(posted_at, when(offered)))
+            after_queue.append(seconds(queued_at, when(offered)))
+        self._bound(
+            f"tasks of {name} were offered after they were queued", after_queue, OFFER_SECONDS
+        )
+        self._bound(f"tasks of {name} were offered after the post", after_post, POSTED_SECONDS)
+
+    def _check_calls(self) -> None:
+        times = [call.seconds for call in self._calls]
+        self._bound("calls of others were answered", times, CALL_SECONDS, percent=99)
+        self._answers("calls of others", self._calls, {"200", "201"})
+
+    def _check_knocks(self) -> None:
+        times = [call.seconds for call in self._knocks]
+        self._bound("calls for what is held were answered", times, KNOCK_SECONDS)
+        expected = {"200", "201", "503 with Retry-After"}
+        self._answers("calls for what is held", self._knocks, expected)
+
+    def _answers(self, what: str, calls: Sequence[Call], expected: AbstractSet[str]) -> None:
+        counts = Counter(call.answer for call in calls)
+        told = ", ".join(f"{count} of {answer}" for answer, count in counts.most_common())
+        self._lines.append(f"      {what}: {told}")
+        if unexpected := counts.keys() - expected:
+            self._fault(f"{what}: unexpected {', '.join(sorted(unexpected))}")
+
+    def _bound(
+        self, what: str, values: Sequence[float], most: float, *, percent: int = 100
+    ) -> None:
+        """Note a figure, and whether it is in its bounds; without any value it is not."""
+        ordered = sorted(values)
+        at = math.ceil(len(ordered) * percent / 100) - 1
+        worst = ordered[at] if ordered else math.inf
+        name = "worst" if percent == 100 else f"p{percent}"
+        never = sum(value == math.inf for value in ordered)
+        missing = f", {never} not at all" if never else ""
+        figures = f"{what}: {name} {worst:.2f} s of {len(ordered)}{missing} (at most {most:g} s)"
+        if worst <= most:
+            self._lines.append(f"      {figures}")
+        else:
+            self._fault(figures)
+
+    def _fault(self, line: str) -> None:
+        self._lines.append(f"FAULT {line}")
+        self._faults += 1
+
+
+def when(seen: Seen | None) -> datetime | None:
+    """Return when others could first read an event, if it came."""
+    return None if seen is None else seen.seen_at
+
+
+def seconds(since: datetime | None, until: datetime | None) -> float:
+    """Return the seconds between two times; infinite where one of them did not come."""
+    return math.inf if since is None or until is None else (until - since).total_seconds()

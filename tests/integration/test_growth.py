@@ -1,0 +1,220 @@
+"""What is thrown away after its time, what stays, and how what stays can be parted (docs/adr/0014)."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, clear_expired
+
+from apps.accounts.models import OAuthApplication
+from apps.base import clock
+from apps.base.ids import new_id
+from apps.events.models import Event
+from apps.matching.services import match_queued
+from apps.tasks.models import PoolSet, Requirement, Task
+from apps.tasks.requirements import forget_unused
+from apps.tasks.selectors import ended_before
+from apps.tasks.services import cancel_task, queue_created, reopen_task
+from apps.webhooks import services as webhooks
+from apps.webhooks.models import Attempt, Delivery, Destination, Message
+from tests.factories import House
+from tests.integration.test_deliveries import callback
+from tests.receiver import Receiver
+
+LATER = timedelta(days=31)
+
+
+def forget_callbacks(**after: float) -> int:
+    at = clock.now() + timedelta(**after)
+    return webhooks.forget_callbacks(are_over=ended_before, at=at)
+
+
+# --- callbacks ------------------------------------------------------------------------------------
+
+
+def ended_with_callback(house: House, receiver: Receiver) -> Task:
+    task = house.task(**callback(receiver.url, callback_auth={"type": "bearer", "token": "t"}))
+    cancel_task(actor=house.alice.principal, task_id=task.id, reason="", at=clock.now())
+    while webhooks.deliver_due():
+        pass
+    return task
+
+
+def test_callbacks__go_30_days_after_their_task_ended(house: House, receiver: Receiver) -> None:
+    ended = ended_with_callback(house, receiver)
+    going_on = house.task(**callback(receiver.url))
+    while webhooks.deliver_due():
+        pass
+    assert forget_callbacks(days=29) == 0
+    assert forget_callbacks(days=31) == 0, "what was delivered is still there to be sent again"
+    webhooks.tidy_up(at=clock.now() + LATER)
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
+    assert forget_callbacks(days=31) == 1
+    assert set(Destination.objects.values_list("id", flat=True)) == {going_on.id} != {ended.id}
+
+
+def test_a_task_that_goes_on_after_its_callback_went__tells_without_credentials(
+    house: House, receiver: Receiver
+) -> None:
+    run = house.submitted(**callback(receiver.url, callback_auth={"type": "bearer", "token": "t"}))
+    from apps.reviews.services import verify_submitted
+
+    assert verify_submitted() == 1
+    while webhooks.deliver_due():
+        pass
+    webhooks.tidy_up(at=clock.now() + LATER)
+    assert forget_callbacks(days=31) == 1
+    before = len(receiver.received)
+    reopen_task(actor=admin(house), task_id=run.task_id, reason="again", at=clock.now())
+    while webhooks.deliver_due():
+        pass
+    told = receiver.received[before:]
+    assert [json.loads(one.body)["type"] for one in told] == ["task.queued"]
+    assert "authorization" not in told[0].headers
+    assert told[0].headers["webhook-signature"]
+
+
+def admin(house: House) -> Any:
+    from apps.accounts import principal
+
+    return principal.system("operator", house.organisation.id)
+
+
+# --- requirements, tokens -------------------------------------------------------------------------
+
+
+def test_requirements__go_when_no_open_task_has_them(house: House) -> None:
+    open_ = house.task(requirements={"skills": ["welsh"]})
+    ended = house.task(requirements={"skills": ["manx"]})
+    cancel_task(actor=house.alice.principal, task_id=ended.id, reason="", at=clock.now())
+    assert forget_unused() == 1
+    assert list(Requirement.objects.values_list("id", flat=True)) == [open_.requirement_id]
+    assert forget_unused() == 0
+
+
+def test_a_requirement_that_went_while_its_task_was_posted__is_made_again(house: House) -> None:
+    house.task()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM tasks_requirement")
+    assert queue_created() == 1
+    assert match_queued() == 1
+
+
+def test_a_task_that_is_reopened__asks_for_what_its_contract_asked_for(house: House) -> None:
+    task = house.completed()
+    assert forget_unused() == 1
+    reopen_task(actor=admin(house), task_id=task.id, reason="again", at=clock.now())
+    assert match_queued() == 1
+
+
+def test_tokens__go_when_they_expired(house: House) -> None:
+    application = OAuthApplication.objects.create(
+        organisation=house.organisation,
+        name="Partner",
+        client_type=OAuthApplication.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=OAuthApplication.GRANT_CLIENT_CREDENTIALS,
+    )
+    for hours in (-1, 1):
+        AccessToken.objects.create(
+            application=application,
+            token=f"token {hours}",
+            expires=timezone.now() + timedelta(hours=hours),
+            scope="tasks:read",
+        )
+    clear_expired()
+    assert AccessToken.objects.get().expires > timezone.now()
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def test_ids_of_deliveries__begin_with_their_time(house: House) -> None:
+    house.alice.post("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/events"})
+    before = new_id()
+    house.task()
+    (delivery,) = Delivery.objects.all()
+    after = new_id()
+    assert delivery.id.version == 7
+    # The event's time is the call's, a moment before: compare milliseconds generously.
+    assert abs((delivery.id.int >> 80) - (before.int >> 80)) < 1_000
+    assert delivery.id.variant == before.variant
+    assert delivery.id != after
+
+
+def primary_keys() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'p'"
+            " AND conrelid::regclass::text IN ('events_event', 'webhooks_attempt')"
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+PART = """
+CREATE TABLE events_parted (LIKE events_event INCLUDING ALL) PARTITION BY RANGE (task_id);
+ALTER TABLE events_event ADD CONSTRAINT events_until CHECK (task_id < '{until}') NOT VALID;
+ALTER TABLE events_event VALIDATE CONSTRAINT events_until;
+ALTER TABLE events_event ALTER COLUMN id DROP IDENTITY;
+ALTER TABLE events_parted ATTACH PARTITION events_event FOR VALUES FROM (MINVALUE) TO ('{until}');
+CREATE TABLE events_next PARTITION OF events_parted FOR VALUES FROM ('{until}') TO (MAXVALUE);
+"""
+
+
+def test_events__become_a_partition_as_they_are(house: House) -> None:
+    """Their keys need no change: the log is attached, neither rewritten nor indexed anew."""
+    assert primary_keys() == set()
+    task = house.completed()
+    before = _file("events_event")
+    until = UUID(int=new_id().int + (86_400_000 << 80))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(PART.format(until=until))
+        assert _file("events_event") == before
+        cursor.execute("SELECT count(*) FROM events_parted WHERE task_id = %s", [task.id])
+        assert cursor.fetchone()[0] == Event.objects.filter(task_id=task.id).count()
+        transaction.set_rollback(True)
+
+
+def _file(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_filenode(%s::regclass)", [table])
+        return int(cursor.fetchone()[0])
+
+
+# --- sets of pools --------------------------------------------------------------------------------
+
+
+def test_sets__are_kept_once_for_tasks_of_several_pools(house: House) -> None:
+    from apps.accounts.services import issue_key
+    from apps.pools.services import found_pool
+    from tests.factories import Caller, contract
+
+    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    both = sorted([house.pool.id, other.id])
+    key = issue_key(organisation_id=house.organisation.id, name="Both", pool_ids=both)
+    for _ in range(2):
+        assert Caller(key).post("/v1/tasks", contract()).status_code == 201
+    house.task(requirements={"worker_pool_id": str(other.id)})
+    house.task()
+    assert list(PoolSet.objects.values_list("pool_ids", flat=True)) == [both]
+
+
+# --- autovacuum -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model", [Task, Delivery, Message, Attempt, Requirement], ids=lambda model: model.__name__
+)
+def test_queues__are_vacuumed_when_a_hundredth_is_dead(
+    database: None, model: Callable[..., Any]
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT reloptions FROM pg_class WHERE relname = %s",
+            [model._meta.db_table],  # type: ignore[attr-defined]
+        )
+        assert "autovacuum_vacuum_scale_factor=0.01" in cursor.fetchone()[0]

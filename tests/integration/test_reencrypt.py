@@ -1,0 +1,122 @@
+"""Secrets under several keys: which open, which fail their own deliveries alone, and sealing anew."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+
+from apps.base import crypto
+from apps.webhooks import services
+from apps.webhooks.models import Attempt, Delivery, Destination, SigningKey
+from apps.webhooks.services import reencrypting
+from tests.factories import House
+from tests.integration.test_deliveries import callback
+from tests.receiver import Receiver
+
+AUTH = {"type": "bearer", "token": "s3cret-of-the-receiver"}
+
+
+@pytest.fixture
+def keys(settings: Any) -> list[str]:
+    """The first key, and another that is to replace it."""
+    made = [Fernet.generate_key().decode() for _ in range(2)]
+    settings.ENCRYPTION_KEYS = made[:1]
+    return made
+
+
+def reencrypted() -> str:
+    out = StringIO()
+    call_command("reencrypt", stdout=out)
+    return out.getvalue()
+
+
+def test_reencrypt__seals_everything_under_the_newest_key(
+    house: House,
+    receiver: Receiver,
+    keys: list[str],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reencrypting, "PAGE", 2)
+    for _ in range(5):
+        house.task(**callback(receiver.url, callback_auth=AUTH))
+    house.task(**callback(receiver.url))
+    services.keys_of([house.organisation.id])
+    first, second = keys
+    settings.ENCRYPTION_KEYS = [second, first]
+    assert reencrypted() == "7 secrets sealed under the newest key\n"
+    assert reencrypted() == "0 secrets sealed under the newest key\n"
+    settings.ENCRYPTION_KEYS = [second]
+    while services.deliver_due():
+        pass
+    assert {one.headers.get("authorization") for one in receiver.received} == {
+        f"Bearer {AUTH['token']}",
+        None,
+    }
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
+def test_reencrypt__names_what_no_key_opens(
+    house: House, receiver: Receiver, keys: list[str], settings: Any
+) -> None:
+    lost = house.task(**callback(receiver.url, callback_auth=AUTH))
+    settings.ENCRYPTION_KEYS = keys[1:]
+    kept = house.task(**callback(receiver.url, callback_auth=AUTH))
+    before = bytes(Destination.objects.get(id=lost.id).sealed)
+    out, errors = StringIO(), StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("reencrypt", stdout=out, stderr=errors)
+    assert ended.value.code == 1
+    assert f"no key of ENCRYPTION_KEYS opens webhooks_destination {lost.id}" in errors.getvalue()
+    assert bytes(Destination.objects.get(id=lost.id).sealed) == before
+    assert crypto.is_current(bytes(Destination.objects.get(id=kept.id).sealed))
+
+
+def test_a_key_that_cannot_be_opened__fails_its_own_organisations_deliveries(
+    house: House, receiver: Receiver
+) -> None:
+    from apps.accounts.selectors import authenticate_key
+    from apps.base import clock
+    from apps.tasks.services import create_task
+    from tests.factories import contract
+
+    services.keys_of([house.organisation.id])
+    SigningKey.objects.filter(kind="v1").update(sealed=b"of a key that was lost")
+    broken = house.task(**callback(receiver.url))
+    known = authenticate_key(house.charlie.key)
+    assert known is not None
+    well = create_task(
+        actor=known.principal, document=contract(**callback(receiver.url)), at=clock.now()
+    ).task
+    while services.deliver_due():
+        pass
+    outcomes = dict(Attempt.objects.values_list("delivery__subject_id", "outcome"))
+    assert outcomes == {broken.id: "unreadable", well.id: "ok"}
+    failed = Delivery.objects.get(subject_id=broken.id)
+    assert (failed.status, failed.wait) == ("pending", "retry")
+    attempt = Attempt.objects.get(delivery=failed)
+    assert attempt.error == "the signing key cannot be decrypted: see ENCRYPTION_KEYS"
+
+
+def test_what_cannot_be_opened__says_nothing_of_the_receiver(
+    house: House, receiver: Receiver
+) -> None:
+    """Neither its origin's breaker nor its endpoint's record counts our own fault."""
+    from datetime import timedelta
+
+    from apps.base import clock
+    from apps.webhooks.models import Origin
+
+    house.alice.post("/v1/webhook-endpoints", {"url": receiver.url, "event_types": ["task.*"]})
+    services.keys_of([house.organisation.id])
+    SigningKey.objects.update(sealed=b"of a key that was lost")
+    for _ in range(15):
+        house.task()
+    for minutes in range(3):
+        services.deliver_due(at=clock.now() + timedelta(minutes=10 * minutes))
+    assert Attempt.objects.filter(outcome="unreadable").count() >= 15
+    endpoint, origin = Destination.objects.get(), Origin.objects.get()
+    assert (endpoint.failing_since, endpoint.failure_count) == (None, 0)
+    assert (origin.open_until, origin.recent) == (None, [])
