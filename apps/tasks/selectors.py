@@ -57,15 +57,24 @@ def first_tasks(
     if sets is None or len(sets) > MOST_SETS:
         return list(narrowed(found.filter(**wanted))[:count])
     mine = Task.objects.filter(organisation_id=actor.organisation_id)
-    parts = [
-        narrowed(mine.of_set(pools).filter(**wanted)).values_list("id", "created_at")
-        for pools in sets
-    ]
-    if not parts:
-        return []
-    merged = parts[0] if len(parts) == 1 else parts[0].union(*parts[1:], all=True)
-    ids = [row[0] for row in merged.order_by(*NEWEST_FIRST)[:count]]
-    return list(found.filter(id__in=ids))
+    parts = [narrowed(mine.of_set(pools).filter(**wanted)) for pools in sets]
+    return list(found.filter(id__in=_first_of(parts, count))) if parts else []
+
+
+MERGED = """
+SELECT id FROM ({parts}) AS part ORDER BY created_at DESC, id DESC LIMIT {count}
+"""
+"""Each part has its order, and the whole stands around the UNION ALL: so PostgreSQL reads the parts off their
+indexes and merges them. An ORDER BY of the UNION itself would sort all of it."""
+
+
+def _first_of(parts: Sequence[TaskQuerySet], count: int) -> list[UUID]:
+    """The ids of the newest tasks of all parts."""
+    shown = [part.order_by(*NEWEST_FIRST).values_list("id", "created_at") for part in parts]
+    sql, params = shown[0].union(*shown[1:], all=True).query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(MERGED.format(parts=sql, count=count), params)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _sets_of(actor: Principal, pool_id: Any) -> list[list[UUID]]:

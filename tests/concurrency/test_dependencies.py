@@ -5,12 +5,14 @@ ever, neither for a task nor for a lock.
 import random
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.accounts.principal import system
 from apps.base import clock, transactions
@@ -26,7 +28,7 @@ from biolayer.errors import BioLayerError
 from biolayer.lifecycle import Status
 from tests.api.dependency_steps import submit
 from tests.api.expect import faults
-from tests.concurrency.together import queued_up, together
+from tests.concurrency.together import PATIENCE_SECONDS, _run, queued_up, together
 from tests.factories import Caller, House, contract, worker_in
 from tests.probes import assert_events_are_gap_free
 
@@ -119,21 +121,30 @@ def test_complete_and_complete__with_the_same_dependents(house: House, _round: i
     assert tasks.queue_created() == 20
 
 
-@pytest.mark.parametrize("who", ["create", "complete", "fail"])
+@pytest.mark.parametrize("who", ["create", "complete"])
 def test_locks__the_older_first(house: House, who: str) -> None:
     """Whoever waits for an older task has no younger one of those that it locks together."""
-    done, ended = house.submitted().task_id, house.task().id
-    needs = [ended] if who == "fail" else [done]
-    made = [UUID(create(house, needs)().json()["task_id"]) for _ in range(3)]
-    cancel(house, ended)()
-    calls = {
-        "create": create(house, made[::-1]),
-        "complete": complete_submitted(house, done),
-        "fail": fire_due,
-    }
+    done = house.submitted().task_id
+    made = [UUID(create(house, [done])().json()["task_id"]) for _ in range(3)]
+    calls = {"create": create(house, made[::-1]), "complete": complete_submitted(house, done)}
     with queued_up(calls[who], behind="tasks_task", key=made[0]):
         for younger in made[1:]:
             Task.objects.select_for_update(nowait=True).get(id=younger)
+
+
+def test_fail__passes_over_a_dependent_that_somebody_has(house: House) -> None:
+    """The others fail at once, and it does when it is free."""
+    ended = house.task().id
+    made = [UUID(create(house, [ended])().json()["task_id"]) for _ in range(3)]
+    cancel(house, ended)()
+    at = clock.now()
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        Task.objects.select_for_update().get(id=made[0])
+        assert thread.submit(_run, lambda: fire_due(at=at)).result(PATIENCE_SECONDS) == 1
+    failed = Task.objects.filter(status="failed")
+    assert set(failed.values_list("id", flat=True)) == {*made[1:]}
+    assert fire_due(at=at + timedelta(seconds=1)) == 1
+    assert set(failed.values_list("id", flat=True)) == {*made}
 
 
 # --- a crowd -------------------------------------------------------------------------------

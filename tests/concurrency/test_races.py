@@ -6,6 +6,7 @@ free-running races repeat a little, and judge by what must hold whoever wins.
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,10 +22,12 @@ from apps.reviews.services import verify_submitted
 from apps.tasks.models import RUN_FINAL, RUN_HELD, Run, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
-from apps.timers.services import fire_due
+from apps.timers.services import AGAIN_SECONDS, fire_due
 from biolayer import chain
-from tests.concurrency.together import queued_up, together
+from tests.concurrency.together import PATIENCE_SECONDS, _run, queued_up, together
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
+
+AGAIN = timedelta(seconds=AGAIN_SECONDS)
 
 Call = Callable[[], Any]
 
@@ -116,23 +119,29 @@ def test_accept_and_decline__first_one_counts(house: House, first: str) -> None:
     everything_holds()
 
 
+def fired_meanwhile(at: datetime) -> None:
+    """Timers fire while somebody has the task: they are put back, and wait for nobody."""
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(_run, lambda: fire_due(at=at)).result(PATIENCE_SECONDS) == 1
+
+
 @pytest.mark.parametrize("first", ["accept", "expire"])
 def test_accept_and_expiry__in_order(house: House, first: str) -> None:
     """The call came in time; the timer's drain is a moment ahead of its clock."""
     offer = house.offered()
     late = offer.expires_at + timedelta(seconds=1)
-    calls: list[Call] = [accept(house, offer), lambda: fire_due(at=late)]
     if first == "expire":
-        calls.reverse()
-    with queued_up(*calls, behind="tasks_task", key=offer.task_id) as waiting:
-        pass
-    answers = [future.result() for future in waiting]
+        assert fire_due(at=late) == 1
+    with queued_up(accept(house, offer), behind="tasks_task", key=offer.task_id) as waiting:
+        if first == "accept":
+            fired_meanwhile(late)
+    fire_due(at=late + AGAIN)
     offer.refresh_from_db()
     if first == "accept":
-        assert outcome(answers[0]) == 200
+        assert outcome(waiting[0].result()) == 200
         assert (offer.status, events(offer.task_id)["accepted"]) == ("accepted", 1)
     else:
-        assert outcome(answers[1]) in ("offer_closed", "offer_expired")
+        assert outcome(waiting[0].result()) in ("offer_closed", "offer_expired")
         assert (offer.status, events(offer.task_id)["accepted"]) == ("expired", 0)
     everything_holds()
 
@@ -142,17 +151,17 @@ def test_submit_and_lapse__in_order(house: House, first: str) -> None:
     run = house.started()
     assert run.lease_until is not None
     late = run.lease_until + timedelta(seconds=1)
-    calls: list[Call] = [submit(house, run), lambda: fire_due(at=late)]
     if first == "lapse":
-        calls.reverse()
-    with queued_up(*calls, behind="tasks_task", key=run.task_id) as waiting:
-        pass
-    answers = [future.result() for future in waiting]
+        assert fire_due(at=late) == 1
+    with queued_up(submit(house, run), behind="tasks_task", key=run.task_id) as waiting:
+        if first == "submit":
+            fired_meanwhile(late)
+    fire_due(at=late + AGAIN)
     task = Task.objects.get(id=run.task_id)
     if first == "submit":
-        assert (outcome(answers[0]), task.status) == (200, "submitted")
+        assert (outcome(waiting[0].result()), task.status) == (200, "submitted")
     else:
-        assert (outcome(answers[1]), task.status) == ("lease_lost", "queued")
+        assert (outcome(waiting[0].result()), task.status) == ("lease_lost", "queued")
     assert events(run.task_id)["submitted"] == (first == "submit")
     everything_holds()
 
@@ -207,13 +216,11 @@ def test_heartbeat_and_lapse__sign_of_life_in_time_keeps_the_lease(house: House)
     assert run.lease_until is not None
     late = run.lease_until + timedelta(milliseconds=1)
     body = {"epoch": run.epoch, "lease_seconds": 86_400}
-    calls: list[Call] = [
-        post(house.bob, f"/v1/runs/{run.id}/heartbeat", body),
-        lambda: fire_due(at=late),
-    ]
-    with queued_up(*calls, behind="tasks_task", key=run.task_id) as waiting:
-        pass
+    heartbeat = post(house.bob, f"/v1/runs/{run.id}/heartbeat", body)
+    with queued_up(heartbeat, behind="tasks_task", key=run.task_id) as waiting:
+        fired_meanwhile(late)
     assert outcome(waiting[0].result()) == 200
+    fire_due(at=late + AGAIN)
     assert Task.objects.get(id=run.task_id).status == "started"
     timer = Timer.objects.get(subject_id=run.id)
     run.refresh_from_db()
