@@ -53,6 +53,8 @@ def main() -> None:
     try:
         with home_for_this_run() as home:
             one = _medians(home, options, organisations=1)
+            if options.only_one:
+                sys.exit(" ".join(f"{count}: {rate:.0f}" for count, rate in one.items()))
             several = _medians(home, options, organisations=ORGANISATIONS)
             p50, p99 = _clocks(home)
     except LoadFailed as error:
@@ -75,6 +77,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--only-one", action="store_true", help="only one organisation's offers")
     options.add_argument("--tasks", type=int, default=4_000, help="in each round")
     return options.parse_args()
 

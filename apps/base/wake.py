@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -136,3 +137,14 @@ def send(drain: str) -> Sent:
         logger.debug("could not wake %s: %s", drain, error)
         return Sent.AWAY
     return Sent.WAITS if waiting else Sent.TAKEN
+
+
+def has_hints(queues: Iterable[str]) -> bool:
+    """Whether hints wait in any of the queues. A broker that does not answer is taken to have some."""
+    try:
+        with current_app.producer_pool.acquire(block=True) as producer:
+            channel: Any = producer.channel
+            return any(channel.client.llen(queue) for queue in queues)
+    except Exception as error:
+        logger.debug("could not look for hints: %s", error)
+        return True

@@ -97,6 +97,11 @@ def assign(demands: Sequence[Demand], *, at: datetime) -> list[Choice]:
     return _in_order(demands, {choice.task_id: choice for choice in best}, at)
 
 
+def load_assignment() -> None:
+    """Import what `assign` needs."""
+    from scipy.optimize import linear_sum_assignment  # type: ignore[attr-defined]  # noqa: F401
+
+
 class _Slots:
     """Each worker as one column for each task that it could take out of this batch."""
 

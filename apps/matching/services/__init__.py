@@ -1,5 +1,6 @@
 """The verbs: finding somebody for queued tasks, and what becomes of the offers."""
 
+from apps.matching.assignment import load_assignment
 from apps.matching.escalation import ESCALATION
 from apps.matching.services.closing import fail_stranded
 from apps.matching.services.dry_run import dry_run
@@ -31,6 +32,7 @@ __all__ = [
     "fail_stranded",
     "follow_policy",
     "forget_in_vain",
+    "load_assignment",
     "look_again",
     "match_queued",
     "set_out",

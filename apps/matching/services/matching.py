@@ -19,7 +19,7 @@ weight, is next. A turn is one short transaction:
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -54,25 +54,51 @@ from biolayer.chain import format_time
 logger = logging.getLogger(__name__)
 
 
-BUSY_SECONDS = 0.1
-"""When an organisation is looked at again that another process matched, or that others held up."""
+BUSY_SECONDS = (0.1, 0.2, 0.4)
+"""When an organisation is looked at again that another process matched, or that others held up; later each
+time, while there is nothing else to do: idle processes must not slow down the one that works."""
 
 
-def match_queued(*, at: datetime | None = None, budget_seconds: float = BUDGET_SECONDS) -> int:
+def match_queued(
+    *,
+    at: datetime | None = None,
+    budget_seconds: float = BUDGET_SECONDS,
+    may_go_on: Callable[[], bool] = lambda: False,
+) -> int:
     """Offer queued tasks, in their order, to whoever is there. Answers how many were offered.
 
     Turns for all who wait, until each has had one that left nothing to do or led to nothing new, or the
-    budget is spent: then the next call is woken. So it is, too, by whatever changes for one whose turns
-    are over.
+    budget is spent. Then all begin again, if `may_go_on` says so; else the next call is woken. So it is, too,
+    by whatever changes for one whose turns are over.
     """
-    call = Call(at, budget_seconds)
-    while call.give_round():
-        pass
-    if call.is_cut_short:
-        wake("matching")
-    elif call.was_busy:
-        wake_later("matching", seconds=BUSY_SECONDS)
-    return call.offered
+    offered = 0
+    while True:
+        call = Call(at, budget_seconds)
+        while call.give_round():
+            pass
+        offered += call.offered
+        if not call.is_cut_short:
+            break
+        if not may_go_on():
+            wake("matching")
+            break
+    if call.was_busy and not call.is_cut_short:
+        wake_later("matching", seconds=_pause.next(is_idle=call.offered == 0))
+    return offered
+
+
+class _Pause:
+    """How long this process leaves busy organisations alone."""
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def next(self, *, is_idle: bool) -> float:
+        self._times = self._times + 1 if is_idle else 0
+        return BUSY_SECONDS[min(self._times, len(BUSY_SECONDS) - 1)]
+
+
+_pause = _Pause()
 
 
 class Call:
