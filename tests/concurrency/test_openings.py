@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from apps.base import clock
 from apps.matching import turns
 from apps.matching.models import Offer
-from apps.matching.services import accept_offer, match_queued
+from apps.matching.services import accept_offer, match_queued, matching
 from apps.pools import services as pools
 from apps.pools.models import Pool, Presence, Worker
 from apps.pools.services import found_pool, loads
@@ -180,3 +180,51 @@ def _is_before(one: Worker, other: Worker) -> bool:
         (mine,) = cursor.fetchone()
     (opened_in,) = other.memberships.values_list("opened_in", flat=True)
     return int(mine) == one.memberships.get().opened_in < int(opened_in)
+
+
+# --- what opens in the midst of a turn ------------------------------------------------------------
+
+
+def test_a_seat__that_opens_after_it_was_compared_goes_to_whoever_is_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier task is parked; a later one of other demands is looked at in the turn in which the seat
+    opens. Neither may have it before it was compared with what is parked.
+    """
+    Worker.objects.update(skills=["phone", "typing"], presence=Presence.AWAY)
+    earlier = house.queued(requirements={"skills": ["phone"]})
+    assert match_queued() == 0
+    later = house.queued(requirements={"skills": ["typing"]})
+    looked = matching._waiting
+
+    def opening_meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(matching, "_waiting", looked)
+        together(lambda: Worker.objects.update(presence=Presence.AVAILABLE))
+        return looked(*args)
+
+    monkeypatch.setattr(matching, "_waiting", opening_meanwhile)
+    assert match_queued() == 0
+    assert match_queued() == 1
+    assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())
+
+
+def test_a_task__that_was_left_out_is_looked_at_when_a_seat_opens_for_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who fits it is held in the first turn of a call; another one comes free before the second."""
+    free, _ = worker_in(house.pool, skills=["phone"], presence=Presence.AWAY)
+    Worker.objects.filter(id=house.bobs_worker.id).update(skills=["phone"])
+    first = house.queued(requirements={"skills": ["phone"]})
+    turn, turns_taken = matching._turn, []
+
+    def with_an_opening(batch: Any, at: Any) -> Any:
+        turns_taken.append(batch)
+        if len(turns_taken) == 2:
+            together(lambda: Worker.objects.filter(id=free.id).update(presence=Presence.AVAILABLE))
+        return turn(batch, at)
+
+    monkeypatch.setattr(matching, "_turn", with_an_opening)
+    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+        Worker.objects.select_for_update().get(id=house.bobs_worker.id)
+        assert thread.submit(_run, match_queued).result(timeout=20) == 1
+    assert asked(first) == {free.id}

@@ -1,0 +1,162 @@
+"""The ticker: what it wakes, and what it does itself because nobody else does."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.db import connection, connections
+
+from apps.base import clock, wake
+from apps.base.wake import DRAINS, GROUPS, Sent, queues_of, send
+from apps.events.selectors import horizon_holder
+from apps.events.services import warn_of_horizon
+from apps.matching.models import Offer
+from apps.tasks.models import Task
+from config.ticker import Ticker, glance
+from tests.factories import House
+
+
+@pytest.fixture(autouse=True)
+def no_hints(database: None) -> Iterator[None]:
+    _forget_hints()
+    yield
+    _forget_hints()
+
+
+def _forget_hints() -> None:
+    with current_app.connection_for_write() as link:
+        channel: Any = link.default_channel
+        channel.client.delete(*DRAINS)
+
+
+def hints(drain: str) -> int:
+    with current_app.connection_for_write() as link:
+        channel: Any = link.default_channel
+        return int(channel.client.llen(drain))
+
+
+def done(ticker: Ticker) -> None:
+    """Wait for what the ticker does itself."""
+    for thread in ticker._running.values():
+        thread.join(20)
+
+
+# --- hints ----------------------------------------------------------------------------------------
+
+
+def test_hints__of_one_drain_never_crowd_out_anothers() -> None:
+    for _ in range(2 * wake.ENOUGH_HINTS):
+        send("matching")
+    assert hints("matching") == wake.ENOUGH_HINTS
+    assert send("timers") is Sent.TAKEN
+    assert hints("timers") == 1
+
+
+def test_a_hint_that_lies_unread__is_told_of() -> None:
+    assert [send("matching"), send("matching")] == [Sent.TAKEN, Sent.WAITS]
+
+
+def test_every_drain__is_some_processs(database: None) -> None:
+    assert {drain for drains in GROUPS.values() for drain in drains} == set(DRAINS)
+    assert queues_of("lifecycle", "bulk")[:4] == list(GROUPS["lifecycle"])
+    # Hints of version 0.1 went to queues of the groups' names.
+    assert {"lifecycle", "bulk"} <= {*queues_of("lifecycle", "bulk")}
+
+
+# --- draining here --------------------------------------------------------------------------------
+
+
+def test_matching__is_done_here_when_hints_for_it_lie_unread(house: House) -> None:
+    house.queued()
+    ticker = Ticker()
+    ticker.tick()
+    assert Offer.objects.count() == 0, "a worker may yet read them"
+    for _ in range(2):
+        ticker._looks_at = 0.0
+        ticker.tick()
+        done(ticker)
+    assert Offer.objects.count() == 1
+
+
+def test_timers__are_fired_here_when_they_are_a_second_late(house: House) -> None:
+    at = clock.now() - timedelta(seconds=59)
+    house.task(at=at, sla={"target_latency_seconds": 60})
+    ticker = Ticker()
+    ends = time.monotonic() + 10
+    while Task.objects.get().latency_breached_at is None:
+        assert time.monotonic() < ends
+        time.sleep(ticker.tick())
+        done(ticker)
+    late = Task.objects.get().latency_breached_at - at - timedelta(seconds=60)  # type: ignore[operator]
+    assert late < timedelta(seconds=3)
+
+
+def test_a_timer_that_was_set_after_the_last_look__is_woken_in_time(house: House) -> None:
+    ticker = Ticker()
+    ticker.tick()
+    assert hints("timers") == 0
+    house.task(at=clock.now() - timedelta(seconds=60), sla={"target_latency_seconds": 60})
+    assert (age := glance()) is not None
+    assert age > 0
+    began = time.monotonic()
+    while not hints("timers"):
+        time.sleep(ticker.tick())
+    assert time.monotonic() - began < 0.4
+
+
+def test_glance__is_none_without_timers(database: None) -> None:
+    assert glance() is None
+
+
+# --- the feed's horizon ---------------------------------------------------------------------------
+
+
+def test_the_horizon__is_held_back_by_whoever_writes_in_any_database(
+    database: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    assert horizon_holder() is None
+    settings = connection.get_connection_params()
+    elsewhere = make_conninfo(
+        host=settings["host"], port=settings["port"], user=settings["user"], dbname="postgres"
+    )
+    with psycopg.connect(elsewhere) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        held = horizon_holder()
+        assert held is not None
+        assert (held.database, held.seconds is not None) == ("postgres", True)
+        assert f"process {other.info.backend_pid}" in held.holder
+        warn_of_horizon()
+        assert "stands still" not in caplog.text
+        monkeypatch.setattr("apps.events.services.HORIZON_ALARM_SECONDS", 0.0)
+        warn_of_horizon()
+        assert "the event feed stands still" in caplog.text
+        assert "postgres" in caplog.text
+        other.rollback()
+    assert horizon_holder() is None
+
+
+def test_the_horizon__is_not_held_back_by_whoever_reads(house: House) -> None:
+    is_open, may_end = threading.Event(), threading.Event()
+
+    def read() -> None:
+        from django.db import transaction
+
+        with transaction.atomic():
+            Task.objects.count()
+            is_open.set()
+            may_end.wait(10)
+        connections.close_all()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert is_open.wait(10)
+    assert horizon_holder() is None
+    may_end.set()
+    reader.join(10)
