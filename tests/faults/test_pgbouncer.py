@@ -202,7 +202,9 @@ def _statuses(backend: httpx.Client, posted: set[str]) -> set[str]:
 
 def _work(worker: httpx.Client) -> None:
     for offer in worker.get("/v1/offers").json()["data"]:
-        run: dict[str, Any] = worker.post(f"/v1/offers/{offer['offer_id']}/accept").json()
+        accepted = worker.post(f"/v1/offers/{offer['offer_id']}/accept")
+        assert accepted.status_code == 200, accepted.text
+        run: dict[str, Any] = accepted.json()["run"]
         started = worker.post(f"/v1/runs/{run['run_id']}/start", json={"epoch": run["epoch"]})
         assert started.status_code == 200, started.text
         body = {"epoch": run["epoch"], "output": OUTPUT}
