@@ -50,6 +50,32 @@ def test_signing_keys__are_ended_by_whom_every_pool_is_granted(
     assert house.alice.call("DELETE", path).status_code == 204
 
 
+# --- origins --------------------------------------------------------------------------------------
+
+
+def endpoint(caller: Caller, **changes: Any) -> Any:
+    body = {"url": "http://127.0.0.1:9/events", **changes}
+    return caller.post("/v1/webhook-endpoints", body)
+
+
+def test_a_limit__slows_down_no_endpoint_of_other_pools(house: House, of_pool: Caller) -> None:
+    mine = {"pool_ids": [str(house.pool.id)]}
+    assert endpoint(of_pool, **mine, rate_limit_per_minute=1).status_code == 201
+    assert endpoint(house.alice).status_code == 201
+    with expect_unchanged():
+        refused = endpoint(of_pool, **mine, rate_limit_per_minute=1)
+        expect_problem(refused, 403, "pool_not_granted")
+    made = endpoint(of_pool, **mine).json()
+    path = f"/v1/webhook-endpoints/{made['endpoint_id']}"
+    with expect_unchanged():
+        expect_problem(of_pool.patch(path, {"rate_limit_per_minute": 1}), 403, "pool_not_granted")
+    elsewhere = {"url": "http://127.0.0.2:9/events", "rate_limit_per_minute": 1}
+    assert of_pool.patch(path, elsewhere).status_code == 200
+    with expect_unchanged("webhooks_origin"):
+        back = of_pool.patch(path, {"url": "http://127.0.0.1:9/events"})
+        expect_problem(back, 403, "pool_not_granted")
+
+
 # --- event consumers ------------------------------------------------------------------------------
 
 

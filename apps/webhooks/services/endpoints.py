@@ -32,7 +32,7 @@ from apps.webhooks.services.describing import Secrets, checks, columns, standing
 from apps.webhooks.services.locks import lock_origins, lock_recoveries
 from apps.webhooks.services.recovering import release_held
 from biolayer.contract import parse
-from biolayer.errors import TooManyEndpoints
+from biolayer.errors import PoolNotGranted, TooManyEndpoints
 from biolayer.webhooks import EndpointChange, EndpointCreation
 
 MAX_ENDPOINTS = 100
@@ -45,13 +45,15 @@ DELETED_AT_ONCE = 2_000
 def create_endpoint(*, actor: Principal, document: Any, at: datetime) -> Destination:
     """A new endpoint, which is told of every event from now on that its filters let through.
 
-    Raises `InvalidInput` with every fault of the document, `ScopeMissing`, `TooManyEndpoints`.
+    Raises `InvalidInput` with every fault of the document, `PoolNotGranted`, `ScopeMissing`,
+    `TooManyEndpoints`.
     """
     actor.require(Scope.WEBHOOKS_MANAGE)
     wanted = parse(EndpointCreation, document, checks=checks(actor, Secrets(), is_new=True))
     _require_room(actor.organisation_id)
     home = _open_origin(actor.organisation_id, wanted.url)
     lock_origins([home])
+    _require_own_pace(actor, home, wanted.rate_limit_per_minute)
     endpoint = Destination(
         id=new_id(),
         organisation_id=actor.organisation_id,
@@ -94,7 +96,10 @@ def _update(actor: Principal, endpoint_id: UUID, document: Any, at: datetime) ->
         **columns(given),
         **secrets.replaced(given).columns(actor.organisation_id),
     }
-    _change(known, values, enabled=given.get("enabled"), by=f"{actor.kind}:{actor.id}", at=at)
+    rate = values.get("rate_per_minute", known.rate_per_minute)
+    if {"url", "rate_limit_per_minute"} & given.keys():
+        _require_own_pace(actor, home, rate)
+    _change(known, values, enabled=given.get("enabled"), by=actor.text, at=at)
     return _seen_again(actor, endpoint_id)
 
 
@@ -194,6 +199,23 @@ def _require_room(organisation_id: UUID) -> None:
     )
     if there.count() >= MAX_ENDPOINTS:
         raise TooManyEndpoints(MAX_ENDPOINTS)
+
+
+def _require_own_pace(actor: Principal, origin_id: UUID, rate_per_minute: int | None) -> None:
+    """Raise `PoolNotGranted` where a limit would slow down endpoints that the actor does not see: an
+    origin is sent to no faster than its most careful endpoint asks for.
+    """
+    if actor.pool_ids is None or rate_per_minute is None:
+        return
+    there = Destination.objects.filter(
+        organisation_id=actor.organisation_id,
+        kind=DestinationKind.ENDPOINT,
+        origin_id=origin_id,
+    )
+    if there.exclude(pool_ids__contained_by=sorted(actor.pool_ids)).exists():
+        raise PoolNotGranted(
+            "A limit would hold for endpoints of other pools on the same origin, too."
+        )
 
 
 def _open_origin(organisation_id: UUID, url: str) -> UUID:
