@@ -27,7 +27,13 @@ from apps.base.drains import drain
 from apps.base.wake import DRAINS, Sent, send
 from apps.events.services import warn_of_horizon
 from apps.matching.jobs import SHARE_SECONDS
-from apps.matching.services import forget_in_vain, match_queued, set_out_forgotten
+from apps.matching.services import (
+    forget_in_vain,
+    look_for_stranded,
+    match_queued,
+    restore_requirements,
+    set_out_forgotten,
+)
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
 from apps.tasks.requirements import forget_unused
@@ -124,6 +130,8 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "callbacks": (600.0, partial(forget_callbacks, are_over=ended_before)),
     "unmatched": (600.0, forget_in_vain),
     "requirements": (600.0, forget_unused),
+    "missing": (60.0, restore_requirements),
+    "stranded": (600.0, look_for_stranded),
     "tokens": (3600.0, clear_expired),
     "escalations": (600.0, set_out_forgotten),
 }

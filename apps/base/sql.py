@@ -1,5 +1,7 @@
 """What Django's models and operations cannot say, for migrations."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
@@ -26,15 +28,56 @@ def same_organisation(
 
 
 class BuildIndex(AddIndexConcurrently):
-    """An index that is built while others write. Run again after it was cut off, it begins anew: what
-    PostgreSQL left of it is invalid, and serves nobody.
+    """An index that is built while others write. Run again after it was cut off, it keeps what is whole:
+    an index that PostgreSQL left invalid serves nobody, and is built anew.
+
+    It waits for every transaction that is older than itself, which `lock_timeout` counts as a wait for a
+    lock although nobody waits behind it: the bound does not hold for it.
     """
 
     def database_forwards(self, app_label: str, *args: Any) -> None:
         schema_editor: BaseDatabaseSchemaEditor = args[0]
-        if not schema_editor.collect_sql:
+        if schema_editor.collect_sql:
+            super().database_forwards(app_label, *args)
+            return
+        if _is_valid(schema_editor, self.index.name):
+            return
+        with _waiting_for_older(schema_editor):
             schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{self.index.name}"')
-        super().database_forwards(app_label, *args)
+            super().database_forwards(app_label, *args)
+
+    def database_backwards(self, app_label: str, *args: Any) -> None:
+        schema_editor: BaseDatabaseSchemaEditor = args[0]
+        with _waiting_for_older(schema_editor):
+            super().database_backwards(app_label, *args)
+
+
+IS_VALID = """
+SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid)
+"""
+
+
+def _is_valid(schema_editor: BaseDatabaseSchemaEditor, index_name: str) -> bool:
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(IS_VALID, [f'"{index_name}"'])
+        return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def _waiting_for_older(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
+    """Lift `lock_timeout`, and set it again."""
+    if schema_editor.collect_sql:
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        (before,) = cursor.fetchone()
+        cursor.execute("SET lock_timeout = 0")
+    try:
+        yield
+    finally:
+        with schema_editor.connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [before])
 
 
 def vacuumed_often(*tables: str) -> RunSQL:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from celery import current_app
+from celery.worker import state
 from django.db import transaction
 
 logger = logging.getLogger(__name__)
@@ -148,3 +149,9 @@ def has_hints(queues: Iterable[str]) -> bool:
     except Exception as error:
         logger.debug("could not look for hints: %s", error)
         return True
+
+
+def is_told_to_stop() -> bool:
+    """Whether this worker process was asked to end: a job that goes on by itself must look."""
+    asked: tuple[object, ...] = (state.should_stop, state.should_terminate)
+    return any(one is not None and one is not False for one in asked)

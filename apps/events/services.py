@@ -23,6 +23,7 @@ from apps.events.selectors import (
     horizon_holder,
     named,
     place_of,
+    taken_back,
 )
 from biolayer import chain
 from biolayer.errors import ConsumerNameTaken, NotFound, NotTheOwner, TooManyConsumers
@@ -115,13 +116,18 @@ def save_consumer(
 
 
 @atomic()
-def acknowledge(*, actor: Principal, name: str, upto: Position, at: datetime) -> EventConsumer:
+def acknowledge(
+    *, actor: Principal, name: str, upto: Position, of_generation: int, at: datetime
+) -> EventConsumer:
     """The consumer has dealt with everything up to a place: it is read on from there.
 
     A place moves forward only, so acknowledgements may arrive late, twice or in any order. Raises
     `NotFound`, `NotTheOwner`, `RoleTooLow`, `ScopeMissing`.
     """
     consumer = _lock_own_consumer(actor, name)
+    # Only now: a generation that was raised while we waited has moved the consumer back.
+    forget_generations()
+    upto = taken_back(upto, of_generation=of_generation)
     if upto > place_of(consumer):
         consumer.xid, consumer.event_id, consumer.moved_at = upto.xid, upto.id, at
         consumer.save(update_fields=["xid", "event_id", "moved_at"])

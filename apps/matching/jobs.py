@@ -6,7 +6,7 @@ from celery import current_app, shared_task
 from celery.signals import worker_ready
 
 from apps.base.drains import patiently
-from apps.base.wake import has_hints
+from apps.base.wake import has_hints, is_told_to_stop
 from apps.matching import services
 
 SHARE_SECONDS = 0.5
@@ -24,11 +24,11 @@ def load_assignment(sender: Any, **_: object) -> None:
 @shared_task(ignore_result=True)
 def drain_matching() -> None:
     others = _queues() - {"matching"}
-    patiently(
-        lambda: services.match_queued(
-            budget_seconds=SHARE_SECONDS, may_go_on=lambda: not has_hints(others)
-        )
-    )
+
+    def may_go_on() -> bool:
+        return not is_told_to_stop() and not has_hints(others)
+
+    patiently(lambda: services.match_queued(budget_seconds=SHARE_SECONDS, may_go_on=may_go_on))
 
 
 def _queues() -> set[str]:

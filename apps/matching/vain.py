@@ -23,7 +23,7 @@ from django.db import connection
 
 from apps.base.rows import Change, Each
 from apps.matching.seats import FITS, POOLS, WINDOW_ENDS
-from apps.tasks.models import Requirement, Task
+from apps.tasks.models import Task
 
 LOOKS_AGAIN = timedelta(seconds=1)
 """What rests is looked at once more then: see `NOTE`."""
@@ -115,6 +115,15 @@ RETURNING r.id
 
 Somebody may rest for all `known` tasks of a signature and not for one that is being queued just then, unseen
 by us and not seeing our note (see LOOK_AGAIN): so what rests is looked at once more soon."""
+
+LEAVE_ALONE = """
+UPDATE tasks_requirement r SET nobody_at = %(at)s, looks_again_at = %(until)s
+FROM (
+    SELECT r.id FROM tasks_requirement r WHERE r.id = ANY (%(ids)s)
+    ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED
+) free
+WHERE r.id = free.id
+"""
 
 LOOK_AGAIN = """
 UPDATE tasks_requirement r SET nobody_at = NULL, looks_again_at = NULL
@@ -209,10 +218,9 @@ def note(
 
 
 def pass_over(signatures: Collection[UUID], at: datetime) -> None:
-    """Whatever happens, these are not looked at for a while."""
-    Requirement.objects.filter(id__in=signatures).update(
-        nobody_at=at, looks_again_at=at + PASSED_OVER
-    )
+    """Whatever happens, these are not looked at for a while; those that others hold are left as they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(LEAVE_ALONE, {"ids": list(signatures), "at": at, "until": at + PASSED_OVER})
 
 
 def look_again(task: Task) -> Iterable[Change]:

@@ -44,6 +44,9 @@ CLAIM_SECONDS = 10
 AGAIN_SECONDS = 0.5
 """When a timer is looked at again whose rows were held by others."""
 
+HELD_UP_AGAIN_SECONDS = 1.0
+"""The same for one whose transition was held up: longer, so that the next pass gets past it."""
+
 WAITED_SECONDS = 0.05
 """What failed after so long did not fail by NOWAIT: its transition was held up."""
 
@@ -169,8 +172,8 @@ class _Batch:
         self._at = at
         self._token = new_id()
         self._held: list[UUID] = []
-        # In these the transition itself was held up: their other timers are not tried.
-        self._held_up: set[UUID] = set()
+        # Timers whose transition itself was held up, by organisation: its other timers are not tried.
+        self._held_up: dict[UUID, UUID] = {}
 
     def claim(self) -> list[Claimed]:
         at = self._now()
@@ -189,18 +192,19 @@ class _Batch:
         if timers[0].kind in _batch_handlers and len(timers) > 1:
             self._fire_together(timers)
         else:
-            for timer in timers:
-                self._fire_alone(timer)
+            self._fire_one_by_one(timers)
 
     def put_back(self) -> None:
         """Have those that were held fire again soon."""
-        if not self._held:
+        self._put_back(self._held, AGAIN_SECONDS)
+        self._put_back(list(self._held_up.values()), HELD_UP_AGAIN_SECONDS)
+
+    def _put_back(self, ids: list[UUID], seconds: float) -> None:
+        if not ids:
             return
-        again_at = self._now() + timedelta(seconds=AGAIN_SECONDS)
+        again_at = self._now() + timedelta(seconds=seconds)
         with connection.cursor() as cursor:
-            cursor.execute(
-                PUT_BACK, {"ids": self._held, "token": self._token, "again_at": again_at}
-            )
+            cursor.execute(PUT_BACK, {"ids": ids, "token": self._token, "again_at": again_at})
 
     def _now(self) -> datetime:
         return self._at or clock.now()
@@ -213,13 +217,13 @@ class _Batch:
             if not is_held_up(error):
                 text = "%s timers %s failed together; they are fired one by one"
                 logger.exception(text, len(timers), timers[0].kind)
-                for timer in timers:
-                    self._fire_alone(timer)
+                self._fire_one_by_one(timers)
             elif len(organisations := by_organisation(timers)) > 1:
                 for part in organisations:
                     self._fire_together(part)
             else:
-                self._held += [timer.id for timer in timers]
+                # Up to the one that is held up: whatever comes before it gets through.
+                self._fire_one_by_one(timers)
         else:
             self._put_aside(timers, left)
 
@@ -232,6 +236,10 @@ class _Batch:
             self._fire_alone(rest.pop(0))
         self._held += [timer.id for timer in rest]
 
+    def _fire_one_by_one(self, timers: Iterable[Claimed]) -> None:
+        for timer in timers:
+            self._fire_alone(timer)
+
     def _fire_alone(self, timer: Claimed) -> None:
         if timer.organisation_id in self._held_up:
             self._held.append(timer.id)
@@ -241,10 +249,10 @@ class _Batch:
             _fire(timer.id, self._token, self._now())
         except Exception as error:
             _raise_if_away(error)
-            if is_held_up(error):
+            if is_held_up(error) and time.monotonic() - began > WAITED_SECONDS:
+                self._held_up[timer.organisation_id] = timer.id
+            elif is_held_up(error):
                 self._held.append(timer.id)
-                if time.monotonic() - began > WAITED_SECONDS:
-                    self._held_up.add(timer.organisation_id)
             else:
                 # The row stays and comes due again; the others must not wait for whoever mends it.
                 text = "timer %s failed; it is tried again in %s s"

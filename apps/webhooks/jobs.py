@@ -3,9 +3,9 @@
 import sys
 
 from celery import shared_task
-from celery.worker import state
 
 from apps.base.drains import patiently
+from apps.base.wake import is_told_to_stop
 from apps.webhooks import services
 
 TURN_SECONDS = 0.02
@@ -17,14 +17,9 @@ def drain_deliveries() -> None:
     # The drain and the sender both have work for long. Changing places every 5 ms, as Python has it,
     # costs them more than it spares either.
     sys.setswitchinterval(TURN_SECONDS)
-    patiently(lambda: services.deliver_due(budget_seconds=None, is_told_to_stop=_is_told_to_stop))
+    patiently(lambda: services.deliver_due(budget_seconds=None, is_told_to_stop=is_told_to_stop))
 
 
 @shared_task(ignore_result=True)
 def drain_recoveries() -> None:
     patiently(services.release_recoveries)
-
-
-def _is_told_to_stop() -> bool:
-    asked: tuple[object, ...] = (state.should_stop, state.should_terminate)
-    return any(one is not None and one is not False for one in asked)

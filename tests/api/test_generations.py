@@ -1,16 +1,20 @@
 """After a failover: cursors, consumers and streams of before go back to what both primaries had."""
 
+import time
 from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.http import QueryDict
 
+from apps.api.streams import pages
+from apps.api.streams.asking import asked_of_feed
 from apps.api.streams.cursors import opened, sealed
 from apps.base import clock
 from apps.events.models import EventConsumer, Generation
-from apps.events.selectors import Position, forget_generations
+from apps.events.selectors import Position, forget_generations, generations
 from apps.events.services import raise_generation
 from tests.factories import House
 
@@ -86,6 +90,48 @@ def test_consumers__go_back_as_well(house: House) -> None:
     assert read("ahead") == [str(task.id)]
     assert len(read("behind")) == 2
     assert EventConsumer.objects.count() == 2
+
+
+def unheard_of() -> None:
+    """Have this process know as much as one that has not looked since the last was raised."""
+    generations._generations._begins = {}
+    generations._generations._read_at = time.monotonic()
+
+
+def test_an_acknowledgement__of_a_place_of_before_does_not_undo_it(house: House) -> None:
+    house.task()
+    house.alice.call("PUT", "/v1/event-consumers/ledger", {})
+    lost_since = clock.now()
+    house.task()
+    cursor = house.alice.get("/v1/events").json()["next_cursor"]
+    made = raised(lost_since)
+    unheard_of()
+    assert house.alice.post("/v1/event-consumers/ledger/ack", {"cursor": cursor}).status_code == 200
+    consumer = EventConsumer.objects.get()
+    assert consumer.xid <= made.begins_at_xid
+
+
+def test_a_consumer__that_begins_at_a_place_of_before_begins_where_it_was_raised(
+    house: House,
+) -> None:
+    lost_since = clock.now()
+    house.task()
+    cursor = house.alice.get("/v1/events").json()["next_cursor"]
+    made = raised(lost_since)
+    unheard_of()
+    house.alice.call("PUT", "/v1/event-consumers/ledger", {"start": cursor})
+    assert EventConsumer.objects.get().xid == made.begins_at_xid
+
+
+def test_a_reader__that_waits_while_one_is_raised_goes_back_as_well(house: House) -> None:
+    lost_since = clock.now()
+    task = house.task()
+    actor = house.alice.principal
+    asked = asked_of_feed(actor, QueryDict())
+    waiting = pages.after(asked, pages.read(asked))
+    assert not pages.read(waiting).items
+    raised(lost_since)
+    assert [item["task_id"] for item in pages.read(waiting).items] == [str(task.id)]
 
 
 def test_command__goes_back_a_quarter_of_an_hour_or_as_far_as_it_is_told(house: House) -> None:

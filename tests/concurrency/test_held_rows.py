@@ -21,9 +21,9 @@ from apps.reviews.services import verify_submitted
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.services import assigning
-from apps.timers.services import AGAIN_SECONDS, fire_due
+from apps.timers.services import AGAIN_SECONDS, HELD_UP_AGAIN_SECONDS, fire_due
 from apps.webhooks import services as webhooks
-from apps.webhooks.models import Attempt, Delivery
+from apps.webhooks.models import Attempt, Delivery, Destination
 from tests.concurrency.together import PATIENCE_SECONDS, _run
 from tests.factories import Caller, House, contract, worker_in
 from tests.integration.test_deliveries import callback
@@ -160,8 +160,21 @@ def test_timers__where_an_endpoint_is_held_other_organisations_go_on(
     with held("webhooks_destination", endpoint["endpoint_id"]):
         fire_due(at=late)
         assert breached() == {task.id for task in theirs}
-    fire_due(at=late + timedelta(seconds=AGAIN_SECONDS))
+    fire_due(at=late + timedelta(seconds=HELD_UP_AGAIN_SECONDS))
     assert breached() == {task.id for task in [*mine, *theirs]}
+
+
+def test_timers__behind_one_that_is_held_up_get_through_in_the_next_pass(house: House) -> None:
+    """What tells of one task is held; that of the others of its organisation is not."""
+    stuck = post(house.alice, **callback("http://127.0.0.1:9"), sla={"target_latency_seconds": 60})
+    others = [clock_of(house.alice) for _ in range(3)]
+    late = clock.now() + timedelta(seconds=61)
+    with held("webhooks_destination", Destination.objects.get().id):
+        fire_due(at=late)
+        fire_due(at=late + timedelta(seconds=AGAIN_SECONDS))
+        assert breached() == {task.id for task in others}
+    fire_due(at=late + timedelta(seconds=HELD_UP_AGAIN_SECONDS))
+    assert breached() == {stuck.id, *(task.id for task in others)}
 
 
 def breached() -> set[UUID]:
@@ -197,6 +210,18 @@ def test_a_leases_end__is_put_back_while_a_row_of_it_is_held(house: House, table
     assert fire_due(at=run.lease_until + timedelta(seconds=AGAIN_SECONDS)) == 1
     assert Task.objects.get().status == "queued"
     assert_loads_are_true()
+
+
+def test_tasks_of_a_closed_pool__fail_behind_one_that_is_held(house: House) -> None:
+    needs = {"worker_pool_id": str(house.pool.id), "skills": ["welsh"]}
+    first, second = (house.queued(requirements=needs) for _ in range(2))
+    assert house.alice.call("DELETE", f"/v1/pools/{house.pool.id}").status_code == 204
+    at = clock.now()
+    with held("tasks_task", first.id):
+        assert fire_due(at=at) == 1
+        assert statuses() == {first.id: "queued", second.id: "failed"}
+    assert fire_due(at=at + timedelta(seconds=30)) == 1
+    assert statuses() == {first.id: "failed", second.id: "failed"}
 
 
 # --- matching -------------------------------------------------------------------------------------

@@ -99,18 +99,31 @@ def test_a_task__whose_worker_was_held_for_one_turn_is_not_overtaken_in_the_next
     queue_created()
     at_first = iter([True])
 
-    def take(units: Any) -> set[Any]:
+    def lock(units: Any) -> set[Any]:
         if not next(at_first, False):
-            return loads.take(units)
+            return loads.lock_with_room(units)
         with transaction.atomic():
             Worker.objects.select_for_update().get(id=house.bobs_worker.id)
-            (taken,) = together(lambda: loads.take(units))
-        return set(taken)
+            (locked,) = together(lambda: loads.lock_with_room(units))
+        return set(locked)
 
-    monkeypatch.setattr(pools, "take", take)
+    monkeypatch.setattr(pools, "lock_with_room", lock)
     assert match_queued() == 0
     assert match_queued() == 1
     assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())
+
+
+def test_a_worker__who_was_locked_in_vain_is_as_free_as_before(house: House) -> None:
+    """Two are to be asked, of whom one is held: the other is asked alone, in the same turn."""
+    Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
+    held, _ = worker_in(house.pool)
+    task = house.queued()
+    opened_in = house.bobs_worker.memberships.get().opened_in
+    with transaction.atomic():
+        Worker.objects.select_for_update().get(id=held.id)
+        assert together(match_queued) == [1]
+    assert asked(task) == {house.bobs_worker.id}
+    assert house.bobs_worker.memberships.get().opened_in == opened_in
 
 
 @pytest.mark.parametrize("held", ["worker", "tasks"])

@@ -6,6 +6,7 @@ calls. They go by real time, since what they are about are limits of real waitin
 """
 
 import math
+import os
 import threading
 import time
 from collections import Counter
@@ -41,21 +42,25 @@ from tests.faults.holding import (
 )
 from tests.faults.installation import Installation, eventually, say
 
-CLOCK_SECONDS = 2.0
-OFFER_SECONDS = 1.0
-CALL_SECONDS = 1.0
+PATIENCE = 1.0 if "STRICT" in os.environ else 2.0
+"""The limits hold on a machine that does nothing else; a shared one is given twice as long. `STRICT=1` asks
+for them as they are."""
+
+CLOCK_SECONDS = 2.0 * PATIENCE
+OFFER_SECONDS = 1.0 * PATIENCE
+CALL_SECONDS = 1.0 * PATIENCE
 """How long the others may wait at most: after the clock ran out, after the task was queued, for 99 of a
 hundred answers."""
 
-POSTED_SECONDS = 2.0
-KNOCK_SECONDS = 2.0
+POSTED_SECONDS = 2.0 * PATIENCE
+KNOCK_SECONDS = 2.0 * PATIENCE
 """How long a task may take from its post to its offer, and an answer to a call for what is held."""
 
 GOES_ON_SECONDS = 5.0
 TURN_SECONDS = 3.0
 """How soon after the release what was held has gone on; and what waited for a turn of the matcher."""
 
-HOLD_SECONDS = 8.0
+HOLD_SECONDS = 5.0
 STOP_SECONDS = 2.0
 """How long a stopped process of ours may hold up others."""
 
@@ -63,8 +68,8 @@ CLOCKS = 30
 MANY = 300
 FEW = 5
 KNOCKERS = 8
-FEWEST_OFFERS = 10
-LATENCIES = (3, 4, 5, 6)
+FEWEST_OFFERS = 6
+LATENCIES = (2, 3, 4)
 CALL_EVERY_SECONDS = 0.1
 OFFER_EVERY_SECONDS = 0.4
 KNOCK_EVERY_SECONDS = 0.1

@@ -15,11 +15,12 @@ from apps.accounts.models import OAuthApplication
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.events.models import Event
-from apps.matching.services import match_queued
+from apps.matching.services import match_queued, restore_requirements
 from apps.tasks.models import PoolSet, Requirement, Task
 from apps.tasks.requirements import forget_unused
 from apps.tasks.selectors import ended_before
 from apps.tasks.services import cancel_task, queue_created, reopen_task
+from apps.timers.services import fire_due
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Attempt, Delivery, Destination, Message
 from tests.factories import House
@@ -103,6 +104,24 @@ def test_a_requirement_that_went_while_its_task_was_posted__is_made_again(house:
         cursor.execute("DELETE FROM tasks_requirement")
     assert queue_created() == 1
     assert match_queued() == 1
+
+
+def test_a_requirement_that_went_while_its_task_was_queued__is_made_again(house: House) -> None:
+    """As it is after the steps that were taken."""
+    step = {"after_seconds": 60, "lower_min_rating_by": 1.0}
+    needs = {"min_rating": 4.5, "escalation": {"steps": [step], "at_end": "wait"}}
+    house.queued(), house.queued(requirements=needs)
+    fire_due(at=clock.now() + timedelta(seconds=60))
+    before = list(Requirement.objects.order_by("id").values())
+    assert {row["min_rating"] for row in before} == {0.0, 3.5, 4.5}
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM tasks_requirement")
+    assert restore_requirements() == 2
+    again = list(Requirement.objects.order_by("id").values())
+    assert again == [row for row in before if row["min_rating"] != 4.5]
+    assert match_queued() >= 1
+    assert {task.requirement_id for task in Task.objects.all()} == {row["id"] for row in again}
+    assert restore_requirements() == 0
 
 
 def test_a_task_that_is_reopened__asks_for_what_its_contract_asked_for(house: House) -> None:

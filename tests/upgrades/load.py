@@ -23,7 +23,7 @@ from tests.faults.installation import eventually, say
 from tests.faults.receiver import Receiver
 from tests.upgrades.previous import Balancer, Caller, Notes, Refused, Service, Trouble
 
-PHASE_SECONDS = 5.0
+PHASE_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0
 GROUPS = 3
 POST_EVERY, LOOK_EVERY, FOLLOW_EVERY, CANCEL_EVERY, WORK_EVERY = 0.25, 0.2, 0.3, 0.5, 0.5

@@ -40,6 +40,8 @@ class Asked:
 def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
     """`GET /v1/events`. Raises `ScopeMissing`, and `InvalidInput` naming every bad parameter."""
     actor.require(Scope.TASKS_READ)
+    # Before any place is read, which must not be of an earlier one.
+    generation = events.generation()
     reading = _Reading(actor, query)
     reading.refuse_unknown("after", "types", "limit", "wait")
     asked = Asked(
@@ -49,7 +51,7 @@ def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
         limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
         wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
         addition=reading.addition(),
-        generation=events.generation(),
+        generation=generation,
     )
     reading.refuse_faults()
     return asked
@@ -59,6 +61,8 @@ def asked_of_stream(actor: Principal, request: HttpRequest) -> Asked:
     """`GET /v1/events/stream`: from now on, unless the caller says from where."""
     actor.require(Scope.TASKS_READ)
     query = request.GET
+    # Before any place is read, which must not be of an earlier one.
+    generation = events.generation()
     reading = _Reading(actor, query)
     reading.refuse_unknown("after", "types")
     last_id = request.headers.get(LAST_EVENT_ID)
@@ -74,14 +78,19 @@ def asked_of_stream(actor: Principal, request: HttpRequest) -> Asked:
         reading.types(),
         STREAM_LIMIT,
         addition=reading.addition(),
-        generation=events.generation(),
+        generation=generation,
     )
     reading.refuse_faults()
     return asked
 
 
 def asked_of_consumer(
-    actor: Principal, query: QueryDict, *, after: Position, types: Collection[str] | None
+    actor: Principal,
+    query: QueryDict,
+    *,
+    after: Position,
+    generation: int,
+    types: Collection[str] | None,
 ) -> Asked:
     """`GET /v1/event-consumers/{name}/events`: from where, and what, is remembered."""
     reading = _Reading(actor, query)
@@ -93,7 +102,7 @@ def asked_of_consumer(
         limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
         wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
         addition=reading.addition(),
-        generation=events.generation(),
+        generation=generation,
     )
     reading.refuse_faults()
     return asked

@@ -30,7 +30,13 @@ def sealed(position: Position, organisation_id: UUID, *, generation: int = 0) ->
 
 
 def opened(cursor: str, organisation_id: UUID) -> Position | None:
-    """The place of a cursor, taken back where it is of an earlier generation. None for a cursor that was not
+    """Return the place of a cursor, taken back where it is of an earlier generation; None as `told` does."""
+    place = told(cursor, organisation_id)
+    return None if place is None else events.taken_back(place[0], of_generation=place[1])
+
+
+def told(cursor: str, organisation_id: UUID) -> tuple[Position, int] | None:
+    """Return the place of a cursor, and the generation in which it was told; None for a cursor that was not
     made by us, or for another organisation.
     """
     form = FORMS.get(len(cursor))
@@ -46,7 +52,7 @@ def opened(cursor: str, organisation_id: UUID) -> Position | None:
         return None
     xid, event_id, *later = form.unpack(payload)
     (generation,) = later or (0,)
-    return events.taken_back(Position(xid, event_id), of_generation=generation)
+    return Position(xid, event_id), generation
 
 
 def _signature(payload: bytes, organisation_id: UUID) -> bytes:

@@ -29,14 +29,15 @@ def read(asked: Asked, *, until: int | None = None) -> Page:
     may be empty and have more.
     """
     horizon = events.horizon() if until is None else until
+    # First: a cursor that bears too early a generation is taken back once more, and loses nothing.
+    generation = events.generation()
     stretch = events.stretch(
         organisation_id=asked.actor.organisation_id,
-        after=asked.after,
+        after=events.taken_back(asked.after, of_generation=asked.generation),
         until=horizon,
         types=asked.types,
         limit=asked.limit,
     )
-    generation = events.generation()
     items = _items(asked, stretch, generation)
     return Page(items, stretch.end, stretch.has_more, horizon, generation)
 

@@ -93,7 +93,7 @@ class Reading:
         """What the answer depends on: of the caller only the organisation and the pools."""
         actor = asked.actor
         sees = (actor.organisation_id, actor.pool_ids)
-        wants = (asked.after, asked.types, asked.limit, asked.addition)
+        wants = (asked.after, asked.generation, asked.types, asked.limit, asked.addition)
         return (asyncio.get_running_loop(), sees, wants, until)
 
 

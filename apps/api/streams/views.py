@@ -81,14 +81,10 @@ async def _frames(asked: Asked) -> AsyncIterator[bytes]:
     # Whoever is cut off before the first event comes back to where it began.
     yield _sign(b"connected", asked)
     until: int | None = None
-    generation: int | None = None
     ends = time.monotonic() + MAX_SECONDS
     silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
     while time.monotonic() < ends:
         page = await _read(asked, until)
-        if generation not in (None, page.generation):
-            return  # Its client comes back, and is told from where on.
-        generation = page.generation
         asked = pages.after(asked, page)
         if page.items:
             yield b"".join(map(_frame, page.items))

@@ -23,7 +23,7 @@ from apps.api.streams.asking import (
     place_fault,
     place_named,
 )
-from apps.api.streams.cursors import opened, sealed
+from apps.api.streams.cursors import sealed, told
 from apps.api.streams.pages import Page
 from apps.api.streams.waiting import wait_on_thread
 from apps.api.v1.filters import no_filters
@@ -73,9 +73,15 @@ class Events(FeedView):
 class ConsumerEvents(FeedView):
     def asked(self, request: Request, **names: str) -> Asked:
         actor = self.actor(request)
+        generation = selectors.generation()
         consumer = selectors.consumer(actor=actor, name=names["name"])
-        place = selectors.place_of(consumer)
-        return asked_of_consumer(actor, request.query_params, after=place, types=consumer.types)
+        return asked_of_consumer(
+            actor,
+            request.query_params,
+            after=selectors.place_of(consumer),
+            generation=generation,
+            types=consumer.types,
+        )
 
 
 class Consumers(View):
@@ -113,21 +119,25 @@ class ConsumerAck(View):
         actor, wanted = self.actor(request), parse(Acknowledgement, request.data)
 
         def acknowledge() -> Answer:
-            upto = _acknowledged(actor, name, wanted.cursor)
-            consumer = services.acknowledge(actor=actor, name=name, upto=upto, at=self.at(request))
+            upto, generation = _acknowledged(actor, name, wanted.cursor)
+            consumer = services.acknowledge(
+                actor=actor, name=name, upto=upto, of_generation=generation, at=self.at(request)
+            )
             return Answer(_shown([consumer])[0])
 
         return once(request, request.data, acknowledge)
 
 
-def _acknowledged(actor: Principal, name: str, cursor: str) -> Position:
-    """The cursor's place. Raises `InvalidInput`; but first `NotFound`, since it is the greater fault."""
-    position = opened(cursor, actor.organisation_id)
-    if position is None:
+def _acknowledged(actor: Principal, name: str, cursor: str) -> tuple[Position, int]:
+    """Return the cursor's place and the generation it is of. Raise `InvalidInput`; but first `NotFound`,
+    since it is the greater fault.
+    """
+    place = told(cursor, actor.organisation_id)
+    if place is None:
         selectors.consumer(actor=actor, name=name)
         text = "is no cursor of this organisation's events"
         raise InvalidInput([Fault("/cursor", "invalid_cursor", text)])
-    return position
+    return place
 
 
 def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
@@ -139,6 +149,8 @@ def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
         problem = selectors.type_problem(pattern)
         if problem is not None:
             faults.append(Fault(f"/types/{index}", "unknown_event_type", problem))
+    # It is written down for good: a generation that this process has not heard of yet counts, too.
+    selectors.forget_generations()
     start = place_named(actor, wanted.start)
     if start is None:
         faults.append(place_fault("/start"))

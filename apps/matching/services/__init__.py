@@ -2,11 +2,12 @@
 
 from apps.matching.assignment import load_assignment
 from apps.matching.escalation import ESCALATION
-from apps.matching.services.closing import fail_stranded
+from apps.matching.services.closing import fail_stranded, look_for_stranded
 from apps.matching.services.dry_run import dry_run
 from apps.matching.services.escalating import (
     escalate,
     follow_policy,
+    restore_requirements,
     set_out,
     set_out_forgotten,
 )
@@ -34,7 +35,9 @@ __all__ = [
     "forget_in_vain",
     "load_assignment",
     "look_again",
+    "look_for_stranded",
     "match_queued",
+    "restore_requirements",
     "set_out",
     "set_out_forgotten",
     "weigh",

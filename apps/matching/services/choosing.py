@@ -122,7 +122,7 @@ class Look:
     def _rests_until(self, task: QueuedTask) -> datetime | None:
         """Of a task that nobody can be asked for: when whoever fits has rested. None: it is held."""
         asked = self.asked.get(task.task_id, ())
-        if self._askable(self.seats[task.signature_id], asked):
+        if not asked or self._askable(self.seats[task.signature_id], asked):
             return None
         return asked_last(asked).rests_until
 

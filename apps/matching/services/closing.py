@@ -6,12 +6,15 @@ from uuid import UUID
 from django.db import connection
 
 from apps.accounts import principal
+from apps.base import clock, rows
 from apps.base.transactions import atomic
 from apps.matching.escalation import ESCALATION
+from apps.pools.services import POOL_CLOSED
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
+from apps.timers.services import set_timer
 
-POOL_CLOSED = "pool_closed"
+STRANDED_REASON = "pool_closed"
 """Why such a task failed."""
 
 BATCH = 100
@@ -23,18 +26,24 @@ FROM pools_pool closed
 JOIN tasks_requirement r ON r.organisation_id = closed.organisation_id AND closed.id = ANY (r.pool_ids)
     AND NOT EXISTS (SELECT FROM pools_pool p WHERE p.id = ANY (r.pool_ids) AND p.status = 'active')
 JOIN tasks_task t ON t.requirement_id = r.id AND t.closed_at IS NULL
-WHERE closed.id = %(pool)s
+WHERE closed.id = {pool}
 """
 """The open tasks that no pool is left for."""
 
 STRANDED = f"""
-SELECT t.id {NO_POOL_LEFT} AND t.status = 'queued' AND NOT EXISTS (
+SELECT t.id {NO_POOL_LEFT.format(pool="%(pool)s")} AND t.status = 'queued' AND NOT EXISTS (
     SELECT FROM timers_timer step WHERE step.subject_id = t.id AND step.kind = '{ESCALATION}')
-ORDER BY t.id LIMIT {BATCH}
+ORDER BY t.id LIMIT {BATCH} FOR NO KEY UPDATE OF t SKIP LOCKED
 """
-"""Those of them that wait, and that no step of an escalation policy may open to another pool."""
+"""Those of them that wait, and that no step of an escalation policy may open to another pool; locked."""
 
-MAY_COME_BACK = f"SELECT EXISTS (SELECT {NO_POOL_LEFT})"
+MAY_COME_BACK = f"SELECT EXISTS (SELECT {NO_POOL_LEFT.format(pool='%(pool)s')})"
+
+FORGOTTEN = f"""
+SELECT p.organisation_id, p.id FROM pools_pool p
+WHERE p.status = 'closed' AND EXISTS (SELECT {NO_POOL_LEFT.format(pool="p.id")})
+    AND NOT EXISTS (SELECT FROM timers_timer t WHERE t.subject_id = p.id AND t.kind = '{POOL_CLOSED}')
+"""
 
 
 @atomic()
@@ -46,14 +55,28 @@ def fail_stranded(*, pool_id: UUID, at: datetime) -> datetime | None:
     with connection.cursor() as cursor:
         cursor.execute(STRANDED, given)
         ids = [row[0] for row in cursor.fetchall()]
-    for task in (
-        Task.objects.passing_over_locked().filter(id__in=ids, status="queued").order_by("id")
-    ):
+    for task in Task.objects.filter(id__in=ids).order_by("id"):
         actor = principal.system("matcher", task.organisation_id)
-        tasks.fail_task(task=task, actor=actor, reason=POOL_CLOSED, at=at)
+        tasks.fail_task(task=task, actor=actor, reason=STRANDED_REASON, at=at)
     if len(ids) == BATCH:
         return at
     with connection.cursor() as cursor:
         cursor.execute(MAY_COME_BACK, given)
         (is_left,) = cursor.fetchone()
     return at + LOOKS_AGAIN if is_left else None
+
+
+def look_for_stranded() -> int:
+    """Set the timers of closed pools whose tasks came after their last: reopened ones, those that were
+    posted while the pool was closed, and all that were closed before there was such a timer. Return how
+    many.
+    """
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(FORGOTTEN)
+        found = cursor.fetchall()
+    rows.write(
+        set_timer(organisation_id=organisation_id, kind=POOL_CLOSED, subject_id=pool_id, due_at=now)
+        for organisation_id, pool_id in found
+    )
+    return len(found)

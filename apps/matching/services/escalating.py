@@ -10,12 +10,14 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Subquery
 
 from apps.accounts import principal
 from apps.base import rows
+from apps.base.drains import passing_over_held
 from apps.base.ids import new_id
-from apps.base.rows import Change, Each
+from apps.base.rows import Change, Each, Update
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.matching.escalation import ESCALATION, Policy, relaxed
@@ -24,7 +26,7 @@ from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import escalation_of
 from apps.tasks import services as tasks
 from apps.tasks.models import Task, TaskQuerySet
-from apps.tasks.requirements import kept, signature_now
+from apps.tasks.requirements import Signature, kept, signature_now, signature_of
 from apps.timers.models import Timer
 from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
@@ -87,7 +89,8 @@ def set_out_forgotten() -> None:
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
         own = queued.filter(pool_id=pool.id, escalation__isnull=True)
-        _set_out_all(pool.id, own.exclude(Exists(fired_now)))
+        with passing_over_held("timers of a changed policy"):
+            _set_out_all(pool.id, own.exclude(Exists(fired_now)))
 
 
 def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
@@ -157,3 +160,59 @@ def _end(task: Task, policy: Policy, at: datetime) -> None:
     data: dict[str, Any] = {"step": task.escalation_step, "at_end": policy.at_end}
     columns = {"escalation_step": task.escalation_step + 1}
     tasks.escalate_task(task=task, actor=actor, at=at, data=data, columns=columns)
+
+
+MISSING = """
+WITH RECURSIVE asked AS (
+    (SELECT requirement_id AS id FROM tasks_task
+     WHERE closed_at IS NULL AND requirement_id IS NOT NULL ORDER BY requirement_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT requirement_id FROM tasks_task
+            WHERE closed_at IS NULL AND requirement_id > asked.id ORDER BY requirement_id LIMIT 1)
+    FROM asked WHERE asked.id IS NOT NULL
+)
+SELECT id FROM asked
+WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM tasks_requirement r WHERE r.id = asked.id)
+LIMIT 500
+"""
+"""It skips through an index: the cost follows the number of requirements, not of tasks."""
+
+
+def restore_requirements() -> int:
+    """Make requirements again that open tasks have and that are gone. Return how many.
+
+    `tasks.requirements.forget_unused` may delete one that a transaction under way has just found. Nobody
+    is looked for without it, so this is run often.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(MISSING)
+        missing = [row[0] for row in cursor.fetchall()]
+    for requirement_id in missing:
+        _restore(requirement_id)
+    return len(missing)
+
+
+@atomic()
+def _restore(requirement_id: UUID) -> None:
+    having = Task.objects.filter(requirement_id=requirement_id, closed_at__isnull=True)
+    task = having.order_by("id").first()
+    if task is None:
+        return
+    signature = _after_steps(task)
+    if signature.id == requirement_id:
+        rows.write([kept(signature)])
+        return
+    # The pool's policy is another than when the steps were taken: each such task goes by that one.
+    for held in having.passing_over_locked().order_by("id")[:500]:
+        signature = _after_steps(held)
+        values = {"requirement_id": signature.id}
+        rows.write([kept(signature), Update(Task, {"id": held.id}, values)])
+
+
+def _after_steps(task: Task) -> Signature:
+    """What the task asks for, from its contract and the steps that were taken."""
+    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+    signature = signature_of(task)
+    for step in policy.steps[: task.escalation_step]:
+        signature = relaxed(step, signature, is_of_contract=policy.is_of_contract)
+    return signature

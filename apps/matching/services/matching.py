@@ -204,33 +204,46 @@ def _busy(batch: Batch) -> Turn:
 
 
 def _safely(batch: Batch, at: datetime | None) -> Turn:
-    """A turn; where requirements are held, without those; where it fails, task by task."""
+    """A turn; where requirements are held, one without those; where it fails, task by task.
+
+    Only a database that is gone raises: what is wrong with one organisation is no other's matter.
+    """
+    free = replace(batch, skips_held=True)
+    try:
+        try:
+            return _held_or_turn(batch, at) or _held_or_turn(free, at) or _busy(batch)
+        except Exception as error:
+            _raise_if_gone(error)
+            logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
+            return _task_by_task(free, at or clock.now())
+    except Exception as error:
+        _raise_if_gone(error)
+        if not is_held_up(error):
+            logger.exception("%s cannot be matched", batch.organisation_id)
+        return _busy(batch)
+
+
+def _held_or_turn(batch: Batch, at: datetime | None) -> Turn | None:
+    """A turn; None where others hold what it needs."""
     try:
         return retried(lambda: _turn(batch, at))
-    except Exception as error:
-        if isinstance(error, Error) and not connection.is_usable():
-            raise
-        if is_held_up(error):
-            return _without_the_held(batch, at)
-        logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
-        return _task_by_task(batch, at or clock.now())
-
-
-def _without_the_held(batch: Batch, at: datetime | None) -> Turn:
-    """A turn that waits for no requirement. Busy where the organisation is held up all the same."""
-    try:
-        return retried(lambda: _turn(replace(batch, skips_held=True), at))
     except OperationalError as error:
         if not is_held_up(error):
             raise
-        return _busy(batch)
+        return None
+
+
+def _raise_if_gone(error: Exception) -> None:
+    """Raise the error on where the database does not answer any more."""
+    if isinstance(error, Error) and not connection.is_usable():
+        raise error
 
 
 def _task_by_task(batch: Batch, at: datetime) -> Turn:
     """A bad task holds up neither the rest of its organisation nor another: its signature is passed
     over for a while.
     """
-    queued = _first(batch, at)
+    queued = retried(lambda: _first(batch, at))
     turns_of: dict[UUID, Turn] = {}
 
     def offer(task_id: UUID) -> bool:
@@ -373,11 +386,12 @@ def _hold(look: Look) -> Held:
         pools = pools_of(choices, locked.values())
         others = others_to_ask(choices, look, locked, pools)
         units = _sums([*choices, *others])
-        taken = pool_services.take(units)
-        if taken == units.keys():
-            return Held(choices, others, locked, runs, pools)
-        pool_services.take({worker_id: -units[worker_id] for worker_id in taken})
-        look.leave_out(workers=units.keys() - taken)
+        # All or none: units that are given back would open a seat that nobody was compared with.
+        if absent := units.keys() - pool_services.lock_with_room(units):
+            look.leave_out(workers=absent)
+            continue
+        pool_services.take(units)
+        return Held(choices, others, locked, runs, pools)
 
 
 def _offer_all(look: Look, organisation_id: UUID) -> Sequence[Choice]:

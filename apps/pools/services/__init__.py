@@ -1,6 +1,13 @@
 """The verbs: pools and their members, workers, presence, load, ratings."""
 
-from apps.pools.services.loads import answered, missed, relieve, reserve, take
+from apps.pools.services.loads import (
+    answered,
+    lock_with_room,
+    missed,
+    relieve,
+    reserve,
+    take,
+)
 from apps.pools.services.locks import lock_at_once
 from apps.pools.services.pools import (
     POOL_CLOSED,
@@ -41,6 +48,7 @@ __all__ = [
     "keep_availabilities",
     "keep_availability",
     "lock_at_once",
+    "lock_with_room",
     "missed",
     "rate_worker",
     "refresh_rating_means",

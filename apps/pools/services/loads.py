@@ -88,23 +88,32 @@ def _change(
     return Each(CHANGE, row)
 
 
-TAKE = """
-WITH room AS MATERIALIZED (
-    SELECT w.id, wanted.units
-    FROM unnest(%s::uuid[], %s::int[]) AS wanted (id, units) JOIN pools_worker w ON w.id = wanted.id
-    WHERE pools_free(w) >= wanted.units
-    ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
-)
-UPDATE pools_worker w SET load = w.load + room.units FROM room WHERE w.id = room.id RETURNING w.id
+LOCK = """
+SELECT w.id
+FROM unnest(%s::uuid[], %s::int[]) AS wanted (id, units) JOIN pools_worker w ON w.id = wanted.id
+WHERE pools_free(w) >= wanted.units
+ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
 """
-"""A row that was locked is looked at again as it is then, so the condition holds when it is written.
+"""A row that was locked is looked at again as it is then, so the condition holds until we commit.
 One that somebody else holds is passed over: nobody waits here, so nobody can wait in a circle."""
 
+TAKE = """
+UPDATE pools_worker w SET load = w.load + taken.units
+FROM unnest(%s::uuid[], %s::int[]) AS taken (id, units) WHERE w.id = taken.id
+"""
 
-def take(units: Mapping[UUID, int]) -> set[UUID]:
-    """Take units of workers; answers those who had them to give, and may be asked now."""
+
+def lock_with_room(units: Mapping[UUID, int]) -> set[UUID]:
+    """Lock the workers that have so many units to give. Return their ids; `take` may follow."""
     if not units:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute(TAKE, [list(units), list(units.values())])
+        cursor.execute(LOCK, [list(units), list(units.values())])
         return {row[0] for row in cursor.fetchall()}
+
+
+def take(units: Mapping[UUID, int]) -> None:
+    """Take units of workers that `lock_with_room` locked in the same transaction."""
+    if units:
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, [list(units), list(units.values())])

@@ -5,7 +5,7 @@ from django.db import migrations
 from apps.base.sql import vacuumed_often
 
 UUID7 = """
-CREATE FUNCTION webhooks_uuid7(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION webhooks_uuid7(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
         || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
 $$
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
     dependencies = [("webhooks", "0002_tenancy")]
 
     operations = [
-        migrations.RunSQL(UUID7, "DROP FUNCTION webhooks_uuid7(timestamptz)"),
+        migrations.RunSQL(UUID7, "DROP FUNCTION IF EXISTS webhooks_uuid7(timestamptz)"),
         # An attempt is found by its delivery and number.
         migrations.RunSQL(
             "ALTER TABLE webhooks_attempt DROP CONSTRAINT IF EXISTS webhooks_attempt_pkey",

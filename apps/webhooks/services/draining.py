@@ -77,7 +77,6 @@ class Drain:
         if not found.found_any:
             # With very many origins a look in vain has its price: most of the time goes to results.
             self._looks_again_at = time.monotonic() + 3 * (time.monotonic() - began)
-        self._under_way |= {one.token: one for one in found.claims}
         self._start(found.claims)
         return found.found_any
 
@@ -87,13 +86,10 @@ class Drain:
         keys = sealed_keys_of({one.organisation_id for one in claims}, at=self._at)
         # An organisation whose keys cannot be read now has its claims end by themselves: what is not
         # sent is due again then.
-        for one in claims:
-            if one.organisation_id not in keys:
-                del self._under_way[one.token]
+        readable = [one for one in claims if one.organisation_id in keys]
+        self._under_way |= {one.token: one for one in readable}
         orders = [
-            Order(one.token, partial(one.request, keys[one.organisation_id]))
-            for one in claims
-            if one.organisation_id in keys
+            Order(one.token, partial(one.request, keys[one.organisation_id])) for one in readable
         ]
         _sender().send_all(orders, self._finished.put)
 

@@ -69,11 +69,14 @@ def _without_the_held(returned: Sequence[Returned]) -> Sequence[Returned]:
 @atomic()
 def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Sequence[Returned]:
     origins = _locked_origins(returned)
+    held = _held(returned)
     changed = _changed(returned)
     ended = [
         Ended.of(claim, result, forgiven_count=now.forgiven_count)
         for claim, result in returned
-        if (now := changed.get(claim.id, claim)).origin_id in origins and claim.origin_id in origins
+        if claim.token not in held
+        and (now := changed.get(claim.id, claim)).origin_id in origins
+        and claim.origin_id in origins
     ]
     ended = _with_free_destinations(ended)
     by_origin: dict[UUID, list[Seen]] = {}
@@ -85,11 +88,36 @@ def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Seque
     rows = [_row(one) | (UNSTORABLE if is_stripped else {}) for one in ended]
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [orjson.dumps(rows).decode(), orjson.dumps(health).decode()])
-        held = dict(cursor.fetchall())
-    notice([one for one in ended if held.get(one.claim.token) is False])
-    # One that has no row here is gone, or another's by now: nothing is left to be written of it.
-    written = {one.claim.token for one in ended if not held.get(one.claim.token, False)}
-    return [one for one in returned if one[0].token not in written]
+        recorded = {row[0] for row in cursor.fetchall()}
+    notice([one for one in ended if one.claim.token in recorded])
+    # What was not recorded is gone, or another's by now: nothing is left to be written of it.
+    dealt_with = {one.claim.token for one in ended}
+    return [one for one in returned if one[0].token not in dealt_with]
+
+
+HELD = """
+WITH mine AS MATERIALIZED (
+    SELECT d.id FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS one (id, token)
+    JOIN webhooks_delivery d ON d.id = one.id AND d.claim_token = one.token
+    ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
+)
+SELECT one.token FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS one (id, token)
+JOIN webhooks_delivery d ON d.id = one.id AND d.claim_token = one.token
+WHERE NOT EXISTS (SELECT FROM mine WHERE mine.id = one.id)
+"""
+
+
+def _held(returned: Sequence[Returned]) -> set[UUID]:
+    """Lock the deliveries whose claims are still ours. Return the tokens of those that others hold: their
+    origins are judged when they can be written.
+    """
+    given: dict[str, Any] = {
+        "ids": [claim.id for claim, _ in returned],
+        "tokens": [claim.token for claim, _ in returned],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, given)
+        return {row[0] for row in cursor.fetchall()}
 
 
 FREE_DESTINATIONS = """
@@ -162,18 +190,12 @@ WITH result AS MATERIALIZED (
         started_at timestamptz, outcome text, phase text, status_code int, error text, dns_ms int,
         connect_ms int, tls_ms int, first_byte_ms int, total_ms int, peer text,
         response_headers jsonb, response_excerpt text)
-), mine AS MATERIALIZED (
-    SELECT d.id FROM webhooks_delivery d JOIN result r ON r.id = d.id AND r.token = d.claim_token
-    ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
-), held AS (
-    SELECT r.token FROM result r JOIN webhooks_delivery d ON d.id = r.id AND d.claim_token = r.token
-    WHERE NOT EXISTS (SELECT FROM mine WHERE mine.id = r.id)
 ), recorded AS (
     UPDATE webhooks_delivery d SET status = r.status, due_at = r.due_at, wait = r.wait,
         finished_at = r.finished_at, claim_token = NULL, attempt_count = d.attempt_count + 1,
         last_outcome = r.outcome, last_status_code = r.status_code,
         was_exhausted = d.was_exhausted OR r.status = 'exhausted'
-    FROM result r JOIN mine ON mine.id = r.id WHERE d.id = r.id AND d.claim_token = r.token
+    FROM result r WHERE d.id = r.id AND d.claim_token = r.token
     RETURNING d.id, r.token, r.started_at, d.attempt_count, d.destination_id, d.subject_id,
         d.sequence, d.finished_at
 ), kept AS (
@@ -206,7 +228,7 @@ WITH result AS MATERIALIZED (
     UPDATE webhooks_delivery d SET due_at = f.started_at, wait = 'new'
     FROM free_following f WHERE d.id = f.id
 )
-SELECT token, false FROM recorded UNION ALL SELECT token, true FROM held
+SELECT token FROM recorded
 """
 
 UNSTORABLE = {"error": "", "response_headers": {}, "response_excerpt": "", "peer": ""}
