@@ -212,7 +212,8 @@ def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
     """Bring second workers to a standstill in the midst of a stream of tasks, each while it holds what
     it has written; see how others fare from `STOP_SECONDS` on; and set the workers going again.
     """
-    with trial.streaming(every=0.3):
+    # So many that one worker does not do all of it before the others are asked.
+    with trial.streaming(every=0.05):
         holding.wait_until_connected(trial.here.url)
     with trial.streaming(every=0.03):
         for process, halt in halts.items():
