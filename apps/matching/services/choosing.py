@@ -91,6 +91,11 @@ class Look:
         self.held_workers.update(workers)
         self.held_pools.update(pools)
 
+    @property
+    def has_held(self) -> bool:
+        """Whether the choice was made without something that others hold."""
+        return bool(self.held_tasks or self.held_workers or self.held_pools)
+
     def unserved(self, choices: Sequence[Choice]) -> tuple[set[UUID], dict[UUID, Passed]]:
         """What the `choices` leave: the signatures for which nobody fits any more, and the tasks to pass
         over. What is neither lost out to others, and the next look tells whether there are more for it.

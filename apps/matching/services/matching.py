@@ -195,7 +195,7 @@ class Turn:
     in_vain: frozenset[UUID] = frozenset()
     left_out: LeftOut = field(default_factory=LeftOut)
     has_more: bool = False
-    # Nothing was done: another process is at it, or others hold what the organisation's turn needs.
+    # Another process is at it, or others hold something that the organisation's turn needs.
     is_busy: bool = False
 
 
@@ -327,7 +327,14 @@ def _turn(batch: Batch, at: datetime | None) -> Turn:
     settled = offered + sum(task.signature_id in in_vain for task in look.queued)
     is_full = len(queued) == batch.length
     has_more = is_full or waiting.horizon is not None or settled < len(queued)
-    return Turn(offered, frozenset(in_vain), left_out.plus(passed, look.held_workers), has_more)
+    # What was held is free again soon, and nothing tells us when.
+    return Turn(
+        offered,
+        frozenset(in_vain),
+        left_out.plus(passed, look.held_workers),
+        has_more,
+        is_busy=look.has_held,
+    )
 
 
 def _note(
