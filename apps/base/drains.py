@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
-from apps.base.transactions import is_held_up
+from apps.base.transactions import is_held_up, raise_if_gone
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +142,7 @@ class _Pass:
         try:
             return self._handle([row.id for row in free])
         except Exception as error:
-            if isinstance(error, Error) and not connection.is_usable():
-                raise
+            raise_if_gone(error)
             if not is_held_up(error):
                 return self._without_the_bad(free)
             return self._without_the_held(free)
@@ -166,17 +166,14 @@ class _Pass:
         return sum(map(self._batch, parts))
 
 
-class _OfOrganisation(Protocol):
-    @property
-    def organisation_id(self) -> UUID: ...
+R = TypeVar("R")
 
 
-R = TypeVar("R", bound=_OfOrganisation)
-
-
-def by_organisation(rows: Iterable[R]) -> list[list[R]]:
+def by_organisation(
+    rows: Iterable[R], *, of: Callable[[R], UUID] = attrgetter("organisation_id")
+) -> list[list[R]]:
     """Return the rows in groups of one organisation each, in the order in which they came."""
     groups: dict[UUID, list[R]] = {}
     for row in rows:
-        groups.setdefault(row.organisation_id, []).append(row)
+        groups.setdefault(of(row), []).append(row)
     return list(groups.values())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import OperationalError, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.transaction import Atomic
 
 from biolayer.errors import Conflict
@@ -25,6 +25,12 @@ HELD_UP = ("55P03", "57014")
 def is_held_up(error: BaseException) -> bool:
     """Whether a statement gave up because others hold what it needs, or because it took too long."""
     return getattr(error.__cause__, "sqlstate", None) in HELD_UP
+
+
+def raise_if_gone(error: Exception) -> None:
+    """Raise the error again when it came from a database that is gone: no row of it is to blame."""
+    if isinstance(error, Error) and not connection.is_usable():
+        raise error
 
 
 class Raced(Conflict):

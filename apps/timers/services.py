@@ -26,12 +26,12 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 
 from apps.base import clock, rows
 from apps.base.drains import by_organisation
 from apps.base.ids import new_id
-from apps.base.transactions import is_held_up
+from apps.base.transactions import is_held_up, raise_if_gone
 from apps.base.wake import wake
 from apps.timers.models import Timer
 
@@ -213,7 +213,7 @@ class _Batch:
         try:
             left = _fire_together(timers, self._token, self._now())
         except Exception as error:
-            _raise_if_away(error)
+            raise_if_gone(error)
             if not is_held_up(error):
                 text = "%s timers %s failed together; they are fired one by one"
                 logger.exception(text, len(timers), timers[0].kind)
@@ -248,7 +248,7 @@ class _Batch:
         try:
             _fire(timer.id, self._token, self._now())
         except Exception as error:
-            _raise_if_away(error)
+            raise_if_gone(error)
             if is_held_up(error) and time.monotonic() - began > WAITED_SECONDS:
                 self._held_up[timer.organisation_id] = timer.id
             elif is_held_up(error):
@@ -257,12 +257,6 @@ class _Batch:
                 # The row stays and comes due again; the others must not wait for whoever mends it.
                 text = "timer %s failed; it is tried again in %s s"
                 logger.exception(text, timer.id, CLAIM_SECONDS)
-
-
-def _raise_if_away(error: Exception) -> None:
-    """Raise the error again when it came from a database that is gone."""
-    if isinstance(error, Error) and not connection.is_usable():
-        raise error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ weight, is next. A turn is one short transaction:
    them (seats.py).
 3. choose: whom to ask for which task (choosing.py, assignment.py), and hold both. What somebody else
    holds just then, or changed since it was looked at, is left out, and the choice is made again. A seat
-   that opened since it was looked up what is in vain is left to the next turn.
+   that opened after it was looked up which signatures wait is left to the next turn.
 4. write: both transitions of each task, the offers, their timers, as one statement; and what was found
    in vain.
 """
@@ -27,14 +27,14 @@ from itertools import chain
 from operator import attrgetter
 from uuid import UUID
 
-from django.db import Error, OperationalError, connection
+from django.db import OperationalError, connection
 
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
 from apps.base.drains import BUDGET_SECONDS, Postponed, Row, one_by_one
 from apps.base.rows import Insert
-from apps.base.transactions import atomic, is_held_up, retried
+from apps.base.transactions import atomic, is_held_up, raise_if_gone, retried
 from apps.base.wake import wake, wake_later
 from apps.matching import candidates, turns, vain
 from apps.matching.assignment import Choice
@@ -211,32 +211,26 @@ def _safely(batch: Batch, at: datetime | None) -> Turn:
     free = replace(batch, skips_held=True)
     try:
         try:
-            return _held_or_turn(batch, at) or _held_or_turn(free, at) or _busy(batch)
+            return _turn_unless_held(batch, at) or _turn_unless_held(free, at) or _busy(batch)
         except Exception as error:
-            _raise_if_gone(error)
+            raise_if_gone(error)
             logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
             return _task_by_task(free, at or clock.now())
     except Exception as error:
-        _raise_if_gone(error)
+        raise_if_gone(error)
         if not is_held_up(error):
             logger.exception("%s cannot be matched", batch.organisation_id)
         return _busy(batch)
 
 
-def _held_or_turn(batch: Batch, at: datetime | None) -> Turn | None:
-    """A turn; None where others hold what it needs."""
+def _turn_unless_held(batch: Batch, at: datetime | None) -> Turn | None:
+    """Return a turn, or None where others hold what it needs."""
     try:
         return retried(lambda: _turn(batch, at))
     except OperationalError as error:
         if not is_held_up(error):
             raise
         return None
-
-
-def _raise_if_gone(error: Exception) -> None:
-    """Raise the error on where the database does not answer any more."""
-    if isinstance(error, Error) and not connection.is_usable():
-        raise error
 
 
 def _task_by_task(batch: Batch, at: datetime) -> Turn:

@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 from django.db import DataError, OperationalError, connection
 
+from apps.base.drains import by_organisation
 from apps.base.transactions import atomic, is_held_up
 from apps.webhooks.delivery import OURS, Result
 from apps.webhooks.health import Health, Seen, buckets
@@ -53,10 +54,7 @@ def record(returned: Sequence[Returned]) -> Sequence[Returned]:
 def _without_the_held(returned: Sequence[Returned]) -> Sequence[Returned]:
     """Write organisation by organisation: what others hold of one must not hold up the others'."""
     later: list[Returned] = []
-    groups: dict[UUID, list[Returned]] = {}
-    for one in returned:
-        groups.setdefault(one[0].organisation_id, []).append(one)
-    for group in groups.values():
+    for group in by_organisation(returned, of=lambda one: one[0].organisation_id):
         try:
             later += _record(group)
         except OperationalError as error:

@@ -23,7 +23,7 @@ from apps.accounts.scopes import Scope
 from apps.base import clock
 from apps.base.drains import passing_over_held
 from apps.base.ids import new_id
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, raise_if_gone
 from apps.base.wake import wake
 from apps.webhooks import selectors
 from apps.webhooks.models import (
@@ -162,9 +162,8 @@ def release_recoveries(*, at: datetime | None = None) -> int:
             with passing_over_held(f"recovery {recovery_id}"):
                 while (count := _release_page(recovery_id, at)) is not None:
                     released += count
-        except Exception:
-            if not connection.is_usable():
-                raise
+        except Exception as error:
+            raise_if_gone(error)
             logger.exception("recovery %s failed; it goes on in the next pass", recovery_id)
     if released:
         wake("deliveries")
