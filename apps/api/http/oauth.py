@@ -26,7 +26,7 @@ class _Throttled(View):
         for name, limit in limits.items():
             counted = count_call(name)
             if counted is not None and counted.used > limit:
-                return _refused(counted.reset_in)
+                return _refused(limit, counted.reset_in)
         return super().dispatch(request, *args, **kwargs)
 
 
@@ -49,8 +49,8 @@ def _client_id(request: HttpRequest) -> str:
         return ""
 
 
-def _refused(seconds: int) -> HttpResponseBase:
-    text = f"At most {CALLS_OF_AN_ADDRESS} calls in {WINDOW_SECONDS} s; a token lasts an hour."
+def _refused(limit: int, seconds: int) -> HttpResponseBase:
+    text = f"At most {limit} calls in {WINDOW_SECONDS} s; a token lasts an hour."
     body = {"error": "rate_limited", "error_description": text}
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
     return JsonResponse(body, status=429, headers=headers)
