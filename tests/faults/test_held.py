@@ -260,8 +260,9 @@ class Scene:
 def here(request: pytest.FixtureRequest) -> Iterator[Scene]:
     """Run one installation for all tests: each holds what an organisation of its own has."""
     failed = request.session.testsfailed
+    tests = [item for item in request.session.items if item.path == request.path]
     with Installation.running(workforce=False) as installation:
-        organisations = founded(installation, 1 + len(request.session.items))
+        organisations = founded(installation, 1 + len(tests))
         try:
             url = embedded.database_url(installation.home)
             yield Scene(installation, url, organisations[0].prepare(), organisations[1:])
