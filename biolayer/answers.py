@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.contract import Format, Identifier, Moment, Urgency
 from biolayer.events.envelope import Wire
 from biolayer.events.tasks import OriginFacts, StatusName
+from biolayer.values import Format, Identifier, Moment, Urgency
 
 
 class ProblemFault(Wire):

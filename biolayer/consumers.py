@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from biolayer.contract import Model, Text
+from biolayer.contract import Model
+from biolayer.values import Text
 
 Cursor = Annotated[Text, Field(min_length=1, max_length=200)]
 

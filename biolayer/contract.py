@@ -5,9 +5,8 @@ each problem. Models are strict: nothing is coerced, and an unknown field is a f
 `context`, which is the caller's own space. The same models give the API its schemas.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from uuid import UUID
@@ -15,7 +14,6 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -27,51 +25,32 @@ from pydantic_core import PydanticCustomError, to_json
 
 from biolayer.errors import Fault, InvalidInput, pointer
 from biolayer.faults import as_faults
+from biolayer.headers import AuthHeaderName, HeaderText
+from biolayer.values import (
+    INTEGRAL,
+    Format,
+    Identifier,
+    Language,
+    Moment,
+    OfferMode,
+    Slug,
+    Slugs,
+    Text,
+    Urgency,
+    Words,
+)
 
 KIB = 1024
 MAX_CONTEXT_BYTES = 64 * KIB
 MAX_SCHEMA_BYTES = 32 * KIB
 MAX_EVIDENCE_PER_RUN = 20
 MAX_DEPENDENCIES = 32
-MAX_DEPTH = 64
+MAX_DEPTH = 160
 """How deep any document may nest: far above what people write, far below what parsers stumble on."""
-
-RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-RESERVED_HEADERS = frozenset(
-    [
-        "host",
-        "content-length",
-        "content-type",
-        "connection",
-        "transfer-encoding",
-        "upgrade",
-        "te",
-        "trailer",
-        "expect",
-        "webhook-id",
-        "webhook-timestamp",
-        "webhook-signature",
-    ]
-)
 
 Document = Mapping[str, Any]
 Check = Callable[[Any], Iterable[Fault]]
 """A look at the raw document for faults that the models cannot know: the world's, not the form's."""
-
-
-def _no_nul(text: str) -> str:
-    # PostgreSQL stores no NUL in text; refused here, it is a fault with a place instead of a crash.
-    if "\x00" in text:
-        raise PydanticCustomError("nul_character", "must not contain the character U+0000")
-    return text
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "must not be blank")
-    return text
 
 
 def _no_twins(ids: list[UUID]) -> list[UUID]:
@@ -80,52 +59,7 @@ def _no_twins(ids: list[UUID]) -> list[UUID]:
     return ids
 
 
-def _as_uuid(value: object) -> UUID:
-    if isinstance(value, UUID):
-        return value
-    try:
-        if isinstance(value, str) and len(value) == 36:
-            return UUID(value)
-    except ValueError:
-        pass
-    raise PydanticCustomError("wrong_type", "must be a UUID")
-
-
-def _as_time(value: object) -> datetime:
-    """A moment with an offset, in UTC. Numbers and times without an offset are refused."""
-    try:
-        if isinstance(value, str) and RFC3339.fullmatch(value):
-            value = datetime.fromisoformat(value.upper())
-        if isinstance(value, datetime) and value.tzinfo is not None:
-            return value.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise PydanticCustomError(
-        "wrong_type", "must be an RFC 3339 time with an offset, such as 2026-02-04T19:36:00Z"
-    )
-
-
-Text = Annotated[str, AfterValidator(_no_nul)]
-Words = Annotated[Text, AfterValidator(_not_blank)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
-Slugs = Annotated[list[Slug], Field(max_length=32)]
-# BCP 47 (RFC 5646), in lower case: case means nothing there.
-Language = Annotated[
-    str,
-    Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"),
-    AfterValidator(str.lower),
-]
 Notes = Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=50)]
-Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
-Moment = Annotated[datetime, BeforeValidator(_as_time)]
-HeaderText = Annotated[
-    str, Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
-]
-
-Urgency = Literal["low", "normal", "high", "critical"]
-Format = Literal["structured_json", "text", "file"]
-Presence = Literal["available", "busy", "away", "offline"]
-OfferMode = Literal["sequential", "broadcast"]
 
 
 class Model(BaseModel):
@@ -151,7 +85,7 @@ class Context(Model):
 class Sla(Model):
     urgency: Urgency = "normal"
     deadline: Moment | None = None
-    target_latency_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    target_latency_seconds: Annotated[int, Field(ge=1, le=31_536_000), INTEGRAL] | None = None
 
     @field_validator("deadline")
     @classmethod
@@ -165,15 +99,15 @@ class Sla(Model):
 class EscalationStep(Model):
     """What changes for a task that still waits `after_seconds` after it was first queued."""
 
-    after_seconds: Annotated[int, Field(ge=1, le=2_592_000)]
+    after_seconds: Annotated[int, Field(ge=1, le=2_592_000), INTEGRAL]
     drop_preferred_skills: bool = False
     drop_certifications: bool = False
-    lower_trust_level_by: Annotated[int, Field(ge=0, le=5)] = 0
+    lower_trust_level_by: Annotated[int, Field(ge=0, le=5), INTEGRAL] = 0
     lower_min_rating_by: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     widen_to_pools: Annotated[list[Identifier], Field(max_length=16)] = []
     mode: OfferMode | None = None
-    broadcast_to: Annotated[int, Field(ge=2, le=50)] | None = None
-    boost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    broadcast_to: Annotated[int, Field(ge=2, le=50), INTEGRAL] | None = None
+    boost_seconds: Annotated[int, Field(ge=0, le=86_400), INTEGRAL] = 0
     notify: bool = False
 
     @model_validator(mode="after")
@@ -207,12 +141,12 @@ def _is_asked_for(skill: str, info: ValidationInfo) -> str:
 class Requirements(Model):
     skills: Slugs = []
     skill_levels: dict[
-        Annotated[Slug, AfterValidator(_is_asked_for)], Annotated[int, Field(ge=1, le=5)]
+        Annotated[Slug, AfterValidator(_is_asked_for)], Annotated[int, Field(ge=1, le=5), INTEGRAL]
     ] = {}
     preferred_skills: Slugs = []
     languages: Annotated[list[Language], Field(max_length=8)] = []
     certifications: Slugs = []
-    trust_level: Annotated[int, Field(ge=0, le=5)] = 0
+    trust_level: Annotated[int, Field(ge=0, le=5), INTEGRAL] = 0
     min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     worker_pool_id: Identifier | None = None
     # None: the pool's policy.
@@ -251,9 +185,7 @@ class CallbackAuth(Model):
     password: Annotated[Text, Field(max_length=1024)] | None = Field(
         default=None, validate_default=True
     )
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")] | None = Field(
-        default=None, validate_default=True
-    )
+    name: AuthHeaderName | None = Field(default=None, validate_default=True)
     value: HeaderText | None = Field(default=None, validate_default=True)
 
     @field_validator("token", "username", "password", "name", "value")
@@ -267,20 +199,16 @@ class CallbackAuth(Model):
             raise PydanticCustomError("required", "is needed for this type")
         if value is not None and not needed:
             raise PydanticCustomError("unknown_field", "does not belong to this type")
-        if info.field_name == "name" and value is not None and value.lower() in RESERVED_HEADERS:
-            raise PydanticCustomError("reserved_header", "is set by the service itself")
         return value
 
     def redacted(self) -> dict[str, str]:
-        """What may be shown again: who calls, never with what."""
-        shown = {name: getattr(self, name) for name in ("username", "name") if getattr(self, name)}
-        hidden = {name: "redacted" for name in self.NEEDS[self.type] if name not in shown}
-        return {"type": self.type, **shown, **hidden}
+        """Return what may be shown again: the type. All else is a secret, or half of one."""
+        return {"type": self.type} | dict.fromkeys(self.NEEDS[self.type], "redacted")
 
 
 class RetryPolicy(Model):
-    max_retries: Annotated[int, Field(ge=0, le=20)] = 8
-    backoff_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    max_retries: Annotated[int, Field(ge=0, le=20), INTEGRAL] = 8
+    backoff_seconds: Annotated[int, Field(ge=1, le=3600), INTEGRAL] = 30
 
 
 class Handoff(Model):
@@ -292,7 +220,7 @@ class Handoff(Model):
 
 class Audit(Model):
     log_required: bool = False
-    retain_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    retain_days: Annotated[int, Field(ge=1, le=3650), INTEGRAL] | None = None
 
 
 class TaskContract(Model):
@@ -329,7 +257,7 @@ class Decline(Model):
 class RunCall(Model):
     """A call on a run one holds. `epoch` is the fence: it was given with the lease."""
 
-    epoch: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    epoch: Annotated[int, Field(ge=1, le=2**31 - 1), INTEGRAL]
 
 
 class Release(RunCall):
@@ -337,7 +265,7 @@ class Release(RunCall):
 
 
 class Heartbeat(RunCall):
-    lease_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    lease_seconds: Annotated[int, Field(ge=1, le=86_400), INTEGRAL] | None = None
 
 
 class Submission(RunCall):
@@ -349,7 +277,7 @@ class KeyRotation(Model):
     """A new signing key; the one before it signs along for `overlap_seconds` more."""
 
     kind: Literal["v1", "v1a"]
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800), INTEGRAL] = 86_400
 
 
 M = TypeVar("M", bound=Model)
@@ -417,6 +345,20 @@ def depth_of(value: Any) -> int:
             children = item.values() if isinstance(item, dict) else item
             waiting += [(child, depth + 1) for child in children]
     return deepest
+
+
+def is_same_json(one: Any, other: Any) -> bool:
+    """Return whether two values are the same in JSON Schema's sense: 1 is 1.0, and true is not 1.
+
+    Source: JSON Schema Core 2020-12, section 4.2.2.
+    """
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same_json(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same_json, one, other))
+    return bool(one == other)
 
 
 def dig(document: Any, *path: str) -> Any:

@@ -16,6 +16,7 @@ BioLayerError
 │   ├── IllegalTransition      the law refuses the command: `task_status`, `allowed`
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run that somebody else may hold by now
+│   ├── RunSubmitted           the run has an output already, and this is another one
 │   ├── OfferClosed
 │   ├── OfferExpired
 │   ├── AttemptsExhausted
@@ -32,6 +33,7 @@ BioLayerError
 ├── IdempotencyKeyReused       the same key came with another body
 ├── TooLarge
 ├── UnsupportedMedia
+│   └── UnsupportedEncoding    the body is compressed
 └── SignatureInvalid           a webhook that must not be believed
 """
 
@@ -174,6 +176,16 @@ class LeaseLost(Conflict):
     title = "The lease on this run is no longer yours"
 
 
+class RunSubmitted(Conflict):
+    code = "run_submitted"
+    title = "The run was submitted before"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You submitted this run with another output or other evidence, which stays."
+        )
+
+
 class OfferClosed(Conflict):
     code = "offer_closed"
     title = "The offer is no longer open"
@@ -298,6 +310,11 @@ class TooLarge(BioLayerError):
 class UnsupportedMedia(BioLayerError):
     code = "unsupported_media_type"
     title = "Unsupported media type"
+
+
+class UnsupportedEncoding(UnsupportedMedia):
+    code = "unsupported_content_encoding"
+    title = "Unsupported content encoding"
 
 
 class SignatureInvalid(BioLayerError):

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.contract import Identifier, Moment
 from biolayer.events.envelope import Wire
+from biolayer.values import Identifier, Moment
 
 
 class MatchQueue(Wire):

@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from biolayer.answers import Page
-from biolayer.contract import Identifier, Moment, OfferMode, Presence
 from biolayer.events.envelope import Wire
 from biolayer.pools import WorkerKind
+from biolayer.values import Identifier, Moment, OfferMode, Presence
 
 
 class PoolCounts(Wire):

@@ -13,11 +13,12 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from biolayer.contract import (
-    EscalationPolicy,
+from biolayer.contract import EscalationPolicy, Model, dig
+from biolayer.errors import Fault, pointer
+from biolayer.values import (
+    INTEGRAL,
     Identifier,
     Language,
-    Model,
     Moment,
     OfferMode,
     Presence,
@@ -25,9 +26,7 @@ from biolayer.contract import (
     Text,
     Urgency,
     Words,
-    dig,
 )
-from biolayer.errors import Fault, pointer
 
 MAX_SNOOZE_SECONDS = 86_400
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
@@ -84,21 +83,21 @@ def _https_only(url: str) -> str:
 
 Name = Annotated[Words, Field(max_length=200)]
 Description = Annotated[Text, Field(max_length=2000)]
-OfferSeconds = dict[Urgency, Annotated[int, Field(ge=1, le=86_400)]]
-WorkSeconds = Annotated[int, Field(ge=1, le=86_400 * 30)]
-BroadcastTo = Annotated[int, Field(ge=2, le=50)]
-OffersPerWindow = Annotated[int, Field(ge=1, le=1000)]
-OfferWindowSeconds = Annotated[int, Field(ge=60, le=86_400)]
-MissesUntilAway = Annotated[int, Field(ge=1, le=100)]
-Costs = Annotated[dict[Slug, Annotated[int, Field(ge=1, le=100)]], Field(max_length=200)]
+OfferSeconds = dict[Urgency, Annotated[int, Field(ge=1, le=86_400), INTEGRAL]]
+WorkSeconds = Annotated[int, Field(ge=1, le=86_400 * 30), INTEGRAL]
+BroadcastTo = Annotated[int, Field(ge=2, le=50), INTEGRAL]
+OffersPerWindow = Annotated[int, Field(ge=1, le=1000), INTEGRAL]
+OfferWindowSeconds = Annotated[int, Field(ge=60, le=86_400), INTEGRAL]
+MissesUntilAway = Annotated[int, Field(ge=1, le=100), INTEGRAL]
+Costs = Annotated[dict[Slug, Annotated[int, Field(ge=1, le=100), INTEGRAL]], Field(max_length=200)]
 PoolIds = Annotated[list[Identifier], Field(max_length=50)]
 
 Skills = Annotated[list[Slug], Field(max_length=100), AfterValidator(_once_each)]
-SkillLevels = dict[Slug, Annotated[int, Field(ge=1, le=5)]]
+SkillLevels = dict[Slug, Annotated[int, Field(ge=1, le=5), INTEGRAL]]
 Languages = Annotated[list[Language], Field(max_length=32), AfterValidator(_once_each)]
-TrustLevel = Annotated[int, Field(ge=0, le=5)]
+TrustLevel = Annotated[int, Field(ge=0, le=5), INTEGRAL]
 Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
-Capacity = Annotated[int, Field(ge=1, le=100)]
+Capacity = Annotated[int, Field(ge=1, le=100), INTEGRAL]
 TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 Span = Annotated[list[TimeOfDay], Field(min_length=2, max_length=2), AfterValidator(_forward)]
 Hours = dict[
@@ -218,7 +217,7 @@ class WorkerUpdate(Model):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    snooze_seconds: Annotated[int, Field(ge=0, le=MAX_SNOOZE_SECONDS)] | None = None
+    snooze_seconds: Annotated[int, Field(ge=0, le=MAX_SNOOZE_SECONDS), INTEGRAL] | None = None
     presence: Presence | None = Field(default=None, validate_default=True)
 
     @field_validator("presence")

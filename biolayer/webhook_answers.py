@@ -5,8 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from biolayer.answers import Page, ShownAuth, TaskRetryPolicy
-from biolayer.contract import Identifier, Moment
 from biolayer.events.envelope import Wire
+from biolayer.values import Identifier, Moment
 from biolayer.webhooks import Ordering, Payload
 
 

@@ -1,41 +1,18 @@
 """The wire of webhooks: what a caller may send to manage endpoints and to have things sent again."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from biolayer.contract import (
-    RESERVED_HEADERS,
-    CallbackAuth,
-    HeaderText,
-    Identifier,
-    Model,
-    Moment,
-    RetryPolicy,
-    Slug,
-    Text,
-)
+from biolayer.contract import CallbackAuth, Model, RetryPolicy
 from biolayer.events import EVENT_TYPES, pattern_problem
+from biolayer.headers import Headers
+from biolayer.values import INTEGRAL, Identifier, Moment, Slug, Text
 
 DEFAULT_RATE_PER_MINUTE = 3_000
 MAX_RATE_PER_MINUTE = 60_000
-
-REFUSED_HEADERS = RESERVED_HEADERS | {
-    "accept-encoding",
-    "authorization",
-    "cookie",
-    "date",
-    "forwarded",
-    "keep-alive",
-    "set-cookie",
-    "user-agent",
-    "via",
-}
-REFUSED_PREFIXES = ("proxy-", "sec-", "webhook-", "x-forwarded-")
-"""Headers that say who calls, how the message is framed, or which way it came: not the caller's."""
 
 
 def _known_pattern(pattern: str) -> str:
@@ -52,37 +29,16 @@ def _known_type(event_type: str) -> str:
     return event_type
 
 
-def _free_header(name: str) -> str:
-    lowered = name.lower()
-    if lowered in REFUSED_HEADERS or lowered.startswith(REFUSED_PREFIXES):
-        raise PydanticCustomError(
-            "reserved_header", "is set by the service itself; credentials belong into `auth`"
-        )
-    return name
-
-
-def _named_once(headers: Mapping[str, str]) -> Mapping[str, str]:
-    # Names are the same whatever their case (RFC 9110, 5.1): one of the two would be lost.
-    if len({name.lower() for name in headers}) < len(headers):
-        raise PydanticCustomError("duplicate", "must not name a header twice")
-    return headers
-
-
 Pattern = Annotated[str, AfterValidator(_known_pattern)]
-HeaderName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_free_header)
-]
-
 Url = Annotated[Text, Field(min_length=1, max_length=2048)]
 Description = Annotated[Text, Field(max_length=500)]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=50)]
 PoolIds = Annotated[list[Identifier], Field(min_length=1, max_length=50)]
 Domains = Annotated[list[Slug], Field(min_length=1, max_length=50)]
-Headers = Annotated[dict[HeaderName, HeaderText], Field(max_length=20), AfterValidator(_named_once)]
 Payload = Literal["full", "thin"]
 Ordering = Literal["per_task", "none"]
-RatePerMinute = Annotated[int, Field(ge=1, le=MAX_RATE_PER_MINUTE)]
-TimeoutSeconds = Annotated[int, Field(ge=1, le=30)]
+RatePerMinute = Annotated[int, Field(ge=1, le=MAX_RATE_PER_MINUTE), INTEGRAL]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=30), INTEGRAL]
 
 
 class EndpointCreation(Model):

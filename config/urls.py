@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from apps.api.http.oauth import ThrottledRevokeTokenView, ThrottledTokenView
+from apps.api.http.oauth import GuardedRevokeTokenView, GuardedTokenView
 
 
 def healthy(request: HttpRequest) -> HttpResponse:
@@ -13,8 +13,8 @@ def healthy(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("v1/", include("apps.api.v1.urls")),
-    path("oauth/token", ThrottledTokenView.as_view()),
-    path("oauth/revoke", ThrottledRevokeTokenView.as_view()),
+    path("oauth/token", GuardedTokenView.as_view()),
+    path("oauth/revoke", GuardedRevokeTokenView.as_view()),
     path("healthz", healthy),
 ]
 handler400 = "apps.api.http.problems.bad_request"

@@ -2,9 +2,15 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("BIOLAYER_PROCESS", "web")
 
-application = get_wsgi_application()
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+_application = get_wsgi_application()
+
+from apps.api.http.bodies import with_chunked_bodies
+from apps.api.http.parsing import MAX_FORM_BYTES
+
+application = with_chunked_bodies(_application, limit=max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES))

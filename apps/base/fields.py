@@ -1,5 +1,6 @@
 """Column types that the rooms share."""
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -26,6 +27,20 @@ class JSON(models.JSONField):
     def deconstruct(self) -> Any:
         name, _, args, kwargs = super().deconstruct()
         return name, "apps.base.fields.JSON", args, kwargs
+
+
+class Numeric(models.DecimalField):  # type: ignore[type-arg]
+    """A decimal number as it is: PostgreSQL's `numeric` without bounds, which rounds nothing."""
+
+    def check(self, **kwargs: Any) -> list[Any]:
+        return []  # Django's own checks ask for the bounds.
+
+    def db_type(self, connection: Any) -> str:
+        return "numeric"
+
+    def to_python(self, value: Any) -> Decimal | None:
+        """Take a float for the decimal that it is written as: 4.796, and not 4.79600000000000026."""
+        return None if value is None else Decimal(str(value))
 
 
 class Xid8(models.Field):  # type: ignore[type-arg]

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -25,8 +26,9 @@ def relaxed(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> 
     """What is asked for once the step is taken."""
     changed: dict[str, Any] = {}
     if step.lower_min_rating_by:
-        lower = round(asked.min_rating - step.lower_min_rating_by, 2)
-        changed["min_rating"] = max(0.0, lower)
+        # As people subtract: 4.5 - 0.1 is 4.4, and not 4.4000000000000004.
+        lower = Decimal(str(asked.min_rating)) - Decimal(str(step.lower_min_rating_by))
+        changed["min_rating"] = max(0.0, float(lower))
     if step.drop_preferred_skills:
         changed["preferred"] = ()
     if asked.pool_ids is not None:

@@ -7,7 +7,7 @@ from django.db.models import Func
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
-from apps.base.fields import JSON, CurrentXid, Xid8
+from apps.base.fields import JSON, CurrentXid, Numeric, Xid8
 from apps.base.ids import new_id
 
 
@@ -96,7 +96,7 @@ class Worker(models.Model):
     languages = ArrayField(models.CharField(max_length=35), default=list, blank=True)
     trust_level = models.PositiveSmallIntegerField(default=0)
     # The mean of its ratings, and of how many.
-    rating = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    rating = Numeric(default=0)
     rating_count = models.PositiveIntegerField(default=0)
     # Units that the worker takes at once, and those taken: by open offers and held runs.
     capacity = models.PositiveSmallIntegerField(default=1)

@@ -1,6 +1,6 @@
 """Reading pools and workers, and the shapes in which `/v1` shows them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -139,11 +139,11 @@ def shown_member(seat: Membership) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The workers that a list asks for; None: whatever it is."""
+    """The workers that a list asks for: of each filter any of its values; an empty one admits all."""
 
-    presence: str | None = None
-    skill: str | None = None
-    pool_id: UUID | None = None
+    presences: Sequence[str] = ()
+    skills: Sequence[str] = ()
+    pool_ids: Sequence[UUID] = ()
 
 
 def visible_workers(actor: Principal) -> "QuerySet[Worker]":
@@ -165,13 +165,12 @@ def workers(
     actor.require(scope)
     wanted = wanted or Wanted()
     found = visible_workers(actor)
-    if wanted.presence is not None:
-        found = found.filter(presence=wanted.presence)
-    if wanted.skill is not None:
-        found = found.filter(skills__contains=[wanted.skill])
-    if wanted.pool_id is not None:
-        seen = [wanted.pool_id] if actor.may_use_pool(wanted.pool_id) else []
-        found = found.filter(has_seat_in(seen))
+    if wanted.presences:
+        found = found.filter(presence__in=wanted.presences)
+    if wanted.skills:
+        found = found.filter(skills__overlap=list(wanted.skills))
+    if wanted.pool_ids:
+        found = found.filter(has_seat_in(list(filter(actor.may_use_pool, wanted.pool_ids))))
     return _in_full(found, actor).order_by("-id")
 
 

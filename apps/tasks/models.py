@@ -206,6 +206,10 @@ class Task(models.Model):
     created_by = models.CharField(max_length=200)
     raised_at = models.DateTimeField()
     # A keyed hash of the body: the same natural key with another body is refused.
+    # Of the request, whatever the order of its members: a version, and 32 bytes. Null: made by a
+    # version that did not write it.
+    request_hash = models.BinaryField(max_length=33, null=True)
+    # What version 0.1 compares instead, as long as it may run beside this one.
     body_hash = models.BinaryField(max_length=32)
 
     # -- The contract.
@@ -491,6 +495,14 @@ class Run(models.Model):
             and self.worker_id == worker_id
             and self.epoch == epoch
             and (self.lease_until is None or self.lease_until > at)
+        )
+
+    def was_submitted_by(self, *, worker_id: UUID, epoch: int) -> bool:
+        """Return whether this worker, with this epoch, has submitted an output."""
+        return (
+            self.status == RunStatus.COMPLETED
+            and self.worker_id == worker_id
+            and self.epoch == epoch
         )
 
 

@@ -1,7 +1,8 @@
 """Reading tasks and runs, and the shapes in which `/v1` shows them. One place for each shape."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice, product
 from typing import Any
 from uuid import UUID
 
@@ -32,9 +33,9 @@ def tasks(*, actor: Principal) -> TaskQuerySet:
     return with_needs(Task.objects.visible_to(actor)).order_by(*NEWEST_FIRST)
 
 
-MOST_SETS = 64
-"""For more sets of pools than these a list is not put together set by set: who may see so many sees most
-of what is there."""
+MOST_PARTS = 64
+"""A list of more parts than these is not put together part by part: who may see so many sets of pools sees
+most of what is there."""
 
 NEWEST_FIRST = ("-created_at", "-id")
 
@@ -42,23 +43,38 @@ NEWEST_FIRST = ("-created_at", "-id")
 def first_tasks(
     *,
     actor: Principal,
-    wanted: Mapping[str, Any],
+    wanted: Mapping[str, Sequence[Any]],
     narrowed: Callable[[TaskQuerySet], TaskQuerySet],
     count: int,
 ) -> list[Task]:
-    """Return the first `count` tasks that the actor may see, newest first, whose columns equal `wanted`
-    and which `narrowed` leaves. Raise `ScopeMissing`.
+    """Return the first `count` tasks that the actor may see, newest first.
 
-    Where the actor's pools are restricted, the tasks of each set of pools that it may see are read off an
-    index of their own, and merged: the cost follows the page, not the organisation.
+    Each column in `wanted` has any of its values, and `narrowed` leaves the task. Raise `ScopeMissing`.
+
+    Each combination of values, and each set of pools that a restricted actor may see, is read off an index
+    in its order, and these are merged: the cost follows the page, not the organisation.
     """
     found = tasks(actor=actor)
-    sets = None if actor.pool_ids is None else _sets_of(actor, wanted.get("pool_id"))
-    if sets is None or len(sets) > MOST_SETS:
-        return list(narrowed(found.filter(**wanted))[:count])
+    combinations = [dict(zip(wanted, values, strict=True)) for values in product(*wanted.values())]
+    if actor.pool_ids is None and len(combinations) == 1:
+        return list(narrowed(found.filter(**combinations[0]))[:count])
+    parts = list(islice(_parts(actor, combinations), MOST_PARTS + 1))
+    if len(parts) > MOST_PARTS:
+        any_of = {f"{column}__in": values for column, values in wanted.items()}
+        return list(narrowed(found.filter(**any_of))[:count])
+    ids = _first_of(list(map(narrowed, parts)), count) if parts else []
+    return list(found.filter(id__in=ids)) if ids else []
+
+
+def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Iterator[TaskQuerySet]:
+    """Yield the tasks of each combination of values, of each set of pools; no task is in two of them."""
     mine = Task.objects.filter(organisation_id=actor.organisation_id)
-    parts = [narrowed(mine.of_set(pools).filter(**wanted)) for pools in sets]
-    return list(found.filter(id__in=_first_of(parts, count))) if parts else []
+    for values in combinations:
+        if actor.pool_ids is None:
+            yield mine.filter(**values)
+        else:
+            for pools in _sets_of(actor, values.get("pool_id")):
+                yield mine.of_set(pools).filter(**values)
 
 
 MERGED = """

@@ -54,6 +54,8 @@ LOOPBACK = (V4("127.0.0.0/8"), V6("::1/128"))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# RFC 3986, 3.2: an address in brackets or a name, and a port.
+AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#<>\"^`{|}%]+)(:[0-9]{1,5})?", re.ASCII)
 # What IDNA takes for a dot between labels (RFC 3490, 3.1) and NFKC leaves as it is.
 IDNA_DOTS = re.compile("[\u3002\uff0e\uff61]")
 # The forms that inet_aton and so every resolver takes for an IPv4 address: 2130706433, 0x7f.1, 127.1
@@ -102,8 +104,8 @@ def url_problem(url: str) -> tuple[str, str] | None:
         return "scheme_not_allowed", "must begin with https://"
     if parts.username is not None or parts.password is not None:
         return "credentials_in_url", "must not contain credentials; use callback_auth"
-    if not parts.hostname or port == 0:
-        return "invalid_url", "needs a host"
+    if not AUTHORITY.fullmatch(parts.netloc) or port == 0:
+        return "invalid_url", "needs a host, and may have a port after it"
     return _host_problem(parts)
 
 

@@ -1,12 +1,14 @@
 """What is kept of a receiver's answer: bounded, storable, and without the secrets that we sent."""
 
+import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import islice
+from urllib.parse import quote, quote_plus
 
 READ_BYTES = 64 * 1024
 KEPT_BYTES = 16 * 1024
@@ -21,17 +23,25 @@ SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class Redaction:
-    """Blots values out of text, plain and as JSON spells them (a receiver may echo its request)."""
+    """Blots values out of text, however an echo of the request spells them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         spellings = {spelling for one in secrets if one for spelling in _spellings(one)}
         # The longest first: one may be part of another.
         ordered = sorted(spellings, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._pattern = re.compile("|".join(map(re.escape, ordered)))
         self._longest = len(ordered[0]) if ordered else 0
+        # Those that no other is part of: a look for them costs a fraction of the pattern.
+        self._shortest = [
+            one for one in ordered if not any(other in one for other in ordered if other != one)
+        ]
+
+    def concerns(self, text: str) -> bool:
+        """Return whether a text holds any of the values."""
+        return any(spelling in text for spelling in self._shortest)
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub(REDACTED, text) if self._pattern else text
+        return self._pattern.sub(REDACTED, text) if self.concerns(text) else text
 
     def of_beginning(self, text: str) -> str:
         """The same for text that was cut off, perhaps within a secret: less what might be one."""
@@ -39,8 +49,20 @@ class Redaction:
         return blotted[: len(blotted) - self._longest + 1] if self._longest else blotted
 
 
-def _spellings(secret: str) -> tuple[str, ...]:
-    return (secret, *(json.dumps(secret, ensure_ascii=only)[1:-1] for only in (True, False)))
+SCHEME = re.compile(r"(?:Basic|Bearer) +|whs[eck]{1,2}_", re.IGNORECASE)
+"""What stands before the secret part: an echo may leave it out."""
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield how an echo may spell a secret: plain, in JSON, in a form or URL, in HTML."""
+    for plain in {secret, SCHEME.sub("", secret, count=1)} - {""}:
+        yield plain
+        for is_ascii in True, False:
+            spelled = json.dumps(plain, ensure_ascii=is_ascii)[1:-1]
+            yield from (spelled, spelled.replace("/", r"\/"))
+        for spelled in quote(plain, safe=""), quote(plain), quote_plus(plain):
+            yield from (spelled, re.sub("%..", lambda found: found[0].lower(), spelled))
+        yield html.escape(plain)
 
 
 @lru_cache(maxsize=1024)
@@ -60,11 +82,14 @@ def excerpt(received: bytes | bytearray, *, is_cut: bool, redact: Redaction) -> 
 
 def kept_headers(headers: Mapping[str, str], redact: Redaction) -> dict[str, str]:
     """The first of them, whose names are in lower case."""
-    return {
-        redact(storable(name)): redact(storable(value))[:KEPT_HEADER_CHARACTERS]
+    kept = {
+        storable(name): storable(value)
         for name, value in islice(headers.items(), KEPT_HEADERS)
         if name not in UNKEPT_HEADERS
     }
+    if redact.concerns("\n".join((*kept, *kept.values()))):
+        kept = {redact(name): redact(value) for name, value in kept.items()}
+    return {name: value[:KEPT_HEADER_CHARACTERS] for name, value in kept.items()}
 
 
 def sentence(text: str, redact: Redaction) -> str:

@@ -6,12 +6,14 @@ good for another request. See docs/adr/0011.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic
 from typing import cast
+from urllib.parse import quote
 
 from aiohappyeyeballs import AddrInfoType, addr_to_addr_infos
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -26,6 +28,8 @@ HEAD_BYTES = 64 * 1024
 
 INFORMATIONAL_TAKEN = 16
 SWITCHING_PROTOCOLS = 101
+AUTHORITY_END = re.compile("[/?]")
+NOT_IN_A_URI = re.compile(r"[^!$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~%]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 USER_AGENT = "BioLayer-Webhooks/1"
 
@@ -65,7 +69,7 @@ class Target:
             raise ValueError("the URL has no host")
         host = host.rstrip(".")
         lines = [
-            f"POST {parsed.raw_path_qs} HTTP/1.1",
+            f"POST {_request_target(url)} HTTP/1.1",
             f"Host: {parsed.host_port_subcomponent}",
             f"User-Agent: {USER_AGENT}",
             "Accept: */*",
@@ -231,6 +235,19 @@ class Wire(asyncio.Protocol):
             self._ended.set_result(None)
         else:
             self._ended.set_exception(error)
+
+
+def _request_target(url: str) -> str:
+    """Return the path and the query as they were registered (RFC 9112, 3.2.1), without the fragment.
+
+    Only what may not stand in a URI is percent-encoded (RFC 3986, 2): a receiver may sign or compare bytes.
+    """
+    after_scheme = url.split("#", 1)[0].partition("://")[2]
+    start = AUTHORITY_END.search(after_scheme)
+    target = "" if start is None else after_scheme[start.start() :]
+    if not target.startswith("/"):
+        target = "/" + target
+    return NOT_IN_A_URI.sub(lambda found: quote(found[0], safe=""), target)
 
 
 def _literals(host: str, port: int) -> tuple[AddrInfoType, ...]:

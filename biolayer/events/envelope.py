@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from biolayer.contract import Identifier, Moment
+from biolayer.values import Identifier, Moment
 
 
 class Wire(BaseModel):

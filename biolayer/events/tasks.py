@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from biolayer.contract import Identifier, Moment
 from biolayer.events.envelope import Envelope, Sequence, Wire
+from biolayer.values import Identifier, Moment
 
 StatusName = Annotated[
     Literal[

@@ -89,11 +89,11 @@ AUTHS: list[tuple[dict[str, str], dict[str, str]]] = [
     ({"type": "bearer", "token": SECRET}, {"type": "bearer", "token": "redacted"}),
     (
         {"type": "basic", "username": "biolayer", "password": SECRET},
-        {"type": "basic", "username": "biolayer", "password": "redacted"},
+        {"type": "basic", "username": "redacted", "password": "redacted"},
     ),
     (
         {"type": "header", "name": "X-Gateway-Key", "value": SECRET},
-        {"type": "header", "name": "X-Gateway-Key", "value": "redacted"},
+        {"type": "header", "name": "redacted", "value": "redacted"},
     ),
 ]
 

@@ -34,7 +34,7 @@ GOOD_SCHEMAS: list[dict[str, Any]] = [
     {"type": "object", "properties": {"a": {"$ref": "#"}}},
     {"type": "object", "properties": {"$ref": {"type": "string"}}},
     {"oneOf": [{"type": "string"}, {"type": "number"}]},
-    depth_of(8),
+    depth_of(128),
 ]
 
 
@@ -62,7 +62,7 @@ BAD_SCHEMAS: list[dict[str, Any]] = [
     {"$id": "https://example.com/", "properties": {"a": {"$ref": "other.json"}}},
     {"$id": "https://example.com/", "properties": {"a": {"$dynamicRef": "other.json#a"}}},
     {"properties": {"a": {"$ref": "#/$defs/missing"}}},
-    depth_of(9),
+    depth_of(129),
 ]
 
 

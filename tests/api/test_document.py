@@ -141,7 +141,7 @@ def body_schema(name: str) -> dict[str, Any]:
         ("create_task", contract(depends_on=[str(UUID(int=3))]), True),
         ("create_task", contract(depends_on=[str(UUID(int=3))] * 2), False),
         ("create_task", contract(requirements={"languages": ["de-CH"]}), True),
-        ("create_task", contract(requirements={"languages": ["deutsch"]}), False),
+        ("create_task", contract(requirements={"languages": ["deutschland"]}), False),
         ("create_task", contract(requirements={"escalation": {"steps": [{}]}}), False),
         ("create_task", contract(sla={"deadline": "2026-02-04T19:36:00Z"}), True),
         ("create_task", {}, False),

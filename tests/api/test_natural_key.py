@@ -31,6 +31,50 @@ def test_natural_key__order_of_fields_is_no_difference(house: House) -> None:
     assert Task.objects.count() == 1
 
 
+def test_natural_key__order_of_members_anywhere_is_no_difference(house: House) -> None:
+    context = {
+        "case": {"id": 7, "tags": ["a", "b"]},
+        "background": "",
+        "zeta": 1,
+        "alpha": [1, {"x": 1, "y": 2}],
+    }
+    schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "number"}}}
+    body = request("IR-1", context=context, output={"schema": schema})
+    first = house.alice.post("/v1/tasks", body)
+    again = house.alice.post("/v1/tasks", reversed_members(body))
+    assert (first.status_code, again.status_code) == (201, 200), again.content
+    other = request(
+        "IR-1", context=context | {"alpha": [{"x": 1, "y": 2}, 1]}, output={"schema": schema}
+    )
+    expect_problem(house.alice.post("/v1/tasks", other), 409, "request_id_reused")
+
+
+def test_natural_key__what_is_left_out_is_the_same_as_its_default(house: House) -> None:
+    first = house.alice.post("/v1/tasks", request("IR-1"))
+    spelled = request(
+        "IR-1", sla={"urgency": "normal", "deadline": None}, requirements={}, depends_on=[]
+    )
+    again = house.alice.post("/v1/tasks", spelled)
+    assert (first.status_code, again.status_code) == (201, 200), again.content
+
+
+def test_natural_key__of_a_task_of_the_version_before(house: House) -> None:
+    body = request("IR-1", context={"b": 1, "a": 2})
+    task = Task.objects.get(id=house.alice.post("/v1/tasks", body).json()["task_id"])
+    assert bytes(task.request_hash)[:1] == b"\x02"
+    Task.objects.filter(id=task.id).update(request_hash=None)
+    assert house.alice.post("/v1/tasks", body).status_code == 200
+    expect_problem(
+        house.alice.post("/v1/tasks", request("IR-1", title="Another")), 409, "request_id_reused"
+    )
+
+
+def reversed_members(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: reversed_members(value[name]) for name in reversed(value)}
+    return [reversed_members(item) for item in value] if isinstance(value, list) else value
+
+
 def test_natural_key__other_body_is_refused(house: House) -> None:
     first = house.alice.post("/v1/tasks", request("IR-1"))
     assert first.status_code == 201

@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -121,3 +122,48 @@ def ask(*, address: str, client: str, basic: bool = True) -> Any:
 def counted_anew() -> None:
     for key in throttling._client().scan_iter("biolayer:rate:token-*"):
         throttling._client().delete(key)
+
+
+# RFC 6749, 5.2: a client that is not known is invalid_client, whatever it calls itself.
+@pytest.mark.parametrize("client_id", ["a\x00b", "\x00", "nobody", "\ufffd", "x" * 5000 + "\x00"])
+@pytest.mark.parametrize("way", ["form", "basic"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+def test_token__for_a_client_that_is_none(
+    house: House, path: str, way: str, client_id: str
+) -> None:
+    form = {"grant_type": "client_credentials", "token": "x"}
+    raw = client_id.encode(errors="surrogatepass")
+    headers = {}
+    if way == "basic":
+        headers = {"Authorization": f"Basic {base64.b64encode(raw + b':secret').decode()}"}
+        body = urlencode(form)
+    else:
+        body = urlencode(form) + "&client_secret=s&client_id=" + quote(raw)
+    answer = Client(raise_request_exception=False).generic(
+        "POST", path, body, "application/x-www-form-urlencoded", headers=headers, secure=True
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("name", ["grant_type", "scope", "client_secret", "token", "x\x00y"])
+def test_token__with_a_nul_in_any_field(
+    house: House, application: OAuthApplication, name: str
+) -> None:
+    pair = base64.b64encode(f"{application.client_id}:{SECRET}".encode()).decode()
+    form = {"grant_type": "client_credentials", name: "a\x00b"}
+    answer = Client(raise_request_exception=False).post(
+        "/oauth/token", form, headers={"Authorization": f"Basic {pair}"}, secure=True
+    )
+    assert answer.status_code in (400, 401)
+    assert answer.json()["error"] in ("invalid_request", "invalid_client")
+
+
+@pytest.mark.parametrize("pair", ["", "%", "====", "\u00e9", "AAAA", "Og==", "AA=="])
+def test_token__with_a_pair_that_is_none(house: House, pair: str) -> None:
+    answer = Client(raise_request_exception=False).post(
+        "/oauth/token",
+        {"grant_type": "client_credentials"},
+        headers={"Authorization": f"Basic {pair}"},
+        secure=True,
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

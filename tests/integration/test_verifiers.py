@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from standardwebhooks import Webhook
 from svix.webhooks import Webhook as SvixWebhook
 
 from apps.base import clock
+from apps.timers.services import fire_due
 from apps.webhooks import services
 from biolayer import signing
 from tests.factories import House
@@ -91,6 +93,38 @@ def test_biolayer__believes_it_by_secret_and_by_published_key(sent: Sent) -> Non
             signing.verify(
                 secrets=[key], headers=request.headers, body=request.body, now=clock.now()
             )
+
+
+def chain_says(node: str, events: list[Any]) -> str:
+    """What Node says of a task's log: the sequence of the first event that breaks it, or `intact`."""
+    told = subprocess.run(
+        [node, "chain.mjs"],
+        cwd=VERIFIERS,
+        input=json.dumps(events).encode(),
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    return told.stdout.decode().strip()
+
+
+def test_the_log_of_a_task__is_believed_in_javascript(house: House, node: str) -> None:
+    step = {"after_seconds": 60, "lower_min_rating_by": 0.3, "notify": True}
+    policy = {"min_rating": 4.796, "escalation": {"steps": [step]}}
+    then = clock.now() - timedelta(minutes=5)
+    task = house.queued(at=then, title=NOTES, requirements=policy)
+    fire_due(at=then + timedelta(seconds=61))
+    house.alice.post(f"/v1/tasks/{task.id}/cancel", {"reason": "\N{GRINNING FACE} \u2028 \\u0007"})
+    log = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"]
+    assert "task.escalated" in [event["type"] for event in log]
+    assert chain_says(node, log) == "intact"
+    log[2]["data"]["seconds"] = 1.5
+    assert chain_says(node, log) == "3"
+
+
+def test_the_published_vectors__are_believed_in_javascript(node: str) -> None:
+    vectors = json.loads((VERIFIERS.parents[1] / "docs" / "event-chain-vectors.json").read_text())
+    assert chain_says(node, [vector["event"] for vector in vectors]) == "intact"
 
 
 @pytest.fixture

@@ -73,6 +73,39 @@ def test_redaction__blots_out_every_spelling() -> None:
     assert redact("harmless") == "harmless"
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "whsec_MfKQ9r8/Gk+w==",
+        "MfKQ9r8/Gk+w==",
+        r"MfKQ9r8\/Gk+w==",
+        "MfKQ9r8%2FGk%2Bw%3D%3D",
+        "MfKQ9r8%2fGk%2bw%3d%3d",
+        "MfKQ9r8/Gk%2Bw%3D%3D",
+    ],
+)
+def test_redaction__of_a_signing_secret_as_an_echo_may_spell_it(spelled: str) -> None:
+    redact = Redaction(("whsec_MfKQ9r8/Gk+w==",))
+    kept = redact(f"before {spelled} after")
+    assert "Mf" not in kept
+    assert kept.startswith("before ")
+    assert kept.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    ("secret", "spelled"),
+    [
+        ("Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+        ("Bearer t0ken&more", "t0ken&amp;more"),
+        ("caf\u00e9-9", r"caf\u00e9-9"),
+        ('quo"ted', r"quo\"ted"),
+        ("two words", "two+words"),
+    ],
+)
+def test_redaction__of_credentials_as_an_echo_may_spell_them(secret: str, spelled: str) -> None:
+    assert Redaction((secret,))(f"<{spelled}>") == "<[redacted]>"
+
+
 def test_redaction__leaves_no_beginning_of_a_secret_where_the_text_was_cut() -> None:
     redact = Redaction(("0123456789",))
     for length in range(1, 10):

@@ -1,12 +1,14 @@
 """`output.schema`: two notations, one meaning; and no schema that costs more than it is worth."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from apps.tasks.outputs import output_faults
-from apps.tasks.schemas import is_flat_map, schema_faults
+from apps.tasks.schemas.checks import schema_faults
+from apps.tasks.schemas.notation import is_flat_map
 
 
 def faults(schema: Any) -> list[tuple[str, str]]:
@@ -57,7 +59,9 @@ def test_is_flat_map(schema: dict[str, Any], is_flat: bool) -> None:
             [("/output/schema/minProperties", "invalid_schema")],
         ),
         ({"$ref": "https://evil.example/s"}, [("/output/schema/$ref", "outside_reference")]),
-        ({"$ref": "#/$defs/none"}, [("/output/schema", "invalid_schema")]),
+        ({"$ref": "#/$defs/none"}, [("/output/schema/$ref", "unknown_reference")]),
+        ({"$ref": "#none"}, [("/output/schema/$ref", "unknown_reference")]),
+        ({"$ref": "#"}, [("/output/schema", "too_complex")]),
         (
             {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"},
             [("/output/schema/$schema", "unknown_dialect")],
@@ -97,8 +101,16 @@ def test_schema_faults__names_place_and_reason(
         },
         fan_out(8),
         {"type": "object", "properties": {f"field_{n}": {"type": "string"} for n in range(500)}},
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean", "null"]},
+                {"type": "array", "items": {"$ref": "#"}},
+                {"type": "object", "additionalProperties": {"$ref": "#"}},
+            ]
+        },
+        {"oneOf": [{"properties": {key: {"$ref": "#"}}, "required": [key]} for key in "abcdefgh"]},
     ],
-    ids=["a list of itself", "a tree", "some fan-out", "wide"],
+    ids=["a list of itself", "a tree", "some fan-out", "wide", "any JSON", "a grammar"],
 )
 def test_schema_faults__none_for_what_people_write(schema: Any) -> None:
     assert faults(schema) == []
@@ -106,10 +118,100 @@ def test_schema_faults__none_for_what_people_write(schema: Any) -> None:
 
 def test_schema_faults__too_deep() -> None:
     deep: dict[str, Any] = {"type": "string"}
-    for _ in range(4):
+    for _ in range(64):
         deep = {"type": "object", "properties": {"a": deep}}
     assert [code for _, code in faults(deep)] == ["too_deep"]
     assert faults(deep["properties"]["a"]) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"const": {"$ref": "x.json"}},
+        {"enum": [{"$ref": "http://a/"}, {"$schema": "x", "$id": 5}]},
+        {"type": "object", "default": {"$ref": "x"}, "examples": [{"$dynamicRef": "y"}]},
+        {"properties": {"$ref": {"type": "string"}, "const": {"type": "number"}}},
+        {"$ref": "https://example.com/item", "$defs": {"a": {"$id": "https://example.com/item"}}},
+        {
+            "$id": "https://example.com/root",
+            "$ref": "item#x",
+            "$defs": {"a": {"$id": "/item", "$defs": {"b": {"$anchor": "x", "type": "string"}}}},
+        },
+        {"$ref": "#/$defs/a%20b~1c", "$defs": {"a b/c": {"type": "string"}}},
+        {
+            "$ref": "urn:uuid:deadbeef-1234-0000-0000-4321feebdaed#x",
+            "$defs": {
+                "a": {"$id": "urn:uuid:deadbeef-1234-0000-0000-4321feebdaed", "$anchor": "x"}
+            },
+        },
+        {"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {}}},
+        {"$schema": "https://json-schema.org/draft/2020-12/schema#", "type": "object"},
+    ],
+)
+def test_schema_faults__none_for_data_and_for_references_inside(schema: Any) -> None:
+    assert faults(schema) == []
+
+
+# Patterns of this kind go to a process of their own.
+LIMITED = {"type": "array", "items": {"type": "string", "pattern": "^(?=.*[0-9])[a-z0-9]+$"}}
+
+
+def test_output_faults__by_the_process_with_limits() -> None:
+    assert output_faults(["a1", "b2"], LIMITED, "structured_json") == []
+    found = output_faults(["a1", "b", 5], LIMITED, "structured_json")
+    assert [(fault.pointer, fault.code) for fault in found] == [
+        ("/output/1", "pattern"),
+        ("/output/2", "wrong_type"),
+    ]
+
+
+def test_output_faults__by_several_threads_while_checks_reach_their_limit() -> None:
+    dear = {"items": {"allOf": [{"multipleOf": 1e-300}] * 1_200}}
+    numbers = [1e300] * 9_000
+    calls = [(["a1"], LIMITED), (numbers, dear), (["b"], LIMITED)] * 3
+    with ThreadPoolExecutor(6) as threads:
+        found = list(
+            threads.map(lambda call: output_faults(call[0], call[1], "structured_json"), calls)
+        )
+    codes = [[fault.code for fault in faults] for faults in found]
+    assert codes == [[], ["too_complex"], ["pattern"]] * 3
+
+
+def test_output_faults__name_the_first_where_all_would_take_too_long() -> None:
+    schema = {"items": {"enum": [f"{n:x}" for n in range(4_500)]}}
+    found = output_faults(["zz"] * 13_000, schema, "structured_json")
+    assert [(fault.pointer, fault.code) for fault in found] == [("/output/0", "enum")]
+    assert len(found[0].detail) <= 300
+
+
+# Each once, and RFC 6901's pointers: a field may have no name, or one with a slash.
+@pytest.mark.parametrize(
+    ("schema", "output", "expected"),
+    [
+        ({"required": ["a"], "allOf": [{"required": ["a"]}]}, {}, [("/output/a", "required")]),
+        ({"required": [""]}, {}, [("/output/", "required")]),
+        ({"properties": {"": {"type": "string"}}}, {"": 1}, [("/output/", "wrong_type")]),
+        (
+            {"properties": {"": {"properties": {"a/b": {"type": "string"}}}}},
+            {"": {"a/b": 1}},
+            [("/output//a~1b", "wrong_type")],
+        ),
+        ({"properties": {"~": {"type": "string"}}}, {"~": 1}, [("/output/~0", "wrong_type")]),
+        ({"items": {"required": ["a"]}}, [{}, {"a": 1}], [("/output/0/a", "required")]),
+        (
+            {"additionalProperties": False},
+            {"a": 1, "": 2},
+            [("/output/a", "unknown_field"), ("/output/", "unknown_field")],
+        ),
+        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, {}, [("/output", "any_of")]),
+        ({"": "string", "a": "number"}, {}, [("/output/", "required"), ("/output/a", "required")]),
+    ],
+)
+def test_output_faults__each_once_at_its_pointer(
+    schema: Any, output: Any, expected: list[tuple[str, str]]
+) -> None:
+    found = output_faults(output, schema, "structured_json")
+    assert sorted((fault.pointer, fault.code) for fault in found) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +240,7 @@ def test_output_faults__text_must_say_something() -> None:
 
 def test_output_faults__too_deep() -> None:
     deep: Any = 1
-    for _ in range(17):
+    for _ in range(65):
         deep = [deep]
     assert [fault.code for fault in output_faults(deep, {"type": "array"}, "structured_json")] == [
         "too_deep"

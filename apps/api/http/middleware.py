@@ -42,13 +42,22 @@ class RequestMiddleware:
         if iscoroutinefunction(self):
             return self._call_async(request)
         request_id = request_id_of(request)
+        _drop_slash(request)
         response = self._get_response(request)
         _take_in(request)
         return _identified(response, request_id)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponse:
         request_id = request_id_of(request)
+        _drop_slash(request)
         return _identified(await self._get_response(request), request_id)
+
+
+def _drop_slash(request: HttpRequest) -> None:
+    """Take `/v1/tasks/` for `/v1/tasks`: many clients end an address with a slash."""
+    if request.path_info.endswith("/") and request.path_info.count("/") > 1:
+        request.path_info = request.path_info.rstrip("/")
+        request.path = request.path.rstrip("/")
 
 
 def _take_in(request: HttpRequest) -> None:

@@ -1,6 +1,9 @@
 """Reading bodies, bounded. Nothing is held in memory that is larger than it may be."""
 
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import orjson
@@ -8,10 +11,12 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser, MultiPartParser
 
 from biolayer.contract import MAX_DEPTH, depth_of
-from biolayer.errors import Fault, InvalidInput, MalformedJSON, TooLarge
+from biolayer.errors import Fault, InvalidInput, MalformedJSON, TooLarge, pointer
 
-MULTIPART_ROOM = 64 * 1024
-"""What the parts' headers and the form's fields may take beside the file itself."""
+MAX_FAULTS = 50
+MAX_FILE_BYTES = 10 * 1024 * 1024
+MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
+"""With room for the parts' headers and the form's fields."""
 
 
 class FastJSONParser(BaseParser):
@@ -33,18 +38,61 @@ class FastJSONParser(BaseParser):
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
+            refuse_large_numbers(body)
             raise MalformedJSON(f"{error}.") from error
         # Counting brackets is cheap and rules nearly every document out.
         if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth_of(document) > MAX_DEPTH:
             text = f"must not nest deeper than {MAX_DEPTH} levels"
             raise InvalidInput([Fault("", "too_deep", text)])
+        if LONG_DIGITS.search(body):
+            refuse_large_numbers(body)
         return document
 
 
-class BoundedMultiPartParser(MultiPartParser):
-    """A form with one file of at most `max_file_bytes`."""
+LONG_DIGITS = re.compile(rb"[0-9]{19}")
+INTEGERS = range(-(2**63), 2**64)
 
-    max_file_bytes = 10 * 1024 * 1024
+
+class _TooLarge:
+    """Stands for an integer out of `INTEGERS`, or a number that no float holds."""
+
+
+def refuse_large_numbers(body: bytes) -> None:
+    """Raise `InvalidInput` naming each integer of more than 64 bits, which would be rounded to a float,
+    and each number that would be infinite. Does nothing for what is no JSON.
+    """
+
+    def read_integer(digits: str) -> int | _TooLarge:
+        value = int(digits) if len(digits) <= len(str(INTEGERS.stop)) else INTEGERS.stop
+        return value if value in INTEGERS else _TooLarge()
+
+    def read_float(text: str) -> float | _TooLarge:
+        return _TooLarge() if math.isinf(float(text)) else 0.0
+
+    try:
+        found = json.loads(body, parse_int=read_integer, parse_float=read_float)
+    except (ValueError, RecursionError):
+        return
+    text = f"must be a number of 64 bits; an integer from {INTEGERS.start} to {INTEGERS.stop - 1}"
+    faults = [Fault(pointer(*path), "out_of_range", text) for path in _places_of(_TooLarge, found)]
+    if faults:
+        raise InvalidInput(faults[:MAX_FAULTS])
+
+
+def _places_of(kind: type, document: Any) -> Iterator[tuple[str | int, ...]]:
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, kind):
+            yield path
+        elif isinstance(value, dict):
+            waiting += [((*path, name), child) for name, child in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), child) for index, child in enumerate(value)]
+
+
+class BoundedMultiPartParser(MultiPartParser):
+    """A form with one file of at most `MAX_FILE_BYTES`."""
 
     def parse(
         self,
@@ -54,6 +102,6 @@ class BoundedMultiPartParser(MultiPartParser):
     ) -> Any:
         """Raises `TooLarge` before anything is read when the request announces too much."""
         announced = int(stream.META.get("CONTENT_LENGTH") or 0)
-        if announced > self.max_file_bytes + MULTIPART_ROOM:
-            raise TooLarge(f"A file may have at most {self.max_file_bytes} bytes.")
+        if announced > MAX_FORM_BYTES:
+            raise TooLarge(f"A file may have at most {MAX_FILE_BYTES} bytes.")
         return super().parse(stream, media_type, parser_context)

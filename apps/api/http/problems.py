@@ -121,6 +121,8 @@ def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
     response = Response(body, status=status, content_type=MEDIA_TYPE)
     if isinstance(error, errors.Unauthenticated):
         response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
+    if isinstance(error, errors.UnsupportedEncoding):
+        response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     return response
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from rest_framework.permissions import SAFE_METHODS
@@ -12,13 +12,18 @@ from rest_framework.views import APIView
 
 from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
+from apps.api.http.bodies import refuse_encoded
 from apps.api.http.held import held_calls
+from apps.api.http.parameters import refuse_parameters
 from apps.base.transactions import is_held_up
 from biolayer.errors import NotFound
 
 
 class View(APIView):
     """A door: translates in, makes one call, translates out."""
+
+    takes_query: ClassVar[bool] = False
+    """Whether `GET` has parameters. The view checks them then; otherwise there may be none."""
 
     def actor(self, request: Request) -> Principal:
         return caller(request).principal
@@ -29,6 +34,9 @@ class View(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        refuse_encoded(request)
+        if not (self.takes_query and request.method in SAFE_METHODS):
+            refuse_parameters(request)
         if _is_about_a_row(request, kwargs):
             held_calls.check(caller(request).principal.organisation_id, request.path)
 

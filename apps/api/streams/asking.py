@@ -7,6 +7,7 @@ from django.http import HttpRequest, QueryDict
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.api.http.parameters import first_of_each, parameter_faults
 from apps.api.streams.additions import ADDITIONS, Addition
 from apps.api.streams.cursors import opened
 from apps.events import selectors as events
@@ -132,10 +133,7 @@ class _Reading:
 
     def refuse_unknown(self, *names: str) -> None:
         known = (*names, "payload") if ADDITIONS else names
-        text = f"is none of {', '.join(known)}"
-        self.faults.extend(
-            Fault(f"/{name}", "unknown_parameter", text) for name in self.query if name not in known
-        )
+        self.faults.extend(parameter_faults(self.query, known, several=("types",)))
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         text = self.query.get(name, str(default))
@@ -171,4 +169,4 @@ class _Reading:
 
     def refuse_faults(self) -> None:
         if self.faults:
-            raise InvalidInput(self.faults)
+            raise InvalidInput(first_of_each(self.faults))

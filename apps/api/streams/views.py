@@ -43,7 +43,7 @@ async def consumer_events(request: HttpRequest, name: str) -> HttpResponseBase:
 
 async def _answered(request: HttpRequest, view: Any, **names: str) -> HttpResponseBase:
     response: HttpResponseBase = await on_thread(view, request, **names)
-    if isinstance(response, PageAnswer):
+    if isinstance(response, PageAnswer) and request.method != "HEAD":
         try:
             found = await wait(response.asked, response.found)
         except Exception as error:
@@ -61,6 +61,8 @@ class StreamAnswer(Response):
 
 
 class Stream(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
         return StreamAnswer(asked_of_stream(self.actor(request), request._request))
 
@@ -70,10 +72,17 @@ async def stream(request: HttpRequest) -> HttpResponseBase:
     answer: HttpResponseBase = await on_thread(Stream.as_view(), request)
     if not isinstance(answer, StreamAnswer):
         return answer
-    response = StreamingHttpResponse(_frames(answer.asked), content_type="text/event-stream")
+    # HEAD: what GET would say before its first byte (RFC 9110, 9.3.2).
+    frames = _nothing() if request.method == "HEAD" else _frames(answer.asked)
+    response = StreamingHttpResponse(frames, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
 
 
 async def _frames(asked: Asked) -> AsyncIterator[bytes]:

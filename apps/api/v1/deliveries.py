@@ -16,6 +16,8 @@ BY_NUMBER = Keyset(("number",))
 
 
 class Deliveries(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
         found = selectors.deliveries(actor=self.actor(request), wanted=delivery_filters(request))
         shown = partial(selectors.shown_delivery, at=self.at(request))
@@ -31,6 +33,8 @@ class Delivery(View):
 
 
 class DeliveryAttempts(View):
+    takes_query = True
+
     def get(self, request: Request, delivery_id: str) -> Response:
         no_filters(request)
         delivery = selectors.delivery(

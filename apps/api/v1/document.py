@@ -12,9 +12,10 @@ from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
 from apps.api.http import idempotency
+from apps.api.http.parameters import MAX_VALUES
 from apps.api.http.problems import MEDIA_TYPE
 from apps.api.http.views import View
-from apps.api.v1.operations import JSON, OPERATIONS, Operation
+from apps.api.v1.operations import JSON, OPERATIONS, Operation, Query
 from biolayer.answers import Problem
 from biolayer.events import CATALOGUE, EXAMPLES, Kind
 from biolayer.schemas import components
@@ -42,6 +43,8 @@ REFUSALS = {
 
 
 class Document(View):
+    takes_query = True
+
     # It says what the published documentation says and nothing of a tenant: no credential is asked.
     authentication_classes = []
     throttle_classes = []
@@ -158,13 +161,21 @@ def _refusal(status: int) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     for name in PLACE.findall(operation.route):
-        schema = {"type": "string", **({"format": "uuid"} if name.endswith("_id") else {})}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        place = {"type": "string", **({"format": "uuid"} if name.endswith("_id") else {})}
+        yield {"name": name, "in": "path", "required": True, "schema": place}
     for query in operation.query:
-        words = {"description": query.description} if query.description else {}
-        yield {"name": query.name, "in": "query", **words, "schema": dict(query.schema)}
+        yield _query(query)
     if operation.method == "post":
         yield _ref("parameters", idempotency.HEADER)
+
+
+def _query(query: Query) -> dict[str, Any]:
+    schema, description = dict(query.schema), query.description
+    if query.is_repeatable:
+        schema = {"type": "array", "items": schema, "maxItems": MAX_VALUES}
+        description += " Several values, each with its name: any of them."
+    words = {"description": description} if description else {}
+    return {"name": query.name, "in": "query", **words, "schema": schema}
 
 
 def _body(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:

@@ -52,13 +52,15 @@ class PageAnswer(Response):
 class FeedView(View, ABC):
     """Answers a page of the feed, late rather than empty."""
 
+    takes_query = True
     waits = True
     """Whether to wait here. The ASGI process has a better place for that."""
 
     def get(self, request: Request, **names: str) -> Response:
         asked = self.asked(request, **names)
         found = pages.read(asked)
-        return PageAnswer(asked, wait_on_thread(asked, found) if self.waits else found)
+        waits = self.waits and request.method != "HEAD"
+        return PageAnswer(asked, wait_on_thread(asked, found) if waits else found)
 
     @abstractmethod
     def asked(self, request: Request, **names: str) -> Asked:
@@ -85,6 +87,8 @@ class ConsumerEvents(FeedView):
 
 
 class Consumers(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
         no_filters(request)
         mine = selectors.consumers(actor=self.actor(request))

@@ -1,7 +1,7 @@
 """The filters of the lists: what the query asks for, or every fault of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
@@ -9,119 +9,116 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from rest_framework.request import Request
 
+from apps.api.http.parameters import first_of_each, parameter_faults
 from apps.pools.selectors import Wanted as WantedWorkers
 from apps.webhooks.selectors import OUTCOMES, STATUSES, Wanted
-from biolayer.contract import Moment, Presence, Urgency
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
 from biolayer.lifecycle import Status
+from biolayer.values import Moment, Presence, Urgency
 
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 PAGING = ("cursor", "limit")
-OF_TASKS = ("status", "domain", "urgency", "pool", *PAGING)
-OF_WORKERS = ("presence", "skill", "pool", *PAGING)
-OF_DELIVERIES = (
-    "status",
-    "endpoint_id",
-    "task_id",
-    "type",
-    "outcome",
-    "since",
-    "until",
-    *PAGING,
-)
+OF_TASKS = ("status", "domain", "urgency", "pool")
+OF_WORKERS = ("presence", "skill", "pool")
+OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
+"""Filters of which several values mean any of them."""
+
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
-def task_filters(request: Request) -> dict[str, Any]:
-    """The list's filters as the query asks for them. Raises `InvalidInput` naming every bad one."""
-    given = request.query_params
-    faults = unknown_parameters(given, OF_TASKS)
-    faults += _not_one_of("status", given.get("status"), [status.value for status in Status])
-    faults += _not_one_of("urgency", given.get("urgency"), list(get_args(Urgency)))
-    domain = given.get("domain")
-    if domain is not None and not SLUG.fullmatch(domain):
-        faults.append(Fault("/domain", "pattern", "must be a domain such as security"))
-    faults += _no_uuid("pool", given.get("pool"), "a pool")
-    if faults:
-        raise InvalidInput(faults)
-    columns = {"status": "status", "domain": "domain", "urgency": "urgency", "pool": "pool_id"}
-    return {column: given[name] for name, column in columns.items() if name in given}
+def task_filters(request: Request) -> dict[str, list[Any]]:
+    """Return the values that each column of a listed task may have.
+
+    Raise `InvalidInput` naming every bad parameter; so do the other functions here.
+    """
+    given = _Given(request, several=OF_TASKS)
+    columns: dict[str, list[Any]] = {
+        "status": given.choices("status", [status.value for status in Status]),
+        "domain": given.slugs("domain", "a domain such as security"),
+        "urgency": given.choices("urgency", list(get_args(Urgency))),
+        "pool_id": given.ids("pool", "a pool"),
+    }
+    given.refuse_faults()
+    return {column: values for column, values in columns.items() if values}
 
 
 def delivery_filters(request: Request) -> Wanted:
-    """The deliveries that the query asks for. Raises `InvalidInput` naming every bad parameter."""
-    given = request.query_params
-    faults = unknown_parameters(given, OF_DELIVERIES)
-    for name, choices in ("status", STATUSES), ("type", EVENT_TYPES), ("outcome", OUTCOMES):
-        faults += _not_one_of(name, given.get(name), choices)
-    faults += _no_uuid("endpoint_id", given.get("endpoint_id"), "an endpoint")
-    faults += _no_uuid("task_id", given.get("task_id"), "a task")
-    times = {name: _time(name, given.get(name), faults) for name in ("since", "until")}
-    if faults:
-        raise InvalidInput(faults)
-    return Wanted(
-        status=given.get("status"),
-        endpoint_id=_uuid(given.get("endpoint_id")),
-        task_id=_uuid(given.get("task_id")),
-        event_type=given.get("type"),
-        outcome=given.get("outcome"),
-        **times,
+    """Return which deliveries the query asks for."""
+    given = _Given(request, several=OF_DELIVERIES, single=("since", "until"))
+    wanted = Wanted(
+        statuses=given.choices("status", STATUSES),
+        endpoint_ids=given.ids("endpoint_id", "an endpoint"),
+        task_ids=given.ids("task_id", "a task"),
+        event_types=given.choices("type", EVENT_TYPES),
+        outcomes=given.choices("outcome", OUTCOMES),
+        since=given.time("since"),
+        until=given.time("until"),
     )
+    given.refuse_faults()
+    return wanted
 
 
 def worker_filters(request: Request) -> WantedWorkers:
-    """The workers that the query asks for. Raises `InvalidInput` naming every bad parameter."""
-    given = request.query_params
-    faults = unknown_parameters(given, OF_WORKERS)
-    faults += _not_one_of("presence", given.get("presence"), list(get_args(Presence)))
-    skill = given.get("skill")
-    if skill is not None and not SLUG.fullmatch(skill):
-        faults.append(Fault("/skill", "pattern", "must be a skill such as phone_verification"))
-    faults += _no_uuid("pool", given.get("pool"), "a pool")
-    if faults:
-        raise InvalidInput(faults)
-    pool_id = _uuid(given.get("pool"))
-    return WantedWorkers(presence=given.get("presence"), skill=skill, pool_id=pool_id)
+    """Return which workers the query asks for."""
+    given = _Given(request, several=OF_WORKERS)
+    wanted = WantedWorkers(
+        presences=given.choices("presence", list(get_args(Presence))),
+        skills=given.slugs("skill", "a skill such as phone_verification"),
+        pool_ids=given.ids("pool", "a pool"),
+    )
+    given.refuse_faults()
+    return wanted
 
 
 def no_filters(request: Request) -> None:
-    """For a list that has none. Raises `InvalidInput` naming every parameter that it does not know."""
-    faults = unknown_parameters(request.query_params, PAGING)
-    if faults:
-        raise InvalidInput(faults)
+    """Refuse all parameters but those of paging."""
+    _Given(request).refuse_faults()
 
 
-def unknown_parameters(given: Mapping[str, Any], known: Sequence[str]) -> list[Fault]:
-    return [
-        Fault(f"/{name}", "unknown_parameter", f"is none of {', '.join(known)}")
-        for name in given
-        if name not in known
-    ]
+class _Given:
+    """Reads the parameters of a list, and remembers what is wrong with them: all is said at once."""
 
+    def __init__(
+        self, request: Request, *, several: Sequence[str] = (), single: Sequence[str] = ()
+    ) -> None:
+        self._query = request.query_params
+        known = (*several, *single, *PAGING)
+        self._faults = parameter_faults(self._query, known, several=several)
 
-def _not_one_of(name: str, value: str | None, choices: Sequence[str]) -> list[Fault]:
-    if value is None or value in choices:
-        return []
-    return [Fault(f"/{name}", "not_one_of", f"must be one of {', '.join(choices)}")]
+    def choices(self, name: str, choices: Sequence[str]) -> list[str]:
+        values = self._values(name)
+        if not {*values} <= {*choices}:
+            self._fault(name, "not_one_of", f"must be one of {', '.join(choices)}")
+        return values
 
+    def slugs(self, name: str, noun: str) -> list[str]:
+        values = self._values(name)
+        if not all(map(SLUG.fullmatch, values)):
+            self._fault(name, "pattern", f"must be {noun}")
+        return values
 
-def _no_uuid(name: str, value: str | None, noun: str) -> list[Fault]:
-    try:
-        _uuid(value)
-    except ValueError:
-        return [Fault(f"/{name}", "wrong_type", f"must be the UUID of {noun}")]
-    return []
+    def ids(self, name: str, noun: str) -> list[UUID]:
+        try:
+            return [UUID(value) for value in self._values(name)]
+        except ValueError:
+            self._fault(name, "wrong_type", f"must be the UUID of {noun}")
+            return []
 
+    def time(self, name: str) -> datetime | None:
+        text = self._query.get(name)
+        try:
+            return None if text is None else MOMENT.validate_python(text)
+        except ValidationError as error:
+            self._fault(name, "wrong_type", error.errors()[0]["msg"])
+            return None
 
-def _uuid(text: str | None) -> UUID | None:
-    return None if text is None else UUID(text)
+    def refuse_faults(self) -> None:
+        if self._faults:
+            raise InvalidInput(first_of_each(self._faults))
 
+    def _values(self, name: str) -> list[str]:
+        return list(dict.fromkeys(self._query.getlist(name)))
 
-def _time(name: str, text: str | None, faults: list[Fault]) -> datetime | None:
-    """The time that the query names; where that is none, its fault is added."""
-    try:
-        return None if text is None else MOMENT.validate_python(text)
-    except ValidationError as error:
-        faults.append(Fault(f"/{name}", "wrong_type", error.errors()[0]["msg"]))
-        return None
+    def _fault(self, name: str, code: str, text: str) -> None:
+        self._faults.append(Fault(f"/{name}", code, text))

@@ -15,7 +15,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from apps.api.streams import asking
 from apps.webhooks.selectors import OUTCOMES, STATUSES
-from biolayer import contract, pools, webhooks
+from biolayer import contract, pools, values, webhooks
 from biolayer import pool_answers as shown
 from biolayer import webhook_answers as told
 from biolayer.answers import (
@@ -52,6 +52,8 @@ class Query:
     name: str
     schema: Mapping[str, Any]
     description: str = ""
+    # Whether it may come more than once; then any of its values will do.
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +90,32 @@ LIMIT = Query(
     "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 )
 PAGED = (CURSOR, LIMIT)
+
+
+def _filter(name: str, description: str, **schema: Any) -> Query:
+    return Query(name, {"type": "string", **schema}, description, is_repeatable=True)
+
+
 TASK_FILTERS = (
-    Query("status", {"type": "string", "enum": [status.value for status in Status]}),
-    Query("domain", {"type": "string"}),
-    Query("urgency", {"type": "string", "enum": list(get_args(contract.Urgency))}),
-    Query("pool", {"type": "string", "format": "uuid"}),
+    _filter("status", "Its status.", enum=[status.value for status in Status]),
+    _filter("domain", "Its domain."),
+    _filter("urgency", "Its urgency.", enum=list(get_args(values.Urgency))),
+    _filter("pool", "The pool that its contract names.", format="uuid"),
 )
 DELIVERY_FILTERS = (
-    Query("status", {"type": "string", "enum": list(STATUSES)}),
-    Query("endpoint_id", {"type": "string", "format": "uuid"}),
-    Query("task_id", {"type": "string", "format": "uuid"}),
-    Query("type", {"type": "string", "enum": list(EVENT_TYPES)}),
-    Query("outcome", {"type": "string", "enum": list(OUTCOMES)}, "Of the last attempt."),
+    _filter("status", "Its status.", enum=list(STATUSES)),
+    _filter("endpoint_id", "The endpoint that it goes to.", format="uuid"),
+    _filter("task_id", "The task that it tells of.", format="uuid"),
+    _filter("type", "The type of its event.", enum=list(EVENT_TYPES)),
+    _filter("outcome", "The outcome of its last attempt.", enum=list(OUTCOMES)),
     Query("since", {"type": "string", "format": "date-time"}, "Created then or later."),
     Query("until", {"type": "string", "format": "date-time"}, "Created before."),
 )
 
 WORKER_FILTERS = (
-    Query("presence", {"type": "string", "enum": list(get_args(contract.Presence))}),
-    Query("skill", {"type": "string"}),
-    Query("pool", {"type": "string", "format": "uuid"}),
+    _filter("presence", "What it says of itself.", enum=list(get_args(values.Presence))),
+    _filter("skill", "A skill that it has."),
+    _filter("pool", "A pool that it is a member of.", format="uuid"),
 )
 
 AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.")

@@ -25,6 +25,8 @@ def _shown(pools: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 class Pools(View):
+    takes_query = True
+
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             pool = services.create_pool(
@@ -78,6 +80,8 @@ class PoolDryRun(View):
 
 
 class PoolMembers(View):
+    takes_query = True
+
     def post(self, request: Request, pool_id: str) -> Response:
         def add() -> Answer:
             seat, is_new = services.add_member(

@@ -15,6 +15,8 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class Recoveries(View):
+    takes_query = True
+
     def post(self, request: Request) -> Response:
         wanted = parse(RecoveryRequest, request.data, now=self.at(request))
 

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from apps.api.http.idempotency import Answer, once
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, identified
-from apps.api.v1.filters import task_filters
+from apps.api.v1.filters import no_filters, task_filters
 from apps.events import selectors as events
 from apps.matching.explain import explained
 from apps.tasks import selectors, services
@@ -20,6 +20,8 @@ BY_SEQUENCE = Keyset(("sequence",))
 
 
 class Tasks(View):
+    takes_query = True
+
     def post(self, request: Request) -> Response:
         document = request.data
 
@@ -80,7 +82,10 @@ class TaskMatch(View):
 
 
 class TaskEvents(View):
+    takes_query = True
+
     def get(self, request: Request, task_id: str) -> Response:
+        no_filters(request)
         task = selectors.task(actor=self.actor(request), task_id=identified("task", task_id))
         log: Any = events.of_task(task_id=task.id)
         return Response(page(request, log, BY_SEQUENCE, events.shown))

@@ -17,6 +17,8 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class Endpoints(View):
+    takes_query = True
+
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             at = self.at(request)

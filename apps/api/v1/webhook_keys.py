@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from apps.api.http.idempotency import Answer, once
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, identified
+from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import KeyRotation, parse
 
@@ -15,7 +16,10 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class WebhookKeys(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
+        no_filters(request)
         at = self.at(request)
         keys = selectors.signing_keys(actor=self.actor(request), at=at)
         return Response(page(request, keys, NEWEST_FIRST, partial(selectors.shown_key, at=at)))
@@ -54,6 +58,8 @@ class WebhookKey(View):
 
 
 class WebhookJwks(View):
+    takes_query = True
+
     # Public keys are for whoever receives a delivery; an organisation that has none, or is none,
     # looks the same.
     authentication_classes = []

@@ -10,6 +10,7 @@ from apps.api.http.idempotency import Answer, once
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.views import View, identified
+from apps.api.v1.filters import no_filters
 from apps.matching import selectors as offers
 from apps.matching import services as matching
 from apps.pools import selectors as pools
@@ -35,7 +36,10 @@ def _with_task(run: Any) -> dict[str, Any]:
 
 
 class Offers(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
+        no_filters(request)
         found = offers.open_offers(actor=self.actor(request), at=self.at(request))
         return Response(page(request, found, OLDEST_OFFER_FIRST, offers.shown_offer))
 
@@ -70,7 +74,10 @@ class OfferDecline(View):
 
 
 class Runs(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
+        no_filters(request)
         held = selectors.runs_held(actor=self.actor(request))
         return Response(page(request, held, OLDEST_RUN_FIRST, selectors.run_with_task))
 

@@ -19,6 +19,8 @@ NEWEST_FIRST = Keyset(("id",), descending=True)
 
 
 class Workers(View):
+    takes_query = True
+
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             at = self.at(request)
@@ -57,6 +59,8 @@ class Worker(View):
 
 
 class Skills(View):
+    takes_query = True
+
     def get(self, request: Request) -> Response:
         no_filters(request)
 

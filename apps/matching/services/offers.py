@@ -53,7 +53,9 @@ def _lock_own_open(*, actor: Principal, offer_id: UUID, at: datetime) -> Offer:
     )
     if offer is None:
         raise NotFound("offer")
-    if offer.status == OfferStatus.OPEN and offer.expires_at <= at:
+    # Whether the timer has closed it by now makes no difference to who comes too late.
+    is_late = offer.status == OfferStatus.OPEN and offer.expires_at <= at
+    if is_late or offer.status == OfferStatus.EXPIRED:
         raise OfferExpired(f"It was open until {format_time(offer.expires_at)}.")
     if offer.status != OfferStatus.OPEN:
         raise OfferClosed(f"It is {offer.status}.")

@@ -87,6 +87,25 @@ CREATE TRIGGER pools_certification_opens AFTER INSERT OR UPDATE ON pools_certifi
     FOR EACH ROW EXECUTE FUNCTION pools_seats_open();
 """
 
+RATING = """
+CREATE OR REPLACE FUNCTION pools_rating(w pools_worker, in_pool uuid) RETURNS float
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce((w.rating * w.rating_count + 5 * p.rating_mean::numeric)
+        / (w.rating_count + 5), w.rating)::float
+    FROM pools_pool p WHERE p.id = in_pool
+$$
+"""
+"""As it is compared with what a task asks for: nothing is rounded before that."""
+
+ROUNDED_RATING = """
+CREATE OR REPLACE FUNCTION pools_rating(w pools_worker, in_pool uuid) RETURNS float
+LANGUAGE sql STABLE AS $$
+    SELECT round(coalesce((w.rating * w.rating_count + 5 * p.rating_mean::numeric)
+        / (w.rating_count + 5), w.rating), 2)::float
+    FROM pools_pool p WHERE p.id = in_pool
+$$
+"""
+
 NO_SEATS = """
 DROP TRIGGER pools_certification_opens ON pools_certification;
 DROP TRIGGER pools_worker_is_followed ON pools_worker;

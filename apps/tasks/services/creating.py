@@ -20,7 +20,7 @@ from apps.base.transactions import Raced, atomic
 from apps.pools import selectors as pools
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
-from apps.tasks.schemas import schema_faults
+from apps.tasks.schemas.checks import schema_faults
 from apps.tasks.selectors import with_needs
 from apps.tasks.services.depending import dependency_check, gate
 from apps.tasks.services.locks import lock_task
@@ -66,11 +66,13 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
         if sent_before is not None:
             return sent_before
         raise
-    body_hash = _hash(contract)
     earlier = _earlier(actor, contract)
     if earlier is not None:
-        return _replayed(actor, earlier, body_hash)
-    task = _new_task(actor, contract, body_hash, at)
+        replayed = _replayed(actor, earlier)
+        if not _is_same(earlier, contract):
+            raise RequestIdReused(str(earlier.id))
+        return replayed
+    task = _new_task(actor, contract, at)
     # Without dependencies all that is written is one statement, and needs no transaction around it.
     with atomic() if contract.depends_on else nullcontext():
         also = gate(task=task, task_ids=contract.depends_on)
@@ -141,14 +143,32 @@ def _sent_before(actor: Principal, document: Any) -> Created | None:
         contract = parse(TaskContract, document)
     except InvalidInput:
         return None
-    earlier, body_hash = _earlier(actor, contract), _hash(contract)
-    if earlier is None or bytes(earlier.body_hash) != body_hash:
-        return None
-    return _replayed(actor, earlier, body_hash)
+    earlier = _earlier(actor, contract)
+    return _replayed(actor, earlier) if earlier and _is_same(earlier, contract) else None
 
 
-def _hash(contract: TaskContract) -> bytes:
+HASH_VERSION = b"\x02"
+
+
+def _request_hash(contract: TaskContract) -> bytes:
+    """Return a hash of what a request says, which neither the order of its members nor a default changes.
+
+    So a field that a later version adds leaves the hashes of requests without it as they are.
+    """
+    said = contract.model_dump(mode="json", exclude_defaults=True)
+    ordered = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+    return HASH_VERSION + crypto.keyed_hash("task-request", ordered)
+
+
+def _hash_of_0_1(contract: TaskContract) -> bytes:
     return crypto.keyed_hash("task-body", orjson.dumps(contract.model_dump(mode="json")))
+
+
+def _is_same(task: Task, contract: TaskContract) -> bool:
+    """Return whether a contract is the one that a task was made from."""
+    if task.request_hash is None:
+        return bytes(task.body_hash) == _hash_of_0_1(contract)
+    return bytes(task.request_hash) == _request_hash(contract)
 
 
 EARLIER = (
@@ -166,15 +186,13 @@ def _earlier(actor: Principal, contract: TaskContract) -> Task | None:
     return None if row is None else with_needs(Task.objects.all()).get(id=row[0])
 
 
-def _replayed(actor: Principal, earlier: Task, body_hash: bytes) -> Created:
+def _replayed(actor: Principal, earlier: Task) -> Created:
     if not Task.objects.visible_to(actor).filter(id=earlier.id).exists():
         raise RequestIdReused(None)
-    if bytes(earlier.body_hash) != body_hash:
-        raise RequestIdReused(str(earlier.id))
     return Created(earlier, is_new=False)
 
 
-def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: datetime) -> Task:
+def _new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
     handoff, policy = contract.handoff, contract.handoff.retry_policy
     escalation = needs.escalation
@@ -185,7 +203,8 @@ def _new_task(actor: Principal, contract: TaskContract, body_hash: bytes, at: da
         request_id=origin.request_id,
         created_by=origin.created_by or actor.name[:200],
         raised_at=origin.created_at or at,
-        body_hash=body_hash,
+        request_hash=_request_hash(contract),
+        body_hash=_hash_of_0_1(contract),
         task_type=contract.task_type,
         domain=contract.domain,
         title=contract.title,

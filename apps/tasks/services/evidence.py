@@ -4,7 +4,6 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
-import puremagic
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
@@ -14,28 +13,12 @@ from apps.base.ids import new_id
 from apps.base.rows import Insert, write
 from apps.base.transactions import atomic
 from apps.tasks.models import Evidence
+from apps.tasks.services.media import ACCEPTED, media_type
 from apps.tasks.services.working import evidence_of, hold_run, renewed_lease
 from biolayer.contract import MAX_EVIDENCE_PER_RUN
 from biolayer.errors import Fault, InvalidInput, TooLarge, UnsupportedMedia
 
 MAX_BYTES = 10 * 1024 * 1024
-
-ACCEPTED = {
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "image/heic",
-    "application/pdf",
-    "audio/mpeg",
-    "audio/wav",
-    "audio/x-wav",
-    "audio/ogg",
-    "video/mp4",
-    "video/quicktime",
-    "video/webm",
-    "text/plain",
-}
 
 
 @atomic()
@@ -57,7 +40,7 @@ def add_evidence(
         run=run,
         worker_id=actor.require_worker(),
         filename=(file.name or "file")[-200:],
-        content_type=sniffed_type(content),
+        content_type=_type_of(content),
         size=len(content),
         sha256=hashlib.sha256(content).digest(),
         created_at=at,
@@ -80,25 +63,9 @@ def _read(file: "UploadedFile[bytes]") -> bytes:
     return content
 
 
-def sniffed_type(content: bytes) -> str:
-    """The type that the bytes themselves show. Raises `UnsupportedMedia` for one not accepted."""
-    candidates = [_by_signature(content), "text/plain" if _is_text(content) else None]
-    for candidate in candidates:
-        if candidate in ACCEPTED:
-            return candidate
-    raise UnsupportedMedia(f"Evidence is one of: {', '.join(sorted(ACCEPTED))}.")
-
-
-def _by_signature(content: bytes) -> str | None:
-    try:
-        return puremagic.from_string(content, mime=True)
-    except (puremagic.PureError, ValueError):
-        return None
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return False
-    return all(char.isprintable() or char in "\t\r\n\f\ufeff" for char in text)
+def _type_of(content: bytes) -> str:
+    """Return the type that the bytes themselves show. Raises `UnsupportedMedia` for one not accepted."""
+    found = media_type(content)
+    if found is None:
+        raise UnsupportedMedia(f"Evidence is one of: {', '.join(sorted(ACCEPTED))}.")
+    return found

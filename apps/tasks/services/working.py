@@ -18,8 +18,8 @@ from apps.tasks.services.locks import lock_run
 from apps.tasks.services.sla import breach_what_is_late
 from apps.tasks.transitions import apply
 from apps.timers.services import clear_timers
-from biolayer.contract import Submission, json_faults
-from biolayer.errors import Fault, InvalidInput, LeaseLost, pointer
+from biolayer.contract import Submission, is_same_json, json_faults
+from biolayer.errors import Fault, InvalidInput, LeaseLost, RunSubmitted, pointer
 from biolayer.lifecycle import Command
 
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -40,9 +40,21 @@ def hold_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run
     """The run, locked, if this call still counts. Raises `LeaseLost`, `NotFound`."""
     worker_id = actor.require_worker()
     run = lock_run(actor=actor, run_id=run_id)
+    _check_held(run, worker_id=worker_id, epoch=epoch, at=at)
+    return run
+
+
+def _check_held(run: Run, *, worker_id: UUID, epoch: int, at: datetime) -> None:
     if not run.is_held_by(worker_id=worker_id, epoch=epoch, at=at):
         raise LeaseLost("The lease ended, or the run was handed on. Nothing was changed.")
-    return run
+
+
+def _check_same(run: Run, submission: Submission) -> None:
+    """Raise `RunSubmitted` unless this is what the run was submitted with."""
+    submitted = evidence_of(run).filter(is_submitted=True).values_list("id", flat=True)
+    is_same = is_same_json(run.output, submission.output)
+    if not is_same or set(submitted) != set(submission.evidence):
+        raise RunSubmitted
 
 
 def _renewed(run: Run, at: datetime) -> dict[str, Any]:
@@ -108,10 +120,17 @@ def _bring_timer_forward(run: Run) -> None:
 
 @atomic()
 def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: datetime) -> Run:
-    """Hand in an output. Raises `InvalidInput` with pointers into the submission; then nothing has
-    changed. Raises `LeaseLost`, `IllegalTransition`.
+    """Hand in an output. The same submission again returns the same run, and changes nothing.
+
+    Raises `InvalidInput` with pointers into the submission; then nothing has changed. Raises
+    `LeaseLost`, `RunSubmitted`, `IllegalTransition`.
     """
-    run = hold_run(actor=actor, run_id=run_id, epoch=submission.epoch, at=at)
+    worker_id = actor.require_worker()
+    run = lock_run(actor=actor, run_id=run_id)
+    if run.was_submitted_by(worker_id=worker_id, epoch=submission.epoch):
+        _check_same(run, submission)
+        return run
+    _check_held(run, worker_id=worker_id, epoch=submission.epoch, at=at)
     task = run.task
     faults = _submission_faults(task, run, submission)
     if faults:

@@ -1,5 +1,6 @@
 """Reading deliveries and their attempts, and the shapes in which they are shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,42 +36,42 @@ OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which deliveries a list shall have. What is None is not asked for."""
+    """Which deliveries a list has: of each filter any of its values; an empty one admits all."""
 
-    status: str | None = None
-    endpoint_id: UUID | None = None
-    task_id: UUID | None = None
-    event_type: str | None = None
+    statuses: Sequence[str] = ()
+    endpoint_ids: Sequence[UUID] = ()
+    task_ids: Sequence[UUID] = ()
+    event_types: Sequence[str] = ()
     # Of the last attempt.
-    outcome: str | None = None
+    outcomes: Sequence[str] = ()
     # When it was created: from `since` on, and before `until`.
     since: datetime | None = None
     until: datetime | None = None
 
     def condition(self, organisation_id: UUID) -> Q:
         plain = {
-            "status": self.status,
-            "event_type": self.event_type,
-            "last_outcome": self.outcome,
+            "status__in": self.statuses,
+            "event_type__in": self.event_types,
+            "last_outcome__in": self.outcomes,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
         }
-        condition = Q(**{name: value for name, value in plain.items() if value is not None})
-        if self.endpoint_id is not None:
+        condition = Q(**{name: value for name, value in plain.items() if value})
+        if self.endpoint_ids:
             kind = DestinationKind.ENDPOINT
-            condition &= Q(destination_id=self.endpoint_id, destination__kind=kind)
-        if self.task_id is not None:
-            condition &= _of_task(self.task_id, organisation_id)
+            condition &= Q(destination_id__in=self.endpoint_ids, destination__kind=kind)
+        if self.task_ids:
+            condition &= _of_tasks(self.task_ids, organisation_id)
         return condition
 
 
-def _of_task(task_id: UUID, organisation_id: UUID) -> Q:
-    """What tells of a task: its callback's lane and each endpoint's, whose places an index knows."""
+def _of_tasks(task_ids: Sequence[UUID], organisation_id: UUID) -> Q:
+    """What tells of some tasks: their callbacks' lanes and each endpoint's, whose places an index knows."""
     destinations = Destination.objects.filter(
-        Q(id=task_id) | Q(kind=DestinationKind.ENDPOINT), organisation_id=organisation_id
+        Q(id__in=task_ids) | Q(kind=DestinationKind.ENDPOINT), organisation_id=organisation_id
     )
     return Q(
-        subject_id=task_id,
+        subject_id__in=task_ids,
         event_type__startswith="task.",
         message__is_test=False,
         destination_id__in=destinations.values("id"),

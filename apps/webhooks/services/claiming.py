@@ -196,8 +196,9 @@ class Claim(NamedTuple):
         Keys and credentials are opened here, in the attempt that needs them: what cannot be opened
         concerns this one alone. Raise `Unreadable`.
         """
+        signing_keys = _readable("signing key", lambda: [key.opened() for key in keys])
         signed = signing.sign(
-            secrets=_readable("signing key", lambda: [key.opened() for key in keys]),
+            secrets=signing_keys,
             message_id=f"msg_{self.id.hex}",
             at=self.claimed_at,
             body=self.body,
@@ -209,7 +210,7 @@ class Claim(NamedTuple):
             headers={**own, "Content-Type": "application/json", **signed},
             body=self.body,
             timeout_seconds=float(self.timeout_seconds),
-            secrets=secrets,
+            secrets=(*secrets, *signing_keys),
         )
 
     def _opened(self) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -218,7 +219,8 @@ class Claim(NamedTuple):
             return {}, ()
         kept = orjson.loads(crypto.unseal(self.sealed, sealed_place(self.organisation_id)))
         headers = {**kept.get("headers", {}), **_authorisation(self.auth_type, kept)}
-        values = [*headers.values(), *(kept.get(name) for name in ("token", "password", "value"))]
+        credentials = (kept.get(name) for name in ("token", "username", "password", "value"))
+        values = [*headers.values(), *credentials]
         return headers, tuple(dict.fromkeys(value for value in values if value))
 
 

@@ -1,0 +1,51 @@
+"""Bodies as they come over the wire: without a length, or encoded."""
+
+from collections.abc import Callable, Iterable
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from biolayer.errors import UnsupportedEncoding
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+IN_MEMORY_BYTES = 1024 * 1024
+PIECE_BYTES = 64 * 1024
+
+
+def with_chunked_bodies(application: Application, *, limit: int) -> Application:
+    """Let a WSGI application see the length of bodies that come in chunks (RFC 9112, 7.1).
+
+    Django reads as much as `Content-Length` says, so that a chunked body would be empty. Of a body of
+    more than `limit` bytes, one byte more than that is read: the application refuses it by its length.
+    """
+
+    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            return application(environ, start_response)
+        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as body:
+            length = _copy(environ["wsgi.input"], body, limit + 1)
+            whole = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
+            return application(environ | whole, start_response)
+
+    return answer
+
+
+def _copy(source: Any, target: IO[bytes], limit: int) -> int:
+    """Copy at most `limit` bytes, and return how many."""
+    length = 0
+    while length < limit and (piece := source.read(min(PIECE_BYTES, limit - length))):
+        target.write(piece)
+        length += len(piece)
+    target.seek(0)
+    return length
+
+
+def refuse_encoded(request: HttpRequest | Request) -> None:
+    """Raise `UnsupportedEncoding` for a body that is compressed, or said to be (RFC 9110, 8.4)."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedEncoding("Send the body as it is, without a Content-Encoding.")

@@ -1,0 +1,173 @@
+"""Checks that could be dear, in a process of their own with a limit of time and of memory.
+
+What a library does with a hostile schema cannot be stopped from within: it holds the interpreter, and
+takes the memory that it asks for. A process can be ended. See process.py for what runs in it.
+"""
+
+import atexit
+import contextlib
+import os
+import resource
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from apps.tasks.schemas.process import LENGTH, READY
+from apps.tasks.schemas.validators import Violation
+
+MEMORY_BYTES = 60 * 1024 * 1024
+"""What a check may take besides what its process had before. It is looked at every `LOOK_SECONDS`."""
+
+LOOK_SECONDS = 0.004
+WALL_SECONDS = 3.0
+"""Where other work takes the processors, a check takes longer than its own time."""
+
+PROCESSES = 2
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class LimitReached(Exception):
+    """The check took more time or memory than it may, or crashed."""
+
+
+class InvalidSchema(ValueError):
+    """The schema does not compile."""
+
+    def __init__(self, place: list[str | int], text: str) -> None:
+        super().__init__(text)
+        self.place, self.text = place, text
+
+
+def check(schema: Mapping[str, Any], output: Any, *, has_output: bool = True) -> list[Violation]:
+    """Return how an output violates a schema; without an output only compile the schema.
+
+    Where the limit is reached before all violations are found, the first one is returned. Raises
+    `LimitReached` where not even that is known, and `InvalidSchema` for what does not compile.
+    """
+    request = orjson.dumps([schema, output, has_output])
+    found: list[Violation] = []
+    try:
+        for answer in _processes.ask(request):
+            if "invalid" in answer:
+                raise InvalidSchema(*answer["invalid"])
+            found = [(place, code, detail) for place, code, detail in answer["violations"]]
+    except LimitReached:
+        if not found:
+            raise
+    return found
+
+
+class _Process:
+    """A process that checks one schema at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "apps.tasks.schemas.process"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._most_bytes = sys.maxsize
+        self._until = time.monotonic() + WALL_SECONDS
+        self._read(len(READY))
+
+    def ask(self, request: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the answers to a request. Raises `OSError` or `EOFError`."""
+        self._most_bytes = self._memory() + MEMORY_BYTES
+        self._until = time.monotonic() + WALL_SECONDS
+        self._requests.write(LENGTH.pack(len(request)) + request)
+        self._requests.flush()
+        is_last = False
+        while not is_last:
+            (length,) = LENGTH.unpack(self._read(LENGTH.size))
+            answer = orjson.loads(self._read(length))
+            is_last = answer["is_last"]
+            yield answer
+
+    def _read(self, count: int) -> bytes:
+        received = b""
+        while len(received) < count:
+            if not select.select([self._answers], [], [], LOOK_SECONDS)[0]:
+                self._check_limits()
+                continue
+            piece = os.read(self._answers.fileno(), count - len(received))
+            if not piece:
+                raise EOFError
+            received += piece
+        return received
+
+    def _check_limits(self) -> None:
+        if time.monotonic() > self._until or self._memory() > self._most_bytes:
+            raise TimeoutError
+
+    def _memory(self) -> int:
+        """Return the process's memory in bytes; 0 where the system does not show it."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except OSError:
+            return 0
+        return int(pages) * resource.getpagesize()
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in self._requests, self._answers:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+class _Processes:
+    """At most `PROCESSES` of them, started when they are needed. Each answers one caller at a time."""
+
+    def __init__(self) -> None:
+        self._room = threading.BoundedSemaphore(PROCESSES)
+        self._idle: list[_Process] = []
+        self._owner = os.getpid()
+
+    def ask(self, request: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the answers to a request. Raises `LimitReached`, also where all stay busy."""
+        if not self._room.acquire(timeout=PROCESSES * WALL_SECONDS):
+            raise LimitReached("all processes are busy")
+        try:
+            process = self._taken()
+            try:
+                yield from process.ask(request)
+            except (OSError, EOFError) as error:
+                process.end()
+                raise LimitReached("the check took too much time or memory") from error
+            self._idle.append(process)
+        finally:
+            self._room.release()
+
+    def _taken(self) -> _Process:
+        if self._owner != os.getpid():
+            # A fork of the process that started them must not share their pipes.
+            self._idle, self._owner = [], os.getpid()
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive():
+                return process
+            process.end()
+        return _Process()
+
+    def close(self) -> None:
+        while self._idle and self._owner == os.getpid():
+            self._idle.pop().end()
+
+
+_processes = _Processes()
+atexit.register(_processes.close)

@@ -1,0 +1,150 @@
+"""Compiled schemas, and how outputs violate them. No Django here: a process of its own loads it, too."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from apps.tasks.schemas.notation import as_json_schema
+
+MAX_VIOLATIONS = 50
+MAX_DETAIL_CHARACTERS = 300
+"""A message quotes the value and the schema, however long they are."""
+
+BACKTRACK_LIMIT = 100_000
+PATTERN_BYTES = 2 * 1024 * 1024
+"""Of memory for one compiled pattern."""
+
+Validator = jsonschema_rs.Draft202012Validator
+Violation = tuple[list[str | int], str, str]
+"""A path into the output, a code, and a sentence."""
+
+
+def validator_of(schema: Mapping[str, Any]) -> Validator:
+    """Return the compiled validator of a schema in either notation. Fetches nothing.
+
+    Raises `jsonschema_rs.ValidationError` (a `ValueError`) for what is no valid schema, and
+    `ValueError` for one that refers to what is not there.
+    """
+    return _compiled(orjson.dumps(as_json_schema(schema)))
+
+
+@lru_cache(maxsize=256)
+def _compiled(schema: bytes) -> Validator:
+    return Validator(
+        orjson.loads(schema),
+        validate_formats=True,
+        retriever=_nothing_outside,
+        pattern_options=jsonschema_rs.FancyRegexOptions(
+            backtrack_limit=BACKTRACK_LIMIT, size_limit=PATTERN_BYTES
+        ),
+    )
+
+
+def _nothing_outside(uri: str) -> Any:
+    raise ValueError(f"{uri} is not inside the document")
+
+
+def first_violation(validator: Validator, output: Any) -> Violation | None:
+    """Return one way in which an output violates a schema; None for a valid one."""
+    try:
+        validator.validate(output)
+    except jsonschema_rs.ValidationError as error:
+        return next(_violations_of(error, output))
+    return None
+
+
+def violations(validator: Validator, output: Any) -> list[Violation]:
+    """Return how an output violates a schema, at most `MAX_VIOLATIONS` of them, each once."""
+    # Most outputs are valid, and this makes no error of what is tried on the way.
+    if validator.is_valid(output):
+        return []
+    found: dict[tuple[Any, ...], Violation] = {}
+    for error in validator.iter_errors(output):
+        for violation in _violations_of(error, output):
+            place, code, detail = violation
+            found.setdefault((*place, code, detail), violation)
+        if len(found) >= MAX_VIOLATIONS:
+            break
+    return [*found.values()][:MAX_VIOLATIONS]
+
+
+Kind = jsonschema_rs.ValidationErrorKind
+
+
+def _violations_of(error: jsonschema_rs.ValidationError, output: Any) -> Iterator[Violation]:
+    place = _place_of(error, output)
+    match error.kind:
+        case Kind.Required(property=name):
+            yield [*place, name], "required", "is required"
+        case (
+            Kind.AdditionalProperties(unexpected=names)
+            | Kind.UnevaluatedProperties(unexpected=names)
+        ):
+            for name in names:
+                yield [*place, name], "unknown_field", NOT_ALLOWED
+        case Kind.UnevaluatedItems(unexpected=indexes):
+            for index in indexes:
+                yield [*place, index], "unknown_field", NOT_ALLOWED
+        case Kind.PropertyNames(error=inner):
+            detail = inner.message[:MAX_DETAIL_CHARACTERS]
+            yield [*place, str(inner.instance)], _code(inner), detail
+        case Kind.FalseSchema():
+            parent = _value_at(output, place)
+            if error.schema_path[-1:] == ["additionalProperties"] and isinstance(parent, dict):
+                # It names the object, and only the first of the properties that may not be there.
+                for name in islice(parent, MAX_VIOLATIONS):
+                    yield [*place, name], "unknown_field", NOT_ALLOWED
+            else:
+                yield place, "unknown_field", NOT_ALLOWED
+        case _:
+            yield place, _code(error), error.message[:MAX_DETAIL_CHARACTERS]
+
+
+NOT_ALLOWED = "is not allowed by the schema"
+
+
+def _place_of(error: jsonschema_rs.ValidationError, output: Any) -> list[str | int]:
+    """Return the path to the value that an error is about.
+
+    The library leaves out the names of properties that have none (`""`): these are found again by the value.
+    """
+    path = list(error.instance_path)
+    if _value_at(output, path) == error.instance:
+        return path
+    return next(
+        (one for one in _paths(output, path) if _value_at(output, one) == error.instance), path
+    )
+
+
+def _paths(value: Any, path: list[str | int]) -> Iterator[list[str | int]]:
+    """Yield the paths into a value that are this one, with or without `""` in between."""
+    if not path:
+        yield []
+    elif isinstance(value, dict | list):
+        for rest in _paths(_value_at(value, path[:1]), path[1:]):
+            yield [path[0], *rest]
+    if isinstance(value, dict) and "" in value:
+        for rest in _paths(value[""], path):
+            yield ["", *rest]
+
+
+def _value_at(value: Any, path: list[str | int]) -> Any:
+    """Return the value at a path; None where there is none."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _code(error: jsonschema_rs.ValidationError) -> str:
+    """Return the keyword that failed, in our spelling: `type` is wrong_type, `minLength` is min_length."""
+    keyword = str(error.kind.name)
+    if keyword == "type":
+        return "wrong_type"
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in keyword)

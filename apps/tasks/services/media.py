@@ -1,0 +1,170 @@
+"""The type of a file of evidence, as its own bytes show it.
+
+A client's word for the type is not believed. Types are told by the signature of a container and, where
+one container holds several types, by what is inside.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+TEXT = "text/plain"
+PROBE_BYTES = 4096
+
+ACCEPTED = (
+    "image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif", "image/avif",
+    "application/pdf",
+    "audio/mpeg", "audio/mp4", "audio/aac", "audio/wav", "audio/ogg", "audio/flac", "audio/amr",
+    "video/mp4", "video/quicktime", "video/webm", "video/ogg", "video/3gpp",
+    TEXT,
+)  # fmt: skip
+"""Every type that `media_type` may return."""
+
+# Of `ftyp` boxes: ISO/IEC 14496-12, 4.3; https://mp4ra.org/registered-types/brands
+BRANDS = (
+    (re.compile(rb"hei[cxms]|hev[cxms]"), "image/heic"),
+    (re.compile(rb"avi[fs]"), "image/avif"),
+    (re.compile(rb"M4[ABP] "), "audio/mp4"),
+    (re.compile(rb"qt  "), "video/quicktime"),
+    (re.compile(rb"3g[a-z][0-9a-z]"), "video/3gpp"),
+    (
+        re.compile(
+            rb"iso[m2-9a-d]|mp4[12]|mp71|avc[1-4]|hvc1|hev1|av01|dash|cmf[c2s]|msdh|msix|M4V[ HP]|f4v "
+            rb"|MSNV|NDS[CHMPS]|nd[a-z]{2}|kddi|XAVC|mmp4|piff|dby1"
+        ),
+        "video/mp4",
+    ),
+    # Of all images of this kind: the codec's own brand is looked for first.
+    (re.compile(rb"mi[af]\w|msf1"), "image/heif"),
+)
+# QuickTime files of before the `ftyp` box begin with one of these.
+QUICKTIME_BOXES = frozenset([b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"])
+
+VIDEO_CODECS = (b"\x80theora", b"BBCD\0", b"OVP80")
+"""What begins the first page of a video stream in Ogg (RFC 5334; Theora, Dirac, VP8)."""
+
+FORMATTING = frozenset("\t\n\r\f\v")
+
+
+def media_type(content: bytes) -> str | None:
+    """Return the media type of a file's bytes; None for one that is not known or no text."""
+    for look in _LOOKS:
+        found = look(content)
+        if found is not None:
+            return found
+    return TEXT if is_text(content) else None
+
+
+def is_text(content: bytes) -> bool:
+    """Return whether the bytes are UTF-8 without control characters.
+
+    All else that Unicode has is text: spaces of all widths, joiners, marks of direction, emoji. Code
+    points that stand for no character (surrogates, noncharacters, unassigned ones) are none.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable() or all(
+        character in FORMATTING or character.isprintable() or _is_of_text(character)
+        for character in set(text)
+    )
+
+
+def _is_of_text(character: str) -> bool:
+    # Cc: control characters. Cn differs between versions of Unicode, so only noncharacters count.
+    category, code = unicodedata.category(character), ord(character)
+    return category not in ("Cc", "Cs") and code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code <= 0xFDEF
+
+
+def _by_signature(content: bytes) -> str | None:
+    for signature, kind in _SIGNATURES:
+        if content.startswith(signature):
+            return kind
+    return None
+
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"\xef\xbb\xbf%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"),
+    (b"fLaC", "audio/flac"),
+    (b"#!AMR", "audio/amr"),
+)
+
+
+def _riff(content: bytes) -> str | None:
+    if content[:4] in (b"RIFF", b"RF64", b"BW64"):
+        return {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(content[8:12])
+    return None
+
+
+def _ogg(content: bytes) -> str | None:
+    """Return audio unless the first pages begin a video stream."""
+    if not content.startswith(b"OggS\0"):
+        return None
+    return (
+        "video/ogg"
+        if any(codec in content[:PROBE_BYTES] for codec in VIDEO_CODECS)
+        else "audio/ogg"
+    )
+
+
+def _iso_base_media(content: bytes) -> str | None:
+    """Return the type that the brands of the `ftyp` box name, the major one first."""
+    if content[4:8] in QUICKTIME_BOXES:
+        return "video/quicktime"
+    if content[4:8] != b"ftyp":
+        return None
+    length = min(int.from_bytes(content[:4], "big"), PROBE_BYTES)
+    major, others = content[8:12], [content[at : at + 4] for at in range(16, length, 4)]
+    generic = "image/heif"
+    by_major = _of_brand(major)
+    if by_major not in (None, generic):
+        return by_major
+    found = [kind for kind in (by_major, *map(_of_brand, others)) if kind is not None]
+    return next((kind for kind in found if kind != generic), found[0] if found else None)
+
+
+def _of_brand(brand: bytes) -> str | None:
+    return next((kind for known, kind in BRANDS if known.fullmatch(brand)), None)
+
+
+def _matroska(content: bytes) -> str | None:
+    """Return WebM for an EBML header that says so (RFC 8794, 11.2; the DocType element)."""
+    if not content.startswith(b"\x1a\x45\xdf\xa3"):
+        return None
+    head = content[:PROBE_BYTES]
+    at = head.find(b"\x42\x82")
+    if at < 0 or head[at + 3 : at + 7] != b"webm":
+        return None
+    return "video/webm"
+
+
+def _mpeg_audio(content: bytes) -> str | None:
+    """Return the type of a file that begins with an audio frame, without a tag before it.
+
+    MP3: ISO/IEC 11172-3, 2.4.1.3. AAC in ADTS, which has layer 0: ISO/IEC 13818-7, 6.2.
+    """
+    if len(content) < 4 or content[0] != 0xFF or content[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = content[1] >> 3 & 3, content[1] >> 1 & 3
+    if layer == 0:
+        return "audio/aac" if version >= 2 and content[2] >> 2 & 15 < 13 else None
+    bit_rate, frequency = content[2] >> 4, content[2] >> 2 & 3
+    is_frame = version != 1 and layer == 1 and bit_rate not in (0, 15) and frequency != 3
+    return "audio/mpeg" if is_frame else None
+
+
+_LOOKS: tuple[Callable[[bytes], str | None], ...] = (
+    _by_signature,
+    _riff,
+    _ogg,
+    _iso_base_media,
+    _matroska,
+    _mpeg_audio,
+)

@@ -1,0 +1,121 @@
+"""Which headers a caller may have us send with callbacks and webhooks."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+SET_BY_US = frozenset(
+    [
+        "accept",
+        "accept-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "host",
+        "user-agent",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    ]
+)
+"""Headers that each delivery has already, or that the service or its HTTP client may add."""
+
+FRAMING = frozenset(
+    [
+        "connection",
+        "content-encoding",
+        "content-range",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+"""Headers that change how the message is read (RFC 9110, 7.6.1, 8.4, 10.1.1; RFC 9112, 6, 9)."""
+
+CALLER = frozenset(
+    [
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "client-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "forwarded",
+        "forwarded-for",
+        "from",
+        "remote-addr",
+        "true-client-ip",
+        "via",
+        "x-appengine-user-ip",
+        "x-azure-clientip",
+        "x-azure-socketip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-coming-from",
+        "x-envoy-external-address",
+        "x-envoy-internal",
+        "x-forwarded",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-nf-client-connection-ip",
+        "x-original-host",
+        "x-original-url",
+        "x-originating-ip",
+        "x-real-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+        "x-rewrite-url",
+        "x-vercel-forwarded-for",
+    ]
+)
+"""Headers that gateways believe to say who calls, which way the call came, or what it asks for."""
+
+REFUSED_PREFIXES = ("proxy-", "sec-", "webhook-", "x-forwarded-")
+CREDENTIALS = frozenset(["authorization", "cookie", "set-cookie"])
+REFUSED = SET_BY_US | FRAMING | CALLER
+"""What neither `headers` nor a callback's `auth` may name. `headers` may not name credentials besides."""
+
+
+def is_refused(name: str) -> bool:
+    """Return whether a header may not be chosen by a caller, whatever the case of its letters."""
+    lowered = name.lower()
+    return lowered in REFUSED or lowered.startswith(REFUSED_PREFIXES)
+
+
+def _chosen(name: str) -> str:
+    if is_refused(name):
+        raise PydanticCustomError(
+            "reserved_header", "is set by the service, or is not for callers to set"
+        )
+    return name
+
+
+def _no_credential(name: str) -> str:
+    if name.lower() in CREDENTIALS:
+        raise PydanticCustomError(
+            "reserved_header", "carries credentials: these belong into `auth`"
+        )
+    return name
+
+
+def _named_once(headers: Mapping[str, str]) -> Mapping[str, str]:
+    # Names are the same whatever their case (RFC 9110, 5.1): one of the two would be lost.
+    if len({name.lower() for name in headers}) < len(headers):
+        raise PydanticCustomError("duplicate", "must not name a header twice")
+    return headers
+
+
+HeaderText = Annotated[
+    str, Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+]
+AuthHeaderName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_chosen)
+]
+HeaderName = Annotated[AuthHeaderName, AfterValidator(_no_credential)]
+Headers = Annotated[dict[HeaderName, HeaderText], Field(max_length=20), AfterValidator(_named_once)]

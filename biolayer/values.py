@@ -1,0 +1,172 @@
+"""The values that the wire is made of: texts, names, numbers, times, languages, headers.
+
+Each type refuses what it does not mean with one fault, and is shared by all models.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+MAX_LANGUAGE_CHARACTERS = 35
+"""What every processor of tags must take at least (RFC 5646, 4.4.1)."""
+
+# RFC 3339, 5.6. A space may stand for the T, and letters may be small (its notes).
+RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+
+# RFC 5646, 2.1.
+LANGUAGE_TAG = re.compile(
+    r"""
+    (?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4}|[a-z]{5,8})   # language, extended languages
+    (?:-[a-z]{4})?                                         # script
+    (?:-(?:[a-z]{2}|\d{3}))?                               # region
+    (?P<variants>(?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*)
+    (?P<extensions>(?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*)
+    (?:-x(?:-[a-z0-9]{1,8})+)?                             # private use
+    |x(?:-[a-z0-9]{1,8})+
+    """,
+    re.ASCII | re.VERBOSE,
+)
+IRREGULAR_LANGUAGES = frozenset(
+    [
+        "en-gb-oed",
+        "i-ami",
+        "i-bnn",
+        "i-default",
+        "i-enochian",
+        "i-hak",
+        "i-klingon",
+        "i-lux",
+        "i-mingo",
+        "i-navajo",
+        "i-pwn",
+        "i-tao",
+        "i-tay",
+        "i-tsu",
+        "sgn-be-fr",
+        "sgn-be-nl",
+        "sgn-ch-de",
+    ]
+)
+"""Tags that were registered before there was a grammar, and do not follow it."""
+
+
+def _no_nul(text: str) -> str:
+    # PostgreSQL stores no NUL in text; refused here, it is a fault with a place instead of a crash.
+    if "\x00" in text:
+        raise PydanticCustomError("nul_character", "must not contain the character U+0000")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _as_uuid(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == 36:
+            return UUID(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("wrong_type", "must be a UUID")
+
+
+def _as_integer(value: object) -> object:
+    """Take 600.0 for 600: in JSON Schema both are the same integer (Validation 2020-12, 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _as_time(value: object) -> datetime:
+    """Return a moment with an offset, in UTC. Numbers and times without an offset are refused."""
+    try:
+        if isinstance(value, str):
+            value = _time_of(value)
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise PydanticCustomError(
+        "wrong_type", "must be an RFC 3339 time with an offset, such as 2026-02-04T19:36:00Z"
+    )
+
+
+def _time_of(text: str) -> datetime:
+    """Return the moment of an RFC 3339 time, to the microsecond: further digits are cut off.
+
+    A leap second is the first second of the next minute, as POSIX and PostgreSQL count. Raises `ValueError`.
+    """
+    match = RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    date, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
+    micros = int((fraction or ".0")[1:7].ljust(6, "0"))
+    offset = timedelta()
+    if sign is not None:
+        offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes))
+    zone = timezone(-offset if sign == "-" else offset)
+    day = datetime.fromisoformat(date).replace(tzinfo=zone)
+    time = day + timedelta(hours=int(hour), minutes=int(minute), microseconds=micros)
+    if second != "60":
+        return time + timedelta(seconds=int(second))
+    # RFC 3339, 5.7: a leap second ends a day of UTC.
+    if (time.astimezone(UTC).hour, time.astimezone(UTC).minute) != (23, 59):
+        raise ValueError(text)
+    return time + timedelta(seconds=60)
+
+
+def _as_language(tag: str) -> str:
+    """Return a well-formed tag in lower case: case means nothing in it (RFC 5646, 2.1.1)."""
+    lowered = tag.lower()
+    match = LANGUAGE_TAG.fullmatch(lowered)
+    if lowered in IRREGULAR_LANGUAGES:
+        return lowered
+    # RFC 5646, 2.2.5 and 2.2.6: neither a variant nor the letter of an extension comes twice.
+    if match is None or _has_twins(match["variants"]) or _has_twins(_letters(match["extensions"])):
+        raise PydanticCustomError("pattern", "must be a language tag (BCP 47) such as pt-BR")
+    return lowered
+
+
+def _letters(extensions: str | None) -> str:
+    return "".join("-" + part for part in (extensions or "").split("-") if len(part) == 1)
+
+
+def _has_twins(subtags: str | None) -> bool:
+    parts = (subtags or "").split("-")[1:]
+    return len(set(parts)) < len(parts)
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Words = Annotated[Text, AfterValidator(_not_blank)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
+Slugs = Annotated[list[Slug], Field(max_length=32)]
+Language = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=MAX_LANGUAGE_CHARACTERS,
+        # The outline of the grammar, which is beyond what a pattern should say.
+        json_schema_extra={"pattern": "^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$"},
+    ),
+    AfterValidator(_as_language),
+]
+INTEGRAL = BeforeValidator(_as_integer)
+"""For an `int`, after its bounds."""
+
+Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
+Moment = Annotated[datetime, BeforeValidator(_as_time)]
+
+Urgency = Literal["low", "normal", "high", "critical"]
+Format = Literal["structured_json", "text", "file"]
+Presence = Literal["available", "busy", "away", "offline"]
+OfferMode = Literal["sequential", "broadcast"]

@@ -1,0 +1,44 @@
+"""Which headers a caller may choose."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from biolayer.contract import CallbackAuth
+from biolayer.headers import Headers
+
+HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(Headers)
+
+REFUSED = [
+    # What each delivery has already (docs/webhooks.md).
+    *["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "Date"],
+    *["Webhook-Id", "webhook-timestamp", "WEBHOOK-SIGNATURE", "webhook-anything"],
+    # How the message is framed (RFC 9110, 7.6.1, 8.4; RFC 9112, 6).
+    *["Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Keep-Alive"],
+    *["Content-Encoding", "Content-Range", "Proxy-Connection", "HTTP2-Settings"],
+    # Who calls, and which way the call came, as gateways believe it.
+    *["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP", "True-Client-IP"],
+    *["CF-Connecting-IP", "Fastly-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Client-IP"],
+    *["X-Envoy-External-Address", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override"],
+    *["Sec-Fetch-Site", "Proxy-Authorization"],
+]
+FREE = ["X-Tenant", "Traceparent", "X-Api-Version", "Idempotency-Key", "Accept-Language", "Prefer"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="reserved_header"):
+        HEADERS.validate_python({name: "x"})
+    with pytest.raises(ValidationError, match="reserved_header"):
+        CallbackAuth.model_validate({"type": "header", "name": name, "value": "x"})
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "Set-Cookie"])
+def test_credentials__belong_into_auth(name: str) -> None:
+    with pytest.raises(ValidationError, match="reserved_header"):
+        HEADERS.validate_python({name: "x"})
+    CallbackAuth.model_validate({"type": "header", "name": name, "value": "x"})
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_free(name: str) -> None:
+    assert HEADERS.validate_python({name: "x"}) == {name: "x"}
