@@ -11,6 +11,9 @@ def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.argv[1:2] == ["tick"]:
         os.environ.setdefault("BIOLAYER_PROCESS", "ticker")
+    from biolayer import own_python
+
+    own_python.require("django")
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

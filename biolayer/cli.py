@@ -1,9 +1,4 @@
-"""`python -m biolayer`: a backend's calls from a shell. Keys come from the environment.
-
-BIOLAYER_URL      http://127.0.0.1:8000 unless set
-BIOLAYER_API_KEY  the key
-BIOLAYER_WEBHOOK_SECRET  what `listen` signs with; a new one each time unless set
-"""
+"""`python3 -m biolayer`: a backend's calls from a shell. Keys come from the environment."""
 
 import argparse
 import contextlib
@@ -16,9 +11,18 @@ from typing import Any
 
 import httpx
 
-from biolayer import chain, signing
+from biolayer import chain
 from biolayer.client import Backend, Problem
-from biolayer.listen import introduction, listen
+from biolayer.listen import listen, signing_keys
+
+VARIABLES = """\
+environment:
+  BIOLAYER_API_KEY         the API key
+  BIOLAYER_URL             where BioLayer runs; http://127.0.0.1:8000 unless set
+  BIOLAYER_WEBHOOK_SECRET  what `listen` signs with; a new one each time unless set
+"""
+WHERE_KEYS_ARE = "`make run` keeps the demo's in .biolayer/demo.json."
+UNAUTHENTICATED = 401
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,21 +30,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     key = os.environ.get("BIOLAYER_API_KEY")
     if not key:
-        print("set BIOLAYER_API_KEY to an API key", file=sys.stderr)
+        print(f"Set BIOLAYER_API_KEY to an API key of yours. {WHERE_KEYS_ARE}", file=sys.stderr)
         return 1
     url = os.environ.get("BIOLAYER_URL", "http://127.0.0.1:8000")
     try:
         with Backend(url, key) as backend:
             return int(parsed.run(backend, parsed))
-    except (Problem, httpx.TransportError, OSError, ValueError) as error:
+    except httpx.TransportError as error:
+        print(
+            f"Nothing answers at {url} ({error}). Set BIOLAYER_URL to where BioLayer runs.",
+            file=sys.stderr,
+        )
+        return 1
+    except (Problem, OSError, ValueError) as error:
         print(error, file=sys.stderr)
+        if isinstance(error, Problem) and error.http_status == UNAUTHENTICATED:
+            print(f"BIOLAYER_API_KEY is not a key of {url}. {WHERE_KEYS_ARE}", file=sys.stderr)
         for fault in getattr(error, "faults", []):
             print(f"  {fault.pointer or '/'}: {fault.detail} ({fault.code})", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m biolayer", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m biolayer",
+        description="A product backend's calls from a shell.",
+        epilog=VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     create = commands.add_parser("create", help="post a task from a JSON file (- is stdin)")
     create.add_argument("file")
@@ -92,14 +109,11 @@ def _verify(backend: Backend, parsed: argparse.Namespace) -> int:
 
 
 def _listen(backend: Backend, parsed: argparse.Namespace) -> int:
-    secret = os.environ.get("BIOLAYER_WEBHOOK_SECRET") or signing.new_secret()
-    for line in introduction(parsed.forward, secret):
-        _say(line)
     with contextlib.suppress(KeyboardInterrupt):
         listen(
             backend,
             forward=parsed.forward,
-            secret=secret,
+            keys=signing_keys(os.environ.get("BIOLAYER_WEBHOOK_SECRET")),
             say=_say,
             types=parsed.types,
             after=parsed.after,

@@ -68,6 +68,10 @@ class Backend:
         """A task's log from its first event; `biolayer.chain.first_broken` checks it."""
         return self._pages(f"/v1/tasks/{task_id}/events", {})
 
+    def events_page(self, *, after: str = "beginning", types: str = "task.*") -> dict[str, Any]:
+        """One page of the feed as it is now: `data`, `next_cursor`, `has_more`."""
+        return self._call("GET", "/v1/events", query={"after": after, "types": types, "limit": "1"})
+
     def feed(
         self,
         *,

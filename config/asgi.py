@@ -10,6 +10,7 @@ from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
+from apps.api.http.framing import with_hosts_by_asgi
 from apps.base.connections import let_go_of_ended
 
 settings.ROOT_URLCONF = "config.stream_urls"
@@ -18,7 +19,7 @@ settings.MIDDLEWARE = [
     "apps.api.http.middleware.ThreadlessSecurityMiddleware",
 ]
 
-application = get_asgi_application()
+application = with_hosts_by_asgi(get_asgi_application())
 
 # Whoever reads gives its connection back by itself. Django would start a thread to look after the
 # connections at each request, and keep it for as long as the stream is open.

@@ -1,9 +1,10 @@
 """The command line of each process, once: `make run`, the Docker image and the docs all use these.
 
-`python -m config.processes web` becomes that process, with HOST and PORT from the environment.
+`python3 -m config.processes web` becomes that process, with HOST and PORT from the environment.
 """
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -90,11 +91,28 @@ def _module(name: str, *arguments: str) -> Command:
 def main() -> None:
     """Become the process named on the command line."""
     host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8000"))
-    commands = service_commands(host=host, port=port, stream_port=port)
+    ports = {"web": port, "stream": int(os.environ.get("STREAM_PORT", port + 1))}
+    commands = service_commands(host=host, port=port, stream_port=ports["stream"])
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        sys.exit(f"usage: python -m config.processes {'|'.join(commands)}")
-    command = commands[sys.argv[1]]
+        sys.exit(f"usage: python3 -m config.processes {'|'.join(commands)}")
+    name = sys.argv[1]
+    if name in ports:
+        _check_port(host, ports[name], name)
+        print(f"{name} listens on http://{host}:{ports[name]}", flush=True)
+    command = commands[name]
     os.execve(command[0], command, {**QUIET_ROOT, **os.environ})
+
+
+def _check_port(host: str, port: int, name: str) -> None:
+    """Exit where another process listens there: the servers share a port without a word."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        variable = "PORT" if name == "web" else "STREAM_PORT"
+        sys.exit(
+            f"{name} cannot listen on {host}:{port} ({error.strerror}): set another {variable}"
+        )
 
 
 if __name__ == "__main__":

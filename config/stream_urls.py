@@ -2,8 +2,9 @@
 
 from django.urls import path
 
+from apps.api.http.health import live, ready
 from apps.api.streams.views import consumer_events, events, stream
-from config.urls import handler400, handler404, handler500, healthy
+from config.urls import handler400, handler404, handler500
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
 
@@ -11,5 +12,7 @@ urlpatterns = [
     path("v1/events", events),
     path("v1/events/stream", stream),
     path("v1/event-consumers/<str:name>/events", consumer_events),
-    path("healthz", healthy),
+    path("livez", live),
+    path("readyz", ready),
+    path("healthz", live),
 ]

@@ -46,7 +46,7 @@ class Supervisor:
 
     - Each program leads its own session: the terminal's Ctrl-C reaches us alone, and we stop them
       in order.
-    - SIGINT or SIGTERM: SIGTERM to each program, and SIGKILL to its whole group after
+    - SIGINT, SIGTERM or SIGHUP: SIGTERM to each program, and SIGKILL to its whole group after
       `GRACE_SECONDS`; a second signal kills at once.
     - Should we be killed by SIGKILL, Linux sends the programs SIGTERM on our behalf.
     """
@@ -71,13 +71,13 @@ class Supervisor:
         self._names_at = 0.0
 
     def run(self, *, is_ready: Callable[[], bool] = lambda: True) -> None:
-        """Run until SIGINT or SIGTERM and until every program has ended.
+        """Run until SIGINT, SIGTERM or SIGHUP and until every program has ended.
 
         Call it in the main thread. `is_ready` is asked at each tick until it answers True.
         """
         previous = {
             number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         ready = False
         try:

@@ -1,21 +1,18 @@
 """Every address of the service."""
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from apps.api.http.health import live, ready
 from apps.api.http.oauth import GuardedRevokeTokenView, GuardedTokenView
-
-
-def healthy(request: HttpRequest) -> HttpResponse:
-    """Alive: this process answers. Whether the work gets done is for the metrics to say."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
 
 urlpatterns = [
     path("v1/", include("apps.api.v1.urls")),
     path("oauth/token", GuardedTokenView.as_view()),
     path("oauth/revoke", GuardedRevokeTokenView.as_view()),
-    path("healthz", healthy),
+    path("livez", live),
+    path("readyz", ready),
+    # What version 0.1 had.
+    path("healthz", live),
 ]
 handler400 = "apps.api.http.problems.bad_request"
 handler404 = "apps.api.http.problems.not_found"

@@ -10,7 +10,8 @@ from django.core.wsgi import get_wsgi_application
 
 _application = get_wsgi_application()
 
-from apps.api.http.bodies import with_chunked_bodies
+from apps.api.http.framing import with_chunked_bodies, with_hosts
 from apps.api.http.parsing import MAX_FORM_BYTES
 
-application = with_chunked_bodies(_application, limit=max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES))
+_limit = max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES)
+application = with_hosts(with_chunked_bodies(_application, limit=_limit))

@@ -45,6 +45,14 @@ RULES = (
 )
 """In the order in which they are looked at: what a worker is comes before what it does just now."""
 
+WHY_NOT_NOW = {
+    "presence": "not available",
+    "working_hours": "outside working hours",
+    "snoozed": "snoozed",
+    "capacity": "without free capacity",
+    "offer_limit": "at the limit of offers",
+    "asked_already": "asked before",
+}
 JUST_NOW = RULES[RULES.index("presence") :]
 ASKING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 
@@ -265,8 +273,10 @@ def _next_of_queued(workers: Workers) -> str:
     busy = {rule: workers.excluded[rule] for rule in JUST_NOW if workers.excluded.get(rule)}
     if not busy:
         return "Nobody in the pools brings what it asks for."
-    reasons = ", ".join(f"{rule} {count}" for rule, count in busy.items())
-    return f"None of the {sum(busy.values())} who fit can be asked just now: {reasons}."
+    count = sum(busy.values())
+    fit = "One worker fits; it cannot" if count == 1 else f"{count} workers fit; none of them can"
+    reasons = ", ".join(f"{number} {WHY_NOT_NOW[rule]}" for rule, number in busy.items())
+    return f"{fit} be offered it now: {reasons}."
 
 
 def _next_at(

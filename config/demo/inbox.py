@@ -1,8 +1,8 @@
 """The demo's receiver of callbacks: it verifies each signature and shows what came, in a browser
 and as JSON.
 
-`python -m config.demo.inbox --port 8002 --secret-file demo.json`. It knows nothing of the service
-but the webhook secret, as a product backend would. No Django here: it starts at once and stays
+`python3 -m config.demo.inbox --port 8002 --secret-file demo.json`. It knows nothing of the service
+but the webhook secret and the address of the public keys, as a product backend would. No Django here: it starts at once and stays
 small.
 """
 
@@ -16,13 +16,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from biolayer import signing
-from biolayer.errors import SignatureInvalid
+from biolayer.errors import InvalidInput, SignatureInvalid
 
 KEPT = 500
 _MAX_BODY = 1024 * 1024
+JWKS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,17 @@ class Callback:
 class Inbox:
     """The last callbacks, newest first, kept in memory only."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, jwks_url: str = "") -> None:
+        self._keys = [secret]
+        self._jwks_url = jwks_url
         self._callbacks: deque[Callback] = deque(maxlen=KEPT)
 
     async def receive(self, request: web.Request) -> web.Response:
         raw = await request.read()
         now = datetime.now(UTC)
         fault = self._fault(request.headers, raw, now)
+        if fault is not None and await self._learn_keys():
+            fault = self._fault(request.headers, raw, now)
         callback = _callback(request, raw, now, fault)
         self._callbacks.appendleft(callback)
         print(_log_line(callback), flush=True)
@@ -72,15 +76,31 @@ class Inbox:
 
     def _fault(self, headers: Mapping[str, str], raw: bytes, now: datetime) -> str | None:
         try:
-            signing.verify(secrets=[self._secret], headers=headers, body=raw, now=now)
+            signing.verify(secrets=self._keys, headers=headers, body=raw, now=now)
         except SignatureInvalid as error:
             return str(error) or "signature invalid"
         return None
 
+    async def _learn_keys(self) -> bool:
+        """Fetch the organisation's public keys: its secret may have been rotated since the start."""
+        if not self._jwks_url:
+            return False
+        timeout = ClientTimeout(total=JWKS_SECONDS)
+        try:
+            async with (
+                ClientSession(timeout=timeout) as client,
+                client.get(self._jwks_url) as answer,
+            ):
+                published = signing.keys_from_jwks(await answer.json())
+        except (ClientError, TimeoutError, ValueError, InvalidInput):
+            return False
+        self._keys = [self._keys[0], *published]
+        return bool(published)
 
-def application(secret: str) -> web.Application:
+
+def application(secret: str, jwks_url: str = "") -> web.Application:
     """The inbox as an aiohttp application: `GET /`, `GET /callbacks.json`, and POST to any path."""
-    inbox = Inbox(secret)
+    inbox = Inbox(secret, jwks_url)
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes(
         [
@@ -215,10 +235,10 @@ def main() -> None:
         "--secret-file", type=Path, required=True, help="JSON with a `webhook_secret`"
     )
     arguments = parser.parse_args()
-    secret = json.loads(arguments.secret_file.read_text(encoding="utf-8"))["webhook_secret"]
-    web.run_app(
-        application(secret), host="127.0.0.1", port=arguments.port, print=None, access_log=None
-    )
+    access = json.loads(arguments.secret_file.read_text(encoding="utf-8"))
+    jwks_url = f"{access['base_url']}/v1/organisations/{access['org_id']}/webhook-jwks.json"
+    app = application(access["webhook_secret"], jwks_url)
+    web.run_app(app, host="127.0.0.1", port=arguments.port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

@@ -107,13 +107,15 @@ def _with_key(worker: Worker) -> DemoWorker:
 
 
 def example_task(access: DemoAccess) -> dict[str, Any]:
-    """The task of the README, with this installation's ids and a deadline in a week."""
+    """The task of the README, with this installation's ids and a deadline in a week.
+
+    It has no `request_id`: posted again, it is another task.
+    """
     now = datetime.now(UTC)
     return {
         "origin": {
             "org_id": access.org_id,
             "product": "threatlabs",
-            "request_id": f"IR-{now:%Y%m%d-%H%M%S}",
             "created_by": "system",
             "created_at": now.isoformat(timespec="seconds"),
         },

@@ -1,7 +1,7 @@
 """The demo's workforce: workers who do whatever task they are offered, over nothing but the public
 worker API.
 
-`python -m config.demo.workforce --access demo.json`. One process plays all of them. It never exits
+`python3 -m config.demo.workforce --access demo.json`. One process plays all of them. It never exits
 by itself: a service that is away is waited for, and open runs are taken up again after a restart.
 """
 
@@ -209,7 +209,11 @@ async def work(access: Mapping[str, Any], *, base_url: str, pause: float) -> Non
     limits = httpx.Limits(max_connections=_CONNECTIONS)
     # The service is on this machine: no proxy of the environment is between us.
     async with httpx.AsyncClient(
-        base_url=base_url, limits=limits, timeout=10, trust_env=False
+        base_url=base_url,
+        limits=limits,
+        timeout=10,
+        trust_env=False,
+        headers={"User-Agent": "BioLayer-Demo"},
     ) as http:
         workers = [
             Worker(name=worker["name"], api_key=worker["api_key"], http=http, pause=pause)

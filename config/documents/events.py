@@ -15,7 +15,7 @@ FOLDER = "docs/events"
 HEAD = """\
 # Events
 
-Made from `biolayer/events/` by `python manage.py document`; edit the models, not this page.
+Made from `biolayer/events/` by `python3 manage.py document`; edit the models, not this page.
 
 Every webhook's body is `{"type", "timestamp", "data"}`. For each type there is a JSON Schema
 (`<type>.schema.json`) and an example (`<type>.example.json`) in this folder; the same schemas are

@@ -35,7 +35,7 @@ REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
 HEAD = """\
 # The lifecycle of a task
 
-Made from `biolayer/lifecycle.py` by `python manage.py document`; edit that table, not this page.
+Made from `biolayer/lifecycle.py` by `python3 manage.py document`; edit that table, not this page.
 
 Every transition appends exactly one event with the task's next sequence number, in the transaction
 that changes the task. Nothing else does.

@@ -7,6 +7,7 @@ Without `DATABASE_URL` this is an embedded installation: its PostgreSQL, its Red
 from pathlib import Path
 
 from config import embedded
+from config.logs import logging_settings
 from config.settings.database import database
 from config.settings.environment import read
 from config.settings.secrets import secrets_for
@@ -143,20 +144,4 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 LANGUAGE_CODE = "en"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {
-        "apps": {"level": ENV.LOG_LEVEL},
-        "config": {"level": ENV.LOG_LEVEL},
-        # Refused requests are the caller's affair; what fails is logged by apps.api, with its id.
-        "django.request": {"level": "CRITICAL"},
-        # A broker that is away is normal here, and said once by the ticker.
-        "celery": {"level": "ERROR"},
-        "celery.worker.consumer.consumer": {"level": "CRITICAL"},
-        "kombu": {"level": "CRITICAL"},
-    },
-}
+LOGGING = logging_settings(level=ENV.LOG_LEVEL, as_json=not EMBEDDED)

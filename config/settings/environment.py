@@ -41,6 +41,10 @@ def _nameserver(value: str) -> str:
 List = BeforeValidator(_split)
 
 
+OF_THE_CLIENT = ("BIOLAYER_URL", "BIOLAYER_API_KEY", "BIOLAYER_WEBHOOK_SECRET")
+"""What `python3 -m biolayer` reads, perhaps in the same shell."""
+
+
 class Environment(BaseModel):
     """Every variable that the service reads."""
 
@@ -67,7 +71,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     problems = [
         f"{name}: not a setting of BioLayer"
         for name in environ
-        if name.startswith("BIOLAYER_") and name not in Environment.model_fields
+        if name.startswith("BIOLAYER_") and name not in {*Environment.model_fields, *OF_THE_CLIENT}
     ]
     given = {name: environ[name] for name in Environment.model_fields if environ.get(name)}
     parsed: Environment | None = None

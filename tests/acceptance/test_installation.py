@@ -1,9 +1,10 @@
 """`make run` as a newcomer meets it: one installation, the page's example, everything it promises."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from standardwebhooks import Webhook
 from biolayer import chain
 from biolayer.client import Backend, Problem
 from tests.factories import page_example
-from tests.faults.installation import PROJECT, Installation, eventually, free_port
+from tests.faults.installation import PROJECT, Installation, eventually, free_port, say
 from tests.receiver import receiving
 
 NINE = [
@@ -31,18 +32,6 @@ NINE = [
     "completed",
 ]
 MEGABYTE = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    with Installation.running() as running:
-        yield running
-
-
-@pytest.fixture
-def backend(installation: Installation) -> Iterator[Backend]:
-    with Backend(installation.access["base_url"], installation.access["api_key"]) as backend:
-        yield backend
 
 
 def example(installation: Installation, callback_url: str, request_id: str) -> dict[str, Any]:
@@ -179,6 +168,84 @@ def _command_line(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_the_wire__takes_chunks_and_wants_a_host(installation: Installation) -> None:
+    port = int(installation.access["base_url"].rpartition(":")[2])
+    key = installation.access["api_key"].encode()
+    body = json.dumps(example(installation, "http://127.0.0.1:9/", "IR-5")).encode()
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:100], body[100:]))
+    head = b"POST /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % key
+    head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert exchanged(port, head + chunks + b"0\r\n\r\n").startswith(b"HTTP/1.1 201 ")
+    for listening in port, int(installation.access["stream_url"].rpartition(":")[2]):
+        assert exchanged(listening, b"GET /v1/events HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        ready = exchanged(listening, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert ready.startswith(b"HTTP/1.1 200 ")
+
+
+def exchanged(port: int, request: bytes) -> bytes:
+    """The first bytes of the answer to a request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65_536)
+
+
+def test_head__of_the_stream_is_answered_at_once(installation: Installation) -> None:
+    url = f"{installation.access['stream_url']}/v1/events/stream"
+    headers = {"Authorization": f"Bearer {installation.access['api_key']}"}
+    answer = httpx.head(url, headers=headers, timeout=5, trust_env=False)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "text/event-stream"
+
+
+def test_the_log__has_a_line_for_each_request(installation: Installation, backend: Backend) -> None:
+    with pytest.raises(Problem):
+        backend.task("nonsense")
+    lines = installation.log.read_text().splitlines()
+    assert any("GET /v1/tasks/<str:task_id> 404 " in line for line in lines)
+    assert not any("/v1/offers 200" in line and "GET" in line for line in lines)
+
+
+def test_a_second_process_on_a_taken_port_says_so(installation: Installation) -> None:
+    port = installation.access["base_url"].rpartition(":")[2]
+    line = [sys.executable, "-m", "config.processes", "web"]
+    environment = {"PATH": "/usr/bin:/bin", "HOST": "127.0.0.1", "PORT": port}
+    second = subprocess.run(
+        line, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert second.returncode == 1
+    assert f"web cannot listen on 127.0.0.1:{port}" in second.stderr
+    assert "set another PORT" in second.stderr
+
+
+def test_keys_are_rotated_and_the_terminal_is_closed() -> None:
+    with Installation.running(workforce=False) as running:
+        believes_rotated_keys(running)
+        before = running.processes()
+        assert {"postgres", "redis-server"} <= {process.name() for process in before}
+        assert running.interrupt(signal.SIGHUP) == 0
+        say(f"{len(before)} processes have ended")
+        assert running.processes() == []
+
+
+def believes_rotated_keys(installation: Installation) -> None:
+    """The demo's inbox verifies what is signed by keys that it was not told of."""
+    access = installation.access
+    with installation.backend() as backend:
+        for kind in "v1", "v1a":
+            body = {"kind": kind, "overlap_seconds": 0}
+            backend.post("/v1/webhook-keys/rotate", json=body).raise_for_status()
+        made = backend.post(
+            "/v1/tasks", json=example(installation, f"{access['inbox_url']}/rotated", "IR-1")
+        )
+
+    def arrived() -> list[Any]:
+        shown = httpx.get(f"{access['inbox_url']}/callbacks.json", trust_env=False).json()
+        return [one for one in shown["data"] if one["task_id"] == made.json()["task_id"]]
+
+    found = eventually(arrived, seconds=30, what="a callback after the rotation")
+    assert all(one["verified"] for one in found)
 
 
 def test_up__says_in_one_line_why_it_cannot_start(

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from apps.api.http.bodies import with_chunked_bodies
+from apps.api.http.framing import with_chunked_bodies
 from apps.api.http.parsing import MAX_FORM_BYTES
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import PNG, act

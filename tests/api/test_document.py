@@ -55,7 +55,7 @@ def test_every_route_is_documented() -> None:
     missing, gone = routes - documented, documented - routes
     assert not missing, (
         f"routes without a row: {sorted(missing)}. Add a row to OPERATIONS in"
-        " apps/api/v1/operations.py and run `python manage.py document`."
+        " apps/api/v1/operations.py and run `python3 manage.py document`."
     )
     assert not gone, f"rows without a route: {sorted(gone)}. Take them out of OPERATIONS."
 

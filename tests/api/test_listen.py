@@ -1,7 +1,8 @@
-"""`python -m biolayer listen`: webhooks on a developer's machine, over the real API."""
+"""`python3 -m biolayer listen`: webhooks on a developer's machine, over the real API."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,12 +15,15 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from standardwebhooks import Webhook
 
+from apps.base import clock
+from biolayer import signing
 from biolayer.signing import new_secret
 from tests.factories import House
-from tests.receiver import Receiver
+from tests.receiver import Receiver, Reply
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = 20
+SIGNATURES = re.compile(r"v1,[A-Za-z0-9+/]{43}= v1a,[A-Za-z0-9+/]{86}==")
 
 
 class Quiet(WSGIRequestHandler):
@@ -61,15 +65,90 @@ def test_listen__forwards_what_every_library_believes(
         guard = threading.Timer(SECONDS, listening.kill)
         guard.start()
         assert listening.stdout is not None
-        said = [listening.stdout.readline() for _ in range(4)]
+        said = [listening.stdout.readline() for _ in range(5)]
         guard.cancel()
         listening.kill()
     assert secret in said[1]
-    assert "task.created" in said[2]
-    assert "204 in" in said[2]
+    assert "task.created" in said[3]
+    assert "204 in" in said[3]
     told = [json.loads(request.body) for request in receiver.received]
     assert [body["type"] for body in told] == ["task.created", "task.completed"]
     assert all(body["data"]["task_id"] == str(task.id) for body in told)
     assert told[1]["data"]["output"]["reached_user"] is True
+    public = re.search(r"whpk_\S+", said[2])
+    assert public is not None
     for request in receiver.received:
         assert Webhook(secret).verify(request.body, request.headers)
+        # As a real delivery: both kinds of signature, and an id of the same form.
+        assert SIGNATURES.fullmatch(request.headers["webhook-signature"])
+        assert re.fullmatch(r"msg_[0-9a-f]{32}", request.headers["webhook-id"])
+        assert request.headers["user-agent"] == "BioLayer-Webhooks/1"
+        signing.verify(
+            secrets=[public[0]], headers=request.headers, body=request.body, now=clock.now()
+        )
+
+
+def test_listen__sends_again_what_was_not_taken(house: House, receiver: Receiver, api: str) -> None:
+    house.task()
+    receiver.reply = lambda _: Reply(500)
+    said = heard(api, house.alice.key, receiver, lines=5)
+    assert "500 in" in said[3]
+    assert said[3].rstrip().endswith("; again in 1 s")
+    ids = [request.headers["webhook-id"] for request in receiver.received]
+    assert len(ids) >= 2
+    assert len({*ids}) == 1
+
+
+def test_listen__says_what_is_wrong_before_anything_else(
+    house: House, receiver: Receiver, api: str
+) -> None:
+    refused = ended(api, "bl_live_unknown", receiver.url)
+    assert refused.stdout == ""
+    assert "401 unauthenticated" in refused.stderr
+    assert "BIOLAYER_API_KEY is not a key of" in refused.stderr
+    away = ended("http://127.0.0.1:9", house.alice.key, receiver.url)
+    assert away.stdout == ""
+    assert "Nothing answers at http://127.0.0.1:9" in away.stderr
+    assert "BIOLAYER_URL" in away.stderr
+    assert "Errno" not in away.stderr.split("(")[0]
+
+
+def test_help__has_a_line_for_each_variable() -> None:
+    command = [sys.executable, "-m", "biolayer", "--help"]
+    shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in "BIOLAYER_API_KEY", "BIOLAYER_URL", "BIOLAYER_WEBHOOK_SECRET":
+        assert any(line.strip().startswith(name) for line in shown.splitlines())
+
+
+def environment_of(api: str, key: str) -> dict[str, str]:
+    return {**os.environ, "BIOLAYER_URL": api, "BIOLAYER_API_KEY": key}
+
+
+def ended(api: str, key: str, forward: str) -> "subprocess.CompletedProcess[str]":
+    """What `listen` says that ends by itself."""
+    command = [sys.executable, "-m", "biolayer", "listen", "--forward", forward]
+    return subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment_of(api, key),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
+def heard(api: str, key: str, receiver: Receiver, *, lines: int) -> list[str]:
+    """The first lines that `listen` says of all events so far."""
+    command = [sys.executable, "-m", "biolayer", "listen", "--after", "beginning"]
+    command += ["--forward", f"{receiver.url}/hook"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environment_of(api, key), stdout=subprocess.PIPE, text=True
+    ) as listening:
+        guard = threading.Timer(SECONDS, listening.kill)
+        guard.start()
+        assert listening.stdout is not None
+        said = [listening.stdout.readline() for _ in range(lines)]
+        guard.cancel()
+        listening.kill()
+    return said

@@ -1,6 +1,6 @@
 """Lint the migrations: what would not serve the version before, or holds a table for long.
 
-Run by `make check`: `python -m tests.architecture.lint_migrations`. The linter reads the migrations'
+Run by `make check`: `python3 -m tests.architecture.lint_migrations`. The linter reads the migrations'
 SQL, for which Django wants a database: a PostgreSQL of its own is started for as long.
 """
 

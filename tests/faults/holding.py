@@ -1,6 +1,6 @@
 """Hold a row, a lock or a connection of an installation for long; call it and watch its events.
 
-As a program, `python -m tests.faults.holding URL TASK_ID`, it is a client that stops in the midst of a
+As a program, `python3 -m tests.faults.holding URL TASK_ID`, it is a client that stops in the midst of a
 transaction.
 """
 

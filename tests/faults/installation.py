@@ -206,10 +206,10 @@ class Installation:
 
     # --- its end -------------------------------------------------------------------------------
 
-    def interrupt(self) -> int:
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ctrl-C, which a terminal sends to the whole group; the exit code of `up`."""
         if self.up.poll() is None:
-            os.killpg(self.up.pid, signal.SIGINT)
+            os.killpg(self.up.pid, number)
         return self.up.wait(timeout=STOP_SECONDS)
 
     def stop(self) -> None:

@@ -157,7 +157,16 @@ def _manage(environment: dict[str, str], *arguments: str) -> str:
 
 def _founded(environment: dict[str, str]) -> tuple[str, str]:
     told = _told(_manage(environment, "found", "Northwind Verification"))
-    enrolled = _manage(environment, "enrol", told["pool_id"], "Mara Lindqvist", "--capacity", "50")
+    enrolled = _manage(
+        environment,
+        "enrol",
+        told["pool_id"],
+        "Mara Lindqvist",
+        "--capacity",
+        "50",
+        "--presence",
+        "available",
+    )
     return told["api_key"], _told(enrolled)["api_key"]
 
 

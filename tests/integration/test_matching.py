@@ -358,8 +358,8 @@ def test_explain__who_said_no_is_eligible_again_when_nobody_else_is_left(house: 
 
 
 NEXT: list[tuple[dict[str, Any], str]] = [
-    ({"presence": "away"}, "None of the 1 who fit can be asked just now: presence 1."),
-    ({"load": 1}, "None of the 1 who fit can be asked just now: capacity 1."),
+    ({"presence": "away"}, "One worker fits; it cannot be offered it now: 1 not available."),
+    ({"load": 1}, "One worker fits; it cannot be offered it now: 1 without free capacity."),
     ({"trust_level": 0}, "Nobody in the pools brings what it asks for."),
     ({}, "It is offered as soon as its turn comes."),
 ]

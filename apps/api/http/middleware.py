@@ -1,7 +1,6 @@
 """The outermost layer: each request gets an id, which every answer and error repeats."""
 
-import re
-import uuid
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,19 +11,9 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, RawPostDataException, UnreadablePostError
 from django.middleware.security import SecurityMiddleware
 
-HEADER = "X-Request-ID"
-SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-ATTRIBUTE = "biolayer_request_id"
-
-
-def request_id_of(request: HttpRequest) -> str:
-    """The request's id; one that the caller sent in `X-Request-ID` is kept if it is harmless."""
-    known: str | None = getattr(request, ATTRIBUTE, None)
-    if known is None:
-        sent = request.headers.get(HEADER, "")
-        known = sent if SAFE_ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}"
-        setattr(request, ATTRIBUTE, known)
-    return known
+from apps.api.http.access_log import log_request
+from apps.api.http.hosts import host_refusal
+from apps.api.http.request_ids import HEADER, request_id_of
 
 
 class RequestMiddleware:
@@ -41,16 +30,19 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if iscoroutinefunction(self):
             return self._call_async(request)
-        request_id = request_id_of(request)
+        began, request_id = time.perf_counter(), request_id_of(request)
         _drop_slash(request)
-        response = self._get_response(request)
+        response = host_refusal(request) or self._get_response(request)
         _take_in(request)
+        log_request(request, response, began)
         return _identified(response, request_id)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponse:
-        request_id = request_id_of(request)
+        began, request_id = time.perf_counter(), request_id_of(request)
         _drop_slash(request)
-        return _identified(await self._get_response(request), request_id)
+        response = host_refusal(request) or await self._get_response(request)
+        log_request(request, response, began)
+        return _identified(response, request_id)
 
 
 def _drop_slash(request: HttpRequest) -> None:

@@ -10,7 +10,7 @@ from django.views import View
 from oauth2_provider.views.base import RevokeTokenView, TokenView
 
 from apps.api.http.authentication import client_address
-from apps.api.http.bodies import refuse_encoded
+from apps.api.http.framing import refuse_encoded
 from apps.api.http.problems import refuse
 from apps.api.http.throttling import WINDOW_SECONDS, count_call
 from biolayer.errors import UnsupportedEncoding

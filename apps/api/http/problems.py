@@ -12,8 +12,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.api.http.held import Held
-from apps.api.http.middleware import request_id_of
 from apps.api.http.rendering import FastJSONRenderer
+from apps.api.http.request_ids import request_id_of
 from apps.base.transactions import is_held_up
 from biolayer import errors
 
@@ -142,7 +142,8 @@ def refuse(request: HttpRequest, error: Exception) -> HttpResponse:
     return response
 
 
-def _bare(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+def bare_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """Return a problem of a status in `CODES` as a plain response."""
     code, title = CODES[status]
     body = FastJSONRenderer().render(problem(request, status, code, title, detail))
     return HttpResponse(body, status=status, content_type=MEDIA_TYPE)
@@ -159,14 +160,14 @@ class UnavailableMiddleware(MiddlewareMixin):
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: what is refused before a view is reached."""
-    return _bare(request, 400, "The request is malformed.")
+    return bare_problem(request, 400, "The request is malformed.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return _bare(request, 404, "There is nothing at this address.")
+    return bare_problem(request, 404, "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
-    return _bare(request, 500, "The error was logged under this request_id.")
+    return bare_problem(request, 500, "The error was logged under this request_id.")

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
-from apps.api.http.bodies import refuse_encoded
+from apps.api.http.framing import refuse_encoded
 from apps.api.http.held import held_calls
 from apps.api.http.parameters import refuse_parameters
 from apps.base.transactions import is_held_up

@@ -2,7 +2,7 @@
 
 Whoever adds a route adds its row here; a test compares the two. What follows from a row's form is
 not in it: the refusals, the parameters of the path, `Idempotency-Key` at every POST. After that run
-`python manage.py document`.
+`python3 manage.py document`.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import REPLAYED, Answer, once
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, identified
 from apps.api.v1.filters import no_filters, task_filters
@@ -29,8 +29,13 @@ class Tasks(View):
             created = services.create_task(
                 actor=self.actor(request), document=document, at=self.at(request)
             )
-            location = {"Location": f"/v1/tasks/{created.task.id}"}
-            return Answer(selectors.shown(created.task), 201 if created.is_new else 200, location)
+            shown, headers = (
+                selectors.shown(created.task),
+                {"Location": f"/v1/tasks/{created.task.id}"},
+            )
+            if created.is_new:
+                return Answer(shown, 201, headers)
+            return Answer(shown, 200, headers | REPLAYED)
 
         return once(request, document, create)
 

@@ -23,6 +23,7 @@ from apps.base.transactions import atomic, is_held_up
 from apps.webhooks.delivery import OURS, Result
 from apps.webhooks.health import Health, Seen, buckets
 from apps.webhooks.services.claiming import Claim
+from apps.webhooks.services.failures import failures
 from apps.webhooks.services.judging import Ended
 from apps.webhooks.services.noticing import concerns_destination, notice
 
@@ -87,7 +88,9 @@ def _record(returned: Sequence[Returned], *, is_stripped: bool = False) -> Seque
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [orjson.dumps(rows).decode(), orjson.dumps(health).decode()])
         recorded = {row[0] for row in cursor.fetchall()}
-    notice([one for one in ended if one.claim.token in recorded])
+    written = [one for one in ended if one.claim.token in recorded]
+    notice(written)
+    failures.tell(written)
     # What was not recorded is gone, or another's by now: nothing is left to be written of it.
     dealt_with = {one.claim.token for one in ended}
     return [one for one in returned if one[0].token not in dealt_with]

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
         stale = [name for name, made in DOCUMENTS.items() if not _is_current(name, made())]
         if check and stale:
-            raise CommandError(f"stale: {', '.join(stale)}; run `python manage.py document`")
+            raise CommandError(f"stale: {', '.join(stale)}; run `python3 manage.py document`")
         for name in stale:
             _path(name).parent.mkdir(exist_ok=True)
             _path(name).write_text(DOCUMENTS[name]())

@@ -24,6 +24,12 @@ class Command(BaseCommand):
         parser.add_argument("--trust", type=int, default=0, choices=range(6))
         parser.add_argument("--rating", type=float, default=0)
         parser.add_argument("--capacity", type=int, default=1)
+        parser.add_argument(
+            "--presence",
+            choices=Presence.values,
+            default=Presence.OFFLINE,
+            help="offline unless given: the worker's app says when it is there",
+        )
 
     @transaction.atomic
     def handle(self, *args: Any, pool_id: UUID, name: str, **options: Any) -> None:
@@ -41,7 +47,7 @@ class Command(BaseCommand):
             trust_level=options["trust"],
             rating=options["rating"],
             capacity=options["capacity"],
-            presence=Presence.AVAILABLE,
+            presence=Presence(options["presence"]),
         )
         key = issue_key(
             organisation_id=pool.organisation_id,
@@ -51,3 +57,5 @@ class Command(BaseCommand):
         )
         self.stdout.write(f"worker_id  {worker.id}\napi_key    {key}")
         self.stdout.write("The key is not shown again.")
+        if worker.presence != Presence.AVAILABLE:
+            self.stdout.write("It is offered nothing until it is available: PATCH /v1/workers/me")

@@ -64,7 +64,7 @@ class Command(BaseCommand):
        another `up`.
     2. Start the embedded servers (those whose URL the environment does not give), side by side.
     3. Migrate, seed.
-    4. Supervise the processes until SIGINT or SIGTERM; the servers stop after everything that uses
+    4. Supervise the processes until SIGINT, SIGTERM or SIGHUP; the servers stop after everything that uses
        them.
     """
 
@@ -82,6 +82,7 @@ class Command(BaseCommand):
         home = Path(settings.BIOLAYER_HOME).absolute()
         # Until the supervisor takes over, SIGTERM must stop the servers too.
         signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGHUP, _interrupt)  # A terminal that is closed.
         try:
             addresses = _choose_addresses(host, port)
             embedded.prepare_home(home)
@@ -192,7 +193,7 @@ def _servers(home: Path) -> Iterator[None]:
                 started.result()
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         for _, stop in needed:
             stop(home)
@@ -251,7 +252,7 @@ def _announcement(
 def _is_healthy(host: str, port: int) -> bool:
     link = http.client.HTTPConnection(host, port, timeout=1)
     try:
-        link.request("GET", "/healthz")
+        link.request("GET", "/readyz")
         return link.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -1,9 +1,10 @@
-"""Bodies as they come over the wire: without a length, or encoded."""
+"""Requests as they come over the wire: without a host, or with a body without a length, or encoded."""
 
 from collections.abc import Callable, Iterable
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+import orjson
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -42,6 +43,51 @@ def _copy(source: Any, target: IO[bytes], limit: int) -> int:
         length += len(piece)
     target.seek(0)
     return length
+
+
+NO_HOST = orjson.dumps(
+    {
+        "type": "urn:biolayer:problem:bad_request",
+        "title": "The request cannot be understood",
+        "status": 400,
+        "detail": "A request by HTTP/1.1 names its host (RFC 9112, 3.2).",
+        "code": "bad_request",
+    }
+)
+NO_HOST_HEADERS = [
+    ("Content-Type", "application/problem+json"),
+    ("Content-Length", str(len(NO_HOST))),
+]
+
+
+def with_hosts(application: Application) -> Application:
+    """Refuse what names no host by HTTP/1.1, which Django would take for the server's own."""
+
+    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and not environ.get("HTTP_HOST"):
+            start_response("400 Bad Request", NO_HOST_HEADERS)
+            return [NO_HOST]
+        return application(environ, start_response)
+
+    return answer
+
+
+def with_hosts_by_asgi(application: Any) -> Any:
+    """The same for an ASGI application."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope.get("http_version") != "1.1" or _has_host(scope):
+            await application(scope, receive, send)
+            return
+        headers = [(name.lower().encode(), value.encode()) for name, value in NO_HOST_HEADERS]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": NO_HOST})
+
+    return answer
+
+
+def _has_host(scope: Any) -> bool:
+    return any(name == b"host" and value for name, value in scope["headers"])
 
 
 def refuse_encoded(request: HttpRequest | Request) -> None:
