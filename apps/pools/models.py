@@ -95,8 +95,10 @@ class Worker(models.Model):
     # BCP 47 tags in lower case.
     languages = ArrayField(models.CharField(max_length=35), default=list, blank=True)
     trust_level = models.PositiveSmallIntegerField(default=0)
-    # The mean of its ratings, and of how many.
-    rating = Numeric(default=0)
+    # The mean of its ratings, and of how many. The first is what version 0.1 reads and writes; the
+    # exact one counts where there is one.
+    rating = models.DecimalField(max_digits=6, decimal_places=5, default=0)
+    exact_rating = Numeric(null=True)
     rating_count = models.PositiveIntegerField(default=0)
     # Units that the worker takes at once, and those taken: by open offers and held runs.
     capacity = models.PositiveSmallIntegerField(default=1)
@@ -144,6 +146,11 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def rating_now(self) -> float:
+        """The mean of its ratings as it is compared with what a task asks for."""
+        return float(self.rating if self.exact_rating is None else self.exact_rating)
 
 
 class Membership(models.Model):

@@ -222,7 +222,7 @@ def shown_worker(worker: Worker, *, at: datetime) -> dict[str, Any]:
         "languages": worker.languages,
         "certifications": [_certification(held, at) for held in worker.certifications.all()],
         "trust_level": worker.trust_level,
-        "rating": float(worker.rating),
+        "rating": worker.rating_now,
         "rating_count": worker.rating_count,
         "capacity": worker.capacity,
         "load": worker.load,

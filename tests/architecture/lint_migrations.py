@@ -18,8 +18,6 @@ EXPLAINED = {
     "0002_append_only",
     "0002_promises",
     "0002_tenancy",
-    # It lifts the bounds of a numeric column: no row is rewritten, and 0.1 reads and writes it as before.
-    "0004_exact_ratings",
 }
 
 

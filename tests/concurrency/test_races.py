@@ -22,7 +22,7 @@ from apps.reviews.services import verify_submitted
 from apps.tasks.models import RUN_FINAL, RUN_HELD, Run, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
-from apps.timers.services import AGAIN_SECONDS, fire_due
+from apps.timers.services import AGAIN_SECONDS, HELD_UP_AGAIN_SECONDS, fire_due
 from biolayer import chain
 from tests.concurrency.together import PATIENCE_SECONDS, _run, queued_up, together
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
@@ -185,7 +185,8 @@ def test_submit_and_cancel__in_order(house: House, first: str) -> None:
 def test_submit_and_submit__one_counts(house: House) -> None:
     run = house.started()
     answers = together(*[submit(house, run)] * 6)
-    assert Counter(map(outcome, answers))[200] == 1
+    # Each is told the same: its output is the one that counts.
+    assert Counter(map(outcome, answers)) == {200: 6}
     assert events(run.task_id)["submitted"] == 1
     everything_holds()
 
@@ -288,6 +289,10 @@ def test_verification__each_task_is_verified_once(house: House) -> None:
 # --- timers --------------------------------------------------------------------------------
 
 
+PUT_BACK = timedelta(seconds=HELD_UP_AGAIN_SECONDS)
+"""After so long a timer that found its row held is fired again."""
+
+
 def drained(at: datetime) -> Call:
     def drain() -> None:
         while fire_due(at=at):
@@ -304,6 +309,7 @@ def test_timers__each_sla_clock_fires_once(house: House) -> None:
     made = [house.task(sla=sla).id for _ in range(10)]
     late = clock.now() + timedelta(minutes=2)
     together(*[drained(late)] * 6)
+    drained(late + PUT_BACK)()
     for task_id in made:
         log = [shown(event) for event in of_task(task_id=task_id)]
         breaches = [event["data"] for event in log if event["type"] == "task.sla_breached"]
@@ -312,7 +318,7 @@ def test_timers__each_sla_clock_fires_once(house: House) -> None:
         due = {"deadline": task.deadline, "target_latency": task.latency_due_at}
         for breach in breaches:
             assert datetime.fromisoformat(breach["due_at"]) == due[breach["breach"]]
-            assert datetime.fromisoformat(breach["detected_at"]) == late
+            assert late <= datetime.fromisoformat(breach["detected_at"]) <= late + PUT_BACK
     assert Timer.objects.count() == 0
     everything_holds()
 
@@ -320,7 +326,9 @@ def test_timers__each_sla_clock_fires_once(house: House) -> None:
 def test_timers__each_offer_expires_once(house: House) -> None:
     Worker.objects.update(capacity=10)
     made = [house.offered().task_id for _ in range(10)]
-    together(*[drained(clock.now() + timedelta(minutes=10))] * 6)
+    late = clock.now() + timedelta(minutes=10)
+    together(*[drained(late)] * 6)
+    drained(late + PUT_BACK)()
     assert Offer.objects.filter(status="expired").count() == 10
     assert all(events(task_id)["queued"] == 2 for task_id in made)
     assert Timer.objects.count() == 0
@@ -330,7 +338,9 @@ def test_timers__each_offer_expires_once(house: House) -> None:
 def test_timers__each_lease_lapses_once(house: House) -> None:
     Worker.objects.update(capacity=10)
     made = [house.started().task_id for _ in range(10)]
-    together(*[drained(clock.now() + timedelta(hours=2))] * 6)
+    late = clock.now() + timedelta(hours=2)
+    together(*[drained(late)] * 6)
+    drained(late + PUT_BACK)()
     assert all(events(task_id)["queued"] == 2 for task_id in made)
     assert Run.objects.filter(status="queued", attempt=1).count() == 10
     assert Timer.objects.count() == 0

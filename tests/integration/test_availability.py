@@ -226,7 +226,7 @@ def rate(house: House, *stars: int) -> Worker:
 
 def test_rate__is_the_mean_of_all(house: House, woken: list[str]) -> None:
     worker = rate(house, 5, 4, 4)
-    assert (float(worker.rating), worker.rating_count) == (pytest.approx(13 / 3), 3)
+    assert (worker.rating_now, worker.rating_count) == (pytest.approx(13 / 3), 3)
     assert seat(worker).rating == pytest.approx(13 / 3)
     assert woken == ["matching"] * 3
 
@@ -234,7 +234,7 @@ def test_rate__is_the_mean_of_all(house: House, woken: list[str]) -> None:
 def test_rate__what_was_brought_along_counts_as_ten(house: House) -> None:
     Worker.objects.update(rating=4, rating_count=10)
     worker = rate(house, 5)
-    assert (float(worker.rating), worker.rating_count) == (pytest.approx(45 / 11), 11)
+    assert (worker.rating_now, worker.rating_count) == (pytest.approx(45 / 11), 11)
 
 
 def test_rate__refused_for_another_organisations_worker(house: House) -> None:
@@ -280,12 +280,12 @@ def test_means__a_seat_that_rose_has_opened(house: House) -> None:
 def test_means__small_moves_are_none_and_nobody_rated_is_null(house: House) -> None:
     rate(house, 4)
     assert pools.refresh_rating_means() == 1
-    Worker.objects.filter(id=house.bobs_worker.id).update(rating="4.01")
+    Worker.objects.filter(id=house.bobs_worker.id).update(exact_rating="4.01")
     with expect_unchanged():
         assert pools.refresh_rating_means() == 0
-    Worker.objects.filter(id=house.bobs_worker.id).update(rating="4.02")
+    Worker.objects.filter(id=house.bobs_worker.id).update(exact_rating="4.02")
     assert pools.refresh_rating_means() == 1
     assert mean(house.pool) == 4.02
-    Worker.objects.filter(id=house.bobs_worker.id).update(rating_count=0, rating=0)
+    Worker.objects.filter(id=house.bobs_worker.id).update(rating_count=0, exact_rating=0)
     assert pools.refresh_rating_means() == 1
     assert (mean(house.pool), seat(house.bobs_worker).rating) == (None, 0)

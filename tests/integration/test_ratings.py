@@ -24,7 +24,9 @@ def is_asked(house: House, min_rating: float) -> bool:
 
 
 def rated(house: House, rating: float) -> None:
-    Worker.objects.filter(id=house.bobs_worker.id).update(rating=rating, rating_count=10)
+    Worker.objects.filter(id=house.bobs_worker.id).update(
+        rating=rating, exact_rating=rating, rating_count=10
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,12 +49,20 @@ def test_rating__that_was_given(house: House, rating: float, least: float, fits:
     assert is_asked(house, least) is fits
 
 
+def test_rating__that_the_version_before_wrote(house: House) -> None:
+    Worker.objects.filter(id=house.bobs_worker.id).update(
+        rating=4.5, exact_rating=None, rating_count=10
+    )
+    assert is_asked(house, 4.5)
+    assert not is_asked(house, 4.51)
+
+
 def test_rating__that_was_earned(house: House) -> None:
     for stars in (5, 4, 4, 5, 5, 4):
         rate_worker(
             actor=house.alice.principal, worker_id=house.bobs_worker.id, stars=stars, at=clock.now()
         )
-    assert Worker.objects.get(id=house.bobs_worker.id).rating == pytest.approx(4.5, abs=1e-12)
+    assert Worker.objects.get(id=house.bobs_worker.id).rating_now == pytest.approx(4.5, abs=1e-12)
     assert is_asked(house, 4.5)
     assert not is_asked(house, 4.500001)
 

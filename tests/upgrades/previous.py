@@ -232,7 +232,12 @@ class Service:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "config.processes", name],
                 cwd=self.tree.folder,
-                env={**self.tree.environment(self.home), "HOST": "127.0.0.1", "PORT": str(port)},
+                env={
+                    **self.tree.environment(self.home),
+                    "HOST": "127.0.0.1",
+                    "PORT": str(port),
+                    "STREAM_PORT": str(port),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -28,8 +28,9 @@ class Migration(migrations.Migration):
     dependencies = [("pools", "0003_vacuum")]
 
     operations = [
-        # To lift the bounds of a numeric column changes no row of its table.
-        migrations.AlterField("worker", "rating", Numeric(default=0)),
+        # A column of its own: another type of the old one would end the prepared statements of the
+        # version before.
+        migrations.AddField("worker", "exact_rating", Numeric(null=True)),
         migrations.RunSQL(RATING, ROUNDED_RATING),
         migrations.RunPython(follow, follow, elidable=True),
     ]

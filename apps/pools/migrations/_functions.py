@@ -90,8 +90,8 @@ CREATE TRIGGER pools_certification_opens AFTER INSERT OR UPDATE ON pools_certifi
 RATING = """
 CREATE OR REPLACE FUNCTION pools_rating(w pools_worker, in_pool uuid) RETURNS float
 LANGUAGE sql STABLE AS $$
-    SELECT coalesce((w.rating * w.rating_count + 5 * p.rating_mean::numeric)
-        / (w.rating_count + 5), w.rating)::float
+    SELECT coalesce((coalesce(w.exact_rating, w.rating) * w.rating_count + 5 * p.rating_mean::numeric)
+        / (w.rating_count + 5), w.exact_rating, w.rating)::float
     FROM pools_pool p WHERE p.id = in_pool
 $$
 """

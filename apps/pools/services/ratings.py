@@ -5,9 +5,11 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from apps.accounts.principal import Principal
 from apps.base.drains import passing_over_held
+from apps.base.fields import Numeric
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools.models import Worker
@@ -23,8 +25,11 @@ def rate_worker(*, actor: Principal, worker_id: UUID, stars: int, at: datetime) 
     """One more rating of 1 to 5 stars: the worker's rating is the mean of all. Raises `NotFound`."""
     assert stars in STARS
     # The statement locks the row, so that of two ratings at once each counts.
+    before = Coalesce("exact_rating", "rating", output_field=Numeric())
+    mean = (before * F("rating_count") + stars) / (F("rating_count") + 1)
     rated = Worker.objects.filter(id=worker_id, organisation_id=actor.organisation_id).update(
-        rating=(F("rating") * F("rating_count") + stars) / (F("rating_count") + 1),
+        rating=mean,
+        exact_rating=mean,
         rating_count=F("rating_count") + 1,
     )
     if not rated:
@@ -35,7 +40,7 @@ def rate_worker(*, actor: Principal, worker_id: UUID, stars: int, at: datetime) 
 MOVED = f"""
 SELECT p.id FROM pools_pool p
 LEFT JOIN (
-    SELECT m.pool_id, avg(w.rating)::float AS mean
+    SELECT m.pool_id, avg(coalesce(w.exact_rating, w.rating))::float AS mean
     FROM pools_membership m JOIN pools_worker w ON w.id = m.worker_id
     WHERE w.rating_count > 0 GROUP BY m.pool_id
 ) now ON now.pool_id = p.id
@@ -46,7 +51,7 @@ ORDER BY p.id
 
 MOVE = """
 UPDATE pools_pool SET rating_mean = (
-    SELECT avg(w.rating)::float FROM pools_membership m JOIN pools_worker w ON w.id = m.worker_id
+    SELECT avg(coalesce(w.exact_rating, w.rating))::float FROM pools_membership m JOIN pools_worker w ON w.id = m.worker_id
     WHERE m.pool_id = pools_pool.id AND w.rating_count > 0)
 WHERE id = %s
 """
