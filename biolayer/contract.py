@@ -163,7 +163,10 @@ class Output(Model):
     @classmethod
     def _where_structured(cls, schema: Document | None, info: ValidationInfo) -> Document | None:
         if schema is None and info.data.get("expected_format") == "structured_json":
-            raise PydanticCustomError("required", "structured_json needs a schema")
+            raise PydanticCustomError(
+                "required",
+                'is needed, such as {{"notes": "string"}}, unless expected_format is text or file',
+            )
         return schema
 
 

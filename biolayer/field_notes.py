@@ -117,6 +117,7 @@ NOTES: dict[str, Note] = {
     "steps_taken": ("How many of them were taken.", 1),
     "step": ("Which step was taken, from 1 on.", 1),
     "at_end": ("What is done after the last step: `wait`, `fail` or `notify`.", "wait"),
+    "EscalatedFacts.at_end": ("`notify` at the end of the policy; left out at its steps.", "notify"),
     "after_seconds": ("Seconds after the task was first queued.", 300),
     "drop_preferred_skills": ("Whether nobody is preferred any longer.", True),
     "drop_certifications": ("Whether no certification is needed any longer.", False),

@@ -13,10 +13,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from apps.accounts.scopes import Scope
 from apps.api.v1 import urls
 from apps.api.v1.document import openapi
-from apps.api.v1.operations import OPERATIONS, Operation
+from apps.api.v1.examples import BODIES
+from apps.api.v1.operations import JSON, OPERATIONS, Operation
 from apps.webhooks.services import deliver_due
 from biolayer.answers import Problem
+from biolayer.contract import parse
 from biolayer.events import EVENT_TYPES, EXAMPLES
+from biolayer.schemas import example_of
 from config import stream_urls
 from tests.api.expect import expect_problem
 from tests.api.steps import PNG, act, upload
@@ -367,3 +370,74 @@ def test_a_webhooks_example__fits_its_schema(event_type: str) -> None:
         "webhook-timestamp",
         "webhook-signature",
     }
+
+
+# --- whether everything is described --------------------------------------------------------------
+
+
+def test_every_property__is_described_and_has_an_example() -> None:
+    schemas = openapi()["components"]["schemas"]
+    fields = [
+        (f"{model}.{name}", field)
+        for model, schema in schemas.items()
+        for name, field in schema.get("properties", {}).items()
+    ]
+    assert len(fields) > 800
+    assert [name for name, field in fields if not field.get("description", "").strip()] == []
+    # A constant says enough, and an object or a list of them is shown by its parts.
+    shown = ("examples", "const", "$ref")
+    lacking = [
+        name
+        for name, field in fields
+        if not any(word in field for word in shown) and "#/components/schemas" not in str(field)
+    ]
+    assert lacking == []
+
+
+def test_every_property__has_an_example_that_its_schema_allows() -> None:
+    schemas = openapi()["components"]["schemas"]
+    for name, schema in schemas.items():
+        whole = {**schema, "components": {"schemas": schemas}}
+        found = jsonschema_rs.Draft202012Validator(whole, validate_formats=True).iter_errors(
+            example_of(schema, schemas)
+        )
+        assert [(name, error.instance_path, error.message) for error in found] == []
+
+
+def test_no_field_of_a_request__has_a_default() -> None:
+    """Generators of clients take a field with one for required."""
+    schemas = openapi()["components"]["schemas"]
+    fields = [
+        field for schema in schemas.values() for field in schema.get("properties", {}).values()
+    ]
+    assert not [field for field in fields if "default" in field]
+    urgency = schemas["Sla"]["properties"]["urgency"]
+    assert urgency["description"].endswith('Unless given: `"normal"`.')
+
+
+def test_every_operation__is_described_with_examples() -> None:
+    for path, methods in openapi()["paths"].items():
+        for method, operation in methods.items():
+            assert operation["description"].strip(), (method, path)
+            for parameter in operation.get("parameters", []):
+                if "$ref" not in parameter:
+                    assert parameter["description"].strip(), (method, path, parameter)
+                    assert "example" in parameter, (method, path, parameter)
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert "example" in content or "multipart/form-data" in str(operation), path
+            for status, answer in operation["responses"].items():
+                for content in answer.get("content", {}).values():
+                    assert "example" in content, (method, path, status)
+            assert {"500", "503"} <= operation["responses"].keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "body"), BODIES.items(), ids=lambda one: getattr(one, "__name__", "")
+)
+def test_every_example_of_a_body__is_taken_by_its_model(model: Any, body: Any) -> None:
+    assert parse(model, body)
+
+
+def test_every_body__has_an_example() -> None:
+    bodies = {one.body for one in OPERATIONS if one.body is not None and one.body_type == JSON}
+    assert bodies == BODIES.keys()

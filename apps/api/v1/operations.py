@@ -39,6 +39,7 @@ from biolayer.answers import (
 )
 from biolayer.consumers import Acknowledgement, ConsumerSettings
 from biolayer.events import EVENT_TYPES
+from biolayer.field_notes import POOL, TIME, UUID
 from biolayer.lifecycle import Status
 from biolayer.match_answers import Match, PoolDryRun
 
@@ -51,7 +52,8 @@ class Query:
 
     name: str
     schema: Mapping[str, Any]
-    description: str = ""
+    description: str
+    example: Any
     # Whether it may come more than once; then any of its values will do.
     is_repeatable: bool = False
 
@@ -85,42 +87,50 @@ class EvidenceForm(BaseModel):
     file: Annotated[Any, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
 
 
-CURSOR = Query("cursor", {"type": "string"}, "`next_cursor` of the page before.")
+CURSOR = Query("cursor", {"type": "string"}, "`next_cursor` of the page before.", "eyJhIjoxfQ")
 LIMIT = Query(
-    "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "How many at most.",
+    DEFAULT_LIMIT,
 )
 PAGED = (CURSOR, LIMIT)
 
 
-def _filter(name: str, description: str, **schema: Any) -> Query:
-    return Query(name, {"type": "string", **schema}, description, is_repeatable=True)
+def _filter(name: str, description: str, example: str, **schema: Any) -> Query:
+    return Query(name, {"type": "string", **schema}, description, example, is_repeatable=True)
 
 
 TASK_FILTERS = (
-    _filter("status", "Its status.", enum=[status.value for status in Status]),
-    _filter("domain", "Its domain."),
-    _filter("urgency", "Its urgency.", enum=list(get_args(values.Urgency))),
-    _filter("pool", "The pool that its contract names.", format="uuid"),
+    _filter("status", "Its status.", "queued", enum=[status.value for status in Status]),
+    _filter("domain", "Its domain.", "security"),
+    _filter("urgency", "Its urgency.", "high", enum=list(get_args(values.Urgency))),
+    _filter("pool", "The pool that its contract names.", POOL, format="uuid"),
 )
 DELIVERY_FILTERS = (
-    _filter("status", "Its status.", enum=list(STATUSES)),
-    _filter("endpoint_id", "The endpoint that it goes to.", format="uuid"),
-    _filter("task_id", "The task that it tells of.", format="uuid"),
-    _filter("type", "The type of its event.", enum=list(EVENT_TYPES)),
-    _filter("outcome", "The outcome of its last attempt.", enum=list(OUTCOMES)),
-    Query("since", {"type": "string", "format": "date-time"}, "Created then or later."),
-    Query("until", {"type": "string", "format": "date-time"}, "Created before."),
+    _filter("status", "Its status.", "exhausted", enum=list(STATUSES)),
+    _filter("endpoint_id", "The endpoint that it goes to.", UUID, format="uuid"),
+    _filter("task_id", "The task that it tells of.", UUID, format="uuid"),
+    _filter("type", "The type of its event.", "task.completed", enum=list(EVENT_TYPES)),
+    _filter("outcome", "The outcome of its last attempt.", "timeout", enum=list(OUTCOMES)),
+    Query("since", {"type": "string", "format": "date-time"}, "Created then or later.", TIME),
+    Query("until", {"type": "string", "format": "date-time"}, "Created before.", TIME),
 )
 
 WORKER_FILTERS = (
-    _filter("presence", "What it says of itself.", enum=list(get_args(values.Presence))),
-    _filter("skill", "A skill that it has."),
-    _filter("pool", "A pool that it is a member of.", format="uuid"),
+    _filter(
+        "presence", "What it says of itself.", "available", enum=list(get_args(values.Presence))
+    ),
+    _filter("skill", "A skill that it has.", "phone_verification"),
+    _filter("pool", "A pool that it is a member of.", POOL, format="uuid"),
 )
 
-AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.")
+AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.", "latest")
 TYPES = Query(
-    "types", {"type": "string"}, "Event types or patterns such as `task.*`, parted by commas."
+    "types",
+    {"type": "string"},
+    "Event types or patterns such as `task.*`, parted by commas.",
+    "task.*",
 )
 WAITING = (
     Query(
@@ -131,17 +141,21 @@ WAITING = (
             "maximum": asking.MAX_LIMIT,
             "default": asking.DEFAULT_LIMIT,
         },
+        "How many at most.",
+        asking.DEFAULT_LIMIT,
     ),
     Query(
         "wait",
         {"type": "integer", "minimum": 0, "maximum": asking.MAX_WAIT_SECONDS, "default": 0},
         "Seconds to wait for the first event.",
+        30,
     ),
 )
 PAYLOAD = Query(
     "payload",
     {"type": "string", "enum": ["webhook"]},
     "`webhook`: each item says what webhooks tell of it, too.",
+    "webhook",
 )
 
 READ, CREATE, CANCEL, WORK = (

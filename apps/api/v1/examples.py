@@ -1,0 +1,73 @@
+"""An example of each body that a caller may send. A test takes each by its model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from biolayer import contract, pools, webhooks
+from biolayer.consumers import Acknowledgement, ConsumerSettings
+from biolayer.field_notes import POOL, UUID, WORKER
+
+STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
+
+BODIES: Mapping[type[BaseModel], Any] = {
+    contract.TaskContract: {
+        "origin": {"product": "threatlabs", "request_id": "IR-48219"},
+        "task_type": "verification",
+        "domain": "security",
+        "title": "Verify endpoint owner activity",
+        "instructions": "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
+        "sla": {"urgency": "high", "target_latency_seconds": 600},
+        "requirements": {"skills": ["phone_verification"]},
+        "output": {"schema": {"reached_user": "boolean", "notes": "string"}},
+        "handoff": {
+            "callback_url": "https://product.example/hooks/biolayer",
+            "callback_auth": {"type": "bearer", "token": "s3cret-token"},
+        },
+    },
+    contract.Cancellation: {"reason": "The owner called back by themselves"},
+    contract.Decline: {"reason": "Not now"},
+    contract.RunCall: {"epoch": 1},
+    contract.Heartbeat: {"epoch": 1, "lease_seconds": 300},
+    contract.Submission: {
+        "epoch": 1,
+        "output": {"reached_user": True, "notes": "Owner ran a patch script."},
+        "evidence": [],
+    },
+    contract.Release: {"epoch": 1, "reason": "The line is dead"},
+    contract.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
+    ConsumerSettings: {"types": ["task.*"], "start": "latest"},
+    Acknowledgement: {"cursor": "eyJhIjoxfQ"},
+    pools.WorkerUpdate: {"presence": "available"},
+    pools.PoolCreation: {
+        "name": "Front desk",
+        "offer_seconds": {"critical": 30},
+        "escalation": {"steps": [STEP], "at_end": "wait"},
+    },
+    pools.PoolChange: {"offer_mode": "broadcast", "broadcast_to": 3},
+    pools.NewMember: {"worker_id": WORKER},
+    pools.WorkerCreation: {
+        "name": "Mara Lindqvist",
+        "skills": ["phone_verification"],
+        "skill_levels": {"phone_verification": 3},
+        "languages": ["en", "pt-BR"],
+        "trust_level": 4,
+        "hours": {"mon": [["09:00", "17:00"]]},
+        "time_zone": "Europe/Berlin",
+        "pool_ids": [POOL],
+    },
+    pools.WorkerChange: {"trust_level": 5, "capacity": 2},
+    webhooks.EndpointCreation: {
+        "url": "https://hooks.example/biolayer",
+        "event_types": ["task.completed", "task.failed"],
+        "headers": {"X-Tenant": "northwind"},
+    },
+    webhooks.EndpointChange: {"enabled": False},
+    webhooks.TestEvent: {"type": "task.completed"},
+    webhooks.RecoveryRequest: {
+        "kind": "missed",
+        "since": "2026-02-04T19:21:00Z",
+        "endpoint_id": UUID,
+    },
+}

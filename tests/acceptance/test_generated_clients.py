@@ -1,0 +1,120 @@
+"""docs/openapi.json as other tools read it: two linters, and clients that are made from it.
+
+The clients post the README's task to a running installation, and wait until it is completed.
+"""
+
+import importlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.installation import PROJECT, Installation
+
+CLIENTS = PROJECT / "tests" / "clients"
+GENERATED = CLIENTS / "generated"
+DOCUMENT = PROJECT / "docs" / "openapi.json"
+BODY = re.compile(r"-d '(\{.*?\n +\})'", re.DOTALL)
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """The folder of Node's tools. `REQUIRE_NODE` (set by .ci/run) makes their absence a failure."""
+    found = CLIENTS / "node_modules" / ".bin"
+    if shutil.which("node") and (found / "redocly").exists():
+        return found
+    lacking = "node with the tools: `npm ci --prefix tests/clients` brings them"
+    if os.environ.get("REQUIRE_NODE"):
+        pytest.fail(f"needs {lacking}")
+    pytest.skip(f"needs {lacking}")
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        command, cwd=CLIENTS, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def readme_body(installation: Installation) -> dict[str, Any]:
+    """What the README posts, with the inbox of this installation."""
+    found = BODY.search((PROJECT / "README.md").read_text())
+    assert found is not None
+    body: dict[str, Any] = json.loads(found[1])
+    body["handoff"]["callback_url"] = f"{installation.access['inbox_url']}/hook"
+    return body
+
+
+def test_spectral__has_nothing_to_say(tools: Path) -> None:
+    run(tools / "spectral", "lint", "--fail-severity=hint", "--ruleset=spectral.yaml", DOCUMENT)
+
+
+def test_redocly__has_nothing_to_say(tools: Path) -> None:
+    shown = run(tools / "redocly", "lint", "--config=redocly.yaml", "--format=json", DOCUMENT)
+    assert json.loads(shown)["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}
+
+
+def test_typescript__completes_the_readmes_task(tools: Path, installation: Installation) -> None:
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    GENERATED.mkdir()
+    run(tools / "openapi-typescript", DOCUMENT, "-o", GENERATED / "schema.ts")
+    settings = {
+        "body": readme_body(installation),
+        "key": installation.access["api_key"],
+        "url": installation.access["base_url"],
+    }
+    # Written out, so that the compiler looks at each member of the body.
+    typed = 'import type { components } from "./schema.js";\n'
+    typed += 'export const body: components["schemas"]["TaskContract"] = '
+    typed += f"{json.dumps(settings['body'])};\n"
+    typed += "".join(
+        f"export const {name} = {json.dumps(settings[name])};\n" for name in ("key", "url")
+    )
+    (GENERATED / "settings.ts").write_text(typed)
+    run(tools / "tsc", "--project", "tsconfig.json")
+    assert run("node", GENERATED / "out" / "complete.js").split() == ["completed", "1"]
+
+
+def test_python__completes_the_readmes_task(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "config.yaml"
+    settings.write_text("post_hooks: []\npackage_name_override: made_client\n")
+    made = tmp_path / "made"
+    generate = [
+        Path(sys.executable).with_name("openapi-python-client"),
+        "generate",
+        "--meta",
+        "none",
+    ]
+    shown = run(
+        *generate, "--path", DOCUMENT, "--config", settings, "--output-path", made / "made_client"
+    )
+    assert "warning" not in shown.lower(), shown
+    monkeypatch.syspath_prepend(str(made))
+
+    client_of = importlib.import_module("made_client").AuthenticatedClient
+    contract = importlib.import_module("made_client.models").TaskContract
+    tasks = "made_client.api.tasks"
+    create, read = (
+        importlib.import_module(f"{tasks}.{name}") for name in ("create_task", "get_task")
+    )
+    body = contract.from_dict(readme_body(installation))
+    with client_of(
+        base_url=installation.access["base_url"], token=installation.access["api_key"]
+    ) as client:
+        task = create.sync(client=client, body=body)
+        ends = time.monotonic() + 30
+        while task.status != "completed":
+            assert time.monotonic() < ends, task
+            time.sleep(0.2)
+            task = read.sync(task.task_id, client=client)
