@@ -99,6 +99,8 @@ def main() -> None:
     if name in ports:
         _check_port(host, ports[name], name)
         print(f"{name} listens on http://{host}:{ports[name]}", flush=True)
+    else:
+        print(f"{name} runs", flush=True)
     command = commands[name]
     os.execve(command[0], command, {**QUIET_ROOT, **os.environ})
 

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -20,17 +22,28 @@ BOUNDARY = "f00d"
 
 
 class Chunks(io.RawIOBase):
-    """A body that gives a few bytes at a time, as a server gives what comes in chunks."""
+    """A body that comes in pieces, as a server gives what comes in chunks."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body = io.BytesIO(body)
+    def __init__(self, body: bytes, cuts: Sequence[int]) -> None:
+        ends = sorted({cut for cut in cuts if 0 < cut < len(body)})
+        self._pieces = [body[i:j] for i, j in pairwise([0, *ends, len(body)])]
 
     def read(self, size: int = -1) -> bytes:
-        return self._body.read(min(size, 1000) if size >= 0 else 1000)
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if 0 <= size < len(piece):
+            self._pieces.insert(0, piece[size:])
+            piece = piece[:size]
+        return piece
 
 
 def chunked(
-    caller: Caller, method: str, path: str, body: bytes, content_type: str = "application/json"
+    caller: Caller,
+    method: str,
+    path: str,
+    body: bytes,
+    content_type: str = "application/json",
+    *,
+    cuts: Sequence[int] = (100, 1000),
 ) -> tuple[int, Any]:
     """Send a body without a length (RFC 9112, 7.1), and return the answer's status and document."""
     environ: dict[str, Any] = {}
@@ -41,7 +54,7 @@ def chunked(
         "CONTENT_TYPE": content_type,
         "HTTP_AUTHORIZATION": f"Bearer {caller.key}",
         "HTTP_TRANSFER_ENCODING": "chunked",
-        "wsgi.input": Chunks(body),
+        "wsgi.input": Chunks(body, cuts),
     }
     environ.pop("CONTENT_LENGTH", None)
     application: Any = with_chunked_bodies(get_wsgi_application(), limit=MAX_FORM_BYTES)

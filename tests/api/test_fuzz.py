@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from django.db import connection
 from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
 
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
@@ -21,6 +23,7 @@ from apps.reviews.services import verify_submitted
 from apps.tasks.models import Run, Task
 from apps.tasks.services import queue_created
 from tests.api.expect import expect_problem
+from tests.api.test_bodies import chunked
 from tests.factories import OUTPUT, SCHEMA, Caller, House, contract, page_example, soon
 
 REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422}
@@ -284,6 +287,165 @@ def _started(house: House, task_id: str) -> Run:
 def test_post__raw_bytes(patient: House, body: bytes, path: str) -> None:
     expect_no_crash(send(patient.alice, "POST", path.format(task=uuid4()), body))
     expect_no_crash(send(patient.bob, "POST", path.format(task=uuid4()), body))
+
+
+# --- times, schemas, framing, parameters ---------------------------------------------------
+
+
+def _digits(count: int) -> st.SearchStrategy[str]:
+    return st.text(alphabet="0123456789", min_size=count, max_size=count)
+
+
+@st.composite
+def times(draw: st.DrawFn) -> str:
+    """Texts that are RFC 3339 times (5.6), or nearly."""
+    year = draw(st.sampled_from(["2026", "1998", "2016", "9998"]))
+    month, day = draw(
+        st.sampled_from(["06-30", "12-31", "02-29", "02-30", "13-01", "00-10"])
+    ).split("-")
+    hour = draw(st.sampled_from(["00", "15", "22", "23", "24"]))
+    minute = draw(st.sampled_from(["00", "29", "59", "60"]))
+    second = draw(st.sampled_from(["00", "59", "60", "61"]))
+    fraction = draw(
+        st.just("") | st.integers(1, 12).flatmap(_digits).map(".".__add__) | st.just(".")
+    )
+    offset = draw(
+        st.sampled_from(
+            [
+                "Z",
+                "z",
+                "+00:00",
+                "-00:00",
+                "+00:60",
+                "+24:00",
+                "-08:00",
+                "+05:30",
+                "",
+                "+1:00",
+                "+0100",
+            ]
+        )
+    )
+    return f"{year}-{month}-{day}{draw(st.sampled_from('TTt'))}{hour}:{minute}:{second}{fraction}{offset}"
+
+
+JUDGE = Draft202012Validator({"type": "string", "format": "date-time"}, validate_formats=True)
+
+
+@bounded(200)
+@given(text=times())
+def test_create__a_time_is_taken_where_an_output_may_have_it(patient: House, text: str) -> None:
+    afresh(patient)
+    answer = patient.alice.post("/v1/tasks", contract(origin={"created_at": text}))
+    assert answer.status_code == (201 if JUDGE.is_valid(text) else 422), (text, answer.content)
+
+
+NAMES = "abcd"
+WAYS = ["#/$defs/{}", "#/%24defs/{}", "#{}", "http://x/{}", "./{}", "http://x/root#/$defs/{}"]
+SHAPES: list[Callable[[Callable[[], Any]], Any]] = [
+    lambda other: other(),
+    lambda other: {"allOf": [other(), other()]},
+    lambda other: {"anyOf": [other(), other()]},
+    lambda other: {"oneOf": [other(), other()]},
+    lambda other: {"properties": {"a": other(), "b": other()}, "required": ["a"]},
+    lambda other: {"items": other(), "prefixItems": [other()]},
+    lambda other: {"additionalProperties": other(), "unevaluatedProperties": False},
+    lambda other: {"if": other(), "then": other(), "not": {"const": {"$ref": "x.json"}}},
+    lambda other: {"patternProperties": {"^a": other()}, "propertyNames": {"maxLength": 3}},
+    lambda other: {"type": "integer"},
+    lambda other: {"type": "object"},
+    lambda other: {"enum": [1, {}]},
+    lambda other: True,
+]
+
+
+@st.composite
+def referring(draw: st.DrawFn) -> dict[str, Any]:
+    """Schemas of a few parts that refer to each other in whatever way there is."""
+    way = draw(st.sampled_from(WAYS))
+    keyword = draw(st.sampled_from(["$ref", "$ref", "$dynamicRef"]))
+    names = {
+        "#{}": {"$anchor" if keyword == "$ref" else "$dynamicAnchor": "{}"},
+        "http://x/{}": {"$id": "http://x/{}"},
+        "./{}": {"$id": "http://x/{}"},
+    }.get(way, {})
+
+    def reference() -> dict[str, Any]:
+        return {keyword: way.format(draw(st.sampled_from(NAMES)))}
+
+    definitions = {name: draw(st.sampled_from(SHAPES))(reference) for name in NAMES}
+    for name, part in definitions.items():
+        if isinstance(part, dict):
+            part |= {word: text.format(name) for word, text in names.items()}
+    return {"$id": "http://x/root", "$defs": definitions, **reference()}
+
+
+OUTPUTS: list[Any] = [
+    1,
+    {"a": 1},
+    {"a": {"a": {"b": [1]}}, "b": [{}]},
+    [1, [1, {"a": 1}]],
+    {},
+    None,
+]
+
+
+@bounded(150)
+@given(schema=referring())
+def test_create__a_schema_of_references_is_refused_or_judges_as_it_is(
+    patient: House, schema: dict[str, Any]
+) -> None:
+    afresh(patient)
+    answer = patient.alice.post("/v1/tasks", contract(output={"schema": schema}))
+    expect_no_crash(answer)
+    if answer.status_code != 201:
+        return
+    judge = Draft202012Validator(schema)
+    run = _started(patient, answer.json()["task_id"])
+    for output in OUTPUTS:
+        body = {"epoch": run.epoch, "output": output}
+        submitted = patient.bob.post(f"/v1/runs/{run.id}/submit", body)
+        expect_no_crash(submitted)
+        assert (submitted.status_code == 200) == judge.is_valid(output), (schema, output)
+        if submitted.status_code == 200:
+            return
+
+
+@bounded(60)
+@given(
+    cuts=st.lists(st.integers(0, 400), max_size=8), extra=st.sampled_from([b"", b" ", b"x", b"{}"])
+)
+def test_chunks__mean_the_same_wherever_they_are_cut(
+    patient: House, cuts: list[int], extra: bytes
+) -> None:
+    afresh(patient)
+    body = json.dumps(contract()).encode() + extra
+    status, _ = chunked(patient.alice, "POST", "/v1/tasks", body, cuts=cuts)
+    whole = send(patient.alice, "POST", "/v1/tasks", body)
+    assert status == whole.status_code
+
+
+@bounded(80)
+@given(
+    pairs=st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["status", "domain", "pool", "limit", "cursor", "urgency", "x", "", "status[]"]
+            ),
+            st.sampled_from(
+                ["created", "queued", "security", "1", "0", "", "\x00", "high", str(uuid4())]
+            ),
+        ),
+        max_size=5,
+    )
+)
+def test_parameters__in_any_number(patient: House, pairs: list[tuple[str, str]]) -> None:
+    answer = patient.alice.get(f"/v1/tasks?{urlencode(pairs)}")
+    expect_no_crash(answer)
+    names = [name for name, _ in pairs]
+    known = {"status", "domain", "pool", "limit", "cursor", "urgency"}
+    if not {*names} <= known or names.count("limit") > 1 or names.count("cursor") > 1:
+        assert answer.status_code == 422
 
 
 # --- the worker's calls --------------------------------------------------------------------
