@@ -11,6 +11,12 @@ from django.test.utils import setup_databases, teardown_databases
 from tests.factories import House
 from tests.receiver import Receiver, receiving
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests side by side that share an installation, whatever order they were shuffled into."""
+    items.sort(key=lambda item: "acceptance" in item.path.parts)
+
+
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 

@@ -21,6 +21,8 @@ def test_natural_key__same_body_gives_the_first_task(house: House) -> None:
         second = house.alice.post("/v1/tasks", request("IR-1"))
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json() == first.json()
+    assert "Natural-Key-Replayed" not in first
+    assert second["Natural-Key-Replayed"] == "true"
     assert second["Location"] == first["Location"]
 
 

@@ -26,8 +26,6 @@ from biolayer.errors import Fault, IdempotencyInFlight, IdempotencyKeyReused, In
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
-REPLAYED = {"Idempotency-Replayed": "true"}
-"""Of an answer to a request that came before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +119,5 @@ def _replayed(stored: tuple[bytes, int, dict[str, str], bytes], fingerprint: byt
     known, status, headers, body = stored
     if known != fingerprint:
         raise IdempotencyKeyReused("Choose a new key for a new request.")
-    replay = headers | REPLAYED
+    replay = headers | {"Idempotency-Replayed": "true"}
     return Response(orjson.loads(body), status=status, headers=replay)

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import REPLAYED, Answer, once
+from apps.api.http.idempotency import Answer, once
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, identified
 from apps.api.v1.filters import no_filters, task_filters
@@ -35,7 +35,7 @@ class Tasks(View):
             )
             if created.is_new:
                 return Answer(shown, 201, headers)
-            return Answer(shown, 200, headers | REPLAYED)
+            return Answer(shown, 200, headers | {"Natural-Key-Replayed": "true"})
 
         return once(request, document, create)
 

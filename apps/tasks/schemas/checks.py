@@ -28,6 +28,10 @@ MAX_DEPTH = 128
 CHEAP_NODES = 200_000
 """So many schema nodes are checked in some milliseconds, and their errors take some megabytes."""
 
+SHALLOW_NODES = 1_000
+"""The library calls itself for each node on the way down, on a thread's stack of 2 MiB: five times as many
+were still well."""
+
 BYTES_OF_A_VALUE = 64
 """A long text counts as several values."""
 
@@ -71,7 +75,7 @@ def schema_violations(schema: Mapping[str, Any], output: Any) -> list[Violation]
 
 
 def _is_cheap(cost: Cost, output: Any) -> bool:
-    if not cost.has_plain_patterns:
+    if not cost.has_plain_patterns or cost.nodes > SHALLOW_NODES:
         return False
     values = 1 + size_of(output) + len(orjson.dumps(output)) // BYTES_OF_A_VALUE
     return cost.of_output(values) <= CHEAP_NODES
