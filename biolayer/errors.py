@@ -34,6 +34,7 @@ BioLayerError
 ├── TooLarge
 ├── UnsupportedMedia
 │   └── UnsupportedEncoding    the body is compressed
+├── Unavailable                something that the call needs is busy: send it again
 └── SignatureInvalid           a webhook that must not be believed
 """
 
@@ -315,6 +316,11 @@ class UnsupportedMedia(BioLayerError):
 class UnsupportedEncoding(UnsupportedMedia):
     code = "unsupported_content_encoding"
     title = "Unsupported content encoding"
+
+
+class Unavailable(BioLayerError):
+    code = "unavailable"
+    title = "The service is not available just now"
 
 
 class SignatureInvalid(BioLayerError):

@@ -72,6 +72,17 @@ CALLER = frozenset(
         "x-remote-ip",
         "x-rewrite-url",
         "x-vercel-forwarded-for",
+        "cloudfront-viewer-address",
+        "http-client-ip",
+        "incap-client-ip",
+        "remote-user",
+        "wl-proxy-client-ip",
+        "x-akamai-client-ip",
+        "x-appengine-remote-addr",
+        "x-host",
+        "x-original-forwarded-for",
+        "x-proxyuser-ip",
+        "x-remote-user",
     ]
 )
 """Headers that gateways believe to say who calls, which way the call came, or what it asks for."""
@@ -83,8 +94,12 @@ REFUSED = SET_BY_US | FRAMING | CALLER
 
 
 def is_refused(name: str) -> bool:
-    """Return whether a header may not be chosen by a caller, whatever the case of its letters."""
-    lowered = name.lower()
+    """Return whether a header may not be chosen by a caller.
+
+    The case of its letters makes no difference, nor does `_` for `-`: gateways (CGI, WSGI) take one for
+    the other.
+    """
+    lowered = name.lower().replace("_", "-")
     return lowered in REFUSED or lowered.startswith(REFUSED_PREFIXES)
 
 
@@ -97,7 +112,7 @@ def _chosen(name: str) -> str:
 
 
 def _no_credential(name: str) -> str:
-    if name.lower() in CREDENTIALS:
+    if name.lower().replace("_", "-") in CREDENTIALS:
         raise PydanticCustomError(
             "reserved_header", "carries credentials: these belong into `auth`"
         )

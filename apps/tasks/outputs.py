@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema_rs
+
 from apps.tasks.schemas.checks import schema_violations
 from apps.tasks.schemas.cost import MAX_OUTPUT_DEPTH
-from apps.tasks.schemas.limited import LimitReached
+from apps.tasks.schemas.limited import InvalidSchema, LimitReached
 from biolayer.contract import depth_of
 from biolayer.errors import Fault, pointer
 
@@ -28,7 +30,8 @@ def output_faults(
         return []
     try:
         found = schema_violations(schema, output)
-    except LimitReached:
+    except (LimitReached, InvalidSchema, jsonschema_rs.ValidationError):
+        # A schema that does not compile was taken by a version with other limits.
         text = "takes too much time or memory to be checked against the schema; send less"
         return [Fault("/output", "too_complex", text)]
     return [Fault(pointer("output", *place), code, detail) for place, code, detail in found]

@@ -54,8 +54,13 @@ LOOPBACK = (V4("127.0.0.0/8"), V6("::1/128"))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# RFC 3986, 2: what no part of a URI may have, and what an encoding looks like.
+NOT_IN_A_URL = '\\<>"^`{|}'
+BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+# RFC 1123, 2.1; an underscore is not in it, and is in use. A last label of digits would be an address.
+LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 # RFC 3986, 3.2: an address in brackets or a name, and a port.
-AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#<>\"^`{|}%]+)(:[0-9]{1,5})?", re.ASCII)
+AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#<>\"^`{|}%]+)(:[0-9]{0,5})?", re.ASCII)
 # What IDNA takes for a dot between labels (RFC 3490, 3.1) and NFKC leaves as it is.
 IDNA_DOTS = re.compile("[\u3002\uff0e\uff61]")
 # The forms that inet_aton and so every resolver takes for an IPv4 address: 2130706433, 0x7f.1, 127.1
@@ -92,21 +97,31 @@ def callback_faults(document: Any) -> Iterable[Fault]:
 
 def url_problem(url: str) -> tuple[str, str] | None:
     """A code and a sentence when the URL can never be called; None when it may be tried."""
-    if any(char.isspace() or not char.isprintable() for char in url) or "\\" in url:
-        return "invalid_url", "must not contain white space, control characters or backslashes"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "invalid_url", "is not a URL"
+    problem = _form_problem(url)
+    if problem is not None:
+        return problem
+    parts = urlsplit(url)
     schemes = ("https", "http") if settings.ALLOW_LOOPBACK_CALLBACKS else ("https",)
     if parts.scheme not in schemes:
         return "scheme_not_allowed", "must begin with https://"
     if parts.username is not None or parts.password is not None:
         return "credentials_in_url", "must not contain credentials; use callback_auth"
-    if not AUTHORITY.fullmatch(parts.netloc) or port == 0:
+    if not AUTHORITY.fullmatch(parts.netloc) or parts.port == 0:
         return "invalid_url", "needs a host, and may have a port after it"
     return _host_problem(parts)
+
+
+def _form_problem(url: str) -> tuple[str, str] | None:
+    """The same for what is no URL at all, wherever it leads."""
+    if any(char.isspace() or not char.isprintable() or char in NOT_IN_A_URL for char in url):
+        return "invalid_url", f"must not contain white space, control characters, or {NOT_IN_A_URL}"
+    if BAD_PERCENT.search(url):
+        return "invalid_url", "must have two hexadecimal digits after each %"
+    try:
+        urlsplit(url).port  # noqa: B018 - it is checked by being looked at
+    except ValueError:
+        return "invalid_url", "is not a URL"
+    return None
 
 
 def _host_problem(parts: SplitResult) -> tuple[str, str] | None:
@@ -154,4 +169,6 @@ def _is_name(host: str) -> bool:
         encoded = host.encode("idna").decode()
     except UnicodeError:
         return False
-    return len(encoded) <= 253 and bool(re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", encoded))
+    labels = encoded.split(".")
+    are_labels = all(len(label) <= 63 and LABEL.fullmatch(label) for label in labels)
+    return len(encoded) <= 253 and are_labels and not labels[-1].isdigit()

@@ -1,14 +1,12 @@
 """What is kept of a receiver's answer: bounded, storable, and without the secrets that we sent."""
 
 import html
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import islice
-from urllib.parse import quote, quote_plus
 
 READ_BYTES = 64 * 1024
 KEPT_BYTES = 16 * 1024
@@ -23,22 +21,21 @@ SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class Redaction:
-    """Blots values out of text, however an echo of the request spells them."""
+    """Blots values out of text, however an echo of the request spells their characters."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        spellings = {spelling for one in secrets if one for spelling in _spellings(one)}
+        # With what stands before the secret part, and without: an echo may leave it out.
+        plain = {form for one in secrets for form in (one, SCHEME.sub("", one, count=1)) if form}
         # The longest first: one may be part of another.
-        ordered = sorted(spellings, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, ordered)))
-        self._longest = len(ordered[0]) if ordered else 0
-        # Those that no other is part of: a look for them costs a fraction of the pattern.
-        self._shortest = [
-            one for one in ordered if not any(other in one for other in ordered if other != one)
-        ]
+        ordered = sorted(plain, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_spelled, ordered)))
+        self._longest = max((len(one) for one in ordered), default=0) * LONGEST_ESCAPE
+        # Letters and digits are spelled as they are. A look for them costs a fraction of the pattern.
+        self._marks = {max(re.findall(r"[0-9A-Za-z]+", one) or [""], key=len) for one in ordered}
 
     def concerns(self, text: str) -> bool:
-        """Return whether a text holds any of the values."""
-        return any(spelling in text for spelling in self._shortest)
+        """Return whether a text may hold any of the values."""
+        return any(mark in text for mark in self._marks)
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(REDACTED, text) if self.concerns(text) else text
@@ -49,20 +46,35 @@ class Redaction:
         return blotted[: len(blotted) - self._longest + 1] if self._longest else blotted
 
 
-SCHEME = re.compile(r"(?:Basic|Bearer) +|whs[eck]{1,2}_", re.IGNORECASE)
-"""What stands before the secret part: an echo may leave it out."""
+SCHEME = re.compile(r"(?:Basic|Bearer) +|whs(?:ec|k)_", re.IGNORECASE)
+LONGEST_ESCAPE = len(r"\\\u0000")
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """Yield how an echo may spell a secret: plain, in JSON, in a form or URL, in HTML."""
-    for plain in {secret, SCHEME.sub("", secret, count=1)} - {""}:
-        yield plain
-        for is_ascii in True, False:
-            spelled = json.dumps(plain, ensure_ascii=is_ascii)[1:-1]
-            yield from (spelled, spelled.replace("/", r"\/"))
-        for spelled in quote(plain, safe=""), quote(plain), quote_plus(plain):
-            yield from (spelled, re.sub("%..", lambda found: found[0].lower(), spelled))
-        yield html.escape(plain)
+def _spelled(secret: str) -> str:
+    return "".join(map(_spellings, secret))
+
+
+@lru_cache(maxsize=4096)
+def _spellings(character: str) -> str:
+    """Return a pattern for the ways in which JSON, HTML, URLs and forms spell a character."""
+    if character.isascii() and character.isalnum():
+        return character
+    code = ord(character)
+    units = character.encode("utf-16-be")
+    json_escapes = "".join(rf"\\+u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    percent = "".join(f"%{byte:02x}" for byte in character.encode(errors="surrogatepass"))
+    ways = [
+        rf"\\*{re.escape(character)}",
+        f"(?i:{json_escapes})",
+        f"(?i:{percent})",
+        rf"(?i:&#0*{code};|&#x0*{code:x};)",
+    ]
+    named = html.escape(character)
+    # A base64 for URLs spells two characters in its own way.
+    other = {"+": "-", "/": "_", " ": r"\+"}.get(character)
+    ways += [re.escape(named)] if named != character else []
+    ways += [other] if other else []
+    return f"(?:{'|'.join(ways)})"
 
 
 @lru_cache(maxsize=1024)

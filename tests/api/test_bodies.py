@@ -94,6 +94,17 @@ def test_chunked__evidence(house: House) -> None:
     assert chunked(house.bob, "POST", path, b"".join(large), kind)[0] == 413
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, chunked", "x"])
+def test_transfer_coding__that_is_not_known(coding: str) -> None:
+    # RFC 9112, 6.1.
+    told: list[str] = []
+    application: Any = with_chunked_bodies(lambda environ, start: [b"through"], limit=10)
+    environ = {"HTTP_TRANSFER_ENCODING": coding}
+    (body,) = application(environ, lambda status, headers: told.append(status))
+    assert told == ["501 Not Implemented"]
+    assert json.loads(body)["status"] == 501
+
+
 def test_chunked__too_large_and_empty(house: House) -> None:
     body = json.dumps(contract(title="x" * settings.MAX_BODY_BYTES)).encode()
     assert chunked(house.alice, "POST", "/v1/tasks", body)[0] == 413
@@ -155,7 +166,10 @@ def test_integer__of_more_bits_is_refused(house: House, integer: int) -> None:
         assert faults(answer) == {"/context/ids/1": "out_of_range"}
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400 + ".5"])
+@pytest.mark.parametrize(
+    "number",
+    ["1e400", "-1e400", "1" + "0" * 400 + ".5", "18446744073709551617.0", "9007199254740993.0"],
+)
 def test_number__that_no_float_holds_is_refused(house: House, number: str) -> None:
     body = json.dumps(contract(context={"size": "it"})).replace('"it"', number)
     answer = house.alice.client.generic(

@@ -82,6 +82,10 @@ def test_redaction__blots_out_every_spelling() -> None:
         "MfKQ9r8%2FGk%2Bw%3D%3D",
         "MfKQ9r8%2fGk%2bw%3d%3d",
         "MfKQ9r8/Gk%2Bw%3D%3D",
+        r"MfKQ9r8/Gk\u002Bw\u003d\u003d",
+        r"MfKQ9r8\\/Gk\\u002bw\\u003D\\u003D",
+        "MfKQ9r8/Gk&#43;w&#x3D;&#x3d;",
+        "MfKQ9r8_Gk-w==",
     ],
 )
 def test_redaction__of_a_signing_secret_as_an_echo_may_spell_it(spelled: str) -> None:
@@ -100,6 +104,8 @@ def test_redaction__of_a_signing_secret_as_an_echo_may_spell_it(spelled: str) ->
         ("caf\u00e9-9", r"caf\u00e9-9"),
         ('quo"ted', r"quo\"ted"),
         ("two words", "two+words"),
+        ("a&b<c'd", r"a\u0026b\u003cc\u0027d"),
+        ("a&b<c'd", "a&amp;b&lt;c&#39;d"),
     ],
 )
 def test_redaction__of_credentials_as_an_echo_may_spell_them(secret: str, spelled: str) -> None:

@@ -19,7 +19,15 @@ REFUSED = [
     *["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP", "True-Client-IP"],
     *["CF-Connecting-IP", "Fastly-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Client-IP"],
     *["X-Envoy-External-Address", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override"],
-    *["Sec-Fetch-Site", "Proxy-Authorization"],
+    *["Sec-Fetch-Site", "Proxy-Authorization", "X_Real_IP", "X_Forwarded_For", "Content_Length"],
+    *["WL-Proxy-Client-IP", "X-ProxyUser-Ip", "HTTP_CLIENT_IP", "X-Original-Forwarded-For"],
+    *[
+        "CloudFront-Viewer-Address",
+        "X-Akamai-Client-IP",
+        "Incap-Client-IP",
+        "Remote-User",
+        "X-Host",
+    ],
 ]
 FREE = ["X-Tenant", "Traceparent", "X-Api-Version", "Idempotency-Key", "Accept-Language", "Prefer"]
 

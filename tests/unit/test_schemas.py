@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psutil
 import pytest
 
 from apps.tasks.outputs import output_faults
@@ -245,3 +246,127 @@ def test_output_faults__too_deep() -> None:
     assert [fault.code for fault in output_faults(deep, {"type": "array"}, "structured_json")] == [
         "too_deep"
     ]
+
+
+# --- what a review tried --------------------------------------------------------------------------
+
+
+def doubling(steps: int) -> dict[str, Any]:
+    """Definitions that double at each step, of which `a0` is the first."""
+    made: dict[str, Any] = {
+        f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}, {"$ref": f"#/$defs/a{n + 1}"}]}
+        for n in range(steps)
+    }
+    return made | {f"a{steps}": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (
+            {"dependencies": {"a": {"$ref": "#/$defs/a0"}}, "$defs": doubling(20)},
+            [("/output/schema", "too_complex")],
+        ),
+        (
+            {
+                "$ref": "#/definitions/a0",
+                "definitions": {"a0": {"$ref": "#/$defs/a0"}},
+                "$defs": doubling(20),
+            },
+            [("/output/schema", "too_complex")],
+        ),
+        (
+            {
+                "$ref": "#x",
+                "$defs": {"p": {"$anchor": "x"}, "q": {"$anchor": "x", "type": "string"}},
+            },
+            [("/output/schema/$defs/p/$anchor", "invalid_schema")],
+        ),
+        (
+            {"$defs": {"p": {"$id": "http://x/a"}, "q": {"$id": "http://x/b/../a"}}},
+            [("/output/schema/$defs/p/$id", "invalid_schema")],
+        ),
+    ],
+)
+def test_schema_faults__of_names_and_old_keywords(
+    schema: Any, expected: list[tuple[str, str]]
+) -> None:
+    assert faults(schema) == expected
+
+
+NODE = {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in ("text", "para", "quote")]}
+
+
+def branch(name: str) -> dict[str, Any]:
+    children = {"type": "array", "items": NODE}
+    return {
+        "type": "object",
+        "properties": {"kind": {"const": name}, "children": children},
+        "required": ["kind"],
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**NODE, "$defs": {name: branch(name) for name in ("text", "para", "quote")}},
+        {
+            "$ref": "#/$defs/T",
+            "$defs": {
+                "T": {"$ref": "#/$defs/K", "unevaluatedProperties": False},
+                "K": {"properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/T"}}}},
+            },
+        },
+        {"properties": {"a": {"$ref": "#item"}}, "definitions": {"x": {"$anchor": "item"}}},
+        {"$ref": "https://e.x/a", "$defs": {"a": {"$id": "https://E.x/b/../a"}}},
+        {"type": "string", "pattern": r"^\p{L}{1,64}$"},
+        {
+            "type": "object",
+            "properties": {"n": {"$ref": "#"}} | {f"f{n}": {} for n in range(1_500)},
+        },
+    ],
+    ids=["a union that recurses", "unevaluated", "definitions", "normalised", "letters", "wide"],
+)
+def test_schema_faults__none_for_what_generators_make(schema: Any) -> None:
+    assert faults(schema) == []
+
+
+def test_output_faults__of_a_union_that_recurses() -> None:
+    schema = {**NODE, "$defs": {name: branch(name) for name in ("text", "para", "quote")}}
+    document: Any = {"kind": "text"}
+    for number in range(20):
+        document = {"kind": ("para", "quote")[number % 2], "children": [document, {"kind": "text"}]}
+    assert output_faults(document, schema, "structured_json") == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [("^(a|a?+)+$c", "a" * 14), (r"(?:1|0.)" + ".?" * 200 + "x", "01" * 30_000)],
+)
+def test_output_faults__of_patterns_that_seem_plain(pattern: str, text: str) -> None:
+    """The limited process ends them: not the web process's time is spent."""
+    schema = {"type": "array", "items": {"allOf": [{"not": {"pattern": pattern}}] * 10}}
+    began = time.process_time()
+    output_faults([text] * (64_000 // len(text)), schema, "structured_json")
+    assert time.process_time() - began < 1
+
+
+def test_limited__leaves_no_process_behind() -> None:
+    for number in range(6):
+        broken = {"type": "string", "title": f"{number} ", "pattern": "(?=a)["}
+        assert [code for _, code in faults(broken)] == ["invalid_schema"]
+    children = [
+        child
+        for child in psutil.Process().children()
+        if "apps.tasks.schemas.process" in child.cmdline()
+    ]
+    assert len(children) <= 2
+
+
+@pytest.mark.parametrize(
+    ("output", "place"),
+    [({"": {"a": None}}, "/output//a"), ({"a": 1, "": {"a": 1}}, "/output//a")],
+)
+def test_output_faults__of_properties_without_a_name(output: Any, place: str) -> None:
+    schema = {"properties": {"": {"properties": {"a": {"type": "string"}}}}}
+    assert [fault.pointer for fault in output_faults(output, schema, "structured_json")] == [place]

@@ -17,6 +17,35 @@ IN_MEMORY_BYTES = 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
 
+def _problem(status: int, title: str, detail: str) -> bytes:
+    """Return the body of a problem that is told before Django sees the request."""
+    return orjson.dumps(
+        {
+            "type": "urn:biolayer:problem:bad_request",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "code": "bad_request",
+        }
+    )
+
+
+def _headers(body: bytes) -> list[tuple[str, str]]:
+    return [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))]
+
+
+NO_HOST = _problem(
+    400,
+    "The request cannot be understood",
+    "A request by HTTP/1.1 names its host (RFC 9112, 3.2).",
+)
+NO_CODING = _problem(
+    501,
+    "The transfer coding is not implemented",
+    "Send the body with a length, or with `Transfer-Encoding: chunked` alone (RFC 9112, 6.1).",
+)
+
+
 def with_chunked_bodies(application: Application, *, limit: int) -> Application:
     """Let a WSGI application see the length of bodies that come in chunks (RFC 9112, 7.1).
 
@@ -25,8 +54,12 @@ def with_chunked_bodies(application: Application, *, limit: int) -> Application:
     """
 
     def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+        if not coding:
             return application(environ, start_response)
+        if coding != "chunked":
+            start_response("501 Not Implemented", _headers(NO_CODING))
+            return [NO_CODING]
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as body:
             length = _copy(environ["wsgi.input"], body, limit + 1)
             whole = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
@@ -45,27 +78,12 @@ def _copy(source: Any, target: IO[bytes], limit: int) -> int:
     return length
 
 
-NO_HOST = orjson.dumps(
-    {
-        "type": "urn:biolayer:problem:bad_request",
-        "title": "The request cannot be understood",
-        "status": 400,
-        "detail": "A request by HTTP/1.1 names its host (RFC 9112, 3.2).",
-        "code": "bad_request",
-    }
-)
-NO_HOST_HEADERS = [
-    ("Content-Type", "application/problem+json"),
-    ("Content-Length", str(len(NO_HOST))),
-]
-
-
 def with_hosts(application: Application) -> Application:
     """Refuse what names no host by HTTP/1.1, which Django would take for the server's own."""
 
     def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
         if environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and not environ.get("HTTP_HOST"):
-            start_response("400 Bad Request", NO_HOST_HEADERS)
+            start_response("400 Bad Request", _headers(NO_HOST))
             return [NO_HOST]
         return application(environ, start_response)
 
@@ -79,7 +97,7 @@ def with_hosts_by_asgi(application: Any) -> Any:
         if scope["type"] != "http" or scope.get("http_version") != "1.1" or _has_host(scope):
             await application(scope, receive, send)
             return
-        headers = [(name.lower().encode(), value.encode()) for name, value in NO_HOST_HEADERS]
+        headers = [(name.lower().encode(), value.encode()) for name, value in _headers(NO_HOST)]
         await send({"type": "http.response.start", "status": 400, "headers": headers})
         await send({"type": "http.response.body", "body": NO_HOST})
 

@@ -32,7 +32,11 @@ class _Guarded(View):
         except UnsupportedEncoding as error:
             return refuse(request, error)
         refusal = _over_a_limit(request) or _unreadable(request)
-        return refusal or super().dispatch(request, *args, **kwargs)
+        try:
+            return refusal or super().dispatch(request, *args, **kwargs)
+        except ValueError:
+            # Such as a query that is not percent-encoded (RFC 6749, 5.2).
+            return _error(400, "invalid_request")
 
 
 class GuardedTokenView(_Guarded, TokenView):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from django.http import QueryDict
 from rest_framework.request import Request
 
-from biolayer.errors import Fault, InvalidInput
+from biolayer.errors import Fault, InvalidInput, pointer
 
 MAX_VALUES = 20
 """Of one parameter that may come more than once."""
@@ -23,10 +23,10 @@ def parameter_faults(
         most = MAX_VALUES if name in several else 1
         if name not in known:
             text = f"is none of {', '.join(known)}" if known else "is unknown: this call takes none"
-            faults.append(Fault(f"/{name}", "unknown_parameter", text))
+            faults.append(Fault(pointer(name), "unknown_parameter", text))
         elif len(values) > most:
             text = f"must not be given more than {most} times" if most > 1 else "must be given once"
-            faults.append(Fault(f"/{name}", "repeated_parameter", text))
+            faults.append(Fault(pointer(name), "repeated_parameter", text))
     return faults
 
 

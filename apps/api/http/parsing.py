@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import IO, Any
 
 import orjson
@@ -49,7 +50,7 @@ class FastJSONParser(BaseParser):
         return document
 
 
-LONG_DIGITS = re.compile(rb"[0-9]{19}")
+LONG_DIGITS = re.compile(rb"[0-9]{16}")
 INTEGERS = range(-(2**63), 2**64)
 
 
@@ -67,7 +68,7 @@ def refuse_large_numbers(body: bytes) -> None:
         return value if value in INTEGERS else _TooLarge()
 
     def read_float(text: str) -> float | _TooLarge:
-        return _TooLarge() if math.isinf(float(text)) else 0.0
+        return 0.0 if _comes_back(text) else _TooLarge()
 
     try:
         found = json.loads(body, parse_int=read_integer, parse_float=read_float)
@@ -77,6 +78,17 @@ def refuse_large_numbers(body: bytes) -> None:
     faults = [Fault(pointer(*path), "out_of_range", text) for path in _places_of(_TooLarge, found)]
     if faults:
         raise InvalidInput(faults[:MAX_FAULTS])
+
+
+def _comes_back(text: str) -> bool:
+    """Return whether a float shows the number that was written: 9007199254740993.0 would be …992.0.
+
+    Of fractions no more is asked than that they are finite: they are what a float is for.
+    """
+    value, written = float(text), Decimal(text)
+    if math.isinf(value):
+        return False
+    return written != written.to_integral_value() or Decimal(repr(value)) == written
 
 
 def _places_of(kind: type, document: Any) -> Iterator[tuple[str | int, ...]]:

@@ -32,6 +32,7 @@ STATUS: list[tuple[type[Exception], int]] = [
     (errors.UnsupportedMedia, 415),
     (errors.IdempotencyKeyReused, 422),
     (errors.InvalidInput, 422),
+    (errors.Unavailable, 503),
 ]
 """The HTTP status of each kind of error; the first that fits."""
 
@@ -121,6 +122,8 @@ def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
     response = Response(body, status=status, content_type=MEDIA_TYPE)
     if isinstance(error, errors.Unauthenticated):
         response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
+    if isinstance(error, errors.Unavailable):
+        response["Retry-After"] = "1"
     if isinstance(error, errors.UnsupportedEncoding):
         response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     return response

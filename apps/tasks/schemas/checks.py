@@ -8,7 +8,7 @@ import jsonschema_rs
 import orjson
 
 from apps.tasks.schemas import limited
-from apps.tasks.schemas.cost import Cost, TooComplex, cost_of, size_of
+from apps.tasks.schemas.cost import MAX_PATTERN_COST, Cost, TooComplex, cost_of, size_of
 from apps.tasks.schemas.limited import InvalidSchema, LimitReached
 from apps.tasks.schemas.notation import (
     DIALECT,
@@ -19,7 +19,7 @@ from apps.tasks.schemas.notation import (
 )
 from apps.tasks.schemas.references import BadReference, OutsideReference, References
 from apps.tasks.schemas.validators import Violation, validator_of, violations
-from biolayer.contract import depth_of, dig
+from biolayer.contract import MAX_SCHEMA_BYTES, depth_of, dig
 from biolayer.errors import Fault, pointer
 
 MAX_DEPTH = 128
@@ -27,6 +27,9 @@ MAX_DEPTH = 128
 
 CHEAP_NODES = 200_000
 """So many schema nodes are checked in some milliseconds, and their errors take some megabytes."""
+
+CHEAP_PATTERN_STEPS = 5_000_000
+"""States of patterns times bytes of text: some hundredths of a second."""
 
 SHALLOW_NODES = 1_000
 """The library calls itself for each node on the way down, on a thread's stack of 2 MiB: five times as many
@@ -50,12 +53,14 @@ def schema_faults(document: Any) -> Iterator[Fault]:
         yield Fault(pointer(*PLACE), "empty_schema", 'name a field, or use {"type": "object"}')
     elif is_flat_map(schema):
         yield from _flat_map_faults(schema)
+    elif len(encoded := orjson.dumps(schema)) > MAX_SCHEMA_BYTES:
+        return  # A fault of its own, told by `contract.free_json_faults`.
     elif depth_of(schema) > MAX_DEPTH:
         text = f"must not nest deeper than {MAX_DEPTH} objects and arrays"
         yield Fault(pointer(*PLACE), "too_deep", text)
     else:
         try:
-            found = _found(orjson.dumps(schema))
+            found = _found(encoded)
         except LimitReached:
             found = [((), "too_complex", "its patterns take too much time or memory")]
         for path, code, text in found:
@@ -75,13 +80,16 @@ def schema_violations(schema: Mapping[str, Any], output: Any) -> list[Violation]
 
 
 def _is_cheap(cost: Cost, output: Any) -> bool:
-    if not cost.has_plain_patterns or cost.nodes > SHALLOW_NODES:
+    """Return whether to check an output takes milliseconds, whatever the output is."""
+    if cost.patterns > MAX_PATTERN_COST or cost.nodes > SHALLOW_NODES:
         return False
-    values = 1 + size_of(output) + len(orjson.dumps(output)) // BYTES_OF_A_VALUE
-    return cost.of_output(values) <= CHEAP_NODES
+    length = len(orjson.dumps(output))
+    if cost.patterns * cost.nodes * length > CHEAP_PATTERN_STEPS:
+        return False
+    return cost.of_output(1 + size_of(output) + length // BYTES_OF_A_VALUE) <= CHEAP_NODES
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _cost(schema: bytes) -> Cost | None:
     """Return the cost of a schema; None where it has no bound (tasks from before there was one)."""
     document = orjson.loads(schema)
@@ -98,12 +106,16 @@ def _flat_map_faults(schema: Mapping[str, str]) -> Iterator[Fault]:
             yield Fault(pointer(*PLACE, name), "unknown_type", f"must be one of {', '.join(known)}")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _found(schema: bytes) -> Sequence[Found]:
     """Return what is wrong with a JSON Schema. The same schema comes with many tasks."""
     document = orjson.loads(schema)
     references = References(document)
     found = [*_dialect_faults(references), *_reference_faults(references)]
+    for path, keyword in references.twins:
+        found.append(
+            ((*path, keyword), "invalid_schema", "names what another schema is named, too")
+        )
     return found or [*_meaning_faults(document, references)]
 
 
@@ -126,7 +138,7 @@ def _reference_faults(references: References) -> Iterator[Found]:
 def _meaning_faults(document: Mapping[str, Any], references: References) -> Iterator[Found]:
     try:
         cost = cost_of(document, references)
-        if cost.has_plain_patterns:
+        if cost.patterns <= MAX_PATTERN_COST:
             validator_of(document)
         else:
             limited.check(document, None, has_output=False)

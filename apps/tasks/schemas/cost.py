@@ -6,28 +6,31 @@ value inside its `enum`, `const`, `required` and the like.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Any
 
-from apps.tasks.schemas.keywords import DATA, UNEVALUATED, Applied, subschemas
+from apps.tasks.schemas.keywords import DATA, DISJUNCTIONS, UNEVALUATED, Applied, subschemas
 from apps.tasks.schemas.references import References
 
 MAX_OUTPUT_DEPTH = 64
 MAX_COST = 10_000
 """Nodes that one value of an output, and all around it, may be checked against."""
 
-MAX_STEPS = 300_000
+MAX_STEPS = 400_000
 """Of the estimate itself: some tenths of a second."""
 
-MAX_PATTERN_COST = 500
+MAX_PATTERN_COST = 200
+UNICODE_CLASS_COST = 20
 # A repetition is unrolled when the pattern is compiled.
 REPEATED = re.compile(r"\{(\d+)(?:,(\d*))?\}")
-# What a finite automaton cannot do is tried by backtracking.
-BACKTRACKING = re.compile(r"\(\?(?:[=!>]|<[=!])|\\[1-9k]")
+# What a finite automaton cannot do is tried by backtracking: looks around, possessive and atomic groups,
+# references back, recursion.
+BACKTRACKING = re.compile(r"\(\?(?:[=!>&R(|+0-9-]|<[=!]|P[>=])|\\[1-9kgKGX]|[*+?}]\+")
+# These are thousands of ranges.
+UNICODE_CLASS = re.compile(r"\\[pPwWdDsSbB]|\[\^|(?<!\\)\.")
 
 
 class TooComplex(ValueError):
@@ -38,12 +41,13 @@ class TooComplex(ValueError):
 class Cost:
     """What a check of one value costs at most."""
 
-    # Schema nodes that one value of the output, and all around it, is checked against.
+    # Schema nodes that one value of the output, and all around it, is checked against, if every branch of
+    # each `anyOf` and `oneOf` is gone through; `MAX_COST + 1` stands for more.
     nodes: int
     # Whether each property may look at all others once more.
     is_quadratic: bool
-    # Whether the patterns are short, and need no backtracking.
-    has_plain_patterns: bool
+    # Of all patterns: see `pattern_cost`. Beyond `MAX_PATTERN_COST` they may need backtracking.
+    patterns: int
 
     def of_output(self, values: int) -> int:
         """Return the schema nodes that an output of so many values is checked against, at most."""
@@ -51,77 +55,40 @@ class Cost:
 
 
 def cost_of(document: Mapping[str, Any], references: References) -> Cost:
-    """Return the cost of a schema. Raises `TooComplex`, and what `References.targets` raises."""
+    """Return the cost of a schema.
+
+    Raises `TooComplex` where one way through it alone is too much: of each `anyOf` and `oneOf` the dearest
+    branch. Raises what `References.targets` raises.
+    """
     schemas = []
     for _, schema in references.all():
         references.targets(schema)  # It may reveal further ones.
         schemas.append(schema)
-    nodes = _Estimate(schemas, references).of(document)
+    if _Estimate(schemas, references, is_one_way=True).of(document) > MAX_COST:
+        raise TooComplex("its references multiply; an output could take minutes to check")
     patterns = [text for schema in schemas for text in _patterns(schema)]
     return Cost(
-        nodes=nodes,
+        nodes=_whole(document, schemas, references),
         is_quadratic=any(UNEVALUATED & schema.keys() for schema in schemas),
-        has_plain_patterns=sum(map(pattern_cost, patterns)) <= MAX_PATTERN_COST,
+        patterns=sum(map(pattern_cost, patterns)),
     )
 
 
+def _whole(
+    document: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]], references: References
+) -> int:
+    try:
+        return _Estimate(schemas, references, is_one_way=False).of(document)
+    except TooComplex:
+        return MAX_COST + 1
+
+
 Key = str | int
+Counts = Mapping[int, int]
+"""How often each schema is applied to one value, by number."""
 
-
-class _Children:
-    """The cost for each child of a value: of properties by name, or of items by number."""
-
-    __slots__ = ("named", "other")
-
-    def __init__(self, named: dict[Key, int] | None = None, other: int = 0) -> None:
-        self.named = named or {}
-        # For each child that has no number of its own here.
-        self.other = other
-
-    def of(self, key: Key) -> int:
-        return self.named.get(key, self.other)
-
-    def most(self) -> int:
-        return max(self.other, max(self.named.values(), default=0))
-
-    def __add__(self, more: "_Children") -> "_Children":
-        named = {key: self.of(key) + more.of(key) for key in self.named.keys() | more.named.keys()}
-        return _Children(named, self.other + more.other)
-
-    def __or__(self, either: "_Children") -> "_Children":
-        """Return, for each child, the greater of both costs."""
-        keys = self.named.keys() | either.named.keys()
-        named = {key: max(self.of(key), either.of(key)) for key in keys}
-        return _Children(named, max(self.other, either.other))
-
-
-@dataclass(slots=True)
-class _Sum:
-    """The cost for one value: of itself, and of each of its children."""
-
-    own: int
-    properties: _Children
-    items: _Children
-
-    @property
-    def whole(self) -> int:
-        """The cost for the value and for all on the way to the dearest of its descendants."""
-        most = max(self.properties.most(), self.items.most())
-        return min(self.own + most, MAX_COST + 1)
-
-    def __add__(self, more: "_Sum") -> "_Sum":
-        return _Sum(
-            min(self.own + more.own, MAX_COST + 1),
-            self.properties + more.properties,
-            self.items + more.items,
-        )
-
-    def __or__(self, either: "_Sum") -> "_Sum":
-        return _Sum(
-            max(self.own, either.own),
-            self.properties | either.properties,
-            self.items | either.items,
-        )
+Choices = Mapping[tuple[int, ...], int]
+"""The same for schemas of which one is applied."""
 
 
 @dataclass(slots=True)
@@ -130,63 +97,69 @@ class _Node:
 
     own: int
     # For the same value: of each list one, the dearest at worst.
-    here: list[list[int]]
+    here: list[list[int]] = field(default_factory=list)
     # For the same value once more, to find what they left unevaluated.
-    is_twice: bool
-    named_properties: dict[Key, int] = field(default_factory=dict)
-    named_items: dict[Key, int] = field(default_factory=dict)
+    is_twice: bool = False
+    properties: dict[Key, int] = field(default_factory=dict)
+    items: dict[Key, int] = field(default_factory=dict)
     applied: dict[Applied, list[int]] = field(default_factory=dict)
 
-    def sum(self, same: Sequence[_Sum], below: Sequence[int]) -> _Sum:
-        """Return the cost, from what those for the same value cost, and those a level below."""
 
-        def total(applied: Applied) -> int:
-            return sum(below[number] for number in self.applied.get(applied, ()))
+@dataclass(slots=True)
+class _Entry:
+    """A schema that a value is begun with: all that is applied to the value, and to each of its children."""
 
-        result = _Sum(
-            self.own,
-            _children(
-                self.named_properties,
-                below,
-                total(Applied.PROPERTIES),
-                total(Applied.OTHER_PROPERTIES),
-            ),
-            _children(self.named_items, below, total(Applied.ITEMS), total(Applied.OTHER_ITEMS)),
+    own: int
+    # For each child that is told apart, and for all others of its kind: which schemas, and how often.
+    children: list[list[tuple[int, int]]]
+    # Besides one of these to the value, and how often: the dearest at worst.
+    choices: list[tuple[tuple[int, ...], int]]
+
+    def cost(self, same: Sequence[int], below: Sequence[int]) -> int:
+        """Return the cost, from what others cost for the same value, and for those a level below."""
+        total = self.own
+        total += max(
+            (sum(below[one] * count for one, count in applied) for applied in self.children),
+            default=0,
         )
-        for either in self.here:
-            dearest = reduce(_Sum.__or__, (same[number] for number in either))
-            result += dearest
-            if self.is_twice:
-                result += dearest
-        return result
-
-
-def _children(named: Mapping[Key, int], below: Sequence[int], every: int, other: int) -> _Children:
-    return _Children({key: every + below[number] for key, number in named.items()}, every + other)
+        total += sum(count * max(same[one] for one in either) for either, count in self.choices)
+        return min(total, MAX_COST + 1)
 
 
 class _Estimate:
     """Adds up what applies to one value, and to each of its children, level by level."""
 
-    def __init__(self, schemas: Sequence[Mapping[str, Any]], references: References) -> None:
+    def __init__(
+        self,
+        schemas: Sequence[Mapping[str, Any]],
+        references: References,
+        *,
+        is_one_way: bool,
+    ) -> None:
+        self._is_one_way = is_one_way
         self._numbers = {id(schema): number for number, schema in enumerate(schemas)}
         self._nodes = [self._node(schema, references) for schema in schemas]
+        self._order = self._in_order()
+        self._steps = 0
 
     def _node(self, schema: Mapping[str, Any], references: References) -> _Node:
         node = _Node(
             own=1 + sum(size_of(schema[name]) for name in DATA & schema.keys()),
-            here=[],
             is_twice=bool(UNEVALUATED & schema.keys()),
         )
+        branches: dict[Key, list[int]] = {}
         for path, part, applied in subschemas(schema):
             number = self._numbers[id(part)]
-            if applied is Applied.HERE:
+            if applied is Applied.HERE and self._is_one_way and path[0] in DISJUNCTIONS:
+                branches.setdefault(path[0], []).append(number)
+            elif applied is Applied.HERE:
                 node.here.append([number])
             elif applied is Applied.NAMED:
-                named = node.named_items if path[0] == "prefixItems" else node.named_properties
+                named = node.items if path[0] == "prefixItems" else node.properties
                 named[path[1]] = number
             else:
                 node.applied.setdefault(applied, []).append(number)
+        node.here += branches.values()
         for either in references.targets(schema):
             numbers = [self._numbers[id(one)] for one in either if isinstance(one, dict)]
             if numbers:
@@ -194,36 +167,116 @@ class _Estimate:
         return node
 
     def of(self, document: Mapping[str, Any]) -> int:
-        """Return the cost for outputs of `MAX_OUTPUT_DEPTH` levels."""
-        root, order = self._numbers[id(document)], self._in_order()
+        """Return the cost for outputs of `MAX_OUTPUT_DEPTH` levels. Raises `TooComplex`."""
+        root = self._numbers[id(document)]
+        begun = self._begun_with(root)
+        # Those of a choice come before the schema that makes it.
+        entries = {
+            number: self._entry(number) for number in reversed(self._order) if number in begun
+        }
         below = [1] * len(self._nodes)
-        steps = 0
         for _ in range(MAX_OUTPUT_DEPTH):
-            sums: list[_Sum] = [_NOTHING] * len(self._nodes)
-            for number in order:
-                found = self._nodes[number].sum(sums, below)
-                sums[number] = found
-                steps += 1 + len(self._nodes[number].here) * (1 + len(found.properties.named))
-                if steps > MAX_STEPS:
-                    raise TooComplex("it refers to itself in too many places")
-            costs = [one.whole for one in sums]
-            if costs[root] > MAX_COST:
-                raise TooComplex("its references multiply; an output could take minutes to check")
-            if costs == below:
-                break
+            costs = list(below)
+            for number, entry in entries.items():
+                costs[number] = entry.cost(costs, below)
+                self._count(1 + len(entry.children) + len(entry.choices))
+            if costs == below or costs[root] > MAX_COST:
+                return costs[root]
             below = costs
         return below[root]
 
+    def _begun_with(self, root: int) -> set[int]:
+        """Return the schemas that a value is begun with: the root, those of children, and of choices."""
+        found = {root}
+        for node in self._nodes:
+            for either in node.here:
+                found.update(either if len(either) > 1 else ())
+            found.update(node.properties.values(), node.items.values())
+            for applied, numbers in node.applied.items():
+                if applied is not Applied.NEVER:
+                    found.update(numbers)
+        return found
+
+    def _entry(self, number: int) -> _Entry:
+        counts, choices = self._applied(number)
+        own = 0
+        properties, items = _Children(), _Children()
+        for one, count in counts.items():
+            node = self._nodes[one]
+            own += node.own * count * (2 if node.is_twice else 1)
+            self._count(1 + len(node.properties) + len(node.items))
+
+            def numbers(applied: Applied, node: _Node = node) -> Sequence[int]:
+                return node.applied.get(applied, ())
+
+            properties.add(
+                node.properties,
+                numbers(Applied.PROPERTIES),
+                numbers(Applied.OTHER_PROPERTIES),
+                count,
+            )
+            items.add(node.items, numbers(Applied.ITEMS), numbers(Applied.OTHER_ITEMS), count)
+        children = [*properties.applied(), *items.applied()]
+        return _Entry(min(own, MAX_COST + 1), children, [*choices.items()])
+
+    def _applied(self, number: int) -> tuple[Counts, Choices]:
+        """Return what is applied to a value that is begun with a schema, and how often."""
+        counts: dict[int, int] = {number: 1}
+        choices: dict[tuple[int, ...], int] = {}
+        for one in self._order:
+            count = counts.get(one, 0)
+            if not count:
+                continue
+            self._count(1 + len(self._nodes[one].here))
+            for either in self._nodes[one].here:
+                if len(either) == 1:
+                    counts[either[0]] = min(counts.get(either[0], 0) + count, MAX_COST + 1)
+                else:
+                    choice = tuple(either)
+                    choices[choice] = min(choices.get(choice, 0) + count, MAX_COST + 1)
+        return counts, choices
+
     def _in_order(self) -> list[int]:
-        """Return all numbers, each after those that it applies to the same value."""
+        """Return all numbers, each before those that it applies to the same value."""
         before = {number: chain(*node.here) for number, node in enumerate(self._nodes)}
         try:
-            return list(TopologicalSorter(before).static_order())
+            return list(TopologicalSorter(before).static_order())[::-1]
         except CycleError:
             raise TooComplex("it refers to itself for the same value, without end") from None
 
+    def _count(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise TooComplex("it refers to itself in too many places")
 
-_NOTHING = _Sum(0, _Children(), _Children())
+
+class _Children:
+    """What is applied to each child of a value: to those told apart by key, and to all others."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Mapping[Key, int], Sequence[int], Sequence[int], int]] = []
+
+    def add(
+        self, named: Mapping[Key, int], every: Sequence[int], others: Sequence[int], count: int
+    ) -> None:
+        """Add a schema's part: children by key, `every` child, those that have no key of its own."""
+        if named or every or others:
+            self._parts.append((named, every, others, count))
+
+    def applied(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield, for each child, which schemas are applied to it, and how often."""
+        keys = {key for named, *_ in self._parts for key in named}
+        # One schema alone is the usual case, and may have thousands of keys.
+        for key in (*keys, None):
+            found: list[tuple[int, int]] = []
+            for named, every, others, count in self._parts:
+                found += [(number, count) for number in every]
+                if key is not None and key in named:
+                    found.append((named[key], count))
+                else:
+                    found += [(number, count) for number in others]
+            if found:
+                yield found
 
 
 def size_of(value: Any) -> int:
@@ -248,7 +301,7 @@ def pattern_cost(pattern: str) -> int:
     """Return the length of a pattern with its repetitions unrolled, at least; huge with backtracking."""
     if BACKTRACKING.search(pattern):
         return MAX_PATTERN_COST + 1
-    cost = len(pattern)
+    cost = len(pattern) + UNICODE_CLASS_COST * len(UNICODE_CLASS.findall(pattern))
     for least, most in REPEATED.findall(pattern):
         cost = min(cost * max(1, int(most or least)), MAX_PATTERN_COST + 1)
     return cost

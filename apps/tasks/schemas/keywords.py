@@ -44,15 +44,30 @@ SEVERAL = {
     "oneOf": Applied.HERE,
     "prefixItems": Applied.NAMED,
     "dependentSchemas": Applied.HERE,
+    # Deprecated, but in the meta-schema, and the library keeps to it.
+    "dependencies": Applied.HERE,
     "patternProperties": Applied.PROPERTIES,
     "properties": Applied.NAMED,
     "$defs": Applied.NEVER,
+    "definitions": Applied.NEVER,
 }
 """Keywords that hold a list of schemas, or a map whose values are schemas."""
 
+DISJUNCTIONS = frozenset(["anyOf", "oneOf"])
+"""Of these, most branches of a usual schema fail at once."""
+
 UNEVALUATED = frozenset(["unevaluatedProperties", "unevaluatedItems"])
 DATA = frozenset(
-    ["const", "enum", "type", "required", "dependentRequired", "pattern", "patternProperties"]
+    [
+        "const",
+        "enum",
+        "type",
+        "required",
+        "dependentRequired",
+        "dependencies",
+        "pattern",
+        "patternProperties",
+    ]
 )
 """Keywords whose length adds to the work of a check."""
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import orjson
 
 from apps.tasks.schemas.process import LENGTH, READY
 from apps.tasks.schemas.validators import Violation
+from biolayer.errors import Unavailable
 
 MEMORY_BYTES = 60 * 1024 * 1024
 """What a check may take besides what its process had before. It is looked at every `LOOK_SECONDS`."""
@@ -29,7 +30,12 @@ LOOK_SECONDS = 0.004
 WALL_SECONDS = 3.0
 """Where other work takes the processors, a check takes longer than its own time."""
 
+START_SECONDS = 10.0
+ROOM_SECONDS = 2.0
+"""So long a call waits for others' checks: it may hold a row meanwhile."""
+
 PROCESSES = 2
+BUSY = "Checks of output schemas are busy. Send it again."
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -51,21 +57,17 @@ def check(schema: Mapping[str, Any], output: Any, *, has_output: bool = True) ->
     Where the limit is reached before all violations are found, the first one is returned. Raises
     `LimitReached` where not even that is known, and `InvalidSchema` for what does not compile.
     """
-    request = orjson.dumps([schema, output, has_output])
-    found: list[Violation] = []
-    try:
-        for answer in _processes.ask(request):
-            if "invalid" in answer:
-                raise InvalidSchema(*answer["invalid"])
-            found = [(place, code, detail) for place, code, detail in answer["violations"]]
-    except LimitReached:
-        if not found:
-            raise
-    return found
+    answers = _processes.ask(orjson.dumps([schema, output, has_output]))
+    if not answers:
+        raise LimitReached("the check took too much time or memory")
+    last = answers[-1]
+    if "invalid" in last:
+        raise InvalidSchema(*last["invalid"])
+    return [(place, code, detail) for place, code, detail in last["violations"]]
 
 
 class _Process:
-    """A process that checks one schema at a time."""
+    """A process that checks one schema at a time. Raises `OSError` or `EOFError` where it does not start."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -79,21 +81,22 @@ class _Process:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
         self._most_bytes = sys.maxsize
-        self._until = time.monotonic() + WALL_SECONDS
-        self._read(len(READY))
+        self._until = time.monotonic() + START_SECONDS
+        try:
+            self._read(len(READY))
+        except BaseException:
+            self.end()
+            raise
 
-    def ask(self, request: bytes) -> Iterator[dict[str, Any]]:
-        """Yield the answers to a request. Raises `OSError` or `EOFError`."""
+    def ask(self, request: bytes, answers: list[dict[str, Any]]) -> None:
+        """Add the answers to a request, as they come. Raises `OSError` or `EOFError`."""
         self._most_bytes = self._memory() + MEMORY_BYTES
         self._until = time.monotonic() + WALL_SECONDS
         self._requests.write(LENGTH.pack(len(request)) + request)
         self._requests.flush()
-        is_last = False
-        while not is_last:
+        while not answers or not answers[-1]["is_last"]:
             (length,) = LENGTH.unpack(self._read(LENGTH.size))
-            answer = orjson.loads(self._read(length))
-            is_last = answer["is_last"]
-            yield answer
+            answers.append(orjson.loads(self._read(length)))
 
     def _read(self, count: int) -> bytes:
         received = b""
@@ -138,18 +141,26 @@ class _Processes:
         self._idle: list[_Process] = []
         self._owner = os.getpid()
 
-    def ask(self, request: bytes) -> Iterator[dict[str, Any]]:
-        """Yield the answers to a request. Raises `LimitReached`, also where all stay busy."""
-        if not self._room.acquire(timeout=PROCESSES * WALL_SECONDS):
-            raise LimitReached("all processes are busy")
+    def ask(self, request: bytes) -> list[dict[str, Any]]:
+        """Return the answers to a request: fewer than all, or none, where a limit was reached.
+
+        Raises `Unavailable` where no process can be had just now.
+        """
+        if not self._room.acquire(timeout=ROOM_SECONDS):
+            raise Unavailable(BUSY)
         try:
             process = self._taken()
+            answers: list[dict[str, Any]] = []
             try:
-                yield from process.ask(request)
-            except (OSError, EOFError) as error:
+                process.ask(request, answers)
+            except (OSError, EOFError):
                 process.end()
-                raise LimitReached("the check took too much time or memory") from error
-            self._idle.append(process)
+            except BaseException:
+                process.end()
+                raise
+            else:
+                self._idle.append(process)
+            return answers
         finally:
             self._room.release()
 
@@ -162,7 +173,10 @@ class _Processes:
             if process.is_alive():
                 return process
             process.end()
-        return _Process()
+        try:
+            return _Process()
+        except (OSError, EOFError) as error:
+            raise Unavailable(BUSY) from error
 
     def close(self) -> None:
         while self._idle and self._owner == os.getpid():

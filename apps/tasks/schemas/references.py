@@ -6,7 +6,7 @@ resolved against the resource that it stands in. Source: JSON Schema Core 2020-1
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from apps.tasks.schemas.keywords import REFERENCES, Path, subschemas
 
@@ -30,7 +30,8 @@ class UnknownReference(BadReference):
 class References:
     """The resources and anchors of one document.
 
-    The document must stay as it is: schemas are known by their identity.
+    The document must stay as it is: schemas are known by their identity. `twins` are the places of names
+    that another schema has already: what they name is undefined (Core 2020-12, 8.2.1 and 8.2.2).
     """
 
     def __init__(self, document: Schema) -> None:
@@ -43,6 +44,7 @@ class References:
         self._resources: dict[str, Schema] = {"": document}
         self._anchors: dict[tuple[str, str], Schema] = {}
         self._dynamic: dict[str, list[Schema]] = {}
+        self.twins: list[tuple[Path, str]] = []
         self._visit(document, "", ())
 
     def all(self) -> Iterator[tuple[Path, Schema]]:
@@ -123,13 +125,13 @@ class References:
             schema, base, place = waiting.pop()
             if id(schema) in self._base:
                 continue
-            own = self._own_base(schema, base)
+            own = self._own_base(schema, base, place)
             self._base[id(schema)], self._place[id(schema)] = own, place
             self._visited.append(schema)
-            self._note_anchors(schema, own)
+            self._note_anchors(schema, own, place)
             waiting += [(part, own, (*place, *path)) for path, part, _ in subschemas(schema)]
 
-    def _own_base(self, schema: Schema, base: str) -> str:
+    def _own_base(self, schema: Schema, base: str, place: Path) -> str:
         identifier = schema.get("$id")
         if not isinstance(identifier, str):
             return base
@@ -137,22 +139,27 @@ class References:
             uri = _joined(base, identifier.partition("#")[0])
         except OutsideReference:
             return base  # The check of the schema's form refuses it.
-        self._resources.setdefault(uri, schema)
+        if self._resources.setdefault(uri, schema) is not schema:
+            self.twins.append((place, "$id"))
         return uri
 
-    def _note_anchors(self, schema: Schema, base: str) -> None:
+    def _note_anchors(self, schema: Schema, base: str, place: Path) -> None:
         for keyword in "$anchor", "$dynamicAnchor":
             name = schema.get(keyword)
-            if isinstance(name, str):
-                self._anchors.setdefault((base, name), schema)
+            if not isinstance(name, str):
+                continue
+            if self._anchors.setdefault((base, name), schema) is not schema:
+                self.twins.append((place, keyword))
         dynamic = schema.get("$dynamicAnchor")
         if isinstance(dynamic, str):
             self._dynamic.setdefault(dynamic, []).append(schema)
 
 
 def _joined(base: str, address: str) -> str:
-    """Return the URI that a relative one means (RFC 3986, 5)."""
+    """Return the URI that a relative one means (RFC 3986, 5), normalised (6.2.2)."""
     try:
-        return urljoin(base, address) if address else base
+        parts = urlsplit(urljoin(base, address) if address else base)
     except ValueError:
         raise OutsideReference(f"{address} is no URI") from None
+    path = urljoin("/", parts.path) if parts.netloc else parts.path
+    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, parts.query, ""))

@@ -1,6 +1,6 @@
 """Compiled schemas, and how outputs violate them. No Django here: a process of its own loads it, too."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -15,7 +15,7 @@ MAX_DETAIL_CHARACTERS = 300
 """A message quotes the value and the schema, however long they are."""
 
 BACKTRACK_LIMIT = 100_000
-PATTERN_BYTES = 2 * 1024 * 1024
+PATTERN_BYTES = 10 * 1024 * 1024
 """Of memory for one compiled pattern."""
 
 Validator = jsonschema_rs.Draft202012Validator
@@ -32,10 +32,15 @@ def validator_of(schema: Mapping[str, Any]) -> Validator:
     return _compiled(orjson.dumps(as_json_schema(schema)))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _compiled(schema: bytes) -> Validator:
+    return compiled(orjson.loads(schema))
+
+
+def compiled(schema: Mapping[str, Any]) -> Validator:
+    """Return the validator of a JSON Schema, compiled anew. Raises as `validator_of` does."""
     return Validator(
-        orjson.loads(schema),
+        dict(schema),
         validate_formats=True,
         retriever=_nothing_outside,
         pattern_options=jsonschema_rs.FancyRegexOptions(
@@ -53,7 +58,7 @@ def first_violation(validator: Validator, output: Any) -> Violation | None:
     try:
         validator.validate(output)
     except jsonschema_rs.ValidationError as error:
-        return next(_violations_of(error, output))
+        return next(_violations_of(error, output, _locations(validator, output)))
     return None
 
 
@@ -63,8 +68,9 @@ def violations(validator: Validator, output: Any) -> list[Violation]:
     if validator.is_valid(output):
         return []
     found: dict[tuple[Any, ...], Violation] = {}
+    locations = _locations(validator, output)
     for error in validator.iter_errors(output):
-        for violation in _violations_of(error, output):
+        for violation in _violations_of(error, output, locations):
             place, code, detail = violation
             found.setdefault((*place, code, detail), violation)
         if len(found) >= MAX_VIOLATIONS:
@@ -75,8 +81,12 @@ def violations(validator: Validator, output: Any) -> list[Violation]:
 Kind = jsonschema_rs.ValidationErrorKind
 
 
-def _violations_of(error: jsonschema_rs.ValidationError, output: Any) -> Iterator[Violation]:
-    place = _place_of(error, output)
+def _violations_of(
+    error: jsonschema_rs.ValidationError,
+    output: Any,
+    locations: Sequence[tuple[list[str], str]],
+) -> Iterator[Violation]:
+    place = _place_of(error, locations)
     match error.kind:
         case Kind.Required(property=name):
             yield [*place, name], "required", "is required"
@@ -107,29 +117,32 @@ def _violations_of(error: jsonschema_rs.ValidationError, output: Any) -> Iterato
 NOT_ALLOWED = "is not allowed by the schema"
 
 
-def _place_of(error: jsonschema_rs.ValidationError, output: Any) -> list[str | int]:
+def _place_of(
+    error: jsonschema_rs.ValidationError, locations: Sequence[tuple[list[str], str]]
+) -> list[str | int]:
     """Return the path to the value that an error is about.
 
-    The library leaves out the names of properties that have none (`""`): these are found again by the value.
+    The library leaves out the names of properties that have none (`""`). Where the output has such,
+    `locations` are all errors' places and messages, in which they are not left out.
     """
     path = list(error.instance_path)
-    if _value_at(output, path) == error.instance:
-        return path
-    return next(
-        (one for one in _paths(output, path) if _value_at(output, one) == error.instance), path
-    )
+    for parts, message in locations:
+        if message == error.message and [part for part in parts if part] == [*map(str, path)]:
+            numbers = iter(path)
+            return [next(numbers) if part else "" for part in parts]
+    return path
 
 
-def _paths(value: Any, path: list[str | int]) -> Iterator[list[str | int]]:
-    """Yield the paths into a value that are this one, with or without `""` in between."""
-    if not path:
-        yield []
-    elif isinstance(value, dict | list):
-        for rest in _paths(_value_at(value, path[:1]), path[1:]):
-            yield [path[0], *rest]
-    if isinstance(value, dict) and "" in value:
-        for rest in _paths(value[""], path):
-            yield ["", *rest]
+def _locations(validator: Validator, output: Any) -> list[tuple[list[str], str]]:
+    if b'"":' not in orjson.dumps(output):
+        return []
+    found = validator.evaluate(output).errors()
+    return [(_parts_of(one["instanceLocation"]), one["error"]) for one in found]
+
+
+def _parts_of(location: str) -> list[str]:
+    """Return the parts of a JSON Pointer (RFC 6901, 4)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in location.split("/")[1:]]
 
 
 def _value_at(value: Any, path: list[str | int]) -> Any:

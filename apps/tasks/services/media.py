@@ -24,7 +24,7 @@ ACCEPTED = (
 BRANDS = (
     (re.compile(rb"hei[cxms]|hev[cxms]"), "image/heic"),
     (re.compile(rb"avi[fs]"), "image/avif"),
-    (re.compile(rb"M4[ABP] "), "audio/mp4"),
+    (re.compile(rb"M4[ABP] |F4[AB] |cmfa"), "audio/mp4"),
     (re.compile(rb"qt  "), "video/quicktime"),
     (re.compile(rb"3g[a-z][0-9a-z]"), "video/3gpp"),
     (
@@ -37,6 +37,8 @@ BRANDS = (
     # Of all images of this kind: the codec's own brand is looked for first.
     (re.compile(rb"mi[af]\w|msf1"), "image/heif"),
 )
+GENERIC = ("image/heif", "video/mp4")
+
 # QuickTime files of before the `ftyp` box begin with one of these.
 QUICKTIME_BOXES = frozenset([b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"])
 
@@ -47,12 +49,14 @@ FORMATTING = frozenset("\t\n\r\f\v")
 
 
 def media_type(content: bytes) -> str | None:
-    """Return the media type of a file's bytes; None for one that is not known or no text."""
-    for look in _LOOKS:
-        found = look(content)
-        if found is not None:
-            return found
-    return TEXT if is_text(content) else None
+    """Return the media type of a file's bytes; None for one that is not known or no text.
+
+    A text may begin as some container does: "The free lunch" has `free` where QuickTime has a box.
+    """
+    found = _by_signature(content)
+    if found is None and is_text(content):
+        return TEXT
+    return found or next(filter(None, (look(content) for look in _LOOKS)), None)
 
 
 def is_text(content: bytes) -> bool:
@@ -81,7 +85,9 @@ def _by_signature(content: bytes) -> str | None:
     for signature, kind in _SIGNATURES:
         if content.startswith(signature):
             return kind
-    return None
+    # White space and a mark of the encoding may stand before it.
+    beginning = content[:PROBE_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "application/pdf" if beginning.startswith(b"%PDF-") else None
 
 
 _SIGNATURES = (
@@ -89,11 +95,10 @@ _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"\xef\xbb\xbf%PDF-", "application/pdf"),
-    (b"ID3", "audio/mpeg"),
-    (b"fLaC", "audio/flac"),
-    (b"#!AMR", "audio/amr"),
+    (b"fLaC\0", "audio/flac"),
+    (b"#!AMR\n", "audio/amr"),
+    (b"#!AMR-WB\n", "audio/amr"),
+    (b"ADIF", "audio/aac"),
 )
 
 
@@ -117,17 +122,15 @@ def _ogg(content: bytes) -> str | None:
 def _iso_base_media(content: bytes) -> str | None:
     """Return the type that the brands of the `ftyp` box name, the major one first."""
     if content[4:8] in QUICKTIME_BOXES:
-        return "video/quicktime"
+        size = int.from_bytes(content[:4], "big")
+        return "video/quicktime" if size == 1 or 8 <= size <= 2**31 else None
     if content[4:8] != b"ftyp":
         return None
     length = min(int.from_bytes(content[:4], "big"), PROBE_BYTES)
-    major, others = content[8:12], [content[at : at + 4] for at in range(16, length, 4)]
-    generic = "image/heif"
-    by_major = _of_brand(major)
-    if by_major not in (None, generic):
-        return by_major
-    found = [kind for kind in (by_major, *map(_of_brand, others)) if kind is not None]
-    return next((kind for kind in found if kind != generic), found[0] if found else None)
+    brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
+    found = [kind for kind in map(_of_brand, brands) if kind is not None]
+    # The generic brands of a family stand beside those that say more.
+    return next((kind for kind in found if kind not in GENERIC), found[0] if found else None)
 
 
 def _of_brand(brand: bytes) -> str | None:
@@ -135,14 +138,27 @@ def _of_brand(brand: bytes) -> str | None:
 
 
 def _matroska(content: bytes) -> str | None:
-    """Return WebM for an EBML header that says so (RFC 8794, 11.2; the DocType element)."""
+    """Return WebM for an EBML header whose DocType says so (RFC 8794, 11.2.4)."""
     if not content.startswith(b"\x1a\x45\xdf\xa3"):
         return None
     head = content[:PROBE_BYTES]
-    at = head.find(b"\x42\x82")
-    if at < 0 or head[at + 3 : at + 7] != b"webm":
+    at = head.find(b"\x42\x82") + 2
+    if at < 2 or at >= len(head) or head[at] == 0:
         return None
-    return "video/webm"
+    # A size of 1 to 8 bytes: as many as zeros lead its first one, and one more (RFC 8794, 4).
+    width = 9 - head[at].bit_length()
+    return "video/webm" if head[at + width : at + width + 4] == b"webm" else None
+
+
+def _tagged(content: bytes) -> str | None:
+    """Return the type of a file that begins with an ID3v2 tag (https://id3.org/id3v2.4.0-structure, 3.1)."""
+    is_tag = (
+        content[:3] == b"ID3" and content[3:4] in (b"\2", b"\3", b"\4") and max(content[6:10]) < 128
+    )
+    if not is_tag:
+        return None
+    size = sum(byte << 7 * (3 - place) for place, byte in enumerate(content[6:10]))
+    return "audio/flac" if content[10 + size : 14 + size] == b"fLaC" else "audio/mpeg"
 
 
 def _mpeg_audio(content: bytes) -> str | None:
@@ -156,12 +172,12 @@ def _mpeg_audio(content: bytes) -> str | None:
     if layer == 0:
         return "audio/aac" if version >= 2 and content[2] >> 2 & 15 < 13 else None
     bit_rate, frequency = content[2] >> 4, content[2] >> 2 & 3
-    is_frame = version != 1 and layer == 1 and bit_rate not in (0, 15) and frequency != 3
+    is_frame = version != 1 and layer in (1, 2) and bit_rate not in (0, 15) and frequency != 3
     return "audio/mpeg" if is_frame else None
 
 
 _LOOKS: tuple[Callable[[bytes], str | None], ...] = (
-    _by_signature,
+    _tagged,
     _riff,
     _ogg,
     _iso_base_media,
