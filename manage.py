@@ -15,8 +15,16 @@ def main():
 
     own_python.require("django")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        reason = str(error).strip().split("\n")[0]
+        sys.exit(
+            f"PostgreSQL does not answer: {reason}. Is `make run` up, with the same BIOLAYER_HOME,"
+            " or DATABASE_URL right?"
+        )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Set BIOLAYER_API_KEY to an API key of yours. {WHERE_KEYS_ARE}", file=sys.stderr)
         return 1
     url = os.environ.get("BIOLAYER_URL", "http://127.0.0.1:8000")
+    for name, address in ("BIOLAYER_URL", url), ("--forward", getattr(parsed, "forward", url)):
+        if not address.startswith(("http://", "https://")):
+            print(f"{name} must begin with http:// or https://, not {address}", file=sys.stderr)
+            return 1
     try:
         with Backend(url, key) as backend:
             return int(parsed.run(backend, parsed))
@@ -72,7 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check the hash chain of a task's events")
     verify.add_argument("task_id")
     verify.set_defaults(run=_verify)
-    hear = commands.add_parser("listen", help="forward events as webhooks to an address of yours")
+    hear = commands.add_parser(
+        "listen",
+        help="forward events as webhooks to an address of yours",
+        epilog=VARIABLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     hear.add_argument("--forward", required=True, metavar="URL", help="http://localhost:3000/hook")
     hear.add_argument("--types", default="task.*", help="parted by commas; task.* unless given")
     hear.add_argument("--after", default="latest", help="a cursor, or `beginning`")
@@ -115,7 +124,7 @@ def _listen(backend: Backend, parsed: argparse.Namespace) -> int:
             forward=parsed.forward,
             keys=signing_keys(os.environ.get("BIOLAYER_WEBHOOK_SECRET")),
             say=_say,
-            types=parsed.types,
+            types=",".join(part.strip() for part in parsed.types.split(",")),
             after=parsed.after,
         )
     return 0

@@ -165,7 +165,7 @@ class Output(Model):
         if schema is None and info.data.get("expected_format") == "structured_json":
             raise PydanticCustomError(
                 "required",
-                'is needed, such as {{"notes": "string"}}, unless expected_format is text or file',
+                'is needed, such as {"notes": "string"}, unless expected_format is text or file',
             )
         return schema
 
@@ -228,6 +228,9 @@ class Audit(Model):
 
 class TaskContract(Model):
     """The body of `POST /v1/tasks`."""
+
+    # An output that is left out lacks its schema, so that it is needed in any case.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema["required"].append("output"))
 
     origin: Origin = Origin()
     task_type: Slug

@@ -16,12 +16,14 @@ from uuid import UUID, uuid5
 import httpx
 
 from biolayer import signing
-from biolayer.client import Backend
+from biolayer.client import Backend, Problem
 
 TIMEOUT_SECONDS = 30.0
 PAUSES_SECONDS = (1.0, 3.0)
 """Between the tries of one event. The service itself tries for three days (docs/webhooks.md)."""
 
+SERVER_ERRORS = 500
+AWAY_SECONDS = 2.0
 GONE = "gone: messages are kept for 30 days"
 HEADERS = {"User-Agent": "BioLayer-Webhooks/1", "Content-Type": "application/json"}
 
@@ -42,12 +44,21 @@ def listen(
     `keys` sign: `whsec_` secrets and `whsk_` keys. Raises `biolayer.client.Problem` for a key or a
     parameter that the service refuses, before anything is said.
     """
-    backend.events_page(after=after, types=types)
+    page = backend.events_page(after=after, types=types)
+    place = page["next_cursor"] if after == "latest" else after
     for line in introduction(forward, keys):
         say(line)
     with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, headers=HEADERS) as receiver:
-        for item in backend.feed(after=after, types=types, payload="webhook"):
-            _forward(receiver, forward, keys, item, say)
+        while True:
+            try:
+                for item in backend.feed(after=place, types=types, payload="webhook"):
+                    _forward(receiver, forward, keys, item, say)
+                    place = item["cursor"]
+            except (httpx.TransportError, Problem) as error:
+                if isinstance(error, Problem) and error.http_status < SERVER_ERRORS:
+                    raise
+                say("BioLayer does not answer; trying again")
+                time.sleep(AWAY_SECONDS)
 
 
 def _forward(
@@ -100,7 +111,7 @@ def signing_keys(secret: str | None) -> list[str]:
 
 
 def _told(item: Mapping[str, Any], outcome: str) -> str:
-    return f"{item['timestamp'][11:19]}  {item['type']:<18}  {item['task_id']}  {outcome}"
+    return f"{datetime.now(UTC):%H:%M:%S}  {item['type']:<18}  {item['task_id']}  {outcome}"
 
 
 def introduction(forward: str, keys: Sequence[str]) -> Iterator[str]:

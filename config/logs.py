@@ -12,6 +12,10 @@ OF_EVERY_RECORD = frozenset(
 """What is not a fact that the caller added by `extra`."""
 
 
+# No line of ours tells of them, and each record would look for them.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 class LineFormatter(logging.Formatter):
     """`22:10:05 WARNING apps.webhooks: …`, in UTC."""
 

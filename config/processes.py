@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from apps.base.wake import queues_of
+from config.settings.environment import read
 
 Command = tuple[str, ...]
 
@@ -90,9 +91,10 @@ def _module(name: str, *arguments: str) -> Command:
 
 def main() -> None:
     """Become the process named on the command line."""
-    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("PORT", "8000"))
-    ports = {"web": port, "stream": int(os.environ.get("STREAM_PORT", port + 1))}
-    commands = service_commands(host=host, port=port, stream_port=ports["stream"])
+    settings = read()
+    host = os.environ.get("HOST", "0.0.0.0")
+    ports = {"web": settings.PORT, "stream": settings.STREAM_PORT or settings.PORT + 1}
+    commands = service_commands(host=host, port=ports["web"], stream_port=ports["stream"])
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(f"usage: python3 -m config.processes {'|'.join(commands)}")
     name = sys.argv[1]

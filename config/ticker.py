@@ -24,6 +24,7 @@ from oauth2_provider.models import clear_expired
 
 from apps.api.services import forget_old_keys
 from apps.base.drains import drain
+from apps.base.outages import outage
 from apps.base.wake import DRAINS, Sent, send
 from apps.events.services import warn_of_horizon
 from apps.matching.jobs import SHARE_SECONDS
@@ -165,9 +166,10 @@ class Ticker:
             self._looks_at = time.monotonic() + TICK_SECONDS
             seen = look()
         except Error as error:
-            logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
+            outage.goes_on(error)
             close_old_connections()
             return TICK_SECONDS
+        outage.is_over()
         self._act(seen)
         for name, (seconds, work) in SWEEPS.items():
             if time.monotonic() - self._swept_at[name] > seconds:

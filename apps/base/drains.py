@@ -23,6 +23,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
+from apps.base.outages import outage
 from apps.base.transactions import is_held_up, raise_if_gone
 
 logger = logging.getLogger(__name__)
@@ -61,8 +62,9 @@ def patiently(work: Callable[[], object]) -> None:
     """Do `work`; a database that is away is one line in the log, not a page for every drain."""
     try:
         work()
+        outage.is_over()
     except (OperationalError, InterfaceError) as error:
-        logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
+        outage.goes_on(error)
 
 
 @contextmanager

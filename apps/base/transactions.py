@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import Error, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.db.transaction import Atomic
 
 from biolayer.errors import Conflict
@@ -25,6 +25,15 @@ HELD_UP = ("55P03", "57014")
 def is_held_up(error: BaseException) -> bool:
     """Whether a statement gave up because others hold what it needs, or because it took too long."""
     return getattr(error.__cause__, "sqlstate", None) in HELD_UP
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether PostgreSQL could not be reached, or ended the connection."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    # Class 08: connection exceptions; 57P: the server stops or starts.
+    return state is None or state.startswith(("08", "57P"))
 
 
 def raise_if_gone(error: Exception) -> None:

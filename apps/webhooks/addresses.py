@@ -9,6 +9,7 @@ import re
 import socket
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -97,11 +98,17 @@ def callback_faults(document: Any) -> Iterable[Fault]:
 
 def url_problem(url: str) -> tuple[str, str] | None:
     """A code and a sentence when the URL can never be called; None when it may be tried."""
+    return _problem(url, allows_loopback=settings.ALLOW_LOOPBACK_CALLBACKS)
+
+
+# A product's callbacks all go to one address.
+@lru_cache(maxsize=1024)
+def _problem(url: str, *, allows_loopback: bool) -> tuple[str, str] | None:
     problem = _form_problem(url)
     if problem is not None:
         return problem
     parts = urlsplit(url)
-    schemes = ("https", "http") if settings.ALLOW_LOOPBACK_CALLBACKS else ("https",)
+    schemes = ("https", "http") if allows_loopback else ("https",)
     if parts.scheme not in schemes:
         return "scheme_not_allowed", "must begin with https://"
     if parts.username is not None or parts.password is not None:

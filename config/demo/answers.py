@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from apps.tasks.schemas.notation import is_flat_map
+
 Schema = Mapping[str, Any]
 
 FORMATS = {
@@ -16,7 +18,6 @@ FORMATS = {
     "hostname": "example.com",
     "ipv4": "192.0.2.1",
 }
-TYPES = frozenset({"boolean", "string", "number", "integer", "array", "object", "null"})
 SENTENCE = "Done as asked; nothing unusual. "
 # A schema may refer to itself without end.
 _DEEPEST = 16
@@ -26,13 +27,9 @@ def answer(schema: Schema | None) -> Any:
     """An instance of a JSON Schema 2020-12 object, or of the shorthand `{field: type name}`."""
     if not schema:
         return {}
-    if _is_flat_map(schema):
+    if is_flat_map(schema):
         return {field: _of_type_name(name) for field, name in schema.items()}
     return _instance(schema, root=schema, depth=0)
-
-
-def _is_flat_map(schema: Schema) -> bool:
-    return all(isinstance(name, str) and name in TYPES | FORMATS.keys() for name in schema.values())
 
 
 def _of_type_name(name: str) -> Any:

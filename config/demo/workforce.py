@@ -35,6 +35,10 @@ class Refused(Exception):
     """
 
 
+RELEASED_SECONDS = 30.0
+"""Until a worker looks for offers again that could not do a task: it would be asked for it again."""
+
+
 class Away(Exception):
     """The service does not answer, or answers that it cannot now.
 
@@ -114,7 +118,15 @@ class Worker:
         contract = task.get("output") or {}
         evidence = [await self._give_evidence(path, epoch, task)] if _needs_file(contract) else []
         submission = {"epoch": epoch, "output": _output(contract), "evidence": evidence}
-        await self._post(f"{path}/submit", json=submission)
+        try:
+            await self._post(f"{path}/submit", json=submission)
+        except Refused:
+            # The next worker would do no better, but the task is free for a person.
+            reason = "The demo cannot make up an output for this schema"
+            await self._post(f"{path}/release", json={"epoch": epoch, "reason": reason})
+            logger.warning("%s released “%s”: %s", self.name, task.get("title"), reason)
+            await asyncio.sleep(RELEASED_SECONDS)
+            return
         logger.info("%s completed “%s”", self.name, task.get("title") or task.get("task_type"))
 
     async def _give_evidence(self, path: str, epoch: int, task: Mapping[str, Any]) -> str:

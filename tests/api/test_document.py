@@ -441,3 +441,7 @@ def test_every_example_of_a_body__is_taken_by_its_model(model: Any, body: Any) -
 def test_every_body__has_an_example() -> None:
     bodies = {one.body for one in OPERATIONS if one.body is not None and one.body_type == JSON}
     assert bodies == BODIES.keys()
+
+
+def test_a_task__needs_an_output() -> None:
+    assert "output" in openapi()["components"]["schemas"]["TaskContract"]["required"]

@@ -113,6 +113,13 @@ def test_listen__says_what_is_wrong_before_anything_else(
     assert "Errno" not in away.stderr.split("(")[0]
 
 
+def test_listen__wants_whole_addresses(house: House, api: str) -> None:
+    refused = ended(api, house.alice.key, "localhost:3000/hook")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--forward must begin with http:// or https://" in refused.stderr
+    assert "BIOLAYER_URL must" in ended("127.0.0.1:8000", house.alice.key, "http://x/").stderr
+
+
 def test_help__has_a_line_for_each_variable() -> None:
     command = [sys.executable, "-m", "biolayer", "--help"]
     shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout

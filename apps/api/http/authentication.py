@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from apps.accounts.keys import PREFIX
 from apps.accounts.principal import Principal
 from apps.accounts.selectors import Authenticated, authenticate_key, authenticate_token
+from apps.base.outages import outage
 from biolayer.errors import AddressNotAllowed, Unauthenticated
 
 
@@ -24,6 +25,7 @@ class BearerAuthentication(BaseAuthentication):
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
         find = authenticate_key if credential.startswith(PREFIX) else authenticate_token
         known = find(credential)
+        outage.is_over()
         if known is None:
             raise Unauthenticated("This credential is unknown, expired or revoked.")
         _check_address(request, known.allowed_networks)

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from apps.api.http.held import Held
 from apps.api.http.rendering import FastJSONRenderer
 from apps.api.http.request_ids import request_id_of
-from apps.base.transactions import is_held_up
+from apps.base.outages import outage
+from apps.base.transactions import is_away, is_held_up
 from biolayer import errors
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,9 @@ def _log(request: HttpRequest, error: Exception) -> None:
     """PostgreSQL's own words quote whole rows, a task's personal content included: not for a log."""
     if isinstance(error, Held):
         return  # It was logged when the row was found held.
+    if is_away(error):
+        outage.goes_on(error)
+        return
     if isinstance(error, DatabaseError):
         diagnosis = getattr(error.__cause__, "diag", None)
         words = getattr(diagnosis, "message_primary", None) or type(error.__cause__).__name__

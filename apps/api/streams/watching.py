@@ -24,6 +24,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
+from apps.base.outages import outage
 from apps.events import selectors as events
 from apps.events.selectors import Stirred
 
@@ -128,12 +129,12 @@ class Watcher:
         try:
             stirred = events.stirred(since=since)
         except (OperationalError, InterfaceError) as error:
-            if not self._is_away:
-                logger.warning("the database does not answer: %s", str(error).split("\n")[0])
+            outage.goes_on(error)
         except Exception:
             logger.exception("the look for events failed")
         else:
             self._is_away = False
+            outage.is_over()
             self._tell(since, stirred)
             return True
         self._is_away = True

@@ -6,6 +6,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from pydantic import BaseModel, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -111,7 +112,8 @@ def _models() -> Iterator[type[BaseModel]]:
 
 
 def _security_schemes() -> dict[str, Any]:
-    scopes = {scope.value: "" for scope in Scope}
+    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
+    scopes = {scope.value: texts.get(scope.value, "Work on tasks") for scope in Scope}
     flow = {"tokenUrl": "/oauth/token", "scopes": scopes}
     return {
         "key": {"type": "http", "scheme": "bearer", "description": "An API key."},

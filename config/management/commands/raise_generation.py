@@ -1,5 +1,6 @@
 """`manage.py raise_generation`: after a standby was promoted, have readers of the feed go back."""
 
+from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,5 +41,5 @@ class Command(BaseCommand):
 def _time(text: str) -> datetime:
     found = parse_datetime(text)
     if found is None or found.tzinfo is None:
-        raise CommandError(f"{text} is no time with a time zone, such as 2026-02-04T19:00:00Z")
+        raise ArgumentTypeError(f"{text} is no time with a time zone, such as 2026-02-04T19:00:00Z")
     return found

@@ -1,0 +1,78 @@
+"""A database that is away is a line in the log, and one when it is back."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from apps.base.outages import Outage, outage
+from apps.base.transactions import is_away
+from tests.factories import House
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def test_outage__is_told_once_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    away = Outage()
+    for _ in range(5):
+        away.goes_on(OperationalError("connection refused\nIs the server running?"))
+    away.is_over()
+    away.is_over()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the database does not answer: connection refused",
+        "the database answers again",
+    ]
+
+
+def test_outage__of_calls_leaves_no_traceback(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, connection.settings_dict["HOST"] = connection.settings_dict["HOST"], "/nowhere"
+    connection.close()
+    try:
+        for _ in range(3):
+            assert house.alice.get("/v1/tasks").status_code == 503
+    finally:
+        connection.settings_dict["HOST"] = host
+        connection.close()
+    assert house.alice.get("/v1/tasks").status_code == 200
+    told = [one.getMessage() for one in caplog.records if one.name == "apps.base.outages"]
+    assert len(told) == 2
+    assert "Traceback" not in caplog.text
+    outage.is_over()
+
+
+def test_is_away(house: House) -> None:
+    assert is_away(OperationalError("gone"))
+    assert is_away(InterfaceError("closed"))
+    assert not is_away(ValueError("x"))
+    with pytest.raises(OperationalError) as held, connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
+    connection.close()
+    assert not is_away(held.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["found", "Northwind"],
+        ["migrate"],
+        ["reencrypt"],
+        ["key", "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41"],
+    ],
+)
+def test_command__without_a_database_says_so_in_a_line(command: list[str], tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=PROJECT,
+        env={"PATH": "/usr/bin:/bin", "BIOLAYER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert shown.returncode == 1
+    assert "Traceback" not in shown.stderr
+    assert "PostgreSQL does not answer" in shown.stderr.splitlines()[-1]
