@@ -105,7 +105,7 @@ class Reader:
         ]
 
     def filters(self) -> list[dict[str, Any]]:
-        """Return what is asked for: nothing, a common and a rare value of each filter, two at once."""
+        """Return what is asked for: nothing, a value of each filter, two filters at once, several values."""
         common_pool = BIG_POOL if self.pools is None else min(self.pools)
         asked: list[dict[str, Any]] = [{}]
         asked += [{"status": status} for status in ("completed", "created")]
@@ -114,6 +114,8 @@ class Reader:
         asked += [{"pool": pool} for pool in sorted({common_pool, RARE_POOL})]
         asked += [{"status": "completed", "domain": "legal"}]
         asked += [{"status": "queued", "domain": "security"}]
+        asked += [{"status": ("completed", "created")}, {"urgency": ("high", "critical")}]
+        asked += [{"status": ("queued", "offered"), "urgency": ("high", "critical")}]
         return asked
 
 
@@ -263,9 +265,15 @@ def _heading(tasks: int) -> str:
 
 
 def _named(wanted: Mapping[str, Any]) -> str:
-    words = {"pool": lambda pool: "rare" if pool == RARE_POOL else "common"}
-    named = (f"{name}={words.get(name, str)(value)}" for name, value in wanted.items())
+    words: dict[str, Callable[[Any], str]] = {
+        "pool": lambda pool: "rare" if pool == RARE_POOL else "common"
+    }
+    named = (f"{name}={words.get(name, _value)(value)}" for name, value in wanted.items())
     return " ".join(named) or "(none)"
+
+
+def _value(value: Any) -> str:
+    return "|".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _measured(owner: Owner, drawn: Drawn, reader: Reader) -> Iterator[Line]:
@@ -377,6 +385,7 @@ def _run(tasks: int) -> list[Line]:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
     django.setup()
     from django.core.management import call_command
     from django.db import connection

@@ -76,10 +76,13 @@ class Kind:
     pools: tuple[int, ...]
 
     def fits(self, wanted: Mapping[str, Any]) -> bool:
-        """Return whether such a task is in a list with these filters."""
+        """Return whether such a task is in a list with these filters; a tuple is any of its values."""
         own: dict[str, Any] = {"status": self.status, "domain": self.domain}
         own |= {"urgency": self.urgency, "pool": self.pools[0] if len(self.pools) == 1 else None}
-        return wanted.items() <= own.items()
+        return all(
+            own[name] in (value if isinstance(value, tuple) else (value,))
+            for name, value in wanted.items()
+        )
 
     def is_seen_by(self, pools: frozenset[int] | None) -> bool:
         """Return whether a key for these pools sees such a task (None: a key for all)."""

@@ -87,7 +87,7 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
             return 404, "There is nothing at this address.", None
         case exceptions.APIException():
             wait = getattr(error, "wait", None)
-            return error.status_code, str(error.detail), None if wait is None else int(wait)
+            return error.status_code, _words(error), None if wait is None else int(wait)
         case OperationalError() if is_held_up(error):
             # A row that is held, or a statement that took too long. Nothing was changed.
             return 503, "Another transaction holds what this call needs. Send it again.", 1
@@ -96,6 +96,15 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
             return 503, "Send the same request again, with its Idempotency-Key.", 1
         case _:
             return 500, "The error was logged under this request_id.", None
+
+
+def _words(error: exceptions.APIException) -> str:
+    """What the framework says of an error, and what to do where it does not say that."""
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return (
+            f"{error.detail} Send JSON with `Content-Type: application/json`, and files as a form."
+        )
+    return str(error.detail)
 
 
 def _log(request: HttpRequest, error: Exception) -> None:
