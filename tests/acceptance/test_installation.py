@@ -18,6 +18,7 @@ from biolayer import chain
 from biolayer.client import Backend, Problem
 from tests.factories import page_example
 from tests.faults.installation import PROJECT, Installation, eventually, free_port, say
+from tests.faults.test_kills import names_of
 from tests.receiver import receiving
 
 NINE = [
@@ -223,7 +224,7 @@ def test_keys_are_rotated_and_the_terminal_is_closed() -> None:
     with Installation.running(workforce=False) as running:
         believes_rotated_keys(running)
         before = running.processes()
-        assert {"postgres", "redis-server"} <= {process.name() for process in before}
+        assert {"postgres", "redis-server"} <= set(names_of(before))
         assert running.interrupt(signal.SIGHUP) == 0
         say(f"{len(before)} processes have ended")
         assert running.processes() == []

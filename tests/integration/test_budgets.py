@@ -38,7 +38,7 @@ def test_create__at_most_6_statements(house: House, headers: dict[str, str]) -> 
         lambda: house.alice.post("/v1/tasks", example(house, 1), **headers), answered=201
     )
     assert len(sent) <= 6, sent
-    assert len(sent) == (6 if headers else 4), sent
+    assert len(sent) == (6 if headers else 3), sent
 
 
 def test_get__at_most_2_statements(house: House) -> None:
