@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from apps.base.wake import queues_of
-from config.settings.environment import read
 
 Command = tuple[str, ...]
 
@@ -91,6 +90,9 @@ def _module(name: str, *arguments: str) -> Command:
 
 def main() -> None:
     """Become the process named on the command line."""
+    # Here, since it brings Django's settings along: who only asks for a command line may set them later.
+    from config.settings.environment import read
+
     settings = read()
     host = os.environ.get("HOST", "0.0.0.0")
     ports = {"web": settings.PORT, "stream": settings.STREAM_PORT or settings.PORT + 1}
