@@ -115,7 +115,6 @@ class Reader:
         asked += [{"status": "completed", "domain": "legal"}]
         asked += [{"status": "queued", "domain": "security"}]
         asked += [{"status": ("completed", "created")}, {"urgency": ("high", "critical")}]
-        asked += [{"status": ("queued", "offered"), "urgency": ("high", "critical")}]
         return asked
 
 
