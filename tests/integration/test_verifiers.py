@@ -95,17 +95,23 @@ def test_biolayer__believes_it_by_secret_and_by_published_key(sent: Sent) -> Non
             )
 
 
-def chain_says(node: str, events: list[Any]) -> str:
-    """What Node says of a task's log: the sequence of the first event that breaks it, or `intact`."""
-    told = subprocess.run(
-        [node, "chain.mjs"],
+def run_script(node: str, name: str, question: Any) -> str:
+    """Return what a script of tests/verifiers prints for a question."""
+    done = subprocess.run(
+        [node, name],
         cwd=VERIFIERS,
-        input=json.dumps(events).encode(),
+        input=json.dumps(question).encode(),
         capture_output=True,
         timeout=30,
-        check=True,
+        check=False,
     )
-    return told.stdout.decode().strip()
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def chain_says(node: str, events: list[Any]) -> str:
+    """What Node says of a task's log: the sequence of the first event that breaks it, or `intact`."""
+    return run_script(node, "chain.mjs", events).strip()
 
 
 def test_the_log_of_a_task__is_believed_in_javascript(house: House, node: str) -> None:
@@ -141,16 +147,7 @@ def node() -> str:
 
 def asked(node: str, **question: Any) -> list[dict[str, list[str]]]:
     """What Node says of deliveries."""
-    told = subprocess.run(
-        [node, "verify.mjs"],
-        cwd=VERIFIERS,
-        input=json.dumps(question).encode(),
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert told.returncode == 0, told.stderr.decode()
-    answer: list[dict[str, list[str]]] = json.loads(told.stdout)
+    answer: list[dict[str, list[str]]] = json.loads(run_script(node, "verify.mjs", question))
     return answer
 
 

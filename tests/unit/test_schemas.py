@@ -1,13 +1,16 @@
 """`output.schema`: two notations, one meaning; and no schema that costs more than it is worth."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import psutil
 import pytest
 
 from apps.tasks.outputs import output_faults
+from apps.tasks.schemas import limited
 from apps.tasks.schemas.checks import schema_faults
 from apps.tasks.schemas.notation import is_flat_map
 
@@ -355,12 +358,37 @@ def test_limited__leaves_no_process_behind() -> None:
     for number in range(6):
         broken = {"type": "string", "title": f"{number} ", "pattern": "(?=a)["}
         assert [code for _, code in faults(broken)] == ["invalid_schema"]
-    children = [
+    assert len(checking_processes()) <= 2
+
+
+def checking_processes() -> list[psutil.Process]:
+    return [
         child
         for child in psutil.Process().children()
         if "apps.tasks.schemas.process" in child.cmdline()
     ]
-    assert len(children) <= 2
+
+
+def test_limited__does_not_wait_for_ever_for_a_process_that_stands_still() -> None:
+    more_than_a_pipe_holds = "a" * 1_000_000
+    limited.check({"type": "string"}, "a")
+    for child in checking_processes():
+        child.suspend()
+    with pytest.raises(limited.LimitReached):
+        limited.check({"type": "string"}, more_than_a_pipe_holds)
+    for child in checking_processes():
+        child.kill()
+    assert limited.check({"type": "string"}, more_than_a_pipe_holds) == []
+
+
+def test_limited__with_many_open_files() -> None:
+    for child in checking_processes():
+        child.kill()
+        child.wait()
+    with ExitStack() as files:
+        while files.enter_context(open(os.devnull)).fileno() < 1100:
+            pass
+        assert limited.check({"type": "string"}, "a") == []
 
 
 @pytest.mark.parametrize(

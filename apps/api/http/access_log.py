@@ -5,6 +5,7 @@ import time
 
 from django.http import HttpRequest, HttpResponseBase
 
+from apps.api.http.hosts import HEALTH_PATHS
 from apps.api.http.request_ids import request_id_of
 
 logger = logging.getLogger("apps.access")
@@ -12,14 +13,12 @@ logger = logging.getLogger("apps.access")
 DEMO_AGENT = "BioLayer-Demo"
 """The workforce of `make run` looks for offers all the time: that is told at DEBUG only."""
 
-HEALTH = frozenset(["livez", "readyz", "healthz"])
-
 
 def log_request(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
     """Log a request that began at `began` (`time.perf_counter()`). A route has no ids in it."""
     route = request.resolver_match.route if request.resolver_match else ""
     status, milliseconds = response.status_code, (time.perf_counter() - began) * 1000
-    level = logging.DEBUG if status < 400 and _is_routine(request, route) else logging.INFO
+    level = logging.DEBUG if status < 400 and _is_routine(request) else logging.INFO
     if not logger.isEnabledFor(level):
         return
     path = "/" + route if route else "(no route)"
@@ -37,7 +36,7 @@ def log_request(request: HttpRequest, response: HttpResponseBase, began: float) 
     logger.handle(record)
 
 
-def _is_routine(request: HttpRequest, route: str) -> bool:
-    if route in HEALTH:
+def _is_routine(request: HttpRequest) -> bool:
+    if request.path_info in HEALTH_PATHS:
         return True
     return request.method == "GET" and request.headers.get("User-Agent") == DEMO_AGENT

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -76,10 +76,12 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
+        os.set_blocking(self._requests.fileno(), False)
         self._most_bytes = sys.maxsize
         self._until = time.monotonic() + START_SECONDS
         try:
@@ -92,23 +94,34 @@ class _Process:
         """Add the answers to a request, as they come. Raises `OSError` or `EOFError`."""
         self._most_bytes = self._memory() + MEMORY_BYTES
         self._until = time.monotonic() + WALL_SECONDS
-        self._requests.write(LENGTH.pack(len(request)) + request)
-        self._requests.flush()
+        self._write(LENGTH.pack(len(request)) + request)
         while not answers or not answers[-1]["is_last"]:
             (length,) = LENGTH.unpack(self._read(LENGTH.size))
             answers.append(orjson.loads(self._read(length)))
 
+    def _write(self, request: bytes) -> None:
+        rest = memoryview(request)
+        while rest:
+            self._wait_for(self._requests, select.POLLOUT)
+            rest = rest[os.write(self._requests.fileno(), rest) :]
+
     def _read(self, count: int) -> bytes:
         received = b""
         while len(received) < count:
-            if not select.select([self._answers], [], [], LOOK_SECONDS)[0]:
-                self._check_limits()
-                continue
+            self._wait_for(self._answers, select.POLLIN)
             piece = os.read(self._answers.fileno(), count - len(received))
             if not piece:
                 raise EOFError
             received += piece
         return received
+
+    def _wait_for(self, pipe: IO[bytes], event: int) -> None:
+        """Wait until a pipe is ready. Raises `TimeoutError` where a limit is reached first."""
+        # Not `select.select`: that takes no descriptor above 1023, and a busy server has more.
+        ready = select.poll()
+        ready.register(pipe, event)
+        while not ready.poll(LOOK_SECONDS * 1000):
+            self._check_limits()
 
     def _check_limits(self) -> None:
         if time.monotonic() > self._until or self._memory() > self._most_bytes:
