@@ -1,7 +1,8 @@
 """The version before this one: found in git, unpacked, run from there, and called beside the present one.
 
-Both versions run by the interpreter that runs this, so with the present virtual environment: what is
-tried out is our code and the database, not what they depend on.
+Both versions run by the interpreter that runs this, each with the packages that its own
+`requirements.txt` pins: the previous version sees a folder of those that differ before the virtual
+environment's.
 """
 
 import io
@@ -85,15 +86,52 @@ def previous_commit() -> str:
 
 
 def unpacked(commit: str, *, into: Path) -> "Tree":
-    """Unpack a commit's files into a new folder. Raises `NoHistory`."""
+    """Unpack a commit's files into a new folder and install what it pins. Raises `NoHistory`."""
     packed = _git_bytes("archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(into, filter="data")
-    return Tree(into, name="previous")
+    packages = into / "packages"
+    _install(_differing_pins(into), into=packages)
+    return Tree(into, name="previous", packages=packages)
 
 
 def present() -> "Tree":
     return Tree(PROJECT, name="present")
+
+
+def _differing_pins(folder: Path) -> list[str]:
+    """Return the requirements, with their hashes, that this version pins and the present one does not."""
+    present_pins = _pins(PROJECT)
+    return [block for pin, block in _pins(folder).items() if pin not in present_pins]
+
+
+def _pins(folder: Path) -> dict[str, str]:
+    """Return each `name==version` of `requirements.txt` with its lines."""
+    text = (folder / "requirements.txt").read_text()
+    blocks = re.findall(r"^\w[^\n]*\\\n(?:    --hash=[^\n]*\n)+", text, re.MULTILINE)
+    return {block.partition(" ")[0]: block for block in blocks}
+
+
+def _install(requirements: list[str], *, into: Path) -> None:
+    """Install requirements into a folder, from the index that pip is set up with."""
+    into.mkdir()
+    if not requirements:
+        return
+    listed = into / "requirements.txt"
+    listed.write_text("".join(requirements))
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
+    options = ["--no-deps", "--require-hashes", "--target", str(into), "-r", str(listed)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    names = ", ".join(block.partition(" ")[0] for block in requirements)
+    assert done.returncode == 0, f"the previous version needs {names}:\n{done.stderr}"
 
 
 def _git(*arguments: str) -> str:
@@ -123,6 +161,8 @@ class Tree:
 
     folder: Path
     name: str
+    packages: Path | None = None
+    """The packages that it pins otherwise than the present version does."""
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return what its processes get to see: this home, and nothing of the caller's own servers."""
@@ -132,6 +172,7 @@ class Tree:
             "BIOLAYER_HOME": str(home),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "PYTHONUNBUFFERED": "1",
+            **({"PYTHONPATH": str(self.packages)} if self.packages else {}),
         }
 
     def manage(self, *arguments: str, home: Path) -> str:
