@@ -11,9 +11,9 @@ def main():
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.argv[1:2] == ["tick"]:
         os.environ.setdefault("BIOLAYER_PROCESS", "ticker")
-    from biolayer import own_python
+    from biolayer import interpreter
 
-    own_python.require("django")
+    interpreter.require("django")
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 

@@ -21,13 +21,13 @@ from django.db import connection  # noqa: E402
 from apps.accounts.models import Organisation  # noqa: E402
 from apps.accounts.principal import Principal  # noqa: E402
 from apps.accounts.selectors import authenticate_key  # noqa: E402
-from apps.accounts.services import found_organisation, issue_key  # noqa: E402
+from apps.accounts.services import create_organisation, issue_key  # noqa: E402
 from apps.base import clock, rows  # noqa: E402
 from apps.base.wake import send, wake  # noqa: E402
 from apps.matching import turns  # noqa: E402
 from apps.matching.models import Offer  # noqa: E402
 from apps.pools.models import Pool, Worker  # noqa: E402
-from apps.pools.services import found_pool  # noqa: E402
+from apps.pools.services import provision_pool  # noqa: E402
 from apps.tasks.services import create_task, queue_created  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
 from config import celery  # noqa: E402, F401 - the hints go to the broker by the service's own
@@ -82,8 +82,8 @@ def prepare() -> tuple[Organisation, Pool, Principal]:
 
 def prepare_with_key() -> tuple[Organisation, Pool, str]:
     call_command("migrate", verbosity=0)
-    organisation = found_organisation(name="bench")
-    pool = found_pool(organisation_id=organisation.id, name="bench")
+    organisation = create_organisation(name="bench")
+    pool = provision_pool(organisation_id=organisation.id, name="bench")
     return organisation, pool, issue_key(organisation_id=organisation.id, name="bench")
 
 
@@ -130,7 +130,7 @@ def post(
     """So many tasks by the kernel's own `create_task`, a batch in one statement; their ids."""
     ids = []
     for _ in range(0, count, WRITTEN_AT_ONCE):
-        with rows.together():
+        with rows.batched():
             for _ in range(min(WRITTEN_AT_ONCE, count - len(ids))):
                 created = create_task(
                     actor=actor, document=_body(pool, next(wanted)), at=at or clock.now()
@@ -151,8 +151,8 @@ def queue_up(actor: Principal, pool: Pool, wanted: Iterator[list[str]], *, count
 def others_in_vain(count: int) -> None:
     """So many other organisations, each of which waits for a skill that nobody has, and was looked at."""
     for _ in range(count):
-        organisation = found_organisation(name="other")
-        pool = found_pool(organisation_id=organisation.id, name="other")
+        organisation = create_organisation(name="other")
+        pool = provision_pool(organisation_id=organisation.id, name="other")
         actor = caller_of(issue_key(organisation_id=organisation.id, name="other"))
         post(actor, pool, iter([["unheard-of"]]), count=1)
     queue_created()

@@ -19,7 +19,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 - the settings must be there first
 from django.db import connection  # noqa: E402
 
-from apps.accounts.services import found_organisation  # noqa: E402
+from apps.accounts.services import create_organisation  # noqa: E402
 from apps.base import clock, rows, wake  # noqa: E402
 from apps.base.ids import new_id  # noqa: E402
 from apps.base.rows import Change, Insert  # noqa: E402
@@ -62,7 +62,7 @@ class Due:
 def prepare(origins: Iterable[str]) -> UUID:
     """Makes the tables, and an organisation with keys that knows `origins`; its id."""
     call_command("migrate", verbosity=0)
-    organisation = found_organisation(name="bench")
+    organisation = create_organisation(name="bench")
     services.keys_of([organisation.id])
     for origin in origins:
         rows.write([open_origin(organisation_id=organisation.id, text=origin_of(origin))])

@@ -184,12 +184,12 @@ class Owner:
     def found(name: str) -> "Owner":
         """Found an organisation with its pools, keys and one worker."""
         from apps.accounts.scopes import Scope
-        from apps.accounts.services import found_organisation, issue_key
-        from apps.pools.services import enrol_worker, found_pool
+        from apps.accounts.services import create_organisation, issue_key
+        from apps.pools.services import provision_pool, provision_worker
 
-        own = found_organisation(name=name).id
-        pools = [found_pool(organisation_id=own, name=f"Pool {n}") for n in range(POOLS)]
-        worker = enrol_worker(pools=pools, name="Bench")
+        own = create_organisation(name=name).id
+        pools = [provision_pool(organisation_id=own, name=f"Pool {n}") for n in range(POOLS)]
+        worker = provision_worker(pools=pools, name="Bench")
         pool_ids = [pool.id for pool in pools]
         keys = (
             issue_key(organisation_id=own, name="all"),

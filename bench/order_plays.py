@@ -249,11 +249,11 @@ def found_described() -> None:
 def _founded(*, pool: dict[str, Any], workers: list[dict[str, Any]]) -> dict[str, Any]:
     from apps.accounts.scopes import Scope
     from apps.accounts.selectors import authenticate_key
-    from apps.accounts.services import found_organisation, issue_key
+    from apps.accounts.services import create_organisation, issue_key
     from apps.base import clock
     from apps.pools.services import create_pool, create_worker
 
-    organisation_id = found_organisation(name="queue order").id
+    organisation_id = create_organisation(name="queue order").id
     key = issue_key(organisation_id=organisation_id, name="backend")
     known = authenticate_key(key)
     assert known is not None

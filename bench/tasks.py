@@ -17,10 +17,10 @@ def main() -> None:
     call_command("migrate", verbosity=0)
 
     from apps.accounts.selectors import authenticate_key
-    from apps.accounts.services import found_organisation, issue_key
+    from apps.accounts.services import create_organisation, issue_key
     from apps.tasks.services import create_task
 
-    organisation = found_organisation(name="Northwind Verification")
+    organisation = create_organisation(name="Northwind Verification")
     key = issue_key(organisation_id=organisation.id, name="Bench")
     known = authenticate_key(key)
     assert known is not None

@@ -220,9 +220,9 @@ def _written(count: int, due_at: Callable[[int], datetime]) -> UUID:
     from django.db import connection
 
     from apps.accounts.principal import system
-    from apps.accounts.services import found_organisation
+    from apps.accounts.services import create_organisation
 
-    organisation = found_organisation(name="Northwind Verification")
+    organisation = create_organisation(name="Northwind Verification")
     actor = system("bench", organisation.id)
     for begin in range(0, count, WRITTEN_AT_ONCE):
         numbers = range(begin, min(begin + WRITTEN_AT_ONCE, count))

@@ -2,10 +2,10 @@
 
 import sys
 
-from biolayer import own_python
+from biolayer import interpreter
 
-own_python.require("httpx")
-own_python.require("pydantic")
+interpreter.require("httpx")
+interpreter.require("pydantic")
 
 from biolayer.cli import main
 

@@ -9,17 +9,11 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 GENESIS = bytes(32)
 HASHED = ("task_id", "sequence", "type", "timestamp", "status", "previous_status", "actor", "data")
-
-
-def format_time(moment: datetime) -> str:
-    """RFC 3339 in UTC with six decimals and `Z`: the one form in which times leave the service."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def link(prev_hash: bytes, event: Mapping[str, Any]) -> bytes:

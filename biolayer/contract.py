@@ -24,8 +24,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, to_json
 
 from biolayer.errors import Fault, InvalidInput, pointer
-from biolayer.faults import as_faults
 from biolayer.headers import AuthHeaderName, HeaderText
+from biolayer.validation import as_faults
 from biolayer.values import (
     INTEGRAL,
     Format,

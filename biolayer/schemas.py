@@ -2,7 +2,7 @@
 
 Without titles that only repeat a field's name, and without defaults that say nothing: null, the
 empty text, and an object of nothing but defaults. Each field is described, and has an example: its own,
-or that of its note (field_notes.py).
+or that of its note (field_descriptions.py).
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from biolayer.field_notes import NONE, note_of
+from biolayer.field_descriptions import NONE, note_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

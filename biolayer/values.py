@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
+
+from biolayer.times import format_time
 
 MAX_LANGUAGE_CHARACTERS = 35
 """What every processor of tags must take at least (RFC 5646, 4.4.1)."""
@@ -165,6 +167,8 @@ INTEGRAL = BeforeValidator(_as_integer)
 
 Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
 Moment = Annotated[datetime, BeforeValidator(_as_time)]
+Timestamp = Annotated[Moment, PlainSerializer(format_time, return_type=str, when_used="json")]
+"""A `Moment` that the service returns."""
 
 Urgency = Literal["low", "normal", "high", "critical"]
 Format = Literal["structured_json", "text", "file"]

@@ -1,9 +1,9 @@
 """How the rooms are put together and run: settings, wiring, processes."""
 
-from biolayer import own_python
+from biolayer import interpreter
 
 # `python3 -m config.processes` begins here.
-own_python.require("celery")
+interpreter.require("celery")
 
 from config.celery import app as celery_app
 

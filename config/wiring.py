@@ -12,7 +12,8 @@ from uuid import UUID
 from django.core.signals import request_started
 
 from apps.accounts.principal import Principal
-from apps.api.streams.additions import ADDITIONS
+from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
+from apps.api.v1.representations.tasks import headline
 from apps.base.connections import let_go_of_ended
 from apps.base.rows import Change
 from apps.events.models import Event
@@ -20,7 +21,6 @@ from apps.matching import services as matching
 from apps.pools import selectors as pools
 from apps.pools import services as workers
 from apps.tasks import services as tasks
-from apps.tasks.selectors import headline
 from apps.tasks.services import depending
 from apps.tasks.services.assigning import LEASE
 from apps.tasks.services.sla import Clock, next_look
@@ -69,7 +69,7 @@ def connect() -> None:
     timers.register(workers.AVAILABILITY, follow_hours, follow_hours_of_many)
     timers.register(depending.DEPENDENCY, fail_dependents)
     timers.register(workers.POOL_CLOSED, fail_stranded)
-    ADDITIONS["webhook"] = with_webhook
+    PAYLOAD_EXTENSIONS["webhook"] = with_webhook
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), watch_by(clock), watch_many_by(clock))
 

@@ -16,12 +16,12 @@ from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import authenticate_key
-from apps.accounts.services import found_organisation, issue_key
+from apps.accounts.services import create_organisation, issue_key
 from apps.base import clock
 from apps.matching import services as matching
 from apps.matching.models import Offer
 from apps.pools.models import Pool, Presence, Worker
-from apps.pools.services import enrol_worker, found_pool
+from apps.pools.services import provision_pool, provision_worker
 from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
@@ -136,10 +136,10 @@ class House:
 
     @staticmethod
     def build() -> "House":
-        organisation = found_organisation(name="Northwind Verification")
-        pool = found_pool(organisation_id=organisation.id, name="Front desk")
+        organisation = create_organisation(name="Northwind Verification")
+        pool = provision_pool(organisation_id=organisation.id, name="Front desk")
         worker, bob = worker_in(pool, name="Bob Ashdown")
-        stranger = found_organisation(name="Contoso Audits")
+        stranger = create_organisation(name="Contoso Audits")
         return House(
             organisation=organisation,
             pool=pool,
@@ -147,7 +147,7 @@ class House:
             bob=bob,
             bobs_worker=worker,
             charlie=Caller(issue_key(organisation_id=stranger.id, name="Charlie's backend")),
-            strangers_pool=found_pool(organisation_id=stranger.id, name="Elsewhere"),
+            strangers_pool=provision_pool(organisation_id=stranger.id, name="Elsewhere"),
         )
 
     def task(self, *, at: datetime | None = None, **changes: Any) -> Task:
@@ -206,7 +206,7 @@ def tasks_submission(epoch: int, output: Any, evidence: list[UUID] | None = None
 def worker_in(pool: Pool, *, name: str | None = None, **traits: Any) -> tuple[Worker, Caller]:
     """An available worker of `pool`, and its key."""
     name = name or f"Worker {next(_numbers)}"
-    worker = enrol_worker(
+    worker = provision_worker(
         pools=[pool], name=name, **{"presence": Presence.AVAILABLE, "capacity": 1, **traits}
     )
     key = issue_key(

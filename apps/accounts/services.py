@@ -23,7 +23,7 @@ BACKEND_SCOPES = (
 
 
 @transaction.atomic
-def found_organisation(*, name: str, tenant: Tenant | None = None) -> Organisation:
+def create_organisation(*, name: str, tenant: Tenant | None = None) -> Organisation:
     """A new organisation, in a tenant of its own unless one is given."""
     tenant = tenant or Tenant.objects.create(name=name)
     return Organisation.objects.create(tenant=tenant, name=name)

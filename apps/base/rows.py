@@ -4,7 +4,7 @@ Services and reactions describe what shall be written as `Insert`, `Update` and 
 `write` turns them into one `WITH … AS (INSERT …), … AS (UPDATE …) SELECT` and sends it once. On the
 hot paths that replaces four to eight round trips by one.
 
-Within `together` the changes of many calls travel so: a batch of transitions is one statement, too.
+Within `batched` the changes of many calls travel so: a batch of transitions is one statement, too.
 
 Two things to know about PostgreSQL here: all parts see the same snapshot, and the order in which
 they run is not defined. So never write the same row twice in one call (two `Update`s of it are made
@@ -48,7 +48,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
+class BulkStatement:
     """SQL of one's own over a set of rows, which its only parameter holds as a JSON array:
     `… FROM jsonb_to_recordset(%s) AS row (…)`. All rows of the same SQL are one statement.
     """
@@ -57,13 +57,13 @@ class Each:
     row: Mapping[str, Any]
 
 
-Change = Insert | Update | Statement | Each
+Change = Insert | Update | Statement | BulkStatement
 
 _gathered: ContextVar[list[Change] | None] = ContextVar("gathered", default=None)
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def batched() -> Iterator[None]:
     """Whatever is written within the block is sent as one statement at its end.
 
     Nothing of it can be read before. A block that raises sends nothing.
@@ -96,7 +96,7 @@ def write(changes: Iterable[Change]) -> None:
 def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
     inserts: dict[type[Model], list[Model]] = {}
     updates: dict[tuple[type[Model], tuple[tuple[str, Any], ...]], dict[str, Any]] = {}
-    eachs: dict[str, list[Mapping[str, Any]]] = {}
+    bulk: dict[str, list[Mapping[str, Any]]] = {}
     parts: list[tuple[str, list[Any]]] = []
     for change in changes:
         match change:
@@ -105,8 +105,8 @@ def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
             case Update():
                 where = tuple(change.where.items())
                 updates.setdefault((change.model, where), {}).update(change.values)
-            case Each():
-                eachs.setdefault(change.sql, []).append(change.row)
+            case BulkStatement():
+                bulk.setdefault(change.sql, []).append(change.row)
             case Statement():
                 parts.append((change.sql, list(change.params)))
     parts += [
@@ -115,7 +115,7 @@ def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
             Update(model, dict(where), values) for (model, where), values in updates.items()
         ).items()
     ]
-    parts += [(sql, [_document(rows)]) for sql, rows in eachs.items()]
+    parts += [(sql, [_document(rows)]) for sql, rows in bulk.items()]
     parts += [_insert(model, rows) for model, rows in inserts.items()]
     return parts
 

@@ -23,8 +23,8 @@ from apps.pools.selectors import escalation_of
 from apps.pools.services import AVAILABILITY
 from apps.tasks.models import RUN_HELD, Requirement, Run, Task
 from apps.tasks.selectors import task as visible_task
-from biolayer.chain import format_time
 from biolayer.lifecycle import HELD, Status
+from biolayer.times import format_time
 
 MOST_AHEAD = 10_000
 """Whoever has more tasks before it is told so many."""

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.base.rows import Change, Each
+from apps.base.rows import BulkStatement, Change
 from apps.matching.seats import FITS, POOLS, WINDOW_ENDS
 from apps.tasks.models import Task
 
@@ -225,7 +225,7 @@ def pass_over(signatures: Collection[UUID], at: datetime) -> None:
 
 def look_again(task: Task) -> Iterable[Change]:
     """A task that is queued may be taken by those who said no to others of its signature."""
-    yield Each(LOOK_AGAIN, {"id": task.requirement_id})
+    yield BulkStatement(LOOK_AGAIN, {"id": task.requirement_id})
 
 
 def forget_in_vain() -> int:

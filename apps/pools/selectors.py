@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,6 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
-from biolayer.chain import format_time
 from biolayer.errors import NotFound
 
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
@@ -101,39 +100,6 @@ def members(*, actor: Principal, pool_id: UUID) -> "QuerySet[Membership]":
     return seats.select_related("worker").order_by("worker_id")
 
 
-def shown_pool(pool: Pool) -> dict[str, Any]:
-    return {
-        "pool_id": str(pool.id),
-        "name": pool.name,
-        "description": pool.description,
-        "status": pool.status,
-        "offer_seconds": pool.offer_seconds,
-        "work_seconds": pool.work_seconds,
-        "offer_mode": pool.offer_mode,
-        "broadcast_to": pool.broadcast_to,
-        "offers_per_window": pool.offers_per_window,
-        "offer_window_seconds": pool.offer_window_seconds,
-        "misses_until_away": pool.misses_until_away,
-        "costs": pool.costs,
-        "escalation": pool.escalation or None,
-        "rating_mean": pool.rating_mean,
-        "created_at": format_time(pool.created_at),
-        "updated_at": format_time(pool.updated_at),
-    }
-
-
-def shown_member(seat: Membership) -> dict[str, Any]:
-    return {
-        "worker_id": str(seat.worker_id),
-        "name": seat.worker.name,
-        "kind": seat.worker.kind,
-        "presence": seat.worker.presence,
-        "free": seat.free,
-        "load": seat.worker.load,
-        "capacity": seat.worker.capacity,
-    }
-
-
 # --- workers --------------------------------------------------------------------------------------
 
 
@@ -196,7 +162,7 @@ def worker_behind(actor: Principal) -> Worker:
 
 
 def _in_full(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]":
-    """With all that `shown_worker` shows: certifications, and the pools that the actor may see."""
+    """Read along what a worker is shown with: certifications, and the pools that the actor may see."""
     seats = Membership.objects.order_by("pool_id")
     if actor.pool_ids is not None:
         seats = seats.filter(pool_id__in=actor.pool_ids)
@@ -204,41 +170,3 @@ def _in_full(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]
         Prefetch("certifications", Certification.objects.order_by("code")),
         Prefetch("memberships", seats),
     )
-
-
-def shown_worker(worker: Worker, *, at: datetime) -> dict[str, Any]:
-    """A worker as its operator sees it, and as it sees itself."""
-    return {
-        "worker_id": str(worker.id),
-        "kind": worker.kind,
-        "name": worker.name,
-        "presence": worker.presence,
-        "presence_reason": worker.presence_reason or None,
-        "is_on_shift": worker.is_on_shift,
-        "snoozed_until": worker.snoozed_until and format_time(worker.snoozed_until),
-        "missed_in_row": worker.missed_in_row,
-        "skills": worker.skills,
-        "skill_levels": worker.skill_levels,
-        "languages": worker.languages,
-        "certifications": [_certification(held, at) for held in worker.certifications.all()],
-        "trust_level": worker.trust_level,
-        "rating": worker.rating_now,
-        "rating_count": worker.rating_count,
-        "capacity": worker.capacity,
-        "load": worker.load,
-        "hours": worker.hours,
-        "time_zone": worker.time_zone,
-        "waiting_since": format_time(worker.waiting_since),
-        "pool_ids": [str(seat.pool_id) for seat in worker.memberships.all()],
-        "created_at": format_time(worker.created_at),
-    }
-
-
-def _certification(held: Certification, at: datetime) -> dict[str, Any]:
-    return {
-        "code": held.code,
-        "issuer": held.issuer,
-        "expires_at": held.expires_at and format_time(held.expires_at),
-        "document_url": held.document_url or None,
-        "is_valid": held.expires_at is None or held.expires_at > at,
-    }

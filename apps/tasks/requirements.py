@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 from django.db import connection, transaction
 
-from apps.base.rows import Each
+from apps.base.rows import BulkStatement
 from apps.tasks.models import Task
 
 
@@ -80,9 +80,9 @@ def signature_now(task: Task) -> Signature:
     )
 
 
-def kept(signature: Signature) -> Each:
+def kept(signature: Signature) -> BulkStatement:
     """The signature's row, unless it is there."""
-    return Each(KEEP, asdict(signature))
+    return BulkStatement(KEEP, asdict(signature))
 
 
 def _words(

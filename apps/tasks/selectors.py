@@ -1,6 +1,7 @@
-"""Reading tasks and runs, and the shapes in which `/v1` shows them. One place for each shape."""
+"""Read tasks and runs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, product
 from typing import Any
@@ -16,15 +17,13 @@ from apps.tasks.models import (
     RUN_FINAL,
     RUN_HELD,
     Dependency,
-    Evidence,
     PoolSet,
     Run,
     Task,
     TaskQuerySet,
 )
-from biolayer.chain import format_time
 from biolayer.errors import NotFound
-from biolayer.lifecycle import OUTPUT_SHOWN, Status
+from biolayer.lifecycle import Status
 
 
 def tasks(*, actor: Principal) -> TaskQuerySet:
@@ -203,182 +202,29 @@ def ended_before(task_ids: Sequence[UUID], before: datetime) -> set[UUID]:
     return {*task_ids}.difference(going_on.values_list("id", flat=True))
 
 
-def headline(task: Task) -> dict[str, Any]:
-    """What webhooks and lists say of a task besides its status."""
-    return {
-        "origin": _origin(task),
-        "task_type": task.task_type,
-        "domain": task.domain,
-        "title": task.title,
-    }
+@dataclass(frozen=True, slots=True)
+class DependencyIds:
+    """The tasks that a task depends on, and those of them that hold it at `created`."""
+
+    depends_on: Sequence[UUID]
+    waiting_for: Sequence[UUID]
 
 
-def shown(task: Task) -> dict[str, Any]:
-    """A task as its caller sees it. `output` is the verified result, null before."""
-    return {
-        "task_id": str(task.id),
-        "status": task.status,
-        "created_at": format_time(task.created_at),
-        "updated_at": format_time(task.changed_at),
-        "closed_at": _time(task.closed_at),
-        "close_reason": task.close_reason or None,
-        "attempt": task.attempt,
-        "worker_id": None if task.worker_id is None else str(task.worker_id),
-        **headline(task),
-        **_waiting(task),
-        "instructions": task.instructions,
-        "context": task.context,
-        "sla": _sla(task) | {"breaches": _breaches(task)},
-        "requirements": _requirements(task) | {"escalation": task.escalation},
-        "output": task.output if task.status in OUTPUT_SHOWN else None,
-        "output_contract": _output_contract(task),
-        "handoff": {
-            "callback_url": task.callback_url or None,
-            "callback_auth": task.callback_auth,
-            "retry_policy": _retry_policy(task),
-        },
-        "audit": {"log_required": task.log_required, "retain_days": task.retain_days},
-    }
-
-
-def briefing(task: Task) -> dict[str, Any]:
-    """A task as its worker sees it: what to do, by when, and what to hand in."""
-    return {
-        "task_id": str(task.id),
-        "status": task.status,
-        "task_type": task.task_type,
-        "domain": task.domain,
-        "title": task.title,
-        "instructions": task.instructions,
-        "context": task.context,
-        "sla": _sla(task),
-        "requirements": _requirements(task),
-        "dependencies": _dependencies(task),
-        "output": _output_contract(task),
-    }
-
-
-def shown_run(run: Run) -> dict[str, Any]:
-    """A run as its worker sees it; `epoch` goes with every call on it."""
-    return {
-        "run_id": str(run.id),
-        "task_id": str(run.task_id),
-        "status": run.status,
-        "attempt": run.attempt,
-        "epoch": run.epoch,
-        "lease_until": _time(run.lease_until),
-        "started_at": _time(run.started_at),
-        "ended_at": _time(run.ended_at),
-    }
-
-
-def run_with_task(run: Run) -> dict[str, Any]:
-    """A run in a list of its worker's: everything an app needs to go on with it."""
-    return shown_run(run) | {"task": briefing(run.task)}
-
-
-def shown_evidence(evidence: Evidence) -> dict[str, Any]:
-    return {
-        "evidence_id": str(evidence.id),
-        "run_id": str(evidence.run_id),
-        "filename": evidence.filename,
-        "content_type": evidence.content_type,
-        "size": evidence.size,
-        "sha256": bytes(evidence.sha256).hex(),
-        "created_at": format_time(evidence.created_at),
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)
-
-
-def _origin(task: Task) -> Mapping[str, Any]:
-    return {
-        "org_id": str(task.organisation_id),
-        "product": task.product,
-        "request_id": task.request_id,
-        "created_by": task.created_by,
-        "created_at": format_time(task.raised_at),
-    }
-
-
-def _sla(task: Task) -> dict[str, Any]:
-    return {
-        "urgency": task.urgency,
-        "deadline": _time(task.deadline),
-        "target_latency_seconds": task.target_latency_seconds,
-    }
-
-
-def _breaches(task: Task) -> list[dict[str, Any]]:
-    clocks = (
-        ("deadline", task.deadline, task.deadline_breached_at),
-        ("target_latency", task.latency_due_at, task.latency_breached_at),
-    )
-    return [
-        {"breach": name, "due_at": _time(due), "detected_at": format_time(detected)}
-        for name, due, detected in clocks
-        if detected is not None
-    ]
-
-
-def _waiting(task: Task) -> dict[str, list[str]]:
-    """What it depends on, and what of that holds it at `created`. `tasks` reads both along with the
-    task; a verb's answer asks for them here.
-    """
+def dependency_ids(task: Task) -> DependencyIds:
+    """Return what a task depends on. `with_needs` reads it along with the task; else this asks for it."""
     is_read = "needs" in vars(task)
     read = vars(task if is_read else with_needs(Task.objects.filter(id=task.id)).only("id").get())
-    held_by = read["awaits"] if task.status == Status.CREATED else []
-    return {
-        "depends_on": [str(task_id) for task_id in read["needs"]],
-        "waiting_for": [str(task_id) for task_id in held_by],
-    }
+    return DependencyIds(read["needs"], read["awaits"] if task.status == Status.CREATED else [])
 
 
 def results(path: str = "dependencies") -> "Prefetch[str, QuerySet[Dependency], str]":
-    """For `prefetch_related` of a list whose `briefing`s are shown: what its tasks build on."""
+    """Return what `prefetch_related` needs for `dependencies` of each task of a list."""
     fields = [f"needs__{name}" for name in ("title", "task_type", "status", "output")]
     found = Dependency.objects.select_related("needs").only("task_id", *fields)
     return Prefetch(path, found.order_by("position"))
 
 
-def _dependencies(task: Task) -> list[dict[str, Any]]:
+def dependencies(task: Task) -> list[Task]:
+    """Return the tasks that a task depends on, in its contract's order."""
     prefetch_related_objects([task], results())  # Asks for nothing that was prefetched with a list.
-    return [
-        {
-            "task_id": str(needed.id),
-            "title": needed.title,
-            "task_type": needed.task_type,
-            "output": needed.output if needed.status in OUTPUT_SHOWN else None,
-        }
-        for needed in (dependency.needs for dependency in task.dependencies.all())
-    ]
-
-
-def _requirements(task: Task) -> dict[str, Any]:
-    return {
-        "skills": task.skills,
-        "skill_levels": task.skill_levels,
-        "preferred_skills": task.preferred_skills,
-        "languages": task.languages,
-        "certifications": task.certifications,
-        "trust_level": task.trust_level,
-        "min_rating": task.min_rating,
-        "worker_pool_id": None if task.pool_id is None else str(task.pool_id),
-    }
-
-
-def _retry_policy(task: Task) -> dict[str, int | None] | None:
-    """As the contract had it; null where it left that to the default schedule."""
-    if task.max_retries is None:
-        return None
-    return {"max_retries": task.max_retries, "backoff_seconds": task.backoff_seconds}
-
-
-def _output_contract(task: Task) -> dict[str, Any]:
-    return {
-        "expected_format": task.expected_format,
-        "schema": task.output_schema,
-        "evidence_required": task.evidence_required,
-    }
+    return [dependency.needs for dependency in task.dependencies.all()]

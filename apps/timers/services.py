@@ -82,7 +82,9 @@ WHERE t.subject_id = over.subject_id
 """
 
 
-def set_timer(*, organisation_id: UUID, kind: str, subject_id: UUID, due_at: datetime) -> rows.Each:
+def set_timer(
+    *, organisation_id: UUID, kind: str, subject_id: UUID, due_at: datetime
+) -> rows.BulkStatement:
     """Due once at `due_at`; a timer of that kind that the subject already has is set anew."""
     timer = {
         "id": new_id(),
@@ -91,12 +93,12 @@ def set_timer(*, organisation_id: UUID, kind: str, subject_id: UUID, due_at: dat
         "subject_id": subject_id,
         "due_at": due_at,
     }
-    return rows.Each(SET, timer)
+    return rows.BulkStatement(SET, timer)
 
 
-def clear_timers(*, subject_id: UUID) -> rows.Each:
+def clear_timers(*, subject_id: UUID) -> rows.BulkStatement:
     """Nothing is due for the subject any more."""
-    return rows.Each(CLEAR, {"subject_id": subject_id})
+    return rows.BulkStatement(CLEAR, {"subject_id": subject_id})
 
 
 CLAIM = """

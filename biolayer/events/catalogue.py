@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, get_args
 
-from biolayer.chain import format_time
 from biolayer.events import deliveries, tasks
 from biolayer.events.envelope import Envelope, ThinEnvelope
+from biolayer.times import format_time
 
 _SHOWN_AT = datetime(2026, 2, 4, 19, 21, 30, tzinfo=UTC)
 """The moment of the examples in the documentation."""

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Envelope, Wire
+from biolayer.events.envelope import Envelope, OpenModel
 from biolayer.values import Identifier, Moment
 
 
-class EndpointFacts(Wire):
+class EndpointFacts(OpenModel):
     endpoint_id: Identifier
     url: str
     failed_attempts: int = Field(ge=0, description="In a row, without a success between them.")
@@ -27,7 +27,7 @@ class DisabledFacts(EndpointFacts):
     failing_since: Moment | None = Field(description="Null where the 410 was the first failure.")
 
 
-class DeliveryFacts(Wire):
+class DeliveryFacts(OpenModel):
     delivery_id: Identifier
     endpoint_id: Identifier | None = Field(description="Null: the callback of the task.")
     task_id: Identifier
@@ -71,11 +71,11 @@ class DeliveryRecovered(Envelope):
     data: DeliveryFacts
 
 
-class ThinEndpointFacts(Wire):
+class ThinEndpointFacts(OpenModel):
     endpoint_id: Identifier
 
 
-class ThinDeliveryFacts(Wire):
+class ThinDeliveryFacts(OpenModel):
     delivery_id: Identifier
 
 

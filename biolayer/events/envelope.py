@@ -7,16 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from biolayer.values import Identifier, Moment
 
 
-class Wire(BaseModel):
+class OpenModel(BaseModel):
     """What we send. Strict about what it names, and open: a field that comes later is let through."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
 
-class Envelope(Wire):
+class Envelope(OpenModel):
     type: str
     timestamp: Annotated[Moment, Field(description="When it happened; the same at every attempt.")]
-    data: Wire
+    data: OpenModel
 
 
 Sequence = Annotated[
@@ -29,7 +29,7 @@ Sequence = Annotated[
 ]
 
 
-class ThinFacts(Wire):
+class ThinFacts(OpenModel):
     task_id: Identifier
     sequence: Sequence
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Envelope, Sequence, Wire
-from biolayer.values import Identifier, Moment
+from biolayer.events.envelope import Envelope, OpenModel, Sequence
+from biolayer.values import Identifier, Moment, Timestamp
 
 StatusName = Annotated[
     Literal[
@@ -26,15 +26,15 @@ StatusName = Annotated[
 ]
 
 
-class OriginFacts(Wire):
+class OriginFacts(OpenModel):
     org_id: Identifier
     product: str = Field(description="Empty where the contract named none.")
     request_id: str | None
     created_by: str
-    created_at: Moment
+    created_at: Timestamp
 
 
-class TaskFacts(Wire):
+class TaskFacts(OpenModel):
     """What every event says of its task."""
 
     task_id: Identifier
@@ -81,7 +81,7 @@ class MatchedFacts(TaskFacts):
     worker_id: Identifier
 
 
-class OfferedTo(Wire):
+class OfferedTo(OpenModel):
     offer_id: Identifier
     worker_id: Identifier
 

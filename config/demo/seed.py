@@ -11,9 +11,9 @@ from django.db import transaction
 
 from apps.accounts.models import Organisation
 from apps.accounts.scopes import Scope
-from apps.accounts.services import found_organisation, issue_key
+from apps.accounts.services import create_organisation, issue_key
 from apps.pools.models import Presence, Worker, WorkerKind
-from apps.pools.services import enrol_worker, found_pool
+from apps.pools.services import provision_pool, provision_worker
 from apps.webhooks.services import new_signing_secret
 
 ACCESS_FILE = "demo.json"
@@ -75,10 +75,10 @@ def _known(path: Path) -> dict[str, Any] | None:
 
 @transaction.atomic
 def _found() -> dict[str, Any]:
-    organisation = found_organisation(name="Northwind Verification (demo)")
-    pool = found_pool(organisation_id=organisation.id, name="Front desk")
+    organisation = create_organisation(name="Northwind Verification (demo)")
+    pool = provision_pool(organisation_id=organisation.id, name="Front desk")
     workers = [
-        enrol_worker(
+        provision_worker(
             pools=[pool],
             skills=SKILLS,
             certifications=CERTIFICATIONS,

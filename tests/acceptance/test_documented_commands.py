@@ -27,10 +27,10 @@ PLACEHOLDERS = ("POOL_ID", "WORKER_ID", "ORG_ID")
 
 # What a command must print, or a part of it; those that never end are stopped when they have.
 RUN = {
-    "python3 manage.py found": "api_key",
-    "python3 manage.py enrol": "worker_id",
-    "python3 manage.py key": "api_key",
-    "python3 manage.py weigh": "",
+    "python3 manage.py create_organisation": "api_key",
+    "python3 manage.py create_worker": "worker_id",
+    "python3 manage.py create_key": "api_key",
+    "python3 manage.py set_weight": "",
     "python3 manage.py migrate": "",
     "python3 manage.py reencrypt": "",
     "python3 manage.py raise_generation": "generation",

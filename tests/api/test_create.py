@@ -10,7 +10,7 @@ import pytest
 
 from apps.accounts.services import issue_key
 from apps.pools.models import Pool
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks.models import Task
 from tests.api.contract_steps import NO_REQUIREMENTS, steps
 from tests.api.expect import count, expect_problem, expect_unchanged, faults
@@ -431,8 +431,8 @@ def test_create__organisation_is_the_keys(house: House) -> None:
 
 
 def test_create__pool_that_the_key_may_not_use(house: House) -> None:
-    second = found_pool(organisation_id=house.organisation.id, name="Back office")
-    closed = found_pool(organisation_id=house.organisation.id, name="Closed")
+    second = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    closed = provision_pool(organisation_id=house.organisation.id, name="Closed")
     Pool.objects.filter(id=closed.id).update(status="closed")
     scoped = Caller(
         issue_key(

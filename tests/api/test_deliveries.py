@@ -11,9 +11,9 @@ import pytest
 from apps.base import clock
 from apps.webhooks import services
 from apps.webhooks.models import Attempt, Delivery, Destination, Origin
-from biolayer.chain import format_time
-from biolayer.webhook_answers import AttemptPage, DeliveryInFull, DeliveryPage
-from biolayer.webhook_answers import Delivery as DeliveryAnswer
+from biolayer.responses.webhooks import AttemptPage, DeliveryInFull, DeliveryPage
+from biolayer.responses.webhooks import Delivery as DeliveryAnswer
+from biolayer.times import format_time
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import manager, restricted
 from tests.factories import Caller, House

@@ -13,7 +13,7 @@ from apps.accounts.services import issue_key
 from apps.base import clock
 from apps.base.transactions import atomic
 from apps.matching.services import match_queued
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Dependency, Task
 from apps.tasks.services import depending
@@ -163,7 +163,7 @@ def test_depends_on__unknown_and_closed_are_named_by_their_place(house: House) -
 
 
 def test_depends_on__only_what_the_credential_may_see(house: House) -> None:
-    back_office = found_pool(organisation_id=house.organisation.id, name="Back office")
+    back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
     hidden = house.task(requirements={"worker_pool_id": str(back_office.id)})
     scoped = Caller(
         issue_key(organisation_id=house.organisation.id, name="Front", pool_ids=[house.pool.id])

@@ -16,9 +16,9 @@ from apps.api.v1.document import openapi
 from apps.api.v1.examples import BODIES
 from apps.api.v1.operations import JSON, OPERATIONS, Operation
 from apps.webhooks.services import deliver_due
-from biolayer.answers import Problem
 from biolayer.contract import parse
 from biolayer.events import EVENT_TYPES, EXAMPLES
+from biolayer.responses.tasks import Problem
 from biolayer.schemas import example_of
 from config import stream_urls
 from tests.api.expect import expect_problem

@@ -12,14 +12,14 @@ from django.db import connections
 from django.db.models import Max
 
 from apps.accounts.services import issue_key
-from apps.api.streams import waiting
-from apps.api.streams.additions import ADDITIONS
+from apps.api.streams import long_poll
 from apps.api.streams.cursors import opened, sealed
-from apps.api.streams.watching import watcher
+from apps.api.streams.feed_watcher import watcher
+from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.events import selectors
 from apps.events.models import Event, EventConsumer
 from apps.events.selectors import Position
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks.services import queue_created
 from biolayer import chain
 from tests.api.expect import expect_problem, expect_unchanged, faults
@@ -140,7 +140,7 @@ def test_events__of_another_organisation_are_not_shown(house: House) -> None:
 
 
 def test_events__of_a_pool_that_was_not_granted_are_not_shown(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     mine = house.task(requirements={"worker_pool_id": str(house.pool.id)})
     house.task(requirements={"worker_pool_id": str(other.id)})
     key = issue_key(organisation_id=house.organisation.id, name="Desk", pool_ids=[house.pool.id])
@@ -256,18 +256,18 @@ def test_wait__in_the_web_process_two_wait_and_the_third_is_answered(house: Hous
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(waiting.SEATS) as threads:
-        polls = [threads.submit(poll) for _ in range(waiting.SEATS)]
+    with ThreadPoolExecutor(long_poll.SEATS) as threads:
+        polls = [threads.submit(poll) for _ in range(long_poll.SEATS)]
         ends = time.monotonic() + 10
-        while waiting._seats._value:
+        while long_poll._seats._value:
             assert time.monotonic() < ends
             time.sleep(0.01)
         body = at_once(lambda: feed(house.alice, f"after={cursor}&wait=30"))
         assert body["data"] == []
         house.task()
-        assert [poll.result(10) for poll in polls] == [["created"]] * waiting.SEATS
+        assert [poll.result(10) for poll in polls] == [["created"]] * long_poll.SEATS
     # The seats are free again.
-    assert waiting._seats._value == waiting.SEATS
+    assert long_poll._seats._value == long_poll.SEATS
 
 
 # --- consumers -----------------------------------------------------------------------------
@@ -445,7 +445,7 @@ def test_consumer__lag_is_counted_so_far(house: House, monkeypatch: pytest.Monke
 def test_payload__is_no_parameter_while_nothing_is_offered(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(ADDITIONS, "webhook", raising=False)
+    monkeypatch.delitem(PAYLOAD_EXTENSIONS, "webhook", raising=False)
     answer = house.alice.get("/v1/events?payload=webhook")
     assert faults(answer) == {"/payload": "unknown_parameter"}
 
@@ -454,7 +454,7 @@ def test_payload__adds_to_each_item(house: House, monkeypatch: pytest.MonkeyPatc
     def lengths(found: Any) -> list[dict[str, int]]:
         return [{"length": len(event.type)} for event in found]
 
-    monkeypatch.setitem(ADDITIONS, "length", lengths)
+    monkeypatch.setitem(PAYLOAD_EXTENSIONS, "length", lengths)
     house.queued()
     items = feed(house.alice, "payload=length")["data"]
     assert [item["length"] for item in items] == [len("task.created"), len("task.queued")]

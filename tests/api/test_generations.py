@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.http import QueryDict
 
 from apps.api.streams import pages
-from apps.api.streams.asking import asked_of_feed
 from apps.api.streams.cursors import opened, sealed
+from apps.api.streams.params import asked_of_feed
 from apps.base import clock
 from apps.events.models import EventConsumer, Generation
 from apps.events.selectors import Position, forget_generations, generations
@@ -131,7 +131,7 @@ def test_a_reader__that_waits_while_one_is_raised_goes_back_as_well(house: House
     waiting = pages.after(asked, pages.read(asked))
     assert not pages.read(waiting).items
     raised(lost_since)
-    assert [item["task_id"] for item in pages.read(waiting).items] == [str(task.id)]
+    assert [item.task_id for item in pages.read(waiting).items] == [task.id]
 
 
 def test_command__goes_back_a_quarter_of_an_hour_or_as_far_as_it_is_told(house: House) -> None:

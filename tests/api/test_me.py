@@ -9,7 +9,7 @@ from apps.base import clock
 from apps.matching.services import match_queued
 from apps.pools.models import Membership, Worker
 from apps.timers.models import Timer
-from biolayer.chain import format_time
+from biolayer.times import format_time
 from tests.api.expect import expect_unchanged, faults
 from tests.api.test_workers import ME, path_of, shown
 from tests.factories import House

@@ -8,7 +8,7 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import BACKEND_SCOPES, issue_key
 from apps.events import services as events
 from apps.events.models import EventConsumer
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import Caller, House, contract
 
@@ -116,7 +116,7 @@ def test_consumer__of_every_pool_is_unknown_to_a_key_for_some(
 def test_consumer__of_some_pools_is_seen_by_whom_all_of_them_are_granted(
     house: House, of_pool: Caller
 ) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     assert put(of_pool).status_code == 201
     assert names(of_pool) == names(house.alice) == ["ledger"]
     assert names(key_of(house, pool_ids=[house.pool.id, other.id])) == ["ledger"]
@@ -151,7 +151,7 @@ def test_consumer__of_a_version_without_owners_may_be_taken_over(house: House) -
 
 
 def test_lag__of_some_pools_counts_what_may_be_seen(house: House, of_pool: Caller) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     for pool in (house.pool, other, other):
         house.task(requirements={"worker_pool_id": str(pool.id)})
     put(of_pool)
@@ -174,7 +174,7 @@ def test_consumers__are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -
 def test_tasks__of_a_set_of_pools_are_seen_by_whom_all_are_granted(house: House) -> None:
     pools = [
         house.pool,
-        *(found_pool(organisation_id=house.organisation.id, name=name) for name in ("B", "C")),
+        *(provision_pool(organisation_id=house.organisation.id, name=name) for name in ("B", "C")),
     ]
     of_both = key_of(house, pool_ids=[pool.id for pool in pools[:2]])
     posted = {

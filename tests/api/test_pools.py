@@ -12,12 +12,12 @@ from apps.accounts.services import BACKEND_SCOPES, issue_key
 from apps.base import clock
 from apps.matching.services import look_for_stranded, match_queued
 from apps.pools.models import Membership, Pool
-from apps.pools.services import enrol_worker, found_pool
+from apps.pools.services import provision_pool, provision_worker
 from apps.tasks.models import Task
 from apps.tasks.services import reopen_task
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
-from biolayer import pool_answers
+from biolayer.responses import pools as responses
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.factories import Caller, House, worker_in
 from tests.integration.test_budgets import statements
@@ -60,7 +60,7 @@ def made(caller: Caller, **wanted: Any) -> dict[str, Any]:
 
 def shown(answer: Any) -> dict[str, Any]:
     assert answer.status_code in (200, 201), answer.content
-    pool_answers.Pool.model_validate_json(answer.content, extra="forbid")
+    responses.Pool.model_validate_json(answer.content, extra="forbid")
     body: dict[str, Any] = answer.json()
     return body
 
@@ -183,7 +183,7 @@ def test_create__needs_a_name(house: House) -> None:
 
 
 def test_escalation__widens_to_open_pools_of_the_organisation_alone(house: House) -> None:
-    closed = found_pool(organisation_id=house.organisation.id, name="Closed")
+    closed = provision_pool(organisation_id=house.organisation.id, name="Closed")
     house.alice.call("DELETE", path_of(closed))
     named = [str(house.strangers_pool.id), str(closed.id), str(house.pool.id)]
     policy = {"steps": [{"after_seconds": 5, "widen_to_pools": named}]}
@@ -252,8 +252,8 @@ def test_a_closed_pool__offers_nothing_new_and_lets_what_is_open_go_on(house: Ho
 
 
 def test_a_closed_pool__takes_no_changes_and_no_members(house: House) -> None:
-    worker = enrol_worker(pools=[house.pool], name="Dora")
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    worker = provision_worker(pools=[house.pool], name="Dora")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     house.alice.call("DELETE", path_of(other))
     body = {"worker_id": str(worker.id)}
     with expect_unchanged():
@@ -265,7 +265,7 @@ def test_a_closed_pool__takes_no_changes_and_no_members(house: House) -> None:
 
 
 def test_members__come_and_go(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     path, body = f"{path_of(other)}/members", {"worker_id": str(house.bobs_worker.id)}
     bob = {
         "worker_id": str(house.bobs_worker.id),
@@ -292,10 +292,10 @@ def test_members__come_and_go(house: House) -> None:
 
 def test_members__are_paged_the_longest_enrolled_first(house: House) -> None:
     ids = [str(house.bobs_worker.id)]
-    ids += [str(enrol_worker(pools=[house.pool], name=f"W{n}").id) for n in range(2)]
+    ids += [str(provision_worker(pools=[house.pool], name=f"W{n}").id) for n in range(2)]
     path = f"{path_of(house.pool)}/members"
     first = house.alice.get(f"{path}?limit=2")
-    pool_answers.MemberPage.model_validate_json(first.content, extra="forbid")
+    responses.MemberPage.model_validate_json(first.content, extra="forbid")
     second = house.alice.get(f"{path}?limit=2&cursor={first.json()['next_cursor']}").json()
     found = [one["worker_id"] for page in (first.json(), second) for one in page["data"]]
     assert (found, second["next_cursor"]) == (sorted(ids), None)
@@ -304,7 +304,7 @@ def test_members__are_paged_the_longest_enrolled_first(house: House) -> None:
 
 def test_members__nobody_elses_worker_is_taken_in(house: House) -> None:
     path = f"{path_of(house.pool)}/members"
-    stranger = enrol_worker(pools=[house.strangers_pool], name="Charlie's worker")
+    stranger = provision_worker(pools=[house.strangers_pool], name="Charlie's worker")
     with expect_unchanged():
         for worker_id in (str(stranger.id), NOBODY):
             answer = house.alice.post(path, {"worker_id": worker_id})
@@ -323,7 +323,7 @@ def test_a_member_who_leaves__finishes_what_is_open_and_is_asked_no_more(house: 
 
 
 def test_a_member_who_joins__is_asked(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     house.queued(requirements={"worker_pool_id": str(other.id)})
     assert match_queued() == 0
     body = {"worker_id": str(house.bobs_worker.id)}
@@ -335,9 +335,9 @@ def test_a_member_who_joins__is_asked(house: House) -> None:
 
 
 def test_counts(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     named = {"requirements": {"worker_pool_id": str(house.pool.id)}}
-    enrol_worker(pools=[house.pool, other], name="Offline")
+    provision_worker(pools=[house.pool, other], name="Offline")
     house.offered(**named)
     for _ in range(2):
         house.queued(**named)
@@ -357,7 +357,7 @@ def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) 
     ids = [str(house.pool.id), *(made(house.alice)["pool_id"] for _ in range(2))]
     made(house.charlie)
     first = house.alice.get(f"{PATH}?limit=2")
-    pool_answers.PoolPage.model_validate_json(first.content, extra="forbid")
+    responses.PoolPage.model_validate_json(first.content, extra="forbid")
     second = house.alice.get(f"{PATH}?limit=2&cursor={first.json()['next_cursor']}").json()
     found = [one["pool_id"] for page in (first.json(), second) for one in page["data"]]
     assert (found, second["next_cursor"]) == (sorted(ids, reverse=True), None)
@@ -368,7 +368,7 @@ def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) 
 
 
 def test_reading__takes_few_statements(house: House) -> None:
-    found_pool(organisation_id=house.organisation.id, name="Back office")
+    provision_pool(organisation_id=house.organisation.id, name="Back office")
     path = path_of(house.pool)
     assert len(statements(lambda: house.alice.get(path), answered=200)) == 3
     assert len(statements(lambda: house.alice.get(PATH), answered=200)) == 3
@@ -379,7 +379,7 @@ def test_reading__takes_few_statements(house: House) -> None:
 
 
 def test_a_credential_for_some_pools__sees_and_manages_these_alone(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     front = restricted(house, house.pool.id)
     listed = front.get(PATH).json()["data"]
     assert [one["pool_id"] for one in listed] == [str(house.pool.id)]
@@ -397,8 +397,10 @@ def test_a_credential_for_some_pools__sees_and_manages_these_alone(house: House)
 
 
 def test_a_credential_for_some_pools__takes_in_workers_that_it_sees(house: House) -> None:
-    mine, other = (found_pool(organisation_id=house.organisation.id, name=name) for name in "AB")
-    hidden = enrol_worker(pools=[other], name="Of the other")
+    mine, other = (
+        provision_pool(organisation_id=house.organisation.id, name=name) for name in "AB"
+    )
+    hidden = provision_worker(pools=[other], name="Of the other")
     front = restricted(house, house.pool.id, mine.id)
     path = f"{path_of(mine)}/members"
     with expect_unchanged():
@@ -471,7 +473,7 @@ def test_tasks_that_come_after_the_last_look_at_a_closed_pool__fail_as_well(hous
 
 
 def test_tasks_that_a_policy_may_open_to_another_pool__wait_for_it(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}
     requirements = {
         "worker_pool_id": str(house.pool.id),

@@ -10,10 +10,11 @@ import pytest
 from apps.accounts.services import issue_key
 from apps.base import clock
 from apps.pools.models import Pool
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks.models import Task
 from apps.timers.services import fire_due
 from biolayer import chain
+from biolayer.times import format_time
 from tests.api.expect import expect_problem, faults
 from tests.factories import Caller, House, contract
 
@@ -103,7 +104,7 @@ def test_list__exactly_one_page_has_no_next(house: House) -> None:
 
 
 def test_list__each_filter_alone_and_combined(house: House) -> None:
-    back_office = found_pool(organisation_id=house.organisation.id, name="Back office")
+    back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
     made = {"started": house.started(sla={"urgency": "high"}).task_id}
     made["medical"] = house.task(domain="medical").id
     made["low"] = house.task(sla={"urgency": "low"}).id
@@ -276,7 +277,7 @@ def test_events__of_a_breached_task(house: House) -> None:
     breach = log[1]
     assert (breach["status"], breach["previous_status"]) == ("created", "created")
     assert breach["data"]["breach"] == "target_latency"
-    assert breach["data"]["due_at"] == chain.format_time(task.created_at + timedelta(seconds=60))
+    assert breach["data"]["due_at"] == format_time(task.created_at + timedelta(seconds=60))
     shown = house.alice.get(f"/v1/tasks/{task.id}").json()
     assert shown["status"] == "created"
     assert [flag["breach"] for flag in shown["sla"]["breaches"]] == ["target_latency"]
@@ -286,7 +287,7 @@ def test_events__of_a_breached_task(house: House) -> None:
 
 
 def test_pool_key__sees_its_pools_alone(house: House) -> None:
-    back_office = found_pool(organisation_id=house.organisation.id, name="Back office")
+    back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
     in_front = house.task(requirements={"worker_pool_id": str(house.pool.id)})
     in_back = house.task(requirements={"worker_pool_id": str(back_office.id)})
     anywhere = house.task()

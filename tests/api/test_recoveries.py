@@ -10,8 +10,8 @@ import pytest
 from apps.base import clock
 from apps.webhooks import services
 from apps.webhooks.models import Delivery
-from biolayer.chain import format_time
-from biolayer.webhook_answers import Recovery, RecoveryPage
+from biolayer.responses.webhooks import Recovery, RecoveryPage
+from biolayer.times import format_time
 from tests.api.expect import count, expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import manager, restricted
 from tests.factories import Caller, House

@@ -16,12 +16,12 @@ from django.db import connection
 
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
-from apps.api.streams import asking, views
+from apps.api.streams import params, views
 from apps.api.streams.cursors import opened
-from apps.api.streams.watching import LINGER_SECONDS, watcher
+from apps.api.streams.feed_watcher import LINGER_SECONDS, watcher
 from apps.events.models import Event
 from apps.events.selectors import Position
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks.services import queue_created
 from biolayer.client import Backend
 from tests.factories import House, contract
@@ -101,7 +101,7 @@ def test_stream__cut_off_before_the_first_event_misses_nothing(
 
 
 def test_stream__shows_what_its_key_may_see(house: House, server: StreamServer) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     key = issue_key(organisation_id=house.organisation.id, name="Back", pool_ids=[other.id])
     with (
         listening(server.url, key) as back,
@@ -163,7 +163,7 @@ def test_stream__keeps_alive_and_tells_how_far_it_is(
 ) -> None:
     """What it does not show moves its place on: a client does not come back to long ago."""
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.3)
-    asked = asking.Asked(house.alice.principal, Position(0, 0), ("task.failed",))
+    asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
     house.task()
 
     async def listen() -> list[bytes]:
@@ -186,7 +186,7 @@ def test_stream__ends_in_the_end(house: House, monkeypatch: pytest.MonkeyPatch) 
     """Its client comes back, and its key is looked at again."""
     monkeypatch.setattr(views, "MAX_SECONDS", 0.5)
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.2)
-    asked = asking.Asked(house.alice.principal, Position(0, 0), ("task.failed",))
+    asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
 
     async def listen() -> int:
         return len([frame async for frame in views._frames(asked)])

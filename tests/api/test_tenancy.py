@@ -19,11 +19,11 @@ from apps.base import clock
 from apps.events import services as events
 from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.webhooks import services as webhooks
 from apps.webhooks.services import rotate_key
 from biolayer.contract import parse
-from biolayer.webhooks import RecoveryRequest
+from biolayer.requests.webhooks import RecoveryRequest
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
 
@@ -286,7 +286,7 @@ def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject in OF_POOLS], ids=str)
 def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
-    other = found_pool(organisation_id=world.house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=world.house.organisation.id, name="Back office")
     key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])
     with expect_unchanged():
         answer = world.call(Caller(key), row)
@@ -299,7 +299,7 @@ def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row in WITHOUT_ID if row.method == "get"], ids=str)
 def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row: Row) -> None:
     house = world.house
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     worker, _ = worker_in(other, name="Carla")
     key = issue_key(
         organisation_id=house.organisation.id,

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 from apps.webhooks import services
 from apps.webhooks.models import Attempt
 from biolayer.events import EVENT_TYPES
-from biolayer.webhook_answers import Delivery
+from biolayer.responses.webhooks import Delivery
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import made, path_of
 from tests.factories import Caller, House

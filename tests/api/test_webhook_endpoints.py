@@ -8,11 +8,11 @@ import pytest
 
 from apps.api.models import IdempotencyKey
 from apps.base import clock
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.webhooks.models import Delivery, Destination, Origin
 from apps.webhooks.services import endpoints
 from biolayer.events import EVENT_TYPES
-from biolayer.webhook_answers import WebhookEndpointPage
+from biolayer.responses.webhooks import WebhookEndpointPage
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import PATH, URL, changed, made, manager, path_of, restricted
 from tests.factories import House
@@ -217,7 +217,7 @@ def told(endpoint: dict[str, Any]) -> list[tuple[UUID, str]]:
 
 def test_filters__decide_what_an_endpoint_is_told(house: House) -> None:
     pool = str(house.pool.id)
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     everything = made(house.alice)
     finance = made(house.alice, domains=["finance"], event_types=["task.created", "task.queued"])
     front = made(house.alice, pool_ids=[pool, str(other.id)], event_types=["*"])
@@ -278,7 +278,7 @@ def test_reading__takes_few_statements(house: House) -> None:
 
 
 def test_a_credential_for_some_pools__manages_endpoints_of_these_alone(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     front = restricted(house, house.pool.id)
     for pool_ids, place in (
         (None, "/pool_ids"),

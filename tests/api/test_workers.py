@@ -11,10 +11,10 @@ from django.core.management import CommandError, call_command
 from apps.base import clock
 from apps.matching.services import match_queued
 from apps.pools.models import Certification, Membership, Worker
-from apps.pools.services import enrol_worker, found_pool
+from apps.pools.services import provision_pool, provision_worker
 from apps.timers.models import Timer
-from biolayer import pool_answers
-from biolayer.chain import format_time
+from biolayer.responses import pools as responses
+from biolayer.times import format_time
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.test_pools import restricted
 from tests.factories import Caller, House, soon, worker_in
@@ -58,7 +58,7 @@ def made(caller: Caller, **wanted: Any) -> dict[str, Any]:
 
 def shown(answer: Any) -> dict[str, Any]:
     assert answer.status_code in (200, 201), answer.content
-    pool_answers.Worker.model_validate_json(answer.content, extra="forbid")
+    responses.Worker.model_validate_json(answer.content, extra="forbid")
     body: dict[str, Any] = answer.json()
     return body
 
@@ -99,7 +99,7 @@ def test_create__with_a_name_alone(house: House) -> None:
 
 
 def test_create__with_everything(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     pool_ids = sorted([str(house.pool.id), str(other.id)])
     certificate = {
         "code": "soc-operator",
@@ -235,7 +235,7 @@ def test_create__a_bad_field_of_its_own(
 
 
 def test_create__in_open_pools_of_the_organisation_alone(house: House) -> None:
-    closed = found_pool(organisation_id=house.organisation.id, name="Closed")
+    closed = provision_pool(organisation_id=house.organisation.id, name="Closed")
     house.alice.call("DELETE", f"/v1/pools/{closed.id}")
     named = [str(house.strangers_pool.id), str(closed.id), str(house.pool.id)]
     with expect_unchanged():
@@ -352,15 +352,15 @@ def test_delete__refused_when_it_was_offered_something(house: House) -> None:
 def found(caller: Caller, query: str = "") -> list[str]:
     answer = caller.get(f"{PATH}?{query}")
     assert answer.status_code == 200, answer.content
-    pool_answers.WorkerPage.model_validate_json(answer.content, extra="forbid")
+    responses.WorkerPage.model_validate_json(answer.content, extra="forbid")
     return [one["name"] for one in answer.json()["data"]]
 
 
 def test_list__filters(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
-    enrol_worker(pools=[other], name="Ann", skills=["phone", "audit"])
-    enrol_worker(pools=[house.pool, other], name="Cem", skills=["audit"])
-    enrol_worker(pools=[house.strangers_pool], name="Stranger", skills=["audit"])
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    provision_worker(pools=[other], name="Ann", skills=["phone", "audit"])
+    provision_worker(pools=[house.pool, other], name="Cem", skills=["audit"])
+    provision_worker(pools=[house.strangers_pool], name="Stranger", skills=["audit"])
     assert sorted(found(house.alice)) == ["Ann", "Bob Ashdown", "Cem"]
     assert found(house.alice, "presence=available") == ["Bob Ashdown"]
     assert sorted(found(house.alice, "skill=audit")) == ["Ann", "Cem"]
@@ -390,7 +390,7 @@ def test_list__is_paged_newest_first(house: House) -> None:
 
 
 def test_reading__takes_few_statements(house: House) -> None:
-    enrol_worker(pools=[house.pool], name="Ann", certifications={"a": None})
+    provision_worker(pools=[house.pool], name="Ann", certifications={"a": None})
     path = path_of(house.bobs_worker)
     assert len(statements(lambda: house.alice.get(path), answered=200)) == 4
     assert len(statements(lambda: house.alice.get(PATH), answered=200)) == 4
@@ -401,9 +401,9 @@ def test_reading__takes_few_statements(house: House) -> None:
 
 
 def test_a_credential_for_some_pools__sees_their_workers_alone(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
-    hidden = enrol_worker(pools=[other], name="Ann", skills=["audit"])
-    shared = enrol_worker(pools=[house.pool, other], name="Cem", skills=["phone"])
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    hidden = provision_worker(pools=[other], name="Ann", skills=["audit"])
+    shared = provision_worker(pools=[house.pool, other], name="Cem", skills=["phone"])
     front = restricted(house, house.pool.id)
     assert sorted(found(front)) == ["Bob Ashdown", "Cem"]
     assert found(front, f"pool={other.id}") == []
@@ -416,8 +416,8 @@ def test_a_credential_for_some_pools__sees_their_workers_alone(house: House) -> 
 
 
 def test_a_credential_for_some_pools__changes_nobody_who_is_in_others(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
-    shared = enrol_worker(pools=[house.pool, other], name="Cem")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    shared = provision_worker(pools=[house.pool, other], name="Cem")
     front = restricted(house, house.pool.id)
     assert changed(front, {"worker_id": house.bobs_worker.id}, trust_level=5)["trust_level"] == 5
     with expect_unchanged():
@@ -427,7 +427,7 @@ def test_a_credential_for_some_pools__changes_nobody_who_is_in_others(house: Hou
 
 
 def test_a_credential_for_some_pools__enrols_into_these_alone(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     front = restricted(house, house.pool.id)
     with expect_unchanged():
         for pool_ids, place in (([], "/pool_ids"), ([str(other.id)], "/pool_ids/0")):
@@ -441,9 +441,9 @@ def test_a_worker_enrolled_by_the_api__works_with_a_key_of_its_own(house: House)
         "/v1/workers", {"name": "Dora", "pool_ids": [str(house.pool.id)]}
     ).json()
     out = io.StringIO()
-    call_command("key", made["worker_id"], stdout=out)
+    call_command("create_key", made["worker_id"], stdout=out)
     dora = Caller(out.getvalue().split()[1])
     assert dora.get("/v1/workers/me").json()["worker_id"] == made["worker_id"]
     assert dora.get("/v1/tasks").status_code == 403
     with pytest.raises(CommandError, match="there is no worker"):
-        call_command("key", str(house.pool.id))
+        call_command("create_key", str(house.pool.id))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from apps.accounts.scopes import Scope
 from apps.accounts.services import BACKEND_SCOPES, issue_key
-from biolayer.webhook_answers import WebhookEndpoint
+from biolayer.responses.webhooks import WebhookEndpoint
 from tests.factories import Caller, House
 
 PATH = "/v1/webhook-endpoints"

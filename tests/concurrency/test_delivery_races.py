@@ -35,7 +35,7 @@ from apps.webhooks.services import (
 )
 from apps.webhooks.services.claiming import Claim, claim
 from apps.webhooks.services.recording import record
-from biolayer.webhooks import RecoveryRequest
+from biolayer.requests.webhooks import RecoveryRequest
 from tests.concurrency.together import _run, _wait_for, together
 from tests.destinations import counts, endpoint, tell, tell_many
 from tests.factories import House

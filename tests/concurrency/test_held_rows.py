@@ -263,9 +263,9 @@ def test_matching__goes_on_without_a_row_that_is_held(house: House, table: str) 
 
 
 def _in_another_pool(house: House) -> Any:
-    from apps.pools.services import found_pool
+    from apps.pools.services import provision_pool
 
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     worker_in(other)
     return other
 

@@ -14,7 +14,7 @@ from apps.matching.models import Offer
 from apps.matching.services import accept_offer, match_queued, matching
 from apps.pools import services as pools
 from apps.pools.models import Pool, Presence, Worker
-from apps.pools.services import found_pool, loads
+from apps.pools.services import loads, provision_pool
 from apps.tasks.models import Requirement, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
@@ -132,7 +132,7 @@ def test_tasks__that_are_held_up_hold_up_none_behind_them(
 ) -> None:
     """A whole batch for one worker, who is held just then, or whose tasks are."""
     monkeypatch.setattr(turns, "BATCH", 2)
-    other = found_pool(organisation_id=house.organisation.id, name="Other")
+    other = provision_pool(organisation_id=house.organisation.id, name="Other")
     worker, _ = worker_in(other)
     ahead = [house.queued(requirements={"worker_pool_id": str(house.pool.id)}) for _ in range(4)]
     behind = house.queued(requirements={"worker_pool_id": str(other.id)})

@@ -25,7 +25,7 @@ def test_rate__each_of_many_at_once_counts(house: House) -> None:
 
 
 def test_add_member__at_once_is_one_seat(house: House) -> None:
-    pool = pools.found_pool(organisation_id=house.organisation.id, name="Back office")
+    pool = pools.provision_pool(organisation_id=house.organisation.id, name="Back office")
     path, body = f"/v1/pools/{pool.id}/members", {"worker_id": str(house.bobs_worker.id)}
     answers = together(*[lambda: house.alice.post(path, body)] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
@@ -33,7 +33,7 @@ def test_add_member__at_once_is_one_seat(house: House) -> None:
 
 
 def test_all_seats_of_a_pool__are_written_among_batches_without_a_deadlock(house: House) -> None:
-    other = pools.found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = pools.provision_pool(organisation_id=house.organisation.id, name="Back office")
     workers = [worker_in(house.pool, capacity=9)[0] for _ in range(20)]
     for worker in workers:
         Membership.objects.create(organisation_id=house.organisation.id, pool=other, worker=worker)
@@ -42,9 +42,9 @@ def test_all_seats_of_a_pool__are_written_among_batches_without_a_deadlock(house
     def batches() -> None:
         while time.monotonic() < ends:
             some = random.sample(workers, 8)
-            with rows.together():
+            with rows.batched():
                 rows.write(pools.reserve(worker_id=worker.id) for worker in some)
-            with rows.together():
+            with rows.batched():
                 rows.write(pools.missed(worker_id=worker.id, until_away=None) for worker in some)
 
     def means() -> None:

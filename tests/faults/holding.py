@@ -388,7 +388,7 @@ class Organisation:
     def patch(self, path: str, **changes: Any) -> httpx.Response:
         return self.client.patch(path, json=changes)
 
-    def found_pool(self, name: str) -> str:
+    def provision_pool(self, name: str) -> str:
         return _made(self.client.post("/v1/pools", json={"name": name, **PATIENT}), "pool_id")
 
     def enrol(self, name: str, **wanted: Any) -> str:
@@ -416,12 +416,12 @@ import django
 django.setup()
 from django.core.management import call_command
 for number in range(int(sys.argv[1])):
-    call_command("found", f"Organisation {number}")
+    call_command("create_organisation", f"Organisation {number}")
 """
 
 
 def founded(installation: Installation, count: int) -> list[Organisation]:
-    """Make so many organisations by `manage.py found`."""
+    """Make so many organisations by `manage.py create_organisation`."""
     answer = subprocess.run(
         [sys.executable, "-c", FOUND, str(count)],
         cwd=PROJECT,

@@ -139,7 +139,7 @@ def test_held_worker_row(here: "Scene") -> None:
 
 def test_held_pool_row(here: "Scene") -> None:
     held = here.organisation()
-    pool = held.found_pool("Back office")
+    pool = held.provision_pool("Back office")
     held.enrol("Dora Quist", skills=["harbour_inspection"], capacity=100, pool_ids=[pool])
     with here.trial(held) as trial:
         trial.post_clocks()

@@ -156,10 +156,10 @@ def _manage(environment: dict[str, str], *arguments: str) -> str:
 
 
 def _founded(environment: dict[str, str]) -> tuple[str, str]:
-    told = _told(_manage(environment, "found", "Northwind Verification"))
+    told = _told(_manage(environment, "create_organisation", "Northwind Verification"))
     enrolled = _manage(
         environment,
-        "enrol",
+        "create_worker",
         told["pool_id"],
         "Mara Lindqvist",
         "--capacity",

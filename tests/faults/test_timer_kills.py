@@ -20,7 +20,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.base import clock
-from apps.base.rows import together
+from apps.base.rows import batched
 from apps.events.models import Event
 from apps.tasks.models import Task
 from apps.timers.models import Timer
@@ -72,7 +72,7 @@ def written(house: House, ago: int) -> list[UUID]:
     """Half of the tasks, made so many seconds ago."""
     at = clock.now() - timedelta(seconds=ago)
     sla = {"target_latency_seconds": LATENCY_SECONDS}
-    with together():
+    with batched():
         return [house.task(at=at, sla=sla).id for _ in range(TASKS // 2)]
 
 

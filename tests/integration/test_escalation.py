@@ -13,7 +13,7 @@ from apps.matching.escalation import Policy
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
 from apps.pools.models import Pool, Worker
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
@@ -84,7 +84,7 @@ def test_escalation__of_a_pool_never_drops_certifications_or_trust(house: House)
 
 
 def test_escalation__widens_to_other_pools(house: House) -> None:
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     alone(house)
     worker, _ = worker_in(other)
     step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}

@@ -209,10 +209,10 @@ def _file(table: str) -> int:
 
 def test_sets__are_kept_once_for_tasks_of_several_pools(house: House) -> None:
     from apps.accounts.services import issue_key
-    from apps.pools.services import found_pool
+    from apps.pools.services import provision_pool
     from tests.factories import Caller, contract
 
-    other = found_pool(organisation_id=house.organisation.id, name="Back office")
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     both = sorted([house.pool.id, other.id])
     key = issue_key(organisation_id=house.organisation.id, name="Both", pool_ids=both)
     for _ in range(2):

@@ -16,7 +16,7 @@ from apps.matching.models import Offer, OfferStatus
 from apps.matching.seats import SEATS, WALKED
 from apps.matching.services import match_queued
 from apps.pools.models import Membership, Pool, Worker
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Run, Task
 from apps.timers.models import Timer
@@ -518,7 +518,7 @@ def test_rare__skills_are_found_however_many_others_come_first(
     house: House, many: list[Worker]
 ) -> None:
     *_, first, second, third = many
-    elsewhere = found_pool(organisation_id=house.organisation.id, name="Elsewhere")
+    elsewhere = provision_pool(organisation_id=house.organisation.id, name="Elsewhere")
     worker_in(elsewhere, skills=["french", "welsh"])
     needs = {"skills": ["welsh", "french"], "worker_pool_id": str(house.pool.id)}
     assert asked(house.offered(requirements=needs).task) == {first.id}

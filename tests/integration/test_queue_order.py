@@ -15,18 +15,18 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.services import found_organisation, issue_key
+from apps.accounts.services import create_organisation, issue_key
 from apps.base import clock, rows
 from apps.matching import turns
 from apps.matching.models import Offer, Turn
 from apps.matching.services import forget_in_vain, match_queued
 from apps.pools.models import Membership, Pool, Presence, Worker
-from apps.pools.services import found_pool
+from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Requirement, Task
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
-from biolayer.chain import format_time
+from biolayer.times import format_time
 from tests.concurrency.together import together
 from tests.factories import Caller, House, contract, worker_in
 from tests.integration.asking import alone, asked, decline, policy
@@ -125,7 +125,7 @@ def test_overload__the_rest_flows_beside_twice_as_much_urgent_work(house: House,
 
 def _queued(house: House, urgencies: Sequence[str], *, at: datetime) -> list[Task]:
     ids = []
-    with rows.together():
+    with rows.batched():
         for urgency in urgencies:
             body = contract(sla={"urgency": urgency})
             made = tasks.create_task(actor=house.alice.principal, document=body, at=at)
@@ -144,12 +144,12 @@ def test_shares__follow_the_weights_of_organisations(
     """While there is too much for all, each has its part of 1,000 offers within 5 % of it."""
     dispatches = 1_000
     for weight in weights:
-        organisation = found_organisation(name="Org")
-        call_command("weigh", str(organisation.id), str(weight), stdout=io.StringIO())
-        worker_in(found_pool(organisation_id=organisation.id, name="pool"), capacity=2_000)
+        organisation = create_organisation(name="Org")
+        call_command("set_weight", str(organisation.id), str(weight), stdout=io.StringIO())
+        worker_in(provision_pool(organisation_id=organisation.id, name="pool"), capacity=2_000)
         caller = Caller(issue_key(organisation_id=organisation.id, name="key"))
         count = dispatches * weight // sum(weights) + 100
-        with rows.together():
+        with rows.batched():
             for _ in range(count):
                 tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
     tasks.queue_created()
@@ -183,7 +183,7 @@ def test_organisations_for_which_nothing_changed__take_no_turn(house: House) -> 
 @pytest.mark.parametrize("waiting", [0, 1, 63, 64, 65, 130])
 def test_a_new_task__is_found_among_many_signatures_in_vain(house: House, waiting: int) -> None:
     """Wherever it stands among them: signatures are gone through by their ids, which are hashes."""
-    with rows.together():
+    with rows.batched():
         for number in range(waiting):
             body = contract(requirements={"skills": [f"unheard-of-{number}"]})
             tasks.create_task(actor=house.alice.principal, document=body, at=clock.now())
@@ -222,10 +222,10 @@ def test_shares__of_a_weight_that_outweighs_all(house: House, weight: int) -> No
 
 def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> None:
     with pytest.raises(CommandError, match="there is no organisation"):
-        call_command("weigh", str(house.pool.id), "2")
+        call_command("set_weight", str(house.pool.id), "2")
     for weight in ("0", "101", "two"):
         with pytest.raises(CommandError, match="WEIGHT"):
-            call_command("weigh", str(house.organisation.id), weight)
+            call_command("set_weight", str(house.organisation.id), weight)
     assert not Turn.objects.exists()
 
 
@@ -236,7 +236,7 @@ def test_tasks_that_cannot_be_handled__hold_up_neither_their_organisation_nor_an
     such tasks stand first than a turn takes, and before them some that are in vain.
     """
     monkeypatch.setattr(turns, "BATCH", 2)
-    spoilt = found_pool(organisation_id=house.organisation.id, name="Spoilt")
+    spoilt = provision_pool(organisation_id=house.organisation.id, name="Spoilt")
     at = clock.now()
     for _ in range(3):
         house.queued(at=at - timedelta(hours=3), requirements={"skills": ["unheard-of"]})
@@ -302,7 +302,7 @@ def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
 def test_in_vain__a_worker_of_two_pools_is_no_seat_less(house: House) -> None:
     """The first pool lets it be made one offer more, the other any number."""
     Pool.objects.filter(id=house.pool.id).update(offers_per_window=1)
-    other = found_pool(organisation_id=house.organisation.id, name="Other")
+    other = provision_pool(organisation_id=house.organisation.id, name="Other")
     Membership.objects.create(
         organisation_id=house.organisation.id, pool=other, worker=house.bobs_worker
     )
@@ -347,7 +347,7 @@ def test_in_vain__signatures_that_rest_hide_none_behind_them(house: House, resti
     """As many as a look takes, each with two tasks that the one who fits declined."""
     Worker.objects.filter(id=house.bobs_worker.id).update(capacity=2 * resting, skills=["phone"])
     at = clock.now() - timedelta(hours=1)
-    with rows.together():
+    with rows.batched():
         for number in [*range(resting), *range(resting)]:
             needs = {"skills": ["phone"], "preferred_skills": [f"dialect-{number}"]}
             body = contract(requirements=needs)
@@ -393,7 +393,7 @@ def test_in_vain__is_not_what_lost_out_to_another(house: House) -> None:
     """
     now = clock.now()
     first, second = sorted(
-        [house.pool, found_pool(organisation_id=house.organisation.id, name="Other")],
+        [house.pool, provision_pool(organisation_id=house.organisation.id, name="Other")],
         key=attrgetter("id"),
     )
     for pool in (first, second):

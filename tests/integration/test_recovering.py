@@ -20,7 +20,7 @@ from apps.webhooks.services import (
 )
 from apps.webhooks.services.recovering import release_held
 from biolayer.errors import NotFound, RoleTooLow
-from biolayer.webhooks import RecoveryRequest
+from biolayer.requests.webhooks import RecoveryRequest
 from tests.destinations import counts, endpoint, origin, tell, tell_many
 from tests.factories import House
 from tests.receiver import Receiver, Reply
@@ -188,7 +188,7 @@ def test_missed__tells_a_new_endpoint_of_what_it_wants(house: House, receiver: R
     assert came(receiver) == {str(task_id): [1, 2, 3] for task_id in before}
     recovery.refresh_from_db()
     assert recovery.released_count == 9
-    # Asked again, there is nothing more.
+    # FeedQuery again, there is nothing more.
     recover(house, at + 3 * HOUR, kind="missed", endpoint_id=late.id)
     assert release_recoveries(at=at + 3 * HOUR) == 0
 

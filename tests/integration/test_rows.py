@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.base import clock, rows
 from apps.base.ids import new_id
-from apps.base.rows import Each, Insert, Update
+from apps.base.rows import BulkStatement, Insert, Update
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.timers.models import Timer
@@ -37,7 +37,7 @@ def test_together__sends_everything_as_one_statement(house: House) -> None:
 def test_together__sends_nothing_when_the_block_fails(house: House) -> None:
 
     def fails() -> None:
-        with rows.together():
+        with rows.batched():
             rows.write([Insert(timer(house))])
             raise ZeroDivisionError
 
@@ -92,7 +92,7 @@ def test_each__is_one_statement_for_all_rows(house: House) -> None:
     assert sent["sql"].count("INSERT INTO timers_timer") == 1
     rows.write([clear_timers(subject_id=one) for one in subjects[:2]])
     assert set(Timer.objects.values_list("subject_id", flat=True)) == {subjects[2]}
-    assert isinstance(clear_timers(subject_id=subjects[0]), Each)
+    assert isinstance(clear_timers(subject_id=subjects[0]), BulkStatement)
 
 
 def test_intake__one_bad_task_holds_up_nobody(

@@ -19,8 +19,8 @@ from apps.tasks.services.sla import Clock, watch_sla
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from apps.webhooks.models import Delivery
-from biolayer.chain import format_time
 from biolayer.lifecycle import EventType, Status
+from biolayer.times import format_time
 from tests.factories import House
 from tests.probes import verify_nothing_changed, verify_transition
 

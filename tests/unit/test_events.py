@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from biolayer import events
-from biolayer.chain import format_time
 from biolayer.events import CATALOGUE, EVENT_TYPES, EXAMPLES, THIN_EXAMPLE, Kind, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, EventType
 from biolayer.schemas import schema_of
+from biolayer.times import format_time
 from config.documents import DOCUMENTS
 
 ANNOUNCED = [event.value for event in EventType if event is not EventType.DRAFTED]

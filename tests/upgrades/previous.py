@@ -49,8 +49,13 @@ print(json.dumps(list(service_commands(host="", port=1, stream_port=2))))
 FOUND = r"""
 import contextlib, io, json, re, sys
 import django; django.setup()
-from django.core.management import call_command
+from django.core.management import call_command, get_commands
 from biolayer.events import SILENT
+
+# Version 0.1 calls them otherwise.
+is_0_1 = "found" in get_commands()
+create_organisation = "found" if is_0_1 else "create_organisation"
+create_worker = "enrol" if is_0_1 else "create_worker"
 
 def said(*arguments):
     with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -59,9 +64,9 @@ def said(*arguments):
 
 workers, *skills = sys.argv[1:]
 abilities = [word for skill in skills for word in ("--skill", skill)]
-known = said("found", "Northwind Verification")
+known = said(create_organisation, "Northwind Verification")
 known["workers"] = [
-    said("enrol", known["pool_id"], f"Worker {number}", "--capacity", "3", *abilities)["api_key"]
+    said(create_worker, known["pool_id"], f"Worker {number}", "--capacity", "3", *abilities)["api_key"]
     for number in range(int(workers))
 ]
 print(json.dumps(known | {"silent": sorted(SILENT)}))

@@ -15,11 +15,13 @@ from typing import Any
 
 import orjson
 from django.db import IntegrityError, connection
+from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
+from apps.api.http.rendering import dumped
 from apps.api.models import IdempotencyKey
 from apps.base.transactions import Raced, atomic, retried
 from biolayer.errors import Fault, IdempotencyInFlight, IdempotencyKeyReused, InvalidInput
@@ -32,7 +34,7 @@ MAX_LENGTH = 255
 class Answer:
     """What a POST answers, before it is rendered."""
 
-    body: Mapping[str, Any]
+    body: BaseModel | Mapping[str, Any]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     # Added to the first answer's body and never stored, so that a replay lacks it: a secret that is
@@ -40,7 +42,7 @@ class Answer:
     shown_once: Mapping[str, Any] = field(default_factory=dict)
 
 
-def once(request: Request, document: Any, effect: Callable[[], Answer]) -> Response:
+def idempotent(request: Request, document: Any, effect: Callable[[], Answer]) -> Response:
     """Run `effect` and answer with it, at most once for each key. `document` is what was sent."""
     key = request.headers.get(HEADER)
     if key is None:
@@ -49,7 +51,7 @@ def once(request: Request, document: Any, effect: Callable[[], Answer]) -> Respo
         text = f"the header {HEADER} must be 1 to {MAX_LENGTH} printable ASCII characters"
         raise InvalidInput([Fault("", "invalid_idempotency_key", text)])
     fingerprint = _fingerprint(request, document)
-    return retried(lambda: _once(caller(request).principal, key, fingerprint, effect))
+    return retried(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
 
 
 def _fingerprint(request: Request, document: Any) -> bytes:
@@ -58,12 +60,14 @@ def _fingerprint(request: Request, document: Any) -> bytes:
 
 
 @atomic()
-def _once(actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], Answer]) -> Response:
+def _run_once(
+    actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], Answer]
+) -> Response:
     stored = _look(actor, key)
     if stored is not None:
         return _replayed(stored, fingerprint)
     answer = effect()
-    body = orjson.dumps(answer.body)
+    body = dumped(answer.body)
     try:
         IdempotencyKey.objects.bulk_create(
             [
@@ -85,7 +89,10 @@ def _once(actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], A
 
 
 def _first(answer: Answer) -> Response:
-    body = {**answer.body, **answer.shown_once}
+    body = answer.body
+    if answer.shown_once:
+        shown = orjson.loads(dumped(body))
+        body = {**shown, **answer.shown_once}
     return Response(body, status=answer.status, headers=dict(answer.headers))
 
 

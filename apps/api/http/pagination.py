@@ -5,7 +5,7 @@ import binascii
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
@@ -65,34 +65,36 @@ class RowIsAfter(Func):
         return sql, [value for _, given in compiled for value in given]
 
 
-def page(
-    request: Request, rows: QuerySet[M], keyset: Keyset, shown: Callable[[M], Any]
-) -> dict[str, Any]:
-    """One page of `rows`, which must be ordered by `keyset`. Raises `InvalidInput`."""
+class RowPage(NamedTuple, Generic[R]):
+    """The rows of one page, and the cursor of the next; None on the last page."""
+
+    rows: Sequence[R]
+    next_cursor: str | None
+
+
+def page(request: Request, rows: QuerySet[M], keyset: Keyset) -> RowPage[M]:
+    """Return one page of `rows`, which must be ordered by `keyset`. Raises `InvalidInput`."""
 
     def read(after: Sequence[Any] | None, count: int) -> Sequence[M]:
         left = rows if after is None else keyset.after(rows, after)
         return list(left[:count])
 
-    return page_of(request, read, keyset.columns, shown)
+    return page_of(request, read, keyset)
 
 
 def page_of(
-    request: Request,
-    read: Callable[[Sequence[Any] | None, int], Sequence[R]],
-    columns: Sequence[str],
-    shown: Callable[[R], Any],
-) -> dict[str, Any]:
-    """One page of what `read` finds: so many rows, in the order of `columns`, after the row with these
-    values (None: from the first on). Raises `InvalidInput`.
+    request: Request, read: Callable[[Sequence[Any] | None, int], Sequence[R]], keyset: Keyset
+) -> RowPage[R]:
+    """Return one page of what `read` finds. Raises `InvalidInput`.
+
+    `read` takes the keyset's values of the row before the page (None: from the first on) and a count.
     """
     limit = _limit(request)
     cursor = request.query_params.get("cursor")
     found = read(None if cursor is None else _opened(request, cursor), limit + 1)
-    more = len(found) > limit
-    found = found[:limit]
-    next_cursor = _sealed(request, found[-1], columns) if more else None
-    return {"data": [shown(row) for row in found], "next_cursor": next_cursor}
+    if len(found) <= limit:
+        return RowPage(found, None)
+    return RowPage(found[:limit], _sealed(request, found[limit - 1], keyset.columns))
 
 
 def _limit(request: Request) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -20,7 +21,14 @@ class FastJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data)
+        return b"" if data is None else dumped(data)
+
+
+def dumped(data: BaseModel | Any) -> bytes:
+    """Return JSON. Of a response model only what was given is in it: what it leaves out is no null."""
+    if isinstance(data, BaseModel):
+        return data.__pydantic_serializer__.to_json(data, by_alias=True, exclude_unset=True)
+    return orjson.dumps(data)
 
 
 class AlwaysJSON(BaseContentNegotiation):

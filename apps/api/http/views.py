@@ -61,7 +61,7 @@ def _is_about_a_row(request: Request, names: Mapping[str, Any]) -> bool:
     return bool(names) and request.method not in SAFE_METHODS and request.auth is not None
 
 
-def identified(noun: str, text: str) -> UUID:
+def parse_id(noun: str, text: str) -> UUID:
     """An id out of a path. What is no UUID names nothing. Raises `NotFound`."""
     try:
         return UUID(text)

@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apps.api.streams.asking import Asked
 from apps.api.streams.cursors import sealed
+from apps.api.streams.params import FeedQuery
+from apps.api.v1.representations import events as representations
 from apps.events import selectors as events
 from apps.events.selectors import Position, Stretch
 from apps.tasks.selectors import visible_ids
+from biolayer.responses.tasks import FeedItem, FeedPage
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """`items` are what the caller may see and wants; `end` is where to read on."""
 
-    items: Sequence[dict[str, Any]]
+    items: Sequence[FeedItem]
     end: Position
     has_more: bool
     # Up to where the feed was looked at: what comes at or beyond it is news.
@@ -24,7 +26,7 @@ class Page:
     generation: int = 0
 
 
-def read(asked: Asked, *, until: int | None = None) -> Page:
+def read(asked: FeedQuery, *, until: int | None = None) -> Page:
     """The next page below the horizon `until` (now's). It looks at a bounded number of events, so it
     may be empty and have more.
     """
@@ -42,38 +44,36 @@ def read(asked: Asked, *, until: int | None = None) -> Page:
     return Page(items, stretch.end, stretch.has_more, horizon, generation)
 
 
-def after(asked: Asked, page: Page) -> Asked:
+def after(asked: FeedQuery, page: Page) -> FeedQuery:
     """The same, from where the page ended."""
     return replace(asked, after=page.end, generation=page.generation)
 
 
-def shown(asked: Asked, page: Page) -> dict[str, Any]:
-    """A page as `/v1` answers it."""
-    return {
-        "data": page.items,
-        "next_cursor": sealed(page.end, asked.actor.organisation_id, generation=page.generation),
-        "has_more": page.has_more,
-    }
+def represented(asked: FeedQuery, page: Page) -> FeedPage:
+    """Return a page as `/v1` returns it."""
+    return FeedPage(
+        data=list(page.items),
+        next_cursor=sealed(page.end, asked.actor.organisation_id, generation=page.generation),
+        has_more=page.has_more,
+    )
 
 
-def _items(asked: Asked, stretch: Stretch, generation: int) -> list[dict[str, Any]]:
+def _items(asked: FeedQuery, stretch: Stretch, generation: int) -> list[FeedItem]:
     if not stretch.events:
         return []
     seen = _visible(asked, stretch)
-    additions = [{} for _ in seen] if asked.addition is None else asked.addition(seen)
+    extensions = [{} for _ in seen] if asked.addition is None else asked.addition(seen)
     return [
-        {
-            **events.shown(event),
-            "cursor": sealed(
-                Position.of(event), asked.actor.organisation_id, generation=generation
-            ),
-            **addition,
-        }
-        for event, addition in zip(seen, additions, strict=True)
+        representations.feed_item(
+            event,
+            cursor=sealed(Position.of(event), asked.actor.organisation_id, generation=generation),
+            extension=extension,
+        )
+        for event, extension in zip(seen, extensions, strict=True)
     ]
 
 
-def _visible(asked: Asked, stretch: Stretch) -> Sequence[Any]:
+def _visible(asked: FeedQuery, stretch: Stretch) -> Sequence[Any]:
     """The events of tasks that the caller may see: of its organisation they are already."""
     if asked.actor.pool_ids is None:
         return stretch.events

@@ -6,25 +6,26 @@ that is given back at once. The waiting itself takes neither a thread nor a conn
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.http.problems import refuse
+from apps.api.http.rendering import dumped
 from apps.api.http.views import View
 from apps.api.streams import pages
-from apps.api.streams.asking import Asked, asked_of_stream
 from apps.api.streams.cursors import sealed
+from apps.api.streams.db_threads import on_thread, reading
+from apps.api.streams.feed_watcher import AWAY_SECONDS, watcher
+from apps.api.streams.long_poll import wait
 from apps.api.streams.pages import Page
-from apps.api.streams.readers import on_thread, reading
-from apps.api.streams.waiting import wait
-from apps.api.streams.watching import AWAY_SECONDS, watcher
+from apps.api.streams.params import FeedQuery, asked_of_stream
 from apps.api.v1.events import ConsumerEvents, Events, PageAnswer
+from biolayer.responses.tasks import FeedItem
 
 KEEP_ALIVE_SECONDS = 15.0
 MAX_SECONDS = 900.0
@@ -48,14 +49,14 @@ async def _answered(request: HttpRequest, view: Any, **names: str) -> HttpRespon
             found = await wait(response.asked, response.found)
         except Exception as error:
             return refuse(request, error)
-        response.data = pages.shown(response.asked, found)
+        response.data = pages.represented(response.asked, found)
     return response
 
 
 class StreamAnswer(Response):
     """A stream that may be opened."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: FeedQuery) -> None:
         super().__init__()
         self.asked = asked
 
@@ -85,7 +86,7 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield
 
 
-async def _frames(asked: Asked) -> AsyncIterator[bytes]:
+async def _frames(asked: FeedQuery) -> AsyncIterator[bytes]:
     """Every wanted event from where it was asked for on, and a sign of life where there is none."""
     # Whoever is cut off before the first event comes back to where it began.
     yield _sign(b"connected", asked)
@@ -111,7 +112,7 @@ async def _frames(asked: Asked) -> AsyncIterator[bytes]:
                 break
 
 
-async def _read(asked: Asked, until: int | None) -> Page:
+async def _read(asked: FeedQuery, until: int | None) -> Page:
     """The next page; while the database is away, the stream waits for it."""
     while True:
         try:
@@ -120,12 +121,12 @@ async def _read(asked: Asked, until: int | None) -> Page:
             await asyncio.sleep(AWAY_SECONDS)
 
 
-def _frame(item: Mapping[str, Any]) -> bytes:
-    head = f"id: {item['cursor']}\nevent: {item['type']}\ndata: "
-    return head.encode() + orjson.dumps(item) + b"\n\n"
+def _frame(item: FeedItem) -> bytes:
+    head = f"id: {item.cursor}\nevent: {item.type}\ndata: "
+    return head.encode() + dumped(item) + b"\n\n"
 
 
-def _sign(word: bytes, asked: Asked) -> bytes:
+def _sign(word: bytes, asked: FeedQuery) -> bytes:
     """A comment, and the place: a client remembers an id that comes without data, too (WHATWG HTML,
     9.2.6), and so comes back behind whatever it did not want to see.
     """

@@ -5,9 +5,9 @@ from functools import partial
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import delivery_filters, no_filters
 from apps.webhooks import selectors, services
 
@@ -21,13 +21,15 @@ class Deliveries(View):
     def get(self, request: Request) -> Response:
         found = selectors.deliveries(actor=self.actor(request), wanted=delivery_filters(request))
         shown = partial(selectors.shown_delivery, at=self.at(request))
-        return Response(page(request, found, NEWEST_FIRST, shown))
+        listed = page(request, found, NEWEST_FIRST)
+        data = [shown(row) for row in listed.rows]
+        return Response({"data": data, "next_cursor": listed.next_cursor})
 
 
 class Delivery(View):
     def get(self, request: Request, delivery_id: str) -> Response:
         delivery = selectors.delivery(
-            actor=self.actor(request), delivery_id=identified("delivery", delivery_id)
+            actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
         )
         return Response(selectors.shown_in_full(delivery, at=self.at(request)))
 
@@ -38,10 +40,12 @@ class DeliveryAttempts(View):
     def get(self, request: Request, delivery_id: str) -> Response:
         no_filters(request)
         delivery = selectors.delivery(
-            actor=self.actor(request), delivery_id=identified("delivery", delivery_id)
+            actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
         )
         made = selectors.attempts(delivery=delivery)
-        return Response(page(request, made, BY_NUMBER, selectors.shown_attempt))
+        listed = page(request, made, BY_NUMBER)
+        data = [selectors.shown_attempt(row) for row in listed.rows]
+        return Response({"data": data, "next_cursor": listed.next_cursor})
 
 
 class DeliveryResend(View):
@@ -49,8 +53,8 @@ class DeliveryResend(View):
         def resend() -> Answer:
             at = self.at(request)
             delivery = services.resend(
-                actor=self.actor(request), delivery_id=identified("delivery", delivery_id), at=at
+                actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id), at=at
             )
             return Answer(selectors.shown_delivery(delivery, at=at), 202)
 
-        return once(request, request.data, resend)
+        return idempotent(request, request.data, resend)

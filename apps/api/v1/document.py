@@ -18,9 +18,9 @@ from apps.api.http.problems import MEDIA_TYPE, TYPE
 from apps.api.http.views import View
 from apps.api.v1.examples import BODIES
 from apps.api.v1.operations import CURSOR, JSON, OPERATIONS, Operation, Query
-from biolayer.answers import Problem
 from biolayer.events import CATALOGUE, EXAMPLES, Kind
-from biolayer.field_notes import UUID
+from biolayer.field_descriptions import UUID
+from biolayer.responses.tasks import Problem
 from biolayer.schemas import components, example_of
 
 INFO = {

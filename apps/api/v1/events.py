@@ -12,29 +12,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View
 from apps.api.streams import pages
-from apps.api.streams.asking import (
-    Asked,
+from apps.api.streams.cursors import told
+from apps.api.streams.long_poll import wait_on_thread
+from apps.api.streams.pages import Page
+from apps.api.streams.params import (
+    FeedQuery,
     asked_of_consumer,
     asked_of_feed,
     place_fault,
     place_named,
 )
-from apps.api.streams.cursors import sealed, told
-from apps.api.streams.pages import Page
-from apps.api.streams.waiting import wait_on_thread
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import events as representations
 from apps.base.transactions import retried
 from apps.events import selectors, services
 from apps.events.selectors import Lag, Position
 from apps.tasks.selectors import ids_of_pools
-from biolayer.chain import format_time
-from biolayer.consumers import Acknowledgement, ConsumerSettings
 from biolayer.contract import parse
 from biolayer.errors import Fault, InvalidInput
+from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
+from biolayer.responses.tasks import EventConsumer, EventConsumerPage
 
 BY_NAME = Keyset(("name",))
 NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
@@ -43,8 +44,8 @@ NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 class PageAnswer(Response):
     """A page that is answered. Whoever can wait for more may go on from what was asked and found."""
 
-    def __init__(self, asked: Asked, found: Page) -> None:
-        super().__init__(pages.shown(asked, found))
+    def __init__(self, asked: FeedQuery, found: Page) -> None:
+        super().__init__(pages.represented(asked, found))
         self.asked = asked
         self.found = found
 
@@ -63,17 +64,17 @@ class FeedView(View, ABC):
         return PageAnswer(asked, wait_on_thread(asked, found) if waits else found)
 
     @abstractmethod
-    def asked(self, request: Request, **names: str) -> Asked:
+    def asked(self, request: Request, **names: str) -> FeedQuery:
         """What the call wants to read. Raises `InvalidInput` with every fault of the query."""
 
 
 class Events(FeedView):
-    def asked(self, request: Request, **names: str) -> Asked:
+    def asked(self, request: Request, **names: str) -> FeedQuery:
         return asked_of_feed(self.actor(request), request.query_params)
 
 
 class ConsumerEvents(FeedView):
-    def asked(self, request: Request, **names: str) -> Asked:
+    def asked(self, request: Request, **names: str) -> FeedQuery:
         actor = self.actor(request)
         generation = selectors.generation()
         consumer = selectors.consumer(actor=actor, name=names["name"])
@@ -92,14 +93,15 @@ class Consumers(View):
     def get(self, request: Request) -> Response:
         no_filters(request)
         mine = selectors.consumers(actor=self.actor(request))
-        listed = page(request, mine, BY_NAME, lambda consumer: consumer)
-        return Response({**listed, "data": _shown(listed["data"])})
+        found = page(request, mine, BY_NAME)
+        shown = _represented(found.rows)
+        return Response(EventConsumerPage(data=shown, next_cursor=found.next_cursor))
 
 
 class Consumer(View):
     def get(self, request: Request, name: str) -> Response:
         consumer = selectors.consumer(actor=self.actor(request), name=name)
-        return Response(_shown([consumer])[0])
+        return Response(_represented([consumer])[0])
 
     def put(self, request: Request, name: str) -> Response:
         actor, wanted = self.actor(request), parse(ConsumerSettings, request.data)
@@ -111,7 +113,7 @@ class Consumer(View):
         )
         location = {"Location": f"/v1/event-consumers/{name}"} if saved.is_new else {}
         status = 201 if saved.is_new else 200
-        return Response(_shown([saved.consumer])[0], status=status, headers=location)
+        return Response(_represented([saved.consumer])[0], status=status, headers=location)
 
     def delete(self, request: Request, name: str) -> Response:
         services.delete_consumer(actor=self.actor(request), name=name)
@@ -127,9 +129,9 @@ class ConsumerAck(View):
             consumer = services.acknowledge(
                 actor=actor, name=name, upto=upto, of_generation=generation, at=self.at(request)
             )
-            return Answer(_shown([consumer])[0])
+            return Answer(_represented([consumer])[0])
 
-        return once(request, request.data, acknowledge)
+        return idempotent(request, request.data, acknowledge)
 
 
 def _acknowledged(actor: Principal, name: str, cursor: str) -> tuple[Position, int]:
@@ -174,23 +176,8 @@ def _lag_of_pools(consumer: Any) -> Lag:
     return Lag(count, is_exact=len(events) < selectors.MOST_COUNTED)
 
 
-def _shown(consumers: Sequence[Any]) -> list[dict[str, Any]]:
-    """Consumers as `/v1` shows them, by one look at how far behind they are."""
+def _represented(consumers: Sequence[Any]) -> list[EventConsumer]:
+    """Return consumers as `/v1` shows them, by one look at how far behind they are."""
     lags = selectors.lags([one for one in consumers if one.pool_ids is None])
     lags |= {one.id: _lag_of_pools(one) for one in consumers if one.pool_ids is not None}
-    return [
-        {
-            "name": consumer.name,
-            "types": consumer.types,
-            "cursor": sealed(
-                selectors.place_of(consumer),
-                consumer.organisation_id,
-                generation=selectors.generation(),
-            ),
-            "lag": lags[consumer.id].events,
-            "lag_is_exact": lags[consumer.id].is_exact,
-            "created_at": format_time(consumer.created_at),
-            "moved_at": format_time(consumer.moved_at),
-        }
-        for consumer in consumers
-    ]
+    return [representations.consumer(one, lags[one.id]) for one in consumers]

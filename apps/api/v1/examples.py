@@ -5,9 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from biolayer import contract, pools, webhooks
-from biolayer.consumers import Acknowledgement, ConsumerSettings
-from biolayer.field_notes import POOL, UUID, WORKER
+from biolayer import contract
+from biolayer.field_descriptions import POOL, UUID, WORKER
+from biolayer.requests import pools, webhooks
+from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
 

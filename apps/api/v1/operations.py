@@ -13,12 +13,18 @@ from pydantic import BaseModel, Field
 
 from apps.accounts.scopes import Scope
 from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from apps.api.streams import asking
+from apps.api.streams import params
 from apps.webhooks.selectors import OUTCOMES, STATUSES
-from biolayer import contract, pools, values, webhooks
-from biolayer import pool_answers as shown
-from biolayer import webhook_answers as told
-from biolayer.answers import (
+from biolayer import contract, values
+from biolayer.events import EVENT_TYPES
+from biolayer.field_descriptions import POOL, TIME, UUID
+from biolayer.lifecycle import Status
+from biolayer.requests import pools, webhooks
+from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
+from biolayer.responses import pools as shown
+from biolayer.responses import webhooks as told
+from biolayer.responses.matching import Match, PoolDryRun
+from biolayer.responses.tasks import (
     DeclinedOffer,
     EventConsumer,
     EventConsumerPage,
@@ -37,11 +43,6 @@ from biolayer.answers import (
     TaskPage,
     WebhookKeyPage,
 )
-from biolayer.consumers import Acknowledgement, ConsumerSettings
-from biolayer.events import EVENT_TYPES
-from biolayer.field_notes import POOL, TIME, UUID
-from biolayer.lifecycle import Status
-from biolayer.match_answers import Match, PoolDryRun
 
 JSON = "application/json"
 
@@ -138,15 +139,15 @@ WAITING = (
         {
             "type": "integer",
             "minimum": 1,
-            "maximum": asking.MAX_LIMIT,
-            "default": asking.DEFAULT_LIMIT,
+            "maximum": params.MAX_LIMIT,
+            "default": params.DEFAULT_LIMIT,
         },
         "How many at most.",
-        asking.DEFAULT_LIMIT,
+        params.DEFAULT_LIMIT,
     ),
     Query(
         "wait",
-        {"type": "integer", "minimum": 0, "maximum": asking.MAX_WAIT_SECONDS, "default": 0},
+        {"type": "integer", "minimum": 0, "maximum": params.MAX_WAIT_SECONDS, "default": 0},
         "Seconds to wait for the first event.",
         30,
     ),

@@ -3,13 +3,13 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
-from biolayer.webhooks import RecoveryRequest
+from biolayer.requests.webhooks import RecoveryRequest
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -27,17 +27,19 @@ class Recoveries(View):
             location = {"Location": f"/v1/recoveries/{recovery.id}"}
             return Answer(selectors.shown_recovery(recovery), 202, location)
 
-        return once(request, request.data, start)
+        return idempotent(request, request.data, start)
 
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = selectors.recoveries(actor=self.actor(request))
-        return Response(page(request, found, NEWEST_FIRST, selectors.shown_recovery))
+        listed = page(request, found, NEWEST_FIRST)
+        data = [selectors.shown_recovery(row) for row in listed.rows]
+        return Response({"data": data, "next_cursor": listed.next_cursor})
 
 
 class Recovery(View):
     def get(self, request: Request, recovery_id: str) -> Response:
         recovery = selectors.recovery(
-            actor=self.actor(request), recovery_id=identified("recovery", recovery_id)
+            actor=self.actor(request), recovery_id=parse_id("recovery", recovery_id)
         )
         return Response(selectors.shown_recovery(recovery))

@@ -6,14 +6,17 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page, page_of
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters, task_filters
+from apps.api.v1.representations import events as event_representations
+from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explained
 from apps.tasks import selectors, services
 from biolayer.contract import Cancellation, parse
+from biolayer.responses.tasks import EventPage, TaskPage
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 BY_SEQUENCE = Keyset(("sequence",))
@@ -29,15 +32,13 @@ class Tasks(View):
             created = services.create_task(
                 actor=self.actor(request), document=document, at=self.at(request)
             )
-            shown, headers = (
-                selectors.shown(created.task),
-                {"Location": f"/v1/tasks/{created.task.id}"},
-            )
+            shown = representations.task(created.task)
+            headers = {"Location": f"/v1/tasks/{created.task.id}"}
             if created.is_new:
                 return Answer(shown, 201, headers)
             return Answer(shown, 200, headers | {"Natural-Key-Replayed": "true"})
 
-        return once(request, document, create)
+        return idempotent(request, document, create)
 
     def get(self, request: Request) -> Response:
         actor, wanted = self.actor(request), task_filters(request)
@@ -50,13 +51,15 @@ class Tasks(View):
                 count=count,
             )
 
-        return Response(page_of(request, read, NEWEST_FIRST.columns, selectors.shown))
+        found = page_of(request, read, NEWEST_FIRST)
+        shown = [representations.task(task) for task in found.rows]
+        return Response(TaskPage(data=shown, next_cursor=found.next_cursor))
 
 
 class Task(View):
     def get(self, request: Request, task_id: str) -> Response:
-        task = selectors.task(actor=self.actor(request), task_id=identified("task", task_id))
-        return Response(selectors.shown(task))
+        task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
+        return Response(representations.task(task))
 
 
 class TaskCancel(View):
@@ -66,13 +69,13 @@ class TaskCancel(View):
         def cancel() -> Answer:
             task = services.cancel_task(
                 actor=self.actor(request),
-                task_id=identified("task", task_id),
+                task_id=parse_id("task", task_id),
                 reason=wanted.reason,
                 at=self.at(request),
             )
-            return Answer(selectors.shown(task))
+            return Answer(representations.task(task))
 
-        return once(request, request.data, cancel)
+        return idempotent(request, request.data, cancel)
 
 
 class TaskMatch(View):
@@ -80,7 +83,7 @@ class TaskMatch(View):
         return Response(
             explained(
                 actor=self.actor(request),
-                task_id=identified("task", task_id),
+                task_id=parse_id("task", task_id),
                 at=self.at(request),
             )
         )
@@ -91,6 +94,8 @@ class TaskEvents(View):
 
     def get(self, request: Request, task_id: str) -> Response:
         no_filters(request)
-        task = selectors.task(actor=self.actor(request), task_id=identified("task", task_id))
+        task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
         log: Any = events.of_task(task_id=task.id)
-        return Response(page(request, log, BY_SEQUENCE, events.shown))
+        found = page(request, log, BY_SEQUENCE)
+        shown = [event_representations.event(event) for event in found.rows]
+        return Response(EventPage(data=shown, next_cursor=found.next_cursor))

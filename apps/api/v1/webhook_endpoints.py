@@ -5,13 +5,13 @@ from functools import partial
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
-from biolayer.webhooks import TestEvent
+from biolayer.requests.webhooks import TestEvent
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -28,19 +28,21 @@ class Endpoints(View):
             location = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
             return Answer(selectors.shown_endpoint(endpoint, at=at), 201, location)
 
-        return once(request, request.data, create)
+        return idempotent(request, request.data, create)
 
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = selectors.endpoints(actor=self.actor(request))
         shown = partial(selectors.shown_endpoint, at=self.at(request))
-        return Response(page(request, found, NEWEST_FIRST, shown))
+        listed = page(request, found, NEWEST_FIRST)
+        data = [shown(row) for row in listed.rows]
+        return Response({"data": data, "next_cursor": listed.next_cursor})
 
 
 class Endpoint(View):
     def get(self, request: Request, endpoint_id: str) -> Response:
         endpoint = selectors.endpoint(
-            actor=self.actor(request), endpoint_id=identified("endpoint", endpoint_id)
+            actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
         )
         return Response(selectors.shown_endpoint(endpoint, at=self.at(request)))
 
@@ -48,7 +50,7 @@ class Endpoint(View):
         at = self.at(request)
         endpoint = services.update_endpoint(
             actor=self.actor(request),
-            endpoint_id=identified("endpoint", endpoint_id),
+            endpoint_id=parse_id("endpoint", endpoint_id),
             document=request.data,
             at=at,
         )
@@ -56,7 +58,7 @@ class Endpoint(View):
 
     def delete(self, request: Request, endpoint_id: str) -> Response:
         services.delete_endpoint(
-            actor=self.actor(request), endpoint_id=identified("endpoint", endpoint_id)
+            actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
         )
         return Response(status=204)
 
@@ -69,11 +71,11 @@ class EndpointTest(View):
             at = self.at(request)
             delivery = services.send_test_event(
                 actor=self.actor(request),
-                endpoint_id=identified("endpoint", endpoint_id),
+                endpoint_id=parse_id("endpoint", endpoint_id),
                 event_type=wanted.type,
                 at=at,
             )
             location = {"Location": f"/v1/deliveries/{delivery.id}"}
             return Answer(selectors.shown_delivery(delivery, at=at), 202, location)
 
-        return once(request, request.data, send)
+        return idempotent(request, request.data, send)

@@ -1,13 +1,11 @@
 """`/v1/webhook-keys`: what deliveries are signed with; and where anybody reads the public half."""
 
-from functools import partial
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import KeyRotation, parse
@@ -22,7 +20,9 @@ class WebhookKeys(View):
         no_filters(request)
         at = self.at(request)
         keys = selectors.signing_keys(actor=self.actor(request), at=at)
-        return Response(page(request, keys, NEWEST_FIRST, partial(selectors.shown_key, at=at)))
+        listed = page(request, keys, NEWEST_FIRST)
+        data = [selectors.shown_key(row, at=at) for row in listed.rows]
+        return Response({"data": data, "next_cursor": listed.next_cursor})
 
 
 class WebhookKeyRotate(View):
@@ -44,14 +44,14 @@ class WebhookKeyRotate(View):
             secret = {"secret": rotation.secret} if rotation.secret else {}
             return Answer(body, 201, shown_once=secret)
 
-        return once(request, request.data, rotate)
+        return idempotent(request, request.data, rotate)
 
 
 class WebhookKey(View):
     def delete(self, request: Request, key_id: str) -> Response:
         services.expire_key(
             actor=self.actor(request),
-            key_id=identified("webhook key", key_id),
+            key_id=parse_id("webhook key", key_id),
             at=self.at(request),
         )
         return Response(status=204)
@@ -66,6 +66,6 @@ class WebhookJwks(View):
     throttle_classes = []
 
     def get(self, request: Request, organisation_id: str) -> Response:
-        known = identified("organisation", organisation_id)
+        known = parse_id("organisation", organisation_id)
         keys = selectors.published_keys(organisation_id=known)
         return Response({"keys": keys}, headers={"Cache-Control": "public, max-age=60"})

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page, page_of
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters, worker_filters
+from apps.api.v1.representations import pools as representations
 from apps.matching import demand
 from apps.pools import selectors, services
+from biolayer.responses import pools as responses
 
 NEWEST_FIRST = Keyset(("id",), descending=True)
+BY_NAME = Keyset(("skill",))
 
 
 class Workers(View):
@@ -26,35 +28,36 @@ class Workers(View):
             at = self.at(request)
             worker = services.create_worker(actor=self.actor(request), document=request.data, at=at)
             location = {"Location": f"/v1/workers/{worker.id}"}
-            return Answer(selectors.shown_worker(worker, at=at), 201, location)
+            return Answer(representations.worker(worker, at=at), 201, location)
 
-        return once(request, request.data, create)
+        return idempotent(request, request.data, create)
 
     def get(self, request: Request) -> Response:
         found = selectors.workers(actor=self.actor(request), wanted=worker_filters(request))
-        shown = partial(selectors.shown_worker, at=self.at(request))
-        return Response(page(request, found, NEWEST_FIRST, shown))
+        workers = page(request, found, NEWEST_FIRST)
+        shown = [representations.worker(one, at=self.at(request)) for one in workers.rows]
+        return Response(responses.WorkerPage(data=shown, next_cursor=workers.next_cursor))
 
 
 class Worker(View):
     def get(self, request: Request, worker_id: str) -> Response:
         worker = selectors.worker(
-            actor=self.actor(request), worker_id=identified("worker", worker_id)
+            actor=self.actor(request), worker_id=parse_id("worker", worker_id)
         )
-        return Response(selectors.shown_worker(worker, at=self.at(request)))
+        return Response(representations.worker(worker, at=self.at(request)))
 
     def patch(self, request: Request, worker_id: str) -> Response:
         at = self.at(request)
         worker = services.update_worker(
             actor=self.actor(request),
-            worker_id=identified("worker", worker_id),
+            worker_id=parse_id("worker", worker_id),
             document=request.data,
             at=at,
         )
-        return Response(selectors.shown_worker(worker, at=at))
+        return Response(representations.worker(worker, at=at))
 
     def delete(self, request: Request, worker_id: str) -> Response:
-        services.delete_worker(actor=self.actor(request), worker_id=identified("worker", worker_id))
+        services.delete_worker(actor=self.actor(request), worker_id=parse_id("worker", worker_id))
         return Response(status=204)
 
 
@@ -68,4 +71,6 @@ class Skills(View):
             last = after[0] if after else ""
             return demand.skills(actor=self.actor(request), after=last, count=count)
 
-        return Response(page_of(request, read, ["skill"], asdict))
+        found = page_of(request, read, BY_NAME)
+        shown = [responses.Skill(**asdict(skill)) for skill in found.rows]
+        return Response(responses.SkillPage(data=shown, next_cursor=found.next_cursor))

@@ -25,7 +25,7 @@ from apps.events.selectors.feed import (
     types_for,
 )
 from apps.events.selectors.generations import forget_generations, generation, taken_back
-from apps.events.selectors.log import facts, of_task, shown
+from apps.events.selectors.log import facts, of_task
 
 __all__ = [
     "BEGINNING",
@@ -48,7 +48,6 @@ __all__ = [
     "named",
     "of_task",
     "place_of",
-    "shown",
     "stirred",
     "stretch",
     "taken_back",

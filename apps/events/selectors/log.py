@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.events.models import Event
-from biolayer import chain
+from biolayer.times import format_time
 
 
 def of_task(*, task_id: UUID) -> QuerySet[Event]:
@@ -20,18 +20,9 @@ def facts(event: Event) -> dict[str, Any]:
         "task_id": str(event.task_id),
         "sequence": event.sequence,
         "type": str(event.type),
-        "timestamp": chain.format_time(event.occurred_at),
+        "timestamp": format_time(event.occurred_at),
         "status": str(event.status),
         "previous_status": event.previous_status or None,
         "actor": {"kind": event.actor_kind, "id": event.actor_id},
         "data": event.data,
-    }
-
-
-def shown(event: Event) -> dict[str, Any]:
-    """An event with its link in the chain, as the API lists it."""
-    return {
-        **facts(event),
-        "prev_hash": bytes(event.prev_hash).hex(),
-        "hash": bytes(event.hash).hex(),
     }

@@ -17,7 +17,7 @@ from apps.accounts import principal
 from apps.base import rows
 from apps.base.drains import passing_over_held
 from apps.base.ids import new_id
-from apps.base.rows import Change, Each, Update
+from apps.base.rows import BulkStatement, Change, Update
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.matching.escalation import ESCALATION, Policy, relaxed
@@ -55,7 +55,7 @@ ON CONFLICT (subject_id, kind) DO UPDATE SET due_at = excluded.due_at, claim_tok
 
 def set_out(task: Task) -> Iterable[Change]:
     """The timer of the next step of a task that was queued, unless its policy has none."""
-    yield Each(
+    yield BulkStatement(
         SET_OUT,
         {
             "id": new_id(),

@@ -49,7 +49,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.selectors import lock_open_runs, lock_queued
 from apps.timers.services import set_timer
-from biolayer.chain import format_time
+from biolayer.times import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -402,7 +402,7 @@ def _offer_all(look: Look, organisation_id: UUID) -> Sequence[Choice]:
     for choice in [*held.choices, *held.others]:
         groups.setdefault(choice.task_id, []).append(choice)
     actor = principal.system("matcher", organisation_id)
-    with rows.together():
+    with rows.batched():
         for task_id, group in groups.items():
             task = held.tasks[task_id]
             offers = [

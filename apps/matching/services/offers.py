@@ -21,8 +21,8 @@ from apps.pools.models import WorkerKind
 from apps.tasks import services as tasks
 from apps.tasks.models import Run
 from apps.timers.services import clear_timers
-from biolayer.chain import format_time
 from biolayer.errors import NotFound, OfferClosed, OfferExpired
+from biolayer.times import format_time
 
 OFFER = "offer"
 """The timer that ends an offer; its subject is the offer."""

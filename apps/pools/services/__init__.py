@@ -15,7 +15,7 @@ from apps.pools.services.pools import (
     close_pool,
     create_pool,
     follow_policies,
-    found_pool,
+    provision_pool,
     remove_member,
     update_pool,
 )
@@ -29,7 +29,7 @@ from apps.pools.services.ratings import rate_worker, refresh_rating_means
 from apps.pools.services.workers import (
     create_worker,
     delete_worker,
-    enrol_worker,
+    provision_worker,
     update_worker,
 )
 
@@ -42,14 +42,14 @@ __all__ = [
     "create_pool",
     "create_worker",
     "delete_worker",
-    "enrol_worker",
     "follow_policies",
-    "found_pool",
     "keep_availabilities",
     "keep_availability",
     "lock_at_once",
     "lock_with_room",
     "missed",
+    "provision_pool",
+    "provision_worker",
     "rate_worker",
     "refresh_rating_means",
     "relieve",

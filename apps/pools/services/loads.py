@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from apps.base.rows import Each
+from apps.base.rows import BulkStatement
 
 MISSED_OFFERS = "missed_offers"
 """The reason of a presence that followed from offers that nobody answered."""
@@ -46,24 +46,26 @@ WHERE w.id = change.id AND (change.units, change.worked_until, change.missed_in_
 answer of a worker who missed nothing is no write."""
 
 
-def reserve(*, worker_id: UUID, units: int = 1) -> Each:
+def reserve(*, worker_id: UUID, units: int = 1) -> BulkStatement:
     """So much of the worker's capacity is taken, as part of the transition that takes it."""
     return _change(worker_id, units=units)
 
 
-def relieve(*, worker_id: UUID, units: int = 1, worked_until: datetime | None = None) -> Each:
+def relieve(
+    *, worker_id: UUID, units: int = 1, worked_until: datetime | None = None
+) -> BulkStatement:
     """So much of it is free again; `worked_until` puts the worker at the end of the waiting line."""
     return _change(worker_id, units=-units, worked_until=worked_until)
 
 
-def missed(*, worker_id: UUID, until_away: int | None, units: int = 1) -> Each:
+def missed(*, worker_id: UUID, until_away: int | None, units: int = 1) -> BulkStatement:
     """The worker let an offer lapse: its units are free again. With `until_away` (its pool's
     `misses_until_away`; None: never) of them in a row, it is away, unless it said itself where it is.
     """
     return _change(worker_id, units=-units, misses=1, until_away=until_away)
 
 
-def answered(*, worker_id: UUID) -> Each:
+def answered(*, worker_id: UUID) -> BulkStatement:
     """The worker accepted or declined an offer: whatever it missed before is forgotten."""
     return _change(worker_id, answered=True)
 
@@ -76,7 +78,7 @@ def _change(
     misses: int = 0,
     until_away: int | None = None,
     answered: bool = False,
-) -> Each:
+) -> BulkStatement:
     row: dict[str, Any] = {
         "worker_id": worker_id,
         "units": units,
@@ -85,7 +87,7 @@ def _change(
         "until_away": until_away,
         "answered": answered,
     }
-    return Each(CHANGE, row)
+    return BulkStatement(CHANGE, row)
 
 
 LOCK = """

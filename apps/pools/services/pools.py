@@ -21,7 +21,7 @@ from apps.pools.services.locks import lock_members, lock_pool
 from apps.timers.services import set_timer
 from biolayer.contract import Check, dig, parse
 from biolayer.errors import Fault, InvalidInput, NotFound, PoolClosed, PoolNotGranted, pointer
-from biolayer.pools import NewMember, PoolChange, PoolCreation
+from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
 
 POOL_CLOSED = "pool_closed"
 """The timer of a pool that was closed, as long as tasks wait for it; its subject is the pool."""
@@ -41,7 +41,7 @@ def follow_policies(follow: PolicyFollower) -> None:
     _followers.append(follow)
 
 
-def found_pool(
+def provision_pool(
     *, organisation_id: UUID, name: str, offer_seconds: Mapping[str, int] | None = None
 ) -> Pool:
     """A new pool. `offer_seconds`: urgency -> 1 to 86,400 s; raises `InvalidInput` otherwise."""

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.base import clock
-from apps.base.rows import Each, Update, write
+from apps.base.rows import BulkStatement, Update, write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools.availability import Availability, availability
@@ -60,7 +60,7 @@ def followed(worker: Worker, at: datetime) -> dict[str, Any]:
     return {"is_on_shift": found.is_on_shift, "snoozed_until": found.snoozed_until}
 
 
-def _timer(worker: Worker, due_at: datetime | None) -> Each:
+def _timer(worker: Worker, due_at: datetime | None) -> BulkStatement:
     if due_at is None:
         return clear_timers(subject_id=worker.id)
     return set_timer(

@@ -19,14 +19,14 @@ from apps.pools.services.presence import BY_OPERATOR, followed, stated
 from apps.timers.services import clear_timers
 from biolayer.contract import Check, dig, parse
 from biolayer.errors import Fault, WorkerHasHistory
-from biolayer.pools import HeldCertificate, WorkerChange, WorkerCreation, unheld_levels
+from biolayer.requests.pools import HeldCertificate, WorkerChange, WorkerCreation, unheld_levels
 
 GIVEN_RATING_COUNTS = 10
 """A rating that a worker brings along weighs as much as so many that it earned here."""
 
 
 @atomic()
-def enrol_worker(
+def provision_worker(
     *,
     pools: Collection[Pool],
     name: str,

@@ -53,7 +53,7 @@ def queue_created(*, at: datetime | None = None) -> int:
     @atomic()
     def queue(task_ids: Sequence[UUID]) -> int:
         tasks = ready.filter(id__in=task_ids).order_by("id").passing_over_locked()
-        with rows.together():
+        with rows.batched():
             for task in tasks:
                 actor = principal.system("intake", task.organisation_id)
                 queue_task(task=task, actor=actor, at=at or clock.now())

@@ -30,7 +30,7 @@ from django.db import connection
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base.ids import new_id
-from apps.base.rows import Each, Insert
+from apps.base.rows import BulkStatement, Insert
 from apps.base.transactions import atomic
 from apps.tasks.models import Dependency, Task
 from apps.tasks.services.ending import fail_task
@@ -137,14 +137,14 @@ UPDATE tasks_task t SET gate_count = t.gate_count + held.gates FROM held WHERE t
 """Past `created` gates mean nothing, and nothing leads back: such a task is left alone."""
 
 
-def open_gates(*, task_id: UUID) -> Each:
+def open_gates(*, task_id: UUID) -> BulkStatement:
     """The task is completed: one gate less for whoever is held by it."""
-    return Each(MOVE, {"id": task_id, "gates": -1})
+    return BulkStatement(MOVE, {"id": task_id, "gates": -1})
 
 
-def close_gates(*, task_id: UUID) -> Each:
+def close_gates(*, task_id: UUID) -> BulkStatement:
     """The task was completed and is reopened: it holds again whoever is still at `created`."""
-    return Each(MOVE, {"id": task_id, "gates": 1})
+    return BulkStatement(MOVE, {"id": task_id, "gates": 1})
 
 
 SET_TIMER = f"""
@@ -157,7 +157,7 @@ ON CONFLICT (subject_id, kind) DO UPDATE SET due_at = excluded.due_at, claim_tok
 """
 
 
-def end_dependents(*, task: Task, at: datetime) -> Each:
+def end_dependents(*, task: Task, at: datetime) -> BulkStatement:
     """The task ended in vain: the timer that fails its dependents, where it has any."""
     timer = {
         "id": new_id(),
@@ -165,7 +165,7 @@ def end_dependents(*, task: Task, at: datetime) -> Each:
         "task_id": task.id,
         "due_at": at,
     }
-    return Each(SET_TIMER, timer)
+    return BulkStatement(SET_TIMER, timer)
 
 
 @atomic()

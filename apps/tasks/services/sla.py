@@ -7,12 +7,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from apps.accounts import principal
-from apps.base.rows import together
+from apps.base.rows import batched
 from apps.base.transactions import atomic
 from apps.tasks.models import Task
 from apps.tasks.transitions import apply
-from biolayer import chain
 from biolayer.lifecycle import CLOSED, Command
+from biolayer.times import format_time
 
 
 class Clock(StrEnum):
@@ -51,7 +51,7 @@ def watch_slas(
 ) -> dict[UUID, datetime | None]:
     """`watch_sla` for many tasks in one statement. Answers for those that nobody else has locked."""
     tasks = list(Task.objects.passing_over_locked().filter(id__in=task_ids).order_by("id"))
-    with together():
+    with batched():
         return {task.id: _watch(task, clock, at) for task in tasks}
 
 
@@ -103,7 +103,7 @@ def next_look(task: Task, clock: Clock) -> datetime | None:
 
 def _warn(task: Task, clock: Clock, times: Times, at: datetime) -> None:
     if getattr(task, AT_RISK_AT[clock]) is None:
-        at_risk_at = chain.format_time(times.at_risk_at)
+        at_risk_at = format_time(times.at_risk_at)
         data = {"clock": clock.value, "at_risk_at": at_risk_at, **_seen(times, at)}
         _tell(task, Command.WARN, at, data, AT_RISK_AT[clock])
 
@@ -115,7 +115,7 @@ def _breach(task: Task, clock: Clock, times: Times, at: datetime) -> None:
 
 
 def _seen(times: Times, at: datetime) -> dict[str, str]:
-    return {"due_at": chain.format_time(times.due_at), "detected_at": chain.format_time(at)}
+    return {"due_at": format_time(times.due_at), "detected_at": format_time(at)}
 
 
 def _tell(task: Task, command: Command, at: datetime, data: dict[str, str], column: str) -> None:

@@ -23,8 +23,8 @@ from apps.webhooks.models import (
 from apps.webhooks.schedule import LADDER
 from apps.webhooks.selectors.times import shown_time
 from apps.webhooks.selectors.waiting import waiting
-from biolayer.chain import format_time
 from biolayer.errors import NotFound
+from biolayer.times import format_time
 
 LAST_ATTEMPTS = 25
 """How many attempts are shown with their delivery; all of them are a list of their own."""

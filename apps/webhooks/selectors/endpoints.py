@@ -11,9 +11,9 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.webhooks.models import Destination, DestinationKind, Origin
 from apps.webhooks.selectors.times import shown_time
-from biolayer.chain import format_time
 from biolayer.contract import CallbackAuth
 from biolayer.errors import NotFound
+from biolayer.times import format_time
 
 MOST_COUNTED = 10_000
 """Counts of queues end here: who is shown it knows enough."""

@@ -15,7 +15,7 @@ from apps.accounts.scopes import Scope
 from apps.base import crypto
 from apps.webhooks.models import KeyKind, SigningKey
 from biolayer import signing
-from biolayer.chain import format_time
+from biolayer.times import format_time
 
 KEYS_KEPT = timedelta(days=30)
 """How long an expired key is still listed, so that its owner can tell what signed what."""

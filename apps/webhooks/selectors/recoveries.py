@@ -12,8 +12,8 @@ from apps.base.fields import JSON
 from apps.webhooks.models import DeliveryStatus, Recovery
 from apps.webhooks.selectors.endpoints import visible_endpoints
 from apps.webhooks.selectors.times import shown_time
-from biolayer.chain import format_time
 from biolayer.errors import NotFound
+from biolayer.times import format_time
 
 COUNTS = """
 SELECT coalesce(jsonb_object_agg(status, count), '{}') FROM (

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from biolayer.chain import format_time
+from biolayer.times import format_time
 
 
 def shown_time(moment: datetime | None) -> str | None:

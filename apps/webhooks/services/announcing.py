@@ -10,12 +10,12 @@ import orjson
 
 from apps.base import crypto
 from apps.base.ids import new_id
-from apps.base.rows import Change, Each, Insert, Statement
+from apps.base.rows import BulkStatement, Change, Insert, Statement
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
 from apps.webhooks.origins import origin_id, origin_of
-from biolayer.chain import format_time
 from biolayer.contract import CallbackAuth, Handoff
 from biolayer.events import patterns_for
+from biolayer.times import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ takes anyhow, taken early: an endpoint that is deleted meanwhile is passed over 
 the event's transaction."""
 
 
-def _to_endpoints(message: Message, except_destination: UUID | None) -> Each:
+def _to_endpoints(message: Message, except_destination: UUID | None) -> BulkStatement:
     told = {
         "id": message.id,
         "organisation_id": message.organisation_id,
@@ -118,7 +118,7 @@ def _to_endpoints(message: Message, except_destination: UUID | None) -> Each:
         "domain": message.domain,
         "except_id": except_destination,
     }
-    return Each(FAN_OUT, told)
+    return BulkStatement(FAN_OUT, told)
 
 
 def open_callback(*, task_id: UUID, organisation_id: UUID, handoff: Handoff) -> Iterable[Change]:

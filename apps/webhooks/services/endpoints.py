@@ -33,7 +33,7 @@ from apps.webhooks.services.locks import lock_origins, lock_recoveries
 from apps.webhooks.services.recovering import release_held
 from biolayer.contract import parse
 from biolayer.errors import PoolNotGranted, TooManyEndpoints
-from biolayer.webhooks import EndpointChange, EndpointCreation
+from biolayer.requests.webhooks import EndpointChange, EndpointCreation
 
 MAX_ENDPOINTS = 100
 """In one organisation: the fan-out of each event reads them all."""

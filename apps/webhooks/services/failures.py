@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from apps.webhooks.services.judging import Ended
-from biolayer.chain import format_time
+from biolayer.times import format_time
 
 logger = logging.getLogger("apps.webhooks")
 

@@ -17,7 +17,7 @@ from apps.webhooks.health import DISABLED_AT_EVENTS, Streak
 from apps.webhooks.models import Attempt, Destination, DestinationStatus
 from apps.webhooks.services.announcing import Telling, announce
 from apps.webhooks.services.judging import Ended
-from biolayer.chain import format_time
+from biolayer.times import format_time
 
 NOTICES = ("endpoint.", "delivery.")
 AT_ONCE = 64

@@ -39,7 +39,7 @@ from apps.webhooks.models import (
 from apps.webhooks.services.locks import lock_origins
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import SILENT
-from biolayer.webhooks import DEFAULT_RATE_PER_MINUTE, RecoveryRequest
+from biolayer.requests.webhooks import DEFAULT_RATE_PER_MINUTE, RecoveryRequest
 
 logger = logging.getLogger(__name__)
 

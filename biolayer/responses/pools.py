@@ -4,20 +4,20 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.answers import Page
-from biolayer.events.envelope import Wire
-from biolayer.pools import WorkerKind
-from biolayer.values import Identifier, Moment, OfferMode, Presence
+from biolayer.events.envelope import OpenModel
+from biolayer.requests.pools import WorkerKind
+from biolayer.responses.tasks import Page
+from biolayer.values import Identifier, OfferMode, Presence, Timestamp
 
 
-class PoolCounts(Wire):
+class PoolCounts(OpenModel):
     members: int
     available_members: int = Field(description="Those that could be offered something now.")
     queued_tasks: int = Field(description="Those that name the pool; 10,000 stands for more.")
     open_offers: int
 
 
-class Pool(Wire):
+class Pool(OpenModel):
     """A group of workers with its policies."""
 
     pool_id: Identifier
@@ -37,11 +37,11 @@ class Pool(Wire):
     escalation: dict[str, Any] | None
     rating_mean: float | None = Field(description="Of its rated members, as of minutes ago.")
     counts: PoolCounts
-    created_at: Moment
-    updated_at: Moment
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
-class Member(Wire):
+class Member(OpenModel):
     """A worker's seat in a pool."""
 
     worker_id: Identifier
@@ -53,15 +53,15 @@ class Member(Wire):
     capacity: int
 
 
-class HeldCertification(Wire):
+class HeldCertification(OpenModel):
     code: str
     issuer: str
-    expires_at: Moment | None
+    expires_at: Timestamp | None
     document_url: str | None
     is_valid: bool
 
 
-class Worker(Wire):
+class Worker(OpenModel):
     """A person or an agent that does tasks."""
 
     worker_id: Identifier
@@ -72,7 +72,7 @@ class Worker(Wire):
         description="`missed_offers`, `operator`; null: the worker said so itself."
     )
     is_on_shift: bool
-    snoozed_until: Moment | None
+    snoozed_until: Timestamp | None
     missed_in_row: int = Field(description="Offers let lapse since it last answered one.")
     skills: list[str]
     skill_levels: dict[str, int]
@@ -85,12 +85,12 @@ class Worker(Wire):
     load: int
     hours: dict[str, list[list[str]]] = Field(description="Empty: always.")
     time_zone: str
-    waiting_since: Moment = Field(description="When it last completed work, or joined.")
+    waiting_since: Timestamp = Field(description="When it last completed work, or joined.")
     pool_ids: list[Identifier] = Field(description="Of the pools that the credential is for.")
-    created_at: Moment
+    created_at: Timestamp
 
 
-class Skill(Wire):
+class Skill(OpenModel):
     """A word by which workers and tasks are brought together."""
 
     skill: str

@@ -6,11 +6,14 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.http.idempotency import Answer, once
+from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.parsing import BoundedMultiPartParser
-from apps.api.http.views import View, identified
+from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import pools as pool_representations
+from apps.api.v1.representations import tasks as representations
+from apps.api.v1.representations.offers import offer
 from apps.matching import selectors as offers
 from apps.matching import services as matching
 from apps.pools import selectors as pools
@@ -25,14 +28,11 @@ from biolayer.contract import (
     parse,
 )
 from biolayer.errors import Fault, InvalidInput
-from biolayer.pools import WorkerUpdate
+from biolayer.requests.pools import WorkerUpdate
+from biolayer.responses.tasks import DeclinedOffer, OfferPage, RunChanged, RunPage
 
 OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
 OLDEST_RUN_FIRST = Keyset(("id",))
-
-
-def _with_task(run: Any) -> dict[str, Any]:
-    return {"run": selectors.shown_run(run), "task": selectors.briefing(run.task)}
 
 
 class Offers(View):
@@ -41,7 +41,9 @@ class Offers(View):
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = offers.open_offers(actor=self.actor(request), at=self.at(request))
-        return Response(page(request, found, OLDEST_OFFER_FIRST, offers.shown_offer))
+        open_offers = page(request, found, OLDEST_OFFER_FIRST)
+        shown = [offer(row) for row in open_offers.rows]
+        return Response(OfferPage(data=shown, next_cursor=open_offers.next_cursor))
 
 
 class OfferAccept(View):
@@ -49,12 +51,12 @@ class OfferAccept(View):
         def accept() -> Answer:
             run = matching.accept_offer(
                 actor=self.actor(request),
-                offer_id=identified("offer", offer_id),
+                offer_id=parse_id("offer", offer_id),
                 at=self.at(request),
             )
-            return Answer(_with_task(run))
+            return Answer(representations.run_with_task(run))
 
-        return once(request, request.data, accept)
+        return idempotent(request, request.data, accept)
 
 
 class OfferDecline(View):
@@ -62,15 +64,16 @@ class OfferDecline(View):
         wanted = parse(Decline, request.data)
 
         def decline() -> Answer:
+            declined = parse_id("offer", offer_id)
             matching.decline_offer(
                 actor=self.actor(request),
-                offer_id=identified("offer", offer_id),
+                offer_id=declined,
                 reason=wanted.reason,
                 at=self.at(request),
             )
-            return Answer({"offer_id": offer_id, "status": "declined"})
+            return Answer(DeclinedOffer(offer_id=declined, status="declined"))
 
-        return once(request, request.data, decline)
+        return idempotent(request, request.data, decline)
 
 
 class Runs(View):
@@ -79,13 +82,15 @@ class Runs(View):
     def get(self, request: Request) -> Response:
         no_filters(request)
         held = selectors.runs_held(actor=self.actor(request))
-        return Response(page(request, held, OLDEST_RUN_FIRST, selectors.run_with_task))
+        runs = page(request, held, OLDEST_RUN_FIRST)
+        shown = [representations.held_run(run) for run in runs.rows]
+        return Response(RunPage(data=shown, next_cursor=runs.next_cursor))
 
 
 class Run(View):
     def get(self, request: Request, run_id: str) -> Response:
-        run = selectors.run(actor=self.actor(request), run_id=identified("run", run_id))
-        return Response(selectors.run_with_task(run))
+        run = selectors.run(actor=self.actor(request), run_id=parse_id("run", run_id))
+        return Response(representations.held_run(run))
 
 
 class RunStart(View):
@@ -95,13 +100,13 @@ class RunStart(View):
         def start() -> Answer:
             run = services.start_run(
                 actor=self.actor(request),
-                run_id=identified("run", run_id),
+                run_id=parse_id("run", run_id),
                 epoch=call.epoch,
                 at=self.at(request),
             )
-            return Answer(_with_task(run))
+            return Answer(representations.run_with_task(run))
 
-        return once(request, request.data, start)
+        return idempotent(request, request.data, start)
 
 
 class RunHeartbeat(View):
@@ -111,14 +116,14 @@ class RunHeartbeat(View):
         def heartbeat() -> Answer:
             run = services.heartbeat_run(
                 actor=self.actor(request),
-                run_id=identified("run", run_id),
+                run_id=parse_id("run", run_id),
                 epoch=call.epoch,
                 lease_seconds=call.lease_seconds,
                 at=self.at(request),
             )
-            return Answer({"run": selectors.shown_run(run)})
+            return Answer(RunChanged(run=representations.run(run)))
 
-        return once(request, request.data, heartbeat)
+        return idempotent(request, request.data, heartbeat)
 
 
 class RunSubmit(View):
@@ -128,13 +133,13 @@ class RunSubmit(View):
         def submit() -> Answer:
             run = services.submit_run(
                 actor=self.actor(request),
-                run_id=identified("run", run_id),
+                run_id=parse_id("run", run_id),
                 submission=submission,
                 at=self.at(request),
             )
-            return Answer(_with_task(run))
+            return Answer(representations.run_with_task(run))
 
-        return once(request, request.data, submit)
+        return idempotent(request, request.data, submit)
 
 
 class RunRelease(View):
@@ -144,14 +149,14 @@ class RunRelease(View):
         def release() -> Answer:
             run = services.release_run(
                 actor=self.actor(request),
-                run_id=identified("run", run_id),
+                run_id=parse_id("run", run_id),
                 epoch=call.epoch,
                 reason=call.reason,
                 at=self.at(request),
             )
-            return Answer({"run": selectors.shown_run(run)})
+            return Answer(RunChanged(run=representations.run(run)))
 
-        return once(request, request.data, release)
+        return idempotent(request, request.data, release)
 
 
 class RunEvidence(View):
@@ -163,14 +168,14 @@ class RunEvidence(View):
         def add() -> Answer:
             evidence = services.add_evidence(
                 actor=self.actor(request),
-                run_id=identified("run", run_id),
+                run_id=parse_id("run", run_id),
                 epoch=epoch,
                 file=file,
                 at=self.at(request),
             )
-            return Answer(selectors.shown_evidence(evidence), 201)
+            return Answer(representations.evidence(evidence), 201)
 
-        return once(request, _upload_document(file, epoch), add)
+        return idempotent(request, _upload_document(file, epoch), add)
 
 
 def _upload(request: Request) -> tuple[Any, int]:
@@ -200,7 +205,7 @@ def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
 class Me(View):
     def get(self, request: Request) -> Response:
         worker = pools.worker_behind(self.actor(request))
-        return Response(pools.shown_worker(worker, at=self.at(request)))
+        return Response(pool_representations.worker(worker, at=self.at(request)))
 
     def patch(self, request: Request) -> Response:
         update, at = parse(WorkerUpdate, request.data), self.at(request)
@@ -210,4 +215,4 @@ class Me(View):
             snooze_seconds=update.snooze_seconds,
             at=at,
         )
-        return Response(pools.shown_worker(worker, at=at))
+        return Response(pool_representations.worker(worker, at=at))

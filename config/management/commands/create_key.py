@@ -1,4 +1,4 @@
-"""`manage.py key WORKER_ID`: a key for a worker that was enrolled by the API, or another one."""
+"""`manage.py create_key WORKER_ID`: a key for a worker that was enrolled by the API, or another one."""
 
 from typing import Any
 from uuid import UUID

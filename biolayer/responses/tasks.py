@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Wire
+from biolayer.events.envelope import OpenModel
 from biolayer.events.tasks import OriginFacts, StatusName
-from biolayer.values import Format, Identifier, Moment, Urgency
+from biolayer.values import Format, Identifier, Timestamp, Urgency
 
 
-class ProblemFault(Wire):
+class ProblemFault(OpenModel):
     pointer: str = Field(description="A JSON Pointer (RFC 6901) into the request.")
     code: str
     detail: str
 
 
-class Problem(Wire):
+class Problem(OpenModel):
     """Every refusal (RFC 9457): `code` is for programs and stable, `detail` for people."""
 
     type: str
@@ -32,15 +32,15 @@ class Problem(Wire):
     )
 
 
-class SlaBreach(Wire):
+class SlaBreach(OpenModel):
     breach: Literal["deadline", "target_latency"]
-    due_at: Moment
-    detected_at: Moment
+    due_at: Timestamp
+    detected_at: Timestamp
 
 
-class TaskSla(Wire):
+class TaskSla(OpenModel):
     urgency: Urgency
-    deadline: Moment | None
+    deadline: Timestamp | None
     target_latency_seconds: int | None
 
 
@@ -48,7 +48,7 @@ class WatchedSla(TaskSla):
     breaches: list[SlaBreach]
 
 
-class TaskRequirements(Wire):
+class TaskRequirements(OpenModel):
     skills: list[str]
     skill_levels: dict[str, int] = Field(
         description="The least level of a skill; 1 where it is none."
@@ -65,13 +65,13 @@ class EscalatedRequirements(TaskRequirements):
     escalation: dict[str, Any] | None = Field(description="As posted; null: the pool's policy.")
 
 
-class OutputContract(Wire):
+class OutputContract(OpenModel):
     expected_format: Format
     schema_: dict[str, Any] | None = Field(alias="schema")
     evidence_required: bool
 
 
-class ShownAuth(Wire):
+class ShownAuth(OpenModel):
     """How a callback authenticates; every secret reads `redacted`."""
 
     type: Literal["none", "bearer", "basic", "header"]
@@ -82,30 +82,30 @@ class ShownAuth(Wire):
     value: str | None = None
 
 
-class TaskRetryPolicy(Wire):
+class TaskRetryPolicy(OpenModel):
     max_retries: int
     backoff_seconds: int
 
 
-class TaskHandoff(Wire):
+class TaskHandoff(OpenModel):
     callback_url: str | None
     callback_auth: ShownAuth
     retry_policy: TaskRetryPolicy | None
 
 
-class TaskAudit(Wire):
+class TaskAudit(OpenModel):
     log_required: bool
     retain_days: int | None
 
 
-class Task(Wire):
+class Task(OpenModel):
     """A task as its caller sees it."""
 
     task_id: Identifier
     status: StatusName
-    created_at: Moment
-    updated_at: Moment
-    closed_at: Moment | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    closed_at: Timestamp | None
     close_reason: str | None
     attempt: int = Field(description="0 before it is first queued.")
     worker_id: Identifier | None
@@ -127,18 +127,18 @@ class Task(Wire):
     audit: TaskAudit
 
 
-class Actor(Wire):
+class Actor(OpenModel):
     kind: str
     id: str
 
 
-class Event(Wire):
+class Event(OpenModel):
     """One entry of a task's log, chained to the one before by its hash."""
 
     task_id: Identifier
     sequence: int
     type: str
-    timestamp: Moment
+    timestamp: Timestamp
     status: StatusName
     previous_status: StatusName | None
     actor: Actor
@@ -147,7 +147,7 @@ class Event(Wire):
     hash: str
 
 
-class DependencyResult(Wire):
+class DependencyResult(OpenModel):
     """A task that was done before, for this one to build on."""
 
     task_id: Identifier
@@ -156,7 +156,7 @@ class DependencyResult(Wire):
     output: Any = Field(description="Its verified result; null should it have been reopened.")
 
 
-class Briefing(Wire):
+class Briefing(OpenModel):
     """A task as its worker sees it."""
 
     task_id: Identifier
@@ -172,20 +172,20 @@ class Briefing(Wire):
     output: OutputContract
 
 
-class Offer(Wire):
+class Offer(OpenModel):
     offer_id: Identifier
     status: Literal["open"]
-    offered_at: Moment
-    expires_at: Moment
+    offered_at: Timestamp
+    expires_at: Timestamp
     task: Briefing
 
 
-class DeclinedOffer(Wire):
+class DeclinedOffer(OpenModel):
     offer_id: Identifier
     status: Literal["declined"]
 
 
-class Run(Wire):
+class Run(OpenModel):
     """One attempt. `epoch` goes with every call on it."""
 
     run_id: Identifier
@@ -202,16 +202,16 @@ class Run(Wire):
     ]
     attempt: int
     epoch: int
-    lease_until: Moment | None
-    started_at: Moment | None
-    ended_at: Moment | None
+    lease_until: Timestamp | None
+    started_at: Timestamp | None
+    ended_at: Timestamp | None
 
 
 class HeldRun(Run):
     task: Briefing
 
 
-class RunChanged(Wire):
+class RunChanged(OpenModel):
     run: Run
 
 
@@ -219,25 +219,25 @@ class RunWithTask(RunChanged):
     task: Briefing
 
 
-class Evidence(Wire):
+class Evidence(OpenModel):
     evidence_id: Identifier
     run_id: Identifier
     filename: str
     content_type: str = Field(description="As its bytes say.")
     size: int
     sha256: str
-    created_at: Moment
+    created_at: Timestamp
 
 
-class WebhookKey(Wire):
+class WebhookKey(OpenModel):
     """What deliveries are signed with, without its secret."""
 
     key_id: Identifier
     kind: Literal["v1", "v1a"]
     status: Literal["current", "expiring", "expired"]
     public_key: str | None = Field(description="`whpk_…` of a v1a key; null for v1.")
-    created_at: Moment
-    expires_at: Moment | None = Field(description="Null: until the next rotation.")
+    created_at: Timestamp
+    expires_at: Timestamp | None = Field(description="Null: until the next rotation.")
 
 
 class RotatedWebhookKey(WebhookKey):
@@ -250,7 +250,7 @@ class RotatedWebhookKey(WebhookKey):
     )
 
 
-class Jwk(Wire):
+class Jwk(OpenModel):
     """An ed25519 public key (RFC 8037)."""
 
     kty: Literal["OKP"]
@@ -261,11 +261,11 @@ class Jwk(Wire):
     alg: Literal["EdDSA"]
 
 
-class JwkSet(Wire):
+class JwkSet(OpenModel):
     keys: list[Jwk]
 
 
-class Page(Wire):
+class Page(OpenModel):
     """A page of a list. `next_cursor` takes it on; null on the last page."""
 
     data: list[Any]
@@ -297,7 +297,7 @@ class FeedPage(Page):
     has_more: bool
 
 
-class EventConsumer(Wire):
+class EventConsumer(OpenModel):
     """A reader of the feed whose place is remembered."""
 
     name: str
@@ -305,8 +305,8 @@ class EventConsumer(Wire):
     cursor: str
     lag: int = Field(description="How many wanted events lie before it.")
     lag_is_exact: bool = Field(description="False: there are at least so many.")
-    created_at: Moment
-    moved_at: Moment
+    created_at: Timestamp
+    moved_at: Timestamp
 
 
 class EventConsumerPage(Page):
@@ -321,7 +321,7 @@ class WebhookKeyPage(Page):
     data: list[WebhookKey]
 
 
-class OpenApiDocument(Wire):
+class OpenApiDocument(OpenModel):
     """An OpenAPI 3.1 document."""
 
     openapi: str

@@ -1,4 +1,4 @@
-"""`manage.py enrol POOL_ID NAME`: a worker, with the key that its app works with."""
+"""`manage.py create_worker POOL_ID NAME`: a worker, with the key that its app works with."""
 
 from typing import Any
 from uuid import UUID
@@ -9,11 +9,11 @@ from django.db import transaction
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.pools.models import Pool, Presence, WorkerKind
-from apps.pools.services import enrol_worker
+from apps.pools.services import provision_worker
 
 
 class Command(BaseCommand):
-    help = "Enrol a worker in a pool; print its id and its API key."
+    help = "Create a worker in a pool; print its id and its API key."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("pool_id", type=UUID)
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError(f"there is no pool {pool_id}")
         if not 0 <= options["rating"] <= 5:
             raise CommandError("--rating must be 0 to 5")
-        worker = enrol_worker(
+        worker = provision_worker(
             pools=[pool],
             name=name,
             kind=WorkerKind(options["kind"]),

@@ -4,16 +4,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Wire
-from biolayer.values import Identifier, Moment
+from biolayer.events.envelope import OpenModel
+from biolayer.values import Identifier, Timestamp
 
 
-class MatchQueue(Wire):
-    sort_at: Moment
+class MatchQueue(OpenModel):
+    sort_at: Timestamp
     tasks_ahead: int = Field(description="Of the organisation's; 10,000 stands for more.")
 
 
-class MatchRequirements(Wire):
+class MatchRequirements(OpenModel):
     pool_ids: list[Identifier] | None
     abilities: list[str] = Field(description="Skills; `phone:3` from level 3 on; `@en` a language.")
     preferred: list[str]
@@ -22,7 +22,7 @@ class MatchRequirements(Wire):
     min_rating: float
 
 
-class ExcludedWorkers(Wire):
+class ExcludedWorkers(OpenModel):
     """Each worker under the first rule that keeps it out."""
 
     skills: int
@@ -39,29 +39,29 @@ class ExcludedWorkers(Wire):
     asked_already: int
 
 
-class MatchWorkers(Wire):
+class MatchWorkers(OpenModel):
     in_pools: int = Field(description="The sum of `eligible` and all that is excluded.")
     eligible: int
     excluded: ExcludedWorkers
 
 
-class MatchOffer(Wire):
+class MatchOffer(OpenModel):
     offer_id: Identifier
     worker_id: Identifier
     pool_id: Identifier
-    offered_at: Moment
-    expires_at: Moment
+    offered_at: Timestamp
+    expires_at: Timestamp
     why: dict[str, Any]
 
 
-class MatchEscalation(Wire):
+class MatchEscalation(OpenModel):
     steps_taken: int
     steps: int
     at_end: str
-    next_at: Moment | None
+    next_at: Timestamp | None
 
 
-class Match(Wire):
+class Match(OpenModel):
     """How a task finds somebody: who could be asked, who is, and what happens next."""
 
     task_id: Identifier
@@ -74,27 +74,27 @@ class Match(Wire):
     past_offers: dict[str, int] = Field(description="How many ended in each way.")
     escalation: MatchEscalation | None
     next: str = Field(description="What has to happen for the task to go on.")
-    next_at: Moment | None = Field(
+    next_at: Timestamp | None = Field(
         description="When the first thing happens that the clock brings: a rest, a snooze, a shift's"
         " break or a window of offers ends, an offer or a lease does, a step is taken. Null: none of"
         " these is known."
     )
 
 
-class PoolOutlook(Wire):
+class PoolOutlook(OpenModel):
     offered: int = Field(description="Tasks that would be offered to somebody at once.")
     waits: int
     fails: int = Field(description="Tasks that the policy's end would fail.")
     workers_asked: int
 
 
-class ChangedFate(Wire):
+class ChangedFate(OpenModel):
     task_id: Identifier
     before: Literal["offered", "waits", "fails"]
     after: Literal["offered", "waits", "fails"]
 
 
-class PoolDryRun(Wire):
+class PoolDryRun(OpenModel):
     """What a change of a pool would do to the tasks that wait for it now. Nothing was changed."""
 
     pool_id: Identifier

@@ -1,4 +1,4 @@
-"""`manage.py weigh ORGANISATION_ID WEIGHT`: its part of the offers while there is too much for all."""
+"""`manage.py set_weight ORGANISATION_ID WEIGHT`: its part of the offers while there is too much for all."""
 
 from typing import Any
 from uuid import UUID

@@ -4,27 +4,27 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from biolayer.answers import Page, ShownAuth, TaskRetryPolicy
-from biolayer.events.envelope import Wire
-from biolayer.values import Identifier, Moment
-from biolayer.webhooks import Ordering, Payload
+from biolayer.events.envelope import OpenModel
+from biolayer.requests.webhooks import Ordering, Payload
+from biolayer.responses.tasks import Page, ShownAuth, TaskRetryPolicy
+from biolayer.values import Identifier, Timestamp
 
 
-class EndpointHealth(Wire):
+class EndpointHealth(OpenModel):
     """How the endpoint's origin (scheme, host and port) fares. Others may share it; what is `held`
     is the endpoint's own. Counts end at 10,000.
     """
 
     concurrency: int = Field(description="How many attempts may be under way at once.")
     breaker: Literal["closed", "open", "probing"]
-    open_until: Moment | None = Field(description="Then the breaker lets one attempt through.")
-    held_until: Moment | None = Field(description="As a `Retry-After` asked.")
+    open_until: Timestamp | None = Field(description="Then the breaker lets one attempt through.")
+    held_until: Timestamp | None = Field(description="As a `Retry-After` asked.")
     under_way: int
     pending: int
     held: int
 
 
-class WebhookEndpoint(Wire):
+class WebhookEndpoint(OpenModel):
     """An endpoint. Its secrets read `redacted`."""
 
     endpoint_id: Identifier
@@ -44,14 +44,14 @@ class WebhookEndpoint(Wire):
     enabled: bool
     status: Literal["enabled", "paused", "disabled"]
     disabled_reason: Literal["gone", "failing"] | None
-    failing_since: Moment | None
+    failing_since: Timestamp | None
     failure_count: int
-    created_at: Moment
-    updated_at: Moment
+    created_at: Timestamp
+    updated_at: Timestamp
     health: EndpointHealth
 
 
-class Delivery(Wire):
+class Delivery(OpenModel):
     """One event for one endpoint or callback."""
 
     delivery_id: Identifier
@@ -65,7 +65,7 @@ class Delivery(Wire):
     status: Literal["pending", "held", "succeeded", "exhausted", "expired"]
     attempt_count: int
     attempts_left: int
-    next_attempt_at: Moment | None
+    next_attempt_at: Timestamp | None
     waiting_for: (
         Literal[
             "new",
@@ -85,15 +85,15 @@ class Delivery(Wire):
     last_outcome: str | None
     last_status_code: int | None
     recovery_id: Identifier | None
-    created_at: Moment
-    finished_at: Moment | None
+    created_at: Timestamp
+    finished_at: Timestamp | None
 
 
-class Attempt(Wire):
+class Attempt(OpenModel):
     """One request. A step that was not reached, or not needed on an open connection, is null."""
 
     number: int
-    started_at: Moment
+    started_at: Timestamp
     outcome: str
     phase: str | None = Field(description="Where a failed one ended.")
     status_code: int | None
@@ -115,26 +115,26 @@ class DeliveryInFull(Delivery):
     attempts: list[Attempt]
 
 
-class RecoveryProgress(Wire):
+class RecoveryProgress(OpenModel):
     released: int
     delivered: int
     failed: int
     pending: int
 
 
-class Recovery(Wire):
+class Recovery(OpenModel):
     """One call that sends many deliveries again."""
 
     recovery_id: Identifier
     kind: Literal["failed", "missed", "held"]
     endpoint_id: Identifier | None = Field(description="Null: every destination.")
-    since: Moment
-    until: Moment
+    since: Timestamp
+    until: Timestamp
     rate_per_minute: int
     state: Literal["releasing", "delivering", "done"]
     progress: RecoveryProgress
-    created_at: Moment
-    released_at: Moment | None
+    created_at: Timestamp
+    released_at: Timestamp | None
 
 
 class WebhookEndpointPage(Page):

@@ -9,17 +9,17 @@ import threading
 import time
 
 from apps.api.streams import pages
-from apps.api.streams.asking import Asked
+from apps.api.streams.db_threads import reading
+from apps.api.streams.feed_watcher import watcher
 from apps.api.streams.pages import Page
-from apps.api.streams.readers import reading
-from apps.api.streams.watching import watcher
+from apps.api.streams.params import FeedQuery
 
 SEATS = 2
 
 _seats = threading.BoundedSemaphore(SEATS)
 
 
-def wait_on_thread(asked: Asked, page: Page) -> Page:
+def wait_on_thread(asked: FeedQuery, page: Page) -> Page:
     """The first page from `page` on with something in it; an empty one when the time is up."""
     if page.items or not asked.wait_seconds or not _seats.acquire(blocking=False):
         return page
@@ -38,7 +38,7 @@ def wait_on_thread(asked: Asked, page: Page) -> Page:
         _seats.release()
 
 
-async def wait(asked: Asked, page: Page) -> Page:
+async def wait(asked: FeedQuery, page: Page) -> Page:
     """`wait_on_thread`, without a thread and for as many as like to."""
     ends = time.monotonic() + asked.wait_seconds
     while not page.items and (left := ends - time.monotonic()) > 0:

@@ -8,8 +8,8 @@ from django.http import HttpRequest, QueryDict
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.api.http.parameters import first_of_each, parameter_faults
-from apps.api.streams.additions import ADDITIONS, Addition
 from apps.api.streams.cursors import opened
+from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS, PayloadExtension
 from apps.events import selectors as events
 from apps.events.selectors import BEGINNING, Position
 from biolayer.errors import Fault, InvalidInput
@@ -24,7 +24,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FeedQuery:
     """Events for whom, from where, which, how many, and how long to wait for the first."""
 
     actor: Principal
@@ -33,19 +33,19 @@ class Asked:
     limit: int = DEFAULT_LIMIT
     wait_seconds: int = 0
     # What each item says beside the event.
-    addition: Addition | None = None
+    addition: PayloadExtension | None = None
     # The life of the cluster that `after` is a place of.
     generation: int = 0
 
 
-def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
+def asked_of_feed(actor: Principal, query: QueryDict) -> FeedQuery:
     """`GET /v1/events`. Raises `ScopeMissing`, and `InvalidInput` naming every bad parameter."""
     actor.require(Scope.TASKS_READ)
     # Before any place is read, which must not be of an earlier one.
     generation = events.generation()
     reading = _Reading(actor, query)
     reading.refuse_unknown("after", "types", "limit", "wait")
-    asked = Asked(
+    asked = FeedQuery(
         actor,
         after=reading.place(query.get("after", "beginning"), "/after"),
         types=reading.types(),
@@ -58,7 +58,7 @@ def asked_of_feed(actor: Principal, query: QueryDict) -> Asked:
     return asked
 
 
-def asked_of_stream(actor: Principal, request: HttpRequest) -> Asked:
+def asked_of_stream(actor: Principal, request: HttpRequest) -> FeedQuery:
     """`GET /v1/events/stream`: from now on, unless the caller says from where."""
     actor.require(Scope.TASKS_READ)
     query = request.GET
@@ -73,7 +73,7 @@ def asked_of_stream(actor: Principal, request: HttpRequest) -> Asked:
         if last_id is None
         else reading.place(last_id, "")
     )
-    asked = Asked(
+    asked = FeedQuery(
         actor,
         after,
         reading.types(),
@@ -92,11 +92,11 @@ def asked_of_consumer(
     after: Position,
     generation: int,
     types: Collection[str] | None,
-) -> Asked:
+) -> FeedQuery:
     """`GET /v1/event-consumers/{name}/events`: from where, and what, is remembered."""
     reading = _Reading(actor, query)
     reading.refuse_unknown("limit", "wait")
-    asked = Asked(
+    asked = FeedQuery(
         actor,
         after=after,
         types=tuple(events.types_for(types)),
@@ -132,7 +132,7 @@ class _Reading:
     faults: list[Fault] = field(default_factory=list)
 
     def refuse_unknown(self, *names: str) -> None:
-        known = (*names, "payload") if ADDITIONS else names
+        known = (*names, "payload") if PAYLOAD_EXTENSIONS else names
         self.faults.extend(parameter_faults(self.query, known, several=("types",)))
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
@@ -158,14 +158,14 @@ class _Reading:
         self.faults.extend(Fault("/types", "unknown_event_type", text) for text in wrong[:1])
         return tuple(events.types_for(patterns))
 
-    def addition(self) -> Addition | None:
+    def addition(self) -> PayloadExtension | None:
         name = self.query.get("payload")
-        if name is None or not ADDITIONS:
+        if name is None or not PAYLOAD_EXTENSIONS:
             return None
-        if name not in ADDITIONS:
-            text = f"must be one of {', '.join(ADDITIONS)}"
+        if name not in PAYLOAD_EXTENSIONS:
+            text = f"must be one of {', '.join(PAYLOAD_EXTENSIONS)}"
             self.faults.append(Fault("/payload", "not_one_of", text))
-        return ADDITIONS.get(name)
+        return PAYLOAD_EXTENSIONS.get(name)
 
     def refuse_faults(self) -> None:
         if self.faults:

@@ -1,17 +1,17 @@
-"""`manage.py found NAME`: a first organisation, with what its backend needs."""
+"""`manage.py create_organisation NAME`: a first organisation, with what its backend needs."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
-from apps.accounts.services import found_organisation, issue_key
-from apps.pools.services import found_pool
+from apps.accounts.services import create_organisation, issue_key
+from apps.pools.services import provision_pool
 from apps.webhooks.services import new_signing_secret
 
 
 class Command(BaseCommand):
-    help = "Found an organisation with a pool; print its ids, an API key and its webhook secret."
+    help = "Create an organisation with a pool; print its ids, an API key and its webhook secret."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
@@ -19,10 +19,10 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, name: str, pool: str, **options: Any) -> None:
-        organisation = found_organisation(name=name)
-        founded = found_pool(organisation_id=organisation.id, name=pool)
+        organisation = create_organisation(name=name)
+        first_pool = provision_pool(organisation_id=organisation.id, name=pool)
         self.stdout.write(f"org_id          {organisation.id}")
-        self.stdout.write(f"pool_id         {founded.id}")
+        self.stdout.write(f"pool_id         {first_pool.id}")
         key = issue_key(organisation_id=organisation.id, name="backend")
         self.stdout.write(f"api_key         {key}")
         secret = new_signing_secret(organisation_id=organisation.id)

@@ -14,8 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import connection
 
 from apps.api.streams import pages
-from apps.api.streams.asking import Asked
 from apps.api.streams.pages import Page
+from apps.api.streams.params import FeedQuery
 
 THREADS = 4
 """So many connections at most, beside the watcher's."""
@@ -78,7 +78,7 @@ class Reading:
     def __init__(self) -> None:
         self._under_way: dict[object, asyncio.Task[Page]] = {}
 
-    async def page(self, asked: Asked, *, until: int | None) -> Page:
+    async def page(self, asked: FeedQuery, *, until: int | None) -> Page:
         key = self._key(asked, until)
         task = self._under_way.get(key)
         if task is None:
@@ -89,7 +89,7 @@ class Reading:
         return await asyncio.shield(task)
 
     @staticmethod
-    def _key(asked: Asked, until: int | None) -> object:
+    def _key(asked: FeedQuery, until: int | None) -> object:
         """What the answer depends on: of the caller only the organisation and the pools."""
         actor = asked.actor
         sees = (actor.organisation_id, actor.pool_ids)

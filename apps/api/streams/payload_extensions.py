@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Addition = Callable[[Sequence[Any]], Sequence[Mapping[str, Any]]]
+PayloadExtension = Callable[[Sequence[Any]], Sequence[Mapping[str, Any]]]
 """Answers, for each of some events and in their order, the further members of its item."""
 
-ADDITIONS: dict[str, Addition] = {}
+PAYLOAD_EXTENSIONS: dict[str, PayloadExtension] = {}

@@ -1,0 +1,16 @@
+"""Represent offers."""
+
+from apps.api.v1.representations.tasks import briefing
+from apps.matching.models import Offer
+from biolayer.responses import tasks as responses
+
+
+def offer(row: Offer) -> responses.Offer:
+    """Return an open offer as its worker sees it, with the task that it is about."""
+    return responses.Offer(
+        offer_id=row.id,
+        status="open",
+        offered_at=row.offered_at,
+        expires_at=row.expires_at,
+        task=briefing(row.task),
+    )

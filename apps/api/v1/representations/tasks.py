@@ -1,0 +1,184 @@
+"""Represent tasks, runs, offers and evidence."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from apps.api.v1.representations.values import choice
+from apps.tasks import selectors
+from apps.tasks.models import Evidence, Run, Task
+from biolayer.events.tasks import OriginFacts
+from biolayer.lifecycle import OUTPUT_SHOWN
+from biolayer.responses import tasks as responses
+
+
+def task(row: Task) -> responses.Task:
+    """Return a task as its caller sees it. `output` is the verified result, null before."""
+    ids = selectors.dependency_ids(row)
+    return responses.Task(
+        task_id=row.id,
+        status=choice(row.status),
+        created_at=row.created_at,
+        updated_at=row.changed_at,
+        closed_at=row.closed_at,
+        close_reason=row.close_reason or None,
+        attempt=row.attempt,
+        worker_id=row.worker_id,
+        origin=origin(row),
+        task_type=row.task_type,
+        domain=row.domain,
+        title=row.title,
+        depends_on=list(ids.depends_on),
+        waiting_for=list(ids.waiting_for),
+        instructions=row.instructions,
+        context=row.context,
+        sla=responses.WatchedSla(**_sla(row), breaches=_breaches(row)),
+        requirements=responses.EscalatedRequirements(
+            **_requirements(row), escalation=row.escalation
+        ),
+        output=row.output if row.status in OUTPUT_SHOWN else None,
+        output_contract=_output_contract(row),
+        handoff=responses.TaskHandoff(
+            callback_url=row.callback_url or None,
+            callback_auth=responses.ShownAuth(**row.callback_auth),
+            retry_policy=_retry_policy(row),
+        ),
+        audit=responses.TaskAudit(log_required=row.log_required, retain_days=row.retain_days),
+    )
+
+
+def briefing(row: Task) -> responses.Briefing:
+    """Return a task as its worker sees it: what to do, by when, and what to hand in."""
+    return responses.Briefing(
+        task_id=row.id,
+        status=choice(row.status),
+        task_type=row.task_type,
+        domain=row.domain,
+        title=row.title,
+        instructions=row.instructions,
+        context=row.context,
+        sla=responses.TaskSla(**_sla(row)),
+        requirements=responses.TaskRequirements(**_requirements(row)),
+        dependencies=[_dependency(needed) for needed in selectors.dependencies(row)],
+        output=_output_contract(row),
+    )
+
+
+def run(row: Run) -> responses.Run:
+    """Return a run as its worker sees it."""
+    return responses.Run(**_run(row))
+
+
+def held_run(row: Run) -> responses.HeldRun:
+    """Return a run in a list of its worker's, with all that an app needs to go on with it."""
+    return responses.HeldRun(**_run(row), task=briefing(row.task))
+
+
+def run_with_task(row: Run) -> responses.RunWithTask:
+    """Return a run that a worker's call changed, with its task."""
+    return responses.RunWithTask(run=run(row), task=briefing(row.task))
+
+
+def evidence(row: Evidence) -> responses.Evidence:
+    """Return a file's description."""
+    return responses.Evidence(
+        evidence_id=row.id,
+        run_id=row.run_id,
+        filename=row.filename,
+        content_type=row.content_type,
+        size=row.size,
+        sha256=bytes(row.sha256).hex(),
+        created_at=row.created_at,
+    )
+
+
+def origin(row: Task) -> OriginFacts:
+    """Return where a task comes from."""
+    return OriginFacts(
+        org_id=row.organisation_id,
+        product=row.product,
+        request_id=row.request_id,
+        created_by=row.created_by,
+        created_at=row.raised_at,
+    )
+
+
+def headline(row: Task) -> dict[str, Any]:
+    """Return what webhooks say of a task besides its status, as JSON values."""
+    return {
+        "origin": origin(row).model_dump(mode="json"),
+        "task_type": row.task_type,
+        "domain": row.domain,
+        "title": row.title,
+    }
+
+
+def _sla(row: Task) -> dict[str, Any]:
+    return {
+        "urgency": row.urgency,
+        "deadline": row.deadline,
+        "target_latency_seconds": row.target_latency_seconds,
+    }
+
+
+def _breaches(row: Task) -> list[responses.SlaBreach]:
+    clocks: list[tuple[Literal["deadline", "target_latency"], datetime | None, datetime | None]] = [
+        ("deadline", row.deadline, row.deadline_breached_at),
+        ("target_latency", row.latency_due_at, row.latency_breached_at),
+    ]
+    return [
+        responses.SlaBreach(breach=name, due_at=due, detected_at=detected)
+        for name, due, detected in clocks
+        if due is not None and detected is not None
+    ]
+
+
+def _requirements(row: Task) -> dict[str, Any]:
+    return {
+        "skills": row.skills,
+        "skill_levels": row.skill_levels,
+        "preferred_skills": row.preferred_skills,
+        "languages": row.languages,
+        "certifications": row.certifications,
+        "trust_level": row.trust_level,
+        "min_rating": row.min_rating,
+        "worker_pool_id": row.pool_id,
+    }
+
+
+def _output_contract(row: Task) -> responses.OutputContract:
+    return responses.OutputContract(
+        expected_format=choice(row.expected_format),
+        schema=row.output_schema,
+        evidence_required=row.evidence_required,
+    )
+
+
+def _retry_policy(row: Task) -> responses.TaskRetryPolicy | None:
+    """Return it as the contract had it; None where that left it to the default schedule."""
+    if row.max_retries is None or row.backoff_seconds is None:
+        return None
+    return responses.TaskRetryPolicy(
+        max_retries=row.max_retries, backoff_seconds=row.backoff_seconds
+    )
+
+
+def _dependency(needed: Task) -> responses.DependencyResult:
+    return responses.DependencyResult(
+        task_id=needed.id,
+        title=needed.title,
+        task_type=needed.task_type,
+        output=needed.output if needed.status in OUTPUT_SHOWN else None,
+    )
+
+
+def _run(row: Run) -> dict[str, Any]:
+    return {
+        "run_id": row.id,
+        "task_id": row.task_id,
+        "status": row.status,
+        "attempt": row.attempt,
+        "epoch": row.epoch,
+        "lease_until": row.lease_until,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+    }

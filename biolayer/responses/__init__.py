@@ -1,0 +1,1 @@
+"""The bodies that `/v1` returns."""
