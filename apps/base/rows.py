@@ -1,21 +1,20 @@
-"""Several rows in one statement: a transition's task, event, deliveries and timers travel together.
+"""Write several rows in one statement: a transition's task, event, deliveries and timers.
 
-Services and reactions describe what shall be written as `Insert`, `Update` and `Statement` values;
-`write` turns them into one `WITH … AS (INSERT …), … AS (UPDATE …) SELECT` and sends it once. On the
-hot paths that replaces four to eight round trips by one.
+Services and reactions describe changes; `write` compiles them into one
+`WITH … AS (INSERT …), … AS (UPDATE …) SELECT` and sends it once. On the hot paths that replaces four
+to eight round trips. Within `batched` the changes of many calls become one statement.
 
-Within `batched` the changes of many calls travel so: a batch of transitions is one statement, too.
-
-Two things to know about PostgreSQL here: all parts see the same snapshot, and the order in which
-they run is not defined. So never write the same row twice in one call (two `Update`s of it are made
-one), nor two rows where a unique index needs the one gone before the other comes.
+All parts of such a statement see the same snapshot, and PostgreSQL does not define their order.
+Never write the same row twice in one call (two `Update`s of it are merged), and never insert a row
+that a unique index allows only after another row of the same call is deleted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -25,9 +24,27 @@ from django.db.models import Field, Model
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A new row."""
+    """A new row.
+
+    `guard` is a condition in SQL on the row, which is called `new`. A row that does not satisfy it is
+    not inserted: use it where a foreign key of another row of the call then fails.
+    """
 
     row: Model
+    guard: str = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class InsertValues:
+    """A new row by its columns, for hot paths that need no instance of the model: see `insert`."""
+
+    model: type[Model]
+    values: Mapping[str, Any]
+
+
+def insert(model: type[Model], **values: Any) -> InsertValues:
+    """Describe a new row of `model` by attribute names. The model's defaults fill the others."""
+    return InsertValues(model, {**_defaults(model), **values})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL of one's own, for what the other two cannot say."""
+    """A statement in SQL, for what inserts and updates cannot express."""
 
     sql: str
     params: tuple[Any, ...] = ()
@@ -49,26 +66,27 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class BulkStatement:
-    """SQL of one's own over a set of rows, which its only parameter holds as a JSON array:
-    `… FROM jsonb_to_recordset(%s) AS row (…)`. All rows of the same SQL are one statement.
+    """A statement in SQL over a set of rows: all rows of the same SQL are one statement.
+
+    Its only parameter is a JSON array of the rows: `… FROM jsonb_to_recordset(%s) AS row (…)`.
     """
 
     sql: str
     row: Mapping[str, Any]
 
 
-Change = Insert | Update | Statement | BulkStatement
+Change = Insert | InsertValues | Update | Statement | BulkStatement
 
 _gathered: ContextVar[list[Change] | None] = ContextVar("gathered", default=None)
 
 
 @contextmanager
 def batched() -> Iterator[None]:
-    """Whatever is written within the block is sent as one statement at its end.
+    """Send everything that is written within the block as one statement at its end.
 
     Nothing of it can be read before. A block that raises sends nothing.
     """
-    assert _gathered.get() is None, "a block within another"
+    assert _gathered.get() is None, "blocks do not nest"
     token = _gathered.set([])
     try:
         yield
@@ -79,7 +97,7 @@ def batched() -> Iterator[None]:
 
 
 def write(changes: Iterable[Change]) -> None:
-    """Send all changes as one statement, which is a transaction of its own outside of any."""
+    """Send all changes as one statement. Outside a transaction it is one of its own."""
     gathered = _gathered.get()
     if gathered is not None:
         gathered.extend(changes)
@@ -87,21 +105,24 @@ def write(changes: Iterable[Change]) -> None:
     parts = _compile(changes)
     if not parts:
         return
-    # The last SELECT is there because a WITH needs a main query; its answer does not matter.
+    # A WITH needs a main query; nobody reads its result.
     body = ", ".join(f"c{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {body} SELECT 1", [value for _, params in parts for value in params])
 
 
 def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
-    inserts: dict[type[Model], list[Model]] = {}
+    inserts: dict[tuple[type[Model], str], list[Mapping[str, Any]]] = {}
     updates: dict[tuple[type[Model], tuple[tuple[str, Any], ...]], dict[str, Any]] = {}
     bulk: dict[str, list[Mapping[str, Any]]] = {}
     parts: list[tuple[str, list[Any]]] = []
     for change in changes:
         match change:
             case Insert():
-                inserts.setdefault(type(change.row), []).append(change.row)
+                model = type(change.row)
+                inserts.setdefault((model, change.guard), []).append(_columns_of(change.row))
+            case InsertValues():
+                inserts.setdefault((change.model, "true"), []).append(change.values)
             case Update():
                 where = tuple(change.where.items())
                 updates.setdefault((change.model, where), {}).update(change.values)
@@ -116,7 +137,11 @@ def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
         ).items()
     ]
     parts += [(sql, [_document(rows)]) for sql, rows in bulk.items()]
-    parts += [_insert(model, rows) for model, rows in inserts.items()]
+    # One JSON document for each table: one parameter, however many columns it has, and the same SQL
+    # each time, so that PostgreSQL keeps its plan.
+    parts += [
+        (_insert_sql(model, guard), [_document(rows)]) for (model, guard), rows in inserts.items()
+    ]
     return parts
 
 
@@ -133,34 +158,59 @@ def _alike(updates: Iterable[Update]) -> dict[tuple[type[Model], Names], list[Up
 
 
 @lru_cache
-def _columns(model: type[Model]) -> dict[str, str]:
-    """Attribute -> column of what a new row brings along: all that the database does not fill."""
-    return {
-        field.attname: str(field.column)
+def _columns(model: type[Model]) -> tuple[str, ...]:
+    """Return the columns of a new row: all that the database does not fill."""
+    fields = [
+        field
         for field in model._meta.concrete_fields
         if not field.generated
         and not field.has_db_default()
         and field is not model._meta.auto_field
-    }
+    ]
+    assert all(field.attname == field.column for field in fields), "an attribute is its column"
+    return tuple(str(field.column) for field in fields)
+
+
+def _columns_of(row: Model) -> dict[str, Any]:
+    columns = _columns(type(row))
+    return dict(zip(columns, _getter(type(row))(row), strict=True))
 
 
 @lru_cache
-def _insert_sql(model: type[Model]) -> str:
+def _getter(model: type[Model]) -> Callable[[Model], tuple[Any, ...]]:
+    return attrgetter(*_columns(model))
+
+
+def _defaults(model: type[Model]) -> dict[str, Any]:
+    constant, called = _defaults_of(model)
+    return {**constant, **{name: make() for name, make in called}}
+
+
+@lru_cache
+def _defaults_of(
+    model: type[Model],
+) -> tuple[dict[str, Any], tuple[tuple[str, Callable[[], Any]], ...]]:
+    """Return the defaults of a model's columns: values, and functions that make one for each row."""
+    constant: dict[str, Any] = {}
+    called = []
+    for field in model._meta.concrete_fields:
+        if field.attname not in _columns(model):
+            continue
+        if callable(field.default):
+            called.append((field.attname, field.default))
+        else:
+            constant[field.attname] = field.get_default()
+    return constant, tuple(called)
+
+
+@lru_cache
+def _insert_sql(model: type[Model], guard: str) -> str:
     table = model._meta.db_table
-    names = ", ".join(f'"{column}"' for column in _columns(model).values())
+    names = ", ".join(f'"{column}"' for column in _columns(model))
     return (
         f'INSERT INTO "{table}" ({names})'
-        f' SELECT {names} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb)'
+        f' SELECT {names} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb) new WHERE {guard}'
     )
-
-
-def _insert(model: type[Model], rows: list[Model]) -> tuple[str, list[Any]]:
-    """The rows travel as one JSON document: one parameter, however many columns they have, and the
-    same SQL each time, so that PostgreSQL keeps its plan.
-    """
-    columns = _columns(model)
-    document = [{column: getattr(row, name) for name, column in columns.items()} for row in rows]
-    return _insert_sql(model), [_document(document)]
 
 
 def _document(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -30,6 +30,14 @@ def may_use(*, actor: Principal, pool_id: UUID) -> bool:
         return cursor.fetchone() is not None
 
 
+NEW_ROWS_POOL_IS_OPEN = """
+new.pool_id IS NULL OR EXISTS (
+    SELECT FROM pools_pool pool WHERE pool.id = new.pool_id
+        AND pool.organisation_id = new.organisation_id AND pool.status = 'active')
+"""
+"""The guard (see `rows.Insert`) of a new row that names a pool."""
+
+
 LOCK_POOLS = "SELECT id FROM pools_pool WHERE id = ANY (%s) ORDER BY id FOR KEY SHARE SKIP LOCKED"
 
 

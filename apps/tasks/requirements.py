@@ -5,7 +5,7 @@ seat has the words for all that it can (pools/migrations/_functions.py).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from uuid import UUID
 
@@ -36,7 +36,8 @@ class Signature:
         object.__setattr__(self, "id", UUID(bytes=digest, version=5))
 
 
-_CONTENT = tuple(name for name in Signature.__dataclass_fields__ if name != "id")
+_COLUMNS = tuple(Signature.__dataclass_fields__)
+_CONTENT = tuple(name for name in _COLUMNS if name != "id")
 
 KEEP = """
 INSERT INTO tasks_requirement (id, organisation_id, task_type, pool_ids, abilities, preferred,
@@ -82,7 +83,7 @@ def signature_now(task: Task) -> Signature:
 
 def kept(signature: Signature) -> BulkStatement:
     """The signature's row, unless it is there."""
-    return BulkStatement(KEEP, asdict(signature))
+    return BulkStatement(KEEP, {name: getattr(signature, name) for name in _COLUMNS})
 
 
 def _words(

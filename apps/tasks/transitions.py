@@ -70,11 +70,13 @@ def apply(
     columns: Mapping[str, Any] | None = None,
     also: Iterable[rows.Change] = (),
     contract: TaskContract | None = None,
+    guard: str = "true",
 ) -> Event:
     """Move a locked (or new) task by `command`, and write everything that follows from it.
 
     `columns` are further columns of the task to set, `also` further rows of the same step, `data`
-    the event's facts. Raises `IllegalTransition` where the law has no row, having written nothing.
+    the event's facts, `guard` that of a new task's `rows.Insert`. Raise `IllegalTransition` where the
+    transition table has no row; nothing is written then.
     """
     source = Status(task.status) if task.status else None
     row = lifecycle.find(command, source)
@@ -95,7 +97,7 @@ def apply(
     )
     written = _move(task, row, event, columns or {})
     moved = Moved(task, event, contract)
-    rows.write([_row_of(task, source, written), rows.Insert(event), *also, *_due(moved)])
+    rows.write([_row_of(task, source, written, guard), rows.Insert(event), *also, *_due(moved)])
     for events, drain in _wakes:
         if event.type in events:
             wake(drain)
@@ -131,8 +133,12 @@ def _waits_since(task: Task, source: Status | None, at: datetime) -> datetime:
     return task.waits_since + (at - task.accepted_at)
 
 
-def _row_of(task: Task, source: Status | None, written: Mapping[str, Any]) -> rows.Change:
-    return rows.Insert(task) if source is None else rows.Update(Task, {"id": task.id}, written)
+def _row_of(
+    task: Task, source: Status | None, written: Mapping[str, Any], guard: str
+) -> rows.Change:
+    if source is None:
+        return rows.Insert(task, guard)
+    return rows.Update(Task, {"id": task.id}, written)
 
 
 def _due(moved: Moved) -> Iterable[rows.Change]:

@@ -24,9 +24,9 @@ def timer(house: House) -> Timer:
     )
 
 
-def test_together__sends_everything_as_one_statement(house: House) -> None:
+def test_batched__sends_everything_as_one_statement(house: House) -> None:
     made = [timer(house) for _ in range(3)]
-    with CaptureQueriesContext(connection) as captured, rows.together():
+    with CaptureQueriesContext(connection) as captured, rows.batched():
         for one in made:
             rows.write([Insert(one)])
         assert not Timer.objects.exists()
@@ -34,7 +34,7 @@ def test_together__sends_everything_as_one_statement(house: House) -> None:
     assert Timer.objects.count() == 3
 
 
-def test_together__sends_nothing_when_the_block_fails(house: House) -> None:
+def test_batched__sends_nothing_when_the_block_fails(house: House) -> None:
 
     def fails() -> None:
         with rows.batched():
@@ -117,7 +117,7 @@ def test_intake__one_bad_task_holds_up_nobody(
 
 def test_a_batch_of_creates__is_one_statement(house: House) -> None:
     actor = house.alice.principal
-    with CaptureQueriesContext(connection) as captured, rows.together():
+    with CaptureQueriesContext(connection) as captured, rows.batched():
         for _ in range(3):
             tasks.create_task(actor=actor, document=contract(), at=clock.now())
     assert len([q for q in captured.captured_queries if "tasks_task" in q["sql"]]) == 1

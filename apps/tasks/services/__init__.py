@@ -14,7 +14,8 @@ from apps.tasks.services.assigning import (
     queue_created,
     requeue_task,
 )
-from apps.tasks.services.creating import Created, add_check, create_task, publish_task
+from apps.tasks.services.contract_checks import add_check
+from apps.tasks.services.creating import Created, create_task, publish_task
 from apps.tasks.services.ending import (
     cancel_task,
     complete_task,

@@ -1,45 +1,42 @@
-"""Making tasks from contracts."""
+"""Create tasks from contracts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.db import IntegrityError, connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base import crypto
 from apps.base.ids import new_id
 from apps.base.rows import Change
-from apps.base.transactions import Raced, atomic
-from apps.pools import selectors as pools
+from apps.base.transactions import Raced, atomic, retried
+from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
 from apps.tasks.models import Task
 from apps.tasks.requirements import kept, signature_of
-from apps.tasks.schemas.checks import schema_faults
-from apps.tasks.selectors import with_needs
-from apps.tasks.services.depending import dependency_check, gate
+from apps.tasks.services.contract_checks import (
+    checked_contract,
+    contract_by_its_form,
+    named_organisation,
+    usable_pools,
+)
+from apps.tasks.services.depending import gate
 from apps.tasks.services.locks import lock_task
+from apps.tasks.services.natural_key import (
+    earlier_tasks,
+    hash_of_0_1,
+    is_same,
+    natural_key,
+    replayed,
+    request_hash,
+)
 from apps.tasks.transitions import apply
-from biolayer.contract import Check, TaskContract, dig, parse, parse_task
-from biolayer.errors import Fault, InvalidInput, RequestIdReused, pointer
+from biolayer.contract import TaskContract, parse
+from biolayer.errors import InvalidInput
 from biolayer.lifecycle import Command
-
-POOL = ("requirements", "worker_pool_id")
-STEPS = ("requirements", "escalation", "steps")
-MOST_POOLS = 1 + 10 * 16
-"""No contract that the form allows names more pools: its own, and those of its escalation steps."""
-
-_checks: list[Check] = [schema_faults]
-
-
-def add_check(check: Check) -> None:
-    """Have `check` look at each posted contract. Called by config/wiring.py only."""
-    _checks.append(check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,59 +50,104 @@ class Created:
 def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     """Accept a contract: the task at `created`, its event, and the rows that follow from it.
 
-    Raises `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
+    Raise `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
     and `RequestIdReused` when the natural key came before with another body.
+
+    1. A contract that needs nothing but a new row is written without a look at the database first:
+       constraints and the insert's guard refuse what a look would have refused.
+    2. What they refuse, and every other contract, is checked first and then written.
     """
     actor.require(Scope.TASKS_CREATE)
-    actor.require_organisation(_named_organisation(document))
+    actor.require_organisation(named_organisation(document))
+    # Within a transaction a violated constraint would end it, so there the checks come first.
+    if not connection.in_atomic_block:
+        task = _create_unless_refused(actor, document, at)
+        if task is not None:
+            return Created(task, is_new=True)
+    return retried(lambda: _create_checked(actor, document, at))
+
+
+def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Task | None:
+    """Return the new task; None where its form, its key, its pool or anything else is refused."""
     try:
-        checks = [*_checks, _pool_check(actor), dependency_check(actor)]
-        contract = parse_task(document, now=at, checks=checks)
+        contract = contract_by_its_form(document=document, at=at)
     except InvalidInput:
-        sent_before = _sent_before(actor, document)
-        if sent_before is not None:
-            return sent_before
-        raise
-    # Within a transaction a violated constraint would end it, so there is a look before; else the
-    # constraint says it, and the usual request, which is new, pays for no look.
-    looks_first = connection.in_atomic_block or bool(contract.depends_on)
-    earlier = _earlier(actor, contract) if looks_first else None
-    if earlier is not None:
-        return _same_or_reused(actor, earlier, contract)
-    task = _new_task(actor, contract, at)
+        return None
+    needs = contract.requirements
+    is_plain = not contract.depends_on and needs.escalation is None
+    if not is_plain or not (
+        needs.worker_pool_id is None or actor.may_use_pool(needs.worker_pool_id)
+    ):
+        return None
+    task = new_task(actor, contract, at)
     try:
-        # Without dependencies all that is written is one statement, and needs no transaction around it.
-        with atomic() if contract.depends_on else nullcontext():
-            also = gate(task=task, task_ids=contract.depends_on)
-            _write(task, contract, actor=actor, at=at, also=also)
-    except Raced:
-        earlier = None if looks_first else _earlier(actor, contract)
-        if earlier is None:
+        write(task, contract, actor=actor, at=at, guard=NEW_ROWS_POOL_IS_OPEN)
+    except IntegrityError:
+        return None
+    return task
+
+
+def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
+    try:
+        usable = usable_pools(actor=actor, documents=[document])
+        contract = checked_contract(actor=actor, document=document, at=at, usable_pools=usable)
+    except InvalidInput:
+        task = sent_before(actor, document)
+        if task is not None:
+            return Created(task, is_new=False)
+        raise
+    key = natural_key(contract)
+    earlier = None if key is None else earlier_tasks(actor=actor, keys=[key]).get(key)
+    if earlier is not None:
+        task = replayed(actor=actor, earlier=earlier, contract=contract)
+        return Created(task, is_new=False)
+    task = new_task(actor, contract, at)
+    # Without dependencies all that is written is one statement: it needs no transaction around it.
+    with atomic() if contract.depends_on else nullcontext():
+        also = gate(task=task, task_ids=contract.depends_on)
+        try:
+            write(task, contract, actor=actor, at=at, also=also)
+        except IntegrityError as error:
+            if "task_request_id_is_unique" in str(error):
+                raise Raced from error
             raise
-        return _same_or_reused(actor, earlier, contract)
     return Created(task, is_new=True)
 
 
-def _same_or_reused(actor: Principal, earlier: Task, contract: TaskContract) -> Created:
-    """Return the task that came before with this natural key. Raises `RequestIdReused` for another body."""
-    replayed = _replayed(actor, earlier)
-    if not _is_same(earlier, contract):
-        raise RequestIdReused(str(earlier.id))
-    return replayed
-
-
-def _write(
-    task: Task, contract: TaskContract, *, actor: Principal, at: datetime, also: Iterable[Change]
-) -> None:
-    signature = signature_of(task)
-    task.requirement_id = signature.id
-    also = [kept(signature), *also]
+def sent_before(actor: Principal, document: Any) -> Task | None:
+    """Return the task that this very body made while it was acceptable: before its deadline, say."""
     try:
-        apply(task, Command.CREATE, actor=actor, at=at, contract=contract, also=also)
-    except IntegrityError as error:
-        if "task_request_id_is_unique" in str(error):
-            raise Raced from error
-        raise
+        contract = parse(TaskContract, document)
+    except InvalidInput:
+        return None
+    key = natural_key(contract)
+    earlier = None if key is None else earlier_tasks(actor=actor, keys=[key]).get(key)
+    if earlier is None or not is_same(earlier, contract):
+        return None
+    return replayed(actor=actor, earlier=earlier, contract=contract)
+
+
+def write(
+    task: Task,
+    contract: TaskContract,
+    *,
+    actor: Principal,
+    at: datetime,
+    also: Iterable[Change] = (),
+    guard: str = "true",
+) -> None:
+    """Insert a new task with everything that follows from it. See `rows.Insert` for `guard`."""
+    requirement = signature_of(task)
+    task.requirement_id = requirement.id
+    apply(
+        task,
+        Command.CREATE,
+        actor=actor,
+        at=at,
+        contract=contract,
+        also=[kept(requirement), *also],
+        guard=guard,
+    )
 
 
 @atomic()
@@ -117,108 +159,20 @@ def publish_task(*, actor: Principal, task_id: UUID, at: datetime) -> Task:
     return task
 
 
-def _named_organisation(document: Any) -> UUID | None:
-    """The organisation that the document names, if it names one at all; faults are told later."""
-    try:
-        return UUID(dig(document, "origin", "org_id"))
-    except (AttributeError, TypeError, ValueError):
-        return None
-
-
-def _pool_check(actor: Principal) -> Check:
-    def check(document: Any) -> Iterable[Fault]:
-        for place, named in islice(_pools_named(document), MOST_POOLS):
-            try:
-                pool_id = UUID(named)
-            except (AttributeError, TypeError, ValueError):
-                continue  # Absent, or no UUID: the form's own fault.
-            if not pools.may_use(actor=actor, pool_id=pool_id):
-                text = "is no open pool that this credential may use"
-                yield Fault(pointer(*place), "unknown_pool", text)
-
-    return check
-
-
-def _pools_named(document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Each place that names a pool, and what it says, in a document of whatever form."""
-    yield POOL, dig(document, *POOL)
-    for step, named in _numbered(dig(document, *STEPS)):
-        for place, pool_id in _numbered(dig(named, "widen_to_pools")):
-            yield (*STEPS, step, "widen_to_pools", place), pool_id
-
-
-def _numbered(value: Any) -> Iterator[tuple[int, Any]]:
-    yield from enumerate(value if isinstance(value, list) else [])
-
-
-def _sent_before(actor: Principal, document: Any) -> Created | None:
-    """The task that this very body made while it was acceptable: before its deadline, say."""
-    try:
-        contract = parse(TaskContract, document)
-    except InvalidInput:
-        return None
-    earlier = _earlier(actor, contract)
-    return _replayed(actor, earlier) if earlier and _is_same(earlier, contract) else None
-
-
-HASH_VERSION = b"\x02"
-
-
-def _request_hash(contract: TaskContract) -> bytes:
-    """Return a hash of what a request says, which neither the order of its members nor a default changes.
-
-    So a field that a later version adds leaves the hashes of requests without it as they are.
-    """
-    said = contract.model_dump(mode="json", exclude_defaults=True)
-    ordered = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-    return HASH_VERSION + crypto.keyed_hash("task-request", ordered)
-
-
-def _hash_of_0_1(contract: TaskContract) -> bytes:
-    return crypto.keyed_hash("task-body", orjson.dumps(contract.model_dump(mode="json")))
-
-
-def _is_same(task: Task, contract: TaskContract) -> bool:
-    """Return whether a contract is the one that a task was made from."""
-    if task.request_hash is None:
-        return bytes(task.body_hash) == _hash_of_0_1(contract)
-    return bytes(task.request_hash) == _request_hash(contract)
-
-
-EARLIER = (
-    "SELECT id FROM tasks_task WHERE organisation_id = %s AND product = %s AND request_id = %s"
-)
-
-
-def _earlier(actor: Principal, contract: TaskContract) -> Task | None:
-    if contract.origin.request_id is None:
-        return None
-    origin = contract.origin
-    with connection.cursor() as cursor:
-        cursor.execute(EARLIER, [actor.organisation_id, origin.product, origin.request_id])
-        row = cursor.fetchone()
-    return None if row is None else with_needs(Task.objects.all()).get(id=row[0])
-
-
-def _replayed(actor: Principal, earlier: Task) -> Created:
-    if not Task.objects.visible_to(actor).filter(id=earlier.id).exists():
-        raise RequestIdReused(None)
-    return Created(earlier, is_new=False)
-
-
-def _new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
+def new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
+    """Return an unsaved task for a contract."""
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
     handoff, policy = contract.handoff, contract.handoff.retry_policy
     escalation = needs.escalation
-    return Task(
+    task = Task(
         id=new_id(),
         organisation_id=actor.organisation_id,
         product=origin.product,
         request_id=origin.request_id,
         created_by=origin.created_by or actor.name[:200],
         raised_at=origin.created_at or at,
-        request_hash=_request_hash(contract),
-        body_hash=_hash_of_0_1(contract),
+        request_hash=request_hash(contract),
+        body_hash=hash_of_0_1(contract),
         task_type=contract.task_type,
         domain=contract.domain,
         title=contract.title,
@@ -247,6 +201,9 @@ def _new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
         log_required=contract.audit.log_required,
         retain_days=contract.audit.retain_days,
     )
+    # As `with_needs` would read it: the representation of a new task need not ask.
+    vars(task).update(needs=(), awaits=())
+    return task
 
 
 def _candidate_pools(actor: Principal, pool_id: UUID | None) -> list[UUID] | None:

@@ -1,0 +1,83 @@
+"""Check a posted contract against what the database knows: organisation, pools, dependencies."""
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.principal import Principal
+from apps.pools import selectors as pools
+from apps.tasks.schemas.checks import schema_faults
+from apps.tasks.services.depending import dependency_check
+from biolayer.contract import Check, TaskContract, dig, parse_task
+from biolayer.errors import Fault, pointer
+
+POOL = ("requirements", "worker_pool_id")
+STEPS = ("requirements", "escalation", "steps")
+MAX_POOLS = 1 + 10 * 16
+"""No contract that its model allows names more: its own pool, and those of its escalation steps."""
+
+_checks: list[Check] = [schema_faults]
+
+
+def add_check(check: Check) -> None:
+    """Have `check` look at each posted contract. Called by config/wiring.py only."""
+    _checks.append(check)
+
+
+def checked_contract(
+    *, actor: Principal, document: Any, at: datetime, usable_pools: Collection[UUID]
+) -> TaskContract:
+    """Return the document as a contract. Raise `InvalidInput` with every fault."""
+    checks = [*_checks, _pool_check(usable_pools), dependency_check(actor)]
+    return parse_task(document, now=at, checks=checks)
+
+
+def contract_by_its_form(*, document: Any, at: datetime) -> TaskContract:
+    """Return the document as a contract, without a look at the database. Raise `InvalidInput`."""
+    return parse_task(document, now=at, checks=_checks)
+
+
+def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
+    """Return those of the pools that the documents name that the actor may use."""
+    named = {pool_id for document in documents for _, pool_id in _named_pools(document)}
+    return pools.usable_pools(actor=actor, pool_ids=named)
+
+
+def named_organisation(document: Any) -> UUID | None:
+    """Return the organisation that a document names; None where it names none, or no UUID."""
+    try:
+        return UUID(dig(document, "origin", "org_id"))
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _pool_check(usable: Collection[UUID]) -> Check:
+    def check(document: Any) -> Iterable[Fault]:
+        for place, pool_id in _named_pools(document):
+            if pool_id not in usable:
+                text = "is no open pool that this credential may use"
+                yield Fault(pointer(*place), "unknown_pool", text)
+
+    return check
+
+
+def _named_pools(document: Any) -> Iterator[tuple[tuple[str | int, ...], UUID]]:
+    """Yield each pool that a document names, with its place; what is no UUID is its model's fault."""
+    for place, text in islice(_pool_places(document), MAX_POOLS):
+        try:
+            yield place, UUID(text)
+        except (AttributeError, TypeError, ValueError):
+            continue
+
+
+def _pool_places(document: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    yield POOL, dig(document, *POOL)
+    for number, step in _numbered(dig(document, *STEPS)):
+        for position, pool_id in _numbered(dig(step, "widen_to_pools")):
+            yield (*STEPS, number, "widen_to_pools", position), pool_id
+
+
+def _numbered(value: Any) -> Iterator[tuple[int, Any]]:
+    yield from enumerate(value if isinstance(value, list) else [])
