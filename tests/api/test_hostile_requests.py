@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from apps.api.v1.operations import OPERATIONS, Operation
+from apps.api.http.operations import Operation
+from apps.api.v1.document import operations
 from tests.api.expect import expect_problem
 from tests.api.test_parameters import PLACE, STREAM
 from tests.factories import Caller, House
@@ -29,7 +30,7 @@ HEADERS = {
     "Last-Event-ID": ["\x00", "\u00e9", "a" * 3000],
 }  # fmt: skip
 
-ROUTES = [one for one in OPERATIONS if one.route != STREAM]
+ROUTES = [one for one in operations() if one.route != STREAM]
 
 
 def send(caller: Caller, method: str, path: str, **headers: str) -> None:

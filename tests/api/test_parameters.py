@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from apps.accounts.services import issue_key
-from apps.api.v1.operations import OPERATIONS, Operation
+from apps.api.http.operations import Operation
+from apps.api.v1.document import operations
 from tests.api.expect import faults
 from tests.factories import Caller, House, contract
 
@@ -18,7 +19,7 @@ STREAM = "events/stream"
 PUBLIC = {"openapi.json", "organisations/<str:organisation_id>/webhook-jwks.json"}
 """Documents that anybody may fetch, with whatever a cache adds to the address."""
 
-CALLS = [one for one in OPERATIONS if one.route not in PUBLIC and one.route != STREAM]
+CALLS = [one for one in operations() if one.route not in PUBLIC and one.route != STREAM]
 LISTS = [one for one in CALLS if one.query]
 
 

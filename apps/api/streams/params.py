@@ -7,6 +7,7 @@ from django.http import HttpRequest, QueryDict
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.api.http.operations import Query
 from apps.api.http.parameters import first_of_each, parameter_faults
 from apps.api.streams.cursors import opened
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS, PayloadExtension
@@ -19,6 +20,34 @@ MAX_LIMIT = 1000
 STREAM_LIMIT = 500
 MAX_WAIT_SECONDS = 55
 """Under the minute after which most proxies cut a silent connection."""
+
+AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.", "latest")
+TYPES = Query(
+    "types",
+    {"type": "string"},
+    "Event types or patterns such as `task.*`, separated by commas.",
+    "task.*",
+)
+WAITING = (
+    Query(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "The most items of a page.",
+        DEFAULT_LIMIT,
+    ),
+    Query(
+        "wait",
+        {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_SECONDS, "default": 0},
+        "Seconds to wait for the first event.",
+        30,
+    ),
+)
+PAYLOAD = Query(
+    "payload",
+    {"type": "string", "enum": ["webhook"]},
+    "`webhook`: each item also has the body that webhooks send for it.",
+    "webhook",
+)
 
 LAST_EVENT_ID = "Last-Event-ID"
 

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
+from apps.api.http.operations import operation
 from apps.api.http.problems import refuse
 from apps.api.http.rendering import dumped
 from apps.api.http.views import View
@@ -23,7 +25,7 @@ from apps.api.streams.db_threads import on_thread, reading
 from apps.api.streams.feed_watcher import AWAY_SECONDS, watcher
 from apps.api.streams.long_poll import wait
 from apps.api.streams.pages import Page
-from apps.api.streams.params import FeedQuery, asked_of_stream
+from apps.api.streams.params import AFTER, PAYLOAD, TYPES, FeedQuery, asked_of_stream
 from apps.api.v1.events import ConsumerEvents, Events, PageAnswer
 from biolayer.responses.tasks import FeedItem
 
@@ -64,6 +66,14 @@ class StreamAnswer(Response):
 class Stream(View):
     takes_query = True
 
+    @operation(
+        "stream_events",
+        scope=Scope.TASKS_READ,
+        summary="Stream the organisation's events as Server-Sent Events (by the stream process)",
+        returns={200: None},
+        query=(AFTER, TYPES, PAYLOAD),
+        media_type="text/event-stream",
+    )
     def get(self, request: Request) -> Response:
         return StreamAnswer(asked_of_stream(self.actor(request), request._request))
 

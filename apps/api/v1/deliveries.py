@@ -5,11 +5,14 @@ from functools import partial
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import delivery_filters, no_filters
+from apps.api.v1.filters import DELIVERY_FILTERS, delivery_filters, no_filters
 from apps.webhooks import selectors, services
+from biolayer.responses import webhooks as responses
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 BY_NUMBER = Keyset(("number",))
@@ -18,6 +21,13 @@ BY_NUMBER = Keyset(("number",))
 class Deliveries(View):
     takes_query = True
 
+    @operation(
+        "list_deliveries",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List deliveries, newest first",
+        returns={200: responses.DeliveryPage},
+        query=(*DELIVERY_FILTERS, *PAGED),
+    )
     def get(self, request: Request) -> Response:
         found = selectors.deliveries(actor=self.actor(request), wanted=delivery_filters(request))
         shown = partial(selectors.shown_delivery, at=self.at(request))
@@ -27,6 +37,12 @@ class Deliveries(View):
 
 
 class Delivery(View):
+    @operation(
+        "get_delivery",
+        scope=Scope.WEBHOOKS_READ,
+        summary="Get a delivery with its body, its last attempts, and what it waits for",
+        returns={200: responses.DeliveryInFull},
+    )
     def get(self, request: Request, delivery_id: str) -> Response:
         delivery = selectors.delivery(
             actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
@@ -37,6 +53,13 @@ class Delivery(View):
 class DeliveryAttempts(View):
     takes_query = True
 
+    @operation(
+        "list_delivery_attempts",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List the attempts of a delivery, oldest first",
+        returns={200: responses.AttemptPage},
+        query=PAGED,
+    )
     def get(self, request: Request, delivery_id: str) -> Response:
         no_filters(request)
         delivery = selectors.delivery(
@@ -49,6 +72,12 @@ class DeliveryAttempts(View):
 
 
 class DeliveryResend(View):
+    @operation(
+        "resend_delivery",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Send a delivery again, with its whole retry budget",
+        returns={202: responses.Delivery},
+    )
     def post(self, request: Request, delivery_id: str) -> Response:
         def resend() -> Answer:
             at = self.at(request)

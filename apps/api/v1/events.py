@@ -4,7 +4,6 @@ The ASGI process serves the two calls that may wait as well (see config/stream_u
 """
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View
 from apps.api.streams import pages
@@ -20,6 +21,10 @@ from apps.api.streams.cursors import told
 from apps.api.streams.long_poll import wait_on_thread
 from apps.api.streams.pages import Page
 from apps.api.streams.params import (
+    AFTER,
+    PAYLOAD,
+    TYPES,
+    WAITING,
     FeedQuery,
     asked_of_consumer,
     asked_of_feed,
@@ -35,14 +40,14 @@ from apps.tasks.selectors import ids_of_pools
 from biolayer.contract import parse
 from biolayer.errors import Fault, InvalidInput
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
-from biolayer.responses.tasks import EventConsumer, EventConsumerPage
+from biolayer.responses.tasks import EventConsumer, EventConsumerPage, FeedPage
 
 BY_NAME = Keyset(("name",))
 NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 
 
 class PageAnswer(Response):
-    """A page that is answered. Whoever can wait for more may go on from what was asked and found."""
+    """A page with its query, so that the ASGI process can wait for more and replace it."""
 
     def __init__(self, asked: FeedQuery, found: Page) -> None:
         super().__init__(pages.represented(asked, found))
@@ -50,46 +55,64 @@ class PageAnswer(Response):
         self.found = found
 
 
-class FeedView(View, ABC):
-    """Answers a page of the feed, late rather than empty."""
+class FeedView(View):
+    """Return a page of the feed. A page that would be empty waits as long as its query allows."""
 
     takes_query = True
+    # Whether to wait on this thread. The ASGI process waits without one.
     waits = True
-    """Whether to wait here. The ASGI process has a better place for that."""
 
-    def get(self, request: Request, **names: str) -> Response:
-        asked = self.asked(request, **names)
-        found = pages.read(asked)
+    def feed_page(self, request: Request, query: FeedQuery) -> Response:
+        found = pages.read(query)
         waits = self.waits and request.method != "HEAD"
-        return PageAnswer(asked, wait_on_thread(asked, found) if waits else found)
-
-    @abstractmethod
-    def asked(self, request: Request, **names: str) -> FeedQuery:
-        """What the call wants to read. Raises `InvalidInput` with every fault of the query."""
+        return PageAnswer(query, wait_on_thread(query, found) if waits else found)
 
 
 class Events(FeedView):
-    def asked(self, request: Request, **names: str) -> FeedQuery:
-        return asked_of_feed(self.actor(request), request.query_params)
+    @operation(
+        "read_events",
+        scope=Scope.TASKS_READ,
+        summary="Read the organisation's events, in order and without gaps",
+        returns={200: FeedPage},
+        query=(AFTER, TYPES, *WAITING, PAYLOAD),
+    )
+    def get(self, request: Request) -> Response:
+        query = asked_of_feed(self.actor(request), request.query_params)
+        return self.feed_page(request, query)
 
 
 class ConsumerEvents(FeedView):
-    def asked(self, request: Request, **names: str) -> FeedQuery:
+    @operation(
+        "read_consumer_events",
+        scope=Scope.TASKS_READ,
+        summary="Read the events after a consumer's place, which stays as it is",
+        returns={200: FeedPage},
+        query=(*WAITING, PAYLOAD),
+    )
+    def get(self, request: Request, name: str) -> Response:
         actor = self.actor(request)
         generation = selectors.generation()
-        consumer = selectors.consumer(actor=actor, name=names["name"])
-        return asked_of_consumer(
+        consumer = selectors.consumer(actor=actor, name=name)
+        query = asked_of_consumer(
             actor,
             request.query_params,
             after=selectors.place_of(consumer),
             generation=generation,
             types=consumer.types,
         )
+        return self.feed_page(request, query)
 
 
 class Consumers(View):
     takes_query = True
 
+    @operation(
+        "list_consumers",
+        scope=Scope.TASKS_READ,
+        summary="List event consumers by name",
+        returns={200: EventConsumerPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         mine = selectors.consumers(actor=self.actor(request))
@@ -99,10 +122,23 @@ class Consumers(View):
 
 
 class Consumer(View):
+    @operation(
+        "get_consumer",
+        scope=Scope.TASKS_READ,
+        summary="Get an event consumer: its place and its lag",
+        returns={200: EventConsumer},
+    )
     def get(self, request: Request, name: str) -> Response:
         consumer = selectors.consumer(actor=self.actor(request), name=name)
         return Response(_represented([consumer])[0])
 
+    @operation(
+        "save_consumer",
+        scope=Scope.TASKS_READ,
+        summary="Create an event consumer, or change what it reads",
+        returns={201: EventConsumer, 200: EventConsumer},
+        body=ConsumerSettings,
+    )
     def put(self, request: Request, name: str) -> Response:
         actor, wanted = self.actor(request), parse(ConsumerSettings, request.data)
         start = _start(actor, name, wanted)
@@ -115,12 +151,25 @@ class Consumer(View):
         status = 201 if saved.is_new else 200
         return Response(_represented([saved.consumer])[0], status=status, headers=location)
 
+    @operation(
+        "delete_consumer",
+        scope=Scope.TASKS_READ,
+        summary="Delete an event consumer and its place",
+        returns={204: None},
+    )
     def delete(self, request: Request, name: str) -> Response:
         services.delete_consumer(actor=self.actor(request), name=name)
         return Response(status=204)
 
 
 class ConsumerAck(View):
+    @operation(
+        "acknowledge_events",
+        scope=Scope.TASKS_READ,
+        summary="Move a consumer's place forward",
+        returns={200: EventConsumer},
+        body=Acknowledgement,
+    )
     def post(self, request: Request, name: str) -> Response:
         actor, wanted = self.actor(request), parse(Acknowledgement, request.data)
 

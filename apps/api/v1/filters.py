@@ -9,11 +9,14 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from rest_framework.request import Request
 
+from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_of_each, parameter_faults
 from apps.pools.selectors import Wanted as WantedWorkers
 from apps.webhooks.selectors import OUTCOMES, STATUSES, Wanted
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
+from biolayer.field_descriptions import POOL, TIME
+from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
 from biolayer.values import Moment, Presence, Urgency
 
@@ -23,6 +26,27 @@ OF_TASKS = ("status", "domain", "urgency", "pool")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
 """Filters of which several values mean any of them."""
+
+TASK_FILTERS = (
+    filter_by("status", "The status.", "queued", enum=[status.value for status in Status]),
+    filter_by("domain", "The domain.", "security"),
+    filter_by("urgency", "The urgency.", "high", enum=list(get_args(Urgency))),
+    filter_by("pool", "The pool that the contract names.", POOL, format="uuid"),
+)
+DELIVERY_FILTERS = (
+    filter_by("status", "The status.", "exhausted", enum=list(STATUSES)),
+    filter_by("endpoint_id", "The endpoint.", UUID_EXAMPLE, format="uuid"),
+    filter_by("task_id", "The task of the event.", UUID_EXAMPLE, format="uuid"),
+    filter_by("type", "The type of the event.", "task.completed", enum=list(EVENT_TYPES)),
+    filter_by("outcome", "The outcome of the last attempt.", "timeout", enum=list(OUTCOMES)),
+    Query("since", {"type": "string", "format": "date-time"}, "Created then or later.", TIME),
+    Query("until", {"type": "string", "format": "date-time"}, "Created before.", TIME),
+)
+WORKER_FILTERS = (
+    filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
+    filter_by("skill", "A skill of the worker.", "phone_verification"),
+    filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
+)
 
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 

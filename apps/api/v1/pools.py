@@ -6,7 +6,9 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
@@ -14,7 +16,9 @@ from apps.api.v1.representations import pools as representations
 from apps.matching import demand
 from apps.matching.services import dry_run
 from apps.pools import selectors, services
+from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
 from biolayer.responses import pools as responses
+from biolayer.responses.matching import PoolDryRun as DryRun
 
 NEWEST_FIRST = Keyset(("id",), descending=True)
 BY_WORKER = Keyset(("worker_id",))
@@ -28,6 +32,13 @@ def _represented(pools: Sequence[Any]) -> list[responses.Pool]:
 class Pools(View):
     takes_query = True
 
+    @operation(
+        "create_pool",
+        scope=Scope.POOLS_MANAGE,
+        summary="Create a pool",
+        returns={201: responses.Pool},
+        body=PoolCreation,
+    )
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             pool = services.create_pool(
@@ -38,6 +49,13 @@ class Pools(View):
 
         return idempotent(request, request.data, create)
 
+    @operation(
+        "list_pools",
+        scope=Scope.POOLS_READ,
+        summary="List pools with their counts, newest first",
+        returns={200: responses.PoolPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         mine = selectors.pools(actor=self.actor(request))
@@ -47,10 +65,24 @@ class Pools(View):
 
 
 class Pool(View):
+    @operation(
+        "get_pool",
+        scope=Scope.POOLS_READ,
+        summary="Get a pool with its counts",
+        returns={200: responses.Pool},
+    )
     def get(self, request: Request, pool_id: str) -> Response:
         pool = selectors.pool(actor=self.actor(request), pool_id=parse_id("pool", pool_id))
         return Response(_represented([pool])[0])
 
+    @operation(
+        "update_pool",
+        scope=Scope.POOLS_MANAGE,
+        summary="Change the given fields of a pool",
+        returns={200: responses.Pool},
+        body=PoolChange,
+        refused=(409,),
+    )
     def patch(self, request: Request, pool_id: str) -> Response:
         pool = services.update_pool(
             actor=self.actor(request),
@@ -60,6 +92,12 @@ class Pool(View):
         )
         return Response(_represented([pool])[0])
 
+    @operation(
+        "close_pool",
+        scope=Scope.POOLS_MANAGE,
+        summary="Close a pool: it can still be read, and makes no more offers",
+        returns={204: None},
+    )
     def delete(self, request: Request, pool_id: str) -> Response:
         services.close_pool(
             actor=self.actor(request), pool_id=parse_id("pool", pool_id), at=self.at(request)
@@ -68,6 +106,14 @@ class Pool(View):
 
 
 class PoolDryRun(View):
+    @operation(
+        "dry_run_pool",
+        scope=Scope.POOLS_MANAGE,
+        summary="Report what a change would do to the waiting tasks; nothing is changed",
+        returns={200: DryRun},
+        body=PoolChange,
+        refused=(409,),
+    )
     def post(self, request: Request, pool_id: str) -> Response:
         def look() -> Answer:
             outlook = dry_run(
@@ -84,6 +130,13 @@ class PoolDryRun(View):
 class PoolMembers(View):
     takes_query = True
 
+    @operation(
+        "add_member",
+        scope=Scope.POOLS_MANAGE,
+        summary="Add a worker to a pool (200: it was a member already)",
+        returns={201: responses.Member, 200: responses.Member},
+        body=NewMember,
+    )
     def post(self, request: Request, pool_id: str) -> Response:
         def add() -> Answer:
             seat, is_new = services.add_member(
@@ -95,6 +148,13 @@ class PoolMembers(View):
 
         return idempotent(request, request.data, add)
 
+    @operation(
+        "list_members",
+        scope=Scope.POOLS_READ,
+        summary="List a pool's members and their free capacity, oldest member first",
+        returns={200: responses.MemberPage},
+        query=PAGED,
+    )
     def get(self, request: Request, pool_id: str) -> Response:
         no_filters(request)
         seats = selectors.members(actor=self.actor(request), pool_id=parse_id("pool", pool_id))
@@ -104,6 +164,12 @@ class PoolMembers(View):
 
 
 class PoolMember(View):
+    @operation(
+        "remove_member",
+        scope=Scope.POOLS_MANAGE,
+        summary="Remove a worker from a pool; it may finish the runs that it holds",
+        returns={204: None},
+    )
     def delete(self, request: Request, pool_id: str, worker_id: str) -> Response:
         services.remove_member(
             actor=self.actor(request),

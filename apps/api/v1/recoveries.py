@@ -3,13 +3,16 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
+from biolayer.responses import webhooks as responses
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -17,6 +20,13 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 class Recoveries(View):
     takes_query = True
 
+    @operation(
+        "start_recovery",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Send again all failed deliveries, or all that an endpoint missed",
+        returns={202: responses.Recovery},
+        body=RecoveryRequest,
+    )
     def post(self, request: Request) -> Response:
         wanted = parse(RecoveryRequest, request.data, now=self.at(request))
 
@@ -29,6 +39,13 @@ class Recoveries(View):
 
         return idempotent(request, request.data, start)
 
+    @operation(
+        "list_recoveries",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List recoveries with their progress, newest first",
+        returns={200: responses.RecoveryPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = selectors.recoveries(actor=self.actor(request))
@@ -38,6 +55,12 @@ class Recoveries(View):
 
 
 class Recovery(View):
+    @operation(
+        "get_recovery",
+        scope=Scope.WEBHOOKS_READ,
+        summary="Get a recovery with its progress",
+        returns={200: responses.Recovery},
+    )
     def get(self, request: Request, recovery_id: str) -> Response:
         recovery = selectors.recovery(
             actor=self.actor(request), recovery_id=parse_id("recovery", recovery_id)

@@ -6,17 +6,20 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters, task_filters
+from apps.api.v1.filters import TASK_FILTERS, no_filters, task_filters
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explained
 from apps.tasks import selectors, services
-from biolayer.contract import Cancellation, parse
-from biolayer.responses.tasks import EventPage, TaskPage
+from biolayer.contract import Cancellation, TaskContract, parse
+from biolayer.responses import tasks as responses
+from biolayer.responses.matching import Match
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 BY_SEQUENCE = Keyset(("sequence",))
@@ -25,6 +28,13 @@ BY_SEQUENCE = Keyset(("sequence",))
 class Tasks(View):
     takes_query = True
 
+    @operation(
+        "create_task",
+        scope=Scope.TASKS_CREATE,
+        summary="Create a task (200: the same product sent this request before)",
+        returns={201: responses.Task, 200: responses.Task},
+        body=TaskContract,
+    )
     def post(self, request: Request) -> Response:
         document = request.data
 
@@ -40,6 +50,13 @@ class Tasks(View):
 
         return idempotent(request, document, create)
 
+    @operation(
+        "list_tasks",
+        scope=Scope.TASKS_READ,
+        summary="List tasks, newest first",
+        returns={200: responses.TaskPage},
+        query=(*TASK_FILTERS, *PAGED),
+    )
     def get(self, request: Request) -> Response:
         actor, wanted = self.actor(request), task_filters(request)
 
@@ -53,16 +70,29 @@ class Tasks(View):
 
         found = page_of(request, read, NEWEST_FIRST)
         shown = [representations.task(task) for task in found.rows]
-        return Response(TaskPage(data=shown, next_cursor=found.next_cursor))
+        return Response(responses.TaskPage(data=shown, next_cursor=found.next_cursor))
 
 
 class Task(View):
+    @operation(
+        "get_task",
+        scope=Scope.TASKS_READ,
+        summary="Get a task; its output once that is verified",
+        returns={200: responses.Task},
+    )
     def get(self, request: Request, task_id: str) -> Response:
         task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
         return Response(representations.task(task))
 
 
 class TaskCancel(View):
+    @operation(
+        "cancel_task",
+        scope=Scope.TASKS_CANCEL,
+        summary="Cancel a task; refused once an output was submitted",
+        returns={200: responses.Task},
+        body=Cancellation,
+    )
     def post(self, request: Request, task_id: str) -> Response:
         wanted = parse(Cancellation, request.data)
 
@@ -79,6 +109,12 @@ class TaskCancel(View):
 
 
 class TaskMatch(View):
+    @operation(
+        "explain_match",
+        scope=Scope.TASKS_READ,
+        summary="Explain the matching of a task: eligible workers, open offers, what excludes workers, what happens next",
+        returns={200: Match},
+    )
     def get(self, request: Request, task_id: str) -> Response:
         return Response(
             explained(
@@ -92,10 +128,17 @@ class TaskMatch(View):
 class TaskEvents(View):
     takes_query = True
 
+    @operation(
+        "list_task_events",
+        scope=Scope.TASKS_READ,
+        summary="List a task's events, oldest first",
+        returns={200: responses.EventPage},
+        query=PAGED,
+    )
     def get(self, request: Request, task_id: str) -> Response:
         no_filters(request)
         task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
         log: Any = events.of_task(task_id=task.id)
         found = page(request, log, BY_SEQUENCE)
         shown = [event_representations.event(event) for event in found.rows]
-        return Response(EventPage(data=shown, next_cursor=found.next_cursor))
+        return Response(responses.EventPage(data=shown, next_cursor=found.next_cursor))

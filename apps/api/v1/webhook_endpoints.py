@@ -5,13 +5,16 @@ from functools import partial
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
-from biolayer.requests.webhooks import TestEvent
+from biolayer.requests.webhooks import EndpointChange, EndpointCreation, TestEvent
+from biolayer.responses import webhooks as responses
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -19,6 +22,13 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 class Endpoints(View):
     takes_query = True
 
+    @operation(
+        "create_webhook_endpoint",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Create a webhook endpoint",
+        returns={201: responses.WebhookEndpoint},
+        body=EndpointCreation,
+    )
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             at = self.at(request)
@@ -30,6 +40,13 @@ class Endpoints(View):
 
         return idempotent(request, request.data, create)
 
+    @operation(
+        "list_webhook_endpoints",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List webhook endpoints with their health, newest first",
+        returns={200: responses.WebhookEndpointPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = selectors.endpoints(actor=self.actor(request))
@@ -40,12 +57,25 @@ class Endpoints(View):
 
 
 class Endpoint(View):
+    @operation(
+        "get_webhook_endpoint",
+        scope=Scope.WEBHOOKS_READ,
+        summary="Get a webhook endpoint with its health",
+        returns={200: responses.WebhookEndpoint},
+    )
     def get(self, request: Request, endpoint_id: str) -> Response:
         endpoint = selectors.endpoint(
             actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
         )
         return Response(selectors.shown_endpoint(endpoint, at=self.at(request)))
 
+    @operation(
+        "update_webhook_endpoint",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Change the given fields of a webhook endpoint; `enabled` pauses it, or sends what was held",
+        returns={200: responses.WebhookEndpoint},
+        body=EndpointChange,
+    )
     def patch(self, request: Request, endpoint_id: str) -> Response:
         at = self.at(request)
         endpoint = services.update_endpoint(
@@ -56,6 +86,12 @@ class Endpoint(View):
         )
         return Response(selectors.shown_endpoint(endpoint, at=at))
 
+    @operation(
+        "delete_webhook_endpoint",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Delete a webhook endpoint with its deliveries",
+        returns={204: None},
+    )
     def delete(self, request: Request, endpoint_id: str) -> Response:
         services.delete_endpoint(
             actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
@@ -64,6 +100,13 @@ class Endpoint(View):
 
 
 class EndpointTest(View):
+    @operation(
+        "test_webhook_endpoint",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Send an example of an event type as a real delivery",
+        returns={202: responses.Delivery},
+        body=TestEvent,
+    )
     def post(self, request: Request, endpoint_id: str) -> Response:
         wanted = parse(TestEvent, request.data)
 

@@ -3,12 +3,15 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.webhooks import selectors, services
 from biolayer.contract import KeyRotation, parse
+from biolayer.responses.tasks import JwkSet, RotatedWebhookKey, WebhookKeyPage
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -16,6 +19,13 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 class WebhookKeys(View):
     takes_query = True
 
+    @operation(
+        "list_webhook_keys",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List the signing keys, and those that expired less than 30 days ago; newest first",
+        returns={200: WebhookKeyPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         at = self.at(request)
@@ -26,6 +36,13 @@ class WebhookKeys(View):
 
 
 class WebhookKeyRotate(View):
+    @operation(
+        "rotate_webhook_key",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Create a signing key; the one before signs along until its overlap ends",
+        returns={201: RotatedWebhookKey},
+        body=KeyRotation,
+    )
     def post(self, request: Request) -> Response:
         wanted = parse(KeyRotation, request.data)
 
@@ -48,6 +65,12 @@ class WebhookKeyRotate(View):
 
 
 class WebhookKey(View):
+    @operation(
+        "expire_webhook_key",
+        scope=Scope.WEBHOOKS_MANAGE,
+        summary="Expire an earlier signing key at once",
+        returns={204: None},
+    )
     def delete(self, request: Request, key_id: str) -> Response:
         services.expire_key(
             actor=self.actor(request),
@@ -65,6 +88,12 @@ class WebhookJwks(View):
     authentication_classes = []
     throttle_classes = []
 
+    @operation(
+        "get_webhook_jwks",
+        scope=None,
+        summary="Get an organisation's public signing keys as a JWK Set (RFC 7517)",
+        returns={200: JwkSet},
+    )
     def get(self, request: Request, organisation_id: str) -> Response:
         known = parse_id("organisation", organisation_id)
         keys = selectors.published_keys(organisation_id=known)

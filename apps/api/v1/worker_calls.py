@@ -1,12 +1,15 @@
 """`/v1/offers`, `/v1/runs`, `/v1/workers/me`: for workers, by app, portal or agent."""
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.views import View, parse_id
@@ -29,7 +32,16 @@ from biolayer.contract import (
 )
 from biolayer.errors import Fault, InvalidInput
 from biolayer.requests.pools import WorkerUpdate
-from biolayer.responses.tasks import DeclinedOffer, OfferPage, RunChanged, RunPage
+from biolayer.responses.pools import Worker
+from biolayer.responses.tasks import (
+    DeclinedOffer,
+    Evidence,
+    HeldRun,
+    OfferPage,
+    RunChanged,
+    RunPage,
+    RunWithTask,
+)
 
 OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
 OLDEST_RUN_FIRST = Keyset(("id",))
@@ -38,6 +50,13 @@ OLDEST_RUN_FIRST = Keyset(("id",))
 class Offers(View):
     takes_query = True
 
+    @operation(
+        "list_offers",
+        scope=Scope.WORK,
+        summary="List the worker's open offers, oldest first",
+        returns={200: OfferPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         found = offers.open_offers(actor=self.actor(request), at=self.at(request))
@@ -47,6 +66,12 @@ class Offers(View):
 
 
 class OfferAccept(View):
+    @operation(
+        "accept_offer",
+        scope=Scope.WORK,
+        summary="Accept an offer: the worker gets a run with a lease",
+        returns={200: RunWithTask},
+    )
     def post(self, request: Request, offer_id: str) -> Response:
         def accept() -> Answer:
             run = matching.accept_offer(
@@ -60,6 +85,13 @@ class OfferAccept(View):
 
 
 class OfferDecline(View):
+    @operation(
+        "decline_offer",
+        scope=Scope.WORK,
+        summary="Decline an offer; the task is offered to another worker",
+        returns={200: DeclinedOffer},
+        body=Decline,
+    )
     def post(self, request: Request, offer_id: str) -> Response:
         wanted = parse(Decline, request.data)
 
@@ -79,6 +111,13 @@ class OfferDecline(View):
 class Runs(View):
     takes_query = True
 
+    @operation(
+        "list_runs",
+        scope=Scope.WORK,
+        summary="List the runs that the worker holds, with their tasks",
+        returns={200: RunPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
         held = selectors.runs_held(actor=self.actor(request))
@@ -88,12 +127,25 @@ class Runs(View):
 
 
 class Run(View):
+    @operation(
+        "get_run",
+        scope=Scope.WORK,
+        summary="Get a run of the worker",
+        returns={200: HeldRun},
+    )
     def get(self, request: Request, run_id: str) -> Response:
         run = selectors.run(actor=self.actor(request), run_id=parse_id("run", run_id))
         return Response(representations.held_run(run))
 
 
 class RunStart(View):
+    @operation(
+        "start_run",
+        scope=Scope.WORK,
+        summary="Start a run",
+        returns={200: RunWithTask},
+        body=RunCall,
+    )
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(RunCall, request.data)
 
@@ -110,6 +162,13 @@ class RunStart(View):
 
 
 class RunHeartbeat(View):
+    @operation(
+        "heartbeat_run",
+        scope=Scope.WORK,
+        summary="Renew the lease of a run",
+        returns={200: RunChanged},
+        body=Heartbeat,
+    )
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(Heartbeat, request.data)
 
@@ -127,6 +186,13 @@ class RunHeartbeat(View):
 
 
 class RunSubmit(View):
+    @operation(
+        "submit_run",
+        scope=Scope.WORK,
+        summary="Submit the output of a run",
+        returns={200: RunWithTask},
+        body=Submission,
+    )
     def post(self, request: Request, run_id: str) -> Response:
         submission = parse(Submission, request.data)
 
@@ -143,6 +209,13 @@ class RunSubmit(View):
 
 
 class RunRelease(View):
+    @operation(
+        "release_run",
+        scope=Scope.WORK,
+        summary="Release a run; no attempt is used",
+        returns={200: RunChanged},
+        body=Release,
+    )
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(Release, request.data)
 
@@ -159,9 +232,24 @@ class RunRelease(View):
         return idempotent(request, request.data, release)
 
 
+class EvidenceForm(BaseModel):
+    """A form of two parts: the run's epoch and one file."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    file: Annotated[Any, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
+
+
 class RunEvidence(View):
     parser_classes = [BoundedMultiPartParser]
 
+    @operation(
+        "add_evidence",
+        scope=Scope.WORK,
+        summary="Upload a file as evidence for a run, at most 10 MiB",
+        returns={201: Evidence},
+        body=EvidenceForm,
+        body_type="multipart/form-data",
+    )
     def post(self, request: Request, run_id: str) -> Response:
         file, epoch = _upload(request)
 
@@ -203,10 +291,23 @@ def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
 
 
 class Me(View):
+    @operation(
+        "get_me",
+        scope=Scope.WORK,
+        summary="Get the calling worker",
+        returns={200: Worker},
+    )
     def get(self, request: Request) -> Response:
         worker = pools.worker_behind(self.actor(request))
         return Response(pool_representations.worker(worker, at=self.at(request)))
 
+    @operation(
+        "update_me",
+        scope=Scope.WORK,
+        summary="Set the calling worker's presence, or snooze offers",
+        returns={200: Worker},
+        body=WorkerUpdate,
+    )
     def patch(self, request: Request) -> Response:
         update, at = parse(WorkerUpdate, request.data), self.at(request)
         worker = pool_services.set_presence(

@@ -7,13 +7,16 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters, worker_filters
+from apps.api.v1.filters import WORKER_FILTERS, no_filters, worker_filters
 from apps.api.v1.representations import pools as representations
 from apps.matching import demand
 from apps.pools import selectors, services
+from biolayer.requests.pools import WorkerChange, WorkerCreation
 from biolayer.responses import pools as responses
 
 NEWEST_FIRST = Keyset(("id",), descending=True)
@@ -23,6 +26,13 @@ BY_NAME = Keyset(("skill",))
 class Workers(View):
     takes_query = True
 
+    @operation(
+        "create_worker",
+        scope=Scope.POOLS_MANAGE,
+        summary="Create a worker",
+        returns={201: responses.Worker},
+        body=WorkerCreation,
+    )
     def post(self, request: Request) -> Response:
         def create() -> Answer:
             at = self.at(request)
@@ -32,6 +42,13 @@ class Workers(View):
 
         return idempotent(request, request.data, create)
 
+    @operation(
+        "list_workers",
+        scope=Scope.POOLS_READ,
+        summary="List workers, newest first",
+        returns={200: responses.WorkerPage},
+        query=(*WORKER_FILTERS, *PAGED),
+    )
     def get(self, request: Request) -> Response:
         found = selectors.workers(actor=self.actor(request), wanted=worker_filters(request))
         workers = page(request, found, NEWEST_FIRST)
@@ -40,12 +57,25 @@ class Workers(View):
 
 
 class Worker(View):
+    @operation(
+        "get_worker",
+        scope=Scope.POOLS_READ,
+        summary="Get a worker",
+        returns={200: responses.Worker},
+    )
     def get(self, request: Request, worker_id: str) -> Response:
         worker = selectors.worker(
             actor=self.actor(request), worker_id=parse_id("worker", worker_id)
         )
         return Response(representations.worker(worker, at=self.at(request)))
 
+    @operation(
+        "update_worker",
+        scope=Scope.POOLS_MANAGE,
+        summary="Change the given fields of a worker",
+        returns={200: responses.Worker},
+        body=WorkerChange,
+    )
     def patch(self, request: Request, worker_id: str) -> Response:
         at = self.at(request)
         worker = services.update_worker(
@@ -56,6 +86,13 @@ class Worker(View):
         )
         return Response(representations.worker(worker, at=at))
 
+    @operation(
+        "delete_worker",
+        scope=Scope.POOLS_MANAGE,
+        summary="Delete a worker that was never offered a task, with its keys",
+        returns={204: None},
+        refused=(409,),
+    )
     def delete(self, request: Request, worker_id: str) -> Response:
         services.delete_worker(actor=self.actor(request), worker_id=parse_id("worker", worker_id))
         return Response(status=204)
@@ -64,6 +101,13 @@ class Worker(View):
 class Skills(View):
     takes_query = True
 
+    @operation(
+        "list_skills",
+        scope=Scope.POOLS_READ,
+        summary="List the skills that workers have or queued tasks require, by name",
+        returns={200: responses.SkillPage},
+        query=PAGED,
+    )
     def get(self, request: Request) -> Response:
         no_filters(request)
 

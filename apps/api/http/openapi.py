@@ -1,0 +1,289 @@
+"""Make an API's OpenAPI 3.1 document from its operations and models."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from apps.accounts.scopes import Scope
+from apps.api.http.idempotency import HEADER as IDEMPOTENCY_KEY
+from apps.api.http.operations import CURSOR, JSON, Operation, Query
+from apps.api.http.parameters import MAX_VALUES
+from biolayer.schemas import components, example_of
+
+PATH_PARAMETER = re.compile(r"<str:(\w+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A request that the service sends: its models (any of them), and an example."""
+
+    name: str
+    description: str
+    models: Sequence[type[BaseModel]]
+    example: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """The errors of an API: their model and media type, what each status means, and an example of each."""
+
+    model: type[BaseModel]
+    media_type: str
+    meanings: Mapping[int, str]
+    examples: Mapping[int, Any]
+
+
+@dataclass(frozen=True)
+class Api:
+    """What a document says of an API. Tags are the first parts of its routes."""
+
+    prefix: str
+    info: Mapping[str, Any]
+    tags: Mapping[str, str]
+    operations: Sequence[Operation]
+    problems: Problems
+    scopes: Mapping[str, str]
+    # Of the parameters in paths: a description and an example.
+    path_parameters: Mapping[str, tuple[str, Any]]
+    body_examples: Mapping[type[BaseModel], Any] = field(default_factory=dict)
+    webhooks: Sequence[Webhook] = ()
+    # The headers of each webhook: a description and an example.
+    webhook_headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    idempotency_example: str = ""
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The whole document."""
+        paths: dict[str, Any] = {}
+        for operation in self.operations:
+            path = self.prefix + PATH_PARAMETER.sub(r"{\1}", operation.route)
+            paths.setdefault(path, {})[operation.method] = self._operation(operation)
+        responses = {str(status): self._problem(status) for status in self.problems.meanings}
+        return {
+            "openapi": "3.1.0",
+            "info": self.info,
+            "servers": [{"url": "/", "description": "The server that returned this document."}],
+            "tags": [{"name": name, "description": text} for name, text in self.tags.items()],
+            "paths": paths,
+            "webhooks": {one.name: {"post": self._webhook(one)} for one in self.webhooks},
+            "components": {
+                "schemas": self._schemas,
+                "parameters": dict(self._shared_parameters()),
+                "responses": responses,
+                "securitySchemes": self._security_schemes(),
+            },
+        }
+
+    @cached_property
+    def _schemas(self) -> dict[str, Any]:
+        return components(self._models())
+
+    def _models(self) -> Iterator[type[BaseModel]]:
+        yield self.problems.model
+        for operation in self.operations:
+            if operation.body is not None:
+                yield operation.body
+            yield from (model for model in operation.returns.values() if model is not None)
+        for webhook in self.webhooks:
+            yield from webhook.models
+
+    def _security_schemes(self) -> dict[str, Any]:
+        flow = {"tokenUrl": "/oauth/token", "scopes": dict(self.scopes)}
+        return {
+            "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+            "oauth": {"type": "oauth2", "flows": {"clientCredentials": flow}},
+        }
+
+    # --- calls
+
+    def _operation(self, operation: Operation) -> dict[str, Any]:
+        successes = {
+            str(status): self._success(operation, status, model)
+            for status, model in operation.returns.items()
+        }
+        errors = {
+            str(status): _ref("responses", str(status)) for status in sorted(_errors(operation))
+        }
+        described: dict[str, Any] = {
+            "operationId": operation.name,
+            "tags": [operation.route.partition("/")[0]],
+            "summary": operation.summary,
+            "description": _description(operation),
+            "security": _security(operation.scope),
+            "responses": {**successes, **errors},
+        }
+        parameters = list(self._parameters(operation))
+        if parameters:
+            described["parameters"] = parameters
+        if operation.body is not None:
+            described["requestBody"] = self._body(operation, operation.body)
+        return described
+
+    def _success(
+        self, operation: Operation, status: int, model: type[BaseModel] | None
+    ) -> dict[str, Any]:
+        success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if model is not None:
+            example = example_of(_schema(model), self._schemas)
+            content = {"schema": _schema(model), "example": example}
+            success["content"] = {operation.media_type: content}
+        elif operation.media_type != JSON:
+            frame = "id: eyJhIjoxfQ\nevent: task.completed\ndata: {…}\n\n"
+            content = {"schema": {"type": "string"}, "example": frame}
+            success["content"] = {operation.media_type: content}
+        return success
+
+    def _problem(self, status: int) -> dict[str, Any]:
+        content = {
+            "schema": _schema(self.problems.model),
+            "example": self.problems.examples[status],
+        }
+        problem: dict[str, Any] = {
+            "description": self.problems.meanings[status],
+            "content": {self.problems.media_type: content},
+        }
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            header = {
+                "description": "Seconds to wait.",
+                "schema": {"type": "integer"},
+                "example": 1,
+            }
+            problem["headers"] = {"Retry-After": header}
+        return problem
+
+    def _parameters(self, operation: Operation) -> Iterator[dict[str, Any]]:
+        for name in PATH_PARAMETER.findall(operation.route):
+            description, example = self.path_parameters[name]
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": description,
+                "schema": {
+                    "type": "string",
+                    **({"format": "uuid"} if name.endswith("_id") else {}),
+                },
+                "example": example,
+            }
+        yield from map(_query, operation.query)
+        if operation.method == "post":
+            yield _ref("parameters", IDEMPOTENCY_KEY)
+
+    def _body(self, operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
+        content: dict[str, Any] = {"schema": _schema(model)}
+        if model in self.body_examples:
+            content["example"] = self.body_examples[model]
+        types = {operation.body_type: content, **operation.other_bodies}
+        return {
+            "description": next(iter((model.__doc__ or "").strip().splitlines()), "The body."),
+            "required": not _accepts_nothing(model),
+            "content": types,
+        }
+
+    # --- webhooks
+
+    def _webhook(self, webhook: Webhook) -> dict[str, Any]:
+        schema = {"anyOf": [_schema(model) for model in webhook.models]}
+        return {
+            "operationId": webhook.name.replace(".", "_"),
+            "tags": ["webhooks"],
+            "summary": webhook.name,
+            "description": webhook.description,
+            "security": [],
+            "parameters": [_ref("parameters", name) for name in self.webhook_headers],
+            "requestBody": {
+                "required": True,
+                "content": {JSON: {"schema": schema, "example": webhook.example}},
+            },
+            "responses": {
+                "2XX": {"description": "Accepted. Every other status but 410 is retried."},
+                "410": {"description": "Gone: the endpoint is disabled."},
+            },
+        }
+
+    def _shared_parameters(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        text = "1 to 255 characters. Requests with the same key have one effect and one response."
+        example = self.idempotency_example
+        yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
+        for name, (description, example) in self.webhook_headers.items():
+            yield name, _header(name, description, example, required=True)
+
+
+def _description(operation: Operation) -> str:
+    """Return what a call needs, and whether it can be repeated when its response is lost."""
+    parts = [f"{operation.summary}."]
+    if operation.scope is not None:
+        parts.append(f"The credential needs the scope `{operation.scope.value}`.")
+    if operation.method == "post":
+        parts.append("Requests with the same `Idempotency-Key` have one effect and one response.")
+    if any(query is CURSOR for query in operation.query):
+        parts.append("Pass `next_cursor` as `?cursor=` for the next page; null is the end.")
+    return " ".join(parts)
+
+
+def _security(scope: Scope | None) -> list[dict[str, list[str]]]:
+    return [] if scope is None else [{"key": []}, {"oauth": [scope.value]}]
+
+
+def _errors(operation: Operation) -> Iterator[int]:
+    """Yield the error statuses that an operation's form implies, and its own."""
+    yield from operation.refused
+    if operation.body is not None:
+        yield from (400, 413, 415)
+    yield from (500, 503)
+    if operation.scope is not None:
+        yield from (401, 403, 429)
+    if PATH_PARAMETER.search(operation.route):
+        yield 404
+    if operation.method == "post":
+        yield 409
+    if operation.body is not None or operation.query or operation.method == "post":
+        yield 422
+
+
+def _query(query: Query) -> dict[str, Any]:
+    schema, description = dict(query.schema), query.description
+    if query.is_repeatable:
+        schema = {"type": "array", "items": schema, "maxItems": MAX_VALUES}
+        description += " Give it several times for any of several values."
+    example = [query.example] if query.is_repeatable else query.example
+    return {
+        "name": query.name,
+        "in": "query",
+        "description": description,
+        "schema": schema,
+        "example": example,
+    }
+
+
+def _accepts_nothing(model: type[BaseModel]) -> bool:
+    """Return whether an empty body is valid."""
+    try:
+        model.model_validate({})
+    except ValidationError:
+        return False
+    return True
+
+
+def _header(name: str, description: str, example: str, *, required: bool) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": required,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _ref(kind: str, name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, str]:
+    return _ref("schemas", model.__name__)
