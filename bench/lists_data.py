@@ -280,11 +280,11 @@ def _copy(cursor: Any, table: str, expected: int) -> None:
 def _templates(owner: Owner, kinds: Sequence[Kind]) -> list[UUID]:
     """Make a task of each kind by the services; return their ids."""
     from apps.base import clock
-    from apps.base.rows import together
+    from apps.base.rows import batched
 
     at, ids = clock.now(), list[UUID]()
     for begin in range(0, len(kinds), TEMPLATES_AT_ONCE):
-        with together():
+        with batched():
             ids += [owner.create(kind, at) for kind in kinds[begin : begin + TEMPLATES_AT_ONCE]]
     by_status: dict[str, list[UUID]] = {status: [] for status in STATUSES.values}
     for kind, task_id in zip(kinds, ids, strict=True):
@@ -296,21 +296,21 @@ def _templates(owner: Owner, kinds: Sequence[Kind]) -> list[UUID]:
 def _move(owner: Owner, by_status: Mapping[str, Sequence[UUID]], at: Any) -> None:
     """Bring tasks at `created` to the status that they are named under."""
     from apps.accounts.principal import system
-    from apps.base.rows import together
+    from apps.base.rows import batched
     from apps.base.transactions import atomic
     from apps.reviews.services import verify_submitted
     from apps.tasks.models import Task
     from apps.tasks.services import cancel_task, fail_task
-    from apps.tasks.services.assigning import queue_task
+    from apps.tasks.services.queueing import queue_task
 
     actor = system("bench", owner.organisation_id)
     to_queue = [one for status, ids in by_status.items() if status != "created" for one in ids]
-    with atomic(), together():
+    with atomic(), batched():
         for task in Task.objects.locked().filter(id__in=to_queue):
             queue_task(task=task, actor=actor, at=at)
     for task_id in by_status["cancelled"]:
         cancel_task(actor=owner.backend, task_id=task_id, reason="It was a false alarm.", at=at)
-    with atomic(), together():
+    with atomic(), batched():
         for task in Task.objects.locked().filter(id__in=by_status["failed"]):
             fail_task(task=task, actor=actor, reason="deadline_passed", at=at)
     for task_id in by_status["completed"]:

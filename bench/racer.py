@@ -25,7 +25,7 @@ from django.db import OperationalError, connection  # noqa: E402 - the settings 
 from apps.accounts.principal import Principal  # noqa: E402
 from apps.accounts.scopes import Scope  # noqa: E402
 from apps.base import clock  # noqa: E402
-from apps.base.transactions import retried  # noqa: E402
+from apps.base.transactions import retry_races  # noqa: E402
 from apps.matching import services as matching  # noqa: E402
 from apps.tasks import services as tasks  # noqa: E402
 from apps.tasks.models import RUN_HELD, Run, Task  # noqa: E402
@@ -59,7 +59,7 @@ class Racer(threading.Thread):
         done = 0
         while True:
             try:
-                retried(self._chance.choice(self._operations))
+                retry_races(self._chance.choice(self._operations))
             except (Conflict, NotFound):
                 pass
             except OperationalError:

@@ -234,18 +234,18 @@ def _written(count: int, due_at: Callable[[int], datetime]) -> UUID:
 
 
 def _write(actor: Any, due: list[datetime]) -> None:
-    from apps.base.rows import together
+    from apps.base.rows import batched
     from apps.base.transactions import atomic
     from apps.tasks.models import Task
     from apps.tasks.services import create_task
-    from apps.tasks.services.assigning import queue_task
+    from apps.tasks.services.queueing import queue_task
 
     created = [at - timedelta(seconds=LATENCY_SECONDS) for at in due]
-    with together():
+    with batched():
         ids = [create_task(actor=actor, document=CONTRACT, at=at).task.id for at in created]
     with atomic():
         tasks = list(Task.objects.locked().filter(id__in=ids))
-        with together():
+        with batched():
             for task in tasks:
                 queue_task(task=task, actor=actor, at=task.created_at)
 

@@ -11,7 +11,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
 from apps.api.http.framing import with_hosts_by_asgi
-from apps.base.connections import let_go_of_ended
+from apps.base.connections import close_ended_connections
 
 settings.ROOT_URLCONF = "config.stream_urls"
 settings.MIDDLEWARE = [
@@ -25,5 +25,5 @@ application = with_hosts_by_asgi(get_asgi_application())
 # connections at each request, and keep it for as long as the stream is open.
 request_started.disconnect(reset_queries)
 request_started.disconnect(close_old_connections)
-request_started.disconnect(let_go_of_ended)
+request_started.disconnect(close_ended_connections)
 request_finished.disconnect(close_old_connections)

@@ -37,9 +37,8 @@ from apps.matching.services import (
 )
 from apps.pools.services import refresh_rating_means
 from apps.reviews.services import verify_submitted
-from apps.tasks.requirements import forget_unused
-from apps.tasks.selectors import ended_before
-from apps.tasks.services import queue_created
+from apps.tasks.selectors import closed_before
+from apps.tasks.services import delete_unused_requirements, queue_created
 from apps.timers.services import fire_due
 from apps.webhooks.services import (
     SOONEST_DELIVERY,
@@ -128,9 +127,9 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "horizon": (10.0, warn_of_horizon),
     "keys": (600.0, forget_old_keys),
     "deliveries": (600.0, tidy_up),
-    "callbacks": (600.0, partial(forget_callbacks, are_over=ended_before)),
+    "callbacks": (600.0, partial(forget_callbacks, are_over=closed_before)),
     "unmatched": (600.0, forget_in_vain),
-    "requirements": (600.0, forget_unused),
+    "requirements": (600.0, delete_unused_requirements),
     "missing": (60.0, restore_requirements),
     "stranded": (600.0, look_for_stranded),
     "tokens": (3600.0, clear_expired),
@@ -166,10 +165,10 @@ class Ticker:
             self._looks_at = time.monotonic() + TICK_SECONDS
             seen = look()
         except Error as error:
-            outage.goes_on(error)
+            outage.report(error)
             close_old_connections()
             return TICK_SECONDS
-        outage.is_over()
+        outage.end()
         self._act(seen)
         for name, (seconds, work) in SWEEPS.items():
             if time.monotonic() - self._swept_at[name] > seconds:

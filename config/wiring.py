@@ -14,18 +14,25 @@ from django.core.signals import request_started
 from apps.accounts.principal import Principal
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
-from apps.base.connections import let_go_of_ended
+from apps.base.connections import close_ended_connections
 from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
 from apps.pools import selectors as pools
 from apps.pools import services as workers
+from apps.pools.changes import AVAILABILITY, POOL_CLOSED
 from apps.tasks import services as tasks
-from apps.tasks.services import depending
-from apps.tasks.services.assigning import LEASE
-from apps.tasks.services.sla import Clock, next_look
-from apps.tasks.transitions import Moved, react, wake_on
+from apps.tasks.changes import (
+    DEPENDENCY,
+    LEASE,
+    dependents_timer,
+    gate_closing,
+    gate_opening,
+)
+from apps.tasks.services.sla import Clock, next_check
+from apps.tasks.transitions import AppliedTransition, react, wake_on
 from apps.timers import services as timers
+from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
 from apps.webhooks import services as webhooks
 from apps.webhooks.addresses import callback_faults
@@ -40,7 +47,7 @@ SLA_TIMER = "sla_{}"
 
 def connect() -> None:
     """Register everything. Called once, when Django is ready."""
-    request_started.connect(let_go_of_ended)
+    request_started.connect(close_ended_connections)
     tasks.add_check(callback_faults)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
@@ -50,7 +57,7 @@ def connect() -> None:
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], seek_somebody)
     react([EventType.ESCALATED], look_again)
-    workers.follow_policies(matching.follow_policy)
+    workers.react_to_policy_changes(matching.follow_policy)
     react([EventType.COMPLETED, EventType.QUEUED], move_gates)
     react(ENDED, end_dependents)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
@@ -66,9 +73,9 @@ def connect() -> None:
     timers.register(LEASE, end_lease)
     timers.register(matching.OFFER, end_offer)
     timers.register(matching.ESCALATION, escalate)
-    timers.register(workers.AVAILABILITY, follow_hours, follow_hours_of_many)
-    timers.register(depending.DEPENDENCY, fail_dependents)
-    timers.register(workers.POOL_CLOSED, fail_stranded)
+    timers.register(AVAILABILITY, follow_hours, follow_hours_of_many)
+    timers.register(DEPENDENCY, fail_dependents)
+    timers.register(POOL_CLOSED, fail_stranded)
     PAYLOAD_EXTENSIONS["webhook"] = with_webhook
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), watch_by(clock), watch_many_by(clock))
@@ -78,7 +85,7 @@ def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
     return pools.may_use(actor=actor, pool_id=pool_id)
 
 
-def open_callback(moved: Moved) -> Iterable[Change]:
+def open_callback(moved: AppliedTransition) -> Iterable[Change]:
     """A task with a callback gets a destination of its own, under the task's id."""
     contract = moved.contract
     if contract is None or not contract.handoff.callback_url:
@@ -90,7 +97,7 @@ def open_callback(moved: Moved) -> Iterable[Change]:
     )
 
 
-def reopen_callback(moved: Moved) -> Iterable[Change]:
+def reopen_callback(moved: AppliedTransition) -> Iterable[Change]:
     """A task that is reopened long after it ended may have lost its destination."""
     task = moved.task
     if not task.callback_url or moved.event.previous_status not in CLOSED:
@@ -104,7 +111,7 @@ def reopen_callback(moved: Moved) -> Iterable[Change]:
     )
 
 
-def tell(moved: Moved) -> Iterable[Change]:
+def tell(moved: AppliedTransition) -> Iterable[Change]:
     """Every announced event goes to the endpoints that want it and, unless it is a silent one, to the
     task's callback.
     """
@@ -112,7 +119,7 @@ def tell(moved: Moved) -> Iterable[Change]:
     return webhooks.announce(telling(moved), callback_url=callback_url)
 
 
-def telling(moved: Moved) -> webhooks.Telling:
+def telling(moved: AppliedTransition) -> webhooks.Telling:
     """The event as others are told of it."""
     task, event = moved.task, moved.event
     data = {
@@ -145,14 +152,14 @@ def with_webhook(events: Sequence[Event]) -> list[dict[str, Any]]:
     return [{"webhook": told.get((event.task_id, event.sequence))} for event in events]
 
 
-def start_sla_clocks(moved: Moved) -> Iterable[Change]:
+def start_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
     """When a task is announced, and again when it is reopened."""
     if moved.event.type == EventType.QUEUED and moved.event.previous_status not in CLOSED:
         return
     for clock in Clock:
-        due_at = next_look(moved.task, clock)
+        due_at = next_check(moved.task, clock)
         if due_at is not None:
-            yield timers.set_timer(
+            yield timer_upsert(
                 organisation_id=moved.task.organisation_id,
                 kind=SLA_TIMER.format(clock),
                 subject_id=moved.task.id,
@@ -160,39 +167,39 @@ def start_sla_clocks(moved: Moved) -> Iterable[Change]:
             )
 
 
-def stop_sla_clocks(moved: Moved) -> Iterable[Change]:
+def stop_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
     assert moved.task.status in CLOSED
-    yield timers.clear_timers(subject_id=moved.task.id)
+    yield timer_deletion(subject_id=moved.task.id)
 
 
-def withdraw_offers(moved: Moved) -> Iterable[Change]:
+def withdraw_offers(moved: AppliedTransition) -> Iterable[Change]:
     return matching.withdraw_offers(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
-def seek_somebody(moved: Moved) -> Iterable[Change]:
+def seek_somebody(moved: AppliedTransition) -> Iterable[Change]:
     """A queued task is looked at, and its policy's next step is set."""
     yield from look_again(moved)
     yield from matching.set_out(moved.task)
 
 
-def look_again(moved: Moved) -> Iterable[Change]:
+def look_again(moved: AppliedTransition) -> Iterable[Change]:
     return matching.look_again(moved.task)
 
 
-def move_gates(moved: Moved) -> Iterable[Change]:
+def move_gates(moved: AppliedTransition) -> Iterable[Change]:
     """Who depends on a task is held until it is completed. When it is reopened it holds again whoever
     is still there, and fails nobody.
     """
     if moved.event.type == EventType.COMPLETED:
-        yield depending.open_gates(task_id=moved.task.id)
+        yield gate_opening(task_id=moved.task.id)
     elif moved.event.previous_status == Status.COMPLETED:
-        yield depending.close_gates(task_id=moved.task.id)
+        yield gate_closing(task_id=moved.task.id)
     elif moved.event.previous_status == Status.FAILED:
-        yield timers.clear_timers(subject_id=moved.task.id)
+        yield timer_deletion(subject_id=moved.task.id)
 
 
-def end_dependents(moved: Moved) -> Iterable[Change]:
-    yield depending.end_dependents(task=moved.task, at=moved.event.occurred_at)
+def end_dependents(moved: AppliedTransition) -> Iterable[Change]:
+    yield dependents_timer(task=moved.task, at=moved.event.occurred_at)
 
 
 def end_lease(timer: Timer, at: datetime) -> datetime | None:
@@ -200,13 +207,13 @@ def end_lease(timer: Timer, at: datetime) -> datetime | None:
 
 
 def follow_hours(timer: Timer, at: datetime) -> datetime | None:
-    return workers.keep_availability(worker_id=timer.subject_id, at=at)
+    return workers.refresh_availability(worker_id=timer.subject_id, at=at)
 
 
 def follow_hours_of_many(
     subject_ids: Sequence[UUID], at: datetime
 ) -> Mapping[UUID, datetime | None]:
-    return workers.keep_availabilities(worker_ids=subject_ids, at=at)
+    return workers.refresh_availabilities(worker_ids=subject_ids, at=at)
 
 
 def end_offer(timer: Timer, at: datetime) -> datetime | None:
@@ -219,7 +226,7 @@ def escalate(timer: Timer, at: datetime) -> datetime | None:
 
 
 def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
-    return depending.fail_dependents(task_id=timer.subject_id, at=at)
+    return tasks.fail_dependents(task_id=timer.subject_id, at=at)
 
 
 def fail_stranded(timer: Timer, at: datetime) -> datetime | None:

@@ -1,25 +1,26 @@
-"""Connections to PostgreSQL that are kept from request to request."""
+"""Check the connections to PostgreSQL that are kept from request to request."""
 
 from select import POLLIN, poll
 
 from django.db import connections
 
 
-def let_go_of_ended(**_: object) -> None:
-    """Close this thread's connections that PostgreSQL has ended since they were last used, so that
-    the request that begins opens a new one. A receiver of Django's `request_started`.
+def close_ended_connections(**_: object) -> None:
+    """Close this thread's connections that PostgreSQL has ended since their last use.
 
-    An idle connection has something to read only when its server has said goodbye. To look takes
-    microseconds; Django's `CONN_HEALTH_CHECKS` would ask PostgreSQL before each request.
+    The request that begins then opens a new one. A receiver of Django's `request_started`.
+
+    An idle connection has something to read only when its server has ended it. This check takes
+    microseconds; Django's `CONN_HEALTH_CHECKS` would query PostgreSQL before each request.
     """
-    for kept in connections.all(initialized_only=True):
-        if kept.connection is None or kept.in_atomic_block:
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.connection is None or wrapper.in_atomic_block:
             continue
-        if kept.connection.closed or _has_something_to_read(kept.connection.fileno()):
-            kept.close()
+        if wrapper.connection.closed or _is_readable(wrapper.connection.fileno()):
+            wrapper.close()
 
 
-def _has_something_to_read(descriptor: int) -> bool:
-    waiting = poll()
-    waiting.register(descriptor, POLLIN)
-    return bool(waiting.poll(0))
+def _is_readable(descriptor: int) -> bool:
+    poller = poll()
+    poller.register(descriptor, POLLIN)
+    return bool(poller.poll(0))

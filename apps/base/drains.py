@@ -1,14 +1,14 @@
-"""Running a drain: over what is due, whatever happens to one row, one task or one organisation.
+"""Run a drain over the rows that are due, without letting one row or one organisation stop the rest.
 
 A row that another transaction holds is postponed, never waited for:
 
-1. A drain locks what it deals with by SKIP LOCKED or NOWAIT. What its transaction needs besides (an
+1. A drain locks its rows by SKIP LOCKED or NOWAIT. Other rows that its transaction needs (an
    endpoint, a worker) may still be held: the connection's `lock_timeout` bounds that wait
    (config/settings/database.py).
-2. A batch that was held up is dealt with organisation by organisation; one that is still held up is
-   left for the rest of the pass, so that each costs a pass one bounded wait at most.
-3. The row at which it was held up is left alone for `POSTPONED_SECONDS`, so that the rows behind it
-   get their turn in the next pass.
+2. A batch that timed out is split by organisation. An organisation that times out again is left for
+   the rest of the pass, so that each organisation costs a pass one bounded wait at most.
+3. The row at which it timed out is skipped for `POSTPONED_SECONDS`, so that the next pass reaches
+   the rows behind it.
 """
 
 import logging
@@ -24,58 +24,58 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from apps.base.outages import outage
-from apps.base.transactions import is_held_up, raise_if_gone
+from apps.base.transactions import is_timeout, raise_if_disconnected
 
 logger = logging.getLogger(__name__)
 
+# A job ends after this time; the ticker wakes the next one within a second.
 BUDGET_SECONDS = 30.0
-"""A job that has drained for so long ends; the ticker wakes the next within a second."""
 
 POSTPONED_SECONDS = 2.0
 PAGE = 500
 
 
 class Row(NamedTuple):
-    """A row that a drain is to deal with."""
+    """Identify a row for a drain to handle."""
 
     id: UUID
     organisation_id: UUID
 
 
 class Postponed:
-    """The rows of a drain that were held by others not long ago. Each process has its own."""
+    """Remember the rows of a drain that were held a short time ago. Each process has its own."""
 
     def __init__(self) -> None:
         self._until: dict[UUID, float] = {}
 
     def add(self, row_id: UUID) -> None:
-        """Leave the row alone for `POSTPONED_SECONDS`."""
+        """Skip the row for `POSTPONED_SECONDS`."""
         now = time.monotonic()
-        self._until = {one: until for one, until in self._until.items() if until > now}
+        self._until = {known: until for known, until in self._until.items() if until > now}
         self._until[row_id] = now + POSTPONED_SECONDS
 
     def __contains__(self, row_id: object) -> bool:
         return self._until.get(row_id, 0.0) > time.monotonic()  # type: ignore[call-overload, no-any-return]
 
 
-def patiently(work: Callable[[], object]) -> None:
-    """Do `work`; a database that is away is one line in the log, not a page for every drain."""
+def tolerate_outage(work: Callable[[], object]) -> None:
+    """Do `work`; log an unreachable database as one line instead of a traceback for every drain."""
     try:
         work()
-        outage.is_over()
+        outage.end()
     except (OperationalError, InterfaceError) as error:
-        outage.goes_on(error)
+        outage.report(error)
 
 
 @contextmanager
-def passing_over_held(what: str) -> Iterator[None]:
-    """Leave a part of a pass to the next one where others hold what it needs."""
+def skip_if_held(what: str) -> Iterator[None]:
+    """Leave a part of a pass to the next pass when another transaction holds its rows."""
     try:
         yield
     except OperationalError as error:
-        if not is_held_up(error):
+        if not is_timeout(error):
             raise
-        logger.info("%s: held by others, left to the next pass", what)
+        logger.info("%s: held by another transaction, left to the next pass", what)
 
 
 def drain(step: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) -> int:
@@ -83,86 +83,88 @@ def drain(step: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) ->
     ends = time.monotonic() + budget_seconds
     total = 0
     while time.monotonic() < ends:
-        done = step()
-        if not done:
+        count = step()
+        if not count:
             break
-        total += done
+        total += count
     return total
 
 
-def rows_of(rows: "QuerySet[Any]") -> Iterator[Row]:
+def iterate_rows(rows: "QuerySet[Any]") -> Iterator[Row]:
     """Yield `rows` by age, read page by page and not locked."""
     after: UUID | None = None
     while True:
         page = rows.order_by("id").values_list("id", "organisation_id")
-        found = list((page if after is None else page.filter(id__gt=after))[:PAGE])
-        yield from map(Row._make, found)
-        if len(found) < PAGE:
+        values = list((page if after is None else page.filter(id__gt=after))[:PAGE])
+        yield from map(Row._make, values)
+        if len(values) < PAGE:
             return
-        after = found[-1][0]
+        after = values[-1][0]
 
 
-def one_by_one(rows: Iterable[Row], handle: Callable[[UUID], bool], *, postponed: Postponed) -> int:
-    """Handle each row in a transaction of `handle`'s own. Return how many it returned True for.
+def handle_each(
+    rows: Iterable[Row], handle: Callable[[UUID], bool], *, postponed: Postponed
+) -> int:
+    """Handle each row in a transaction of `handle`'s own. Return how often it returned True.
 
-    A row that fails is logged and left as it is: it comes up again in the next pass. One that others
-    hold is postponed, with the rest of its organisation for this pass. Only a database that is gone
-    ends the pass.
+    A row that fails is logged and left as it is for the next pass. A row that another transaction
+    holds is postponed, with the rest of its organisation for this pass. Only a lost database
+    connection ends the pass.
     """
-    return _Pass(lambda ids: int(handle(ids[0])), postponed).over(rows, size=1)
+    return _Pass(lambda ids: int(handle(ids[0])), postponed).run(rows, size=1)
 
 
-def in_batches(
+def handle_in_batches(
     rows: Iterable[Row], handle: Callable[[Sequence[UUID]], int], *, size: int, postponed: Postponed
 ) -> int:
     """Handle up to `size` rows in a transaction of `handle`'s own. Return how many it handled.
 
-    The rows of a batch that fails are handled one by one: only the bad one is left as it is.
+    The rows of a batch that fails are handled one by one, so that only the bad row is left.
     """
-    return _Pass(handle, postponed).over(rows, size=size)
+    return _Pass(handle, postponed).run(rows, size=size)
 
 
 class _Pass:
-    """One pass of a drain, and the organisations that were held up in it."""
+    """Run one pass of a drain and remember the organisations that timed out in it."""
 
     def __init__(self, handle: Callable[[Sequence[UUID]], int], postponed: Postponed) -> None:
         self._handle = handle
         self._postponed = postponed
-        self._held_up: set[UUID] = set()
+        self._timed_out: set[UUID] = set()
 
-    def over(self, rows: Iterable[Row], *, size: int) -> int:
-        rest = (row for row in rows if row.id not in self._postponed)
+    def run(self, rows: Iterable[Row], *, size: int) -> int:
+        remaining = (row for row in rows if row.id not in self._postponed)
         handled = 0
-        while batch := list(islice(rest, size)):
+        while batch := list(islice(remaining, size)):
             handled += self._batch(batch)
         return handled
 
     def _batch(self, rows: Sequence[Row]) -> int:
-        free = [row for row in rows if row.organisation_id not in self._held_up]
-        if not free:
+        eligible = [row for row in rows if row.organisation_id not in self._timed_out]
+        if not eligible:
             return 0
         try:
-            return self._handle([row.id for row in free])
+            return self._handle([row.id for row in eligible])
         except Exception as error:
-            raise_if_gone(error)
-            if not is_held_up(error):
-                return self._without_the_bad(free)
-            return self._without_the_held(free)
+            raise_if_disconnected(error)
+            if not is_timeout(error):
+                return self._isolate_failure(eligible)
+            return self._isolate_held(eligible)
 
-    def _without_the_bad(self, rows: Sequence[Row]) -> int:
+    def _isolate_failure(self, rows: Sequence[Row]) -> int:
         if len(rows) == 1:
             logger.exception("%s failed; it is tried again in the next pass", rows[0].id)
             return 0
         logger.exception("a batch of %s failed; its rows are handled one by one", len(rows))
         return sum(self._batch([row]) for row in rows)
 
-    def _without_the_held(self, rows: Sequence[Row]) -> int:
-        """Divide what was held up by organisation, then row by row up to the one that is."""
+    def _isolate_held(self, rows: Sequence[Row]) -> int:
+        """Split a batch that timed out by organisation, then row by row up to the held row."""
         if len(rows) == 1:
-            self._held_up.add(rows[0].organisation_id)
+            self._timed_out.add(rows[0].organisation_id)
             self._postponed.add(rows[0].id)
             return 0
-        parts = by_organisation(rows)
+        parts = group_by_organisation(rows)
         if len(parts) == 1:
             parts = [[row] for row in rows]
         return sum(map(self._batch, parts))
@@ -171,11 +173,11 @@ class _Pass:
 R = TypeVar("R")
 
 
-def by_organisation(
-    rows: Iterable[R], *, of: Callable[[R], UUID] = attrgetter("organisation_id")
+def group_by_organisation(
+    rows: Iterable[R], *, key: Callable[[R], UUID] = attrgetter("organisation_id")
 ) -> list[list[R]]:
-    """Return the rows in groups of one organisation each, in the order in which they came."""
+    """Return the rows in groups of one organisation each, in their original order."""
     groups: dict[UUID, list[R]] = {}
     for row in rows:
-        groups.setdefault(of(row), []).append(row)
+        groups.setdefault(key(row), []).append(row)
     return list(groups.values())

@@ -1,4 +1,4 @@
-"""A database that is away: a line in the log when that is noticed, and one when it is over."""
+"""Log an unreachable database once when it is noticed, and once when it is over."""
 
 import logging
 import threading
@@ -6,33 +6,33 @@ import time
 
 logger = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 60.0
+REPEAT_SECONDS = 60.0
 
 
 class Outage:
-    """Remembers whether PostgreSQL was away, so that it is told once and not at each try."""
+    """Remember whether PostgreSQL was unreachable, so that not every attempt is logged."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._told_at: float | None = None
+        self._reported_at: float | None = None
 
-    def goes_on(self, error: Exception) -> None:
-        """Log an error that the database did not answer, unless that was told within a minute."""
+    def report(self, error: Exception) -> None:
+        """Log that the database does not answer, at most once in `REPEAT_SECONDS`."""
         now = time.monotonic()
         with self._guard:
-            if self._told_at is not None and now - self._told_at < AGAIN_SECONDS:
+            if self._reported_at is not None and now - self._reported_at < REPEAT_SECONDS:
                 return
-            self._told_at = now
+            self._reported_at = now
         logger.warning("the database does not answer: %s", str(error).strip().split("\n")[0])
 
-    def is_over(self) -> None:
-        """Log that the database answers again, if it did not before."""
-        if self._told_at is None:
+    def end(self) -> None:
+        """Log that the database answers again, if an outage was reported."""
+        if self._reported_at is None:
             return
         with self._guard:
-            self._told_at = None
+            self._reported_at = None
         logger.warning("the database answers again")
 
 
+# One for each process.
 outage = Outage()
-"""Of this process."""

@@ -1,4 +1,4 @@
-"""One transaction for each call, however many services take part in it."""
+"""Run one transaction for each call, however many services take part in it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,25 +10,27 @@ from biolayer.errors import Conflict
 
 R = TypeVar("R")
 
-TRIES = 3
+MAX_TRIES = 3
+
+# lock_not_available, query_canceled: the limits of config/settings/database.py.
+TIMEOUT_STATES = ("55P03", "57014")
+
+# deadlock_detected, serialization_failure.
+RACE_STATES = ("40P01", "40001")
 
 
 def atomic() -> "Atomic":
-    """`transaction.atomic` without a savepoint when nested: a refusal undoes the whole call."""
+    """Return `transaction.atomic` without a savepoint when nested: an error undoes the whole call."""
     return transaction.atomic(savepoint=False)
 
 
-HELD_UP = ("55P03", "57014")
-"""lock_not_available, query_canceled: the bounds of config/settings/database.py."""
+def is_timeout(error: BaseException) -> bool:
+    """Return whether a statement ended because a row was locked, or because it took too long."""
+    return getattr(error.__cause__, "sqlstate", None) in TIMEOUT_STATES
 
 
-def is_held_up(error: BaseException) -> bool:
-    """Whether a statement gave up because others hold what it needs, or because it took too long."""
-    return getattr(error.__cause__, "sqlstate", None) in HELD_UP
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether PostgreSQL could not be reached, or ended the connection."""
+def is_unreachable(error: BaseException) -> bool:
+    """Return whether PostgreSQL could not be reached, or ended the connection."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     state = getattr(error.__cause__, "sqlstate", None)
@@ -36,29 +38,30 @@ def is_away(error: BaseException) -> bool:
     return state is None or state.startswith(("08", "57P"))
 
 
-def raise_if_gone(error: Exception) -> None:
-    """Raise the error again when it came from a database that is gone: no row of it is to blame."""
+def raise_if_disconnected(error: Exception) -> None:
+    """Raise the error again when the database connection is lost: no row caused it."""
     if isinstance(error, Error) and not connection.is_usable():
         raise error
 
 
 class Raced(Conflict):
-    """A concurrent call did the same first, and a new transaction would see it. Try once more."""
+    """Raised when a concurrent call did the same first, and a new transaction would see it."""
 
 
-def retried(call: Callable[[], R]) -> R:
-    """`call`, which opens its own transaction, tried again after a race or a deadlock.
+def retry_races(call: Callable[[], R]) -> R:
+    """Run `call`, which opens its own transaction; run it again after a race or a deadlock.
 
-    Within an open transaction it is called once: only the outermost can be tried again.
+    `MAX_TRIES` times at most. Within an open transaction it runs once: only the outermost
+    transaction can be tried again.
     """
     if transaction.get_connection().in_atomic_block:
         return call()
-    for _ in range(TRIES - 1):
+    for _ in range(MAX_TRIES - 1):
         try:
             return call()
         except Raced:
             continue
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in ("40P01", "40001"):
+            if getattr(error.__cause__, "sqlstate", None) not in RACE_STATES:
                 raise
     return call()

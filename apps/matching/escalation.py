@@ -15,14 +15,16 @@ from typing import Any
 
 import orjson
 
-from apps.tasks.requirements import Signature
+from apps.tasks.requirements import RequirementSpec
 from biolayer.contract import EscalationPolicy, EscalationStep
 
 ESCALATION = "escalation"
 """The timer of a task's next step; its subject is the task."""
 
 
-def relaxed(step: EscalationStep, asked: Signature, *, is_of_contract: bool) -> Signature:
+def relaxed(
+    step: EscalationStep, asked: RequirementSpec, *, is_of_contract: bool
+) -> RequirementSpec:
     """What is asked for once the step is taken."""
     changed: dict[str, Any] = {}
     if step.lower_min_rating_by:

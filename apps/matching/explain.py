@@ -19,8 +19,8 @@ from apps.matching import candidates
 from apps.matching.escalation import Policy
 from apps.matching.models import Offer, OfferStatus
 from apps.matching.seats import WINDOW_ENDS
-from apps.pools.selectors import escalation_of
-from apps.pools.services import AVAILABILITY
+from apps.pools.changes import AVAILABILITY
+from apps.pools.selectors import pool_escalation
 from apps.tasks.models import RUN_HELD, Requirement, Run, Task
 from apps.tasks.selectors import task as visible_task
 from biolayer.lifecycle import HELD, Status
@@ -138,7 +138,7 @@ def explained(*, actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any
     offers = list(Offer.objects.filter(task_id=task.id).order_by("id"))
     open_offers = [offer for offer in offers if offer.status == OfferStatus.OPEN]
     workers = _workers(task, at)
-    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+    policy = Policy.of(task.escalation, pool_escalation(pool_id=task.pool_id))
     step_at = None
     if task.status in ASKING and task.waits_since is not None:
         step_at = policy.next_at(task.escalation_step, task.waits_since)

@@ -5,8 +5,8 @@ from typing import Any
 from celery import current_app, shared_task
 from celery.signals import worker_ready
 
-from apps.base.drains import patiently
-from apps.base.wake import has_hints, is_told_to_stop
+from apps.base.drains import tolerate_outage
+from apps.base.wake import has_hints, is_stopping
 from apps.matching import services
 
 SHARE_SECONDS = 0.5
@@ -26,9 +26,11 @@ def drain_matching() -> None:
     others = _queues() - {"matching"}
 
     def may_go_on() -> bool:
-        return not is_told_to_stop() and not has_hints(others)
+        return not is_stopping() and not has_hints(others)
 
-    patiently(lambda: services.match_queued(budget_seconds=SHARE_SECONDS, may_go_on=may_go_on))
+    tolerate_outage(
+        lambda: services.match_queued(budget_seconds=SHARE_SECONDS, may_go_on=may_go_on)
+    )
 
 
 def _queues() -> set[str]:

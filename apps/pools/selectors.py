@@ -1,4 +1,4 @@
-"""Reading pools and workers, and the shapes in which `/v1` shows them."""
+"""Read pools and workers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from apps.accounts.scopes import Scope
 from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
 from biolayer.errors import NotFound
 
+# How long an offer is open by the task's urgency, where the pool does not say otherwise.
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
-"""How long an offer is open by the task's urgency, where the pool does not say otherwise."""
 
 
 OPEN_POOL = "SELECT FROM pools_pool WHERE id = %s AND organisation_id = %s AND status = 'active'"
 
 
 def may_use(*, actor: Principal, pool_id: UUID) -> bool:
-    """Whether a task may be posted to the pool: open, of the actor's organisation, and granted."""
+    """Return whether the actor may post a task to the pool: active, own organisation, granted."""
     if not actor.may_use_pool(pool_id):
         return False
     with connection.cursor() as cursor:
@@ -30,48 +30,37 @@ def may_use(*, actor: Principal, pool_id: UUID) -> bool:
         return cursor.fetchone() is not None
 
 
+# The guard (see `rows.Insert`) of a new row that names a pool.
 NEW_ROWS_POOL_IS_OPEN = """
 new.pool_id IS NULL OR EXISTS (
     SELECT FROM pools_pool pool WHERE pool.id = new.pool_id
         AND pool.organisation_id = new.organisation_id AND pool.status = 'active')
 """
-"""The guard (see `rows.Insert`) of a new row that names a pool."""
-
-
-LOCK_POOLS = "SELECT id FROM pools_pool WHERE id = ANY (%s) ORDER BY id FOR KEY SHARE SKIP LOCKED"
-
-
-def lock_pools(*, pool_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the pools that can be pointed at until we commit: the others are held."""
-    if not pool_ids:
-        return set()
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_POOLS, [list(pool_ids)])
-        return {row[0] for row in cursor.fetchall()}
 
 
 def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
-    """Those of the pools that the actor may use."""
+    """Return those of the pools that the actor may use."""
     if not pool_ids:
         return set()
-    mine = visible_pools(actor).filter(id__in=pool_ids, status=PoolStatus.ACTIVE)
-    return set(mine.values_list("id", flat=True))
+    active = visible_pools(actor).filter(id__in=pool_ids, status=PoolStatus.ACTIVE)
+    return set(active.values_list("id", flat=True))
 
 
-def pool_of(*, pool_id: UUID) -> Pool:
+def pool_by_id(*, pool_id: UUID) -> Pool:
+    """Return a pool that must exist."""
     return Pool.objects.get(id=pool_id)
 
 
-def escalation_of(*, pool_id: UUID | None) -> dict[str, Any] | None:
-    """The pool's escalation policy; None where no pool was asked for."""
+def pool_escalation(*, pool_id: UUID | None) -> dict[str, Any] | None:
+    """Return the pool's escalation policy; None without a pool."""
     if pool_id is None:
         return None
     policy: dict[str, Any] = Pool.objects.values_list("escalation", flat=True).get(id=pool_id)
     return policy
 
 
-def offer_limit(pool: Pool, urgency: str) -> timedelta:
-    """How long the pool's offers for that urgency stay open."""
+def offer_duration(pool: Pool, urgency: str) -> timedelta:
+    """Return how long the pool's offers of that urgency stay open."""
     return timedelta(seconds=pool.offer_seconds.get(urgency, OFFER_SECONDS[urgency]))
 
 
@@ -79,41 +68,41 @@ def offer_limit(pool: Pool, urgency: str) -> timedelta:
 
 
 def visible_pools(actor: Principal) -> "QuerySet[Pool]":
-    """The actor's organisation's, and of them those that were granted."""
-    mine = Pool.objects.filter(organisation_id=actor.organisation_id)
-    return mine if actor.pool_ids is None else mine.filter(id__in=actor.pool_ids)
+    """Return the organisation's pools that are granted to the actor."""
+    rows = Pool.objects.filter(organisation_id=actor.organisation_id)
+    return rows if actor.pool_ids is None else rows.filter(id__in=actor.pool_ids)
 
 
 def pools(*, actor: Principal, scope: Scope = Scope.POOLS_READ) -> "QuerySet[Pool]":
-    """What the actor may see, newest first. Raises `ScopeMissing`."""
+    """Return the pools that the actor may see, newest first. Raise `ScopeMissing`."""
     actor.require(scope)
     return visible_pools(actor).order_by("-id")
 
 
 def pool(*, actor: Principal, pool_id: UUID, scope: Scope = Scope.POOLS_READ) -> Pool:
-    """Raises `NotFound`, `ScopeMissing`."""
-    found = pools(actor=actor, scope=scope).filter(id=pool_id).first()
-    if found is None:
+    """Return a pool that the actor may see. Raise `NotFound`, `ScopeMissing`."""
+    row = pools(actor=actor, scope=scope).filter(id=pool_id).first()
+    if row is None:
         raise NotFound("pool")
-    return found
+    return row
 
 
 def members(*, actor: Principal, pool_id: UUID) -> "QuerySet[Membership]":
-    """The pool's seats with their workers, the longest enrolled first.
+    """Return the pool's memberships with their workers, the oldest worker first.
 
-    Raises `NotFound`, `ScopeMissing`.
+    Raise `NotFound`, `ScopeMissing`.
     """
-    found = pool(actor=actor, pool_id=pool_id)
-    seats = Membership.objects.filter(pool_id=found.id)
-    return seats.select_related("worker").order_by("worker_id")
+    visible = pool(actor=actor, pool_id=pool_id)
+    memberships = Membership.objects.filter(pool_id=visible.id)
+    return memberships.select_related("worker").order_by("worker_id")
 
 
 # --- workers --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The workers that a list asks for: of each filter any of its values; an empty one admits all."""
+class WorkerFilter:
+    """Select workers that match any value of each filter; an empty filter admits all."""
 
     presences: Sequence[str] = ()
     skills: Sequence[str] = ()
@@ -121,60 +110,61 @@ class Wanted:
 
 
 def visible_workers(actor: Principal) -> "QuerySet[Worker]":
-    """The actor's organisation's; where its pools are restricted, those with a seat in one of them."""
-    mine = Worker.objects.filter(organisation_id=actor.organisation_id)
+    """Return the organisation's workers that are in a pool granted to the actor."""
+    rows = Worker.objects.filter(organisation_id=actor.organisation_id)
     if actor.pool_ids is None:
-        return mine
-    return mine.filter(has_seat_in(actor.pool_ids))
+        return rows
+    return rows.filter(is_member_of(actor.pool_ids))
 
 
-def has_seat_in(pool_ids: Collection[UUID]) -> Exists:
+def is_member_of(pool_ids: Collection[UUID]) -> Exists:
+    """Return the condition that a worker is in one of the pools."""
     return Exists(Membership.objects.filter(worker_id=OuterRef("id"), pool_id__in=pool_ids))
 
 
 def workers(
-    *, actor: Principal, wanted: Wanted | None = None, scope: Scope = Scope.POOLS_READ
+    *, actor: Principal, filters: WorkerFilter | None = None, scope: Scope = Scope.POOLS_READ
 ) -> "QuerySet[Worker]":
-    """What the actor may see of what is wanted, newest first. Raises `ScopeMissing`."""
+    """Return the filtered workers that the actor may see, newest first. Raise `ScopeMissing`."""
     actor.require(scope)
-    wanted = wanted or Wanted()
-    found = visible_workers(actor)
-    if wanted.presences:
-        found = found.filter(presence__in=wanted.presences)
-    if wanted.skills:
-        found = found.filter(skills__overlap=list(wanted.skills))
-    if wanted.pool_ids:
-        found = found.filter(has_seat_in(list(filter(actor.may_use_pool, wanted.pool_ids))))
-    return _in_full(found, actor).order_by("-id")
+    filters = filters or WorkerFilter()
+    rows = visible_workers(actor)
+    if filters.presences:
+        rows = rows.filter(presence__in=filters.presences)
+    if filters.skills:
+        rows = rows.filter(skills__overlap=list(filters.skills))
+    if filters.pool_ids:
+        rows = rows.filter(is_member_of(list(filter(actor.may_use_pool, filters.pool_ids))))
+    return _with_related(rows, actor).order_by("-id")
 
 
 def worker(*, actor: Principal, worker_id: UUID, scope: Scope = Scope.POOLS_READ) -> Worker:
-    """Raises `NotFound`, `ScopeMissing`."""
-    found = workers(actor=actor, scope=scope).filter(id=worker_id).first()
-    if found is None:
+    """Return a worker that the actor may see. Raise `NotFound`, `ScopeMissing`."""
+    row = workers(actor=actor, scope=scope).filter(id=worker_id).first()
+    if row is None:
         raise NotFound("worker")
-    return found
+    return row
 
 
-def behind(actor: Principal) -> "QuerySet[Worker]":
-    """The row of the worker on whose behalf the actor calls. Raises `ScopeMissing`."""
+def own_worker_rows(actor: Principal) -> "QuerySet[Worker]":
+    """Return the row of the worker that the actor calls for. Raise `ScopeMissing`."""
     return Worker.objects.filter(id=actor.require_worker(), organisation_id=actor.organisation_id)
 
 
-def worker_behind(actor: Principal) -> Worker:
-    """The worker on whose behalf the actor calls. Raises `ScopeMissing`, `NotFound`."""
-    worker = _in_full(behind(actor), actor).first()
-    if worker is None:
+def own_worker(actor: Principal) -> Worker:
+    """Return the worker that the actor calls for. Raise `ScopeMissing`, `NotFound`."""
+    row = _with_related(own_worker_rows(actor), actor).first()
+    if row is None:
         raise NotFound("worker")
-    return worker
+    return row
 
 
-def _in_full(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]":
-    """Read along what a worker is shown with: certifications, and the pools that the actor may see."""
-    seats = Membership.objects.order_by("pool_id")
+def _with_related(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]":
+    """Prefetch the workers' certifications, and the memberships that the actor may see."""
+    memberships = Membership.objects.order_by("pool_id")
     if actor.pool_ids is not None:
-        seats = seats.filter(pool_id__in=actor.pool_ids)
+        memberships = memberships.filter(pool_id__in=actor.pool_ids)
     return workers.prefetch_related(
         Prefetch("certifications", Certification.objects.order_by("code")),
-        Prefetch("memberships", seats),
+        Prefetch("memberships", memberships),
     )

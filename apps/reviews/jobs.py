@@ -1,11 +1,12 @@
-"""Celery's way in."""
+"""Define the Celery jobs."""
 
 from celery import shared_task
 
-from apps.base.drains import patiently
+from apps.base.drains import tolerate_outage
 from apps.reviews import services
 
 
 @shared_task(ignore_result=True)
 def drain_verification() -> None:
-    patiently(services.verify_submitted)
+    """Verify and complete the submitted tasks."""
+    tolerate_outage(services.verify_submitted)

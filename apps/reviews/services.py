@@ -9,11 +9,12 @@ from uuid import UUID
 
 from apps.accounts import principal
 from apps.base import clock
-from apps.base.drains import Postponed, one_by_one, rows_of
+from apps.base.drains import Postponed, handle_each, iterate_rows
 from apps.base.transactions import atomic
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
-from apps.tasks.selectors import lock_to_verify, to_verify
+from apps.tasks.selectors import unverified_tasks
+from apps.tasks.services.locks import lock_unverified
 from biolayer.lifecycle import Status
 
 _postponed = Postponed()
@@ -24,12 +25,12 @@ def verify_submitted(*, at: datetime | None = None) -> int:
 
     @atomic()
     def verify(task_id: UUID) -> bool:
-        task = lock_to_verify(task_id=task_id)
+        task = lock_unverified(task_id=task_id)
         if task is not None:
             _verify(task, at or clock.now())
         return task is not None
 
-    return one_by_one(rows_of(to_verify()), verify, postponed=_postponed)
+    return handle_each(iterate_rows(unverified_tasks()), verify, postponed=_postponed)
 
 
 def _verify(task: Task, at: datetime) -> None:

@@ -1,8 +1,9 @@
-"""The hand: the only place that writes a task's status, and it writes by the law.
+"""Apply the transition table: the only module that writes a task's status.
 
 `apply` looks the command up in `biolayer.lifecycle`, moves the task, appends one event to its chain,
-asks the reactions what else is due, and sends all of it as one statement. PostgreSQL holds us to it:
-a deferred foreign key wants an event with the task's version and status for every committed row.
+collects from the reactions what else is due, and sends all of it as one statement. PostgreSQL enforces
+it: a deferred foreign key requires an event with the task's version and status for every committed
+row.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,21 +24,22 @@ from biolayer.lifecycle import CLOSED, Command, EventType, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """What a reaction is told: the task as it is now, and the event that says how it came there."""
+class AppliedTransition:
+    """Hold what a reaction gets: the task as it is now, and the event of the transition."""
 
     task: Task
     event: Event
-    # Only when the task was just made: the contract, with the secrets that the row does not keep.
+    # Only for a task just created: the contract, with the secrets that the row does not store.
     contract: TaskContract | None = None
 
 
-Reaction = Callable[[Moved], Iterable[rows.Change]]
-"""Answers the rows that this transition makes due. It reads nothing and writes nothing itself."""
+# Returns the rows that a transition makes due. It reads and writes nothing itself.
+Reaction = Callable[[AppliedTransition], Iterable[rows.Change]]
 
 _reactions: list[tuple[frozenset[str], Reaction]] = []
 _wakes: list[tuple[frozenset[str], str]] = []
 
+# The column that holds when a task last entered a status.
 STAMPS = {
     Status.DRAFT: "created_at",
     Status.CREATED: "created_at",
@@ -47,16 +49,15 @@ STAMPS = {
     Status.SUBMITTED: "submitted_at",
     Status.VERIFIED: "verified_at",
 }
-"""The column that remembers when a task last came to a status."""
 
 
 def react(events: Iterable[EventType], reaction: Reaction) -> None:
-    """Have `reaction` asked at each of `events`. Called by config/wiring.py only."""
+    """Register `reaction` for each of `events`. Called by config/wiring.py only."""
     _reactions.append((frozenset(event.value for event in events), reaction))
 
 
 def wake_on(events: Iterable[EventType], drain: str) -> None:
-    """Have `drain` woken after each commit of one of `events`. Called by config/wiring.py only."""
+    """Wake `drain` after each commit of one of `events`. Called by config/wiring.py only."""
     _wakes.append((frozenset(event.value for event in events), drain))
 
 
@@ -74,9 +75,9 @@ def apply(
 ) -> Event:
     """Move a locked (or new) task by `command`, and write everything that follows from it.
 
-    `columns` are further columns of the task to set, `also` further rows of the same step, `data`
-    the event's facts, `guard` that of a new task's `rows.Insert`. Raise `IllegalTransition` where the
-    transition table has no row; nothing is written then.
+    `columns` are further columns of the task to set, `also` further rows of the same transition,
+    `data` the event's facts, `guard` that of a new task's `rows.Insert`. Raise `IllegalTransition`
+    where the transition table has no row, having written nothing.
     """
     source = Status(task.status) if task.status else None
     row = lifecycle.find(command, source)
@@ -95,9 +96,9 @@ def apply(
         data=data or {},
         prev_hash=bytes(task.chain_hash) if source else chain.GENESIS,
     )
-    written = _move(task, row, event, columns or {})
-    moved = Moved(task, event, contract)
-    rows.write([_row_of(task, source, written, guard), rows.Insert(event), *also, *_due(moved)])
+    values = _move(task, row, event, columns or {})
+    applied = AppliedTransition(task, event, contract)
+    rows.write([_task_row(task, source, values, guard), rows.Insert(event), *also, *_due(applied)])
     for events, drain in _wakes:
         if event.type in events:
             wake(drain)
@@ -107,7 +108,7 @@ def apply(
 def _move(
     task: Task, row: lifecycle.Transition, event: Event, columns: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Set the task's columns; answers those that were set."""
+    """Set the task's columns. Return those that were set."""
     values: dict[str, Any] = {"version": event.sequence, "chain_hash": event.hash}
     if row.target is not row.source:
         values |= {"status": row.target.value, "changed_at": event.occurred_at}
@@ -123,8 +124,9 @@ def _move(
 
 
 def _waits_since(task: Task, source: Status | None, at: datetime) -> datetime:
-    """From when escalation counts for a task that is queued at `at`: the clock stands still while somebody
-    holds it.
+    """Return from when escalation counts for a task that is queued at `at`.
+
+    The escalation clock does not advance while a worker holds the task.
     """
     if task.waits_since is None or source in CLOSED:
         return at
@@ -133,15 +135,15 @@ def _waits_since(task: Task, source: Status | None, at: datetime) -> datetime:
     return task.waits_since + (at - task.accepted_at)
 
 
-def _row_of(
-    task: Task, source: Status | None, written: Mapping[str, Any], guard: str
+def _task_row(
+    task: Task, source: Status | None, values: Mapping[str, Any], guard: str
 ) -> rows.Change:
     if source is None:
         return rows.Insert(task, guard)
-    return rows.Update(Task, {"id": task.id}, written)
+    return rows.Update(Task, {"id": task.id}, values)
 
 
-def _due(moved: Moved) -> Iterable[rows.Change]:
+def _due(applied: AppliedTransition) -> Iterable[rows.Change]:
     for events, reaction in _reactions:
-        if moved.event.type in events:
-            yield from reaction(moved)
+        if applied.event.type in events:
+            yield from reaction(applied)

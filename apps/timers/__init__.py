@@ -1,1 +1,1 @@
-"""Everything that must happen at a time is a row here."""
+"""Fire what must happen at a time."""

@@ -1,4 +1,4 @@
-"""Everything that must happen at a time is a row here."""
+"""Store what must happen at a time, as rows."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from apps.base.ids import new_id
 
 
 class Timer(models.Model):
-    """One thing to do once at `due_at`. Its row is deleted with the effect, in one transaction."""
+    """Store one thing to do once at `due_at`; deleted with the effect, in one transaction."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -21,9 +21,9 @@ class Timer(models.Model):
     kind = models.CharField(max_length=40)
     # What it is about: a task, a run or an offer, by the kind.
     subject_id = models.UUIDField()
-    # When. A claim by a drain moves it to the claim's end, so a drain that dies hands the row on.
+    # A claim by a drain moves it to the claim's end, so that the row is due again if the drain dies.
     due_at = models.DateTimeField()
-    # Who claimed it last; only the holder of the token may finish the timer.
+    # The latest claim; only its drain may finish the timer.
     claim_token = models.UUIDField(null=True, blank=True)
 
     class Meta:

@@ -4,8 +4,8 @@ import sys
 
 from celery import shared_task
 
-from apps.base.drains import patiently
-from apps.base.wake import is_told_to_stop
+from apps.base.drains import tolerate_outage
+from apps.base.wake import is_stopping
 from apps.webhooks import services
 
 TURN_SECONDS = 0.02
@@ -17,9 +17,9 @@ def drain_deliveries() -> None:
     # The drain and the sender both have work for long. Changing places every 5 ms, as Python has it,
     # costs them more than it spares either.
     sys.setswitchinterval(TURN_SECONDS)
-    patiently(lambda: services.deliver_due(budget_seconds=None, is_told_to_stop=is_told_to_stop))
+    tolerate_outage(lambda: services.deliver_due(budget_seconds=None, is_stopping=is_stopping))
 
 
 @shared_task(ignore_result=True)
 def drain_recoveries() -> None:
-    patiently(services.release_recoveries)
+    tolerate_outage(services.release_recoveries)

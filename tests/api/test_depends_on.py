@@ -16,7 +16,7 @@ from apps.matching.services import match_queued
 from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
 from apps.tasks.models import Dependency, Task
-from apps.tasks.services import depending
+from apps.tasks.services import dependencies
 from apps.tasks.services.locks import lock_task
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
@@ -212,7 +212,7 @@ def test_dependency_ended__chain_falls_link_by_link(house: House) -> None:
 def test_dependency_ended__more_dependents_than_one_batch(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(depending, "BATCH", 2)
+    monkeypatch.setattr(dependencies, "BATCH", 2)
     needed = house.task()
     made = [task_after(house, needed) for _ in range(5)]
     cancel(house, needed)
@@ -252,7 +252,7 @@ def test_dependency_ended__late_ones_say_so_first(house: House) -> None:
     needed = house.task()
     task = task_after(house, needed, sla={"target_latency_seconds": 1})
     cancel(house, needed)
-    depending.fail_dependents(task_id=needed.id, at=clock.now() + timedelta(seconds=2))
+    dependencies.fail_dependents(task_id=needed.id, at=clock.now() + timedelta(seconds=2))
     types = [event["type"] for event in see(task.id).events]
     assert types == ["task.created", "task.sla_breached", "task.failed"]
 

@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANTED = {
     "apps/base/clock.py": "import apps.tasks.models",
     "biolayer/signing.py": "import django",
-    "apps/tasks/services/ending.py": "import rest_framework",
+    "apps/tasks/services/closing.py": "import rest_framework",
     "apps/tasks/selectors.py": "import apps.tasks.services",
-    "apps/matching/services.py": "import apps.webhooks.services",
+    "apps/tasks/changes.py": "import apps.tasks.services",
+    "apps/matching/selectors.py": "import apps.webhooks.services",
     "apps/reviews/services.py": "import apps.tasks.transitions",
     "apps/api/v1/tasks.py": "import apps.tasks.models",
     "apps/pools/services/pools.py": "import celery",

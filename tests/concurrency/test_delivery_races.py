@@ -449,7 +449,7 @@ def test_an_origin_that_somebody_holds__stalls_no_other(house: House, receiver: 
     is_over = threading.Event()
 
     def drain() -> None:
-        deliver_due(budget_seconds=None, is_told_to_stop=is_over.is_set)
+        deliver_due(budget_seconds=None, is_stopping=is_over.is_set)
 
     with receiving() as other:
         endpoint(house, f"{other.url}/hook", event_types=["task.created"])

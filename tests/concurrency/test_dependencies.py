@@ -25,7 +25,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.tasks.services.locks import lock_task
 from apps.timers.models import Timer
-from apps.timers.services import HELD_UP_AGAIN_SECONDS, fire_due
+from apps.timers.services import TIMEOUT_RETRY_SECONDS, fire_due
 from biolayer.errors import BioLayerError
 from biolayer.lifecycle import Status
 from tests.api.dependency_steps import submit
@@ -44,7 +44,7 @@ def every_deadlock_shows(
     database: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Any:
     """None is mended by another try, and none hides in a log."""
-    monkeypatch.setattr(transactions, "TRIES", 1)
+    monkeypatch.setattr(transactions, "MAX_TRIES", 1)
     before = deadlocks()
     yield
     assert deadlocks() == before
@@ -218,7 +218,7 @@ def settle() -> None:
     while time.monotonic() < until:
         if tasks.queue_created() + verify_submitted() + fire_due():
             continue
-        soon = clock.now() + timedelta(seconds=2 * HELD_UP_AGAIN_SECONDS)
+        soon = clock.now() + timedelta(seconds=2 * TIMEOUT_RETRY_SECONDS)
         if not Timer.objects.filter(due_at__lte=soon).exists():
             return
         time.sleep(0.1)

@@ -20,8 +20,8 @@ from apps.pools.models import Worker
 from apps.reviews.services import verify_submitted
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
-from apps.tasks.services import assigning
-from apps.timers.services import AGAIN_SECONDS, HELD_UP_AGAIN_SECONDS, fire_due
+from apps.tasks.services import queueing
+from apps.timers.services import RETRY_SECONDS, TIMEOUT_RETRY_SECONDS, fire_due
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Attempt, Delivery, Destination
 from tests.concurrency.together import PATIENCE_SECONDS, _run
@@ -113,7 +113,7 @@ def test_queueing__comes_to_the_rows_behind_one_that_is_held_up(
 ) -> None:
     """Only the first waits in a pass; the next pass begins behind it."""
     monkeypatch.setattr(drains, "POSTPONED_SECONDS", 60.0)
-    monkeypatch.setattr(assigning, "_postponed", drains.Postponed())
+    monkeypatch.setattr(queueing, "_postponed", drains.Postponed())
     blocked, *others = (house.task() for _ in range(3))
     # A trigger stands for whatever a transition may have to wait for on account of one task.
     with connection.cursor() as cursor:
@@ -160,7 +160,7 @@ def test_timers__where_an_endpoint_is_held_other_organisations_go_on(
     with held("webhooks_destination", endpoint["endpoint_id"]):
         fire_due(at=late)
         assert breached() == {task.id for task in theirs}
-    fire_due(at=late + timedelta(seconds=HELD_UP_AGAIN_SECONDS))
+    fire_due(at=late + timedelta(seconds=TIMEOUT_RETRY_SECONDS))
     assert breached() == {task.id for task in [*mine, *theirs]}
 
 
@@ -171,9 +171,9 @@ def test_timers__behind_one_that_is_held_up_get_through_in_the_next_pass(house: 
     late = clock.now() + timedelta(seconds=61)
     with held("webhooks_destination", Destination.objects.get().id):
         fire_due(at=late)
-        fire_due(at=late + timedelta(seconds=AGAIN_SECONDS))
+        fire_due(at=late + timedelta(seconds=RETRY_SECONDS))
         assert breached() == {task.id for task in others}
-    fire_due(at=late + timedelta(seconds=HELD_UP_AGAIN_SECONDS))
+    fire_due(at=late + timedelta(seconds=TIMEOUT_RETRY_SECONDS))
     assert breached() == {stuck.id, *(task.id for task in others)}
 
 
@@ -194,7 +194,7 @@ def test_an_offers_end__is_put_back_while_a_row_of_it_is_held(house: House, tabl
     with held(table, ids[table]):
         assert fire_due(at=offer.expires_at) == 1
         assert Offer.objects.get().status == "open"
-    assert fire_due(at=offer.expires_at + timedelta(seconds=AGAIN_SECONDS)) == 1
+    assert fire_due(at=offer.expires_at + timedelta(seconds=RETRY_SECONDS)) == 1
     assert Offer.objects.get().status == "expired"
     assert_loads_are_true()
 
@@ -207,7 +207,7 @@ def test_a_leases_end__is_put_back_while_a_row_of_it_is_held(house: House, table
     with held(table, ids[table]):
         assert fire_due(at=run.lease_until) == 1
         assert Task.objects.get().status == "accepted"
-    assert fire_due(at=run.lease_until + timedelta(seconds=AGAIN_SECONDS)) == 1
+    assert fire_due(at=run.lease_until + timedelta(seconds=RETRY_SECONDS)) == 1
     assert Task.objects.get().status == "queued"
     assert_loads_are_true()
 
@@ -359,7 +359,9 @@ def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
         return len(ids)
 
     with _any_row_held():
-        handled = drains.in_batches(iter(rows), handle, size=10, postponed=drains.Postponed())
+        handled = drains.handle_in_batches(
+            iter(rows), handle, size=10, postponed=drains.Postponed()
+        )
     assert handled == 5
     # All together, each organisation, and one row of the one that is held up.
     assert tried == [10, 5, 1, 5]
@@ -375,5 +377,5 @@ def test_what_fails_otherwise__is_no_held_row(caplog: pytest.LogCaptureFixture) 
     def handle(row_id: UUID) -> bool:
         return 1 // (row_id.int - 1) > 0
 
-    assert drains.one_by_one(rows, handle, postponed=drains.Postponed()) == 1
+    assert drains.handle_each(rows, handle, postponed=drains.Postponed()) == 1
     assert "failed; it is tried again in the next pass" in caplog.text

@@ -14,7 +14,7 @@ from apps.matching.models import Offer
 from apps.matching.services import accept_offer, match_queued, matching
 from apps.pools import services as pools
 from apps.pools.models import Pool, Presence, Worker
-from apps.pools.services import loads, provision_pool
+from apps.pools.services import locks, provision_pool
 from apps.tasks.models import Requirement, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
@@ -101,13 +101,13 @@ def test_a_task__whose_worker_was_held_for_one_turn_is_not_overtaken_in_the_next
 
     def lock(units: Any) -> set[Any]:
         if not next(at_first, False):
-            return loads.lock_with_room(units)
+            return locks.lock_workers_with_capacity(units)
         with transaction.atomic():
             Worker.objects.select_for_update().get(id=house.bobs_worker.id)
-            (locked,) = together(lambda: loads.lock_with_room(units))
+            (locked,) = together(lambda: locks.lock_workers_with_capacity(units))
         return set(locked)
 
-    monkeypatch.setattr(pools, "lock_with_room", lock)
+    monkeypatch.setattr(pools, "lock_workers_with_capacity", lock)
     assert match_queued() == 0
     assert match_queued() == 1
     assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())

@@ -23,12 +23,12 @@ from apps.reviews.services import verify_submitted
 from apps.tasks.models import RUN_FINAL, RUN_HELD, Run, Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
-from apps.timers.services import AGAIN_SECONDS, HELD_UP_AGAIN_SECONDS, fire_due
+from apps.timers.services import RETRY_SECONDS, TIMEOUT_RETRY_SECONDS, fire_due
 from biolayer import chain
 from tests.concurrency.together import PATIENCE_SECONDS, _run, queued_up, together
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
 
-AGAIN = timedelta(seconds=AGAIN_SECONDS)
+AGAIN = timedelta(seconds=RETRY_SECONDS)
 
 Call = Callable[[], Any]
 
@@ -290,7 +290,7 @@ def test_verification__each_task_is_verified_once(house: House) -> None:
 # --- timers --------------------------------------------------------------------------------
 
 
-PUT_BACK = timedelta(seconds=HELD_UP_AGAIN_SECONDS)
+PUT_BACK = timedelta(seconds=TIMEOUT_RETRY_SECONDS)
 """After so long a timer that found its row held is fired again."""
 
 

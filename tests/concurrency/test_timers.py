@@ -25,7 +25,7 @@ BATCH = 7
 LATENCY = {"target_latency_seconds": 60}
 AT_RISK = timedelta(seconds=48)
 LATE = timedelta(seconds=60)
-AGAIN = timedelta(seconds=services.AGAIN_SECONDS)
+AGAIN = timedelta(seconds=services.RETRY_SECONDS)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_drains__share_the_work_and_say_each_thing_once(house: House, small_batc
     for moment in (at + timedelta(seconds=50), at + timedelta(seconds=90)):
         together(*[drained(moment)] * 4)
         # Two clocks of one task may meet: the one that finds it held is put back.
-        drained(moment + timedelta(seconds=services.HELD_UP_AGAIN_SECONDS))()
+        drained(moment + timedelta(seconds=services.TIMEOUT_RETRY_SECONDS))()
     types = ("task.sla_at_risk", "task.sla_breached")
     assert said() == {(task_id, name): 2 for task_id in made for name in types}
     assert Timer.objects.count() == 0

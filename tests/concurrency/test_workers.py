@@ -6,6 +6,7 @@ import time
 from apps.accounts.principal import system
 from apps.base import clock, rows
 from apps.pools import services as pools
+from apps.pools.changes import capacity_reservation, missed_offer
 from apps.pools.models import Membership, Worker
 from tests.concurrency.together import together
 from tests.factories import House, worker_in
@@ -43,9 +44,9 @@ def test_all_seats_of_a_pool__are_written_among_batches_without_a_deadlock(house
         while time.monotonic() < ends:
             some = random.sample(workers, 8)
             with rows.batched():
-                rows.write(pools.reserve(worker_id=worker.id) for worker in some)
+                rows.write(capacity_reservation(worker_id=worker.id) for worker in some)
             with rows.batched():
-                rows.write(pools.missed(worker_id=worker.id, until_away=None) for worker in some)
+                rows.write(missed_offer(worker_id=worker.id, until_away=None) for worker in some)
 
     def means() -> None:
         while time.monotonic() < ends:

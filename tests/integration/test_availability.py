@@ -8,12 +8,18 @@ import pytest
 
 from apps.accounts.principal import system
 from apps.base import clock
-from apps.base.rows import together, write
+from apps.base.rows import batched, write
 from apps.base.wake import Waker
 from apps.pools import services as pools
+from apps.pools.changes import (
+    answered_offer,
+    capacity_release,
+    capacity_reservation,
+    missed_offer,
+)
 from apps.pools.models import Membership, Pool, Worker
 from apps.timers.models import Timer
-from apps.timers.services import AGAIN_SECONDS, fire_due
+from apps.timers.services import RETRY_SECONDS, fire_due
 from biolayer.errors import NotFound
 from tests.api.expect import expect_unchanged
 from tests.factories import House, worker_in
@@ -27,7 +33,7 @@ MONDAY = datetime(2035, 3, 5, tzinfo=UTC)
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The drains that were woken."""
     names: list[str] = []
-    monkeypatch.setattr(Waker, "want", lambda _, name: names.append(name))
+    monkeypatch.setattr(Waker, "request", lambda _, name: names.append(name))
     return names
 
 
@@ -88,7 +94,7 @@ def test_many_shifts_begin_at_once(house: House) -> None:
     Worker.objects.filter(id=workers[0].id).delete()  # past every service
     assert fire_due(at=MONDAY + timedelta(hours=9)) == 3
     assert (
-        fire_due(at=MONDAY + timedelta(hours=9, seconds=AGAIN_SECONDS)) == 1
+        fire_due(at=MONDAY + timedelta(hours=9, seconds=RETRY_SECONDS)) == 1
     )  # the timer of nobody
     on = Worker.objects.filter(id__in=[worker.id for worker in workers], is_on_shift=True)
     assert on.count() == 2
@@ -149,7 +155,7 @@ def test_missed__relieves_counts_and_from_the_limit_on_sets_away(house: House) -
         (2, 2, "available", ""),
         (0, 3, "away", "missed_offers"),
     ):
-        write([pools.missed(worker_id=worker.id, until_away=3, units=2)])
+        write([missed_offer(worker_id=worker.id, until_away=3, units=2)])
         assert state(worker) == expected
     assert (seat(worker).free, worker.waiting_since) == (0, since)
 
@@ -157,47 +163,49 @@ def test_missed__relieves_counts_and_from_the_limit_on_sets_away(house: House) -
 def test_missed__without_a_limit_never(house: House) -> None:
     worker = loaded(house, 1)
     Worker.objects.update(missed_in_row=32_767)
-    write([pools.missed(worker_id=worker.id, until_away=None)])
+    write([missed_offer(worker_id=worker.id, until_away=None)])
     assert state(worker) == (0, 32_767, "available", "")
 
 
 def test_missed__many_at_once_are_one_change(house: House) -> None:
     worker = loaded(house, 3)
-    with together():
+    with batched():
         for _ in range(3):
-            write([pools.missed(worker_id=worker.id, until_away=3)])
+            write([missed_offer(worker_id=worker.id, until_away=3)])
     assert state(worker) == (0, 3, "away", "missed_offers")
 
 
 def test_missed__a_worker_who_said_where_it_is_stays_there(house: House) -> None:
     worker = loaded(house, 1)
     house.bob.patch("/v1/workers/me", {"presence": "busy"})
-    write([pools.missed(worker_id=worker.id, until_away=1)])
+    write([missed_offer(worker_id=worker.id, until_away=1)])
     assert state(worker) == (0, 1, "busy", "")
 
 
 def test_answered__forgets_what_was_missed(house: House) -> None:
     worker = loaded(house, 2)
-    write([pools.missed(worker_id=worker.id, until_away=3)])
-    write([pools.answered(worker_id=worker.id)])
+    write([missed_offer(worker_id=worker.id, until_away=3)])
+    write([answered_offer(worker_id=worker.id)])
     assert state(worker) == (1, 0, "available", "")
 
 
 def test_answered__by_who_missed_nothing_writes_nothing(house: House) -> None:
     with expect_unchanged():
         before = Worker.objects.extra(select={"xmin": "xmin::text"}).get().xmin  # type: ignore[attr-defined]
-        write([pools.answered(worker_id=house.bobs_worker.id)])
+        write([answered_offer(worker_id=house.bobs_worker.id)])
         assert Worker.objects.extra(select={"xmin": "xmin::text"}).get().xmin == before  # type: ignore[attr-defined]
 
 
 def test_all_changes_of_a_worker_in_a_batch__are_one(house: House) -> None:
     worker, other = loaded(house, 5), worker_in(house.pool, capacity=9)[0]
     at = clock.now()
-    with together():
-        write([pools.missed(worker_id=worker.id, until_away=1, units=2)])
-        write([pools.relieve(worker_id=worker.id, units=1, worked_until=at)])
-        write([pools.answered(worker_id=worker.id), pools.reserve(worker_id=other.id, units=4)])
-        write([pools.reserve(worker_id=worker.id, units=3)])
+    with batched():
+        write([missed_offer(worker_id=worker.id, until_away=1, units=2)])
+        write([capacity_release(worker_id=worker.id, units=1, worked_until=at)])
+        write(
+            [answered_offer(worker_id=worker.id), capacity_reservation(worker_id=other.id, units=4)]
+        )
+        write([capacity_reservation(worker_id=worker.id, units=3)])
     assert (state(worker), state(other)) == ((5, 0, "available", ""), (4, 0, "available", ""))
     assert worker.waiting_since == at
 
@@ -206,8 +214,8 @@ def test_reserve_and_relieve__that_cancel_out_still_move_the_waiting_line(house:
     worker, at = loaded(house, 1), clock.now()
     write(
         [
-            pools.relieve(worker_id=worker.id, worked_until=at),
-            pools.reserve(worker_id=worker.id),
+            capacity_release(worker_id=worker.id, worked_until=at),
+            capacity_reservation(worker_id=worker.id),
         ]
     )
     worker.refresh_from_db()

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
-from apps.base.connections import let_go_of_ended
+from apps.base.connections import close_ended_connections
 from tests.concurrency.together import together
 from tests.factories import House
 
@@ -55,7 +55,7 @@ def test_an_open_transaction__fails_as_a_whole(house: House) -> None:
     @transaction.atomic
     def cut_off() -> None:
         end(own_backend())
-        let_go_of_ended()
+        close_ended_connections()
         own_backend()
 
     # When a connection ends under its transaction, then the rest of it does not go to a new one

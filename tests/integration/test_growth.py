@@ -17,9 +17,13 @@ from apps.base.ids import new_id
 from apps.events.models import Event
 from apps.matching.services import match_queued, restore_requirements
 from apps.tasks.models import PoolSet, Requirement, Task
-from apps.tasks.requirements import forget_unused
-from apps.tasks.selectors import ended_before
-from apps.tasks.services import cancel_task, queue_created, reopen_task
+from apps.tasks.selectors import closed_before
+from apps.tasks.services import (
+    cancel_task,
+    delete_unused_requirements,
+    queue_created,
+    reopen_task,
+)
 from apps.timers.services import fire_due
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Attempt, Delivery, Destination, Message
@@ -32,7 +36,7 @@ LATER = timedelta(days=31)
 
 def forget_callbacks(**after: float) -> int:
     at = clock.now() + timedelta(**after)
-    return webhooks.forget_callbacks(are_over=ended_before, at=at)
+    return webhooks.forget_callbacks(are_over=closed_before, at=at)
 
 
 # --- callbacks ------------------------------------------------------------------------------------
@@ -93,9 +97,9 @@ def test_requirements__go_when_no_open_task_has_them(house: House) -> None:
     open_ = house.task(requirements={"skills": ["welsh"]})
     ended = house.task(requirements={"skills": ["manx"]})
     cancel_task(actor=house.alice.principal, task_id=ended.id, reason="", at=clock.now())
-    assert forget_unused() == 1
+    assert delete_unused_requirements() == 1
     assert list(Requirement.objects.values_list("id", flat=True)) == [open_.requirement_id]
-    assert forget_unused() == 0
+    assert delete_unused_requirements() == 0
 
 
 def test_a_requirement_that_went_while_its_task_was_posted__is_made_again(house: House) -> None:
@@ -126,7 +130,7 @@ def test_a_requirement_that_went_while_its_task_was_queued__is_made_again(house:
 
 def test_a_task_that_is_reopened__asks_for_what_its_contract_asked_for(house: House) -> None:
     task = house.completed()
-    assert forget_unused() == 1
+    assert delete_unused_requirements() == 1
     reopen_task(actor=admin(house), task_id=task.id, reason="again", at=clock.now())
     assert match_queued() == 1
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.base.outages import Outage, outage
-from apps.base.transactions import is_away
+from apps.base.transactions import is_unreachable
 from tests.factories import House
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -41,17 +41,17 @@ def test_outage__of_calls_leaves_no_traceback(
     told = [one.getMessage() for one in caplog.records if one.name == "apps.base.outages"]
     assert len(told) == 2
     assert "Traceback" not in caplog.text
-    outage.is_over()
+    outage.end()
 
 
 def test_is_away(house: House) -> None:
-    assert is_away(OperationalError("gone"))
-    assert is_away(InterfaceError("closed"))
-    assert not is_away(ValueError("x"))
+    assert is_unreachable(OperationalError("gone"))
+    assert is_unreachable(InterfaceError("closed"))
+    assert not is_unreachable(ValueError("x"))
     with pytest.raises(OperationalError) as held, connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
     connection.close()
-    assert not is_away(held.value)
+    assert not is_unreachable(held.value)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from apps.base.ids import new_id
 from apps.base.rows import BulkStatement, Insert, Update
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
+from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
-from apps.timers.services import clear_timers, set_timer
 from tests.factories import House, contract
 
 
@@ -85,31 +85,33 @@ def test_each__is_one_statement_for_all_rows(house: House) -> None:
     at = clock.now()
     with CaptureQueriesContext(connection) as captured:
         rows.write(
-            set_timer(organisation_id=house.organisation.id, kind="test", subject_id=one, due_at=at)
+            timer_upsert(
+                organisation_id=house.organisation.id, kind="test", subject_id=one, due_at=at
+            )
             for one in subjects
         )
     (sent,) = captured.captured_queries
     assert sent["sql"].count("INSERT INTO timers_timer") == 1
-    rows.write([clear_timers(subject_id=one) for one in subjects[:2]])
+    rows.write([timer_deletion(subject_id=one) for one in subjects[:2]])
     assert set(Timer.objects.values_list("subject_id", flat=True)) == {subjects[2]}
-    assert isinstance(clear_timers(subject_id=subjects[0]), BulkStatement)
+    assert isinstance(timer_deletion(subject_id=subjects[0]), BulkStatement)
 
 
 def test_intake__one_bad_task_holds_up_nobody(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that fails is done task by task."""
-    from apps.tasks.services import assigning
+    from apps.tasks.services import queueing
 
     made = [house.task() for _ in range(3)]
-    queue = assigning.queue_task
+    queue = queueing.queue_task
 
     def refuse(**given: object) -> None:
         if given["task"] == made[1]:
             raise RuntimeError("a bad row")
         queue(**given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(assigning, "queue_task", refuse)
+    monkeypatch.setattr(queueing, "queue_task", refuse)
     assert tasks.queue_created() == 2
     statuses = dict(Task.objects.values_list("id", "status"))
     assert [statuses[one.id] for one in made] == ["queued", "created", "queued"]

@@ -14,6 +14,7 @@ from apps.matching.services import accept_offer, match_queued
 from apps.tasks.models import Task
 from apps.tasks.services import cancel_task
 from apps.timers import services
+from apps.timers.changes import timer_upsert
 from apps.timers.models import Timer
 from tests.factories import House
 from tests.probes import assert_loads_are_true
@@ -48,7 +49,7 @@ def set_timer(house: House, due_at: datetime) -> UUID:
     subject_id = new_id()
     write(
         [
-            services.set_timer(
+            timer_upsert(
                 organisation_id=house.organisation.id,
                 kind=KIND,
                 subject_id=subject_id,
@@ -108,7 +109,7 @@ def test_fire_due__a_claim_that_its_process_did_not_live_to_finish_comes_due_aga
 def test_set_timer__sets_the_same_one_anew(house: House, bell: Bell) -> None:
     now = clock.now()
     subject_id = set_timer(house, now)
-    anew = services.set_timer(
+    anew = timer_upsert(
         organisation_id=house.organisation.id,
         kind=KIND,
         subject_id=subject_id,
@@ -214,7 +215,7 @@ def test_fire_due__many_of_which_one_fails_are_fired_one_by_one(house: House, pe
 
 
 def test_fire_due__what_the_handler_leaves_comes_again_soon(house: House, peal: Peal) -> None:
-    now, soon = clock.now(), timedelta(seconds=services.AGAIN_SECONDS)
+    now, soon = clock.now(), timedelta(seconds=services.RETRY_SECONDS)
     due = [set_timer(house, now) for _ in range(3)]
     peal.left = {due[1]}
     services.fire_due(at=now)
@@ -230,7 +231,7 @@ def test_fire_due__where_all_are_left_one_is_fired_alone(house: House, peal: Pea
     peal.left = set(due)
     services.fire_due(at=now)
     assert len(peal.rung) == 1
-    again_at = now + timedelta(seconds=services.AGAIN_SECONDS)
+    again_at = now + timedelta(seconds=services.RETRY_SECONDS)
     assert waiting() == dict.fromkeys({*due} - {*peal.rung}, again_at)
 
 

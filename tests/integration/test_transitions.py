@@ -16,8 +16,8 @@ from apps.reviews import services as reviews
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.selectors import open_run
-from apps.tasks.services.assigning import queue_task
 from apps.tasks.services.locks import lock_task
+from apps.tasks.services.queueing import queue_task
 from apps.tasks.services.sla import Clock
 from apps.timers.models import Timer
 from biolayer.errors import AttemptsExhausted, IllegalTransition, LeaseLost, RoleTooLow, TaskGated

@@ -25,7 +25,7 @@ class BearerAuthentication(BaseAuthentication):
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
         find = authenticate_key if credential.startswith(PREFIX) else authenticate_token
         known = find(credential)
-        outage.is_over()
+        outage.end()
         if known is None:
             raise Unauthenticated("This credential is unknown, expired or revoked.")
         _check_address(request, known.allowed_networks)

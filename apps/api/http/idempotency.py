@@ -23,7 +23,7 @@ from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
 from apps.api.http.rendering import dumped
 from apps.api.models import IdempotencyKey
-from apps.base.transactions import Raced, atomic, retried
+from apps.base.transactions import Raced, atomic, retry_races
 from biolayer.errors import Fault, IdempotencyInFlight, IdempotencyKeyReused, InvalidInput
 
 HEADER = "Idempotency-Key"
@@ -46,12 +46,12 @@ def idempotent(request: Request, document: Any, effect: Callable[[], Answer]) ->
     """Run `effect` and answer with it, at most once for each key. `document` is what was sent."""
     key = request.headers.get(HEADER)
     if key is None:
-        return _first(retried(effect))
+        return _first(retry_races(effect))
     if not (1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         text = f"the header {HEADER} must be 1 to {MAX_LENGTH} printable ASCII characters"
         raise InvalidInput([Fault("", "invalid_idempotency_key", text)])
     fingerprint = _fingerprint(request, document)
-    return retried(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
+    return retry_races(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
 
 
 def _fingerprint(request: Request, document: Any) -> bytes:

@@ -15,7 +15,7 @@ from apps.api.http.held import Held
 from apps.api.http.rendering import FastJSONRenderer
 from apps.api.http.request_ids import request_id_of
 from apps.base.outages import outage
-from apps.base.transactions import is_away, is_held_up
+from apps.base.transactions import is_timeout, is_unreachable
 from biolayer import errors
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
         case exceptions.APIException():
             wait = getattr(error, "wait", None)
             return error.status_code, _words(error), None if wait is None else int(wait)
-        case OperationalError() if is_held_up(error):
+        case OperationalError() if is_timeout(error):
             # A row that is held, or a statement that took too long. Nothing was changed.
             return 503, "Another transaction holds what this call needs. Send it again.", 1
         case OperationalError() | InterfaceError():
@@ -111,8 +111,8 @@ def _log(request: HttpRequest, error: Exception) -> None:
     """PostgreSQL's own words quote whole rows, a task's personal content included: not for a log."""
     if isinstance(error, Held):
         return  # It was logged when the row was found held.
-    if is_away(error):
-        outage.goes_on(error)
+    if is_unreachable(error):
+        outage.report(error)
         return
     if isinstance(error, DatabaseError):
         diagnosis = getattr(error.__cause__, "diag", None)

@@ -15,7 +15,7 @@ from apps.api.http.authentication import caller
 from apps.api.http.framing import refuse_encoded
 from apps.api.http.held import held_calls
 from apps.api.http.parameters import refuse_parameters
-from apps.base.transactions import is_held_up
+from apps.base.transactions import is_timeout
 from biolayer.errors import NotFound
 
 
@@ -41,7 +41,7 @@ class View(APIView):
             held_calls.check(caller(request).principal.organisation_id, request.path)
 
     def handle_exception(self, exc: Exception) -> Response:
-        if is_held_up(exc) and _is_about_a_row(self.request, self.kwargs):
+        if is_timeout(exc) and _is_about_a_row(self.request, self.kwargs):
             held_calls.remember(caller(self.request).principal.organisation_id, self.request.path)
         return super().handle_exception(exc)
 

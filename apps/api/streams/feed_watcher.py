@@ -129,12 +129,12 @@ class Watcher:
         try:
             stirred = events.stirred(since=since)
         except (OperationalError, InterfaceError) as error:
-            outage.goes_on(error)
+            outage.report(error)
         except Exception:
             logger.exception("the look for events failed")
         else:
             self._is_away = False
-            outage.is_over()
+            outage.end()
             self._tell(since, stirred)
             return True
         self._is_away = True

@@ -33,10 +33,10 @@ from apps.api.streams.params import (
 )
 from apps.api.v1.filters import no_filters
 from apps.api.v1.representations import events as representations
-from apps.base.transactions import retried
+from apps.base.transactions import retry_races
 from apps.events import selectors, services
 from apps.events.selectors import Lag, Position
-from apps.tasks.selectors import ids_of_pools
+from apps.tasks.selectors import ids_in_pools
 from biolayer.contract import parse
 from biolayer.errors import Fault, InvalidInput
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
@@ -142,7 +142,7 @@ class Consumer(View):
     def put(self, request: Request, name: str) -> Response:
         actor, wanted = self.actor(request), parse(ConsumerSettings, request.data)
         start = _start(actor, name, wanted)
-        saved = retried(
+        saved = retry_races(
             lambda: services.save_consumer(
                 actor=actor, name=name, types=wanted.types, start=start, at=self.at(request)
             )
@@ -218,7 +218,7 @@ def _lag_of_pools(consumer: Any) -> Lag:
     """How far behind a consumer is that may not see every task: only what it may see counts."""
     events = selectors.ahead(consumer)
     wanted = [task_id for task_id, name in events if name in selectors.types_for(consumer.types)]
-    seen = ids_of_pools(
+    seen = ids_in_pools(
         organisation_id=consumer.organisation_id, pool_ids=consumer.pool_ids, task_ids=wanted
     )
     count = sum(task_id in seen for task_id in wanted)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_of_each, parameter_faults
-from apps.pools.selectors import Wanted as WantedWorkers
+from apps.pools.selectors import WorkerFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, Wanted
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
@@ -83,10 +83,10 @@ def delivery_filters(request: Request) -> Wanted:
     return wanted
 
 
-def worker_filters(request: Request) -> WantedWorkers:
+def worker_filters(request: Request) -> WorkerFilter:
     """Return which workers the query asks for."""
     given = _Given(request, several=OF_WORKERS)
-    wanted = WantedWorkers(
+    wanted = WorkerFilter(
         presences=given.choices("presence", list(get_args(Presence))),
         skills=given.slugs("skill", "a skill such as phone_verification"),
         pool_ids=given.ids("pool", "a pool"),

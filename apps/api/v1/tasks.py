@@ -63,8 +63,8 @@ class Tasks(View):
         def read(after: Sequence[Any] | None, count: int) -> Sequence[Any]:
             return selectors.first_tasks(
                 actor=actor,
-                wanted=wanted,
-                narrowed=lambda rows: rows if after is None else NEWEST_FIRST.after(rows, after),
+                filters=wanted,
+                narrow=lambda rows: rows if after is None else NEWEST_FIRST.after(rows, after),
                 count=count,
             )
 

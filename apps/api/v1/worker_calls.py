@@ -120,7 +120,7 @@ class Runs(View):
     )
     def get(self, request: Request) -> Response:
         no_filters(request)
-        held = selectors.runs_held(actor=self.actor(request))
+        held = selectors.held_runs(actor=self.actor(request))
         runs = page(request, held, OLDEST_RUN_FIRST)
         shown = [representations.held_run(run) for run in runs.rows]
         return Response(RunPage(data=shown, next_cursor=runs.next_cursor))
@@ -298,7 +298,7 @@ class Me(View):
         returns={200: Worker},
     )
     def get(self, request: Request) -> Response:
-        worker = pools.worker_behind(self.actor(request))
+        worker = pools.own_worker(self.actor(request))
         return Response(pool_representations.worker(worker, at=self.at(request)))
 
     @operation(

@@ -50,7 +50,7 @@ class Workers(View):
         query=(*WORKER_FILTERS, *PAGED),
     )
     def get(self, request: Request) -> Response:
-        found = selectors.workers(actor=self.actor(request), wanted=worker_filters(request))
+        found = selectors.workers(actor=self.actor(request), filters=worker_filters(request))
         workers = page(request, found, NEWEST_FIRST)
         shown = [representations.worker(one, at=self.at(request)) for one in workers.rows]
         return Response(responses.WorkerPage(data=shown, next_cursor=workers.next_cursor))

@@ -9,10 +9,10 @@ from apps.accounts import principal
 from apps.base import clock, rows
 from apps.base.transactions import atomic
 from apps.matching.escalation import ESCALATION
-from apps.pools.services import POOL_CLOSED
+from apps.pools.changes import POOL_CLOSED
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
-from apps.timers.services import set_timer
+from apps.timers.changes import timer_upsert
 
 STRANDED_REASON = "pool_closed"
 """Why such a task failed."""
@@ -76,7 +76,9 @@ def look_for_stranded() -> int:
         cursor.execute(FORGOTTEN)
         found = cursor.fetchall()
     rows.write(
-        set_timer(organisation_id=organisation_id, kind=POOL_CLOSED, subject_id=pool_id, due_at=now)
+        timer_upsert(
+            organisation_id=organisation_id, kind=POOL_CLOSED, subject_id=pool_id, due_at=now
+        )
         for organisation_id, pool_id in found
     )
     return len(found)

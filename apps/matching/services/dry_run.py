@@ -23,10 +23,11 @@ from apps.matching.escalation import Policy, relaxed
 from apps.matching.services.choosing import Look, others_to_ask, pools_of
 from apps.matching.turns import BATCH
 from apps.pools import services as pools
-from apps.pools.selectors import escalation_of
+from apps.pools.selectors import pool_escalation
 from apps.pools.services.locks import lock_pool
+from apps.tasks.changes import requirement_row
 from apps.tasks.models import Task
-from apps.tasks.requirements import kept, signature_now
+from apps.tasks.requirements import current_requirement
 from biolayer.lifecycle import Status
 
 MOST_SHOWN = 50
@@ -85,7 +86,7 @@ def _changed(before: Outlook, after: Outlook) -> list[dict[str, str]]:
 
 def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
     """`tasks` are read here, and stand here as they would after the steps that are due."""
-    own = escalation_of(pool_id=pool_id)
+    own = pool_escalation(pool_id=pool_id)
     fates: dict[UUID, str] = {}
     queued: list[QueuedTask] = []
     by_id: dict[UUID, Task] = {}
@@ -111,12 +112,12 @@ def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
 
 def _take_steps(task: Task, policy: Policy, due: int) -> None:
     """The task as it stands after the steps that are due. What was taken before is not taken back."""
-    signature = signature_now(task)
+    signature = current_requirement(task)
     for step in policy.steps[task.escalation_step : due]:
         signature = relaxed(step, signature, is_of_contract=policy.is_of_contract)
         assert task.sort_at is not None
         task.sort_at -= timedelta(seconds=step.boost_seconds)
-    rows.write([kept(signature)])
+    rows.write([requirement_row(signature)])
     task.escalation_step = due
     task.requirement_id = signature.id
 

@@ -15,26 +15,25 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from apps.accounts import principal
 from apps.base import rows
-from apps.base.drains import passing_over_held
-from apps.base.ids import new_id
-from apps.base.rows import BulkStatement, Change, Update
+from apps.base.drains import skip_if_held
+from apps.base.rows import Change
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.matching.escalation import ESCALATION, Policy, relaxed
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.models import Pool, PoolStatus
-from apps.pools.selectors import escalation_of
+from apps.pools.selectors import pool_escalation
 from apps.tasks import services as tasks
+from apps.tasks.changes import replaced_requirement, requirement_row
 from apps.tasks.models import Task, TaskQuerySet
-from apps.tasks.requirements import Signature, kept, signature_now, signature_of
+from apps.tasks.requirements import RequirementSpec, contract_requirement, current_requirement
+from apps.timers.changes import timer_upsert, timer_upsert_from
 from apps.timers.models import Timer
-from apps.timers.services import set_timer
 from biolayer.lifecycle import Status
 
 WAITING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 
 SET_OUT = f"""
-INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at)
 SELECT task.id, task.organisation_id, '{ESCALATION}', task.task_id, task.since + make_interval(secs =>
     coalesce((steps -> task.step ->> 'after_seconds')::int, 2 * last_after - before_last_after))
 FROM jsonb_to_recordset(%s) AS task (id uuid, organisation_id uuid, task_id uuid, pool_id uuid,
@@ -48,17 +47,15 @@ CROSS JOIN LATERAL (
 WHERE jsonb_typeof(steps) = 'array' AND jsonb_array_length(steps) > 0
     AND (task.step < jsonb_array_length(steps) OR given.policy ->> 'at_end' = 'fail'
         OR task.step = jsonb_array_length(steps) AND given.policy ->> 'at_end' = 'notify')
-ON CONFLICT (subject_id, kind) DO UPDATE SET due_at = excluded.due_at, claim_token = NULL
 """
 """The same as `Policy.next_moment`, for a reaction, which reads nothing itself."""
 
 
 def set_out(task: Task) -> Iterable[Change]:
     """The timer of the next step of a task that was queued, unless its policy has none."""
-    yield BulkStatement(
+    yield timer_upsert_from(
         SET_OUT,
         {
-            "id": new_id(),
             "organisation_id": task.organisation_id,
             "task_id": task.id,
             "pool_id": task.pool_id,
@@ -89,13 +86,13 @@ def set_out_forgotten() -> None:
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
         own = queued.filter(pool_id=pool.id, escalation__isnull=True)
-        with passing_over_held("timers of a changed policy"):
+        with skip_if_held("timers of a changed policy"):
             _set_out_all(pool.id, own.exclude(Exists(fired_now)))
 
 
 def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
     """The timers of the next steps of tasks that wait, by the pool's policy: those that are others now."""
-    policy = Policy.of(None, escalation_of(pool_id=pool_id))
+    policy = Policy.of(None, pool_escalation(pool_id=pool_id))
     timer = Timer.objects.filter(subject_id=OuterRef("id"), kind=ESCALATION)
     columns = ("organisation_id", "id", "escalation_step", "waits_since", "due_at")
     found = chain.from_iterable(
@@ -103,7 +100,7 @@ def _set_out_all(pool_id: UUID, *waiting: TaskQuerySet) -> None:
         for tasks in waiting
     )
     rows.write(
-        set_timer(
+        timer_upsert(
             organisation_id=organisation_id, kind=ESCALATION, subject_id=task_id, due_at=due_at
         )
         for organisation_id, task_id, step, since, set_at in found
@@ -117,11 +114,11 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
     """The timer: take the next step of a task that still waits. Answers when the one after is due, or this
     one, if it is not yet: the policy may be another than when the timer was set.
     """
-    task = Task.objects.locked_at_once().filter(id=task_id).first()
+    task = Task.objects.locked_nowait().filter(id=task_id).first()
     if task is None or task.status not in WAITING:
         return None
     assert task.waits_since is not None
-    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
+    policy = Policy.of(task.escalation, pool_escalation(pool_id=task.pool_id))
     due_at = policy.next_at(task.escalation_step, task.waits_since)
     if due_at is None or due_at > at:
         return due_at
@@ -135,7 +132,7 @@ def escalate(*, task_id: UUID, at: datetime) -> datetime | None:
 def _take(task: Task, policy: Policy, at: datetime) -> None:
     number = task.escalation_step + 1
     step = policy.steps[number - 1]
-    signature = relaxed(step, signature_now(task), is_of_contract=policy.is_of_contract)
+    signature = relaxed(step, current_requirement(task), is_of_contract=policy.is_of_contract)
     assert task.sort_at is not None
     tasks.escalate_task(
         task=task,
@@ -147,7 +144,7 @@ def _take(task: Task, policy: Policy, at: datetime) -> None:
             "requirement_id": signature.id,
             "sort_at": task.sort_at - timedelta(seconds=step.boost_seconds),
         },
-        also=[kept(signature)],
+        also=[requirement_row(signature)],
     )
 
 
@@ -181,8 +178,8 @@ LIMIT 500
 def restore_requirements() -> int:
     """Make requirements again that open tasks have and that are gone. Return how many.
 
-    `tasks.requirements.forget_unused` may delete one that a transaction under way has just found. Nobody
-    is looked for without it, so this is run often.
+    `tasks.delete_unused_requirements` may delete one that a transaction under way has just found. No
+    worker is matched without it, so this is run often.
     """
     with connection.cursor() as cursor:
         cursor.execute(MISSING)
@@ -200,19 +197,17 @@ def _restore(requirement_id: UUID) -> None:
         return
     signature = _after_steps(task)
     if signature.id == requirement_id:
-        rows.write([kept(signature)])
+        rows.write([requirement_row(signature)])
         return
     # The pool's policy is another than when the steps were taken: each such task goes by that one.
-    for held in having.passing_over_locked().order_by("id")[:500]:
-        signature = _after_steps(held)
-        values = {"requirement_id": signature.id}
-        rows.write([kept(signature), Update(Task, {"id": held.id}, values)])
+    for held in having.locked_skip_locked().order_by("id")[:500]:
+        rows.write(replaced_requirement(task_id=held.id, requirement=_after_steps(held)))
 
 
-def _after_steps(task: Task) -> Signature:
+def _after_steps(task: Task) -> RequirementSpec:
     """What the task asks for, from its contract and the steps that were taken."""
-    policy = Policy.of(task.escalation, escalation_of(pool_id=task.pool_id))
-    signature = signature_of(task)
+    policy = Policy.of(task.escalation, pool_escalation(pool_id=task.pool_id))
+    signature = contract_requirement(task)
     for step in policy.steps[: task.escalation_step]:
         signature = relaxed(step, signature, is_of_contract=policy.is_of_contract)
     return signature

@@ -32,9 +32,9 @@ from django.db import OperationalError, connection
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
-from apps.base.drains import BUDGET_SECONDS, Postponed, Row, one_by_one
+from apps.base.drains import BUDGET_SECONDS, Postponed, Row, handle_each
 from apps.base.rows import Insert
-from apps.base.transactions import atomic, is_held_up, raise_if_gone, retried
+from apps.base.transactions import atomic, is_timeout, raise_if_disconnected, retry_races
 from apps.base.wake import wake, wake_later
 from apps.matching import candidates, turns, vain
 from apps.matching.assignment import Choice
@@ -44,11 +44,12 @@ from apps.matching.services.choosing import Look, Passed, others_to_ask, pools_o
 from apps.matching.services.offers import OFFER
 from apps.pools import services as pool_services
 from apps.pools.models import Pool
-from apps.pools.selectors import lock_pools, offer_limit
+from apps.pools.selectors import offer_duration
+from apps.pools.services import lock_pools
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
-from apps.tasks.selectors import lock_open_runs, lock_queued
-from apps.timers.services import set_timer
+from apps.tasks.services.locks import lock_open_runs, lock_queued
+from apps.timers.changes import timer_upsert
 from biolayer.times import format_time
 
 logger = logging.getLogger(__name__)
@@ -213,12 +214,12 @@ def _safely(batch: Batch, at: datetime | None) -> Turn:
         try:
             return _turn_unless_held(batch, at) or _turn_unless_held(free, at) or _busy(batch)
         except Exception as error:
-            raise_if_gone(error)
+            raise_if_disconnected(error)
             logger.exception("a turn of %s failed; it goes task by task", batch.organisation_id)
             return _task_by_task(free, at or clock.now())
     except Exception as error:
-        raise_if_gone(error)
-        if not is_held_up(error):
+        raise_if_disconnected(error)
+        if not is_timeout(error):
             logger.exception("%s cannot be matched", batch.organisation_id)
         return _busy(batch)
 
@@ -226,9 +227,9 @@ def _safely(batch: Batch, at: datetime | None) -> Turn:
 def _turn_unless_held(batch: Batch, at: datetime | None) -> Turn | None:
     """Return a turn, or None where others hold what it needs."""
     try:
-        return retried(lambda: _turn(batch, at))
+        return retry_races(lambda: _turn(batch, at))
     except OperationalError as error:
-        if not is_held_up(error):
+        if not is_timeout(error):
             raise
         return None
 
@@ -237,16 +238,16 @@ def _task_by_task(batch: Batch, at: datetime) -> Turn:
     """A bad task holds up neither the rest of its organisation nor another: its signature is passed
     over for a while.
     """
-    queued = retried(lambda: _first(batch, at))
+    queued = retry_races(lambda: _first(batch, at))
     turns_of: dict[UUID, Turn] = {}
 
     def offer(task_id: UUID) -> bool:
-        turn = retried(lambda: _turn(replace(batch, only=task_id), at))
+        turn = retry_races(lambda: _turn(replace(batch, only=task_id), at))
         turns_of[task_id] = turn
         return turn.offered > 0
 
     rows = [Row(task.task_id, batch.organisation_id) for task in queued]
-    offered = one_by_one(rows, offer, postponed=Postponed())
+    offered = handle_each(rows, offer, postponed=Postponed())
     bad = {task.signature_id for task in queued if task.task_id not in turns_of}
     with atomic():
         if _has_turn(batch.organisation_id):
@@ -388,10 +389,10 @@ def _hold(look: Look) -> Held:
         others = others_to_ask(choices, look, locked, pools)
         units = _sums([*choices, *others])
         # All or none: units that are given back would open a seat that nobody was compared with.
-        if absent := units.keys() - pool_services.lock_with_room(units):
+        if absent := units.keys() - pool_services.lock_workers_with_capacity(units):
             look.leave_out(workers=absent)
             continue
-        pool_services.take(units)
+        pool_services.reserve_capacity(units)
         return Held(choices, others, locked, runs, pools)
 
 
@@ -434,7 +435,7 @@ def _put(task: Task, offers: Sequence[Offer], actor: Principal, at: datetime) ->
             {"offer_id": str(one.id), "worker_id": str(one.worker_id)} for one in offers
         ]
     timers = [
-        set_timer(
+        timer_upsert(
             organisation_id=task.organisation_id,
             kind=OFFER,
             subject_id=offer.id,
@@ -455,7 +456,7 @@ def _offer(task: Task, run_id: UUID, choice: Choice, pool: Pool, at: datetime) -
         pool=pool,
         units=choice.seat.units,
         offered_at=at,
-        expires_at=at + offer_limit(pool, task.urgency),
+        expires_at=at + offer_duration(pool, task.urgency),
         why={
             "preferred_share": seat.preferred,
             "free_units": seat.free,

@@ -16,11 +16,16 @@ from apps.base.rows import Change, Statement, Update, write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.matching.models import Offer, OfferStatus
-from apps.pools import services as pools
+from apps.pools.changes import (
+    answered_offer,
+    capacity_release,
+    load_change_from,
+    missed_offer,
+)
 from apps.pools.models import WorkerKind
 from apps.tasks import services as tasks
 from apps.tasks.models import Run
-from apps.timers.services import clear_timers
+from apps.timers.changes import timer_deletion, timer_deletion_from
 from biolayer.errors import NotFound, OfferClosed, OfferExpired
 from biolayer.times import format_time
 
@@ -64,7 +69,7 @@ def _lock_own_open(*, actor: Principal, offer_id: UUID, at: datetime) -> Offer:
 
 def _closed(offer: Offer, status: OfferStatus, at: datetime, reason: str = "") -> list[Change]:
     values = {"status": status, "closed_at": at, "reason": reason}
-    return [Update(Offer, {"id": offer.id}, values), clear_timers(subject_id=offer.id)]
+    return [Update(Offer, {"id": offer.id}, values), timer_deletion(subject_id=offer.id)]
 
 
 @atomic()
@@ -100,8 +105,8 @@ def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime
     Raises `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
     """
     offer = _lock_own_open(actor=actor, offer_id=offer_id, at=at)
-    relieved = pools.relieve(worker_id=offer.worker_id, units=offer.units)
-    also = [relieved, pools.answered(worker_id=offer.worker_id)]
+    relieved = capacity_release(worker_id=offer.worker_id, units=offer.units)
+    also = [relieved, answered_offer(worker_id=offer.worker_id)]
     _end_offer(offer, OfferStatus.DECLINED, also, actor=actor, at=at, reason=reason)
 
 
@@ -115,7 +120,7 @@ def expire_offer(*, offer_id: UUID, at: datetime) -> None:
     if offer is None or offer.status != OfferStatus.OPEN:
         return
     actor = principal.system("offers", offer.organisation_id)
-    missed = pools.missed(
+    missed = missed_offer(
         worker_id=offer.worker_id, until_away=offer.pool.misses_until_away, units=offer.units
     )
     _end_offer(offer, OfferStatus.EXPIRED, [missed], actor=actor, at=at)
@@ -165,23 +170,16 @@ def withdraw_offers(*, task_id: UUID, at: datetime) -> Iterable[Change]:
 
 STILL_OPEN = "o.task_id = %s AND o.status = 'open' AND o.id IS DISTINCT FROM %s::uuid"
 
-RELIEVE_ASKED = """
-UPDATE pools_worker w SET load = w.load - asked.units,
-    missed_in_row = CASE WHEN asked.has_answered THEN 0 ELSE w.missed_in_row END
-FROM (SELECT w.id, but.has_answered, CASE WHEN but.has_answered THEN 0 ELSE o.units END AS units
-      FROM matching_offer o JOIN pools_worker w ON w.id = o.worker_id
-      CROSS JOIN LATERAL (SELECT o.id IS NOT DISTINCT FROM %s::uuid AS has_answered) but
-      WHERE o.task_id = %s AND o.status = 'open' AND (NOT but.has_answered OR w.missed_in_row > 0)
-      ORDER BY w.id FOR NO KEY UPDATE OF w) asked
-WHERE w.id = asked.id
+ENDED_OFFERS = """
+SELECT o.worker_id, CASE WHEN accepted.has_answered THEN 0 ELSE -o.units END AS units,
+    NULL::timestamptz AS worked_until, 0 AS misses, NULL::int AS until_away,
+    accepted.has_answered AS answered
+FROM matching_offer o JOIN pools_worker w ON w.id = o.worker_id
+CROSS JOIN LATERAL (SELECT o.id IS NOT DISTINCT FROM %s::uuid AS has_answered) accepted
+WHERE o.task_id = %s AND o.status = 'open' AND (NOT accepted.has_answered OR w.missed_in_row > 0)
 """
-"""All of a task's workers in one statement that locks them by id: two tasks that were put before the same
-workers may be accepted at the same time."""
-
-CLEAR_OFFER_TIMERS = f"""
-DELETE FROM timers_timer t USING matching_offer o
-WHERE {STILL_OPEN} AND t.kind = '{OFFER}' AND t.subject_id = o.id
-"""
+"""The loads of all workers with an open offer of the task: those of the other workers are released, and
+the one who accepted has no misses in a row. A worker without a change is not locked."""
 
 CLOSE_OFFERS = f"""
 UPDATE matching_offer o SET status = %s, closed_at = %s WHERE {STILL_OPEN}
@@ -192,6 +190,8 @@ def _closed_all(
     task_id: UUID, status: OfferStatus, at: datetime, *, but: UUID | None = None
 ) -> Iterable[Change]:
     """All open offers of a task, `but` for one. The statements see them as they were before."""
-    yield Statement(RELIEVE_ASKED, (but, task_id))
-    yield Statement(CLEAR_OFFER_TIMERS, (task_id, but))
+    yield load_change_from(ENDED_OFFERS, (but, task_id))
+    yield timer_deletion_from(
+        f"SELECT o.id FROM matching_offer o WHERE {STILL_OPEN}", (task_id, but)
+    )
     yield Statement(CLOSE_OFFERS, (status.value, at, task_id, but))

@@ -1,28 +1,23 @@
-"""The verbs: pools and their members, workers, presence, load, ratings."""
+"""Change pools and their members, workers, presence, capacity and ratings."""
 
-from apps.pools.services.loads import (
-    answered,
-    lock_with_room,
-    missed,
-    relieve,
-    reserve,
-    take,
+from apps.pools.services.capacity import reserve_capacity
+from apps.pools.services.locks import (
+    lock_pools,
+    lock_workers_nowait,
+    lock_workers_with_capacity,
 )
-from apps.pools.services.locks import lock_at_once
 from apps.pools.services.pools import (
-    POOL_CLOSED,
     add_member,
     close_pool,
     create_pool,
-    follow_policies,
     provision_pool,
+    react_to_policy_changes,
     remove_member,
     update_pool,
 )
 from apps.pools.services.presence import (
-    AVAILABILITY,
-    keep_availabilities,
-    keep_availability,
+    refresh_availabilities,
+    refresh_availability,
     set_presence,
 )
 from apps.pools.services.ratings import rate_worker, refresh_rating_means
@@ -34,29 +29,24 @@ from apps.pools.services.workers import (
 )
 
 __all__ = [
-    "AVAILABILITY",
-    "POOL_CLOSED",
     "add_member",
-    "answered",
     "close_pool",
     "create_pool",
     "create_worker",
     "delete_worker",
-    "follow_policies",
-    "keep_availabilities",
-    "keep_availability",
-    "lock_at_once",
-    "lock_with_room",
-    "missed",
+    "lock_pools",
+    "lock_workers_nowait",
+    "lock_workers_with_capacity",
     "provision_pool",
     "provision_worker",
     "rate_worker",
+    "react_to_policy_changes",
+    "refresh_availabilities",
+    "refresh_availability",
     "refresh_rating_means",
-    "relieve",
     "remove_member",
-    "reserve",
+    "reserve_capacity",
     "set_presence",
-    "take",
     "update_pool",
     "update_worker",
 ]

@@ -1,9 +1,12 @@
-"""Locks, in the one order in which everybody takes them: pool, then workers by id. Whoever writes a
-seat holds its worker.
+"""Lock pools and workers, in one order everywhere: the pool, then workers by id.
+
+Who writes a pool membership holds its worker.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
+
+from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
@@ -13,24 +16,38 @@ from biolayer.errors import NotFound, PoolNotGranted
 
 
 def lock_pool(*, actor: Principal, pool_id: UUID) -> Pool:
-    """A pool that the actor may change, locked. Raises `NotFound`, `ScopeMissing`."""
+    """Lock and return a pool that the actor may change. Raise `NotFound`, `ScopeMissing`."""
     actor.require(Scope.POOLS_MANAGE)
-    mine = selectors.visible_pools(actor).select_for_update(no_key=True)
-    pool = mine.filter(id=pool_id).first()
+    visible = selectors.visible_pools(actor).select_for_update(no_key=True)
+    pool = visible.filter(id=pool_id).first()
     if pool is None:
         raise NotFound("pool")
     return pool
 
 
-def lock_worker(*, actor: Principal, worker_id: UUID, for_good: bool = False) -> Worker:
-    """A worker that the actor may change, locked: what a worker is counts in all of its pools, so
-    the actor must be granted each. `for_good` (it ends) nothing can come to point at it meanwhile.
+LOCK_POOLS = "SELECT id FROM pools_pool WHERE id = ANY (%s) ORDER BY id FOR KEY SHARE SKIP LOCKED"
 
-    Raises `NotFound`, `PoolNotGranted`, `ScopeMissing`.
+
+def lock_pools(*, pool_ids: Collection[UUID]) -> set[UUID]:
+    """Lock pools against deletion until commit. Return the ids of those that no one else holds."""
+    if not pool_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_POOLS, [list(pool_ids)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def lock_worker(*, actor: Principal, worker_id: UUID, for_deletion: bool = False) -> Worker:
+    """Lock and return a worker that the actor may change.
+
+    A worker's traits count in all of its pools, so the actor must be granted each. `for_deletion`:
+    no new row can reference the worker meanwhile.
+
+    Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`.
     """
     actor.require(Scope.POOLS_MANAGE)
-    mine = selectors.visible_workers(actor).select_for_update(no_key=not for_good)
-    worker = mine.filter(id=worker_id).first()
+    visible = selectors.visible_workers(actor).select_for_update(no_key=not for_deletion)
+    worker = visible.filter(id=worker_id).first()
     if worker is None:
         raise NotFound("worker")
     if actor.pool_ids is not None:
@@ -40,23 +57,56 @@ def lock_worker(*, actor: Principal, worker_id: UUID, for_good: bool = False) ->
     return worker
 
 
+def lock_new_member(*, actor: Principal, worker_id: UUID) -> Worker | None:
+    """Lock and return a worker to add to a pool; None if the actor may not see it.
+
+    Of two concurrent calls the second one sees the first one's membership.
+    """
+    visible = selectors.visible_workers(actor).select_for_update(no_key=True)
+    return visible.filter(id=worker_id).first()
+
+
 def lock_members(*, pool_id: UUID) -> None:
-    """Hold the workers of a pool until we commit: all of its seats are to be written."""
-    workers = Worker.objects.filter(selectors.has_seat_in([pool_id])).order_by("id")
+    """Lock the workers of a pool until commit: all of its memberships are to be written."""
+    workers = Worker.objects.filter(selectors.is_member_of([pool_id])).order_by("id")
     list(workers.select_for_update(no_key=True).values_list("id", flat=True))
 
 
-def lock_at_once(*, worker_ids: Collection[UUID]) -> None:
-    """Hold the workers until we commit. Raise `OperationalError` where others hold one: for timers,
-    which wait for nobody.
+def lock_workers_nowait(*, worker_ids: Collection[UUID]) -> None:
+    """Lock the workers until commit. Raise `OperationalError` where one is held.
+
+    For timers, which wait for no lock.
     """
-    held = Worker.objects.filter(id__in=worker_ids).order_by("id")
-    list(held.select_for_update(no_key=True, nowait=True).values_list("id", flat=True))
+    workers = Worker.objects.filter(id__in=worker_ids).order_by("id")
+    list(workers.select_for_update(no_key=True, nowait=True).values_list("id", flat=True))
 
 
 def lock_own_worker(*, actor: Principal) -> Worker:
-    """The worker on whose behalf the actor calls, locked. Raises `NotFound`, `ScopeMissing`."""
-    worker = selectors.behind(actor).select_for_update(no_key=True).first()
+    """Lock and return the worker that the actor calls for. Raise `NotFound`, `ScopeMissing`."""
+    worker = selectors.own_worker_rows(actor).select_for_update(no_key=True).first()
     if worker is None:
         raise NotFound("worker")
     return worker
+
+
+# PostgreSQL evaluates the condition again on the locked row, so it holds until commit. A row that
+# another transaction holds is skipped: without a wait there is no deadlock.
+LOCK_WITH_CAPACITY = """
+SELECT w.id
+FROM unnest(%s::uuid[], %s::int[]) AS required (id, units)
+JOIN pools_worker w ON w.id = required.id
+WHERE pools_free(w) >= required.units
+ORDER BY w.id FOR NO KEY UPDATE OF w SKIP LOCKED
+"""
+
+
+def lock_workers_with_capacity(units: Mapping[UUID, int]) -> set[UUID]:
+    """Lock the workers that have the given units free. Return their ids.
+
+    `reserve_capacity` may follow in the same transaction.
+    """
+    if not units:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_WITH_CAPACITY, [list(units), list(units.values())])
+        return {row[0] for row in cursor.fetchall()}

@@ -1,4 +1,4 @@
-"""Pools and their members."""
+"""Create, change and close pools, and manage their members."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -15,36 +15,32 @@ from apps.base.rows import write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools import selectors
+from apps.pools.changes import closed_pool_timer
 from apps.pools.models import Membership, Pool, PoolStatus
 from apps.pools.selectors import OFFER_SECONDS
-from apps.pools.services.locks import lock_members, lock_pool
-from apps.timers.services import set_timer
+from apps.pools.services.locks import lock_members, lock_new_member, lock_pool
 from biolayer.contract import Check, dig, parse
 from biolayer.errors import Fault, InvalidInput, NotFound, PoolClosed, PoolNotGranted, pointer
 from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
 
-POOL_CLOSED = "pool_closed"
-"""The timer of a pool that was closed, as long as tasks wait for it; its subject is the pool."""
+# After a change of these, memberships may be given tasks that they could not take before.
+CAPACITY_POLICIES = ("costs", "offers_per_window", "offer_window_seconds")
 
-LETS_MORE_IN = ("costs", "offers_per_window", "offer_window_seconds")
-"""With another value of these, seats may take what they could not take before."""
+# Called with a pool and its organisation within the transaction that changed the pool's policy.
+PolicyReaction = Callable[[UUID, UUID], None]
 
-
-PolicyFollower = Callable[[UUID, UUID], None]
-"""Is told of a pool and its organisation within the transaction that changed the pool's policy."""
-
-_followers: list[PolicyFollower] = []
+_policy_reactions: list[PolicyReaction] = []
 
 
-def follow_policies(follow: PolicyFollower) -> None:
-    """Have `follow` told when a pool's escalation policy was changed. Called by config/wiring.py only."""
-    _followers.append(follow)
+def react_to_policy_changes(reaction: PolicyReaction) -> None:
+    """Call `reaction` when a pool's escalation policy changes. Called by config/wiring.py only."""
+    _policy_reactions.append(reaction)
 
 
 def provision_pool(
     *, organisation_id: UUID, name: str, offer_seconds: Mapping[str, int] | None = None
 ) -> Pool:
-    """A new pool. `offer_seconds`: urgency -> 1 to 86,400 s; raises `InvalidInput` otherwise."""
+    """Create a pool. `offer_seconds`: urgency -> 1 to 86,400 s; raise `InvalidInput` otherwise."""
     limits = dict(offer_seconds or {})
     faults = [
         Fault(f"/offer_seconds/{urgency}", "out_of_range", "must be 1 to 86400 for an urgency")
@@ -58,110 +54,105 @@ def provision_pool(
 
 @atomic()
 def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
-    """A new pool without members.
+    """Create a pool without members.
 
-    Raises `InvalidInput` with every fault of the document, `PoolNotGranted`, `ScopeMissing`.
+    Raise `InvalidInput` with every fault of the document, `PoolNotGranted`, `ScopeMissing`.
     """
     actor.require(Scope.POOLS_MANAGE)
     if actor.pool_ids is not None:
         raise PoolNotGranted("This credential is for certain pools and would not see a new one.")
-    wanted = parse(PoolCreation, document, checks=[_escalation_check(actor)])
+    creation = parse(PoolCreation, document, checks=[_escalation_check(actor)])
     pool = Pool.objects.create(
-        organisation_id=actor.organisation_id, created_at=at, **_columns(dict(wanted))
+        organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))
     )
     return selectors.pool(actor=actor, pool_id=pool.id, scope=Scope.POOLS_MANAGE)
 
 
 @atomic()
 def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> Pool:
-    """Change what the document names; the rest stays. Open offers go on as they were made.
+    """Change what the document names; the rest stays. Open offers continue unchanged.
 
-    Raises `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
+    Raise `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
     change = parse(PoolChange, document, checks=[_escalation_check(actor)])
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
-    given = change.given()
-    Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(given))
-    if "escalation" in given and given["escalation"] != pool.escalation:
-        for follow in _followers:
-            follow(pool_id, pool.organisation_id)
-    if any(name in given and given[name] != getattr(pool, name) for name in LETS_MORE_IN):
+    values = change.given()
+    Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(values))
+    if "escalation" in values and values["escalation"] != pool.escalation:
+        for reaction in _policy_reactions:
+            reaction(pool_id, pool.organisation_id)
+    if any(name in values and values[name] != getattr(pool, name) for name in CAPACITY_POLICIES):
         lock_members(pool_id=pool.id)
         Membership.objects.filter(pool_id=pool.id, free__gt=0).update(opened_in=CurrentXid())
     wake("matching")
-    return _seen_again(actor, pool_id)
+    return _reload(actor, pool_id)
 
 
 @atomic()
 def close_pool(*, actor: Principal, pool_id: UUID, at: datetime) -> None:
-    """Nothing more is offered by the pool; open offers and held runs go on. Once closed, it stays so.
+    """Close a pool permanently: it offers nothing more; open offers and held runs continue.
 
-    A timer fails the tasks that no other pool is left for (`matching.fail_stranded`). Raises `NotFound`,
-    `ScopeMissing`.
+    A timer fails the tasks for which no other pool is left (`matching.fail_stranded`). Raise
+    `NotFound`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
     if pool.status == PoolStatus.CLOSED:
         return
     Pool.objects.filter(id=pool.id).update(status=PoolStatus.CLOSED, updated_at=at)
-    follow = set_timer(
-        organisation_id=pool.organisation_id, kind=POOL_CLOSED, subject_id=pool.id, due_at=at
-    )
-    write([follow])
+    write([closed_pool_timer(pool, at)])
     wake("timers")
 
 
 @atomic()
 def add_member(*, actor: Principal, pool_id: UUID, document: Any) -> tuple[Membership, bool]:
-    """Give a worker a seat in the pool. Answers the seat, and whether it is new.
+    """Add a worker to a pool. Return the membership, and whether it is new.
 
-    Raises `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
+    Raise `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
-    wanted = parse(NewMember, document)
-    # Locked, so that of two calls at once the second sees the seat.
-    workers = selectors.visible_workers(actor).select_for_update(no_key=True)
-    if workers.filter(id=wanted.worker_id).first() is None:
+    member = parse(NewMember, document)
+    if lock_new_member(actor=actor, worker_id=member.worker_id) is None:
         raise InvalidInput([Fault("/worker_id", "unknown_worker", "is none of your workers")])
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
     _, is_new = Membership.objects.get_or_create(
-        organisation_id=pool.organisation_id, pool_id=pool.id, worker_id=wanted.worker_id
+        organisation_id=pool.organisation_id, pool_id=pool.id, worker_id=member.worker_id
     )
     wake("matching")
-    return _seats(pool).get(worker_id=wanted.worker_id), is_new
+    return _memberships(pool).get(worker_id=member.worker_id), is_new
 
 
 @atomic()
 def remove_member(*, actor: Principal, pool_id: UUID, worker_id: UUID) -> None:
-    """Take a worker out of the pool. Open offers and held runs go on; nothing new is offered.
+    """Remove a worker from a pool. Open offers and held runs continue; nothing new is offered.
 
-    Raises `NotFound`, `ScopeMissing`.
+    Raise `NotFound`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
-    gone, _ = _seats(pool).filter(worker_id=worker_id).delete()
-    if not gone:
+    deleted, _ = _memberships(pool).filter(worker_id=worker_id).delete()
+    if not deleted:
         raise NotFound("member")
 
 
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _seen_again(actor: Principal, pool_id: UUID) -> Pool:
-    """As it is shown after a change."""
+def _reload(actor: Principal, pool_id: UUID) -> Pool:
+    """Return a changed pool as it is now stored."""
     return selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
 
 
-def _seats(pool: Pool) -> "QuerySet[Membership]":
+def _memberships(pool: Pool) -> "QuerySet[Membership]":
     return Membership.objects.filter(pool_id=pool.id).select_related("worker")
 
 
-def _columns(given: dict[str, Any]) -> dict[str, Any]:
-    if "escalation" in given:
-        policy = given["escalation"]
-        given["escalation"] = {} if policy is None else policy.model_dump(mode="json")
-    return given
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    if "escalation" in values:
+        policy = values["escalation"]
+        values["escalation"] = {} if policy is None else policy.model_dump(mode="json")
+    return values
 
 
 # --- faults ---------------------------------------------------------------------------------------
@@ -172,18 +163,18 @@ def _escalation_check(actor: Principal) -> Check:
         steps = dig(document, "escalation", "steps")
         numbered = list(enumerate(steps if isinstance(steps, list) else []))
         for number, step in numbered:
-            yield from _weakenings(step, number)
-        widened = (
+            yield from _task_only_faults(step, number)
+        pool_ids = (
             named_pools(step, "widen_to_pools", below=("escalation", "steps", number))
             for number, step in numbered
         )
-        yield from unusable_pools(actor, chain.from_iterable(widened))
+        yield from unusable_pool_faults(actor, chain.from_iterable(pool_ids))
 
     return check
 
 
-def _weakenings(step: Any, number: int) -> Iterator[Fault]:
-    """What a pool's policy would not do: see `matching.escalation`."""
+def _task_only_faults(step: Any, number: int) -> Iterator[Fault]:
+    """Yield faults for fields that only a task's own policy may have."""
     for field in ("drop_certifications", "lower_trust_level_by"):
         value = dig(step, field)
         if isinstance(value, int) and value:
@@ -195,24 +186,24 @@ def _weakenings(step: Any, number: int) -> Iterator[Fault]:
 def named_pools(
     document: Any, field: str, *, below: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[str, Any]]:
-    """The places of a list of pools, and what each says, in a document of whatever form."""
-    named = dig(document, field)
-    for number, text in enumerate(named if isinstance(named, list) else []):
-        yield pointer(*below, field, number), text
+    """Yield the pointer and value of each pool that a list names, in a document of any form."""
+    values = dig(document, field)
+    for number, value in enumerate(values if isinstance(values, list) else []):
+        yield pointer(*below, field, number), value
 
 
-def unusable_pools(actor: Principal, named: Iterable[tuple[str, Any]]) -> Iterator[Fault]:
-    """Faults of places that name a pool which is not open, or not the actor's to use."""
-    wanted = {place: pool_id for place, text in named if (pool_id := _as_id(text)) is not None}
-    usable = selectors.usable_pools(actor=actor, pool_ids=set(wanted.values()))
-    for place, pool_id in wanted.items():
+def unusable_pool_faults(actor: Principal, named: Iterable[tuple[str, Any]]) -> Iterator[Fault]:
+    """Yield faults for the pools that are closed, or not the actor's to use."""
+    pool_ids = {place: pool_id for place, text in named if (pool_id := _as_id(text)) is not None}
+    usable = selectors.usable_pools(actor=actor, pool_ids=set(pool_ids.values()))
+    for place, pool_id in pool_ids.items():
         if pool_id not in usable:
             words = "is no open pool that this credential may use"
             yield Fault(place, "unknown_pool", words)
 
 
 def _as_id(text: Any) -> UUID | None:
-    """None: no UUID, which is the form's own fault."""
+    """Return the UUID; None for another value, which validation reports."""
     try:
         return UUID(text)
     except (AttributeError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Whether a worker may be asked: what it says itself, its snooze, its hours."""
+"""Set whether a worker may be offered tasks: by its presence, its snooze and its hours."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -9,20 +9,17 @@ from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.base import clock
-from apps.base.rows import BulkStatement, Update, write
+from apps.base.rows import Update, write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools.availability import Availability, availability
+from apps.pools.changes import availability_timer
 from apps.pools.models import Worker
-from apps.pools.selectors import worker_behind
+from apps.pools.selectors import own_worker
 from apps.pools.services.locks import lock_own_worker
-from apps.timers.services import clear_timers, set_timer
 
-AVAILABILITY = "availability"
-"""The timer that follows a worker's hours and ends its snooze; its subject is the worker."""
-
+# The reason of a presence that was not set by the worker itself.
 BY_OPERATOR = "operator"
-"""The reason of a presence that somebody else than the worker set."""
 
 
 @atomic()
@@ -33,42 +30,31 @@ def set_presence(
     snooze_seconds: int | None = None,
     at: datetime | None = None,
 ) -> Worker:
-    """The worker says whether it may be asked, and that it may not be for so long (0: it may again).
+    """Set the presence of the actor's own worker, and snooze its offers (0 s: end the snooze).
 
-    Open offers and held runs go on as they are. Raises `NotFound`, `ScopeMissing`.
+    Open offers and held runs continue unchanged. Raise `NotFound`, `ScopeMissing`.
     """
     worker = lock_own_worker(actor=actor)
-    values = {} if presence is None else stated(presence)
+    values = {} if presence is None else presence_columns(presence)
     if snooze_seconds is not None:
         at = at or clock.now()
         worker.snoozed_until = at + timedelta(seconds=snooze_seconds) if snooze_seconds else None
-        values |= followed(worker, at)
+        values |= update_availability(worker, at)
     Worker.objects.filter(id=worker.id).update(**values)
     wake("matching")
-    return worker_behind(actor)
+    return own_worker(actor)
 
 
-def stated(presence: str, *, by: str = "") -> dict[str, Any]:
-    """The columns of a presence that was stated; offers that were missed before are forgotten."""
-    return {"presence": presence, "presence_reason": by, "missed_in_row": 0}
+def presence_columns(presence: str, *, reason: str = "") -> dict[str, Any]:
+    """Return the columns of a presence that was set explicitly; missed offers count from 0 again."""
+    return {"presence": presence, "presence_reason": reason, "missed_in_row": 0}
 
 
-def followed(worker: Worker, at: datetime) -> dict[str, Any]:
-    """The columns of a locked worker's availability, whose timer is set in this transaction."""
-    found = _availability(worker, at)
-    write([_timer(worker, found.changes_at)])
-    return {"is_on_shift": found.is_on_shift, "snoozed_until": found.snoozed_until}
-
-
-def _timer(worker: Worker, due_at: datetime | None) -> BulkStatement:
-    if due_at is None:
-        return clear_timers(subject_id=worker.id)
-    return set_timer(
-        organisation_id=worker.organisation_id,
-        kind=AVAILABILITY,
-        subject_id=worker.id,
-        due_at=due_at,
-    )
+def update_availability(worker: Worker, at: datetime) -> dict[str, Any]:
+    """Set the timer of a locked worker's availability. Return the columns to write."""
+    current = _availability(worker, at)
+    write([availability_timer(worker, current.changes_at)])
+    return {"is_on_shift": current.is_on_shift, "snoozed_until": current.snoozed_until}
 
 
 def _availability(worker: Worker, at: datetime) -> Availability:
@@ -81,33 +67,33 @@ def _availability(worker: Worker, at: datetime) -> Availability:
 
 
 @atomic()
-def keep_availability(*, worker_id: UUID, at: datetime) -> datetime | None:
-    """The worker's timer: its shift begins or ends, or its snooze is over.
+def refresh_availability(*, worker_id: UUID, at: datetime) -> datetime | None:
+    """Handle the worker's timer: its shift begins or ends, or its snooze is over.
 
-    Return when to look again, None for never. Raise `OperationalError` at once where others hold it.
+    Return when the timer is due again, or None. Raise `OperationalError` where the worker is held.
     """
-    mine = Worker.objects.select_for_update(no_key=True, nowait=True).filter(id=worker_id)
-    return _keep(mine, at).get(worker_id)
+    workers = Worker.objects.select_for_update(no_key=True, nowait=True).filter(id=worker_id)
+    return _refresh(workers, at).get(worker_id)
 
 
 @atomic()
-def keep_availabilities(
+def refresh_availabilities(
     *, worker_ids: Collection[UUID], at: datetime
 ) -> dict[UUID, datetime | None]:
-    """`keep_availability` for many, as at nine o'clock. Answers for those that nobody has locked."""
-    free = Worker.objects.select_for_update(no_key=True, skip_locked=True)
-    return _keep(free.filter(id__in=worker_ids).order_by("id"), at)
+    """Refresh many workers at once, as at nine o'clock; those that are held are left out."""
+    unlocked = Worker.objects.select_for_update(no_key=True, skip_locked=True)
+    return _refresh(unlocked.filter(id__in=worker_ids).order_by("id"), at)
 
 
-def _keep(workers: "QuerySet[Worker]", at: datetime) -> dict[UUID, datetime | None]:
-    found = {worker.id: _availability(worker, at) for worker in workers}
+def _refresh(workers: "QuerySet[Worker]", at: datetime) -> dict[UUID, datetime | None]:
+    current = {worker.id: _availability(worker, at) for worker in workers}
     write(
         Update(
             Worker,
             {"id": worker_id},
-            {"is_on_shift": now.is_on_shift, "snoozed_until": now.snoozed_until},
+            {"is_on_shift": state.is_on_shift, "snoozed_until": state.snoozed_until},
         )
-        for worker_id, now in found.items()
+        for worker_id, state in current.items()
     )
     wake("matching")
-    return {worker_id: now.changes_at for worker_id, now in found.items()}
+    return {worker_id: state.changes_at for worker_id, state in current.items()}

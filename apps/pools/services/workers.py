@@ -1,4 +1,4 @@
-"""Workers: enrolled, described, and taken off the books."""
+"""Create, change and delete workers."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,15 +14,15 @@ from apps.base.wake import wake
 from apps.pools import selectors
 from apps.pools.models import Certification, Membership, Pool, Presence, Worker, WorkerKind
 from apps.pools.services.locks import lock_worker
-from apps.pools.services.pools import named_pools, unusable_pools
-from apps.pools.services.presence import BY_OPERATOR, followed, stated
-from apps.timers.services import clear_timers
+from apps.pools.services.pools import named_pools, unusable_pool_faults
+from apps.pools.services.presence import BY_OPERATOR, presence_columns, update_availability
+from apps.timers.changes import timer_deletion
 from biolayer.contract import Check, dig, parse
 from biolayer.errors import Fault, WorkerHasHistory
 from biolayer.requests.pools import HeldCertificate, WorkerChange, WorkerCreation, unheld_levels
 
-GIVEN_RATING_COUNTS = 10
-"""A rating that a worker brings along weighs as much as so many that it earned here."""
+# An initial rating counts as this many ratings.
+INITIAL_RATING_COUNT = 10
 
 
 @atomic()
@@ -40,7 +40,7 @@ def provision_worker(
     capacity: int = 1,
     presence: Presence = Presence.OFFLINE,
 ) -> Worker:
-    """A new worker in `pools`, which must not be empty. `certifications`: code -> expiry or None."""
+    """Create a worker in `pools`, not empty. `certifications`: code -> expiry or None."""
     worker = Worker(
         organisation_id=next(iter(pools)).organisation_id,
         name=name,
@@ -51,100 +51,102 @@ def provision_worker(
         trust_level=trust_level,
         rating=rating,
         exact_rating=rating or None,
-        rating_count=GIVEN_RATING_COUNTS if rating else 0,
+        rating_count=INITIAL_RATING_COUNT if rating else 0,
         capacity=capacity,
         presence=presence,
     )
     worker.save(force_insert=True)
     _join(worker, [pool.id for pool in pools])
-    held = (certifications or {}).items()
-    _certify(worker, [Certification(code=code, expires_at=end) for code, end in held])
+    _certify(
+        worker,
+        [Certification(code=code, expires_at=end) for code, end in (certifications or {}).items()],
+    )
     wake("matching")
     return worker
 
 
 @atomic()
 def create_worker(*, actor: Principal, document: Any, at: datetime) -> Worker:
-    """A new worker, as its operator describes it.
+    """Create a worker from a document.
 
-    Raises `InvalidInput` with every fault of the document, `ScopeMissing`.
+    Raise `InvalidInput` with every fault of the document, `ScopeMissing`.
     """
     actor.require(Scope.POOLS_MANAGE)
     checks = [_level_check(skills=()), _pools_check(actor)]
-    wanted = dict(parse(WorkerCreation, document, checks=checks))
-    pool_ids, certifications = wanted.pop("pool_ids"), wanted.pop("certifications")
-    rating = wanted.pop("rating")
+    values = dict(parse(WorkerCreation, document, checks=checks))
+    pool_ids, certifications = values.pop("pool_ids"), values.pop("certifications")
+    rating = values.pop("rating")
     worker = Worker(
         id=new_id(),
         organisation_id=actor.organisation_id,
         rating=rating or 0,
         exact_rating=rating or None,
-        rating_count=0 if rating is None else GIVEN_RATING_COUNTS,
+        rating_count=0 if rating is None else INITIAL_RATING_COUNT,
         waiting_since=at,
         created_at=at,
-        **wanted,
+        **values,
     )
-    for name, value in followed(worker, at).items():
+    for name, value in update_availability(worker, at).items():
         setattr(worker, name, value)
     worker.save(force_insert=True)
     _join(worker, pool_ids)
     _certify(worker, map(_certification, certifications))
     wake("matching")
-    return _seen_again(actor, worker.id)
+    return _reload(actor, worker.id)
 
 
 @atomic()
 def update_worker(*, actor: Principal, worker_id: UUID, document: Any, at: datetime) -> Worker:
-    """Change what the document names; the rest stays. A skill that is gone takes its level along.
+    """Change what the document names; the rest stays. A removed skill loses its level.
 
-    Raises `InvalidInput`, `NotFound`, `PoolNotGranted`, `ScopeMissing`.
+    Raise `InvalidInput`, `NotFound`, `PoolNotGranted`, `ScopeMissing`.
     """
     worker = lock_worker(actor=actor, worker_id=worker_id)
     change = parse(WorkerChange, document, checks=[_level_check(skills=worker.skills)])
-    given = change.given()
-    if "certifications" in given:
+    changes = change.given()
+    if "certifications" in changes:
         worker.certifications.all().delete()
-        _certify(worker, map(_certification, given.pop("certifications")))
-    Worker.objects.filter(id=worker.id).update(**_columns(worker, given, at))
+        _certify(worker, map(_certification, changes.pop("certifications")))
+    Worker.objects.filter(id=worker.id).update(**_columns(worker, changes, at))
     wake("matching")
-    return _seen_again(actor, worker_id)
+    return _reload(actor, worker_id)
 
 
-def _columns(worker: Worker, given: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """The columns that a locked worker's change means; where its hours change, its timer is set."""
-    values = dict(given)
-    if "skills" in given:
-        levels = given.get("skill_levels", worker.skill_levels)
+def _columns(worker: Worker, changes: dict[str, Any], at: datetime) -> dict[str, Any]:
+    """Return the columns of a locked worker's change; where its hours change, set its timer."""
+    values = dict(changes)
+    if "skills" in changes:
+        levels = changes.get("skill_levels", worker.skill_levels)
         values["skill_levels"] = {
-            skill: level for skill, level in levels.items() if skill in given["skills"]
+            skill: level for skill, level in levels.items() if skill in changes["skills"]
         }
-    if "presence" in given:
-        values |= stated(given["presence"], by=BY_OPERATOR)
-    if given.keys() & {"hours", "time_zone"}:
-        worker.hours = given.get("hours", worker.hours)
-        worker.time_zone = given.get("time_zone", worker.time_zone)
-        values |= followed(worker, at)
+    if "presence" in changes:
+        values |= presence_columns(changes["presence"], reason=BY_OPERATOR)
+    if changes.keys() & {"hours", "time_zone"}:
+        worker.hours = changes.get("hours", worker.hours)
+        worker.time_zone = changes.get("time_zone", worker.time_zone)
+        values |= update_availability(worker, at)
     return values
 
 
 @atomic()
 def delete_worker(*, actor: Principal, worker_id: UUID) -> None:
-    """Delete a worker that was never offered anything, and the keys that work on its behalf.
+    """Delete a worker that was never offered a task, and the keys that act for it.
 
-    Raises `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
+    Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
     """
-    worker = lock_worker(actor=actor, worker_id=worker_id, for_good=True)
+    worker = lock_worker(actor=actor, worker_id=worker_id, for_deletion=True)
     if worker.offers.exists() or worker.runs.exists():
         raise WorkerHasHistory
-    write([clear_timers(subject_id=worker.id)])
+    write([timer_deletion(subject_id=worker.id)])
     worker.delete()
 
 
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _seen_again(actor: Principal, worker_id: UUID) -> Worker:
-    """As it is shown after a change."""
+def _reload(actor: Principal, worker_id: UUID) -> Worker:
+    """Return a changed worker as it is now stored."""
     return selectors.worker(actor=actor, worker_id=worker_id, scope=Scope.POOLS_MANAGE)
 
 
@@ -155,19 +157,19 @@ def _join(worker: Worker, pool_ids: Iterable[UUID]) -> None:
     )
 
 
-def _certify(worker: Worker, held: Iterable[Certification]) -> None:
-    mine = list(held)
-    for one in mine:
-        one.worker, one.organisation_id = worker, worker.organisation_id
-    Certification.objects.bulk_create(mine)
+def _certify(worker: Worker, certifications: Iterable[Certification]) -> None:
+    rows = list(certifications)
+    for row in rows:
+        row.worker, row.organisation_id = worker, worker.organisation_id
+    Certification.objects.bulk_create(rows)
 
 
-def _certification(given: HeldCertificate) -> Certification:
+def _certification(certificate: HeldCertificate) -> Certification:
     return Certification(
-        code=given.code,
-        issuer=given.issuer,
-        expires_at=given.expires_at,
-        document_url=given.document_url or "",
+        code=certificate.code,
+        issuer=certificate.issuer,
+        expires_at=certificate.expires_at,
+        document_url=certificate.document_url or "",
     )
 
 
@@ -182,6 +184,6 @@ def _pools_check(actor: Principal) -> Check:
     def check(document: Any) -> Iterable[Fault]:
         if actor.pool_ids is not None and not dig(document, "pool_ids"):
             yield Fault("/pool_ids", "required", "must name pools that this credential may use")
-        yield from unusable_pools(actor, named_pools(document, "pool_ids"))
+        yield from unusable_pool_faults(actor, named_pools(document, "pool_ids"))
 
     return check

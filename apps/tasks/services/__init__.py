@@ -1,11 +1,23 @@
-"""The verbs. One for each command of the law; each locks, looks, applies, and answers.
+"""Apply the commands of the transition table. Each service locks, checks, applies and returns.
 
-Callers import the verb from here. The groups follow a task's way: made, handed to somebody, worked
-on, ended. Verbs that take a `Task` or `Run` want it locked by `locks`; those that take an id lock it
-themselves. `also` are rows of the caller's own that belong to the same step.
+Import the services from here. Those that take a `Task` or `Run` expect it locked by `locks`; those
+that take an id lock it themselves. `also` are rows of the caller that belong to the same transition.
 """
 
-from apps.tasks.services.assigning import (
+from apps.tasks.services.closing import (
+    cancel_task,
+    complete_task,
+    fail_task,
+    reopen_task,
+    rework_task,
+    verify_task,
+)
+from apps.tasks.services.contract_checks import add_check
+from apps.tasks.services.creating import Created, create_task, publish_task
+from apps.tasks.services.dependencies import fail_dependents
+from apps.tasks.services.evidence import add_evidence
+from apps.tasks.services.leases import lapse_run
+from apps.tasks.services.queueing import (
     accept_task,
     claim_task,
     escalate_task,
@@ -14,26 +26,15 @@ from apps.tasks.services.assigning import (
     queue_created,
     requeue_task,
 )
-from apps.tasks.services.contract_checks import add_check
-from apps.tasks.services.creating import Created, create_task, publish_task
-from apps.tasks.services.ending import (
-    cancel_task,
-    complete_task,
-    fail_task,
-    lapse_run,
-    reopen_task,
-    rework_task,
-    verify_task,
-)
-from apps.tasks.services.evidence import add_evidence
-from apps.tasks.services.sla import watch_sla, watch_slas
-from apps.tasks.services.working import (
+from apps.tasks.services.requirements import delete_unused_requirements
+from apps.tasks.services.runs import (
     fail_run,
     heartbeat_run,
     release_run,
     start_run,
     submit_run,
 )
+from apps.tasks.services.sla import watch_sla, watch_slas
 
 __all__ = [
     "Created",
@@ -44,7 +45,9 @@ __all__ = [
     "claim_task",
     "complete_task",
     "create_task",
+    "delete_unused_requirements",
     "escalate_task",
+    "fail_dependents",
     "fail_run",
     "fail_task",
     "heartbeat_run",

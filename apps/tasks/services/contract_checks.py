@@ -9,7 +9,7 @@ from uuid import UUID
 from apps.accounts.principal import Principal
 from apps.pools import selectors as pools
 from apps.tasks.schemas.checks import schema_faults
-from apps.tasks.services.depending import dependency_check
+from apps.tasks.services.dependencies import dependency_check
 from biolayer.contract import Check, TaskContract, dig, parse_task
 from biolayer.errors import Fault, pointer
 

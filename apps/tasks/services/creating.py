@@ -13,17 +13,18 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.ids import new_id
 from apps.base.rows import Change
-from apps.base.transactions import Raced, atomic, retried
+from apps.base.transactions import Raced, atomic, retry_races
 from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
+from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
-from apps.tasks.requirements import kept, signature_of
+from apps.tasks.requirements import contract_requirement
 from apps.tasks.services.contract_checks import (
     checked_contract,
     contract_by_its_form,
     named_organisation,
     usable_pools,
 )
-from apps.tasks.services.depending import gate
+from apps.tasks.services.dependencies import gate_task
 from apps.tasks.services.locks import lock_task
 from apps.tasks.services.natural_key import (
     earlier_tasks,
@@ -64,7 +65,7 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
         task = _create_unless_refused(actor, document, at)
         if task is not None:
             return Created(task, is_new=True)
-    return retried(lambda: _create_checked(actor, document, at))
+    return retry_races(lambda: _create_checked(actor, document, at))
 
 
 def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Task | None:
@@ -104,7 +105,8 @@ def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
     task = new_task(actor, contract, at)
     # Without dependencies all that is written is one statement: it needs no transaction around it.
     with atomic() if contract.depends_on else nullcontext():
-        also = gate(task=task, task_ids=contract.depends_on)
+        gate_task(task=task, task_ids=contract.depends_on)
+        also = dependency_rows(task, contract.depends_on)
         try:
             write(task, contract, actor=actor, at=at, also=also)
         except IntegrityError as error:
@@ -137,7 +139,7 @@ def write(
     guard: str = "true",
 ) -> None:
     """Insert a new task with everything that follows from it. See `rows.Insert` for `guard`."""
-    requirement = signature_of(task)
+    requirement = contract_requirement(task)
     task.requirement_id = requirement.id
     apply(
         task,
@@ -145,7 +147,7 @@ def write(
         actor=actor,
         at=at,
         contract=contract,
-        also=[kept(requirement), *also],
+        also=[requirement_row(requirement), *also],
         guard=guard,
     )
 
@@ -201,7 +203,7 @@ def new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
         log_required=contract.audit.log_required,
         retain_days=contract.audit.retain_days,
     )
-    # As `with_needs` would read it: the representation of a new task need not ask.
+    # As `with_dependency_ids` would read it: the representation of a new task need not ask.
     vars(task).update(needs=(), awaits=())
     return task
 

@@ -1,4 +1,4 @@
-"""Evidence: files that back a submission. Bounded, sniffed, hashed, and never run or served inline."""
+"""Store evidence: files that back a submission. Bounded, sniffed, hashed, never served inline."""
 
 import hashlib
 from datetime import datetime
@@ -12,9 +12,11 @@ from apps.accounts.principal import Principal
 from apps.base.ids import new_id
 from apps.base.rows import Insert, write
 from apps.base.transactions import atomic
+from apps.tasks.changes import lease_renewal
 from apps.tasks.models import Evidence
+from apps.tasks.services.locks import lock_held_run
 from apps.tasks.services.media import ACCEPTED, media_type
-from apps.tasks.services.working import evidence_of, hold_run, renewed_lease
+from apps.tasks.services.runs import evidence_of
 from biolayer.contract import MAX_EVIDENCE_PER_RUN
 from biolayer.errors import Fault, InvalidInput, TooLarge, UnsupportedMedia
 
@@ -25,12 +27,12 @@ MAX_BYTES = 10 * 1024 * 1024
 def add_evidence(
     *, actor: Principal, run_id: UUID, epoch: int, file: "UploadedFile[bytes]", at: datetime
 ) -> Evidence:
-    """Keep a file for a run that the actor holds.
+    """Store a file for a run that the actor holds.
 
-    Raises `TooLarge` beyond 10 MiB, `UnsupportedMedia` for a type that is not accepted,
-    `InvalidInput` for an empty file or one more than 20, `LeaseLost`, `NotFound`.
+    Raise `TooLarge` beyond 10 MiB, `UnsupportedMedia` for another type,
+    `InvalidInput` for an empty file or a 21st one, `LeaseLost`, `NotFound`.
     """
-    run = hold_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     if evidence_of(run).count() >= MAX_EVIDENCE_PER_RUN:
         raise InvalidInput([Fault("/file", "too_many", f"at most {MAX_EVIDENCE_PER_RUN} files")])
     content = _read(file)
@@ -45,15 +47,15 @@ def add_evidence(
         sha256=hashlib.sha256(content).digest(),
         created_at=at,
     )
-    # The file first: a file without a row is rubbish, a row without its file would be a lie.
+    # The file first: a file without a row is only waste, a row without its file would be wrong.
     name = f"evidence/{evidence.organisation_id}/{evidence.id}"
     evidence.path = default_storage.save(name, ContentFile(content))
-    write([Insert(evidence), renewed_lease(run, at)])
+    write([Insert(evidence), lease_renewal(run, at)])
     return evidence
 
 
 def _read(file: "UploadedFile[bytes]") -> bytes:
-    file.seek(0)  # A call that is tried again after a race reads it again.
+    file.seek(0)  # A call that is repeated after a race reads it again.
     content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise TooLarge(f"A file of evidence has at most {MAX_BYTES} bytes.")
@@ -64,8 +66,8 @@ def _read(file: "UploadedFile[bytes]") -> bytes:
 
 
 def _type_of(content: bytes) -> str:
-    """Return the type that the bytes themselves show. Raises `UnsupportedMedia` for one not accepted."""
-    found = media_type(content)
-    if found is None:
+    """Return the type that the bytes show. Raise `UnsupportedMedia` for one that is not accepted."""
+    detected = media_type(content)
+    if detected is None:
         raise UnsupportedMedia(f"Evidence is one of: {', '.join(sorted(ACCEPTED))}.")
-    return found
+    return detected

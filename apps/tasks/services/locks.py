@@ -1,19 +1,25 @@
-"""Locking what a verb is about to look at.
+"""Lock tasks and runs before a service checks and changes them.
 
 The task's row is the mutex of everything below it: its runs, its offers, its evidence. The global
-order is pool, task, run, offer, worker; PostgreSQL takes the rows of one statement in the order in
-which `of` names them.
+order is pool, task, run, offer, worker (docs/adr/0005); PostgreSQL locks the rows of one statement in
+the order in which `of` names them.
 """
 
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
+
+from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.tasks.models import Run, Task
-from biolayer.errors import NotFound
+from apps.tasks.selectors import unverified_tasks
+from biolayer.errors import LeaseLost, NotFound
+from biolayer.lifecycle import Status
 
 
 def lock_task(*, actor: Principal, task_id: UUID) -> Task:
-    """The task, if the actor may see it. Raises `NotFound`."""
+    """Lock and return a task that the actor may see. Raise `NotFound`."""
     task = Task.objects.visible_to(actor).locked().filter(id=task_id).first()
     if task is None:
         raise NotFound("task")
@@ -21,9 +27,9 @@ def lock_task(*, actor: Principal, task_id: UUID) -> Task:
 
 
 def lock_run(*, actor: Principal, run_id: UUID) -> Run:
-    """A run of the actor's organisation, with its task. Raises `NotFound`.
+    """Lock and return a run of the actor's organisation, with its task. Raise `NotFound`.
 
-    Who holds it is for the epoch to say: whoever lost the lease must learn that, not "not found".
+    The epoch decides who holds it: a worker that lost the lease must get `LeaseLost`, not `NotFound`.
     """
     run = (
         Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)
@@ -34,3 +40,71 @@ def lock_run(*, actor: Principal, run_id: UUID) -> Run:
     if run is None:
         raise NotFound("run")
     return run
+
+
+def lock_held_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run:
+    """Lock and return a run that the actor holds by this epoch. Raise `LeaseLost`, `NotFound`."""
+    worker_id = actor.require_worker()
+    run = lock_run(actor=actor, run_id=run_id)
+    require_held(run, worker_id=worker_id, epoch=epoch, at=at)
+    return run
+
+
+def require_held(run: Run, *, worker_id: UUID, epoch: int, at: datetime) -> None:
+    """Raise `LeaseLost` unless the worker holds the locked run by this epoch."""
+    if not run.is_held_by(worker_id=worker_id, epoch=epoch, at=at):
+        raise LeaseLost("The lease ended, or the run was handed on. Nothing was changed.")
+
+
+def lock_run_nowait(*, run_id: UUID) -> Run | None:
+    """Lock and return a run with its task. Raise `OperationalError` where one is held."""
+    return (
+        Run.objects.filter(id=run_id)
+        .select_related("task")
+        .select_for_update(no_key=True, of=("task", "self"), nowait=True)
+        .first()
+    )
+
+
+def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
+    """Lock and return those of the tasks that are still queued and not held."""
+    queued = Task.objects.filter(id__in=task_ids, status=Status.QUEUED)
+    return list(queued.order_by("id").locked_skip_locked())
+
+
+OPEN_RUNS = """
+SELECT task_id, id FROM tasks_run
+WHERE task_id = ANY (%s) AND status NOT IN ('completed', 'failed', 'canceled')
+ORDER BY id FOR KEY SHARE SKIP LOCKED
+"""
+
+
+def lock_open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Lock the open run of each locked task against deletion. Return task id -> run id.
+
+    A run that is held is left out.
+    """
+    if not task_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_RUNS, [list(task_ids)])
+        return dict(cursor.fetchall())
+
+
+def lock_unverified(*, task_id: UUID) -> Task | None:
+    """Lock and return a task that still waits for its verification and is not held."""
+    return unverified_tasks().filter(id=task_id).locked_skip_locked().first()
+
+
+DEPENDENCIES = """
+SELECT id, status FROM tasks_task WHERE id = ANY(%s) ORDER BY created_at, id FOR SHARE
+"""
+
+
+def lock_dependencies(task_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Lock the tasks, the oldest first. Return their statuses, which hold until commit."""
+    if not task_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(DEPENDENCIES, [list(task_ids)])
+        return dict(cursor.fetchall())

@@ -9,7 +9,7 @@ from django.db import connection
 from apps.accounts.principal import Principal
 from apps.base import crypto
 from apps.tasks.models import Task
-from apps.tasks.selectors import with_needs
+from apps.tasks.selectors import with_dependency_ids
 from biolayer.contract import TaskContract
 from biolayer.errors import RequestIdReused
 
@@ -45,7 +45,7 @@ def earlier_tasks(*, actor: Principal, keys: Collection[NaturalKey]) -> Mapping[
     with connection.cursor() as cursor:
         cursor.execute(EARLIER, [list(products), list(request_ids), actor.organisation_id])
         ids = [row[0] for row in cursor.fetchall()]
-    tasks = with_needs(Task.objects.filter(id__in=ids)) if ids else ()
+    tasks = with_dependency_ids(Task.objects.filter(id__in=ids)) if ids else ()
     return {NaturalKey(task.product, str(task.request_id)): task for task in tasks}
 
 

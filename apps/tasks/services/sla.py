@@ -1,4 +1,4 @@
-"""The two SLA clocks of a task: told of once when it is at risk, and once when it is late."""
+"""Watch the two SLA clocks of a task: report once that it is at risk, and once that it is breached."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from biolayer.times import format_time
 
 
 class Clock(StrEnum):
-    """The two SLA clocks, named as `data.breach` names them."""
+    """Name the two SLA clocks, as `data.breach` does."""
 
     DEADLINE = "deadline"
     TARGET_LATENCY = "target_latency"
 
 
+# The share of a clock's time after which an open task is at risk.
 AT_RISK = 0.8
-"""The share of a clock's time after which an open task is at risk."""
 
 AT_RISK_AT = {
     Clock.DEADLINE: "deadline_at_risk_at",
@@ -37,11 +37,12 @@ BREACHED_AT = {
 
 @atomic()
 def watch_sla(*, task_id: UUID, clock: Clock, at: datetime) -> datetime | None:
-    """An SLA clock's timer: say once that the open task is at risk, and once that it is late.
+    """Handle an SLA clock's timer: report that the open task is at risk, or breached.
 
-    Answers when to look again, None for never. What is late already is not said to be at risk.
+    Each is reported once; a breached task is no longer reported as at risk. Return when the timer is
+    due again, or None.
     """
-    task = Task.objects.locked_at_once().filter(id=task_id).first()
+    task = Task.objects.locked_nowait().filter(id=task_id).first()
     return None if task is None else _watch(task, clock, at)
 
 
@@ -49,75 +50,76 @@ def watch_sla(*, task_id: UUID, clock: Clock, at: datetime) -> datetime | None:
 def watch_slas(
     *, task_ids: Collection[UUID], clock: Clock, at: datetime
 ) -> dict[UUID, datetime | None]:
-    """`watch_sla` for many tasks in one statement. Answers for those that nobody else has locked."""
-    tasks = list(Task.objects.passing_over_locked().filter(id__in=task_ids).order_by("id"))
+    """Run `watch_sla` for many tasks in one statement; tasks that are held are left out."""
+    tasks = list(Task.objects.locked_skip_locked().filter(id__in=task_ids).order_by("id"))
     with batched():
         return {task.id: _watch(task, clock, at) for task in tasks}
 
 
 def _watch(task: Task, clock: Clock, at: datetime) -> datetime | None:
-    times, look_at = times_of(task, clock), next_look(task, clock)
-    if times is None or look_at is None or task.status in CLOSED:
+    times, check_at = clock_times(task, clock), next_check(task, clock)
+    if times is None or check_at is None or task.status in CLOSED:
         return None
     if times.due_at <= at:
-        _breach(task, clock, times, at)
+        _report_breach(task, clock, times, at)
     elif times.at_risk_at <= at:
-        _warn(task, clock, times, at)
-    return next_look(task, clock)
+        _report_risk(task, clock, times, at)
+    return next_check(task, clock)
 
 
-def breach_what_is_late(task: Task, at: datetime) -> None:
-    """A task that is about to end, but late, says so first: its timers go with it."""
+def report_breaches(task: Task, at: datetime) -> None:
+    """Report the breached clocks of a task that is about to close, which deletes its timers."""
     for clock in Clock:
-        times = times_of(task, clock)
+        times = clock_times(task, clock)
         if times is not None and times.due_at <= at:
-            _breach(task, clock, times, at)
+            _report_breach(task, clock, times, at)
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """When an SLA clock that runs from the task's creation is told of."""
+class ClockTimes:
+    """Hold when a clock, which runs from the task's creation, is at risk and when it is due."""
 
     at_risk_at: datetime
     due_at: datetime
 
 
-def times_of(task: Task, clock: Clock) -> Times | None:
-    """The clock's times for the task; None where the contract does not set it."""
+def clock_times(task: Task, clock: Clock) -> ClockTimes | None:
+    """Return the clock's times for the task; None where the contract does not set it."""
     due_at = task.deadline if clock is Clock.DEADLINE else task.latency_due_at
     if due_at is None:
         return None
-    return Times(task.created_at + AT_RISK * (due_at - task.created_at), due_at)
+    return ClockTimes(task.created_at + AT_RISK * (due_at - task.created_at), due_at)
 
 
-def next_look(task: Task, clock: Clock) -> datetime | None:
-    """When the clock of an open task is to be looked at: when it is at risk, then when it is late.
-    None: never, or never again.
+def next_check(task: Task, clock: Clock) -> datetime | None:
+    """Return when to check the clock of an open task: when it is at risk, then when it is due.
+
+    None: the clock is not set, or its breach was reported.
     """
-    times = times_of(task, clock)
+    times = clock_times(task, clock)
     if times is None or getattr(task, BREACHED_AT[clock]) is not None:
         return None
     is_warned = getattr(task, AT_RISK_AT[clock]) is not None
     return times.due_at if is_warned else times.at_risk_at
 
 
-def _warn(task: Task, clock: Clock, times: Times, at: datetime) -> None:
+def _report_risk(task: Task, clock: Clock, times: ClockTimes, at: datetime) -> None:
     if getattr(task, AT_RISK_AT[clock]) is None:
         at_risk_at = format_time(times.at_risk_at)
-        data = {"clock": clock.value, "at_risk_at": at_risk_at, **_seen(times, at)}
-        _tell(task, Command.WARN, at, data, AT_RISK_AT[clock])
+        data = {"clock": clock.value, "at_risk_at": at_risk_at, **_detection(times, at)}
+        _report(task, Command.WARN, at, data, AT_RISK_AT[clock])
 
 
-def _breach(task: Task, clock: Clock, times: Times, at: datetime) -> None:
+def _report_breach(task: Task, clock: Clock, times: ClockTimes, at: datetime) -> None:
     if getattr(task, BREACHED_AT[clock]) is None:
-        data = {"breach": clock.value, **_seen(times, at)}
-        _tell(task, Command.BREACH, at, data, BREACHED_AT[clock])
+        data = {"breach": clock.value, **_detection(times, at)}
+        _report(task, Command.BREACH, at, data, BREACHED_AT[clock])
 
 
-def _seen(times: Times, at: datetime) -> dict[str, str]:
+def _detection(times: ClockTimes, at: datetime) -> dict[str, str]:
     return {"due_at": format_time(times.due_at), "detected_at": format_time(at)}
 
 
-def _tell(task: Task, command: Command, at: datetime, data: dict[str, str], column: str) -> None:
+def _report(task: Task, command: Command, at: datetime, data: dict[str, str], column: str) -> None:
     actor = principal.system("sla", task.organisation_id)
     apply(task, command, actor=actor, at=at, data=data, columns={column: at})

@@ -126,7 +126,7 @@ def deliver_due(
     *,
     at: datetime | None = None,
     budget_seconds: float | None = 30.0,
-    is_told_to_stop: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Send what is due until nothing is, the budget is spent (None: there is none), or it is told
     to stop. Answers how many attempts were made.
@@ -138,7 +138,7 @@ def deliver_due(
     drain = Drain(at)
     patience = Patience()
     while True:
-        is_over = is_told_to_stop() or (ends is not None and time.monotonic() >= ends)
+        is_over = is_stopping() or (ends is not None and time.monotonic() >= ends)
         try:
             found_any = False if is_over else drain.take()
             if drain.is_idle and not found_any:

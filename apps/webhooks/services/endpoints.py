@@ -16,7 +16,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.ids import new_id
 from apps.base.rows import write
-from apps.base.transactions import Raced, atomic, retried
+from apps.base.transactions import Raced, atomic, retry_races
 from apps.base.wake import wake
 from apps.webhooks import selectors
 from apps.webhooks.models import (
@@ -79,7 +79,7 @@ def update_endpoint(
     clean record and gets what was held for it. Raises `InvalidInput`, `NotFound`, `ScopeMissing`.
     """
     actor.require(Scope.WEBHOOKS_MANAGE)
-    return retried(lambda: _update(actor, endpoint_id, document, at))
+    return retry_races(lambda: _update(actor, endpoint_id, document, at))
 
 
 def _update(actor: Principal, endpoint_id: UUID, document: Any, at: datetime) -> Destination:
@@ -146,7 +146,7 @@ def delete_endpoint(*, actor: Principal, endpoint_id: UUID) -> None:
     )
     while _delete_deliveries(known) == DELETED_AT_ONCE:
         pass
-    retried(lambda: _delete(actor, endpoint_id))
+    retry_races(lambda: _delete(actor, endpoint_id))
 
 
 @atomic()

@@ -14,7 +14,7 @@ from django.db import connection
 
 from apps.accounts.models import Organisation
 from apps.base import clock
-from apps.base.drains import drain, passing_over_held
+from apps.base.drains import drain, skip_if_held
 from apps.webhooks.services.keys import forget_old_keys
 
 KEPT = timedelta(days=30)
@@ -61,7 +61,7 @@ def tidy_up(*, at: datetime | None = None) -> None:
     """
     at = at or clock.now()
     for organisation_id in Organisation.objects.values_list("id", flat=True):
-        with passing_over_held(f"deliveries of {organisation_id}"):
+        with skip_if_held(f"deliveries of {organisation_id}"):
             for statement in (EXPIRE, FORGET, FORGET_MESSAGES):
                 drain(partial(_run, statement, organisation_id, at))
     forget_old_keys(at=at)
@@ -106,7 +106,7 @@ def forget_callbacks(*, are_over: AreOver, at: datetime | None = None) -> int:
             old = [row[0] for row in cursor.fetchall()]
         if not old:
             return forgotten
-        with passing_over_held("callbacks"), connection.cursor() as cursor:
+        with skip_if_held("callbacks"), connection.cursor() as cursor:
             cursor.execute(FORGET_CALLBACKS, [list(are_over(old, before))])
             forgotten += int(cursor.rowcount)
         after = old[-1]

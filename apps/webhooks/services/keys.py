@@ -17,7 +17,7 @@ from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock, crypto
-from apps.base.transactions import atomic, is_held_up
+from apps.base.transactions import atomic, is_timeout
 from apps.webhooks.models import KeyKind, SigningKey
 from apps.webhooks.selectors import (
     KEYS_KEPT,
@@ -88,7 +88,7 @@ def _ensured(organisation_id: UUID, kind: KeyKind) -> bool:
     try:
         _ensure(organisation_id, kind)
     except OperationalError as error:
-        if not is_held_up(error):
+        if not is_timeout(error):
             raise
         return False
     return True

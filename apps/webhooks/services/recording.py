@@ -18,8 +18,8 @@ from uuid import UUID
 import orjson
 from django.db import DataError, OperationalError, connection
 
-from apps.base.drains import by_organisation
-from apps.base.transactions import atomic, is_held_up
+from apps.base.drains import group_by_organisation
+from apps.base.transactions import atomic, is_timeout
 from apps.webhooks.delivery import OURS, Result
 from apps.webhooks.health import Health, Seen, buckets
 from apps.webhooks.services.claiming import Claim
@@ -43,7 +43,7 @@ def record(returned: Sequence[Returned]) -> Sequence[Returned]:
     try:
         return _record(returned)
     except OperationalError as error:
-        if not is_held_up(error):
+        if not is_timeout(error):
             raise
         return _without_the_held(returned)
     except DataError:
@@ -55,11 +55,11 @@ def record(returned: Sequence[Returned]) -> Sequence[Returned]:
 def _without_the_held(returned: Sequence[Returned]) -> Sequence[Returned]:
     """Write organisation by organisation: what others hold of one must not hold up the others'."""
     later: list[Returned] = []
-    for group in by_organisation(returned, of=lambda one: one[0].organisation_id):
+    for group in group_by_organisation(returned, key=lambda one: one[0].organisation_id):
         try:
             later += _record(group)
         except OperationalError as error:
-            if not is_held_up(error):
+            if not is_timeout(error):
                 raise
             later += group
     return later

@@ -21,9 +21,9 @@ from django.db.models import F, Max, Min, Q
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock
-from apps.base.drains import passing_over_held
+from apps.base.drains import skip_if_held
 from apps.base.ids import new_id
-from apps.base.transactions import atomic, raise_if_gone
+from apps.base.transactions import atomic, raise_if_disconnected
 from apps.base.wake import wake
 from apps.webhooks import selectors
 from apps.webhooks.models import (
@@ -159,11 +159,11 @@ def release_recoveries(*, at: datetime | None = None) -> int:
         Recovery.objects.filter(released_at=None).order_by("id").values_list("id", flat=True)
     ):
         try:
-            with passing_over_held(f"recovery {recovery_id}"):
+            with skip_if_held(f"recovery {recovery_id}"):
                 while (count := _release_page(recovery_id, at)) is not None:
                     released += count
         except Exception as error:
-            raise_if_gone(error)
+            raise_if_disconnected(error)
             logger.exception("recovery %s failed; it goes on in the next pass", recovery_id)
     if released:
         wake("deliveries")

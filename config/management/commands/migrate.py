@@ -13,7 +13,7 @@ from django.core.management.commands.migrate import Command as Migrate
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from apps.base.transactions import is_held_up
+from apps.base.transactions import is_timeout
 
 LOCK_SECONDS = 1
 PAUSE_SECONDS = 2.0
@@ -42,7 +42,7 @@ class Command(Migrate):
             try:
                 super().handle(*args, **options)
             except OperationalError as error:
-                if not is_held_up(error):
+                if not is_timeout(error):
                     raise
                 self.stderr.write("a table is in use; trying again")
                 time.sleep(PAUSE_SECONDS)

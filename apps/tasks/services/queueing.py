@@ -1,4 +1,4 @@
-"""Handing a task to somebody: queued, matched, offered, accepted."""
+"""Queue tasks and assign them to workers: queue, match, offer, accept, claim."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,34 +8,29 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base import clock, rows
-from apps.base.drains import Postponed, in_batches, rows_of
-from apps.base.rows import Change, Insert, Update
+from apps.base.drains import Postponed, handle_in_batches, iterate_rows
+from apps.base.rows import Change, Insert
 from apps.base.transactions import atomic
-from apps.pools import services as pools
+from apps.pools.changes import capacity_reservation
+from apps.tasks.changes import lease_timer, requirement_row, run_update
 from apps.tasks.models import Run, RunStatus, Task
-from apps.tasks.requirements import kept, signature_of
+from apps.tasks.requirements import contract_requirement
 from apps.tasks.transitions import apply
-from apps.timers.services import set_timer
 from biolayer.errors import TaskGated
 from biolayer.lifecycle import Command, Status
 
-LEASE = "lease"
-"""The timer that ends a run's lease; its subject is the run."""
-
-
+# How far an urgency moves a task ahead of its time in the queue. Waiting time counts equally for all
+# tasks, so a task is overtaken only by tasks queued within this gap, and none starves.
 BOOST = {
     "critical": timedelta(minutes=60),
     "high": timedelta(minutes=15),
     "normal": timedelta(0),
     "low": timedelta(minutes=-15),
 }
-"""How far an urgency moves a task ahead of its time. Waiting counts for every task alike, so the
-rest is overtaken only by what was queued within this gap, and nothing starves."""
 
+# How long before its deadline a task should be matched. No more than the highest boost: a task that
+# is due at once overtakes no more than a critical one does.
 LEAD = max(BOOST.values())
-"""So long before it is due a task's turn should come. No more than what the highest urgency gives:
-what is due at once overtakes no more than that does."""
-
 
 INTAKE_BATCH = 100
 
@@ -43,27 +38,27 @@ _postponed = Postponed()
 
 
 def queue_created(*, at: datetime | None = None) -> int:
-    """Queue every ungated task at `created`, oldest first. Answers how many.
+    """Queue every ungated task at `created`, oldest first. Return how many.
 
-    A batch is one transaction and one statement. One that fails is done task by task, so that a bad
-    row holds up nobody.
+    A batch is one transaction and one statement. A batch that fails is handled task by task, so that
+    a bad row delays no other.
     """
     ready = Task.objects.filter(status=Status.CREATED, gate_count=0)
 
     @atomic()
     def queue(task_ids: Sequence[UUID]) -> int:
-        tasks = ready.filter(id__in=task_ids).order_by("id").passing_over_locked()
+        tasks = ready.filter(id__in=task_ids).order_by("id").locked_skip_locked()
         with rows.batched():
             for task in tasks:
                 actor = principal.system("intake", task.organisation_id)
                 queue_task(task=task, actor=actor, at=at or clock.now())
         return len(tasks)
 
-    return in_batches(rows_of(ready), queue, size=INTAKE_BATCH, postponed=_postponed)
+    return handle_in_batches(iterate_rows(ready), queue, size=INTAKE_BATCH, postponed=_postponed)
 
 
 def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
-    """Queue a locked task with its first run. Raises `TaskGated` while a gate is closed."""
+    """Queue a locked task with its first run. Raise `TaskGated` while a gate is closed."""
     if task.gate_count:
         raise TaskGated(f"{task.gate_count} gate(s) still hold this task at `created`.")
     run = next_run(task=task, at=at)
@@ -73,15 +68,17 @@ def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
         actor=actor,
         at=at,
         data={"run_id": str(run.id), "attempt": run.attempt},
-        columns={"attempt": run.attempt, "sort_at": place_in_queue(task, at)},
-        # Unused requirements are forgotten: this one may have been, while its task was being posted.
-        also=[Insert(run), kept(signature_of(task))],
+        columns={"attempt": run.attempt, "sort_at": sort_time(task, at)},
+        # Unused requirements are deleted: this one may have been, while its task was being created.
+        also=[Insert(run), requirement_row(contract_requirement(task))],
     )
 
 
-def place_in_queue(task: Task, at: datetime) -> datetime:
-    """The task's `sort_at` when it is queued for the first time at `at`: moved ahead by its urgency,
-    or to `LEAD` before the earlier of its two SLA clocks runs out, whichever is earlier.
+def sort_time(task: Task, at: datetime) -> datetime:
+    """Return the `sort_at` of a task that is first queued at `at`.
+
+    It is moved ahead by the task's urgency, or to `LEAD` before the earlier of its two SLA clocks
+    runs out, whichever is earlier.
     """
     ahead = BOOST[task.urgency]
     for due_at in task.deadline, task.latency_due_at:
@@ -91,28 +88,28 @@ def place_in_queue(task: Task, at: datetime) -> datetime:
 
 
 def next_run(*, task: Task, at: datetime) -> Run:
-    """An unsaved run: the task's next attempt."""
+    """Return an unsaved run: the task's next attempt."""
     return Run(
         organisation_id=task.organisation_id, task=task, attempt=task.attempt + 1, queued_at=at
     )
 
 
 def match_task(*, task: Task, actor: Principal, at: datetime, data: Mapping[str, Any]) -> None:
-    """A worker was found for a locked task; the caller reserves it in the same transaction."""
+    """Match a locked task to a worker, whom the caller reserves in the same transaction."""
     apply(task, Command.MATCH, actor=actor, at=at, data=data)
 
 
 def offer_task(
     *, task: Task, actor: Principal, at: datetime, data: Mapping[str, Any], also: Iterable[Change]
 ) -> None:
-    """The offer is out."""
+    """Offer a matched task; `also` holds the offers."""
     apply(task, Command.OFFER, actor=actor, at=at, data=data, also=also)
 
 
 def requeue_task(
     *, task: Task, actor: Principal, at: datetime, data: Mapping[str, Any], also: Iterable[Change]
 ) -> None:
-    """Every offer ended without an accept: the task waits for a worker again, on the same run."""
+    """Queue a task on the same run again after all of its offers ended without an accept."""
     apply(task, Command.REQUEUE, actor=actor, at=at, data=data, also=also)
 
 
@@ -125,7 +122,7 @@ def escalate_task(
     columns: Mapping[str, Any],
     also: Iterable[Change] = (),
 ) -> None:
-    """Nobody takes a locked task, and what is asked for changes: its status stays."""
+    """Change what a locked task requires, since no worker accepted it; its status stays."""
     apply(task, Command.ESCALATE, actor=actor, at=at, data=data, columns=columns, also=also)
 
 
@@ -141,11 +138,12 @@ def accept_task(
     data: Mapping[str, Any],
     also: Iterable[Change],
 ) -> None:
-    """The worker takes the locked run, for `lease_seconds` that each of its calls renews. `units` of
-    its capacity are taken already, by the offer.
+    """Give the locked run to the worker, for `lease_seconds` that each of its calls renews.
+
+    `units` of its capacity are reserved already, by the offer.
     """
     run.units = units
-    _hand_over(
+    _assign(
         Command.ACCEPT,
         task,
         run,
@@ -168,15 +166,15 @@ def claim_task(
     actor: Principal,
     at: datetime,
 ) -> None:
-    """An agent takes a locked queued task without an offer, and `units` of its own capacity with it."""
+    """Give a locked queued task to an agent without an offer, and reserve `units` of its capacity."""
     run.units = units
-    also = [pools.reserve(worker_id=worker_id, units=units)]
-    _hand_over(
+    also = [capacity_reservation(worker_id=worker_id, units=units)]
+    _assign(
         Command.CLAIM, task, run, worker_id, lease_seconds, actor=actor, at=at, data={}, also=also
     )
 
 
-def _hand_over(
+def _assign(
     command: Command,
     task: Task,
     run: Run,
@@ -188,13 +186,14 @@ def _hand_over(
     data: Mapping[str, Any],
     also: Iterable[Change],
 ) -> None:
-    held: dict[str, Any] = {
+    lease_until = at + timedelta(seconds=lease_seconds)
+    claim: dict[str, Any] = {
         "status": RunStatus.CLAIMED,
         "worker_id": worker_id,
         "units": run.units,
         "epoch": run.epoch + 1,
         "lease_seconds": lease_seconds,
-        "lease_until": at + timedelta(seconds=lease_seconds),
+        "lease_until": lease_until,
         "heartbeat_at": at,
         "claimed_at": at,
     }
@@ -206,16 +205,5 @@ def _hand_over(
         at=at,
         data=facts,
         columns={"worker_id": worker_id, "preferred_worker_id": None},
-        also=[
-            Update(Run, {"id": run.id}, held),
-            set_timer(
-                organisation_id=run.organisation_id,
-                kind=LEASE,
-                subject_id=run.id,
-                due_at=held["lease_until"],
-            ),
-            *also,
-        ],
+        also=[run_update(run, claim), lease_timer(run, lease_until), *also],
     )
-    for name, value in held.items():
-        setattr(run, name, value)

@@ -1,0 +1,121 @@
+"""Close tasks: verify, complete, rework, fail, cancel, and reopen them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role, Scope
+from apps.base.rows import Change, Insert
+from apps.base.transactions import atomic
+from apps.tasks.changes import open_run_end, open_run_holder_release, requirement_row
+from apps.tasks.models import Run, RunStatus, Task
+from apps.tasks.requirements import contract_requirement
+from apps.tasks.services.locks import lock_task
+from apps.tasks.services.queueing import next_run, sort_time
+from apps.tasks.services.sla import report_breaches
+from apps.tasks.transitions import apply
+from biolayer.errors import AttemptsExhausted
+from biolayer.lifecycle import HELD, Command, Status
+
+
+def verify_task(*, task: Task, actor: Principal, at: datetime) -> None:
+    """Verify a locked, submitted task: its output passed the checks and is shown to the caller."""
+    run = Run.objects.get(task_id=task.id, attempt=task.attempt)
+    data = {"run_id": str(run.id), "worker_id": str(task.worker_id)}
+    apply(task, Command.VERIFY, actor=actor, at=at, data=data, columns={"output": run.output})
+
+
+def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
+    """Complete a locked, verified task."""
+    report_breaches(task, at)
+    apply(task, Command.COMPLETE, actor=actor, at=at, data={"worker_id": str(task.worker_id)})
+
+
+def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
+    """Queue a locked, submitted task again after a reviewer refused it; fail it after the last attempt."""
+    if task.attempt >= task.max_attempts:
+        fail_task(task=task, actor=actor, reason="attempts_exhausted", at=at)
+        return
+    run = next_run(task=task, at=at)
+    apply(
+        task,
+        Command.REWORK,
+        actor=actor,
+        at=at,
+        data={"run_id": str(run.id), "attempt": run.attempt, "reason": reason},
+        columns={
+            "attempt": run.attempt,
+            "preferred_worker_id": task.worker_id,
+            "worker_id": None,
+        },
+        also=[Insert(run)],
+    )
+
+
+def fail_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
+    """Fail a locked task."""
+    _close(task, Command.FAIL, actor=actor, at=at, reason=reason)
+
+
+@atomic()
+def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
+    """Cancel a task. Return it unchanged if it is cancelled already.
+
+    Raise `IllegalTransition` once an output was submitted, `NotFound`, `ScopeMissing`.
+    """
+    actor.require(Scope.TASKS_CANCEL)
+    task = lock_task(actor=actor, task_id=task_id)
+    if task.status != Status.CANCELLED:
+        _close(task, Command.CANCEL, actor=actor, at=at, reason=reason)
+    return task
+
+
+def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reason: str) -> None:
+    report_breaches(task, at)
+    run_status = RunStatus.FAILED if command is Command.FAIL else RunStatus.CANCELED
+    # All of these see the run as it was before.
+    also: list[Change] = [*open_run_end(task, run_status, at)]
+    if task.status in HELD:
+        also.append(open_run_holder_release(task))
+    apply(
+        task,
+        command,
+        actor=actor,
+        at=at,
+        data={"reason": reason},
+        columns={"close_reason": reason, "output": None},
+        also=also,
+    )
+
+
+@atomic()
+def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
+    """Queue a completed or failed task again, on behalf of an administrator, while attempts are left.
+
+    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`.
+    """
+    actor.require_role(Role.ADMIN)
+    task = lock_task(actor=actor, task_id=task_id)
+    if task.status in (Status.COMPLETED, Status.FAILED) and task.attempt >= task.max_attempts:
+        raise AttemptsExhausted(f"All {task.max_attempts} attempts were used.")
+    run = next_run(task=task, at=at)
+    # Requirements that escalation steps had dropped apply again: their row may have been deleted.
+    requirement = contract_requirement(task)
+    apply(
+        task,
+        Command.REOPEN,
+        actor=actor,
+        at=at,
+        data={"run_id": str(run.id), "attempt": run.attempt, "reason": reason},
+        columns={
+            "attempt": run.attempt,
+            "output": None,
+            "worker_id": None,
+            "close_reason": "",
+            "sort_at": task.sort_at or sort_time(task, at),
+            "requirement_id": requirement.id,
+            "escalation_step": 0,
+        },
+        also=[Insert(run), requirement_row(requirement)],
+    )
+    return task

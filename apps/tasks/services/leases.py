@@ -1,0 +1,47 @@
+"""End leases: queue a run again when its worker releases it or stops calling."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts import principal
+from apps.accounts.principal import Principal
+from apps.base.transactions import atomic
+from apps.pools import services as pools
+from apps.tasks.changes import holder_release, unheld_run
+from apps.tasks.models import Run
+from apps.tasks.services.locks import lock_run_nowait
+from apps.tasks.transitions import apply
+from biolayer.lifecycle import Command
+
+
+@atomic()
+def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
+    """Handle the lease's timer: queue the run again if its lease is over.
+
+    Return when the timer is due again, or None. Raise `OperationalError` at once where the run, its
+    task or its worker is held.
+    """
+    run = lock_run_nowait(run_id=run_id)
+    if run is None or run.lease_until is None:
+        return None
+    if run.lease_until > at:
+        return run.lease_until
+    pools.lock_workers_nowait(worker_ids=[run.worker_id] if run.worker_id else [])
+    actor = principal.system("leases", run.organisation_id)
+    requeue_run(run=run, command=Command.LAPSE, actor=actor, at=at, reason="lease_ended")
+    return None
+
+
+def requeue_run(*, run: Run, command: Command, actor: Principal, at: datetime, reason: str) -> None:
+    """Queue a held, locked run again. Its epoch stays, so that its last holder is recognised."""
+    data = {"run_id": str(run.id), "worker_id": str(run.worker_id), "reason": reason}
+    release = holder_release(run)
+    apply(
+        run.task,
+        command,
+        actor=actor,
+        at=at,
+        data=data,
+        columns={"worker_id": None},
+        also=[unheld_run(run), *release],
+    )

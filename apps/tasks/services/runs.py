@@ -1,0 +1,174 @@
+"""Work on a run: start, heartbeat, submit, release, fail. Each call carries the epoch."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.accounts.principal import Principal
+from apps.base.rows import Insert, write
+from apps.base.transactions import atomic
+from apps.tasks.changes import (
+    holder_release,
+    renewed_lease_columns,
+    run_update,
+    submitted_evidence,
+)
+from apps.tasks.models import Evidence, Run, RunStatus, Task
+from apps.tasks.outputs import output_faults
+from apps.tasks.services.leases import requeue_run
+from apps.tasks.services.locks import lock_held_run, lock_run, require_held
+from apps.tasks.services.queueing import next_run
+from apps.tasks.services.sla import report_breaches
+from apps.tasks.transitions import apply
+from apps.timers.changes import timer_advance
+from biolayer.contract import Submission, is_same_json, json_faults
+from biolayer.errors import Fault, InvalidInput, RunSubmitted, pointer
+from biolayer.lifecycle import Command
+
+MAX_OUTPUT_BYTES = 64 * 1024
+
+
+def evidence_of(run: Run) -> "QuerySet[Evidence]":
+    """Return what the run's present holder uploaded, without that of earlier holders."""
+    assert run.worker_id is not None
+    return Evidence.objects.filter(run_id=run.id, worker_id=run.worker_id)
+
+
+@atomic()
+def start_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run:
+    """Start the work on a run. Raise `LeaseLost`, `IllegalTransition`, `NotFound`."""
+    run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    started = {"status": RunStatus.RUNNING, "started_at": at, **renewed_lease_columns(run, at)}
+    data = {"run_id": str(run.id), "worker_id": str(run.worker_id)}
+    apply(run.task, Command.START, actor=actor, at=at, data=data, also=[run_update(run, started)])
+    return run
+
+
+@atomic()
+def heartbeat_run(
+    *, actor: Principal, run_id: UUID, epoch: int, lease_seconds: int | None, at: datetime
+) -> Run:
+    """Renew a run's lease: it lasts `lease_seconds` (None: as long as before) from now.
+
+    Raise `LeaseLost`, `NotFound`.
+    """
+    run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    if lease_seconds is not None:
+        run.lease_seconds = lease_seconds
+    values = {"lease_seconds": run.lease_seconds, **renewed_lease_columns(run, at)}
+    write([run_update(run, values)])
+    if lease_seconds is not None:
+        # A lease that became shorter must not wait for the timer of the longer one.
+        assert run.lease_until is not None
+        write([timer_advance(subject_id=run.id, due_at=run.lease_until)])
+    return run
+
+
+@atomic()
+def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: datetime) -> Run:
+    """Submit a run's output. The same submission again returns the same run unchanged.
+
+    Raise `InvalidInput` with pointers into the submission, having changed nothing; `LeaseLost`,
+    `RunSubmitted`, `IllegalTransition`, `NotFound`.
+    """
+    worker_id = actor.require_worker()
+    run = lock_run(actor=actor, run_id=run_id)
+    if run.was_submitted_by(worker_id=worker_id, epoch=submission.epoch):
+        _require_same(run, submission)
+        return run
+    require_held(run, worker_id=worker_id, epoch=submission.epoch, at=at)
+    task = run.task
+    faults = _submission_faults(task, run, submission)
+    if faults:
+        raise InvalidInput(faults)
+    completed = {
+        "status": RunStatus.COMPLETED,
+        "output": submission.output,
+        "ended_at": at,
+        "lease_until": None,
+        "heartbeat_at": at,
+    }
+    apply(
+        task,
+        Command.SUBMIT,
+        actor=actor,
+        at=at,
+        data={
+            "run_id": str(run.id),
+            "worker_id": str(run.worker_id),
+            "evidence": [str(evidence_id) for evidence_id in submission.evidence],
+        },
+        also=[
+            run_update(run, completed),
+            *holder_release(run, worked_until=at),
+            *submitted_evidence(submission.evidence),
+        ],
+    )
+    return run
+
+
+def _require_same(run: Run, submission: Submission) -> None:
+    """Raise `RunSubmitted` unless this is what the run was submitted with."""
+    submitted = evidence_of(run).filter(is_submitted=True).values_list("id", flat=True)
+    is_same = is_same_json(run.output, submission.output)
+    if not is_same or set(submitted) != set(submission.evidence):
+        raise RunSubmitted
+
+
+def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fault]:
+    faults = [*json_faults(submission.output, ("output",), MAX_OUTPUT_BYTES)]
+    faults += output_faults(submission.output, task.output_schema, task.expected_format)
+    needs_file = task.evidence_required or task.expected_format == "file"
+    if needs_file and not submission.evidence:
+        faults.append(Fault("/evidence", "required", "this task wants evidence"))
+    if submission.evidence:
+        known = set(evidence_of(run).values_list("id", flat=True))
+        faults += [
+            Fault(pointer("evidence", index), "unknown_evidence", "was not uploaded to this run")
+            for index, evidence_id in enumerate(submission.evidence)
+            if evidence_id not in known
+        ]
+    return faults
+
+
+@atomic()
+def release_run(*, actor: Principal, run_id: UUID, epoch: int, reason: str, at: datetime) -> Run:
+    """Release a run on its worker's request: the same run is queued again; no attempt is used.
+
+    Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
+    """
+    run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, reason=reason)
+    return run
+
+
+@atomic()
+def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: datetime) -> Run:
+    """Fail a run on its worker's request: queue the next attempt, or fail the task after the last.
+
+    Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
+    """
+    run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    task = run.task
+    release = holder_release(run)
+    # First, on its own: the unique index requires that the open run has ended before the next begins.
+    failed: dict[str, Any] = {
+        "status": RunStatus.FAILED,
+        "ended_at": at,
+        "error": error,
+        "lease_until": None,
+    }
+    write([run_update(run, failed)])
+    data = {"run_id": str(run.id), "worker_id": str(run.worker_id), "reason": "run_failed"}
+    columns: dict[str, Any]
+    command, columns, also = Command.FAIL, {"close_reason": "attempts_exhausted"}, release
+    if task.attempt < task.max_attempts:
+        retry = next_run(task=task, at=at)
+        command, also = Command.RETRY, [Insert(retry), *release]
+        columns = {"worker_id": None, "attempt": retry.attempt}
+    else:
+        report_breaches(task, at)
+    apply(task, command, actor=actor, at=at, data=data, columns=columns, also=also)
+    return run
