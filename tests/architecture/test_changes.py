@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("apps", "config", "tests", "bench")
-CHANGES = {"Change", "Insert", "Update", "Statement", "BulkStatement"}
+CHANGES = {"Change", "Insert", "InsertValues", "Update", "Statement", "BulkStatement"}
 SEQUENCES = {"Iterable", "Iterator", "Sequence", "list", "tuple"}
 
 

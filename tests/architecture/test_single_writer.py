@@ -156,6 +156,8 @@ MODEL_WRITES = {
     "update",
     "update_or_create",
 }
+CHANGES = {"InsertValues", "Update", "insert"}
+
 # Files that still write a table of another app, and the table.
 ALLOWED: set[tuple[str, str]] = {("apps/matching/vain.py", "tasks_requirement")}
 
@@ -191,11 +193,16 @@ def _models(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _written_models(call: ast.Call) -> Iterator[str]:
-    """Yield the model of `Update(M, …)`, `Insert(M(…))` and `M.objects….update(…)`."""
+    """Yield the model of `Update(M, …)`, `insert(M, …)`, `Insert(M(…))`, `M.objects….update(…)`."""
     match call:
-        case ast.Call(func=ast.Name(id="Update"), args=[ast.Name(id=name), *_]):
+        case ast.Call(
+            func=ast.Name(id=change) | ast.Attribute(attr=change), args=[ast.Name(id=name), *_]
+        ) if change in CHANGES:
             yield name
-        case ast.Call(func=ast.Name(id="Insert"), args=[ast.Call(func=ast.Name(id=name))]):
+        case ast.Call(
+            func=ast.Name(id="Insert") | ast.Attribute(attr="Insert"),
+            args=[ast.Call(func=ast.Name(id=name)), *_],
+        ):
             yield name
         case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in MODEL_WRITES:
             if (name := _manager_of(value)) is not None:
@@ -248,6 +255,7 @@ def test_the_exceptions__still_exist() -> None:
         ("from apps.tasks.models import Task\nTask.objects.all().delete()", "Task"),
         ("from apps.tasks.models import Task\nUpdate(Task, {}, {'title': ''})", "Task"),
         ("from apps.pools.models import Pool\nInsert(Pool(name=''))", "Pool"),
+        ("from apps.pools.models import Pool\nrows.insert(Pool, name='')", "Pool"),
     ],
 )
 def test_a_planted_table_write__is_found(planted: str, table: str) -> None:
