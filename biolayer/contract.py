@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    RootModel,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -250,6 +251,10 @@ class TaskContract(Model):
         Field(max_length=MAX_DEPENDENCIES, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_no_twins),
     ] = []
+
+
+class TaskContracts(RootModel[Annotated[list[TaskContract], Field(min_length=1, max_length=500)]]):
+    """The body of `POST /v1/tasks/batch`."""
 
 
 class Cancellation(Model):

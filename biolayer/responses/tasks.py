@@ -325,3 +325,22 @@ class OpenApiDocument(OpenModel):
     """An OpenAPI 3.1 document."""
 
     openapi: str
+
+
+class TaskResult(OpenModel):
+    """What became of one contract of a batch: its task, or the problem that refused it."""
+
+    status: int = Field(
+        description="201: created. 200: the same product sent this request before. Else: refused."
+    )
+    task: Task | None = None
+    problem: Problem | None = None
+
+
+class TaskBatch(OpenModel):
+    """The results of a batch, in the order of its contracts."""
+
+    data: list[TaskResult]
+    created: int = Field(description="How many tasks were created.")
+    replayed: int = Field(description="How many had been created before by the same request.")
+    refused: int = Field(description="How many contracts were refused.")

@@ -131,7 +131,6 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["apps.api.http.rendering.FastJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.api.http.parsing.FastJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.api.http.rendering.AlwaysJSON",
-    "EXCEPTION_HANDLER": "apps.api.http.problems.handle",
     "UNAUTHENTICATED_USER": None,
 }
 

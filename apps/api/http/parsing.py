@@ -12,9 +12,10 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser, MultiPartParser
 
 from biolayer.contract import MAX_DEPTH, depth_of
-from biolayer.errors import Fault, InvalidInput, MalformedJSON, TooLarge, pointer
+from biolayer.errors import BioLayerError, Fault, InvalidInput, MalformedJSON, TooLarge, pointer
 
 MAX_FAULTS = 50
+MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
 """With room for the parts' headers and the form's fields."""
@@ -29,25 +30,68 @@ class FastJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The document. Raises `TooLarge`, `MalformedJSON`; an empty body is an empty object."""
-        limit = settings.MAX_BODY_BYTES
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise TooLarge(f"The body may have at most {limit} bytes.")
-        if not body.strip():
-            return {}
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            refuse_large_numbers(body)
-            raise MalformedJSON(f"{error}.") from error
-        # Counting brackets is cheap and rules nearly every document out.
-        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth_of(document) > MAX_DEPTH:
-            text = f"must not nest deeper than {MAX_DEPTH} levels"
-            raise InvalidInput([Fault("", "too_deep", text)])
-        if LONG_DIGITS.search(body):
-            refuse_large_numbers(body)
-        return document
+        """Return the document. Raise `TooLarge`, `MalformedJSON`; an empty body is an empty object."""
+        body = _read(stream, settings.MAX_BODY_BYTES)
+        return parse_json(body) if body.strip() else {}
+
+
+class BatchParser(FastJSONParser):
+    """JSON for a call that takes an array of documents: the array may be larger than one document."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the array. Raise `TooLarge`, `MalformedJSON`."""
+        return parse_json(_read(stream, MAX_BATCH_BYTES) or b"[]", max_depth=MAX_DEPTH + 1)
+
+
+class LinesParser(BaseParser):
+    """JSON documents, one a line (https://github.com/ndjson/ndjson-spec)."""
+
+    media_type = "application/x-ndjson"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the document of each line that is not blank, or its error. Raise `TooLarge`."""
+        lines = _read(stream, MAX_BATCH_BYTES).split(b"\n")
+        return [_parsed_or_error(line) for line in lines if line.strip()]
+
+
+def parse_json(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """Return the document. Raise `MalformedJSON`, or `InvalidInput` for depth and large numbers."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        refuse_large_numbers(body)
+        raise MalformedJSON(f"{error}.") from error
+    # Counting brackets is cheap and rules nearly every document out.
+    if body.count(b"{") + body.count(b"[") > max_depth and depth_of(document) > max_depth:
+        text = f"must not nest deeper than {max_depth} levels"
+        raise InvalidInput([Fault("", "too_deep", text)])
+    if LONG_DIGITS.search(body):
+        refuse_large_numbers(body)
+    return document
+
+
+def _read(stream: IO[Any], limit: int) -> bytes:
+    body: bytes = stream.read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge(f"The body may have at most {limit} bytes.")
+    return body
+
+
+def _parsed_or_error(line: bytes) -> Any:
+    try:
+        return parse_json(line)
+    except BioLayerError as error:
+        return error
 
 
 LONG_DIGITS = re.compile(rb"[0-9]{16}")

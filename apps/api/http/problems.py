@@ -123,7 +123,8 @@ def _log(request: HttpRequest, error: Exception) -> None:
         logger.error("request %s failed", request_id_of(request), exc_info=error)
 
 
-def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
+def problem_of(request: HttpRequest, error: errors.BioLayerError) -> dict[str, Any]:
+    """Return the body of the problem for an error of ours; `status` is in it."""
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     facts = dict(error.facts)
     if isinstance(error, errors.InvalidInput):
@@ -131,8 +132,12 @@ def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
             {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
             for fault in error.faults
         ]
-    body = problem(request, status, error.code, error.title, str(error), **facts)
-    response = Response(body, status=status, content_type=MEDIA_TYPE)
+    return problem(request, status, error.code, error.title, str(error), **facts)
+
+
+def _of_ours(request: HttpRequest, error: errors.BioLayerError) -> Response:
+    body = problem_of(request, error)
+    response = Response(body, status=body["status"], content_type=MEDIA_TYPE)
     if isinstance(error, errors.Unauthenticated):
         response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
     if isinstance(error, errors.Unavailable):

@@ -1,6 +1,6 @@
 """The base of every view: who, when, and the headers that each answer carries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,19 +11,25 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.principal import Principal
+from apps.api.http import problems
 from apps.api.http.authentication import caller
 from apps.api.http.framing import refuse_encoded
 from apps.api.http.held import held_calls
+from apps.api.http.operations import ATTRIBUTE
 from apps.api.http.parameters import refuse_parameters
 from apps.base.transactions import is_timeout
 from biolayer.errors import NotFound
 
 
 class View(APIView):
-    """A door: translates in, makes one call, translates out."""
+    """Translate a request into one call of a service, and its result into a response."""
 
-    takes_query: ClassVar[bool] = False
-    """Whether `GET` has parameters. The view checks them then; otherwise there may be none."""
+    # Whether unknown parameters of the query are accepted where the call has none.
+    ignores_query: ClassVar[bool] = False
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+        """Return what makes a response of an error. An API with another error body overrides it."""
+        return problems.handle
 
     def actor(self, request: Request) -> Principal:
         return caller(request).principal
@@ -35,10 +41,15 @@ class View(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         refuse_encoded(request)
-        if not (self.takes_query and request.method in SAFE_METHODS):
+        if not (self.ignores_query or self._has_parameters(request)):
             refuse_parameters(request)
         if _is_about_a_row(request, kwargs):
             held_calls.check(caller(request).principal.organisation_id, request.path)
+
+    def _has_parameters(self, request: Request) -> bool:
+        """Return whether the call takes parameters: then the view checks them."""
+        method = getattr(self, str(request.method).lower(), None)
+        return bool(getattr(getattr(method, ATTRIBUTE, None), "query", ()))
 
     def handle_exception(self, exc: Exception) -> Response:
         if is_timeout(exc) and _is_about_a_row(self.request, self.kwargs):

@@ -64,8 +64,6 @@ class StreamAnswer(Response):
 
 
 class Stream(View):
-    takes_query = True
-
     @operation(
         "stream_events",
         scope=Scope.TASKS_READ,

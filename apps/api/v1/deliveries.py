@@ -19,8 +19,6 @@ BY_NUMBER = Keyset(("number",))
 
 
 class Deliveries(View):
-    takes_query = True
-
     @operation(
         "list_deliveries",
         scope=Scope.WEBHOOKS_READ,
@@ -51,8 +49,6 @@ class Delivery(View):
 
 
 class DeliveryAttempts(View):
-    takes_query = True
-
     @operation(
         "list_delivery_attempts",
         scope=Scope.WEBHOOKS_READ,

@@ -91,8 +91,7 @@ WEBHOOK_HEADERS = {
 
 
 class Document(View):
-    takes_query = True
-
+    ignores_query = True
     # It says what the published documentation says and nothing of a tenant: no credential is needed.
     authentication_classes = []
     throttle_classes = []

@@ -58,7 +58,6 @@ class PageAnswer(Response):
 class FeedView(View):
     """Return a page of the feed. A page that would be empty waits as long as its query allows."""
 
-    takes_query = True
     # Whether to wait on this thread. The ASGI process waits without one.
     waits = True
 
@@ -104,8 +103,6 @@ class ConsumerEvents(FeedView):
 
 
 class Consumers(View):
-    takes_query = True
-
     @operation(
         "list_consumers",
         scope=Scope.TASKS_READ,

@@ -33,6 +33,12 @@ TASK_FILTERS = (
     filter_by("urgency", "The urgency.", "high", enum=list(get_args(Urgency))),
     filter_by("pool", "The pool that the contract names.", POOL, format="uuid"),
 )
+ATOMIC = Query(
+    "atomic",
+    {"type": "boolean", "default": False},
+    "`true`: create all tasks of the batch, or none.",
+    "true",
+)
 DELIVERY_FILTERS = (
     filter_by("status", "The status.", "exhausted", enum=list(STATUSES)),
     filter_by("endpoint_id", "The endpoint.", UUID_EXAMPLE, format="uuid"),
@@ -95,19 +101,32 @@ def worker_filters(request: Request) -> WorkerFilter:
     return wanted
 
 
+def is_atomic(request: Request) -> bool:
+    """Return the parameter `atomic` of a batch."""
+    given = _Given(request, single=("atomic",), paging=())
+    values = given.choices("atomic", ("true", "false"))
+    given.refuse_faults()
+    return values == ["true"]
+
+
 def no_filters(request: Request) -> None:
     """Refuse all parameters but those of paging."""
     _Given(request).refuse_faults()
 
 
 class _Given:
-    """Reads the parameters of a list, and remembers what is wrong with them: all is said at once."""
+    """Read parameters of the query, and collect their faults, so that all are reported at once."""
 
     def __init__(
-        self, request: Request, *, several: Sequence[str] = (), single: Sequence[str] = ()
+        self,
+        request: Request,
+        *,
+        several: Sequence[str] = (),
+        single: Sequence[str] = (),
+        paging: Sequence[str] = PAGING,
     ) -> None:
         self._query = request.query_params
-        known = (*several, *single, *PAGING)
+        known = (*several, *single, *paging)
         self._faults = parameter_faults(self._query, known, several=several)
 
     def choices(self, name: str, choices: Sequence[str]) -> list[str]:

@@ -30,8 +30,6 @@ def _represented(pools: Sequence[Any]) -> list[responses.Pool]:
 
 
 class Pools(View):
-    takes_query = True
-
     @operation(
         "create_pool",
         scope=Scope.POOLS_MANAGE,
@@ -128,8 +126,6 @@ class PoolDryRun(View):
 
 
 class PoolMembers(View):
-    takes_query = True
-
     @operation(
         "add_member",
         scope=Scope.POOLS_MANAGE,

@@ -18,8 +18,6 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class Recoveries(View):
-    takes_query = True
-
     @operation(
         "start_recovery",
         scope=Scope.WEBHOOKS_MANAGE,

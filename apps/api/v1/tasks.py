@@ -1,6 +1,8 @@
 """`/v1/tasks`: for product backends."""
 
+from collections import Counter
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from rest_framework.request import Request
@@ -10,14 +12,17 @@ from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
+from apps.api.http.parsing import BatchParser, LinesParser
+from apps.api.http.problems import problem_of
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import TASK_FILTERS, no_filters, task_filters
+from apps.api.v1.filters import ATOMIC, TASK_FILTERS, is_atomic, no_filters, task_filters
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explained
 from apps.tasks import selectors, services
-from biolayer.contract import Cancellation, TaskContract, parse
+from biolayer.contract import Cancellation, TaskContract, TaskContracts, parse
+from biolayer.errors import BioLayerError, Fault, InvalidInput
 from biolayer.responses import tasks as responses
 from biolayer.responses.matching import Match
 
@@ -26,8 +31,6 @@ BY_SEQUENCE = Keyset(("sequence",))
 
 
 class Tasks(View):
-    takes_query = True
-
     @operation(
         "create_task",
         scope=Scope.TASKS_CREATE,
@@ -71,6 +74,62 @@ class Tasks(View):
         found = page_of(request, read, NEWEST_FIRST)
         shown = [representations.task(task) for task in found.rows]
         return Response(responses.TaskPage(data=shown, next_cursor=found.next_cursor))
+
+
+class TaskBatch(View):
+    parser_classes = [BatchParser, LinesParser]
+
+    @operation(
+        "create_tasks",
+        scope=Scope.TASKS_CREATE,
+        summary="Create up to 500 tasks, each with a result of its own",
+        returns={200: responses.TaskBatch},
+        body=TaskContracts,
+        query=(ATOMIC,),
+        other_bodies={LinesParser.media_type: {"schema": {"type": "string"}}},
+    )
+    def post(self, request: Request) -> Response:
+        all_or_nothing = is_atomic(request)
+        documents = _documents(request)
+
+        def create() -> Answer:
+            results = services.create_tasks(
+                actor=self.actor(request),
+                documents=documents,
+                at=self.at(request),
+                all_or_nothing=all_or_nothing,
+            )
+            return Answer(_batch(request, results))
+
+        sent = [str(one) if isinstance(one, BioLayerError) else one for one in documents]
+        return idempotent(request, {"atomic": all_or_nothing, "documents": sent}, create)
+
+
+def _documents(request: Request) -> list[Any]:
+    """Return the contracts of a batch. Raise `InvalidInput` where it is no array of 1 to 500."""
+    documents = request.data
+    if not isinstance(documents, list):
+        raise InvalidInput([Fault("", "wrong_type", "must be an array of contracts")])
+    if not 1 <= len(documents) <= services.MAX_DOCUMENTS:
+        text = f"must have 1 to {services.MAX_DOCUMENTS} contracts"
+        raise InvalidInput([Fault("", "out_of_range", text)])
+    return documents
+
+
+def _batch(request: Request, results: Sequence[services.Result]) -> responses.TaskBatch:
+    data = [_result(request, result) for result in results]
+    statuses = Counter(result.status for result in data)
+    created, replayed = statuses[HTTPStatus.CREATED], statuses[HTTPStatus.OK]
+    refused = len(data) - created - replayed
+    return responses.TaskBatch(data=data, created=created, replayed=replayed, refused=refused)
+
+
+def _result(request: Request, result: services.Result) -> responses.TaskResult:
+    if isinstance(result, BioLayerError):
+        problem = responses.Problem(**problem_of(request, result))
+        return responses.TaskResult(status=problem.status, problem=problem)
+    status = HTTPStatus.CREATED if result.is_new else HTTPStatus.OK
+    return responses.TaskResult(status=status.value, task=representations.task(result.task))
 
 
 class Task(View):
@@ -126,8 +185,6 @@ class TaskMatch(View):
 
 
 class TaskEvents(View):
-    takes_query = True
-
     @operation(
         "list_task_events",
         scope=Scope.TASKS_READ,

@@ -17,6 +17,7 @@ from apps.api.v1 import (
 
 urlpatterns = [
     path("tasks", tasks.Tasks.as_view()),
+    path("tasks/batch", tasks.TaskBatch.as_view()),
     path("tasks/<str:task_id>", tasks.Task.as_view()),
     path("tasks/<str:task_id>/cancel", tasks.TaskCancel.as_view()),
     path("tasks/<str:task_id>/events", tasks.TaskEvents.as_view()),

@@ -20,8 +20,6 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class Endpoints(View):
-    takes_query = True
-
     @operation(
         "create_webhook_endpoint",
         scope=Scope.WEBHOOKS_MANAGE,

@@ -17,8 +17,6 @@ NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
 
 class WebhookKeys(View):
-    takes_query = True
-
     @operation(
         "list_webhook_keys",
         scope=Scope.WEBHOOKS_READ,
@@ -81,7 +79,7 @@ class WebhookKey(View):
 
 
 class WebhookJwks(View):
-    takes_query = True
+    ignores_query = True
 
     # Public keys are for whoever receives a delivery; an organisation that has none, or is none,
     # looks the same.

@@ -48,8 +48,6 @@ OLDEST_RUN_FIRST = Keyset(("id",))
 
 
 class Offers(View):
-    takes_query = True
-
     @operation(
         "list_offers",
         scope=Scope.WORK,
@@ -109,8 +107,6 @@ class OfferDecline(View):
 
 
 class Runs(View):
-    takes_query = True
-
     @operation(
         "list_runs",
         scope=Scope.WORK,

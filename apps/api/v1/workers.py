@@ -24,8 +24,6 @@ BY_NAME = Keyset(("skill",))
 
 
 class Workers(View):
-    takes_query = True
-
     @operation(
         "create_worker",
         scope=Scope.POOLS_MANAGE,
@@ -99,8 +97,6 @@ class Worker(View):
 
 
 class Skills(View):
-    takes_query = True
-
     @operation(
         "list_skills",
         scope=Scope.POOLS_READ,

@@ -4,6 +4,7 @@ Import the services from here. Those that take a `Task` or `Run` expect it locke
 that take an id lock it themselves. `also` are rows of the caller that belong to the same transition.
 """
 
+from apps.tasks.services.batch_creation import MAX_DOCUMENTS, Result, create_tasks
 from apps.tasks.services.closing import (
     cancel_task,
     complete_task,
@@ -37,7 +38,9 @@ from apps.tasks.services.runs import (
 from apps.tasks.services.sla import watch_sla, watch_slas
 
 __all__ = [
+    "MAX_DOCUMENTS",
     "Created",
+    "Result",
     "accept_task",
     "add_check",
     "add_evidence",
@@ -45,6 +48,7 @@ __all__ = [
     "claim_task",
     "complete_task",
     "create_task",
+    "create_tasks",
     "delete_unused_requirements",
     "escalate_task",
     "fail_dependents",

@@ -31,7 +31,6 @@ from apps.tasks.services.natural_key import (
     hash_of_0_1,
     is_same,
     natural_key,
-    replayed,
     request_hash,
 )
 from apps.tasks.transitions import apply
@@ -100,8 +99,7 @@ def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
     key = natural_key(contract)
     earlier = None if key is None else earlier_tasks(actor=actor, keys=[key]).get(key)
     if earlier is not None:
-        task = replayed(actor=actor, earlier=earlier, contract=contract)
-        return Created(task, is_new=False)
+        return Created(earlier.replayed(contract), is_new=False)
     task = new_task(actor, contract, at)
     # Without dependencies all that is written is one statement: it needs no transaction around it.
     with atomic() if contract.depends_on else nullcontext():
@@ -124,9 +122,9 @@ def sent_before(actor: Principal, document: Any) -> Task | None:
         return None
     key = natural_key(contract)
     earlier = None if key is None else earlier_tasks(actor=actor, keys=[key]).get(key)
-    if earlier is None or not is_same(earlier, contract):
+    if earlier is None or not is_same(earlier.task, contract):
         return None
-    return replayed(actor=actor, earlier=earlier, contract=contract)
+    return earlier.replayed(contract)
 
 
 def write(

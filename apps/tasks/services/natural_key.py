@@ -1,6 +1,7 @@
 """Find the task that the same product posted before with the same `request_id`."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
@@ -37,28 +38,44 @@ JOIN tasks_task task ON task.organisation_id = %s
 """
 
 
-def earlier_tasks(*, actor: Principal, keys: Collection[NaturalKey]) -> Mapping[NaturalKey, Task]:
-    """Return the tasks of the actor's organisation that have one of the keys, seen or not."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A task that has a natural key already."""
+
+    task: Task
+    is_visible: bool
+
+    def replayed(self, contract: TaskContract) -> Task:
+        """Return the task for a contract with its key.
+
+        Raise `RequestIdReused` where the contract is another one, or the actor may not see the task.
+        """
+        if not self.is_visible:
+            raise RequestIdReused(None)
+        if not is_same(self.task, contract):
+            raise RequestIdReused(str(self.task.id))
+        return self.task
+
+
+def earlier_tasks(
+    *, actor: Principal, keys: Collection[NaturalKey]
+) -> Mapping[NaturalKey, Earlier]:
+    """Return the tasks of the actor's organisation that have one of the keys."""
     if not keys:
         return {}
     products, request_ids = zip(*keys, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(EARLIER, [list(products), list(request_ids), actor.organisation_id])
         ids = [row[0] for row in cursor.fetchall()]
-    tasks = with_dependency_ids(Task.objects.filter(id__in=ids)) if ids else ()
-    return {NaturalKey(task.product, str(task.request_id)): task for task in tasks}
-
-
-def replayed(*, actor: Principal, earlier: Task, contract: TaskContract) -> Task:
-    """Return an earlier task for a contract with its key.
-
-    Raise `RequestIdReused` where the contract is another one, or the actor may not see the task.
-    """
-    if not Task.objects.visible_to(actor).filter(id=earlier.id).exists():
-        raise RequestIdReused(None)
-    if not is_same(earlier, contract):
-        raise RequestIdReused(str(earlier.id))
-    return earlier
+    if not ids:
+        return {}
+    visible = Task.objects.visible_to(actor).filter(id__in=ids).values_list("id", flat=True)
+    visible_ids = set(visible)
+    tasks = with_dependency_ids(Task.objects.filter(id__in=ids))
+    return {
+        NaturalKey(task.product, str(task.request_id)): Earlier(task, task.id in visible_ids)
+        for task in tasks
+    }
 
 
 def request_hash(contract: TaskContract) -> bytes:
