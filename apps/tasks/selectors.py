@@ -187,10 +187,11 @@ class DependencyIds:
 
 def dependency_ids(task: Task) -> DependencyIds:
     """Return what a task depends on, by a query unless `with_dependency_ids` has read it."""
-    is_read = "needs" in vars(task)
-    rows = with_dependency_ids(Task.objects.filter(id=task.id)).only("id")
-    values = vars(task if is_read else rows.get())
-    return DependencyIds(values["needs"], values["awaits"] if task.status == Status.CREATED else [])
+    if "needs" not in vars(task):
+        row = with_dependency_ids(Task.objects.filter(id=task.id)).only("id").get()
+        vars(task).update(needs=vars(row)["needs"], awaits=vars(row)["awaits"])
+    needs, awaits = vars(task)["needs"], vars(task)["awaits"]
+    return DependencyIds(needs, awaits if task.status == Status.CREATED else [])
 
 
 def dependency_prefetch(
