@@ -36,8 +36,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from bench.servers import NotStarted, free_port, serving  # noqa: E402 - the path must be set first
-from config import embedded  # noqa: E402
+from config.embedded import database_url  # noqa: E402
 from config.processes import stream_command  # noqa: E402
+from local import embedded  # noqa: E402
 
 WRITERS = 64
 PROCESSES = 4
@@ -123,7 +124,7 @@ def _run(home: Path, given: argparse.Namespace) -> bool:
         reading: list[Future[Seen]] = [
             readers.submit(kind, *place, number) for number, kind in enumerate(kinds)
         ]
-        seconds = _write(embedded.database_url(home), each, given.pause)
+        seconds = _write(database_url(home), each, given.pause)
         seen = [reader.result() for reader in reading]
     print(f"{each * WRITERS:,} events by {WRITERS} writers: {each * WRITERS / seconds:,.0f}/s")
     print(_table(seen, total))

@@ -13,7 +13,7 @@ def main() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from config.demo.seed import example_task, seed
+    from local.demo.seed import example_task, seed
 
     # Nothing listens at the callback's address: nobody delivers here.
     access = seed(

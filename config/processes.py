@@ -1,4 +1,4 @@
-"""The command line of each process, once: `make run`, the Docker image and the docs all use these.
+"""Define the command line of each process, for `make run`, the Docker image and the documents.
 
 `python3 -m config.processes web` becomes that process, with HOST and PORT from the environment.
 """
@@ -6,36 +6,32 @@
 import os
 import socket
 import sys
-from pathlib import Path
 
 from apps.base.wake import queues_of
 
 Command = tuple[str, ...]
 
-# Celery warns each time that it runs as root; in a container that is how it is meant to be.
+# Celery warns at each start as root; in a container that is intended.
 QUIET_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker"}
-
-# Said at each stop, whatever one does.
-CHATTER = ("worker: Warm shutdown",)
 
 
 def web_command(*, host: str, port: int) -> Command:
-    """The API.
+    """Return the command of the API.
 
-    Eight threads: more of them wait for the interpreter, not for PostgreSQL.
+    Eight threads: more would wait for the interpreter, not for PostgreSQL.
     """
     return (
-        *_module("granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
+        *module_command("granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
         *("--workers", "1", "--blocking-threads", "8", "--backlog", "1024", "--no-ws"),
-        # At `warning` each start begins with its thoughts about the number of threads.
+        # At `warning` each start logs advice about the number of threads.
         *("--log-level", "error", "config.wsgi:application"),
     )
 
 
 def stream_command(*, host: str, port: int) -> Command:
-    """The streams. An open stream ends when we stop; its client comes back by itself."""
+    """Return the command of the streams. A stop ends open streams; their clients reconnect."""
     return (
-        *_module(
+        *module_command(
             "uvicorn", "--host", host, "--port", str(port), "--timeout-graceful-shutdown", "2"
         ),
         *("--log-level", "warning", "--no-access-log", "config.asgi:application"),
@@ -43,13 +39,12 @@ def stream_command(*, host: str, port: int) -> Command:
 
 
 def worker_command(*, name: str, queues: str) -> Command:
-    """A Celery worker without what nobody listens to.
+    """Return the command of a Celery worker, without the events and reports that we do not use.
 
-    It does one job at a time and reports to no other worker. `queues` are groups of drains, such as
-    `lifecycle,bulk`.
+    It does one job at a time. `queues` are groups of drains, such as `lifecycle,bulk`.
     """
     return (
-        *_module("celery", "--quiet", "-A", "config.celery", "worker", "--pool", "solo"),
+        *module_command("celery", "--quiet", "-A", "config.celery", "worker", "--pool", "solo"),
         *("-Q", ",".join(queues_of(*queues.split(","))), "-n", f"{name}@%h"),
         *("--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
@@ -57,40 +52,32 @@ def worker_command(*, name: str, queues: str) -> Command:
 
 
 def ticker_command() -> Command:
-    """The clock: it wakes what is due."""
+    """Return the command of the ticker, which wakes the drains."""
     return (sys.executable, "manage.py", "tick")
 
 
 def service_commands(*, host: str, port: int, stream_port: int) -> dict[str, Command]:
-    """What makes up the service, in production as on one machine."""
+    """Return the command of each process of the service, in production as on one machine."""
     return {
         "web": web_command(host=host, port=port),
         "stream": stream_command(host=host, port=stream_port),
         "lifecycle": worker_command(name="lifecycle", queues="lifecycle,bulk"),
-        # Matching is the one drain that may be busy for long: timers need not wait for it.
+        # Matching may be busy for long: with a process of its own, timers need not wait for it.
         "matching": worker_command(name="matching", queues="matching"),
         "deliveries": worker_command(name="deliveries", queues="deliveries"),
         "ticker": ticker_command(),
     }
 
 
-def demo_commands(*, inbox_port: int, access: Path, with_workforce: bool) -> dict[str, Command]:
-    """What plays the world around the service.
-
-    The receiver of callbacks and, if wanted, the workers.
-    """
-    inbox = _module("config.demo.inbox", "--port", str(inbox_port), "--secret-file", str(access))
-    workforce = _module("config.demo.workforce", "--access", str(access))
-    return {"inbox": inbox} | ({"workforce": workforce} if with_workforce else {})
-
-
-def _module(name: str, *arguments: str) -> Command:
+def module_command(name: str, *arguments: str) -> Command:
+    """Return the command that runs a module by this process's interpreter."""
     return (sys.executable, "-m", name, *arguments)
 
 
 def main() -> None:
     """Become the process named on the command line."""
-    # Here, since it brings Django's settings along: who only asks for a command line may set them later.
+    # Imported here, since it loads Django's settings: a caller that only needs a command line may set
+    # the environment later.
     from config.settings.environment import read
 
     settings = read()
@@ -110,7 +97,7 @@ def main() -> None:
 
 
 def _check_port(host: str, port: int, name: str) -> None:
-    """Exit where another process listens there: the servers share a port without a word."""
+    """Exit if another process listens there: the servers would share the port without an error."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()

@@ -14,7 +14,7 @@ HOME = Path(
 
 os.environ["BIOLAYER_HOME"] = str(HOME)
 
-from config import embedded  # noqa: E402 - the home must be named first
+from local import embedded  # noqa: E402 - the home must be named first
 
 
 def pytest_configure(config: pytest.Config) -> None:

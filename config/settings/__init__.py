@@ -1,9 +1,10 @@
-"""Django's settings, from the environment (see environment.py for what may be set).
+"""Define Django's settings from the environment (see environment.py for the variables).
 
 Without `DATABASE_URL` this is an embedded installation: its PostgreSQL, its Redis (unless
-`REDIS_URL` is set) and its secrets live under `BIOLAYER_HOME`.
+`REDIS_URL` is set) and its secrets are under `BIOLAYER_HOME`.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from config import embedded
@@ -22,9 +23,9 @@ SECRET_KEY, ENCRYPTION_KEYS = secrets_for(ENV, home=BIOLAYER_HOME)
 DEBUG = False
 ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or ["*"]
 
-# Callbacks over plain http and to this machine are for trying the product out, nothing else.
+# Callbacks over plain http and to this machine are for trying the product only.
 ALLOW_LOOPBACK_CALLBACKS = EMBEDDED
-# Where receivers' names are looked up; empty: where the system says.
+# The DNS servers for receivers' names; empty: those of the system.
 NAMESERVERS = ENV.BIOLAYER_NAMESERVERS
 MAX_BODY_BYTES = ENV.BIOLAYER_MAX_BODY_BYTES
 RATE_LIMIT_PER_MINUTE = ENV.BIOLAYER_RATE_LIMIT
@@ -40,7 +41,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = ENV.REDIS_URL or embedded.redis_url(BIOLAYER_HOME)
-# Nothing that waits for Redis may hold up a request (DESIGN 7): 0.2 s, then go on without.
+# Redis only wakes and throttles: no request waits for it longer, then it continues without.
 REDIS_TIMEOUT_SECONDS = 0.2
 
 CELERY_BROKER_URL = ENV.REDIS_URL or embedded.broker_url(BIOLAYER_HOME)
@@ -76,6 +77,8 @@ INSTALLED_APPS = [
     "apps.webhooks",
     "apps.api",
     "config.apps.Config",
+    # What runs everything on one machine. The Docker image leaves it out.
+    *(["local"] if find_spec("local") else []),
 ]
 MIDDLEWARE = [
     "apps.api.http.middleware.RequestMiddleware",
@@ -87,7 +90,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False
 
-# The first is for people's passwords; the second, for OAuth 2.0 clients, must not be.
+# The first is for people's passwords, the second for OAuth 2.0 clients only.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "apps.accounts.hashers.KeyedHasher",
@@ -110,7 +113,7 @@ OAUTH2_PROVIDER = {
     "PKCE_REQUIRED": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    # RFC 9700: the implicit and password grants are off, tokens are stored hashed, and so on.
+    # RFC 9700: no implicit and password grants, hashed tokens, and its other rules.
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
     "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
     "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
@@ -125,7 +128,7 @@ OAUTH2_PROVIDER = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.api.http.authentication.BearerAuthentication"],
-    # There is no anonymous call: authentication raises by itself; scopes are the services' guards.
+    # No call is anonymous: authentication raises by itself, and services check the scopes.
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_THROTTLE_CLASSES": ["apps.api.http.throttling.KeyThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["apps.api.http.rendering.FastJSONRenderer"],
@@ -134,7 +137,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = None  # The parsers bound what they read, by what it is.
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # The parsers have bounds of their own.
 MEDIA_ROOT = BIOLAYER_HOME / "files"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 

@@ -27,7 +27,7 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.pop("DATABASE_URL", None)
 
-    from config import embedded
+    from local import embedded
 
     embedded.start_postgres(home, durable=False)
     try:

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from config import embedded
+from config.embedded import socket_folder
+from local import embedded
 
 T = TypeVar("T")
 
@@ -38,8 +39,8 @@ MARKS = {
     "matching": "matching@%h",
     "deliveries": "deliveries@%h",
     "ticker": "tick",
-    "inbox": "config.demo.inbox",
-    "workforce": "config.demo.workforce",
+    "inbox": "local.demo.inbox",
+    "workforce": "local.demo.workforce",
 }
 """The word of its command line by which each process of `up` is known."""
 
@@ -226,7 +227,7 @@ class Installation:
                 process.kill()
         self.up.wait()
         shutil.rmtree(self.home, ignore_errors=True)
-        shutil.rmtree(embedded.socket_folder(self.home), ignore_errors=True)
+        shutil.rmtree(socket_folder(self.home), ignore_errors=True)
 
 
 def free_port() -> int:

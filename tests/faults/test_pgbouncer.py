@@ -19,8 +19,9 @@ import httpx
 import psycopg
 import pytest
 
-from config import embedded
+from config.embedded import database_url, socket_folder
 from config.processes import service_commands
+from local import embedded
 from tests.factories import OUTPUT, contract
 from tests.faults.installation import OURS, PROJECT, eventually, free_port, say
 
@@ -67,7 +68,7 @@ def pgbouncer(home: Path, folder: Path) -> Iterator[int]:
     """PgBouncer before the embedded PostgreSQL of a home; its port."""
     port = free_port()
     told = documented()
-    database = told["databases"].replace("host=…", f"host={embedded.socket_folder(home)}")
+    database = told["databases"].replace("host=…", f"host={socket_folder(home)}")
     ini = folder / "pgbouncer.ini"
     ini.write_text(
         f"[databases]\n{database.replace('dbname=biolayer', 'dbname=biolayer user=postgres')}\n"
@@ -77,7 +78,7 @@ def pgbouncer(home: Path, folder: Path) -> Iterator[int]:
     )
     folder.chmod(0o755)
     # It will not run as root; PostgreSQL's socket is that of the account that runs it.
-    account = embedded.socket_folder(home).stat().st_uid if os.getuid() == 0 else None
+    account = socket_folder(home).stat().st_uid if os.getuid() == 0 else None
     assert PGBOUNCER is not None
     with (folder / "pgbouncer.log").open("wb") as log:
         process = subprocess.Popen([PGBOUNCER, str(ini)], stdout=log, stderr=log, user=account)
@@ -112,7 +113,7 @@ def service() -> Iterator[Service]:
         stack.callback(embedded.stop_postgres, home)
         embedded.start_postgres(home, durable=False)
         embedded.start_redis(home)
-        direct = embedded.database_url(home)
+        direct = database_url(home)
         port = stack.enter_context(pgbouncer(home, home))
         inherited = {name: value for name, value in os.environ.items() if name not in OURS}
         ours = {**inherited, "BIOLAYER_HOME": str(home)}

@@ -26,7 +26,8 @@ import pytest
 
 from biolayer import chain
 from biolayer.events import SILENT
-from config import embedded
+from config.embedded import database_url, socket_folder
+from local import embedded
 from tests.faults.installation import say
 from tests.faults.receiver import Receiver
 from tests.upgrades.load import CLOSED, SKILLS, Document, Key, Load, Logs, happened, key_of
@@ -141,7 +142,7 @@ def a_home() -> Iterator[Path]:
         embedded.stop_redis(home)
         embedded.stop_postgres(home)
         shutil.rmtree(home, ignore_errors=True)
-        shutil.rmtree(embedded.socket_folder(home), ignore_errors=True)
+        shutil.rmtree(socket_folder(home), ignore_errors=True)
 
 
 def upgraded(home: Path, previous: Tree) -> Upgrade:
@@ -176,13 +177,13 @@ def upgraded(home: Path, previous: Tree) -> Upgrade:
 
 def schema(home: Path) -> set[str]:
     """Return the lines that describe the tables: see `SCHEMA`."""
-    with psycopg.connect(embedded.database_url(home)) as connection:
+    with psycopg.connect(database_url(home)) as connection:
         return {line for (line,) in connection.execute(SCHEMA)}
 
 
 def counts(home: Path) -> tuple[int, ...] | None:
     """Return how many rows the tables have: see `COUNTS`."""
-    with psycopg.connect(embedded.database_url(home)) as connection:
+    with psycopg.connect(database_url(home)) as connection:
         return connection.execute(COUNTS).fetchone()
 
 

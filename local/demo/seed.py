@@ -1,4 +1,4 @@
-"""The demo organisation: made at the first start, found again at the next."""
+"""Create the demo organisation at the first start, and reuse it at the next."""
 
 import json
 import os
@@ -22,6 +22,8 @@ EXAMPLE_FILE = "example-task.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoWorker:
+    """Hold the identity and the key of one worker of the demo."""
+
     worker_id: str
     name: str
     kind: str
@@ -30,7 +32,7 @@ class DemoWorker:
 
 @dataclass(frozen=True, slots=True)
 class DemoAccess:
-    """Everything that is needed to try the service out; kept in `demo.json` of the home."""
+    """Hold everything that is needed to try the service; stored in `demo.json` of the home."""
 
     base_url: str
     org_id: str
@@ -53,10 +55,10 @@ CERTIFICATIONS = {"soc-operator": None, "document-examiner": None}
 
 
 def seed(*, base_url: str, inbox_url: str, stream_url: str, home: Path) -> DemoAccess:
-    """The demo's access, with this start's addresses; and the example task beside it."""
+    """Return the demo's access with the addresses of this start; write it and the example task."""
     path = home / ACCESS_FILE
     addresses = {"base_url": base_url, "inbox_url": inbox_url, "stream_url": stream_url}
-    known = _known(path) or _found()
+    known = _stored(path) or _create()
     workers = [DemoWorker(**worker) for worker in known.pop("workers")]
     access = DemoAccess(**{**known, **addresses}, workers=workers)
     _write(path, asdict(access))
@@ -64,17 +66,17 @@ def seed(*, base_url: str, inbox_url: str, stream_url: str, home: Path) -> DemoA
     return access
 
 
-def _known(path: Path) -> dict[str, Any] | None:
-    """What an earlier start wrote, if its organisation is still in the database."""
+def _stored(path: Path) -> dict[str, Any] | None:
+    """Return what an earlier start wrote, if its organisation is still in the database."""
     try:
-        known: dict[str, Any] = json.loads(path.read_text())
+        stored: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return known if Organisation.objects.filter(id=known["org_id"]).exists() else None
+    return stored if Organisation.objects.filter(id=stored["org_id"]).exists() else None
 
 
 @transaction.atomic
-def _found() -> dict[str, Any]:
+def _create() -> dict[str, Any]:
     organisation = create_organisation(name="Northwind Verification (demo)")
     pool = provision_pool(organisation_id=organisation.id, name="Front desk")
     workers = [
@@ -107,9 +109,9 @@ def _with_key(worker: Worker) -> DemoWorker:
 
 
 def example_task(access: DemoAccess) -> dict[str, Any]:
-    """The task of the README, with this installation's ids and a deadline in a week.
+    """Return the example task with this installation's ids and a deadline in a week.
 
-    It has no `request_id`: posted again, it is another task.
+    It has no `request_id`: posting it again creates another task.
     """
     now = datetime.now(UTC)
     return {
@@ -155,7 +157,7 @@ def example_task(access: DemoAccess) -> dict[str, Any]:
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    """Replace a file whole, readable by its owner only: it holds keys."""
+    """Replace a file atomically, readable by its owner only: it contains keys."""
     draft = path.with_suffix(".new")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(document, indent=2) + "\n")

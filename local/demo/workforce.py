@@ -1,8 +1,7 @@
-"""The demo's workforce: workers who do whatever task they are offered, over nothing but the public
-worker API.
+"""Simulate the demo's workers: they complete every task they are offered, through the public API.
 
-`python3 -m config.demo.workforce --access demo.json`. One process plays all of them. It never exits
-by itself: a service that is away is waited for, and open runs are taken up again after a restart.
+`python3 -m local.demo.workforce --access demo.json`. One process simulates all workers. It does not
+exit by itself: it waits for a service that is not available, and resumes open runs after a restart.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from config.demo.answers import SENTENCE, answer
+from local.demo.sample_output import SENTENCE, sample_output
 
 logger = logging.getLogger("workforce")
 
@@ -29,20 +28,17 @@ _CONNECTIONS = 20
 
 
 class Refused(Exception):
-    """The service said no.
-
-    The offer went to somebody else, or the lease was lost. Nothing is left to do.
-    """
+    """Report a permanent refusal: another worker has the offer, or the lease was lost."""
 
 
+# The pause of a worker that has released a task: the same task would be offered to it again.
 RELEASED_SECONDS = 30.0
-"""Until a worker looks for offers again that could not do a task: it would be asked for it again."""
 
 
-class Away(Exception):
-    """The service does not answer, or answers that it cannot now.
+class Unavailable(Exception):
+    """Report that the service does not answer, or that it refuses temporarily.
 
-    `retry_after` is what it asked for, in seconds.
+    `retry_after`: the seconds that it requested.
     """
 
     def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
@@ -52,7 +48,7 @@ class Away(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker of the demo organisation and the API over which they work."""
+    """Simulate one worker of the demo organisation, through the API."""
 
     name: str
     api_key: str
@@ -60,55 +56,52 @@ class Worker:
     pause: float
 
     async def work_forever(self) -> None:
-        """Take up open runs, then look for offers.
+        """Resume open runs, then poll for offers.
 
-        Back off while the service is away, and begin again.
+        Back off while the service is not available, and start again.
         """
         wait = POLL_SECONDS
         while True:
             try:
                 await self._resume_runs()
                 while True:
-                    await self._take_offers()
+                    await self._accept_offers()
                     wait = POLL_SECONDS
                     await asyncio.sleep(POLL_SECONDS)
-            except Away as away:
-                logger.debug("%s waits: %s", self.name, away)
-                # All workers find the service back at different moments.
-                await asyncio.sleep(max(away.retry_after, wait * random.uniform(0.5, 1.5)))
+            except Unavailable as error:
+                logger.debug("%s waits: %s", self.name, error)
+                # Spread the retries of the workers.
+                await asyncio.sleep(max(error.retry_after, wait * random.uniform(0.5, 1.5)))
                 wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 
     async def _resume_runs(self) -> None:
         for run in (await self._get("/v1/runs")).get("data", []):
-            await self._attempt(self._carry_out(run, run["task"]))
+            await self._attempt(self._execute(run, run["task"]))
 
-    async def _take_offers(self) -> None:
+    async def _accept_offers(self) -> None:
         for offer in (await self._get("/v1/offers")).get("data", []):
-            await self._attempt(self._take(offer["offer_id"]))
+            await self._attempt(self._accept(offer["offer_id"]))
 
     async def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do one task or leave it.
-
-        What nobody foresaw in one schema must not keep a worker from the next task.
-        """
+        """Do one task, or skip it: an unexpected schema must not stop the worker."""
         try:
             await work
         except Refused as refused:
             logger.debug("%s was refused: %s", self.name, refused)
-        except Away:
+        except Unavailable:
             raise
         except Exception as error:
-            logger.warning("%s leaves a task that this demo cannot do: %r", self.name, error)
+            logger.warning("%s skips a task that this demo cannot do: %r", self.name, error)
 
-    async def _take(self, offer_id: str) -> None:
+    async def _accept(self, offer_id: str) -> None:
         await asyncio.sleep(self.pause)
         accepted = await self._post(f"/v1/offers/{offer_id}/accept", json={})
-        await self._carry_out(accepted["run"], accepted["task"])
+        await self._execute(accepted["run"], accepted["task"])
 
-    async def _carry_out(self, run: Mapping[str, Any], task: Mapping[str, Any]) -> None:
-        """Start, give evidence, submit.
+    async def _execute(self, run: Mapping[str, Any], task: Mapping[str, Any]) -> None:
+        """Start the run, add evidence, submit.
 
-        A run that already runs (we were restarted) is not started again.
+        A run that has been started (before a restart of this process) is not started again.
         """
         path, epoch = f"/v1/runs/{run['run_id']}", run["epoch"]
         if run.get("status", "claimed") == "claimed":
@@ -116,47 +109,44 @@ class Worker:
             await self._post(f"{path}/start", json={"epoch": epoch})
         await asyncio.sleep(self.pause)
         contract = task.get("output") or {}
-        evidence = [await self._give_evidence(path, epoch, task)] if _needs_file(contract) else []
+        evidence = [await self._upload_evidence(path, epoch, task)] if _needs_file(contract) else []
         submission = {"epoch": epoch, "output": _output(contract), "evidence": evidence}
         try:
             await self._post(f"{path}/submit", json=submission)
         except Refused:
-            # The next worker would do no better, but the task is free for a person.
-            reason = "The demo cannot make up an output for this schema"
+            # Another demo worker would fail as well, but a person may take the task.
+            reason = "The demo cannot generate an output for this schema"
             await self._post(f"{path}/release", json={"epoch": epoch, "reason": reason})
             logger.warning("%s released “%s”: %s", self.name, task.get("title"), reason)
             await asyncio.sleep(RELEASED_SECONDS)
             return
         logger.info("%s completed “%s”", self.name, task.get("title") or task.get("task_type"))
 
-    async def _give_evidence(self, path: str, epoch: int, task: Mapping[str, Any]) -> str:
+    async def _upload_evidence(self, path: str, epoch: int, task: Mapping[str, Any]) -> str:
         text = f"{self.name}, on {task.get('title', 'the task')}:\n{SENTENCE}\n"
         file = ("evidence.txt", text.encode(), "text/plain")
-        given = await self._post(
+        stored = await self._post(
             f"{path}/evidence", files={"file": file}, data={"epoch": str(epoch)}
         )
         await asyncio.sleep(self.pause)
-        return str(given["evidence_id"])
+        return str(stored["evidence_id"])
 
     async def _get(self, path: str) -> Any:
         try:
             return await self._send("GET", path)
         except Refused as refused:
-            raise Away(str(refused)) from refused
+            raise Unavailable(str(refused)) from refused
 
     async def _post(self, path: str, **content: Any) -> Any:
-        """Post with one idempotency key over all attempts.
-
-        An answer that got lost is given again, not done again.
-        """
+        """Post with one idempotency key for all attempts: a lost response is replayed, not repeated."""
         key = str(uuid.uuid4())
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._send("POST", path, headers={"Idempotency-Key": key}, **content)
-            except Away as away:
+            except Unavailable as error:
                 if attempt + 1 == _ATTEMPTS:
                     raise
-                await asyncio.sleep(max(away.retry_after, 2**attempt * random.uniform(0.1, 0.3)))
+                await asyncio.sleep(max(error.retry_after, 2**attempt * random.uniform(0.1, 0.3)))
         raise AssertionError("unreachable")
 
     async def _send(
@@ -166,34 +156,34 @@ class Worker:
         try:
             response = await self.http.request(method, path, headers=authorization, **content)
         except httpx.TransportError as error:
-            raise Away(repr(error)) from error
-        _judge(response)
+            raise Unavailable(repr(error)) from error
+        _raise_for_problem(response)
         try:
             return response.json() if response.content else {}
         except ValueError as error:
-            raise Away(f"{path} answered something else than JSON") from error
+            raise Unavailable(f"{path} did not return JSON") from error
 
 
-def _judge(response: httpx.Response) -> None:
-    """Raise Away for what may pass, Refused for what will not.
+def _raise_for_problem(response: httpx.Response) -> None:
+    """Raise `Unavailable` for a temporary problem, `Refused` for a permanent one.
 
-    Warn of the latter unless it is everyday business.
+    Log a warning about a permanent one that is not part of normal operation.
     """
     if response.is_success:
         return
-    said = " ".join(response.text.split())[:300]
+    detail = " ".join(response.text.split())[:300]
     problem = (
-        f"{response.request.method} {response.request.url.path}: {response.status_code} {said}"
+        f"{response.request.method} {response.request.url.path}: {response.status_code} {detail}"
     )
     if response.status_code in {401, 429} or response.is_server_error or _is_in_progress(response):
-        raise Away(problem, retry_after=_retry_after(response))
+        raise Unavailable(problem, retry_after=_retry_after(response))
     if response.status_code not in {404, 409, 410}:
         logger.warning("%s", problem)
     raise Refused(problem)
 
 
 def _is_in_progress(response: httpx.Response) -> bool:
-    """Our first attempt is still at work on the same idempotency key."""
+    """Return whether an earlier attempt with the same idempotency key is still in progress."""
     return response.status_code == httpx.codes.CONFLICT and "idempotency" in response.text
 
 
@@ -213,13 +203,13 @@ def _output(contract: Mapping[str, Any]) -> Any:
         case "file":
             return None
         case _:
-            return answer(contract.get("schema"))
+            return sample_output(contract.get("schema"))
 
 
 async def work(access: Mapping[str, Any], *, base_url: str, pause: float) -> None:
-    """Let every worker of the demo organisation work, until cancelled."""
+    """Run every worker of the demo organisation until cancelled."""
     limits = httpx.Limits(max_connections=_CONNECTIONS)
-    # The service is on this machine: no proxy of the environment is between us.
+    # The service is on this machine: ignore the environment's proxies.
     async with httpx.AsyncClient(
         base_url=base_url,
         limits=limits,
@@ -235,8 +225,8 @@ async def work(access: Mapping[str, Any], *, base_url: str, pause: float) -> Non
 
 
 def main() -> None:
-    """Work until SIGTERM. A run cut short is resumed, or its lease ends."""
-    parser = argparse.ArgumentParser(description="Play the workers of the demo organisation.")
+    """Work until SIGTERM. A run that is cut short is resumed, or its lease expires."""
+    parser = argparse.ArgumentParser(description="Simulate the workers of the demo organisation.")
     parser.add_argument(
         "--access", type=Path, required=True, help="demo.json, with `base_url` and `workers`"
     )

@@ -1,6 +1,6 @@
-"""Runs several programs under one foreground command, as one would run one.
+"""Run several programs under one foreground command.
 
-One thread and one `select`: no program can hold up another's output, and nothing is locked when a
+One thread and one `select`: no program can block the output of another, and no lock is held when a
 child is forked.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+# Longer than a delivery attempt may take (30 s), so that its outcome is still stored.
 GRACE_SECONDS = 40.0
-"""More than an attempt to deliver may take (30 s), so that what it led to is still written down."""
 PATIENT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -32,23 +32,23 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run under a label. A program that ends by itself is started again."""
+    """Describe a program and its label. A program that ends by itself is started again."""
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    chatter: tuple[str, ...] = ()
-    """How lines begin that tell nobody anything; they are not shown."""
+    # Lines that begin with one of these are noise and not shown.
+    noise: tuple[str, ...] = ()
 
 
 class Supervisor:
-    """Starts programs, labels their output, restarts those that die, and leaves none behind.
+    """Start programs, label their output, restart the ones that end, and stop all of them.
 
-    - Each program leads its own session: the terminal's Ctrl-C reaches us alone, and we stop them
-      in order.
-    - SIGINT, SIGTERM or SIGHUP: SIGTERM to each program, and SIGKILL to its whole group after
-      `GRACE_SECONDS`; a second signal kills at once.
-    - Should we be killed by SIGKILL, Linux sends the programs SIGTERM on our behalf.
+    - Each program leads its own session: Ctrl-C in the terminal reaches the supervisor only, which
+      stops the programs in order.
+    - On SIGINT, SIGTERM or SIGHUP each program gets SIGTERM, and after `GRACE_SECONDS` its whole
+      group gets SIGKILL; a second signal kills at once.
+    - When the supervisor itself is killed by SIGKILL, Linux sends SIGTERM to the programs.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals = 0
         self._kill_at = 0.0
-        self._names_at = 0.0
+        self._report_at = 0.0
 
     def run(self, *, is_ready: Callable[[], bool] = lambda: True) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP and until every program has ended.
 
-        Call it in the main thread. `is_ready` is asked at each tick until it answers True.
+        Call it in the main thread. `is_ready` is called at each tick until it returns True.
         """
         previous = {
             number: signal.signal(number, self._on_signal)
@@ -93,8 +93,8 @@ class Supervisor:
             self._selector.close()
 
     def say(self, text: str) -> None:
-        """Print one line of our own."""
-        # A terminal that went away must not keep us from stopping the programs.
+        """Print a line without a label."""
+        # A terminal that has gone away must not prevent stopping the programs.
         with contextlib.suppress(OSError):
             print(text, file=self._out, flush=True)
 
@@ -127,13 +127,14 @@ class Supervisor:
             if child.process is None or child.process.poll() is None:
                 continue
             code = child.process.returncode
-            # What it left behind would hold its ports.
+            # Processes that it started and left running would hold its ports.
             child.kill()
             self._release(child)
             if not self._signals:
                 pause = child.plan_restart()
                 self.say(
-                    f"{child.label}ended unexpectedly ({_how(code)}); starts again in {pause:.0f} s"
+                    f"{child.label}ended unexpectedly ({_exit_status(code)});"
+                    f" restarting in {pause:.0f} s"
                 )
 
     def _release(self, child: "_Child") -> None:
@@ -148,17 +149,17 @@ class Supervisor:
         now = time.monotonic()
         if not self._kill_at:
             self.say("stopping…")
-            self._kill_at, self._names_at = now + GRACE_SECONDS, now + PATIENT_SECONDS
+            self._kill_at, self._report_at = now + GRACE_SECONDS, now + PATIENT_SECONDS
             for child in self._children:
                 child.terminate()
-        if now >= self._names_at:
-            self._names_at = self._kill_at
-            self.say(f"waiting for {self._left()} to finish; Ctrl-C again ends them at once")
+        if now >= self._report_at:
+            self._report_at = self._kill_at
+            self.say(f"waiting for {self._running()} to finish; press Ctrl-C again to kill")
         if self._signals > 1 or now >= self._kill_at:
             for child in self._children:
                 child.kill()
 
-    def _left(self) -> str:
+    def _running(self) -> str:
         return ", ".join(child.name for child in self._children if child.process is not None)
 
     def _all_gone(self) -> bool:
@@ -166,7 +167,7 @@ class Supervisor:
 
 
 class _Child:
-    """One program and its present process, if it runs."""
+    """Hold one program and its present process, if it runs."""
 
     def __init__(self, program: Program, *, folder: Path, label: str) -> None:
         self.label = label
@@ -177,10 +178,10 @@ class _Child:
         self._folder = folder
         self._pause = FIRST_PAUSE_SECONDS
         self._started_at = 0.0
-        self._unfinished = b""
+        self._incomplete = b""
 
     def start(self) -> int:
-        """Start the process; the file descriptor to read its output from."""
+        """Start the process. Return the file descriptor of its output."""
         self._started_at = time.monotonic()
         self.process = subprocess.Popen(
             self._program.argv,
@@ -204,28 +205,28 @@ class _Child:
         return descriptor
 
     def read_lines(self) -> Iterator[str]:
-        """The complete lines that have come; after the process's end also an unfinished one."""
+        """Yield the complete lines received; after the process has ended also an incomplete one."""
         assert self.process is not None
         assert self.process.stdout is not None
         while chunk := self.process.stdout.read(_LONGEST_LINE):
-            *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-            yield from filter(self._is_worth_showing, map(_text, lines))
-            if len(self._unfinished) > _LONGEST_LINE:
-                yield self._take_unfinished()
-        if self._unfinished and self.process.returncode is not None:
-            yield self._take_unfinished()
+            *lines, self._incomplete = (self._incomplete + chunk).split(b"\n")
+            yield from filter(self._is_shown, map(_text, lines))
+            if len(self._incomplete) > _LONGEST_LINE:
+                yield self._take_incomplete()
+        if self._incomplete and self.process.returncode is not None:
+            yield self._take_incomplete()
 
-    def _is_worth_showing(self, line: str) -> bool:
-        return bool(line.strip()) and not line.startswith(self._program.chatter)
+    def _is_shown(self, line: str) -> bool:
+        return bool(line.strip()) and not line.startswith(self._program.noise)
 
-    def _take_unfinished(self) -> str:
-        line, self._unfinished = self._unfinished, b""
+    def _take_incomplete(self) -> str:
+        line, self._incomplete = self._incomplete, b""
         return _text(line)
 
     def plan_restart(self) -> float:
-        """Say when to start again, in seconds.
+        """Return in how many seconds to start again.
 
-        Each quick death doubles the pause, a long life forgives.
+        The pause doubles with each quick end, and is reset after a long run.
         """
         now = time.monotonic()
         if now - self._started_at > LONGEST_PAUSE_SECONDS:
@@ -241,7 +242,7 @@ class _Child:
     def kill(self) -> None:
         """Kill the process and all it started."""
         if self.process is not None:
-            # macOS answers EPERM for a group of nothing but zombies.
+            # macOS returns EPERM for a group that consists of zombies only.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
@@ -254,10 +255,10 @@ class _Child:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What a new child runs before its program: ask Linux for SIGTERM when we die. None where this
-    is not to be had.
+    """Return what a child runs before its program: request SIGTERM from Linux when the parent dies.
 
-    Everything is looked up here: after a fork only the call itself is safe.
+    None where the system cannot do it. Everything is looked up here: after a fork only the call
+    itself is safe.
     """
     if sys.platform != "linux":
         return None
@@ -267,13 +268,13 @@ def _die_with_parent() -> Callable[[], None] | None:
         return None
     parent = os.getpid()
 
-    def ask() -> None:
+    def request() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        # We may have died before the request was made.
+        # The parent may have died before the request.
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask
+    return request
 
 
 def _is_coloured(out: TextIO) -> bool:
@@ -289,5 +290,5 @@ def _text(line: bytes) -> str:
     return line.decode("utf-8", errors="replace").rstrip("\r")
 
 
-def _how(code: int) -> str:
+def _exit_status(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,9 +1,8 @@
-"""The demo's receiver of callbacks: it verifies each signature and shows what came, in a browser
-and as JSON.
+"""Receive the demo's callbacks, verify their signatures, and show them in a browser and as JSON.
 
-`python3 -m config.demo.inbox --port 8002 --secret-file demo.json`. It knows nothing of the service
-but the webhook secret and the address of the public keys, as a product backend would. No Django here: it starts at once and stays
-small.
+`python3 -m local.demo.inbox --port 8002 --secret-file demo.json`. Like a product backend it knows
+only the webhook secret and the address of the public keys. No Django here: it starts quickly and
+stays small.
 """
 
 import argparse
@@ -21,14 +20,14 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from biolayer import signing
 from biolayer.errors import InvalidInput, SignatureInvalid
 
-KEPT = 500
+MAX_CALLBACKS = 500
 _MAX_BODY = 1024 * 1024
 JWKS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One delivery as it came. `fault` is why its signature was not believed; None when it was."""
+    """Describe one delivery as received. `fault`: why its signature was refused; None if valid."""
 
     received_at: str
     path: str
@@ -43,18 +42,18 @@ class Callback:
 
 
 class Inbox:
-    """The last callbacks, newest first, kept in memory only."""
+    """Store the last callbacks, newest first, in memory only."""
 
     def __init__(self, secret: str, jwks_url: str = "") -> None:
         self._keys = [secret]
         self._jwks_url = jwks_url
-        self._callbacks: deque[Callback] = deque(maxlen=KEPT)
+        self._callbacks: deque[Callback] = deque(maxlen=MAX_CALLBACKS)
 
     async def receive(self, request: web.Request) -> web.Response:
         raw = await request.read()
         now = datetime.now(UTC)
         fault = self._fault(request.headers, raw, now)
-        if fault is not None and await self._learn_keys():
+        if fault is not None and await self._fetch_keys():
             fault = self._fault(request.headers, raw, now)
         callback = _callback(request, raw, now, fault)
         self._callbacks.appendleft(callback)
@@ -65,7 +64,7 @@ class Inbox:
 
     async def show(self, request: web.Request) -> web.Response:
         return web.Response(
-            # A lone surrogate in somebody's JSON must not take the page away.
+            # A lone surrogate in received JSON must not break the page.
             body=_page(list(self._callbacks)).encode("utf-8", errors="replace"),
             content_type="text/html",
             charset="utf-8",
@@ -81,17 +80,17 @@ class Inbox:
             return str(error) or "signature invalid"
         return None
 
-    async def _learn_keys(self) -> bool:
-        """Fetch the organisation's public keys: its secret may have been rotated since the start."""
+    async def _fetch_keys(self) -> bool:
+        """Fetch the organisation's public keys: the secret may have been rotated since the start."""
         if not self._jwks_url:
             return False
         timeout = ClientTimeout(total=JWKS_SECONDS)
         try:
             async with (
                 ClientSession(timeout=timeout) as client,
-                client.get(self._jwks_url) as answer,
+                client.get(self._jwks_url) as response,
             ):
-                published = signing.keys_from_jwks(await answer.json())
+                published = signing.keys_from_jwks(await response.json())
         except (ClientError, TimeoutError, ValueError, InvalidInput):
             return False
         self._keys = [self._keys[0], *published]
@@ -99,7 +98,7 @@ class Inbox:
 
 
 def application(secret: str, jwks_url: str = "") -> web.Application:
-    """The inbox as an aiohttp application: `GET /`, `GET /callbacks.json`, and POST to any path."""
+    """Return the inbox as an aiohttp application: GET `/` and `/callbacks.json`, POST to any path."""
     inbox = Inbox(secret, jwks_url)
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes(
@@ -127,7 +126,7 @@ def _callback(request: web.Request, raw: bytes, now: datetime, fault: str | None
         title=str(data.get("title") or data.get("task_type") or ""),
         verified=fault is None,
         fault=fault,
-        headers=_shown_headers(request.headers),
+        headers=_display_headers(request.headers),
         body=body,
     )
 
@@ -139,25 +138,25 @@ def _parsed(raw: bytes) -> Any:
         return raw.decode("utf-8", errors="replace")
 
 
-def _shown_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers, lower-case.
+def _display_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with lower-case names.
 
-    Of the authorization only the scheme, for this page is open to all on the machine.
+    Of the authorization only the scheme is shown: every user of the machine can open this page.
     """
-    shown = {name.lower(): value for name, value in headers.items()}
-    if "authorization" in shown:
-        shown["authorization"] = f"{shown['authorization'].split(' ', 1)[0]} …"
-    return shown
+    lowered = {name.lower(): value for name, value in headers.items()}
+    if "authorization" in lowered:
+        lowered["authorization"] = f"{lowered['authorization'].split(' ', 1)[0]} …"
+    return lowered
 
 
 def _log_line(callback: Callback) -> str:
     number = f"#{callback.sequence}" if callback.sequence is not None else "#?"
-    trust = "signature ok" if callback.verified else f"SIGNATURE REFUSED: {callback.fault}"
-    return _printable(f"{callback.event:<17} {number:<4} {callback.title}  {trust}")
+    verdict = "signature ok" if callback.verified else f"SIGNATURE REFUSED: {callback.fault}"
+    return _printable(f"{callback.event:<17} {number:<4} {callback.title}  {verdict}")
 
 
 def _printable(text: str) -> str:
-    """Strangers can post here: nothing of theirs may steer the terminal or start a new line."""
+    """Replace control characters: anyone can post here, and must not control the terminal."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:300]
     )
@@ -179,8 +178,8 @@ pre { background: #8881; border-radius: .4rem; margin: 0; overflow-x: auto;
   padding: .7rem; font-size: .85rem; }
 """
 
-# Replaces the list without closing what the reader has opened, and not at all while nothing new
-# came.
+# Replaces the list without closing the entries that the reader has opened, and only when a callback
+# has arrived.
 _SCRIPT = """
 setInterval(async () => {
   try {
@@ -192,14 +191,14 @@ setInterval(async () => {
       if (same) same.open = true;
     }
     now.replaceWith(next);
-  } catch { /* the inbox is away; it may come back */ }
+  } catch { /* the inbox does not answer; try again later */ }
 }, 2000);
 """
 
 
 def _page(callbacks: list[Callback]) -> str:
     items = "".join(_item(callback) for callback in callbacks)
-    empty = "<p>Nothing yet. Post a task and watch its life arrive here.</p>"
+    empty = "<p>Nothing yet. Post a task: its events arrive here.</p>"
     latest = escape(callbacks[0].received_at) if callbacks else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Callback inbox</title>
@@ -212,7 +211,7 @@ def _page(callbacks: list[Callback]) -> str:
 
 
 def _item(callback: Callback) -> str:
-    trust = (
+    verdict = (
         '<span class="ok">✓ signature verified</span>'
         if callback.verified
         else f'<span class="bad">✗ not verified: {escape(callback.fault or "")}</span>'
@@ -220,7 +219,7 @@ def _item(callback: Callback) -> str:
     sequence = "" if callback.sequence is None else f"#{callback.sequence}"
     body = escape(json.dumps(callback.body, indent=2, ensure_ascii=False))
     name = escape(f"c-{callback.headers.get('webhook-id', '')}-{callback.received_at}")
-    return f"""<article><p><b>{escape(callback.event)}</b> <span>{sequence}</span> {trust}
+    return f"""<article><p><b>{escape(callback.event)}</b> <span>{sequence}</span> {verdict}
 <time datetime="{escape(callback.received_at)}">{escape(callback.received_at[11:19])} UTC</time></p>
 <p><span>{escape(callback.title)}</span> <code>{escape(callback.task_id)}</code></p>
 <details id="{name}"><summary>body</summary><pre>{body}</pre></details></article>

@@ -1,8 +1,7 @@
-"""What both servers need: the home, its sockets, pid files, and one start at a time."""
+"""Prepare what both servers need: the home, its sockets, pid files, and one start at a time."""
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import pwd
 import socket
@@ -13,47 +12,34 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-POSTGRES_SOCKET = ".s.PGSQL.5432"
-REDIS_SOCKET = "redis.sock"
-# sockaddr_un.sun_path holds 104 bytes on macOS and 108 on Linux.
-_SOCKET_PATH_LIMIT = 100
-# pg_ctl hands paths to the shell between double quotes, and a comma parts the hosts of a libpq URL.
+from config.embedded import socket_folder
+
+# pg_ctl passes paths to the shell in double quotes, and a comma separates the hosts of a libpq URL.
 _REFUSED_CHARACTERS = set('"$`\\\n,')
 
 
 class EmbeddedError(Exception):
-    """An embedded server cannot run. The message is one line, for people, and says what to do."""
+    """Report why an embedded server cannot run, in one line that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The system account PostgreSQL runs under when we are root."""
+    """Describe the system account that PostgreSQL runs as when we are root."""
 
     uid: int
     gid: int
     name: str
 
 
-def socket_folder(home: Path) -> Path:
-    """`home/run`, or a folder of the temp dir named after the home where that path is too long for
-    a socket.
-    """
-    inside = home.absolute() / "run"
-    if len(os.fsencode(inside / POSTGRES_SOCKET)) < _SOCKET_PATH_LIMIT:
-        return inside
-    digest = hashlib.sha256(os.fsencode(home.absolute())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"biolayer-{digest}"
-
-
 def prepare_home(home: Path) -> Path:
-    """Make the home where it is missing.
+    """Create the home where it is missing, and return its absolute path.
 
-    Its absolute path. Raises EmbeddedError when it cannot be written.
+    Raise `EmbeddedError` when it cannot be written.
     """
     home = home.absolute()
     if set(str(home)) & _REFUSED_CHARACTERS:
         raise EmbeddedError(
-            f"{home} has a comma, a quote or another character of the shell: "
+            f"{home} contains a comma, a quote or another special character of the shell: "
             "set BIOLAYER_HOME to a plainer path"
         )
     try:
@@ -72,31 +58,34 @@ def prepare_home(home: Path) -> Path:
 
 
 def account_for(data: Path) -> Account | None:
-    """Whom PostgreSQL, which refuses root, runs as: the owner of the data or `nobody`."""
+    """Return the account that PostgreSQL runs as; None when it runs as the present user.
+
+    PostgreSQL refuses to run as root: then it is the owner of `data`, or `nobody`.
+    """
     if os.geteuid() != 0:
         return None
     if data.is_dir() and (owner := data.stat()).st_uid:
         return Account(uid=owner.st_uid, gid=owner.st_gid, name=data.owner())
     try:
-        nobody = pwd.getpwnam("nobody")
+        entry = pwd.getpwnam("nobody")
     except KeyError as error:
         raise EmbeddedError(
             "PostgreSQL refuses root and there is no user `nobody`: run as another user"
         ) from error
-    return Account(uid=nobody.pw_uid, gid=nobody.pw_gid, name=nobody.pw_name)
+    return Account(uid=entry.pw_uid, gid=entry.pw_gid, name=entry.pw_name)
 
 
 def prepare_socket_folder(home: Path, account: Account | None) -> Path:
-    """Make the socket folder, closed to others.
+    """Create the folder of the sockets, closed to other users.
 
-    One that somebody else left in the shared temp dir is refused.
+    Raise `EmbeddedError` where another user owns it: the temp dir is shared.
     """
     folder = socket_folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
     owner = folder.lstat().st_uid
     if folder.is_symlink() or owner not in {os.geteuid(), account.uid if account else os.geteuid()}:
         raise EmbeddedError(
-            f"{folder} belongs to somebody else: remove it, or set BIOLAYER_HOME to a shorter path"
+            f"{folder} belongs to another user: remove it, or set BIOLAYER_HOME to a shorter path"
         )
     folder.chmod(0o700)
     if account is not None:
@@ -106,9 +95,9 @@ def prepare_socket_folder(home: Path, account: Account | None) -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One start or stop at a time, across processes.
+    """Hold a lock on the file: one start or stop at a time, across processes.
 
-    The kernel drops the lock of a process that dies.
+    The kernel releases the lock of a process that dies.
     """
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -116,7 +105,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def live_pid(pid_file: Path, is_ours: Callable[[str], bool]) -> int | None:
-    """The process a pid file names if it lives and its command line is ours, else None."""
+    """Return the process that a pid file names if it lives and its command line is ours, else None."""
     try:
         pid = int(pid_file.read_text().split()[0])
     except (FileNotFoundError, ValueError, IndexError):
@@ -125,7 +114,7 @@ def live_pid(pid_file: Path, is_ours: Callable[[str], bool]) -> int | None:
 
 
 def _command_line(pid: int) -> str:
-    """How a process was started; empty when there is none, or only its zombie."""
+    """Return the command line of a process; empty when it has ended, or only its zombie is left."""
     if Path("/proc/self/cmdline").exists():
         with contextlib.suppress(OSError):
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
@@ -136,7 +125,7 @@ def _command_line(pid: int) -> str:
     return listing.stdout
 
 
-def answers(address: Path) -> bool:
+def accepts_connections(address: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(5)
         return probe.connect_ex(str(address)) == 0
@@ -151,10 +140,10 @@ def wait_for(condition: Callable[[], bool], *, seconds: float) -> bool:
     return True
 
 
-def telling_line(output: bytes) -> str:
-    """The line of a server's output that tells why it gave up: the last fatal one or the last."""
+def cause_of(output: bytes) -> str:
+    """Return the line of a server's output that explains its end: the last fatal one, or the last."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     fatal = [
         line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line.lower()
     ]
-    return (fatal or lines or ["it said nothing"])[-1]
+    return (fatal or lines or ["it printed nothing"])[-1]

@@ -1,4 +1,4 @@
-"""`make run`: everything on one machine, in the foreground, until Ctrl-C."""
+"""`manage.py up` (`make run`): run everything on one machine, in the foreground, until Ctrl-C."""
 
 import contextlib
 import fcntl
@@ -20,18 +20,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from config import embedded
-from config.demo.seed import DemoAccess, seed
-from config.processes import CHATTER, QUIET_ROOT, demo_commands, service_commands
-from config.supervisor import Program, Supervisor
+from config.processes import QUIET_ROOT, module_command, service_commands
+from config.processes import Command as Argv
+from local import embedded
+from local.demo.seed import ACCESS_FILE, DemoAccess, seed
+from local.supervisor import Program, Supervisor
 
 PROJECT = Path(__file__).resolve().parents[3]
 _MIGRATION_LOCK = 0x42494F4C
+# A worker prints this line at each stop.
+_NOISE = ("worker: Warm shutdown",)
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the three listening processes of this run are."""
+    """Hold the addresses of the three listening processes of this run."""
 
     host: str
     web: int
@@ -40,7 +43,7 @@ class Addresses:
 
     @property
     def reachable_host(self) -> str:
-        """The host in URLs: the wildcard address is one to listen on, not one to call."""
+        """Return the host for URLs: a wildcard address can be listened on, but not called."""
         return "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host
 
     @property
@@ -57,15 +60,13 @@ class Addresses:
 
 
 class Command(BaseCommand):
-    """Start what is missing, seed the demo organisation, run every process, and stop all of it in
-    order.
+    """Start the servers, create the demo organisation, run every process, and stop all in order.
 
-    1. Refuse early and in one line: the port taken, the home not writable, the home in use by
-       another `up`.
-    2. Start the embedded servers (those whose URL the environment does not give), side by side.
-    3. Migrate, seed.
-    4. Supervise the processes until SIGINT, SIGTERM or SIGHUP; the servers stop after everything that uses
-       them.
+    1. Refuse early and in one line: the port is in use, the home is not writable, or another `up`
+       runs from it.
+    2. Start the embedded servers whose URL the environment does not give, in parallel.
+    3. Migrate, and create the demo organisation.
+    4. Supervise the processes until SIGINT, SIGTERM or SIGHUP; stop the servers last.
     """
 
     help = "Run everything on this machine, with a demo organisation and its workforce."
@@ -75,18 +76,18 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT or 8000")
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument(
-            "--no-workforce", action="store_true", help="let nobody work on the tasks but you"
+            "--no-workforce", action="store_true", help="do not run the demo's workers"
         )
 
     def handle(self, *args: Any, port: int, host: str, no_workforce: bool, **options: Any) -> None:
         home = Path(settings.BIOLAYER_HOME).absolute()
-        # Until the supervisor takes over, SIGTERM must stop the servers too.
+        # Until the supervisor sets its own handlers, SIGTERM must stop the servers too.
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGHUP, _interrupt)  # A terminal that is closed.
         try:
             addresses = _choose_addresses(host, port)
             embedded.prepare_home(home)
-            with _only_one(home), _servers(home):
+            with _exclusive(home), _servers(home):
                 self._run(home, addresses, with_workforce=not no_workforce)
         except embedded.EmbeddedError as error:
             raise CommandError(str(error)) from error
@@ -107,16 +108,18 @@ class Command(BaseCommand):
             stream_url=addresses.stream_url,
             home=home,
         )
-        # Our own connections would only count against max_connections from here on.
+        # This process needs no connection from here on, and each counts against max_connections.
         connection.close()
         programs = _programs(home, addresses, with_workforce=with_workforce)
         supervisor = Supervisor(programs, folder=PROJECT)
         supervisor.run(
-            is_ready=_announcement(addresses, _welcome(addresses, access, home), supervisor.say)
+            is_ready=_announce_when_ready(
+                addresses, _welcome(addresses, access, home), supervisor.say
+            )
         )
 
 
-# --- before anything runs -------------------------------------------------------------------------
+# --- before any process runs ----------------------------------------------------------------------
 
 
 def _choose_addresses(host: str, port: int) -> Addresses:
@@ -126,25 +129,24 @@ def _choose_addresses(host: str, port: int) -> Addresses:
         )
     if not _is_free(host, port):
         raise CommandError(
-            f"port {port} is taken: choose another one, such as `PORT={_free_port(host)} make run`"
+            f"port {port} is in use: choose another one, such as `PORT={_free_port(host)} make run`"
         )
-    stream = _near(host, port + 1, taken={port})
-    return Addresses(
-        host=host, web=port, stream=stream, inbox=_near("127.0.0.1", port + 2, taken={port, stream})
-    )
+    stream = _free_port_near(host, port + 1, used={port})
+    inbox = _free_port_near("127.0.0.1", port + 2, used={port, stream})
+    return Addresses(host=host, web=port, stream=stream, inbox=inbox)
 
 
-def _near(host: str, wanted: int, *, taken: set[int]) -> int:
-    while wanted in taken or wanted > 65535 or not _is_free(host, wanted):
-        wanted = _free_port(host)
-    return wanted
+def _free_port_near(host: str, port: int, *, used: set[int]) -> int:
+    while port in used or port > 65535 or not _is_free(host, port):
+        port = _free_port(host)
+    return port
 
 
 def _is_free(host: str, port: int) -> bool:
     try:
         _bind(host, port).close()
     except PermissionError as error:
-        raise CommandError(f"port {port} needs more rights: choose one above 1023") from error
+        raise CommandError(f"port {port} needs more privileges: choose one above 1023") from error
     except OSError:
         return False
     return True
@@ -158,29 +160,28 @@ def _free_port(host: str) -> int:
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # create_server sets SO_REUSEADDR: connections of our last run that linger do not make the port
-    # taken.
+    # create_server sets SO_REUSEADDR: lingering connections of the last run do not block the port.
     return socket.create_server((host, port), family=family)
 
 
 @contextlib.contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Hold the home: whoever stops first would stop the servers of the other."""
+def _exclusive(home: Path) -> Iterator[None]:
+    """Hold the home: of two runs the first to stop would stop the servers of the other."""
     with (home / "up.lock").open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CommandError(
-                f"BioLayer already runs from {home}: stop it, or set another BIOLAYER_HOME"
+                f"BioLayer is already running from {home}: stop it, or set another BIOLAYER_HOME"
             ) from error
         yield
 
 
 @contextlib.contextmanager
 def _servers(home: Path) -> Iterator[None]:
-    """The embedded servers that this run needs.
+    """Run the embedded servers that the environment does not replace, and stop them at the end.
 
-    Stopped at the end, whatever happens and whoever presses Ctrl-C.
+    Signals are ignored while they stop.
     """
     needed: list[tuple[Callable[[Path], None], Callable[[Path], None]]] = []
     if not os.environ.get("REDIS_URL"):
@@ -200,12 +201,12 @@ def _servers(home: Path) -> Iterator[None]:
 
 
 def _migrate() -> int:
-    """Apply what is missing.
+    """Apply the missing migrations. Return how many.
 
-    How many. Asking first spares a start with nothing to do the signals of `migrate`.
+    The plan is made first: a start without new migrations saves the time of `migrate`.
     """
     with connection.cursor() as cursor:
-        # Two starts on one DATABASE_URL must not migrate at the same time.
+        # Two starts with one DATABASE_URL must not migrate at the same time.
         cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -229,16 +230,24 @@ def _programs(home: Path, addresses: Addresses, *, with_workforce: bool) -> list
     commands = service_commands(
         host=addresses.host, port=addresses.web, stream_port=addresses.stream
     )
-    commands |= demo_commands(
-        inbox_port=addresses.inbox, access=home / "demo.json", with_workforce=with_workforce
+    commands |= _demo_commands(
+        inbox_port=addresses.inbox, access=home / ACCESS_FILE, with_workforce=with_workforce
     )
-    return [Program(name, argv, environment, CHATTER) for name, argv in commands.items()]
+    return [Program(name, argv, environment, _NOISE) for name, argv in commands.items()]
 
 
-def _announcement(
+def _demo_commands(*, inbox_port: int, access: Path, with_workforce: bool) -> dict[str, Argv]:
+    inbox = module_command(
+        "local.demo.inbox", "--port", str(inbox_port), "--secret-file", str(access)
+    )
+    workforce = module_command("local.demo.workforce", "--access", str(access))
+    return {"inbox": inbox} | ({"workforce": workforce} if with_workforce else {})
+
+
+def _announce_when_ready(
     addresses: Addresses, text: str, say: Callable[[str], None]
 ) -> Callable[[], bool]:
-    """Asked at each tick of the supervisor: prints the text once, when the web process answers."""
+    """Return a check for the supervisor, which prints the text once the web process answers."""
 
     def is_ready() -> bool:
         if not _is_healthy(addresses.reachable_host, addresses.web):
@@ -263,26 +272,26 @@ def _is_healthy(host: str, port: int) -> bool:
 def _welcome(addresses: Addresses, access: DemoAccess, home: Path) -> str:
     base = addresses.base_url
     key = shlex.quote(f"Authorization: Bearer {access.api_key}")
-    task = shlex.quote(f"@{_as_typed(home / 'example-task.json')}")
+    task = shlex.quote(f"@{_short_path(home / 'example-task.json')}")
     return f"""
 BioLayer is up.
   API                  {base}
   streams              {addresses.stream_url}
-  callback inbox       {addresses.inbox_url}   each signed callback as it arrives
-  data and logs        {_as_typed(home)}
+  callback inbox       {addresses.inbox_url}   shows each signed callback
+  data and logs        {_short_path(home)}
 
 Post the example task:
   curl -sS -X POST {base}/v1/tasks -H {key} -H 'Content-Type: application/json' -d {task}
 
-Then watch the callback inbox, or list the tasks:
+Then open the callback inbox, or list the tasks:
   curl -sS {base}/v1/tasks -H {key}
 
 Ctrl-C stops everything.
 """
 
 
-def _as_typed(path: Path) -> str:
-    """The path as one would type it in the folder one is in."""
+def _short_path(path: Path) -> str:
+    """Return the path relative to the present folder where it is inside."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -1,4 +1,4 @@
-"""Makes up an output that satisfies a task's schema, as a worker would by thinking. Best effort."""
+"""Generate an output that satisfies a task's schema: the work of the demo's workers. Best effort."""
 
 import math
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ FORMATS = {
     "hostname": "example.com",
     "ipv4": "192.0.2.1",
 }
-SENTENCE = "Done as asked; nothing unusual. "
-# A schema may refer to itself without end.
+SENTENCE = "Done as requested; nothing unusual. "
+# A schema may refer to itself endlessly.
 _DEEPEST = 16
 
 
-def answer(schema: Schema | None) -> Any:
-    """An instance of a JSON Schema 2020-12 object, or of the shorthand `{field: type name}`."""
+def sample_output(schema: Schema | None) -> Any:
+    """Return an instance of a JSON Schema 2020-12 object, or of the shorthand `{field: type name}`."""
     if not schema:
         return {}
     if is_flat_map(schema):
@@ -47,11 +47,11 @@ def _instance(schema: Any, *, root: Schema, depth: int) -> Any:
             return whole[keyword][0]
     if "default" in whole:
         return whole["default"]
-    return _made_up(whole, root=root, depth=depth)
+    return _generated(whole, root=root, depth=depth)
 
 
 def _merged(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
-    """The schema with its `$ref`, all of `allOf` and the first of `anyOf` and `oneOf` laid over."""
+    """Return the schema merged with its `$ref`, all of `allOf`, and the first of `anyOf` and `oneOf`."""
     parts = [*schema.get("allOf", []), *schema.get("anyOf", [])[:1], *schema.get("oneOf", [])[:1]]
     if "$ref" in schema:
         parts.append(_at(root, schema["$ref"]))
@@ -66,18 +66,18 @@ def _merged(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
 
 
 def _at(root: Schema, reference: str) -> Any:
-    """What a reference inside the document points to, such as `#/$defs/address`."""
-    place: Any = root
+    """Return the target of a reference inside the document, such as `#/$defs/address`."""
+    target: Any = root
     for step in reference.lstrip("#").split("/")[1:]:
-        place = (
-            place.get(step.replace("~1", "/").replace("~0", "~"))
-            if isinstance(place, Mapping)
+        target = (
+            target.get(step.replace("~1", "/").replace("~0", "~"))
+            if isinstance(target, Mapping)
             else None
         )
-    return place
+    return target
 
 
-def _made_up(schema: Schema, *, root: Schema, depth: int) -> Any:
+def _generated(schema: Schema, *, root: Schema, depth: int) -> Any:
     match _kind(schema):
         case "object":
             return _object(schema, root=root, depth=depth)
@@ -94,7 +94,7 @@ def _made_up(schema: Schema, *, root: Schema, depth: int) -> Any:
 
 
 def _kind(schema: Schema) -> str:
-    """The type, or the one that the other keywords speak of."""
+    """Return the schema's type, or the type that its other keywords imply."""
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((name for name in kind if name != "null"), "null")
@@ -108,9 +108,9 @@ def _kind(schema: Schema) -> str:
 
 
 def _object(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
-    """Required fields.
+    """Return an object with the required fields, at the top level with the optional ones too.
 
-    The optional ones only at the top, for a schema may nest in itself through them.
+    Optional fields may nest a schema in itself.
     """
     properties = schema.get("properties", {})
     names = [*schema.get("required", []), *([] if depth else properties)]
@@ -125,12 +125,12 @@ def _array(schema: Schema, *, root: Schema, depth: int) -> list[Any]:
 
 
 def _number(schema: Schema, *, is_integer: bool) -> float:
-    """The smallest number allowed from 1 on, or the largest one where 1 is too much already."""
+    """Return the smallest allowed number from 1 on, or the largest one where 1 is above the maximum."""
     step = schema.get("multipleOf", 1)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
-    wanted = min(max(low, 1), high)
-    value = math.ceil(wanted / step) * step if math.ceil(wanted / step) * step <= high else wanted
+    start = min(max(low, 1), high)
+    value = math.ceil(start / step) * step if math.ceil(start / step) * step <= high else start
     if value == schema.get("exclusiveMinimum"):
         value = value + step if value + step < high else (value + high) / 2
     if value == schema.get("exclusiveMaximum"):

