@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-from apps.base.wake import queues_of
+from config.drains import queues_of
 
 Command = tuple[str, ...]
 

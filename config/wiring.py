@@ -14,6 +14,7 @@ from django.core.signals import request_started
 from apps.accounts.principal import Principal
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
+from apps.base import wake
 from apps.base.connections import close_ended_connections
 from apps.base.rows import Change
 from apps.events.models import Event
@@ -39,6 +40,7 @@ from apps.webhooks.addresses import callback_faults
 from apps.webhooks.selectors import bodies
 from biolayer.events import SILENT
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
+from config.drains import DRAINS
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
 ENDED = [EventType.CANCELLED, EventType.FAILED]
@@ -48,6 +50,8 @@ SLA_TIMER = "sla_{}"
 def connect() -> None:
     """Register everything. Called once, when Django is ready."""
     request_started.connect(close_ended_connections)
+    for drain in DRAINS:
+        wake.register(drain.name, job=drain.job)
     tasks.add_check(callback_faults)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)

@@ -19,22 +19,6 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
-# Each drain's job. A drain has a queue of the same name, so that hints for one never delay another.
-DRAINS: dict[str, str] = {
-    "intake": "apps.tasks.jobs.drain_intake",
-    "matching": "apps.matching.jobs.drain_matching",
-    "verification": "apps.reviews.jobs.drain_verification",
-    "timers": "apps.timers.jobs.drain_timers",
-    "deliveries": "apps.webhooks.jobs.drain_deliveries",
-    "recoveries": "apps.webhooks.jobs.drain_recoveries",
-}
-# The drains that a worker process is started for, by the name of its group.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "lifecycle": ("timers", "intake", "verification", "matching"),
-    "matching": ("matching",),
-    "deliveries": ("deliveries",),
-    "bulk": ("recoveries",),
-}
 GAP_SECONDS = 0.05
 AWAY_SECONDS = 1.0
 
@@ -42,9 +26,13 @@ AWAY_SECONDS = 1.0
 ENOUGH_HINTS = 8
 
 
-def queues_of(*groups: str) -> list[str]:
-    """Return the queues of groups, with those of version 0.1, which are named like the groups."""
-    return list(dict.fromkeys([*(drain for group in groups for drain in GROUPS[group]), *groups]))
+# The Celery task of each drain, by name; see `register`.
+_jobs: dict[str, str] = {}
+
+
+def register(drain: str, *, job: str) -> None:
+    """Name the Celery task of a drain. Called by the wiring for each row of config/drains.py."""
+    _jobs[drain] = job
 
 
 class Waker:
@@ -97,14 +85,14 @@ _waker = Waker()
 
 
 def wake(drain: str) -> None:
-    """Wake `drain` (a key of `DRAINS`) once the present transaction has committed."""
-    assert drain in DRAINS, f"unknown drain {drain}; add it to DRAINS"
+    """Wake `drain` once the present transaction has committed."""
+    assert drain in _jobs, f"unknown drain {drain}; add it to config/drains.py"
     transaction.on_commit(lambda: _waker.request(drain))
 
 
 def wake_later(drain: str, *, seconds: float) -> None:
     """Wake `drain` in `seconds`: a hint like any other, lost if this process ends before."""
-    assert drain in DRAINS, f"unknown drain {drain}; add it to DRAINS"
+    assert drain in _jobs, f"unknown drain {drain}; add it to config/drains.py"
     _waker.request_later(drain, seconds=seconds)
 
 
@@ -124,7 +112,7 @@ def send(drain: str) -> Sent:
             waiting = channel.client.llen(drain)
             if waiting < ENOUGH_HINTS:
                 current_app.send_task(
-                    DRAINS[drain],
+                    _jobs[drain],
                     queue=drain,
                     retry=False,
                     ignore_result=True,

@@ -33,6 +33,11 @@ def drain_matching() -> None:
     )
 
 
+def match_share() -> int:
+    """Match for `SHARE_SECONDS` at most. Return how many tasks were offered."""
+    return services.match_queued(budget_seconds=SHARE_SECONDS)
+
+
 def _queues() -> set[str]:
     """The queues that this worker takes hints from."""
     return {*current_app.amqp.queues.consume_from}

@@ -7,16 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Task as CeleryTask
 from celery import current_app
 from django.db import connection, connections
+from django.utils.module_loading import import_string
 
 from apps.base import clock, wake
-from apps.base.wake import DRAINS, GROUPS, Sent, queues_of, send
+from apps.base.wake import Sent, send
 from apps.events.selectors import horizon_holder
 from apps.events.services import warn_of_horizon
 from apps.matching.models import Offer
 from apps.tasks.models import Task
-from config.ticker import Ticker, glance
+from config.drains import DRAINS, Drain, queues_of
+from config.processes import service_commands
+from config.ticker import Ticker, read_timer_age
 from tests.factories import House
 
 
@@ -30,7 +34,7 @@ def no_hints(database: None) -> Iterator[None]:
 def _forget_hints() -> None:
     with current_app.connection_for_write() as link:
         channel: Any = link.default_channel
-        channel.client.delete(*DRAINS)
+        channel.client.delete(*(drain.name for drain in DRAINS))
 
 
 def hints(drain: str) -> int:
@@ -60,11 +64,34 @@ def test_a_hint_that_lies_unread__is_told_of() -> None:
     assert [send("matching"), send("matching")] == [Sent.TAKEN, Sent.WAITS]
 
 
-def test_every_drain__is_some_processs(database: None) -> None:
-    assert {drain for drains in GROUPS.values() for drain in drains} == set(DRAINS)
-    assert queues_of("lifecycle", "bulk")[:4] == list(GROUPS["lifecycle"])
-    # Hints of version 0.1 went to queues of the groups' names.
-    assert {"lifecycle", "bulk"} <= {*queues_of("lifecycle", "bulk")}
+@pytest.mark.parametrize("drain", DRAINS, ids=lambda drain: drain.name)
+def test_drain__names_code_that_exists(drain: Drain) -> None:
+    job = import_string(drain.job)
+    assert isinstance(job, CeleryTask)
+    assert job.name == drain.job
+    assert callable(drain.load_step())
+    assert drain.due_sql().lstrip().startswith(("SELECT ", "WITH "))
+
+
+@pytest.mark.parametrize("drain", DRAINS, ids=lambda drain: drain.name)
+def test_drain__has_a_worker_process(drain: Drain) -> None:
+    commands = service_commands(host="127.0.0.1", port=1, stream_port=2).values()
+    queues = [
+        command[command.index("-Q") + 1].split(",") for command in commands if "-Q" in command
+    ]
+    assert any(drain.name in of_process for of_process in queues)
+
+
+def test_drains__have_every_job_of_ours(database: None) -> None:
+    current_app.loader.import_default_modules()
+    ours = {name for name in current_app.tasks if not name.startswith("celery.")}
+    assert ours == {drain.job for drain in DRAINS}, "Add a row to config/drains.py for each job."
+
+
+def test_queues_of__several_groups() -> None:
+    # Version 0.1 sent its hints to queues with the groups' names.
+    expected = ["timers", "intake", "verification", "matching", "recoveries", "lifecycle", "bulk"]
+    assert queues_of("lifecycle", "bulk") == expected
 
 
 # --- draining here --------------------------------------------------------------------------------
@@ -76,7 +103,7 @@ def test_matching__is_done_here_when_hints_for_it_lie_unread(house: House) -> No
     ticker.tick()
     assert Offer.objects.count() == 0, "a worker may yet read them"
     for _ in range(2):
-        ticker._looks_at = 0.0
+        ticker._next_tick_at = 0.0
         ticker.tick()
         done(ticker)
     assert Offer.objects.count() == 1
@@ -100,7 +127,7 @@ def test_a_timer_that_was_set_after_the_last_look__is_woken_in_time(house: House
     ticker.tick()
     assert hints("timers") == 0
     house.task(at=clock.now() - timedelta(seconds=60), sla={"target_latency_seconds": 60})
-    assert (age := glance()) is not None
+    assert (age := read_timer_age()) is not None
     assert age > 0
     began = time.monotonic()
     while not hints("timers"):
@@ -109,7 +136,7 @@ def test_a_timer_that_was_set_after_the_last_look__is_woken_in_time(house: House
 
 
 def test_glance__is_none_without_timers(database: None) -> None:
-    assert glance() is None
+    assert read_timer_age() is None
 
 
 # --- the feed's horizon ---------------------------------------------------------------------------
