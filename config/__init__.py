@@ -1,8 +1,8 @@
-"""How the rooms are put together and run: settings, wiring, processes."""
+"""Configure and run the service: settings, wiring, processes."""
 
 from biolayer import interpreter
 
-# `python3 -m config.processes` begins here.
+# `python3 -m config.processes` starts here.
 interpreter.require("celery")
 
 from config.celery import app as celery_app

@@ -1,4 +1,4 @@
-"""The streams, by ASGI, apart from the API: an open stream costs a socket, not a thread."""
+"""Serve the streams by ASGI, apart from the API: an open stream costs a socket, not a thread."""
 
 import os
 
@@ -21,8 +21,8 @@ settings.MIDDLEWARE = [
 
 application = with_hosts_by_asgi(get_asgi_application())
 
-# Whoever reads gives its connection back by itself. Django would start a thread to look after the
-# connections at each request, and keep it for as long as the stream is open.
+# Each reader returns its connection by itself. Django would start a thread to clean up connections
+# at each request, and keep it for as long as the stream is open.
 request_started.disconnect(reset_queries)
 request_started.disconnect(close_old_connections)
 request_started.disconnect(close_ended_connections)

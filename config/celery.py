@@ -1,4 +1,4 @@
-"""Celery: a wake-up, not a memory. Everything it is told is in a row as well."""
+"""Configure Celery, which only wakes the drains: all work is stored in rows of PostgreSQL."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Celery's command line comes here before it reads the settings; every other process imports this, too.
+# Celery's command line imports this before the settings; every other process imports it as well.
 if "worker" in sys.argv:
     os.environ.setdefault("BIOLAYER_PROCESS", "worker")
 
@@ -18,4 +18,4 @@ app.autodiscover_tasks(related_name="jobs")
 
 @setup_logging.connect
 def _log_like_django(**_: object) -> None:
-    """Leave logging to the settings: Celery would install handlers of its own."""
+    """Prevent Celery from installing log handlers of its own."""

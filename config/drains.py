@@ -1,7 +1,7 @@
 """List the drains: the jobs that process due rows.
 
-To add one, write its job function (apps/*/jobs.py) and add a row to `DRAINS`. Everything else reads the
-row: `apps.base.wake` which task to send, `config.processes` which worker process takes it,
+To add one, write its job function (apps/*/jobs.py) and add a row to `DRAINS`. Everything else reads
+the row: `apps.base.wake` which task to send, `config.processes` which worker process takes it,
 `config.ticker` when rows are due and what to call where no worker does.
 
 Code is named by dotted paths, since the command line of a worker process is needed before Django is
@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Describe one drain. Its name is also that of its queue, so that hints never crowd out others."""
+    """Describe one drain. It has a queue of its own, of the same name, for its hints."""
 
     name: str
     # The Celery task.
@@ -26,12 +26,12 @@ class Drain:
     # Processes some due rows and returns how many. The ticker calls it in its own process, until it
     # returns 0, where no worker runs the job.
     step: str
-    # SQL of one timestamp, since when the first row has been due: in the future where none is due yet,
-    # null where there is none. It must read one row off the index that the drain uses. A long
+    # SQL of one timestamp, since when the first row has been due: in the future where none is due
+    # yet, null where there is none. It must read one row off the index that the drain uses. A long
     # statement stands in its app: then this is the path of the constant.
     due_since: str
-    # Due rows may wait for days (a queued task for a worker), so that their age does not show that no
-    # worker runs the job: only unread hints do.
+    # Due rows may wait for days (a queued task for a worker), so that their age does not show that
+    # no worker runs the job: only unread hints do.
     may_wait: bool = False
 
     def load_step(self) -> Callable[[], int]:

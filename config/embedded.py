@@ -1,8 +1,9 @@
 """Compute where the servers of an embedded installation listen.
 
-An installation without `DATABASE_URL` or `REDIS_URL` uses servers of its own, which `local.embedded`
-starts. Their addresses follow from `BIOLAYER_HOME` alone, so that the settings know them before any
-server runs, and production needs nothing of `local`. No Django here: the settings import this module.
+An installation without `DATABASE_URL` or `REDIS_URL` uses servers of its own, which
+`local.embedded` starts. Their addresses follow from `BIOLAYER_HOME` alone, so that the settings
+know them before any server runs, and production needs nothing of `local`. No Django here: the
+settings import this module.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""How log lines look: for people on one machine, as JSON where they are collected."""
+"""Format log lines: as text on one machine, as JSON where they are collected."""
 
 import logging
 from datetime import UTC, datetime
@@ -6,35 +6,36 @@ from typing import Any
 
 import orjson
 
-OF_EVERY_RECORD = frozenset(
+# The attributes that are not added by the caller through `extra`.
+STANDARD_ATTRIBUTES = frozenset(
     [*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "request"]
 )
-"""What is not a fact that the caller added by `extra`."""
 
-
-# No line of ours tells of them, and each record would look for them.
+# Our lines do not show these, and looking them up costs time for each record.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class LineFormatter(logging.Formatter):
-    """`22:10:05 WARNING apps.webhooks: …`, in UTC."""
+    """Format a line as `22:10:05 WARNING apps.webhooks: …`, in UTC."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name}: {message}", style="{")
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+    def formatTime(  # noqa: N802
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
         return f"{datetime.fromtimestamp(record.created, UTC):%H:%M:%S}"
 
 
 class AccessFormatter(LineFormatter):
-    """`22:10:05 POST /v1/tasks 201 4.1 ms req_…`: the level and the name say nothing there."""
+    """Format a request as `22:10:05 POST /v1/tasks 201 4.1 ms req_…`, without level and name."""
 
     def __init__(self) -> None:
         logging.Formatter.__init__(self, "{asctime} {message}", style="{")
 
 
 class JSONFormatter(logging.Formatter):
-    """One object a line: `time`, `level`, `logger`, `message`, what `extra` adds, and `error`."""
+    """Format a JSON object per line: `time`, `level`, `logger`, `message`, `extra`, `error`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -43,8 +44,8 @@ class JSONFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        added = record.__dict__.keys() - OF_EVERY_RECORD
-        line |= {name: getattr(record, name) for name in sorted(added)}
+        extra = record.__dict__.keys() - STANDARD_ATTRIBUTES
+        line |= {name: getattr(record, name) for name in sorted(extra)}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
@@ -73,9 +74,10 @@ def logging_settings(*, level: str, as_json: bool) -> dict[str, Any]:
             "apps": {"level": level},
             "config": {"level": level},
             "apps.access": {"handlers": ["access"], "level": level, "propagate": False},
-            # Refused requests are the caller's affair; what fails is logged by apps.api, with its id.
+            # Refused requests are the caller's concern; apps.api logs failures with their request
+            # id.
             "django.request": {"level": "CRITICAL"},
-            # A broker that is away is normal here, and said once by the ticker.
+            # A missing broker is a normal condition, and the ticker logs it once.
             "celery": {"level": "ERROR"},
             "celery.worker.consumer.consumer": {"level": "CRITICAL"},
             "kombu": {"level": "CRITICAL"},

@@ -76,8 +76,8 @@ def module_command(name: str, *arguments: str) -> Command:
 
 def main() -> None:
     """Become the process named on the command line."""
-    # Imported here, since it loads Django's settings: a caller that only needs a command line may set
-    # the environment later.
+    # Imported here, since it loads Django's settings: a caller that only needs a command line may
+    # set the environment later.
     from config.settings.environment import read
 
     settings = read()

@@ -1,4 +1,4 @@
-"""The addresses of the ASGI process: streams, the calls that may wait, and its own health."""
+"""Route the URLs of the ASGI process: streams, long polls, and its own health."""
 
 from django.urls import path
 

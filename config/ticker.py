@@ -1,13 +1,14 @@
 """Wake the drains, and run them where no worker does.
 
-The ticker checks timers every `GLANCE_SECONDS` and all drains (config/drains.py) every `TICK_SECONDS`:
+The ticker checks timers every `GLANCE_SECONDS` and all drains (config/drains.py) every
+`TICK_SECONDS`:
 
 1. One statement reads which drains have due rows, and since when.
 2. Each drain with due rows is woken through the broker.
-3. The ticker runs a drain in its own process where the broker does not accept the message, where hints
-   have been unread from one tick to the next, or where rows are overdue by `PATIENCE_SECONDS` all the
-   same. Each drain has a thread of its own, so that a slow receiver of callbacks never delays an SLA
-   clock.
+3. The ticker runs a drain in its own process where the broker does not accept the message, where
+   hints have been unread from one tick to the next, or where rows are overdue by `PATIENCE_SECONDS`
+   all the same. Each drain has a thread of its own, so that a slow receiver of callbacks never
+   delays an SLA clock.
 
 Two tickers are harmless: drains claim rows with SKIP LOCKED.
 """
@@ -49,7 +50,8 @@ PATIENCE_SECONDS = 1.0
 DUE = f"""
 SELECT {", ".join(f"clock_timestamp() - ({drain.due_sql()})" for drain in DRAINS)}
 """
-# Between two ticks only timers are checked: they are set for a time soon to come, and must be on time.
+# Between two ticks only timers are checked: they are set for a time soon to come, and must be on
+# time.
 NEXT_TIMER = (
     "SELECT clock_timestamp() - (SELECT due_at FROM timers_timer ORDER BY due_at, id LIMIT 1)"
 )
@@ -96,8 +98,9 @@ def read_timer_age() -> float | None:
     return None if age is None else float(age.total_seconds())
 
 
-# Seconds between two runs, and what to run, whether rows are due or not: it deletes what has expired,
-# and repairs what a process that died left behind. A sweep that fails does not affect the others.
+# Seconds between two runs, and what to run, whether rows are due or not: it deletes what has
+# expired, and repairs what a process that died left behind. A sweep that fails does not affect the
+# others.
 SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "means": (10.0, refresh_rating_means),
     "horizon": (10.0, warn_of_horizon),

@@ -1,4 +1,4 @@
-"""Every address of the service."""
+"""Route every URL of the API process."""
 
 from django.urls import include, path
 
@@ -11,7 +11,7 @@ urlpatterns = [
     path("oauth/revoke", GuardedRevokeTokenView.as_view()),
     path("livez", live),
     path("readyz", ready),
-    # What version 0.1 had.
+    # The URL of version 0.1.
     path("healthz", live),
 ]
 handler400 = "apps.api.http.problems.bad_request"

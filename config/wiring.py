@@ -1,7 +1,8 @@
-"""Who reacts to what. The rooms do not know each other upwards; here they are introduced.
+"""Connect the apps: reactions to transitions, wake-ups, timers.
 
-Reactions run inside the transition's transaction and only add rows to it (see apps/tasks/
-transitions.py). Wake-ups are sent after its commit and may be lost without harm.
+An app does not import the apps above it; it calls what is registered here. Reactions run inside the
+transition's transaction and only add rows to it (see apps/tasks/transitions.py). Wake-ups are sent
+after its commit and may be lost without harm.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +49,7 @@ SLA_TIMER = "sla_{}"
 
 
 def connect() -> None:
-    """Register everything. Called once, when Django is ready."""
+    """Register all reactions, wake-ups and timers. Called once, when Django is ready."""
     request_started.connect(close_ended_connections)
     for drain in DRAINS:
         wake.register(drain.name, job=drain.job)
@@ -57,32 +58,33 @@ def connect() -> None:
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
     react([EventType.QUEUED], reopen_callback)
     react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
-    react(ANNOUNCED, tell)
+    react(ANNOUNCED, announce_event)
     react(ENDED, withdraw_offers)
-    react([EventType.QUEUED], seek_somebody)
-    react([EventType.ESCALATED], look_again)
+    react([EventType.QUEUED], match_task)
+    react([EventType.ESCALATED], match_again)
     workers.react_to_policy_changes(matching.follow_policy)
-    react([EventType.COMPLETED, EventType.QUEUED], move_gates)
-    react(ENDED, end_dependents)
+    react([EventType.COMPLETED, EventType.QUEUED], change_gates)
+    react(ENDED, fail_dependents_later)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     wake_on(ANNOUNCED, "deliveries")
-    # A new task may be queued at once, and who depended on a completed one may be now.
+    # A new task may be queued at once, and a completed one may open the gates of its dependents.
     wake_on([EventType.CREATED, EventType.COMPLETED], "intake")
-    # Who depended on one that ended in vain is failed by a timer that is due.
+    # The dependents of a task that failed or was cancelled are failed by a timer that is due.
     wake_on(ENDED, "timers")
     wake_on([EventType.SUBMITTED], "verification")
-    # A task came into the queue, or a worker is free again: of several who were asked all but one.
+    # A task was queued, or workers are free again: also those with another offer of an accepted
+    # task.
     frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
     wake_on([EventType.QUEUED, EventType.ESCALATED, *frees], "matching")
-    timers.register(LEASE, end_lease)
-    timers.register(matching.OFFER, end_offer)
+    timers.register(LEASE, expire_lease)
+    timers.register(matching.OFFER, expire_offer)
     timers.register(matching.ESCALATION, escalate)
-    timers.register(AVAILABILITY, follow_hours, follow_hours_of_many)
+    timers.register(AVAILABILITY, update_availability, update_availabilities)
     timers.register(DEPENDENCY, fail_dependents)
     timers.register(POOL_CLOSED, fail_stranded)
-    PAYLOAD_EXTENSIONS["webhook"] = with_webhook
+    PAYLOAD_EXTENSIONS["webhook"] = webhook_payloads
     for clock in Clock:
-        timers.register(SLA_TIMER.format(clock), watch_by(clock), watch_many_by(clock))
+        timers.register(SLA_TIMER.format(clock), sla_handler(clock), sla_batch_handler(clock))
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
@@ -90,7 +92,7 @@ def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
 
 
 def open_callback(moved: AppliedTransition) -> Iterable[Change]:
-    """A task with a callback gets a destination of its own, under the task's id."""
+    """Give a task with a callback a destination of its own, under the task's id."""
     contract = moved.contract
     if contract is None or not contract.handoff.callback_url:
         return []
@@ -102,7 +104,7 @@ def open_callback(moved: AppliedTransition) -> Iterable[Change]:
 
 
 def reopen_callback(moved: AppliedTransition) -> Iterable[Change]:
-    """A task that is reopened long after it ended may have lost its destination."""
+    """Restore the destination of a reopened task: it may have been deleted after the task ended."""
     task = moved.task
     if not task.callback_url or moved.event.previous_status not in CLOSED:
         return []
@@ -115,16 +117,17 @@ def reopen_callback(moved: AppliedTransition) -> Iterable[Change]:
     )
 
 
-def tell(moved: AppliedTransition) -> Iterable[Change]:
-    """Every announced event goes to the endpoints that want it and, unless it is a silent one, to the
-    task's callback.
+def announce_event(moved: AppliedTransition) -> Iterable[Change]:
+    """Send an event to the endpoints that subscribe to it and to the task's callback.
+
+    Silent events do not go to the callback.
     """
     callback_url = "" if moved.event.type in SILENT else moved.task.callback_url
-    return webhooks.announce(telling(moved), callback_url=callback_url)
+    return webhooks.announce(outbound_event(moved), callback_url=callback_url)
 
 
-def telling(moved: AppliedTransition) -> webhooks.Telling:
-    """The event as others are told of it."""
+def outbound_event(moved: AppliedTransition) -> webhooks.Telling:
+    """Return the event in the form that webhooks send."""
     task, event = moved.task, moved.event
     data = {
         **event.data,
@@ -148,16 +151,17 @@ def telling(moved: AppliedTransition) -> webhooks.Telling:
     )
 
 
-def with_webhook(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """The feed's `payload=webhook`: each event with the body that webhooks tell of it, null where
-    that is not kept any more.
+def webhook_payloads(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return for each event of the feed its webhook body (`payload=webhook`).
+
+    None where the body has been deleted.
     """
-    told = bodies([(event.task_id, event.sequence) for event in events])
-    return [{"webhook": told.get((event.task_id, event.sequence))} for event in events]
+    by_event = bodies([(event.task_id, event.sequence) for event in events])
+    return [{"webhook": by_event.get((event.task_id, event.sequence))} for event in events]
 
 
 def start_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
-    """When a task is announced, and again when it is reopened."""
+    """Set the SLA timers when a task is created, and again when it is reopened."""
     if moved.event.type == EventType.QUEUED and moved.event.previous_status not in CLOSED:
         return
     for clock in Clock:
@@ -180,19 +184,20 @@ def withdraw_offers(moved: AppliedTransition) -> Iterable[Change]:
     return matching.withdraw_offers(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
-def seek_somebody(moved: AppliedTransition) -> Iterable[Change]:
-    """A queued task is looked at, and its policy's next step is set."""
-    yield from look_again(moved)
+def match_task(moved: AppliedTransition) -> Iterable[Change]:
+    """Mark a queued task for matching, and schedule the next step of its escalation policy."""
+    yield from match_again(moved)
     yield from matching.set_out(moved.task)
 
 
-def look_again(moved: AppliedTransition) -> Iterable[Change]:
+def match_again(moved: AppliedTransition) -> Iterable[Change]:
     return matching.look_again(moved.task)
 
 
-def move_gates(moved: AppliedTransition) -> Iterable[Change]:
-    """Who depends on a task is held until it is completed. When it is reopened it holds again whoever
-    is still there, and fails nobody.
+def change_gates(moved: AppliedTransition) -> Iterable[Change]:
+    """Open the gates of a completed task's dependents; close them again when it is reopened.
+
+    A failed task that is reopened no longer fails its dependents.
     """
     if moved.event.type == EventType.COMPLETED:
         yield gate_opening(task_id=moved.task.id)
@@ -202,25 +207,25 @@ def move_gates(moved: AppliedTransition) -> Iterable[Change]:
         yield timer_deletion(subject_id=moved.task.id)
 
 
-def end_dependents(moved: AppliedTransition) -> Iterable[Change]:
+def fail_dependents_later(moved: AppliedTransition) -> Iterable[Change]:
     yield dependents_timer(task=moved.task, at=moved.event.occurred_at)
 
 
-def end_lease(timer: Timer, at: datetime) -> datetime | None:
+def expire_lease(timer: Timer, at: datetime) -> datetime | None:
     return tasks.lapse_run(run_id=timer.subject_id, at=at)
 
 
-def follow_hours(timer: Timer, at: datetime) -> datetime | None:
+def update_availability(timer: Timer, at: datetime) -> datetime | None:
     return workers.refresh_availability(worker_id=timer.subject_id, at=at)
 
 
-def follow_hours_of_many(
+def update_availabilities(
     subject_ids: Sequence[UUID], at: datetime
 ) -> Mapping[UUID, datetime | None]:
     return workers.refresh_availabilities(worker_ids=subject_ids, at=at)
 
 
-def end_offer(timer: Timer, at: datetime) -> datetime | None:
+def expire_offer(timer: Timer, at: datetime) -> datetime | None:
     matching.expire_offer(offer_id=timer.subject_id, at=at)
     return None
 
@@ -237,15 +242,15 @@ def fail_stranded(timer: Timer, at: datetime) -> datetime | None:
     return matching.fail_stranded(pool_id=timer.subject_id, at=at)
 
 
-def watch_by(clock: Clock) -> timers.Handler:
-    def watch(timer: Timer, at: datetime) -> datetime | None:
+def sla_handler(clock: Clock) -> timers.Handler:
+    def handle(timer: Timer, at: datetime) -> datetime | None:
         return tasks.watch_sla(task_id=timer.subject_id, clock=clock, at=at)
 
-    return watch
+    return handle
 
 
-def watch_many_by(clock: Clock) -> timers.BatchHandler:
-    def watch_many(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
+def sla_batch_handler(clock: Clock) -> timers.BatchHandler:
+    def handle_batch(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
         return tasks.watch_slas(task_ids=subject_ids, clock=clock, at=at)
 
-    return watch_many
+    return handle_batch

@@ -1,4 +1,4 @@
-"""The API, by WSGI."""
+"""Serve the API by WSGI."""
 
 import gc
 import os

@@ -1,7 +1,7 @@
-"""What the environment may say, parsed strictly: a bad value stops the start, with its name.
+"""Parse the environment variables strictly: a bad value stops the start with the variable's name.
 
-A variable that begins with `BIOLAYER_` and is not known is refused as well: it is most likely
-mistyped, and would otherwise be ignored in silence.
+An unknown variable that begins with `BIOLAYER_` is refused as well: it is most likely a typing
+error, which would otherwise be ignored.
 """
 
 import os
@@ -32,7 +32,7 @@ def _split(value: Any) -> Any:
 
 
 def _nameserver(value: str) -> str:
-    """An address with its port, written as c-ares takes it; 53 where none is given."""
+    """Return an address with its port (default 53), in the notation of c-ares."""
     parts = urlsplit(f"//[{value}]" if value.count(":") > 1 and "[" not in value else f"//{value}")
     address, port = ip_address(parts.hostname or ""), parts.port or 53
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
@@ -41,12 +41,12 @@ def _nameserver(value: str) -> str:
 List = BeforeValidator(_split)
 
 
-OF_THE_CLIENT = ("BIOLAYER_URL", "BIOLAYER_API_KEY", "BIOLAYER_WEBHOOK_SECRET")
-"""What `python3 -m biolayer` reads, perhaps in the same shell."""
+# Variables of `python3 -m biolayer`, which may run in the same shell.
+CLIENT_VARIABLES = ("BIOLAYER_URL", "BIOLAYER_API_KEY", "BIOLAYER_WEBHOOK_SECRET")
 
 
 class Environment(BaseModel):
-    """Every variable that the service reads."""
+    """Declare every variable that the service reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -68,16 +68,17 @@ class Environment(BaseModel):
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
-    """The environment, or a line for each bad variable and exit code 2."""
+    """Return the environment, or exit with a line for each bad variable."""
     problems = [
         f"{name}: not a setting of BioLayer"
         for name in environ
-        if name.startswith("BIOLAYER_") and name not in {*Environment.model_fields, *OF_THE_CLIENT}
+        if name.startswith("BIOLAYER_")
+        and name not in {*Environment.model_fields, *CLIENT_VARIABLES}
     ]
-    given = {name: environ[name] for name in Environment.model_fields if environ.get(name)}
+    values = {name: environ[name] for name in Environment.model_fields if environ.get(name)}
     parsed: Environment | None = None
     try:
-        parsed = Environment.model_validate(given)
+        parsed = Environment.model_validate(values)
     except ValidationError as error:
         problems += [f"{line['loc'][0]}: {line['msg']}" for line in error.errors()]
     if problems or parsed is None:

@@ -81,7 +81,7 @@ class Inbox:
         return None
 
     async def _fetch_keys(self) -> bool:
-        """Fetch the organisation's public keys: the secret may have been rotated since the start."""
+        """Fetch the organisation's public keys: the secret may have been rotated."""
         if not self._jwks_url:
             return False
         timeout = ClientTimeout(total=JWKS_SECONDS)
@@ -98,7 +98,7 @@ class Inbox:
 
 
 def application(secret: str, jwks_url: str = "") -> web.Application:
-    """Return the inbox as an aiohttp application: GET `/` and `/callbacks.json`, POST to any path."""
+    """Return an aiohttp application: GET `/` and `/callbacks.json`, POST to any path."""
     inbox = Inbox(secret, jwks_url)
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes(

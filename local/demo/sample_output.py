@@ -1,4 +1,4 @@
-"""Generate an output that satisfies a task's schema: the work of the demo's workers. Best effort."""
+"""Generate an output that satisfies a task's schema, as the demo's work. Best effort."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _DEEPEST = 16
 
 
 def sample_output(schema: Schema | None) -> Any:
-    """Return an instance of a JSON Schema 2020-12 object, or of the shorthand `{field: type name}`."""
+    """Return an instance of a JSON Schema 2020-12 object, or of `{field: type name}`."""
     if not schema:
         return {}
     if is_flat_map(schema):
@@ -51,7 +51,7 @@ def _instance(schema: Any, *, root: Schema, depth: int) -> Any:
 
 
 def _merged(schema: Schema, *, root: Schema, depth: int) -> dict[str, Any]:
-    """Return the schema merged with its `$ref`, all of `allOf`, and the first of `anyOf` and `oneOf`."""
+    """Return the schema merged with its `$ref`, `allOf`, and the first of `anyOf` and `oneOf`."""
     parts = [*schema.get("allOf", []), *schema.get("anyOf", [])[:1], *schema.get("oneOf", [])[:1]]
     if "$ref" in schema:
         parts.append(_at(root, schema["$ref"]))
@@ -125,7 +125,7 @@ def _array(schema: Schema, *, root: Schema, depth: int) -> list[Any]:
 
 
 def _number(schema: Schema, *, is_integer: bool) -> float:
-    """Return the smallest allowed number from 1 on, or the largest one where 1 is above the maximum."""
+    """Return the smallest allowed number from 1 on, or the largest if 1 is above the maximum."""
     step = schema.get("multipleOf", 1)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))

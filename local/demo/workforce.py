@@ -138,7 +138,7 @@ class Worker:
             raise Unavailable(str(refused)) from refused
 
     async def _post(self, path: str, **content: Any) -> Any:
-        """Post with one idempotency key for all attempts: a lost response is replayed, not repeated."""
+        """Post with one idempotency key for all attempts: a lost response is replayed."""
         key = str(uuid.uuid4())
         for attempt in range(_ATTEMPTS):
             try:

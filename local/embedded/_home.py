@@ -105,7 +105,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def live_pid(pid_file: Path, is_ours: Callable[[str], bool]) -> int | None:
-    """Return the process that a pid file names if it lives and its command line is ours, else None."""
+    """Return the process that a pid file names if it lives and is ours, else None."""
     try:
         pid = int(pid_file.read_text().split()[0])
     except (FileNotFoundError, ValueError, IndexError):
@@ -141,7 +141,7 @@ def wait_for(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 
 def cause_of(output: bytes) -> str:
-    """Return the line of a server's output that explains its end: the last fatal one, or the last."""
+    """Return the line of a server's output that explains its end."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     fatal = [
         line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line.lower()

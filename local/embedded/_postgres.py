@@ -50,8 +50,8 @@ class _Cluster:
     ) -> "subprocess.CompletedProcess[bytes]":
         if self.account is not None:
             options |= {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
-        # The caller's PG* variables (PGPORT, PGDATA, …) would move the server away from its URL; and
-        # the account may have no access to the caller's folder.
+        # The caller's PG* variables (PGPORT, PGDATA, …) would move the server away from its URL;
+        # and the account may have no access to the caller's folder.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PG")
         }
@@ -107,7 +107,7 @@ def _cluster(home: Path) -> _Cluster:
 
 
 def _postgres_binaries(data: Path) -> Path:
-    """Return the binaries of the newest PostgreSQL in the wheel, or of the data directory's version.
+    """Return the binaries of the data directory's version, or the newest in the wheel.
 
     A major version cannot read the data of another. Raise `EmbeddedError` where it is missing.
     """
@@ -169,7 +169,7 @@ def _make_traversable(cluster: _Cluster, sockets: Path) -> None:
 
 
 def _parents(paths: Iterable[Path]) -> list[Path]:
-    """Return every folder above these paths, as written and with symbolic links resolved, root first."""
+    """Return every folder above these paths, as written and resolved, root first."""
     return sorted(
         {parent for path in paths for view in (path, path.resolve()) for parent in view.parents}
     )
@@ -185,7 +185,8 @@ def _passable(folder: Path, account: Account) -> bool:
 def _ensure_initialised(cluster: _Cluster, *, durable: bool) -> None:
     """Create the data directory where it is missing.
 
-    It is created under another name first: an initdb that was killed must not be taken for a cluster.
+    It is created under another name first: an initdb that was killed must not be taken for a
+    cluster.
     """
     if (cluster.data / "PG_VERSION").exists():
         return
@@ -248,8 +249,8 @@ def _launch(cluster: _Cluster, sockets: Path) -> None:
     deadline = time.monotonic() + 20
     while True:
         start = log.stat().st_size if log.exists() else 0
-        # pg_ctl's -l would open the file as the account, which has no access to our logs: it inherits
-        # our file instead.
+        # pg_ctl's -l would open the file as the account, which has no access to our logs: it
+        # inherits our file instead.
         with log.open("ab") as out:
             result = cluster.run(
                 "pg_ctl",

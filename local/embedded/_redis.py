@@ -107,7 +107,8 @@ def _quoted(path: Path) -> str:
 
 
 def _redis_pid(home: Path) -> int | None:
-    # Redis starts with its settings file on its command line and soon shows its socket there instead.
+    # Redis starts with its settings file on its command line and soon shows its socket there
+    # instead.
     marks = (str(home / "redis" / "redis.conf"), str(socket_folder(home) / REDIS_SOCKET))
     return live_pid(
         home / "redis" / "redis.pid", lambda command: any(mark in command for mark in marks)

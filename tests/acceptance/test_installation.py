@@ -255,7 +255,7 @@ def test_up__says_in_one_line_why_it_cannot_start(
     taken = installation.access["base_url"].rpartition(":")[2]
     busy = up(tmp_path / "home", "--port", taken)
     assert busy.returncode != 0
-    assert f"port {taken} is taken" in one_line(busy)
+    assert f"port {taken} is in use" in one_line(busy)
     (tmp_path / "file").write_text("")
     refused = up(tmp_path / "file", "--port", str(free_port()))
     assert refused.returncode != 0

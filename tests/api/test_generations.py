@@ -134,7 +134,7 @@ def test_a_reader__that_waits_while_one_is_raised_goes_back_as_well(house: House
     assert [item.task_id for item in pages.read(waiting).items] == [task.id]
 
 
-def test_command__goes_back_a_quarter_of_an_hour_or_as_far_as_it_is_told(house: House) -> None:
+def test_raise_generation__goes_back_to_since_or_15_minutes(house: House) -> None:
     task = house.task()
     cursor = house.alice.get("/v1/events").json()["next_cursor"]
     out = StringIO()
@@ -146,13 +146,13 @@ def test_command__goes_back_a_quarter_of_an_hour_or_as_far_as_it_is_told(house: 
 
 
 @pytest.mark.parametrize("since", ["yesterday", "2026-02-04T19:00:00"])
-def test_command__refuses_what_is_no_time(database: None, since: str) -> None:
-    with pytest.raises(CommandError, match="is no time with a time zone"):
+def test_raise_generation__refuses_a_time_without_zone(database: None, since: str) -> None:
+    with pytest.raises(CommandError, match="is not a time with a time zone"):
         call_command("raise_generation", f"--since={since}")
     assert Generation.objects.count() == 0
 
 
-def test_command__refuses_a_time_to_come(database: None) -> None:
+def test_raise_generation__refuses_a_future_time(database: None) -> None:
     tomorrow = (clock.now() + timedelta(days=1)).isoformat()
     with pytest.raises(CommandError, match="in the future"):
         call_command("raise_generation", f"--since={tomorrow}")

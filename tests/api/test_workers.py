@@ -445,5 +445,5 @@ def test_a_worker_enrolled_by_the_api__works_with_a_key_of_its_own(house: House)
     dora = Caller(out.getvalue().split()[1])
     assert dora.get("/v1/workers/me").json()["worker_id"] == made["worker_id"]
     assert dora.get("/v1/tasks").status_code == 403
-    with pytest.raises(CommandError, match="there is no worker"):
+    with pytest.raises(CommandError, match="does not exist"):
         call_command("create_key", str(house.pool.id))

@@ -221,7 +221,7 @@ def test_shares__of_a_weight_that_outweighs_all(house: House, weight: int) -> No
 
 
 def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> None:
-    with pytest.raises(CommandError, match="there is no organisation"):
+    with pytest.raises(CommandError, match="does not exist"):
         call_command("set_weight", str(house.pool.id), "2")
     for weight in ("0", "101", "two"):
         with pytest.raises(CommandError, match="WEIGHT"):

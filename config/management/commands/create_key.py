@@ -1,4 +1,4 @@
-"""`manage.py create_key WORKER_ID`: a key for a worker that was enrolled by the API, or another one."""
+"""`manage.py create_key WORKER_ID`: issue an API key for a worker."""
 
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,9 @@ from apps.pools.models import Worker
 
 
 class Command(BaseCommand):
-    help = "Issue an API key that a worker's app works with; print it."
+    """Issue a key: for a worker that was enrolled by the API, or another one."""
+
+    help = "Issue an API key for a worker's app and print it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("worker_id", type=UUID)
@@ -19,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, worker_id: UUID, **options: Any) -> None:
         worker = Worker.objects.filter(id=worker_id).first()
         if worker is None:
-            raise CommandError(f"there is no worker {worker_id}")
+            raise CommandError(f"worker {worker_id} does not exist")
         key = issue_key(
             organisation_id=worker.organisation_id,
             name=worker.name,

@@ -1,4 +1,4 @@
-"""`manage.py create_organisation NAME`: a first organisation, with what its backend needs."""
+"""`manage.py create_organisation NAME`: create an organisation and what its backend needs."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from apps.webhooks.services import new_signing_secret
 
 
 class Command(BaseCommand):
+    """Create an organisation, a pool, an API key and a webhook secret in one transaction."""
+
     help = "Create an organisation with a pool; print its ids, an API key and its webhook secret."
 
     def add_arguments(self, parser: CommandParser) -> None:

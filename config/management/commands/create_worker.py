@@ -1,4 +1,4 @@
-"""`manage.py create_worker POOL_ID NAME`: a worker, with the key that its app works with."""
+"""`manage.py create_worker POOL_ID NAME`: create a worker, and a key for its app."""
 
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,8 @@ from apps.pools.services import provision_worker
 
 
 class Command(BaseCommand):
+    """Create a worker and its key in one transaction."""
+
     help = "Create a worker in a pool; print its id and its API key."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,14 +30,14 @@ class Command(BaseCommand):
             "--presence",
             choices=Presence.values,
             default=Presence.OFFLINE,
-            help="offline unless given: the worker's app says when it is there",
+            help="default: offline, until the worker's app changes it",
         )
 
     @transaction.atomic
     def handle(self, *args: Any, pool_id: UUID, name: str, **options: Any) -> None:
         pool = Pool.objects.filter(id=pool_id).first()
         if pool is None:
-            raise CommandError(f"there is no pool {pool_id}")
+            raise CommandError(f"pool {pool_id} does not exist")
         if not 0 <= options["rating"] <= 5:
             raise CommandError("--rating must be 0 to 5")
         worker = provision_worker(
@@ -58,4 +60,6 @@ class Command(BaseCommand):
         self.stdout.write(f"worker_id  {worker.id}\napi_key    {key}")
         self.stdout.write("The key is not shown again.")
         if worker.presence != Presence.AVAILABLE:
-            self.stdout.write("It is offered nothing until it is available: PATCH /v1/workers/me")
+            self.stdout.write(
+                "The worker gets no offers until it is available: PATCH /v1/workers/me"
+            )

@@ -1,4 +1,4 @@
-"""`manage.py document`: what is documented from the code itself. `--check` says what is stale."""
+"""`manage.py document`: write the pages that are generated from the code."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,17 @@ from config.documents import DOCUMENTS
 
 
 class Command(BaseCommand):
+    """Write the pages whose text has changed."""
+
     help = "Write the generated pages under docs/."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="write nothing; fail when stale")
+        parser.add_argument(
+            "--check", action="store_true", help="write nothing; fail if a page is stale"
+        )
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
-        stale = [name for name, made in DOCUMENTS.items() if not _is_current(name, made())]
+        stale = [name for name, page in DOCUMENTS.items() if not _is_current(name, page())]
         if check and stale:
             raise CommandError(f"stale: {', '.join(stale)}; run `python3 manage.py document`")
         for name in stale:

@@ -1,8 +1,9 @@
-"""`manage.py migrate`, beside a service that goes on.
+"""`manage.py migrate`: apply the migrations while the service runs.
 
-A statement that changes a table waits for whoever has it, and everybody else waits behind that
-statement. So no lock is waited for longer than `LOCK_SECONDS`; then all of it is let go, and tried again
-after a pause. Building an index may take as long as it takes: nobody waits for it.
+A statement that changes a table waits for the transactions that use it, and all later transactions
+wait behind that statement. So it waits for a lock for `LOCK_SECONDS` at most; then it is rolled
+back and repeated after a pause. Building an index may take any time: it blocks no other
+transaction.
 """
 
 import time
@@ -17,14 +18,12 @@ from apps.base.transactions import is_timeout
 
 LOCK_SECONDS = 1
 PAUSE_SECONDS = 2.0
-TRIES = 100
+ATTEMPTS = 100
 BOUNDS = f"""
 SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', false),
     set_config('statement_timeout', '0', false),
     set_config('idle_in_transaction_session_timeout', '0', false)
 """
-
-
 RESETS = (
     "RESET lock_timeout",
     "RESET statement_timeout",
@@ -33,25 +32,31 @@ RESETS = (
 
 
 class Command(Migrate):
-    help = Migrate.help + " Locks are waited for a second at a time, so that the service goes on."
+    """Run Django's command with a bounded wait for each lock."""
+
+    help = (
+        Migrate.help
+        + " It waits a second at a time for a lock, so that the service can run meanwhile."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             _set(connection, BOUNDS)
             try:
                 super().handle(*args, **options)
             except OperationalError as error:
                 if not is_timeout(error):
                     raise
-                self.stderr.write("a table is in use; trying again")
+                self.stderr.write("a table is in use; retrying")
                 time.sleep(PAUSE_SECONDS)
             else:
                 return
             finally:
                 _set(connection, *RESETS)
         raise CommandError(
-            f"a table was in use {TRIES} times: end the transaction that holds it (pg_stat_activity)"
+            f"a table was in use {ATTEMPTS} times:"
+            " end the transaction that locks it, see pg_stat_activity"
         )
 
 

@@ -1,4 +1,4 @@
-"""`manage.py raise_generation`: after a standby was promoted, have readers of the feed go back."""
+"""`manage.py raise_generation`: after a failover, make readers of the feed read again."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime, timedelta
@@ -14,16 +14,18 @@ MINUTES = 15
 
 
 class Command(BaseCommand):
+    """Start a new generation of the event feed."""
+
     help = (
-        "After a failover to a standby that may have lacked the last transactions: readers of the event"
-        " feed go back to --since, so that they skip nothing of what happens now."
+        "Run after a failover to a standby that may lack the last transactions: readers of the"
+        " event feed read again from --since, so that they miss no event."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--since",
             type=_time,
-            help="a time, such as 2026-02-04T19:00:00Z, at which the standby had everything"
+            help="a time, such as 2026-02-04T19:00:00Z, at which the standby was complete"
             f" (default: {MINUTES} minutes ago)",
         )
 
@@ -32,14 +34,16 @@ class Command(BaseCommand):
         since = since or at - timedelta(minutes=MINUTES)
         if since > at:
             raise CommandError("--since is in the future")
-        made = raise_generation(since=since, at=at)
+        generation = raise_generation(since=since, at=at)
         self.stdout.write(
-            f"generation {made.number}: the feed is read again from {since.isoformat()}"
+            f"generation {generation.number}: the feed is read again from {since.isoformat()}"
         )
 
 
 def _time(text: str) -> datetime:
-    found = parse_datetime(text)
-    if found is None or found.tzinfo is None:
-        raise ArgumentTypeError(f"{text} is no time with a time zone, such as 2026-02-04T19:00:00Z")
-    return found
+    time = parse_datetime(text)
+    if time is None or time.tzinfo is None:
+        raise ArgumentTypeError(
+            f"{text} is not a time with a time zone, such as 2026-02-04T19:00:00Z"
+        )
+    return time

@@ -9,18 +9,20 @@ from apps.webhooks.services import reencrypt
 
 
 class Command(BaseCommand):
+    """Seal every secret, and exit with code 1 if one cannot be opened."""
+
     help = (
-        "Seal signing keys and callbacks' credentials under the newest of ENCRYPTION_KEYS. It may be"
-        " stopped and run again. Afterwards the older keys may be taken out of ENCRYPTION_KEYS."
+        "Seal signing keys and callbacks' credentials under the newest of ENCRYPTION_KEYS. The"
+        " command may be stopped and run again. Afterwards the older keys can be removed."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = reencrypt()
-        self.stdout.write(f"{done.count} secrets sealed under the newest key")
-        for row in done.unreadable:
+        result = reencrypt()
+        self.stdout.write(f"{result.count} secrets sealed under the newest key")
+        for row in result.unreadable:
             self.stderr.write(f"no key of ENCRYPTION_KEYS opens {row}")
-        if done.unreadable:
+        if result.unreadable:
             self.stderr.write(
-                "Keep the old keys until these are gone, or bring back the key that made them."
+                "Keep the old keys until these are deleted, or restore the key that sealed them."
             )
             sys.exit(1)

@@ -1,4 +1,4 @@
-"""`manage.py set_weight ORGANISATION_ID WEIGHT`: its part of the offers while there is too much for all."""
+"""`manage.py set_weight ORGANISATION_ID WEIGHT`: set an organisation's fair share."""
 
 from typing import Any
 from uuid import UUID
@@ -10,9 +10,9 @@ from biolayer.errors import NotFound
 
 
 class Command(BaseCommand):
-    help = (
-        "Give an organisation a weight of 1 to 100 (at first 1) among those of this installation."
-    )
+    """Set the weight of one organisation."""
+
+    help = "Set an organisation's weight in the fair share of all workers: 1 (the default) to 100."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("organisation_id", type=UUID)
@@ -22,5 +22,5 @@ class Command(BaseCommand):
         try:
             weigh(organisation_id=organisation_id, weight=weight)
         except NotFound:
-            raise CommandError(f"there is no organisation {organisation_id}") from None
-        self.stdout.write(f"organisation {organisation_id} has the weight {weight} now")
+            raise CommandError(f"organisation {organisation_id} does not exist") from None
+        self.stdout.write(f"organisation {organisation_id} now has the weight {weight}")

@@ -1,4 +1,4 @@
-"""`manage.py tick`: the process that looks at the clock."""
+"""`manage.py tick`: run the ticker."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from config.ticker import Ticker
 
 
 class Command(BaseCommand):
-    help = "Wake what is due, once a second; drain it here when nobody else does."
+    """Run the ticker until the process is stopped."""
+
+    help = "Wake the drains that have due rows; run them in this process where no worker does."
 
     def handle(self, *args: Any, **options: Any) -> None:
         Ticker().run()
