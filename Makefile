@@ -1,4 +1,4 @@
-# Everything a fresh machine needs is Python 3.11+ and make. `make` alone prints what there is.
+# A fresh machine needs Python 3.11+ and make only. `make` without a target lists the targets.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench lock clean
@@ -10,19 +10,19 @@ BIN := $(VENV)/bin
 RUN_LOCKS := requirements.txt requirements-embedded.txt
 DEV_LOCKS := $(RUN_LOCKS) requirements-dev.txt
 
-# Stamps carry the checksum of what they installed: a checkout changes times, not contents.
+# A stamp has the checksum of the files it installed: a checkout changes times, not contents.
 key = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 RUN_STAMP := $(VENV)/.run-$(call key,$(RUN_LOCKS))
 DEV_STAMP := $(VENV)/.dev-$(call key,$(DEV_LOCKS))
 
-# A Python that was removed or upgraded under its virtual environment leaves it broken.
+# Removing or upgrading Python breaks the virtual environment that was made by it.
 ifneq ($(wildcard $(BIN)/python*),)
 ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
 $(shell rm -f $(VENV)/.run-* $(VENV)/.dev-*)
 endif
 endif
 
-# PYTHON if given, else the first that runs and is new enough: a version manager's shim may exist and fail.
+# PYTHON if set, else the first that runs and is new enough: a version manager's shim may exist and fail.
 define find_python
 	python= ; found= ; \
 	for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3 python3.12 python3.13); do \
@@ -33,7 +33,7 @@ define find_python
 		found="$${found:+$$found, }$$version ($$candidate)"; \
 	done; \
 	if [ -z "$$python" ]; then \
-		echo "BioLayer needs Python 3.11 or newer; found $${found:-none}. Another one: make PYTHON=/path/to/python3.11 …" >&2; \
+		echo "BioLayer needs Python 3.11 or newer; found $${found:-none}. To use another: make PYTHON=/path/to/python3.11 …" >&2; \
 		exit 1; \
 	fi; \
 	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
@@ -42,10 +42,10 @@ define find_python
 	fi
 endef
 
-# -qq leaves errors. PostgreSQL runs as another user when we are root, so others must be able to read what is installed.
+# -qq still prints errors. When root installs, PostgreSQL runs as another user, who must be able to read the files.
 install = umask 022 && $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 
-help: ## Show this
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (PORT=8000)
@@ -64,10 +64,10 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 	@$(BIN)/python -m tests.architecture.lint_migrations
 	@$(BIN)/python manage.py document --check
 
-bench: $(DEV_STAMP) ## Measure (BENCH=create, deliveries, black_hole, feed or timers)
+bench: $(DEV_STAMP) ## Run a bench (BENCH=create; docs/benches.md lists all)
 	@exec $(BIN)/python bench/$(BENCH).py $(ARGS)
 
-lock: $(DEV_STAMP) ## Pin the requirements anew (ARGS=--upgrade takes newer ones)
+lock: $(DEV_STAMP) ## Update the lock files of the requirements (ARGS=--upgrade for newer versions)
 	@$(call compile,production,requirements.txt)
 	@$(call compile,embedded,requirements-embedded.txt)
 	@$(call compile,dev,requirements-dev.txt)
@@ -75,18 +75,18 @@ lock: $(DEV_STAMP) ## Pin the requirements anew (ARGS=--upgrade takes newer ones
 compile = $(BIN)/uv pip compile requirements/$(1).in -o $(2) --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
-clean: ## Remove the virtual environment and the caches; .biolayer, your data, stays
+clean: ## Remove the virtual environment and the caches; keep .biolayer, your data
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN_STAMP): 
 	@$(find_python); \
-	echo "Installing BioLayer into $(VENV) with Python $$version: once, about a minute."; \
+	echo "Installing into $(VENV) with Python $$version (once, about a minute)."; \
 	umask 022; "$$python" -m venv --clear $(VENV)
 	@$(install) $(RUN_LOCKS:%=-r %)
 	@touch $@
 
 $(DEV_STAMP): | $(RUN_STAMP)
-	@echo "Installing what tests and checks need: once, about a minute."
+	@echo "Installing the packages of tests and checks (once, about a minute)."
 	@$(install) $(DEV_LOCKS:%=-r %)
 	@touch $@

@@ -12,7 +12,7 @@ from biolayer.errors import NotFound
 class Command(BaseCommand):
     """Set the weight of one organisation."""
 
-    help = "Set an organisation's weight in the fair share of all workers: 1 (the default) to 100."
+    help = "Set an organisation's weight in the fair share of matching: 1 (the default) to 100."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("organisation_id", type=UUID)
