@@ -47,7 +47,7 @@ def contract(**changes: Any) -> dict[str, Any]:
 def page_example(
     *, org_id: Any, pool_id: Any, callback_url: str, deadline: datetime
 ) -> dict[str, Any]:
-    """The reference page's example (specs/biolayer.md), its placeholders replaced."""
+    """Return the example of the product's API reference, with its placeholders replaced."""
     return {
         "origin": {
             "org_id": str(org_id),

@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def expect_problem(response: Any, status: int, code: str | None = None) -> Mapping[str, Any]:
-    """The body of a refusal, after asserting that it is RFC 9457 as specs/biolayer.md has it."""
+    """Return the body of a refusal, after asserting that it is RFC 9457 as docs/api.md describes."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == MEDIA_TYPE
     body: dict[str, Any] = response.json()

@@ -1,4 +1,4 @@
-"""`POST /v1/tasks`: the whole contract of specs/biolayer.md, each bound from both sides."""
+"""`POST /v1/tasks`: check the whole contract, each bound from both sides."""
 
 import json
 from copy import deepcopy

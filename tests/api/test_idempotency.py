@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: one effect and one answer, however often a POST is sent (DESIGN 8)."""
+"""`Idempotency-Key`: check that a POST sent again has one effect and one response."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -41,7 +41,7 @@ BEYOND = {
     ("completed", "queued"),  # reopen
     ("failed", "queued"),
 }
-"""What DESIGN 4 adds to the specification's table."""
+"""What this service adds to the transitions of the product's API reference."""
 REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
 """What is noted of a task that goes on as it was."""
 
