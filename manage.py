@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. It is written so that an old Python can read it and say that it is too old."""
+"""Run Django's command line. An old Python can parse this file, and report that it is too old."""
 
 import os
 import sys
@@ -7,7 +7,8 @@ import sys
 
 def main():
     if sys.version_info < (3, 11):
-        sys.exit("BioLayer needs Python 3.11 or newer; this is %d.%d.%d" % sys.version_info[:3])  # noqa: UP031
+        found = "%d.%d.%d" % sys.version_info[:3]  # noqa: UP031
+        sys.exit("BioLayer needs Python 3.11 or newer; this is " + found)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.argv[1:2] == ["tick"]:
         os.environ.setdefault("BIOLAYER_PROCESS", "ticker")
@@ -22,8 +23,8 @@ def main():
     except OperationalError as error:
         reason = str(error).strip().split("\n")[0]
         sys.exit(
-            f"PostgreSQL does not answer: {reason}. Is `make run` up, with the same BIOLAYER_HOME,"
-            " or DATABASE_URL right?"
+            f"PostgreSQL does not answer: {reason}. Check that `make run` is running with the same"
+            " BIOLAYER_HOME, or that DATABASE_URL is right."
         )
 
 

@@ -75,7 +75,7 @@ def module_command(name: str, *arguments: str) -> Command:
 
 
 def main() -> None:
-    """Become the process named on the command line."""
+    """Replace this process by the one named on the command line."""
     # Imported here, since it loads Django's settings: a caller that only needs a command line may
     # set the environment later.
     from config.settings.environment import read

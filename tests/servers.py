@@ -1,5 +1,6 @@
-"""The servers of a test run: real ones, embedded, in a home of their own unless the environment
-names others. Loaded before Django's settings are (`-p tests.servers`).
+"""Start the servers of a test run: embedded ones, unless the environment names others.
+
+Loaded before Django's settings (`-p tests.servers`).
 """
 
 import os
@@ -7,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-# TEST_HOME lets two runs go on side by side.
+# TEST_HOME allows two runs at the same time.
 HOME = Path(
     os.environ.get("TEST_HOME") or Path(__file__).resolve().parents[1] / ".biolayer" / "tests"
 )
 
 os.environ["BIOLAYER_HOME"] = str(HOME)
 
-from local import embedded  # noqa: E402 - the home must be named first
+from local import embedded  # noqa: E402 - the home must be set first
 
 
 def pytest_configure(config: pytest.Config) -> None:

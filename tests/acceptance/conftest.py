@@ -1,4 +1,4 @@
-"""One installation for all tests of this folder."""
+"""Share one installation among all tests of this folder."""
 
 from collections.abc import Iterator
 

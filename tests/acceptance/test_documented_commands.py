@@ -1,6 +1,6 @@
-"""Each command of the README and of docs/running.md, as it stands there, by a Python without packages.
+"""Run each command of the README and of docs/running.md as written, by a Python without packages.
 
-A command that is not in `RUN` or `NOT_RUN` fails: whoever documents one says here how it is tried.
+A documented command must be in `RUN` or in `NOT_RUN`, or its test fails.
 """
 
 import os
@@ -25,7 +25,7 @@ IN_TEXT = re.compile(r"`([^`]+)`", re.DOTALL)
 
 PLACEHOLDERS = ("POOL_ID", "WORKER_ID", "ORG_ID")
 
-# What a command must print, or a part of it; those that never end are stopped when they have.
+# A part of what a command must print; endless commands are stopped once they have printed it.
 RUN = {
     "python3 manage.py create_organisation": "api_key",
     "python3 manage.py create_worker": "worker_id",
@@ -42,24 +42,24 @@ RUN = {
 ENDLESS = ("python3 -m biolayer listen", "python3 -m config.processes")
 
 NOT_RUN = {
-    "make": "what .ci/run does, and the installation that these commands talk to",
-    "docker": "there is no Docker in the tests; its commands are the processes' own",
+    "make": ".ci/run and the installation of these tests do the same",
+    "docker": "the tests have no Docker; its commands are those of the processes",
     "cd docker": "the same",
-    "PORT=": "make run on another port: see test_up__says_in_one_line_why_it_cannot_start",
+    "PORT=": "make run on another port: see test_up__reports_in_one_line_why_it_cannot_start",
     "BIOLAYER_HOME=": "the same, with another folder",
 }
-PROCESSES_BESIDE = ("lifecycle", "matching", "deliveries", "ticker")
-"""They have no port: a second one is as good as the first, and says nothing."""
+# These have no port and print nothing that shows that a second process works.
+WITHOUT_PORT = ("lifecycle", "matching", "deliveries", "ticker")
 
 
 def commands(page: str) -> Iterator[str]:
-    """The commands of a page: in blocks, and in the text."""
+    """Yield the commands of a page: those in blocks, and those in the text."""
     text = (PROJECT / page).read_text()
     block: list[str] = []
     for line in [*text.splitlines(), ""]:
         if line.startswith("    ") and (block or COMMAND.match(line.strip())):
             block.append(line[4:])
-            if not _goes_on(block):
+            if not _is_incomplete(block):
                 yield "\n".join(block)
                 block = []
         elif block:
@@ -71,14 +71,14 @@ def commands(page: str) -> Iterator[str]:
             yield command
 
 
-def _goes_on(block: list[str]) -> bool:
-    """Whether a quotation is open, or the line ends with a backslash."""
+def _is_incomplete(block: list[str]) -> bool:
+    """Return whether a quotation is open, or the line ends with a backslash."""
     return block[-1].endswith("\\") or "\n".join(block).count("'") % 2 == 1
 
 
 def all_commands() -> list[str]:
-    found = [command.partition("    #")[0].rstrip() for page in PAGES for command in commands(page)]
-    return list(dict.fromkeys(found))
+    documented = [command for page in PAGES for command in commands(page)]
+    return list(dict.fromkeys(command.partition("    #")[0].rstrip() for command in documented))
 
 
 def key_of(command: str) -> str:
@@ -107,8 +107,8 @@ def test_command(
     installation: Installation, ids: dict[str, str], command: str, tmp_path: Path
 ) -> None:
     key = key_of(command)
-    assert key, f"`{command}` is documented: say in RUN or NOT_RUN how it is tried"
-    if key in NOT_RUN or command.endswith(PROCESSES_BESIDE):
+    assert key, f"`{command}` is documented: add it to RUN or NOT_RUN"
+    if key in NOT_RUN or command.endswith(WITHOUT_PORT):
         return
     typed = command
     for written, meant in ids.items():
@@ -119,7 +119,7 @@ def test_command(
 
 
 def run(typed: str, key: str, installation: Installation, folder: Path) -> str:
-    """What a command prints, typed by a newcomer: `python3` has no packages of ours."""
+    """Return what a command prints when `python3` has none of our packages."""
     os.symlink(Path(sys.base_prefix) / "bin" / "python3", folder / "python3")
     environment = {
         "PATH": f"{folder}:{os.environ['PATH']}",
@@ -156,7 +156,7 @@ def run(typed: str, key: str, installation: Installation, folder: Path) -> str:
 
 
 def _lines(output: IO[str], *, until: str | None) -> Iterator[str]:
-    """The lines of a command to its end, or to the one that says that it works."""
+    """Yield the lines of a command to its end, or to the line with `until`."""
     for line in output:
         yield line
         if until is not None and until in line:

@@ -1,4 +1,4 @@
-"""docs/openapi.json as other tools read it: two linters, and clients that are made from it.
+"""Check docs/openapi.json by two linters and by generated clients.
 
 The clients post the README's task to a running installation, and wait until it is completed.
 """
@@ -27,11 +27,11 @@ SECONDS = 120
 
 @pytest.fixture(scope="module")
 def tools() -> Path:
-    """The folder of Node's tools. `REQUIRE_NODE` (set by .ci/run) makes their absence a failure."""
-    found = CLIENTS / "node_modules" / ".bin"
-    if shutil.which("node") and (found / "redocly").exists():
-        return found
-    lacking = "node with the tools: `npm ci --prefix tests/clients` brings them"
+    """Return the folder of Node's tools. Without it, skip, or fail if `REQUIRE_NODE` is set."""
+    folder = CLIENTS / "node_modules" / ".bin"
+    if shutil.which("node") and (folder / "redocly").exists():
+        return folder
+    lacking = "node with the tools: `npm ci --prefix tests/clients` installs them"
     if os.environ.get("REQUIRE_NODE"):
         pytest.fail(f"needs {lacking}")
     pytest.skip(f"needs {lacking}")
@@ -46,19 +46,19 @@ def run(*command: str | Path) -> str:
 
 
 def readme_body(installation: Installation) -> dict[str, Any]:
-    """What the README posts, with the inbox of this installation."""
-    found = BODY.search((PROJECT / "README.md").read_text())
-    assert found is not None
-    body: dict[str, Any] = json.loads(found[1])
+    """Return the body that the README posts, with the inbox of this installation."""
+    match = BODY.search((PROJECT / "README.md").read_text())
+    assert match is not None
+    body: dict[str, Any] = json.loads(match[1])
     body["handoff"]["callback_url"] = f"{installation.access['inbox_url']}/hook"
     return body
 
 
-def test_spectral__has_nothing_to_say(tools: Path) -> None:
+def test_spectral__reports_nothing(tools: Path) -> None:
     run(tools / "spectral", "lint", "--fail-severity=hint", "--ruleset=spectral.yaml", DOCUMENT)
 
 
-def test_redocly__has_nothing_to_say(tools: Path) -> None:
+def test_redocly__reports_nothing(tools: Path) -> None:
     shown = run(tools / "redocly", "lint", "--config=redocly.yaml", "--format=json", DOCUMENT)
     assert json.loads(shown)["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}
 
@@ -72,7 +72,7 @@ def test_typescript__completes_the_readmes_task(tools: Path, installation: Insta
         "key": installation.access["api_key"],
         "url": installation.access["base_url"],
     }
-    # Written out, so that the compiler looks at each member of the body.
+    # Written out, so that the compiler checks each member of the body.
     typed = 'import type { components } from "./schema.js";\n'
     typed += 'export const body: components["schemas"]["TaskContract"] = '
     typed += f"{json.dumps(settings['body'])};\n"
@@ -96,10 +96,10 @@ def test_python__completes_the_readmes_task(
         "--meta",
         "none",
     ]
-    shown = run(
+    output = run(
         *generate, "--path", DOCUMENT, "--config", settings, "--output-path", made / "made_client"
     )
-    assert "warning" not in shown.lower(), shown
+    assert "warning" not in output.lower(), output
     monkeypatch.syspath_prepend(str(made))
 
     client_of = importlib.import_module("made_client").AuthenticatedClient

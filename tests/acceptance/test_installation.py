@@ -1,4 +1,4 @@
-"""`make run` as a newcomer meets it: one installation, the page's example, everything it promises."""
+"""Check what `make run` promises to a new user, on one installation."""
 
 import json
 import signal
@@ -56,14 +56,14 @@ def completed(backend: Backend, task_id: str) -> dict[str, Any]:
     return task
 
 
-def test_the_pages_example_goes_all_the_way(installation: Installation, backend: Backend) -> None:
+def test_create__of_the_example_is_completed(installation: Installation, backend: Backend) -> None:
     with receiving() as receiver:
         made = backend.create_task(**example(installation, f"{receiver.url}/hook", "IR-1"))
         task = completed(backend, made["task_id"])
         eventually(lambda: len(receiver.received) >= 9, seconds=15, what="nine callbacks")
     secret = installation.access["webhook_secret"]
-    told = [Webhook(secret).verify(r.body, r.headers) for r in receiver.received]
-    assert sorted(body["data"]["sequence"] for body in told) == list(range(1, 10))
+    bodies = [Webhook(secret).verify(r.body, r.headers) for r in receiver.received]
+    assert sorted(body["data"]["sequence"] for body in bodies) == list(range(1, 10))
     assert {r.headers["authorization"] for r in receiver.received} == {"Bearer redacted"}
     assert set(task["output"]) == {"reached_user", "user_confirmed", "notes"}
     log = list(backend.events(made["task_id"]))
@@ -71,22 +71,20 @@ def test_the_pages_example_goes_all_the_way(installation: Installation, backend:
     assert chain.first_broken(log) is None
 
 
-def test_the_demo_inbox_shows_the_callbacks_verified(
-    installation: Installation, backend: Backend
-) -> None:
+def test_inbox__shows_verified_callbacks(installation: Installation, backend: Backend) -> None:
     inbox = installation.access["inbox_url"]
     made = backend.create_task(**example(installation, f"{inbox}/hook", "IR-2"))
     completed(backend, made["task_id"])
 
     def arrived() -> list[Any]:
-        shown = httpx.get(f"{inbox}/callbacks.json", trust_env=False).json()["data"]
-        return [c for c in shown if made["task_id"] in json.dumps(c)]
+        callbacks = httpx.get(f"{inbox}/callbacks.json", trust_env=False).json()["data"]
+        return [callback for callback in callbacks if made["task_id"] in json.dumps(callback)]
 
     eventually(lambda: len(arrived()) == 9, seconds=15, what="nine callbacks in the inbox")
     assert made["task_id"] in httpx.get(inbox, trust_env=False).text
 
 
-def test_the_stream_tells_every_event_and_resumes_without_a_gap(
+def test_stream__sends_every_event_and_resumes_without_a_gap(
     installation: Installation, backend: Backend
 ) -> None:
     made = backend.create_task(**example(installation, "http://127.0.0.1:9/", "IR-3"))
@@ -99,10 +97,10 @@ def test_the_stream_tells_every_event_and_resumes_without_a_gap(
 def read_stream(
     installation: Installation, *, count: int, last_id: str, task_id: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The next events of a task from the stream, at first or after `last_id`: each with its id."""
+    """Return the next events of a task with their ids, from the start or after `last_id`."""
     headers = {"Authorization": f"Bearer {installation.access['api_key']}"}
     headers |= {"Last-Event-ID": last_id} if last_id else {}
-    found: list[tuple[str, dict[str, Any]]] = []
+    events: list[tuple[str, dict[str, Any]]] = []
     event_id = ""
     url = f"{installation.access['stream_url']}/v1/events/stream?after=beginning"
     with httpx.stream("GET", url, headers=headers, timeout=20, trust_env=False) as response:
@@ -112,26 +110,26 @@ def read_stream(
             if field == "id":
                 event_id = value
             elif field == "data" and json.loads(value)["task_id"] == task_id:
-                found.append((event_id, json.loads(value)))
-                if len(found) == count:
+                events.append((event_id, json.loads(value)))
+                if len(events) == count:
                     break
-    return found
+    return events
 
 
-def test_the_stream_refuses_a_stranger(installation: Installation) -> None:
+def test_stream__refused_without_a_credential(installation: Installation) -> None:
     url = f"{installation.access['stream_url']}/v1/events/stream"
     refused = httpx.get(url, trust_env=False)
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
 
 
-def test_the_client_tells_every_fault(backend: Backend) -> None:
+def test_client__raises_every_fault(backend: Backend) -> None:
     with pytest.raises(Problem) as refusal:
         backend.create_task(title="", task_type="X")
     pointers = {fault.pointer for fault in refusal.value.faults}
     assert {"/title", "/task_type", "/domain", "/instructions", "/output/schema"} <= pointers
 
 
-def test_the_command_line_posts_and_verifies(
+def test_command_line__posts_and_verifies(
     installation: Installation, backend: Backend, tmp_path: Path
 ) -> None:
     file = tmp_path / "task.json"
@@ -155,7 +153,7 @@ def command(installation: Installation, *arguments: str) -> subprocess.Completed
     )
 
 
-def test_the_idle_stack_takes_at_most_a_gigabyte(installation: Installation) -> None:
+def test_idle_processes__need_at_most_a_gigabyte(installation: Installation) -> None:
     up = psutil.Process(installation.up.pid)
     processes = [up, *up.children(recursive=True)]
     home = str(installation.home)
@@ -171,7 +169,7 @@ def _command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-def test_the_wire__takes_chunks_and_wants_a_host(installation: Installation) -> None:
+def test_http__accepts_chunks_and_requires_a_host(installation: Installation) -> None:
     port = int(installation.access["base_url"].rpartition(":")[2])
     key = installation.access["api_key"].encode()
     body = json.dumps(example(installation, "http://127.0.0.1:9/", "IR-5")).encode()
@@ -186,21 +184,21 @@ def test_the_wire__takes_chunks_and_wants_a_host(installation: Installation) -> 
 
 
 def exchanged(port: int, request: bytes) -> bytes:
-    """The first bytes of the answer to a request."""
+    """Return the first bytes of the response to a request."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request)
         return connection.recv(65_536)
 
 
-def test_head__of_the_stream_is_answered_at_once(installation: Installation) -> None:
+def test_head__of_the_stream_returns_at_once(installation: Installation) -> None:
     url = f"{installation.access['stream_url']}/v1/events/stream"
     headers = {"Authorization": f"Bearer {installation.access['api_key']}"}
-    answer = httpx.head(url, headers=headers, timeout=5, trust_env=False)
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-type"] == "text/event-stream"
+    response = httpx.head(url, headers=headers, timeout=5, trust_env=False)
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-type"] == "text/event-stream"
 
 
-def test_the_log__has_a_line_for_each_request(installation: Installation, backend: Backend) -> None:
+def test_log__has_a_line_for_each_request(installation: Installation, backend: Backend) -> None:
     with pytest.raises(Problem):
         backend.task("nonsense")
     lines = installation.log.read_text().splitlines()
@@ -208,7 +206,7 @@ def test_the_log__has_a_line_for_each_request(installation: Installation, backen
     assert not any("/v1/offers 200" in line and "GET" in line for line in lines)
 
 
-def test_a_second_process_on_a_taken_port_says_so(installation: Installation) -> None:
+def test_processes__refused_when_the_port_is_in_use(installation: Installation) -> None:
     port = installation.access["base_url"].rpartition(":")[2]
     line = [sys.executable, "-m", "config.processes", "web"]
     environment = {"PATH": "/usr/bin:/bin", "HOST": "127.0.0.1", "PORT": port}
@@ -220,9 +218,9 @@ def test_a_second_process_on_a_taken_port_says_so(installation: Installation) ->
     assert "set another PORT" in second.stderr
 
 
-def test_keys_are_rotated_and_the_terminal_is_closed() -> None:
+def test_installation__rotates_keys_and_ends_with_its_terminal() -> None:
     with Installation.running(workforce=False) as running:
-        believes_rotated_keys(running)
+        check_rotated_keys(running)
         before = running.processes()
         assert {"postgres", "redis-server"} <= set(names_of(before))
         assert running.interrupt(signal.SIGHUP) == 0
@@ -230,8 +228,8 @@ def test_keys_are_rotated_and_the_terminal_is_closed() -> None:
         assert running.processes() == []
 
 
-def believes_rotated_keys(installation: Installation) -> None:
-    """The demo's inbox verifies what is signed by keys that it was not told of."""
+def check_rotated_keys(installation: Installation) -> None:
+    """Check that the demo's inbox verifies signatures of keys that are newer than its start."""
     access = installation.access
     with installation.backend() as backend:
         for kind in "v1", "v1a":
@@ -242,14 +240,15 @@ def believes_rotated_keys(installation: Installation) -> None:
         )
 
     def arrived() -> list[Any]:
-        shown = httpx.get(f"{access['inbox_url']}/callbacks.json", trust_env=False).json()
-        return [one for one in shown["data"] if one["task_id"] == made.json()["task_id"]]
+        page = httpx.get(f"{access['inbox_url']}/callbacks.json", trust_env=False).json()
+        task_id = made.json()["task_id"]
+        return [callback for callback in page["data"] if callback["task_id"] == task_id]
 
-    found = eventually(arrived, seconds=30, what="a callback after the rotation")
-    assert all(one["verified"] for one in found)
+    callbacks = eventually(arrived, seconds=30, what="a callback after the rotation")
+    assert all(callback["verified"] for callback in callbacks)
 
 
-def test_up__says_in_one_line_why_it_cannot_start(
+def test_up__reports_in_one_line_why_it_cannot_start(
     installation: Installation, tmp_path: Path
 ) -> None:
     taken = installation.access["base_url"].rpartition(":")[2]

@@ -1,7 +1,7 @@
-"""Lint the migrations: what would not serve the version before, or holds a table for long.
+"""Lint the migrations: report what breaks the previous version or locks a table for long.
 
-Run by `make check`: `python3 -m tests.architecture.lint_migrations`. The linter reads the migrations'
-SQL, for which Django wants a database: a PostgreSQL of its own is started for as long.
+Run by `make check`: `python3 -m tests.architecture.lint_migrations`. The linter reads the SQL of
+the migrations, for which Django needs a database: a PostgreSQL is started for it.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 APPS = ["accounts", "api", "events", "matching", "pools", "tasks", "timers", "webhooks"]
 
 EXPLAINED = {
-    # The first set of migrations: there is no version before it.
+    # The first set of migrations has no previous version.
     "0001_initial",
     "0002_append_only",
     "0002_promises",

@@ -1,11 +1,12 @@
 """Check that what code and documents cite exists in this repository.
 
-Read are comments and docstrings of Python files (not of migrations: they are history), and the whole
-text of documents, SQL files and build files. Cited are, if not part of a URL or of a longer path:
+Read are comments and docstrings of Python files (not of migrations: they are history), and the
+whole text of documents, SQL files and build files. Cited are, if not part of a URL or of a longer
+path:
 
-1. a path that begins with a top-level folder, such as `apps/base/clock.py` or `docs/adr/`; a `*` must
-   match something, an ADR's number is enough (`docs/adr/0001`); `<`, `{` and `…` mark an example,
-   which is not checked;
+1. a path that begins with a top-level folder, such as `apps/base/clock.py` or `docs/adr/`; a `*`
+   must match something, an ADR's number is enough (`docs/adr/0001`); `<`, `{` and `…` mark an
+   example, which is not checked;
 2. a bare file name that ends in `.py`, `.sql` or `.md`, such as `transitions.py`: some file of the
    repository must have it;
 3. a module, such as `apps.base.clock` or `config.processes`, as far as its parts are modules;
@@ -152,7 +153,7 @@ def test_cited_paths__exist(path: Path) -> None:
     missing = [
         f"{path.relative_to(ROOT)}:{number} cites {cited}"
         for number, text in lines_of(path)
-        for cited in unknown(path, text)
+        for cited in dict.fromkeys(unknown(path, text))
     ]
     assert not missing, "\n".join([*missing, FIX])
 
@@ -196,8 +197,6 @@ def test_unknown__accepts(text: str) -> None:
 
 def test_links__are_checked_with_their_headings() -> None:
     page = ROOT / "docs" / "running.md"
-    assert list(unknown(page, "[x](nowhere.md) [y](running.md#nothing)")) == [
-        "nowhere.md",
-        "running.md#nothing",
-    ]
+    cited = {*unknown(page, "[x](nowhere.md) [y](running.md#nothing)")}
+    assert cited == {"nowhere.md", "running.md#nothing"}
     assert not list(unknown(page, "[x](running.md#upgrades) [y](#pgbouncer)"))

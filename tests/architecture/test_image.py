@@ -1,4 +1,4 @@
-"""Check that the files which docker/Dockerfile copies are enough for every process of the service."""
+"""Check that the files which docker/Dockerfile copies are enough for every process."""
 
 import os
 import re

@@ -1,6 +1,7 @@
 """Check that each import rule fails on a planted breach, with a message that says how to fix it.
 
-`make check` runs lint-imports on the tree itself; here a copy of the tree gets one breach at a time.
+`make check` runs lint-imports on the tree itself; here a copy of the tree gets one breach at a
+time.
 """
 
 import shutil

@@ -1,6 +1,6 @@
-"""A real installation for end-to-end tests: `manage.py up` in a home of its own, seen from outside.
+"""Run a real installation for end-to-end tests: `manage.py up` in a home of its own.
 
-Nothing of Django is used here: what a test learns, it learns as an operator or a caller would.
+Django is not used here: tests observe the installation as an operator or a caller would.
 """
 
 import json
@@ -32,6 +32,7 @@ STOP_SECONDS = 60.0
 LOG_TAIL_LINES = 60
 
 READY = "BioLayer is up."
+# The word of its command line that identifies each process of `up`.
 MARKS = {
     "web": "granian",
     "stream": "uvicorn",
@@ -42,29 +43,28 @@ MARKS = {
     "inbox": "local.demo.inbox",
     "workforce": "local.demo.workforce",
 }
-"""The word of its command line by which each process of `up` is known."""
 
+# Settings of the test run itself, which the installation must not inherit.
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "ALLOWED_HOSTS", "PORT")
-"""Settings of the test run itself, which the installation must not inherit."""
 
 
 def say(text: str) -> None:
-    """A line of progress, for whoever reads the test's output."""
+    """Print a line of progress to the test's output."""
     print(text, flush=True)
 
 
 def eventually(look: Callable[[], T], *, seconds: float, what: str, every: float = 0.1) -> T:
-    """The first true answer of `look`; an assertion that names `what` when `seconds` are over."""
+    """Return the first true result of `look`; fail, naming `what`, after `seconds`."""
     ends = time.monotonic() + seconds
-    while not (found := look()):
+    while not (result := look()):
         assert time.monotonic() < ends, f"not within {seconds:.0f} s: {what}"
         time.sleep(every)
-    return found
+    return result
 
 
 @dataclass(frozen=True)
 class Installation:
-    """One `manage.py up` and everything it started. Make it by `Installation.running()`."""
+    """Control one `manage.py up` and what it started. Create it by `Installation.running()`."""
 
     home: Path
     log: Path
@@ -73,9 +73,9 @@ class Installation:
     @staticmethod
     @contextmanager
     def running(*, workforce: bool = True, **environment: str) -> Iterator["Installation"]:
-        """An installation that answers; at the end it is stopped and its home removed.
+        """Yield an installation that is ready; stop it and remove its home at the end.
 
-        When the block fails, the last lines of the installation's log are printed.
+        If the block fails, the last lines of the installation's log are printed.
         """
         home = Path(tempfile.mkdtemp(prefix="biolayer-faults-"))
         installation = Installation._started(home, workforce=workforce, environment=environment)
@@ -102,38 +102,39 @@ class Installation:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                # A process group of its own, as a terminal would give it: see `interrupt`.
+                # A process group of its own, as in a terminal: see `interrupt`.
                 start_new_session=True,
             )
         return Installation(home, log, up)
 
-    # --- what it says --------------------------------------------------------------------------
+    # --- its output ------------------------------------------------------------------------------
 
     def wait_until_ready(self) -> None:
-        """Until it has said so and each of its processes is there."""
-        eventually(self._has_said_ready, seconds=READY_SECONDS, what=f"`up` says {READY!r}")
+        """Wait until it reports that it is ready and each of its processes runs."""
+        eventually(self._has_reported_ready, seconds=READY_SECONDS, what=f"`up` prints {READY!r}")
+        arguments: list[str] = self.up.args  # type: ignore[assignment]
         for name in MARKS:
-            if name != "workforce" or "--no-workforce" not in self.up.args:  # type: ignore[operator]
+            if name != "workforce" or "--no-workforce" not in arguments:
                 self.pid(name)
 
-    def _has_said_ready(self) -> bool:
+    def _has_reported_ready(self) -> bool:
         assert self.up.poll() is None, f"`up` ended with {self.up.returncode}"
         return READY in self.log.read_text(errors="replace")
 
     def log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
-        # The demo's own chatter would bury what matters.
-        telling = [line for line in lines if not line.startswith(("inbox", "workforce"))]
-        return "\n".join(telling[-LOG_TAIL_LINES:])
+        # The demo's lines would hide the others.
+        relevant = [line for line in lines if not line.startswith(("inbox", "workforce"))]
+        return "\n".join(relevant[-LOG_TAIL_LINES:])
 
     @property
     def access(self) -> dict[str, Any]:
-        """What `up` wrote to demo.json."""
-        known: dict[str, Any] = json.loads((self.home / "demo.json").read_text())
-        return known
+        """Return the content of demo.json, which `up` wrote."""
+        content: dict[str, Any] = json.loads((self.home / "demo.json").read_text())
+        return content
 
     def backend(self, *, timeout: float = 10.0) -> httpx.Client:
-        """A product backend of the demo organisation; to be closed by its user."""
+        """Return a client of the demo organisation's product backend. The caller closes it."""
         return httpx.Client(
             base_url=self.access["base_url"],
             headers={"Authorization": f"Bearer {self.access['api_key']}"},
@@ -144,7 +145,7 @@ class Installation:
     # --- its processes -------------------------------------------------------------------------
 
     def find_pid(self, name: str) -> int | None:
-        """The process of a name of `MARKS`, or None while it does not run."""
+        """Return the process of a name of `MARKS`, or None while it does not run."""
         for child in psutil.Process(self.up.pid).children():
             with suppress(psutil.NoSuchProcess):
                 is_alive = child.status() != psutil.STATUS_ZOMBIE
@@ -153,23 +154,23 @@ class Installation:
         return None
 
     def pid(self, name: str) -> int:
-        """The process of that name, once it runs."""
-        found = eventually(
+        """Wait until the process of that name runs, and return it."""
+        pid = eventually(
             lambda: self.find_pid(name), seconds=READY_SECONDS, what=f"{name} runs", every=0.05
         )
-        assert found is not None
-        return found
+        assert pid is not None
+        return pid
 
     def kill(self, name: str) -> int:
-        """`kill -9` by its number, without any chance to tidy up. The number."""
+        """Kill the process by SIGKILL, so that it cannot clean up. Return its number."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def processes(self) -> list[psutil.Process]:
-        """All that runs for this home, whoever its parent is: by environment, folder or command."""
-        found = [process for process in psutil.process_iter() if self._is_mine(process)]
-        return [process for process in found if process.pid != os.getpid()]
+        """Return all processes of this home: by environment, folder or command."""
+        mine = [process for process in psutil.process_iter() if self._is_mine(process)]
+        return [process for process in mine if process.pid != os.getpid()]
 
     def _is_mine(self, process: psutil.Process) -> bool:
         home = str(self.home)
@@ -194,7 +195,7 @@ class Installation:
         embedded.start_redis(self.home)
 
     def restart_redis(self, *, away_seconds: float = 0.0) -> None:
-        """It keeps nothing on disk: whatever was queued in it is gone."""
+        """Restart Redis, which stores nothing on disk: its queues are empty then."""
         self.stop_redis()
         time.sleep(away_seconds)
         self.start_redis()
@@ -208,18 +209,18 @@ class Installation:
     # --- its end -------------------------------------------------------------------------------
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ctrl-C, which a terminal sends to the whole group; the exit code of `up`."""
+        """Send a signal to the whole group, as a terminal does. Return the exit code of `up`."""
         if self.up.poll() is None:
             os.killpg(self.up.pid, number)
         return self.up.wait(timeout=STOP_SECONDS)
 
     def stop(self) -> None:
-        """Stop it as its operator would, and see that this worked."""
+        """Stop it as an operator would, and check its exit code."""
         code = self.interrupt()
         assert code == 0, f"`up` ended with {code}"
 
     def destroy(self) -> None:
-        """Leave nothing behind, whatever went wrong before."""
+        """Kill all processes and remove the home, even after a failure."""
         with suppress(subprocess.TimeoutExpired):
             self.interrupt()
         for process in self.processes():

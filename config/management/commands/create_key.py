@@ -1,4 +1,4 @@
-"""`manage.py create_key WORKER_ID`: issue an API key for a worker."""
+"""Issue an API key for a worker: `manage.py create_key WORKER_ID`."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""`manage.py create_organisation NAME`: create an organisation and what its backend needs."""
+"""Create an organisation and what its backend needs: `manage.py create_organisation NAME`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py create_worker POOL_ID NAME`: create a worker, and a key for its app."""
+"""Create a worker, and a key for its app: `manage.py create_worker POOL_ID NAME`."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""`manage.py document`: write the pages that are generated from the code."""
+"""Write the pages that are generated from the code: `manage.py document`."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: apply the migrations while the service runs.
+"""Apply the migrations while the service runs: `manage.py migrate`.
 
 A statement that changes a table waits for the transactions that use it, and all later transactions
 wait behind that statement. So it waits for a lock for `LOCK_SECONDS` at most; then it is rolled

@@ -1,4 +1,4 @@
-"""`manage.py raise_generation`: after a failover, make readers of the feed read again."""
+"""Make readers of the feed read again after a failover: `manage.py raise_generation`."""
 
 from argparse import ArgumentTypeError
 from datetime import datetime, timedelta

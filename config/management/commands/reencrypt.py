@@ -1,4 +1,4 @@
-"""`manage.py reencrypt`: seal every secret under the newest of `ENCRYPTION_KEYS`."""
+"""Seal every secret under the newest of `ENCRYPTION_KEYS`: `manage.py reencrypt`."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py set_weight ORGANISATION_ID WEIGHT`: set an organisation's fair share."""
+"""Set an organisation's fair share: `manage.py set_weight ORGANISATION_ID WEIGHT`."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""`manage.py tick`: run the ticker."""
+"""Run the ticker: `manage.py tick`."""
 
 from typing import Any
 

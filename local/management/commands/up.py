@@ -1,4 +1,4 @@
-"""`manage.py up` (`make run`): run everything on one machine, in the foreground, until Ctrl-C."""
+"""Run everything on one machine, in the foreground, until Ctrl-C: `manage.py up` (`make run`)."""
 
 import contextlib
 import fcntl
