@@ -64,7 +64,7 @@ def connect() -> None:
     react([EventType.ESCALATED], match_again)
     workers.react_to_policy_changes(matching.follow_policy)
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
-    react(ENDED, fail_dependents_later)
+    react(ENDED, set_dependents_timer)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     wake_on(ANNOUNCED, "deliveries")
     # A new task may be queued at once, and a completed one may open the gates of its dependents.
@@ -207,7 +207,7 @@ def change_gates(moved: AppliedTransition) -> Iterable[Change]:
         yield timer_deletion(subject_id=moved.task.id)
 
 
-def fail_dependents_later(moved: AppliedTransition) -> Iterable[Change]:
+def set_dependents_timer(moved: AppliedTransition) -> Iterable[Change]:
     yield dependents_timer(task=moved.task, at=moved.event.occurred_at)
 
 
