@@ -38,12 +38,20 @@ def post_requests(*, path: str, api_key: str, template: bytes, mark: bytes) -> I
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(template)}\r\n\r\n"
     )
-    before, after = template.split(mark)
-    before = head.encode() + before
+    parts = template.split(mark)
+    parts[0] = head.encode() + parts[0]
     number = 0
     while True:
         number += 1
-        yield b"%s%0*d%s" % (before, len(mark), number, after)
+        yield (b"%0*d" % (len(mark), number)).join(parts)
+
+
+def get_requests(*, paths: Iterator[str], api_key: str) -> Iterator[bytes]:
+    """Yield whole requests for the paths."""
+    for path in paths:
+        yield (
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api_key}\r\n\r\n"
+        ).encode()
 
 
 def drive(

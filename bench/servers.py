@@ -1,6 +1,7 @@
 """Processes that run for the length of a `with`, and the command lines of web servers."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from config.processes import web_command
 
@@ -56,10 +58,10 @@ class Shape:
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[None]:
-    """Run a server until the end of the block; it answers when the block begins.
+def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[int]:
+    """Run a server until the end of the block, and yield its process's id once it responds.
 
-    Raises `NotStarted` with the end of its `log`.
+    Raise `NotStarted` with the end of its `log`.
     """
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -68,7 +70,7 @@ def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[None]:
     try:
         if not _is_up(process, port):
             raise NotStarted(f"{' '.join(command)}\n{log.read_text()[-2000:]}")
-        yield
+        yield process.pid
     finally:
         _stop(process)
 
@@ -94,6 +96,21 @@ def running(
         _stop(process)
         if process.stdout:
             process.stdout.close()
+
+
+def prepared(module: str) -> dict[str, Any]:
+    """Run a program that creates a contestant's database. Return what it prints as JSON."""
+    output = subprocess.run(
+        [sys.executable, "-m", module], cwd=PROJECT, stdout=subprocess.PIPE, check=True
+    ).stdout
+    access: dict[str, Any] = json.loads(output)
+    return access
+
+
+def postgres_pid(home: Path) -> int:
+    """Return the process id of a home's PostgreSQL, which started all of its processes."""
+    (file,) = home.glob("**/postmaster.pid")
+    return int(file.read_text().split()[0])
 
 
 def free_port() -> int:

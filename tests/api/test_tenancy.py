@@ -37,7 +37,7 @@ class Row:
     method: str
     route: str
     scope: Scope
-    body: dict[str, Any] | None = None
+    body: Any = None
     # Whose id is in the path: a task's, an offer's, a run's, a key's; empty for a list or the caller itself.
     subject: str = field(default="")
     # The name in the path of a row that has no subject: whoever calls chooses it.
@@ -54,6 +54,7 @@ MATRIX = [
     Row("post", "tasks", Scope.TASKS_CREATE, contract()),
     Row("get", "tasks", Scope.TASKS_READ),
     Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
+    Row("post", "tasks/batch", Scope.TASKS_CREATE, [contract()]),
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
     Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
     Row("get", "tasks/<str:task_id>/match", Scope.TASKS_READ, subject="task"),

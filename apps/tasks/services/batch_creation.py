@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.db import IntegrityError
@@ -27,6 +28,9 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput, pointer
 
 MAX_DOCUMENTS = 500
 
+# Between two statements PostgreSQL waits for us, which `idle_in_transaction_session_timeout` bounds.
+TASKS_PER_STATEMENT = 50
+
 Result = Created | BioLayerError
 
 
@@ -42,7 +46,7 @@ def create_tasks(
 
     1. Each document is checked by itself; pools and natural keys are read once for all of them.
     2. All dependencies are locked by one statement, in the order of docs/adr/0005.
-    3. All rows of all new tasks are written by one statement.
+    3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement.
     """
     actor.require(Scope.TASKS_CREATE)
     batch = _Batch(actor, at)
@@ -63,6 +67,8 @@ class _Batch:
     at: datetime
     contracts: dict[int, TaskContract] = field(default_factory=dict)
     results: dict[int, Result] = field(default_factory=dict)
+    # The tasks of this batch by their natural keys.
+    created: dict[NaturalKey, Earlier] = field(default_factory=dict)
 
     def check(self, documents: Sequence[Any]) -> None:
         """Split the documents into contracts to write and results that are known already."""
@@ -102,23 +108,27 @@ class _Batch:
 
     def create(self) -> None:
         """Write the tasks of all contracts. Of two with one natural key the first is written."""
-        created: dict[NaturalKey, Earlier] = {}
         named = {task_id for one in self.contracts.values() for task_id in one.depends_on}
         lock_dependencies(sorted(named))
+        contracts = iter(self.contracts.items())
         try:
-            with rows.batched():
-                for number, contract in self.contracts.items():
-                    key = natural_key(contract)
-                    if key is not None and key in created:
-                        self.results[number] = _replayed(created[key], contract)
-                        continue
-                    self.results[number] = result = self._create(contract)
-                    if key is not None and isinstance(result, Created):
-                        created[key] = Earlier(result.task, is_visible=True)
+            while part := list(islice(contracts, TASKS_PER_STATEMENT)):
+                with rows.batched():
+                    for number, contract in part:
+                        self.results[number] = self._created_or_replayed(contract)
         except IntegrityError as error:
             if "task_request_id_is_unique" in str(error):
                 raise Raced from error
             raise
+
+    def _created_or_replayed(self, contract: TaskContract) -> Result:
+        key = natural_key(contract)
+        if key is not None and key in self.created:
+            return _replayed(self.created[key], contract)
+        result = self._create(contract)
+        if key is not None and isinstance(result, Created):
+            self.created[key] = Earlier(result.task, is_visible=True)
+        return result
 
     def _create(self, contract: TaskContract) -> Result:
         task: Task = new_task(self.actor, contract, self.at)
