@@ -1,4 +1,4 @@
-"""The four inserts of the usual way from a bare psycopg client: what PostgreSQL itself allows.
+"""Run the four inserts of the usual way from a bare psycopg client: the limit of PostgreSQL itself.
 
 Each connection has a thread; a transaction is one pipeline, so one round trip for BEGIN, the four
 prepared inserts and COMMIT. Threads beat asyncio here, and two processes of them beat one, so this
@@ -37,7 +37,7 @@ INSERT_TIMER = "INSERT INTO usual_way_timer (task_id, kind, due_at) VALUES (%s, 
 
 
 def insert(connection: "psycopg.Connection[Any]", body: dict[str, Any]) -> None:
-    """One task with its event, delivery and timer, in one transaction."""
+    """Insert one task with its event, delivery and timer, in one transaction."""
     task_id, now = uuid.uuid4(), datetime.now(UTC)
     origin, sla, handoff = body["origin"], body["sla"], body["handoff"]
     told = {"task_id": str(task_id), "sequence": 1, "status": "created", "title": body["title"]}
@@ -65,7 +65,7 @@ def insert(connection: "psycopg.Connection[Any]", body: dict[str, Any]) -> None:
 
 
 def run(*, url: str, body: dict[str, Any], connections: int, seconds: float) -> dict[str, Any]:
-    """Insert for `seconds` over `connections`; how long it took and each transaction's latency."""
+    """Insert for `seconds` over `connections`. Return the time and each transaction's latency."""
     set_json_dumps(orjson.dumps)
     with ThreadPoolExecutor(connections) as threads:
         opened = [psycopg.connect(url, autocommit=True) for _ in range(connections)]

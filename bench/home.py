@@ -1,4 +1,4 @@
-"""A home for one run of a bench: its own PostgreSQL and Redis, durable, and gone afterwards."""
+"""Provide a home for one run of a bench: durable servers of its own, removed afterwards."""
 
 import contextlib
 import os
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from local import embedded
 
+# Settings of the caller that the bench must not inherit.
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS")
-"""Settings of whoever runs the bench, which it must not inherit."""
 
 TAIL = 2_000
 
 
 @contextlib.contextmanager
 def home_for_this_run(**environment: str) -> Iterator[Path]:
-    """The home, in this process's environment too; `environment` are more settings for the run."""
+    """Yield the home, and set it and `environment` in this process's environment."""
     with tempfile.TemporaryDirectory(prefix="biolayer-bench-") as folder:
         home = Path(folder)
         for name in OURS:
@@ -28,7 +28,7 @@ def home_for_this_run(**environment: str) -> Iterator[Path]:
             embedded.start_redis(home)
             yield home
         except Exception:
-            # The logs are gone with the home.
+            # The logs are removed with the home.
             print(_ends_of_logs(home), file=sys.stderr)
             raise
         finally:

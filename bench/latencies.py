@@ -19,7 +19,7 @@ LEAST_SHARE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds, in no order."""
+    """Hold latencies in milliseconds, in no order."""
 
     milliseconds: Sequence[float]
 

@@ -1,30 +1,30 @@
-"""Does `GET /v1/tasks` cost the same at a million tasks, whatever is asked for and by whom?
+"""Check that `GET /v1/tasks` costs the same at a million tasks, for each filter and credential.
 
 The tables are filled in four steps:
 
-1. The kind of each task (status, domain, urgency, pools) is drawn by chance, with a fixed seed.
+1. The kind of each task (status, domain, urgency, pools) is drawn at random, with a fixed seed.
 2. The services make one task of each kind that was drawn: the templates.
-3. SQL copies the templates to as many rows as the kind has. The columns come from the catalog, and all
-   times of a copy are moved by the same interval. Each copy gets the template's latest event.
+3. SQL copies the templates to as many rows as the kind has. The columns come from the catalog, and
+   all times of a copy are moved by the same interval. Each copy gets the template's latest event.
 4. The templates are deleted, and VACUUM ANALYZE runs.
 
 Then keys that see much and keys that see little read the list without a filter, with each filter of
-docs/api.md (a common and a rare value), and with two filters at once: the first page, the one in the
-middle, and the last. The view itself answers, and each page must have exactly the tasks that were drawn.
-The statements that it ran on the table of tasks run again by EXPLAIN:
+docs/api.md (a common and a rare value), and with two filters at once: the first page, the one in
+the middle, and the last. The view itself is called, and each page must have exactly the tasks that
+were drawn. The statements that it ran on the table of tasks run again by EXPLAIN:
 
 - `ms`: PostgreSQL's execution time, the median of `RUNS`. Target: at most `TARGET_MS`.
-- `read`: rows that scans of the table of tasks returned or discarded. A bitmap counts once: its heap rows
-  or its index entries, whichever are more. Target: at most 10 for each row of the page, counting the
-  one more that tells that there is a next page. A list shorter than a page may read as much as a full
-  page if it has one filter at most, or if its key sees fewer tasks than that; with two filters it is
-  held to what it returns (at least one row).
-- `plan`: what PostgreSQL would run on ten times the rows. Target: an index scan with a condition, on the
-  keyset where there is a cursor, and no sort of more rows than a limit lets through.
-- `pages`: buffers that were touched. `served`: ms that the view's own statements took, with their
+- `read`: rows that scans of the table of tasks returned or discarded. A bitmap counts once: its
+  heap rows or its index entries, whichever are more. Target: at most 10 for each row of the page,
+  counting the additional row that shows that there is a next page. A list shorter than a page may
+  read as much as a full page if it has one filter at most, or if its key sees fewer tasks than
+  that; with two filters it is held to what it returns (at least one row).
+- `plan`: what PostgreSQL would run on ten times the rows. Target: an index scan with a condition,
+  on the keyset where there is a cursor, and no sort of more rows than a limit allows.
+- `pages`: buffers used. `served`: ms that the view's own statements took, with their
   parameters bound on the server and PostgreSQL's choice of a generic plan. Both are information.
 
-What is over its target has a `!`. Exit code 1 when anything is.
+A value over its target has a `!`, and leads to exit code 1.
 """
 
 import argparse
@@ -65,10 +65,10 @@ READ_FOR_EACH_ROW = 10
 SCALE = 10
 RUNS = 5
 RUNS_MS = 1_000.0
-"""Milliseconds in all after which a measurement is not repeated: it is far over its target."""
+"""Total milliseconds after which a measurement is not repeated: it is far over its target."""
 LIMIT = 25
 FULL_PAGE = LIMIT + 1
-"""Rows that the view reads for a page: one more, to know whether there is a next page."""
+"""Rows that the view reads for a page: one more shows whether there is a next page."""
 STATEMENT_SECONDS = 60
 LEAST_TASKS = 20_000
 PATH = "/v1/tasks"
@@ -105,7 +105,7 @@ class Reader:
         ]
 
     def filters(self) -> list[dict[str, Any]]:
-        """Return what is asked for: nothing, a value of each filter, two filters at once, several values."""
+        """Return the filters: none, a value of each, two at once, several values of one."""
         common_pool = BIG_POOL if self.pools is None else min(self.pools)
         asked: list[dict[str, Any]] = [{}]
         asked += [{"status": status} for status in ("completed", "created")]
@@ -120,7 +120,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Record what the view ran on the table of tasks, and the milliseconds until its rows were there."""
+    """Record the view's statements on the table of tasks, and their milliseconds."""
 
     sql: str
     params: Any
@@ -148,7 +148,7 @@ class Answer:
 
 
 def _call(reader: Reader, query: Mapping[str, str]) -> Answer:
-    """Have the view answer. Raises `LoadFailed` when it refuses, or shows tasks that it did not read."""
+    """Call the view. Raise `LoadFailed` if it refuses, or returns tasks that it did not read."""
     from django.db import connection
     from django.test import Client
 
@@ -225,7 +225,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Record what a page cost."""
+    """Record the cost of a page."""
 
     wanted: Mapping[str, Any]
     place: Place
@@ -258,7 +258,8 @@ class Line:
 
 def _heading(tasks: int) -> str:
     return (
-        f"{'filter':<34}{'page':<7}{'list':>10}{'rows':>6}{'read':>11} {'<=':>5}{'pages':>9}{'ms':>10}"
+        f"{'filter':<34}{'page':<7}{'list':>10}{'rows':>6}{'read':>11} {'<=':>5}"
+        f"{'pages':>9}{'ms':>10}"
         f" {'served':>9}  plan at {SCALE * tasks:,}"
     )
 
@@ -301,7 +302,7 @@ def _check(
     ids: Sequence[UUID],
     answers: Sequence[Answer],
 ) -> None:
-    """Raise `LoadFailed` unless each answer is the page with these ids."""
+    """Raise `LoadFailed` unless each response is the page with these ids."""
     for answer in answers:
         has_more = answer.next_cursor is not None
         if answer.task_ids != [*map(str, ids)] or has_more != (place.returned > LIMIT):
@@ -311,7 +312,7 @@ def _check(
 def _line(
     wanted: Mapping[str, Any], place: Place, may_read: int, answers: Sequence[Answer]
 ) -> Line:
-    """Return what the page cost, by EXPLAIN of the statements of its last answer."""
+    """Return the cost of the page, by EXPLAIN of the statements of its last response."""
     statements = [one.inlined() for one in answers[-1].statements]
     runs = _repeated(
         lambda: [explained("ANALYZE, BUFFERS, TIMING OFF", sql) for sql in statements],
@@ -326,7 +327,7 @@ def _line(
         pages=sum(root["Shared Hit Blocks"] + root["Shared Read Blocks"] for root in roots),
         milliseconds=statistics.median(sum(one["Execution Time"] for one in run) for run in runs),
         served=statistics.median(answer.milliseconds for answer in answers),
-        # What the credential may not see is not looked for.
+        # The view does not search for tasks that the credential may not see.
         plan=plan_at_scale(statements, scale=SCALE, has_cursor=place.after > 0)
         if statements
         else "index",

@@ -1,7 +1,7 @@
 """Fill the tables that `bench/lists.py` reads, in the four steps that it describes.
 
-`Drawn` has the kind of each task, so that what a list must return is known without the database; `fill`
-writes the rows, of a large organisation and of a second one.
+`Drawn` has the kind of each task, so that what a list must return is known without the database;
+`fill` writes the rows, of a large organisation and of a second one.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Say which values a column has: the shares of some, and how many rows each of the rare ones has."""
+    """Describe the values of a column: the shares of some, and the row counts of the rare ones."""
 
     shares: Mapping[Any, float]
     rare: Mapping[Any, int]
@@ -68,7 +68,7 @@ MIXES = (STATUSES, DOMAINS, URGENCIES, SEEN_BY)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Describe how tasks differ here. `pools`: none, the one that the contract names, or `PAIR`."""
+    """Describe how tasks differ here. `pools`: none, the contract's pool, or `PAIR`."""
 
     status: str
     domain: str
@@ -76,7 +76,7 @@ class Kind:
     pools: tuple[int, ...]
 
     def fits(self, wanted: Mapping[str, Any]) -> bool:
-        """Return whether such a task is in a list with these filters; a tuple is any of its values."""
+        """Return whether such a task matches these filters; a tuple matches any of its values."""
         own: dict[str, Any] = {"status": self.status, "domain": self.domain}
         own |= {"urgency": self.urgency, "pool": self.pools[0] if len(self.pools) == 1 else None}
         return all(
@@ -147,7 +147,8 @@ FROM unnest(%s::int[]) WITH ORDINALITY AS drawn (kind, number),
     LATERAL (SELECT now() - interval '365 days' * (1 - number / %s::float)) AS spread (at)
 """
 SOURCES = {
-    TABLE: "bench_copy c JOIN tasks_task t ON t.id = c.template_id JOIN tasks_task r ON r.id = t.id",
+    TABLE: "bench_copy c JOIN tasks_task t ON t.id = c.template_id"
+    " JOIN tasks_task r ON r.id = t.id",
     "events_event": "bench_copy c JOIN tasks_task t ON t.id = c.template_id"
     " JOIN events_event r ON (r.task_id, r.sequence) = (t.id, t.version)",
 }
@@ -172,7 +173,7 @@ DELETE FROM tasks_task WHERE id IN (SELECT template_id FROM template)
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Hold an organisation with its pools, and who acts in it. The actors are `Principal`s."""
+    """Hold an organisation with its pools and its actors (`Principal`s)."""
 
     organisation_id: UUID
     pool_ids: Sequence[UUID]
@@ -182,7 +183,7 @@ class Owner:
 
     @staticmethod
     def found(name: str) -> "Owner":
-        """Found an organisation with its pools, keys and one worker."""
+        """Create an organisation with its pools, keys and one worker."""
         from apps.accounts.scopes import Scope
         from apps.accounts.services import create_organisation, issue_key
         from apps.pools.services import provision_pool, provision_worker
@@ -263,7 +264,7 @@ def _without_indexes(cursor: Any) -> Iterator[None]:
 
 
 def _copy(cursor: Any, table: str, expected: int) -> None:
-    """Write a row of `table` for each copy. Raises `LoadFailed` when it is not one for each."""
+    """Write a row of `table` for each copy. Raise `LoadFailed` unless each copy gets one."""
     cursor.execute(COLUMNS, [table])
     values = {
         f'"{name}"': f'r."{name}"'
@@ -278,7 +279,7 @@ def _copy(cursor: Any, table: str, expected: int) -> None:
 
 
 def _templates(owner: Owner, kinds: Sequence[Kind]) -> list[UUID]:
-    """Make a task of each kind by the services; return their ids."""
+    """Create a task of each kind by the services; return their ids."""
     from apps.base import clock
     from apps.base.rows import batched
 
@@ -294,7 +295,7 @@ def _templates(owner: Owner, kinds: Sequence[Kind]) -> list[UUID]:
 
 
 def _move(owner: Owner, by_status: Mapping[str, Sequence[UUID]], at: Any) -> None:
-    """Bring tasks at `created` to the status that they are named under."""
+    """Bring tasks at `created` to the status that is their key."""
     from apps.accounts.principal import system
     from apps.base.rows import batched
     from apps.base.transactions import atomic

@@ -1,4 +1,4 @@
-"""A load generator that takes little of the machine that it shares with what it measures.
+"""Generate load with little CPU, on the machine that it shares with the server.
 
 One thread, blocking sockets and `select`: each connection has one request under way, and sends the
 next as soon as the answer is there (a closed loop).
@@ -17,12 +17,12 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class LoadFailed(Exception):
-    """An answer was not the one expected, or did not come."""
+    """Report a response that is missing or not the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a measurement saw: how long it took, and each request's latency, in seconds."""
+    """Hold the result of a measurement: its length and each request's latency, in seconds."""
 
     seconds: float
     latencies: list[float]
@@ -33,7 +33,7 @@ class Load:
 
 
 def post_requests(*, path: str, api_key: str, template: bytes, mark: bytes) -> Iterator[bytes]:
-    """Whole requests for ever; in each body `mark` is replaced by a number of the same length."""
+    """Yield requests endlessly; in each body `mark` is replaced by a number of the same length."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(template)}\r\n\r\n"
@@ -57,7 +57,7 @@ def get_requests(*, paths: Iterator[str], api_key: str) -> Iterator[bytes]:
 def drive(
     *, port: int, requests: Iterator[bytes], connections: int, seconds: float, expected: int
 ) -> Load:
-    """Send `requests` for `seconds`; every answer must have the status `expected`."""
+    """Send `requests` for `seconds`; every response must have the status `expected`."""
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
         lines = [_Line(port) for _ in range(connections)]
@@ -92,7 +92,7 @@ def _answered(selector: selectors.BaseSelector, expected: int) -> "Iterator[_Lin
 
 
 class _Line:
-    """One kept-alive connection with at most one request under way."""
+    """Hold a persistent connection with at most one request in progress."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
@@ -106,7 +106,7 @@ class _Line:
         self.socket.sendall(request)
 
     def has_answer(self) -> bool:
-        """Read what is there; whether the answer is whole now."""
+        """Read the available bytes. Return whether the response is complete."""
         part = self.socket.recv(65536)
         if not part:
             raise LoadFailed(f"the server closed the connection after {self._answer!r}")

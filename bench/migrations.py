@@ -1,12 +1,13 @@
-"""How long do the migrations since the previous version block writers of large tables?
+"""Measure how long the migrations since the previous version block writers of large tables.
 
-The previous version migrates and does one task. Its rows are then copied until each of the large tables
-has `--rows` of them, and the present `manage.py migrate` runs. Meanwhile it is looked at twice:
+The previous version migrates and does one task. Its rows are then copied until each of the large
+tables has `--rows` of them, and the present `manage.py migrate` runs. Meanwhile two measurements
+run:
 
-- **locks**: every 20 ms, which locks that keep writers out (SHARE and stronger) are held on tables that
-  were there before. One that is held for less may be missed.
-- **canaries**: on each large table a small UPDATE, rolled back, every 50 ms. It also waits behind a lock
-  that is only asked for, and for the row, where a migration writes all of them.
+- **locks**: every 20 ms, which locks that block writers (SHARE and stronger) are held on tables
+  that existed before. A shorter lock may be missed.
+- **canaries**: on each large table a small UPDATE, rolled back, every 50 ms. It also waits behind a
+  lock that is only requested, and for the row, where a migration writes all rows.
 
 Exit code 1 when a migration fails, or when a lock or a canary took longer than `LONGEST_SECONDS`.
 """
@@ -52,7 +53,7 @@ LONGEST_SECONDS = 1.0
 LOOK_SECONDS = 0.02
 WRITE_SECONDS = 0.05
 SHOWN_SECONDS = 0.1
-"""A canary's wait that is shorter is not shown: it is what the machine does meanwhile."""
+"""A shorter wait of a canary is not shown: other load of the machine causes it."""
 PATIENCE_SECONDS = 30.0
 LOCK_TIMEOUT = "5s"
 
@@ -64,12 +65,12 @@ TEMPLATES = {
     "webhooks_destination": "id = %(task)s",
     "webhooks_message": "subject_id = %(task)s ORDER BY sequence DESC",
     "webhooks_delivery": "subject_id = %(task)s ORDER BY sequence DESC",
-    "webhooks_attempt": "delivery_id = (SELECT id FROM webhooks_delivery WHERE subject_id = %(task)s"
-    " ORDER BY sequence DESC LIMIT 1)",
+    "webhooks_attempt": "delivery_id = (SELECT id FROM webhooks_delivery"
+    " WHERE subject_id = %(task)s ORDER BY sequence DESC LIMIT 1)",
     "timers_timer": "subject_id = %(waiting)s",
 }
-"""The large tables, and the row of each that is copied. The last event is the one that a task's own key
-points to: the copies keep every foreign key, though they have no events before it."""
+"""The large tables, and the row of each that is copied. The last event is that of
+the task's own key: the copies keep every foreign key, though they have no earlier events."""
 
 COLUMNS = """
 SELECT a.attname, CASE WHEN a.atttypid = 'timestamptz'::regtype THEN 'time'
@@ -87,16 +88,16 @@ FROM pg_attribute a
 WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
     AND a.attidentity = '' AND a.attgenerated = ''
 """
-"""A table's columns, and what each holds: the id of a row that is copied, a time, or another value. What
-PostgreSQL fills in is left out."""
+"""A table's columns, and what each holds: the id of a copied row, a time, or another value. Columns
+that PostgreSQL fills are left out."""
 
 COPIES = {
     "id": "overlay({}::text placing lpad(to_hex(n), 8, '0') from 1 for 8)::uuid",
     "time": "{} + n * interval '1 ms'",
     "value": "{}",
 }
-"""What a column holds in copy number `n`. An id begins with the number: alike in all tables, and growing,
-as the service's own do."""
+"""What a column holds in copy number `n`. An id begins with the number: equal in all tables, and
+ascending, as the service's own."""
 
 BLOCKING = """
 SELECT l.pid, c.relname FROM pg_locks l
@@ -115,8 +116,8 @@ BETWEEN = "(between)"
 
 
 @dataclass
-class Seen:
-    """What was seen of each migration, in seconds: how long it took, and the longest for each table."""
+class Report:
+    """Hold for each migration its length, and each table's longest lock and wait, in seconds."""
 
     migration: str = BETWEEN
     took: dict[str, float] = field(default_factory=dict)
@@ -136,11 +137,11 @@ def main() -> None:
         except NoHistory as reason:
             sys.exit(str(reason))
         with home_for_this_run() as home:
-            seen = _measured(previous, home, rows)
-    if seen.faults:
-        sys.exit("failed: " + "; ".join(sorted(seen.faults)))
-    if seen.longest() > LONGEST_SECONDS:
-        sys.exit(f"missed: writers wait for {seen.longest():.1f} s")
+            report = _measured(previous, home, rows)
+    if report.faults:
+        sys.exit("failed: " + "; ".join(sorted(report.faults)))
+    if report.longest() > LONGEST_SECONDS:
+        sys.exit(f"missed: writers wait for {report.longest():.1f} s")
 
 
 def _arguments() -> argparse.Namespace:
@@ -151,26 +152,26 @@ def _arguments() -> argparse.Namespace:
     return options.parse_args()
 
 
-def _measured(previous: Tree, home: Path, rows: int) -> Seen:
+def _measured(previous: Tree, home: Path, rows: int) -> Report:
     previous.manage("migrate", "--verbosity=0", home=home)
     pending = PENDING.findall(present().manage("showmigrations", "--plan", home=home))
     if not pending:
         print("no migration since the previous version: nothing to apply")
-        return Seen()
+        return Report()
     print(f"to apply: {', '.join(pending)}", flush=True)
     _fill(home, rows, **_do_a_task(previous, home))
-    seen = _migrated(home)
-    _show(seen)
-    if missing := [name for name in pending if name not in seen.took]:
-        seen.faults.add(f"not applied: {', '.join(missing)}")
-    return seen
+    report = _migrated(home)
+    _show(report)
+    if missing := [name for name in pending if name not in report.took]:
+        report.faults.add(f"not applied: {', '.join(missing)}")
+    return report
 
 
 # --- rows ---------------------------------------------------------------------------------------
 
 
 def _do_a_task(previous: Tree, home: Path) -> dict[str, str]:
-    """Have the previous version do one task to its end, and another one wait. Return their ids."""
+    """Complete one task by the previous version, and leave another queued. Return their ids."""
     skills = ["phone_verification"]
     access = previous.found(workers=1, skills=skills, home=home)
     with Service.running(previous, home=home) as service, receiving() as receiver:
@@ -207,7 +208,7 @@ def _post(backend: Caller, *, skills: list[str], callback_url: str | None) -> st
 
 
 def _work(worker: Caller) -> None:
-    """Take the first offer that comes, and do it."""
+    """Accept the first offer, and complete its task."""
     (offer, *_) = eventually(
         lambda: worker.call("GET", "/v1/offers")["data"], seconds=PATIENCE_SECONDS, what="an offer"
     )
@@ -219,7 +220,7 @@ def _work(worker: Caller) -> None:
 
 
 def _fill(home: Path, rows: int, **ids: str) -> None:
-    """Copy the template rows, past all triggers, and leave the tables as a vacuum does."""
+    """Copy the template rows without triggers, then vacuum the tables."""
     with _connected(home) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET synchronous_commit = off")
@@ -252,14 +253,14 @@ def _connected(home: Path) -> "psycopg.Connection[Any]":
     return psycopg.connect(embedded.database_url(home), autocommit=True, prepare_threshold=None)
 
 
-# --- the migration, and who looks at it ---------------------------------------------------------
+# --- the migration and its measurements ---------------------------------------------------------
 
 
-def _migrated(home: Path) -> Seen:
-    """Run the present `manage.py migrate`; the watchers know by its output which migration it is at."""
-    seen, tree = Seen(), present()
+def _migrated(home: Path) -> Report:
+    """Run the present `manage.py migrate`; its output tells the watchers the present migration."""
+    report, tree = Report(), present()
     with (
-        _watched(home, seen),
+        _watched(home, report),
         subprocess.Popen(
             [sys.executable, "manage.py", "migrate"],
             cwd=tree.folder,
@@ -274,23 +275,23 @@ def _migrated(home: Path) -> Seen:
             said += chunk.decode(errors="replace")
             for name, ok in APPLYING.findall(said):
                 began.setdefault(name, time.monotonic())
-                if name not in seen.took:
-                    seen.migration = BETWEEN if ok else name
+                if name not in report.took:
+                    report.migration = BETWEEN if ok else name
                 if ok:
-                    seen.took.setdefault(name, time.monotonic() - began[name])
+                    report.took.setdefault(name, time.monotonic() - began[name])
     if migrate.returncode:
-        seen.faults.add(f"migrate ended with {migrate.returncode}:\n{said}")
-    return seen
+        report.faults.add(f"migrate ended with {migrate.returncode}:\n{said}")
+    return report
 
 
 @contextlib.contextmanager
-def _watched(home: Path, seen: Seen) -> Iterator[None]:
+def _watched(home: Path, report: Report) -> Iterator[None]:
     """Watch locks and keep canaries while the block runs."""
     is_over = threading.Event()
     threads = [
-        threading.Thread(target=_watch_locks, args=(home, seen, is_over)),
+        threading.Thread(target=_watch_locks, args=(home, report, is_over)),
         *(
-            threading.Thread(target=_keep_canary, args=(home, table, seen, is_over))
+            threading.Thread(target=_keep_canary, args=(home, table, report, is_over))
             for table in TEMPLATES
         ),
     ]
@@ -304,7 +305,7 @@ def _watched(home: Path, seen: Seen) -> Iterator[None]:
             thread.join()
 
 
-def _watch_locks(home: Path, seen: Seen, is_over: threading.Event) -> None:
+def _watch_locks(home: Path, report: Report, is_over: threading.Event) -> None:
     since: dict[tuple[int, str], tuple[float, str]] = {}
     with _connected(home) as connection:
         tables = [name for (name,) in connection.execute(TABLES)]
@@ -312,32 +313,32 @@ def _watch_locks(home: Path, seen: Seen, is_over: threading.Event) -> None:
             held = set(connection.execute(BLOCKING, [tables]))
             now = time.monotonic()
             for lock in held - since.keys():
-                since[lock] = now, seen.migration
+                since[lock] = now, report.migration
             for lock, (began, migration) in list(since.items()):
-                _note_longest(seen.locked, (migration, lock[1]), now - began)
+                _note_longest(report.locked, (migration, lock[1]), now - began)
                 if lock not in held:
                     del since[lock]
 
 
-def _keep_canary(home: Path, table: str, seen: Seen, is_over: threading.Event) -> None:
+def _keep_canary(home: Path, table: str, report: Report, is_over: threading.Event) -> None:
     name = sql.Identifier(table)
     write = sql.SQL("UPDATE {} SET id = id WHERE id = %s").format(name)
     with _connected(home) as connection:
         connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-        # What refuses an UPDATE of the log is not what this is about.
+        # The trigger that refuses an UPDATE of the log is not measured.
         connection.execute("SET session_replication_role = replica")
         row = connection.execute(sql.SQL("SELECT id FROM {} LIMIT 1").format(name)).fetchone()
         while not is_over.is_set():
-            began, migration = time.monotonic(), seen.migration
+            began, migration = time.monotonic(), report.migration
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute(write, row)
             except psycopg.errors.LockNotAvailable:
                 pass
             except psycopg.Error as error:
-                seen.faults.add(f"a write to {table} failed: {error}")
+                report.faults.add(f"a write to {table} failed: {error}")
             waited = time.monotonic() - began
-            _note_longest(seen.waited, (migration, table), waited)
+            _note_longest(report.waited, (migration, table), waited)
             is_over.wait(max(0.0, WRITE_SECONDS - waited))
 
 
@@ -347,18 +348,18 @@ def _note_longest(
     longest[key] = max(longest.get(key, 0.0), seconds)
 
 
-def _show(seen: Seen) -> None:
+def _show(report: Report) -> None:
     """Print a line for each table that a migration locked, or whose canary had to wait."""
     print(f"\n{'migration':<44}{'seconds':>8}  {'table':<24}{'locked':>8}{'canary':>8}")
-    keys = seen.locked.keys() | {key for key, s in seen.waited.items() if s >= SHOWN_SECONDS}
-    for migration in [*seen.took, *({name for name, _ in keys} - seen.took.keys())]:
-        took = f"{seen.took[migration]:.2f}" if migration in seen.took else ""
+    keys = report.locked.keys() | {key for key, s in report.waited.items() if s >= SHOWN_SECONDS}
+    for migration in [*report.took, *({name for name, _ in keys} - report.took.keys())]:
+        took = f"{report.took[migration]:.2f}" if migration in report.took else ""
         tables = sorted(table for name, table in keys if name == migration)
-        waits = {table: s for (name, table), s in seen.waited.items() if name == migration}
+        waits = {table: s for (name, table), s in report.waited.items() if name == migration}
         if not tables:
             _print_line(migration, took, "none", 0.0, max(waits.values(), default=0.0))
         for table in tables:
-            locked = seen.locked.get((migration, table), 0.0)
+            locked = report.locked.get((migration, table), 0.0)
             _print_line(migration, took, table, locked, waits.get(table, 0.0))
 
 

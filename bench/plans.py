@@ -1,4 +1,4 @@
-"""Read PostgreSQL's EXPLAIN of a list: the rows it reads, and its plan for a larger table of tasks."""
+"""Read PostgreSQL's EXPLAIN of a list: the rows it reads, and its plan for a larger table."""
 
 import contextlib
 import json
@@ -22,13 +22,13 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.reltuples > 0 AND (c.oid = %s::regclass OR c.oid IN
     (SELECT indexrelid FROM pg_index WHERE indrelid = %s::regclass))
 """
-"""PostgreSQL takes the number of pages from the file and multiplies by rows for each page, so only rows
+"""PostgreSQL reads the number of pages from the file and multiplies by rows per page, so only rows
 can be scaled. The table then looks denser, and reading all of it cheaper, than it would be.
 """
 
 
 def explained(options: str, sql: str) -> dict[str, Any]:
-    """Return what EXPLAIN with these options says of a statement without parameters."""
+    """Return the EXPLAIN with these options of a statement without parameters."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -63,7 +63,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def plan_at_scale(statements: Sequence[str], *, scale: int, has_cursor: bool) -> str:
-    """Return `index`, or what is wrong with the plans for a table of `scale` times the rows."""
+    """Return `index`, or the fault of the plans for a table of `scale` times the rows."""
     with _scaled(scale):
         roots = [explained("VERBOSE OFF", sql)["Plan"] for sql in statements]
     faults = [fault for root in roots for fault in _faults(root, reads_all=False)]
@@ -89,10 +89,10 @@ def _scaled(scale: int) -> Iterator[None]:
 
 
 def _faults(node: Mapping[str, Any], *, reads_all: bool) -> Iterator[str]:
-    """Yield what reads more tasks at or below `node` than a page needs.
+    """Yield the nodes at or below `node` that read more tasks than a page needs.
 
-    `reads_all`: a node above has to read everything before it returns a row. A limit below that node
-    bounds it, and so does a look-up of tasks by their ids.
+    `reads_all`: a node above has to read everything before it returns a row. A limit below that
+    node bounds it, and so does a look-up of tasks by their ids.
     """
     kind = node["Node Type"]
     if node.get("Relation Name") == TABLE and not _is_by_id(node):
@@ -108,5 +108,5 @@ def _faults(node: Mapping[str, Any], *, reads_all: bool) -> Iterator[str]:
 
 
 def _is_by_id(node: Mapping[str, Any]) -> bool:
-    """Return whether a scan looks tasks up by their ids."""
+    """Return whether a scan reads tasks by their ids."""
     return bool(BY_ID.search(node.get("Index Cond", node.get("Recheck Cond", ""))))

@@ -1,4 +1,4 @@
-"""Makes the service's tables and its demo organisation. Prints, as JSON, how to call it."""
+"""Create the service's tables and its demo organisation, and print as JSON how to call it."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def main() -> None:
 
     from local.demo.seed import example_task, seed
 
-    # Nothing listens at the callback's address: nobody delivers here.
+    # No server listens at the callback's address: nothing is delivered here.
     access = seed(
         base_url="http://127.0.0.1:8000",
         inbox_url="http://127.0.0.1:9",

@@ -1,8 +1,8 @@
-"""One of the processes of bench/races.py: threads that accept, decline, let expire, cancel, release,
-start and submit whatever they find, as fast as they can, and now and then with what is out of date.
+"""Run threads that accept, decline, expire, cancel, release, start and submit: for bench/races.py.
 
-A refusal by a conflict (409 over HTTP) is an operation as good as any; whatever else goes wrong, and
-a stale write that is taken, is written to the file of failures.
+They do so as fast as they can, sometimes with old epochs. A refusal by a conflict (409 over HTTP)
+counts as an operation; any other error, and a stale write that is accepted, is written to the file
+of failures.
 """
 
 import argparse
@@ -65,10 +65,10 @@ class Racer(threading.Thread):
             except OperationalError:
                 connection.close()
             except Exception:
-                _tell(self._counts, "failures", traceback.format_exc())
+                _append(self._counts, "failures", traceback.format_exc())
             done += 1
             if done % COUNTED_EVERY == 0:
-                _tell(self._counts, "operations", "." * COUNTED_EVERY)
+                _append(self._counts, "operations", "." * COUNTED_EVERY)
 
     def _offer(self) -> tuple[UUID, Principal] | None:
         with connection.cursor() as cursor:
@@ -141,7 +141,7 @@ class Racer(threading.Thread):
             )
 
     def _use_stale(self) -> None:
-        """A write with an epoch that is over must never be taken."""
+        """Write with an old epoch, which must be refused."""
         if not self._stale:
             return
         run_id, worker_id, epoch = self._chance.choice(self._stale[-20:])
@@ -152,7 +152,7 @@ class Racer(threading.Thread):
             lease_seconds=None,
             at=clock.now(),
         )
-        _tell(self._counts, "failures", f"epoch {epoch} of {run_id} was taken\n")
+        _append(self._counts, "failures", f"epoch {epoch} of {run_id} was accepted\n")
 
     def _match(self) -> None:
         missing = WAITING_TASKS - Task.objects.filter(status="queued").count()
@@ -163,8 +163,8 @@ class Racer(threading.Thread):
         matching.match_queued()
 
 
-def _tell(folder: Path, what: str, text: str) -> None:
-    """Appended at once: a process that is killed loses nothing but what is under way."""
+def _append(folder: Path, what: str, text: str) -> None:
+    """Append at once: a process that is killed loses only the operation in progress."""
     with (folder / what).open("a") as file:
         file.write(text)
 
@@ -176,11 +176,16 @@ def main() -> None:
     options.add_argument("--threads", type=int, required=True)
     options.add_argument("--seed", type=int, required=True)
     options.add_argument("--counts", type=Path, required=True)
-    said = options.parse_args()
-    caller = crowd.caller_of(said.key)
+    arguments = options.parse_args()
+    caller = crowd.caller_of(arguments.key)
     racers = [
-        Racer(caller, said.pool, random.Random(f"{said.seed}-{number}"), said.counts)
-        for number in range(said.threads)
+        Racer(
+            caller,
+            arguments.pool,
+            random.Random(f"{arguments.seed}-{number}"),
+            arguments.counts,
+        )
+        for number in range(arguments.threads)
     ]
     for racer in racers:
         racer.start()

@@ -1,15 +1,15 @@
-"""100,000 operations that race each other, from 32 threads in four processes, with random kills.
+"""Run 100,000 concurrent operations from 32 threads in four processes, with random kills.
 
-Accepts, declines, expiries, cancels, releases, starts, submissions, matching, and writes with epochs
-that are over. One process in four is killed by `kill -9` every few seconds, and replaced. Then
-everything is counted anew:
+Accepts, declines, expiries, cancels, releases, starts, submissions, matching, and writes with old
+epochs. One of four processes is killed by `kill -9` every few seconds, and replaced. Then
+everything is counted again:
 
-- nobody's load differs from the units of its open offers and held runs, and none exceeds its capacity;
-- no task has two holders, no run two, and no task is held without an open run;
-- no stale write was taken, and nothing went wrong otherwise;
+- each worker's load equals the units of its open offers and held runs, and is within its capacity;
+- no task and no run has two workers, and no task is held without an open run;
+- no stale write was accepted, and no operation failed unexpectedly;
 - each task's log has no gap, and ends with the task's status.
 
-Exit code 1 when something is off.
+Exit code 1 when a check fails.
 """
 
 import argparse
@@ -31,22 +31,23 @@ PLACES = 3
 LONGEST_SECONDS = 3_600.0
 
 CHECKS = {
-    "workers whose load is not the sum of what they hold": """
+    "workers whose load is not the sum of their offers and runs": """
 SELECT count(*) FROM pools_worker w WHERE w.load <> (
     SELECT coalesce(sum(o.units), 0) FROM matching_offer o
     WHERE o.worker_id = w.id AND o.status = 'open') + (
     SELECT coalesce(sum(r.units), 0) FROM tasks_run r
     WHERE r.worker_id = w.id AND r.status IN ('claimed', 'starting', 'running'))""",
-    "workers who have more than their capacity": """
+    "workers over their capacity": """
 SELECT count(*) FROM pools_worker WHERE load > capacity OR load < 0""",
     "tasks with more than one open run": """
 SELECT count(*) FROM (SELECT task_id FROM tasks_run
-    WHERE status NOT IN ('completed', 'failed', 'canceled') GROUP BY task_id HAVING count(*) > 1) t""",
-    "held tasks whose run somebody else holds": """
+    WHERE status NOT IN ('completed', 'failed', 'canceled')
+    GROUP BY task_id HAVING count(*) > 1) t""",
+    "held tasks whose run another worker holds": """
 SELECT count(*) FROM tasks_task t WHERE t.status IN ('accepted', 'started') AND NOT EXISTS (
     SELECT FROM tasks_run r WHERE r.task_id = t.id AND r.worker_id = t.worker_id
         AND r.status IN ('claimed', 'starting', 'running'))""",
-    "runs that are held though their task is not": """
+    "held runs of tasks that are not held": """
 SELECT count(*) FROM tasks_run r JOIN tasks_task t ON t.id = r.task_id
 WHERE r.status IN ('claimed', 'starting', 'running') AND t.status NOT IN ('accepted', 'started')""",
     "open offers of tasks that are not offered": """
@@ -55,7 +56,7 @@ WHERE o.status = 'open' AND t.status <> 'offered'""",
     "offered tasks without an open offer": """
 SELECT count(*) FROM tasks_task t WHERE t.status = 'offered' AND NOT EXISTS (
     SELECT FROM matching_offer o WHERE o.task_id = t.id AND o.status = 'open')""",
-    "tasks whose log has a gap or another end": """
+    "tasks whose log has a gap or ends differently": """
 SELECT count(*) FROM tasks_task t CROSS JOIN LATERAL (
     SELECT count(*) AS events, max(e.sequence) AS latest,
         (array_agg(e.status ORDER BY e.sequence DESC))[1] AS status
@@ -71,46 +72,46 @@ def main() -> None:
     options.add_argument("--operations", type=int, default=100_000)
     options.add_argument("--threads", type=int, default=32, help="in four processes")
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    said = options.parse_args()
+    arguments = options.parse_args()
     with home_for_this_run() as home:
-        kills, operations = _race(home, said)
-        wrong = _wrong(home)
-    print(f"{operations} operations, {kills} kills (seed {said.seed})")
-    for what, count in wrong.items():
-        print(f"{count:>6} {what}")
-    if any(wrong.values()):
-        sys.exit("something is off")
+        kills, operations = _race(home, arguments)
+        failed = _failed_checks(home)
+    print(f"{operations} operations, {kills} kills (seed {arguments.seed})")
+    for check, count in failed.items():
+        print(f"{count:>6} {check}")
+    if any(failed.values()):
+        sys.exit("a check failed")
 
 
-def _race(home: Path, said: argparse.Namespace) -> tuple[int, int]:
+def _race(home: Path, arguments: argparse.Namespace) -> tuple[int, int]:
     from bench import crowd
 
     _, pool, key = crowd.prepare_with_key()
     crowd.enrol(pool, count=WORKERS, capacity=PLACES)
-    chance = random.Random(said.seed)
+    generator = random.Random(arguments.seed)
     counts = home / "counts"
     counts.mkdir()
     command = [sys.executable, "-m", "bench.racer", "--key", key, "--pool", str(pool.id)]
-    command += ["--threads", str(said.threads // PROCESSES), "--counts", str(counts)]
+    command += ["--threads", str(arguments.threads // PROCESSES), "--counts", str(counts)]
     kills = 0
     began = time.monotonic()
     with ExitStack() as stack:
 
-        def started() -> "subprocess.Popen[bytes]":
-            seed = str(chance.randrange(10**6))
+        def start() -> "subprocess.Popen[bytes]":
+            seed = str(generator.randrange(10**6))
             process = subprocess.Popen([*command, "--seed", seed], cwd=PROJECT)
             stack.callback(_end, process)
             return process
 
-        racing = [started() for _ in range(PROCESSES)]
-        while _operations(counts) < said.operations:
+        racing = [start() for _ in range(PROCESSES)]
+        while _operations(counts) < arguments.operations:
             if time.monotonic() - began > LONGEST_SECONDS:
-                sys.exit("it takes too long")
-            time.sleep(chance.uniform(5, 12))
-            number = chance.randrange(PROCESSES)
+                sys.exit("not finished within an hour")
+            time.sleep(generator.uniform(5, 12))
+            number = generator.randrange(PROCESSES)
             _end(racing[number])
             kills += 1
-            racing[number] = started()
+            racing[number] = start()
     return kills, _operations(counts)
 
 
@@ -124,18 +125,18 @@ def _operations(counts: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _wrong(home: Path) -> dict[str, int]:
+def _failed_checks(home: Path) -> dict[str, int]:
     from django.db import connection
 
     failures = home / "counts" / "failures"
     if failures.exists():
         print(failures.read_text()[-4000:], file=sys.stderr)
-    wrong = {"failures told by the racers": int(failures.exists())}
+    counts = {"failures reported by the racers": int(failures.exists())}
     with connection.cursor() as cursor:
-        for what, sql in CHECKS.items():
+        for check, sql in CHECKS.items():
             cursor.execute(sql)
-            wrong[what] = cursor.fetchone()[0]
-    return wrong
+            counts[check] = cursor.fetchone()[0]
+    return counts
 
 
 if __name__ == "__main__":

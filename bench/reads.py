@@ -113,7 +113,7 @@ def _contestants(home: Path, shape: Shape) -> Iterator[dict[str, list[Contestant
 def _created(port: int, api_key: str, body: dict[str, Any], number: int) -> dict[str, Any]:
     """Create a task by the API. Return what it returned."""
     task = body | {"origin": body["origin"] | {"request_id": f"read-{number}"}}
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/tasks",
         data=json.dumps(task).encode(),
         headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},

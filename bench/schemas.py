@@ -1,7 +1,8 @@
-"""What may a schema cost? Hostile ones, each with the output that is worst for it.
+"""Measure the cost of hostile schemas, each with its most expensive output.
 
-Each is checked as a posted task's `output.schema` is, and, unless it is refused, as a submission: the
-wall-clock time and the memory of both are measured. Exit code 1 when one takes more than 0.5 s or 100 MB.
+Each is checked as a posted task's `output.schema` is, and, unless it is refused, as a submission:
+the wall-clock time and the memory of both are measured. Exit code 1 when one takes more than 0.5 s
+or 100 MB.
 """
 
 import gc
@@ -42,7 +43,7 @@ def cases() -> Iterator[Case]:
 
 
 def _fan_out(reference: str, spelled: str, steps: int = 24) -> dict[str, Any]:
-    """References that double at each step, by whatever leads to a schema."""
+    """Build references that double at each step, by each keyword that holds a schema."""
     definitions: dict[str, Any] = {}
     for step in range(steps):
         definitions[f"a{step}"] = {"allOf": [{reference: spelled.format(step + 1)}] * 2}
@@ -184,37 +185,37 @@ def _recursive() -> Iterator[Case]:
 
 
 def main() -> None:
-    """Check all, print a line for each, and exit with 1 where one takes too much."""
-    too_dear = 0
-    # The process for what could be dear is started once, and is there then.
+    """Check all, print a line for each, and exit with 1 if one is over its bounds."""
+    over_bounds = 0
+    # The process for expensive schemas is started once, before the first measurement.
     _measured(next(_patterns()))
     for case in cases():
         name, schema, output = case
         assert len(json.dumps(schema, separators=(",", ":"))) <= MAX_SCHEMA_BYTES, name
         assert len(json.dumps(output, separators=(",", ":"))) <= MAX_OUTPUT_BYTES + 8_000, name
         verdict, seconds, grown = _measured(case)
-        is_dear = seconds > SECONDS or grown > BYTES
-        too_dear += is_dear
-        print(
-            f"{name:<32} {verdict:<42} {seconds:6.3f} s {grown / 1024**2:6.1f} MB{'  !' if is_dear else ''}"
-        )
-    if too_dear:
-        sys.exit(f"{too_dear} take too much")
+        is_over = seconds > SECONDS or grown > BYTES
+        over_bounds += is_over
+        mark = "  !" if is_over else ""
+        print(f"{name:<32} {verdict:<42} {seconds:6.3f} s {grown / 1024**2:6.1f} MB{mark}")
+    if over_bounds:
+        sys.exit(f"{over_bounds} are over their bounds")
 
 
 def _measured(case: Case) -> tuple[str, float, int]:
-    """Return what became of a case, the time of its dearest step, and by how much this process grew."""
+    """Return the verdict, the time of the slowest step, and the growth of this process."""
     _, schema, output = case
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before, began = _memory("VmRSS"), time.perf_counter()
     faults = [*schema_faults({"output": {"schema": schema}})]
     created = time.perf_counter()
     if faults:
         return f"refused: {faults[0].code}", created - began, _memory("VmHWM") - before
-    found = output_faults(output, schema, "structured_json")
+    output_problems = output_faults(output, schema, "structured_json")
     submitted = time.perf_counter()
-    verdict = f"accepted, {len(found)} faults{' (' + found[0].code + ')' if found else ''}"
+    code = f" ({output_problems[0].code})" if output_problems else ""
+    verdict = f"accepted, {len(output_problems)} faults{code}"
     return verdict, max(created - began, submitted - created), _memory("VmHWM") - before
 
 

@@ -1,4 +1,4 @@
-"""Processes that run for the length of a `with`, and the command lines of web servers."""
+"""Run processes for the length of a `with`, and build the command lines of web servers."""
 
 import contextlib
 import json
@@ -23,19 +23,19 @@ STOP_SECONDS = 10.0
 
 
 class NotStarted(Exception):
-    """A server ended at once, or does not answer."""
+    """Report that a server ended at once, or does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Which server, and how large; what is None stays as the service has it."""
+    """Describe a server and its size; None keeps the service's own value."""
 
     server: str | None = None
     threads: int | None = None
     processes: int | None = None
 
     def command(self, application: str, *, port: int) -> list[str]:
-        """The service's own command line, bent to this shape, for `application`."""
+        """Return the service's own command line for `application`, changed to this shape."""
         if self.server == "gunicorn":
             return self._gunicorn(application, port)
         command = list(web_command(host="127.0.0.1", port=port))
@@ -79,7 +79,7 @@ def serving(command: Sequence[str], *, port: int, log: Path) -> Iterator[int]:
 def running(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run a program until the end of the block; then it is asked to end, with all its children."""
+    """Run a program until the end of the block; then stop it with all its children."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
@@ -130,11 +130,11 @@ def _is_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end; after `STOP_SECONDS` end it with all its children."""
+    """Send SIGTERM; after `STOP_SECONDS` kill it with all its children."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    # Its children are in its session, and may outlive it.
+    # Its children are in its session, and may run longer.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

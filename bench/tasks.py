@@ -1,4 +1,4 @@
-"""Makes the service's tables and an organisation with tasks. Prints, as JSON, a key that may read."""
+"""Create the service's tables and an organisation with tasks, and print a key as JSON."""
 
 import argparse
 import json

@@ -1,14 +1,15 @@
-"""Ten thousand SLA clocks run out in the same instant: is each told once, and how late?
+"""Measure how late SLA clocks are reported when ten thousand run out at the same instant.
 
-Real tasks, queued and with nobody to take them, are written so that all their clocks show the same:
-at one instant each is at risk, at a later one each is late. Two lifecycle workers and the ticker, by
-their own command lines, have to tell of it. Lateness is looked at from both sides: `effect` is what
-the event says of itself (`occurred_at`), `seen` is when another connection could read it.
+Real tasks, queued and without an eligible worker, are written so that all their clocks agree: at
+one instant each is at risk, at a later one each is breached. Two lifecycle workers and the ticker,
+by their own command lines, report it. Lateness is measured twice: `effect` by the event's own time
+(`occurred_at`), `seen` by when another connection could read it.
 
-Then clocks run out one after another while nobody works: in the midst of it all processes are killed
-(-9), and are away for `--stop-seconds`. After they came back each clock must have been told of once.
+Then clocks run out one after another: at the first of them all processes are killed (-9), and
+absent for `--stop-seconds`. After the restart each clock must have been reported once.
 
-Exit code 1 when a clock was not told of exactly once, or a p99 of the first part is over `P99_SECONDS`.
+Exit code 1 when a clock was not reported exactly once, or a p99 of the first part is over
+`P99_SECONDS`.
 """
 
 import argparse
@@ -34,11 +35,12 @@ from config.processes import QUIET_ROOT, ticker_command, worker_command  # noqa:
 
 P99_SECONDS = 2.0
 WORKERS = 2
+# The tasks' target latency: they are at risk a fifth of it before they are late.
 LATENCY_SECONDS = 50
-"""The tasks' target latency: between at risk and late lies a fifth of it."""
-WRITTEN_AT_ONCE = 500
-WRITTEN_A_SECOND = 700.0
-"""At least; so long before the first clock the writing begins."""
+WRITE_BATCH = 500
+# The least rate of writing: it starts so early that all tasks exist before the first clock runs
+# out.
+WRITES_PER_SECOND = 700.0
 BOOT_SECONDS = 6.0
 LOOK_SECONDS = 0.1
 PATIENCE_SECONDS = 60.0
@@ -49,13 +51,13 @@ CONTRACT = {
     "title": "Verify endpoint owner activity",
     "instructions": "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
     "sla": {"target_latency_seconds": LATENCY_SECONDS},
-    # Nobody can: what is measured is the clocks.
+    # No worker has this skill: only the clocks are measured.
     "requirements": {"skills": ["deep_sea_diving"]},
     "output": {"expected_format": "text"},
 }
 
 AT_RISK, BREACHED = "task.sla_at_risk", "task.sla_breached"
-TOLD = """
+REPORTED = """
 SELECT count(*), count(DISTINCT task_id),
     coalesce(percentile_disc(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY lateness), '{0,0}')
 FROM events_event, LATERAL (SELECT extract(epoch FROM
@@ -66,8 +68,8 @@ WHERE organisation_id = %s AND type = %s
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How often an event was told, of how many tasks, and how late, in seconds."""
+class Reported:
+    """Count the events of a type and their tasks, and hold how late they were, in seconds."""
 
     events: int
     tasks: int
@@ -102,8 +104,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _at_once(home: Path, count: int) -> Iterator[str]:
-    """All at risk in one instant, all late in another. Answers what was missed."""
-    at_risk_at = _now() + timedelta(seconds=count / WRITTEN_A_SECOND + BOOT_SECONDS)
+    """Measure clocks that run out at one instant. Yield the missed targets."""
+    at_risk_at = _now() + timedelta(seconds=count / WRITES_PER_SECOND + BOOT_SECONDS)
     due_at = at_risk_at + timedelta(seconds=LATENCY_SECONDS / 5)
     organisation_id = _written(count, lambda _: due_at)
     if _now() > at_risk_at - timedelta(seconds=BOOT_SECONDS):
@@ -116,44 +118,48 @@ def _at_once(home: Path, count: int) -> Iterator[str]:
         _wait_until_none_is_due(organisation_id)
     print(f"{'seconds late':<20}{'tasks':>8}{'events':>8}{'p50':>8}{'p99':>8}{'seen p99':>10}")
     for name, p99_seen in zip((AT_RISK, BREACHED), seen, strict=True):
-        told = _told(organisation_id, name)
-        p50, p99 = told.effect
-        print(f"{name:<20}{told.tasks:>8}{told.events:>8}{p50:>8.2f}{p99:>8.2f}{p99_seen:>10.2f}")
-        yield from _miscounted(name, told, count)
+        reported = _reported(organisation_id, name)
+        p50, p99 = reported.effect
+        print(
+            f"{name:<20}{reported.tasks:>8}{reported.events:>8}"
+            f"{p50:>8.2f}{p99:>8.2f}{p99_seen:>10.2f}"
+        )
+        yield from _miscounted(name, reported, count)
         if max(p99, p99_seen) > P99_SECONDS:
             yield f"the p99 of {name} is over {P99_SECONDS:g} s"
 
 
 def _while_away(home: Path, count: int, seconds: float) -> Iterator[str]:
-    """Clocks run out one by one; the processes are killed at the first and are away until the last."""
-    first = _now() + timedelta(seconds=count / WRITTEN_A_SECOND + BOOT_SECONDS)
+    """Kill the processes at the first of many clocks, restart them after the last."""
+    first = _now() + timedelta(seconds=count / WRITES_PER_SECOND + BOOT_SECONDS)
     each = timedelta(seconds=seconds / count)
     organisation_id = _written(count, lambda number: first + number * each)
     with _workforce(home) as kill:
-        _until(lambda: _told(organisation_id, BREACHED).tasks, lambda tasks: tasks > 0)
+        _until(lambda: _reported(organisation_id, BREACHED).tasks, lambda tasks: tasks > 0)
         kill()
-        before = _told(organisation_id, BREACHED).tasks
+        before = _reported(organisation_id, BREACHED).tasks
         time.sleep(seconds)
     back_at = time.monotonic()
     with _workforce(home):
         _wait_until_none_is_due(organisation_id)
-    told = _told(organisation_id, BREACHED)
+    reported = _reported(organisation_id, BREACHED)
     print(
-        f"\nall processes killed after {before} of {count} clocks, away for {seconds:g} s: all told"
-        f" {time.monotonic() - back_at:.1f} s after they were started again"
-        f" ({told.tasks} tasks, {told.events} events)"
+        f"\nall processes killed after {before} of {count} clocks, absent for {seconds:g} s:"
+        " all reported"
+        f" {time.monotonic() - back_at:.1f} s after the restart"
+        f" ({reported.tasks} tasks, {reported.events} events)"
     )
-    yield from _miscounted(f"{BREACHED} after the stop", told, count)
+    yield from _miscounted(f"{BREACHED} after the stop", reported, count)
 
 
-def _miscounted(name: str, told: Told, count: int) -> Iterator[str]:
-    if (told.tasks, told.events) != (count, count):
-        yield f"{name}: {told.events} events of {told.tasks} tasks instead of {count}"
+def _miscounted(name: str, reported: Reported, count: int) -> Iterator[str]:
+    if (reported.tasks, reported.events) != (count, count):
+        yield f"{name}: {reported.events} events of {reported.tasks} tasks instead of {count}"
 
 
 @contextlib.contextmanager
 def _workforce(home: Path) -> Iterator[Callable[[], None]]:
-    """The lifecycle workers and the ticker; what is yielded kills them."""
+    """Run the lifecycle workers and the ticker. Yield a function that kills them."""
     commands = {
         f"lifecycle-{n}": worker_command(name=f"lifecycle-{n}", queues="lifecycle,bulk")
         for n in range(WORKERS)
@@ -175,7 +181,7 @@ def _workforce(home: Path) -> Iterator[Callable[[], None]]:
 
 
 def _seen(organisation_id: UUID, column: str, count: int, *, since: datetime) -> float:
-    """How many seconds after `since` 99 % of the tasks could be read with `column` set."""
+    """Return the seconds from `since` until 99 % of the tasks can be read with `column` set."""
     _until(lambda: _flagged(organisation_id, column), lambda flagged: flagged >= 0.99 * count)
     return (_now() - since).total_seconds()
 
@@ -185,11 +191,11 @@ def _wait_until_none_is_due(organisation_id: UUID) -> None:
 
 
 def _until(look: Callable[[], int], is_enough: Callable[[int], bool]) -> None:
-    """Raises `LoadFailed` when what is looked at has not changed for `PATIENCE_SECONDS`."""
+    """Wait. Raise `LoadFailed` when the number has not changed for `PATIENCE_SECONDS`."""
     seen, changed_at = look(), time.monotonic()
     while not is_enough(seen):
         if time.monotonic() - changed_at > PATIENCE_SECONDS:
-            raise LoadFailed(f"nothing moves any more at {abs(seen)}")
+            raise LoadFailed(f"no progress any more at {abs(seen)}")
         time.sleep(LOOK_SECONDS)
         before, seen = seen, look()
         if seen != before:
@@ -216,7 +222,7 @@ def _now() -> datetime:
 
 
 def _written(count: int, due_at: Callable[[int], datetime]) -> UUID:
-    """`count` queued tasks of a new organisation, late at `due_at` of their number; its id."""
+    """Write `count` queued tasks, late at `due_at(number)`. Return their new organisation's id."""
     from django.db import connection
 
     from apps.accounts.principal import system
@@ -224,10 +230,10 @@ def _written(count: int, due_at: Callable[[int], datetime]) -> UUID:
 
     organisation = create_organisation(name="Northwind Verification")
     actor = system("bench", organisation.id)
-    for begin in range(0, count, WRITTEN_AT_ONCE):
-        numbers = range(begin, min(begin + WRITTEN_AT_ONCE, count))
+    for begin in range(0, count, WRITE_BATCH):
+        numbers = range(begin, min(begin + WRITE_BATCH, count))
         _write(actor, [due_at(number) for number in numbers])
-    # What autovacuum does within a minute: such rows never come all at once.
+    # As autovacuum does within a minute: in production rows never come all at once.
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE tasks_task, events_event, timers_timer, webhooks_message")
     return organisation.id
@@ -250,13 +256,13 @@ def _write(actor: Any, due: list[datetime]) -> None:
                 queue_task(task=task, actor=actor, at=task.created_at)
 
 
-def _told(organisation_id: UUID, event_type: str) -> Told:
+def _reported(organisation_id: UUID, event_type: str) -> Reported:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute(TOLD, [organisation_id, event_type])
+        cursor.execute(REPORTED, [organisation_id, event_type])
         events, tasks, (p50, p99) = cursor.fetchone()
-    return Told(events, tasks, (p50, p99))
+    return Reported(events, tasks, (p50, p99))
 
 
 def _flagged(organisation_id: UUID, column: str) -> int:

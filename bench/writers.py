@@ -1,4 +1,4 @@
-"""Writes events as fast as PostgreSQL takes them, from many connections at once.
+"""Write events as fast as PostgreSQL accepts them, from many connections at once.
 
 Each event is a transaction of its own that moves a task on, as a transition does: the task's row is
 locked, its version counts up, and the event with that sequence is added. One in `ODD` gets its

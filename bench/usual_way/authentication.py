@@ -1,4 +1,4 @@
-"""API keys, looked up by their digest."""
+"""Authenticate by API keys, looked up by their digest."""
 
 import hashlib
 

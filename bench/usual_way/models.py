@@ -1,4 +1,4 @@
-"""The four rows of a create, and the keys that may ask for one."""
+"""Store the four rows of a create, and the API keys."""
 
 import uuid
 
@@ -15,7 +15,7 @@ class Organisation(models.Model):
 
     @property
     def is_authenticated(self) -> bool:
-        """An organisation is the user of its key's requests."""
+        """Return True: the organisation is the user of its key's requests."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""Makes the usual way's database, its tables and a key. Prints, as JSON, how to call it."""
+"""Create the usual way's database, tables and key, and print as JSON how to call it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The contract as nested serializers."""
+"""Define the contract as nested serializers."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 def _body(event: Event) -> dict[str, Any]:
-    """What the callback will be told."""
+    """Return the body of the callback."""
     task = event.task
     return {
         "type": event.type,

@@ -1,4 +1,4 @@
-"""Settings of a lean DRF project, on a database of its own in the same PostgreSQL."""
+"""Configure a lean DRF project, on a database of its own in the same PostgreSQL."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The entry for the server."""
+"""Provide the WSGI application."""
 
 import os
 
