@@ -1,4 +1,4 @@
-"""The service behind PgBouncer in transaction mode, by the settings of docs/running.md."""
+"""Test the service behind PgBouncer in transaction mode, by the settings of docs/running.md."""
 
 import os
 import re
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Service:
-    """The processes of the service, and the organisation that calls it."""
+    """Hold the URL, keys and logs of a running service."""
 
     base_url: str
     api_key: str
@@ -56,7 +56,7 @@ class Service:
 
 
 def documented() -> dict[str, str]:
-    """The settings of PgBouncer that docs/running.md names: section -> its lines."""
+    """Return the settings of PgBouncer in docs/running.md: section -> its lines."""
     text = (PROJECT / "docs" / "running.md").read_text()
     block = re.search(r"    \[databases\]\n(.*?)    \[pgbouncer\]\n(.*?)\n\n", text, re.S)
     assert block, "docs/running.md names no settings of PgBouncer"
@@ -65,19 +65,19 @@ def documented() -> dict[str, str]:
 
 @contextmanager
 def pgbouncer(home: Path, folder: Path) -> Iterator[int]:
-    """PgBouncer before the embedded PostgreSQL of a home; its port."""
+    """Run PgBouncer in front of the embedded PostgreSQL of a home. Yield its port."""
     port = free_port()
-    told = documented()
-    database = told["databases"].replace("host=…", f"host={socket_folder(home)}")
+    sections = documented()
+    database = sections["databases"].replace("host=…", f"host={socket_folder(home)}")
     ini = folder / "pgbouncer.ini"
     ini.write_text(
         f"[databases]\n{database.replace('dbname=biolayer', 'dbname=biolayer user=postgres')}\n"
-        f"[pgbouncer]\n{told['pgbouncer']}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+        f"[pgbouncer]\n{sections['pgbouncer']}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
         f"unix_socket_dir =\nauth_type = any\ndefault_pool_size = {SERVER_CONNECTIONS}\n"
         "max_client_conn = 200\n"
     )
     folder.chmod(0o755)
-    # It will not run as root; PostgreSQL's socket is that of the account that runs it.
+    # It refuses root; only the account that runs PostgreSQL has access to its socket.
     account = socket_folder(home).stat().st_uid if os.getuid() == 0 else None
     assert PGBOUNCER is not None
     with (folder / "pgbouncer.log").open("wb") as log:
@@ -118,7 +118,7 @@ def service() -> Iterator[Service]:
         inherited = {name: value for name, value in os.environ.items() if name not in OURS}
         ours = {**inherited, "BIOLAYER_HOME": str(home)}
         _manage(ours, "migrate", "--verbosity", "0")
-        # The embedded home's own secrets serve both ways to the database.
+        # Both connections to the database use the secrets of the embedded home.
         pooled = {
             **ours,
             "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{port}/biolayer",
@@ -126,7 +126,7 @@ def service() -> Iterator[Service]:
             "ALLOWED_HOSTS": "127.0.0.1",
             **_secrets(home),
         }
-        api_key, worker_key = _founded(pooled)
+        api_key, worker_key = _create_organisation(pooled)
         web = free_port()
         logs = home / "logs"
         commands = service_commands(host="127.0.0.1", port=web, stream_port=free_port())
@@ -143,8 +143,8 @@ def service() -> Iterator[Service]:
 def _secrets(home: Path) -> dict[str, str]:
     import json
 
-    kept = json.loads((home / "secrets.json").read_text())
-    return {"SECRET_KEY": kept["SECRET_KEY"], "ENCRYPTION_KEYS": kept["ENCRYPTION_KEY"]}
+    stored = json.loads((home / "secrets.json").read_text())
+    return {"SECRET_KEY": stored["SECRET_KEY"], "ENCRYPTION_KEYS": stored["ENCRYPTION_KEY"]}
 
 
 def _manage(environment: dict[str, str], *arguments: str) -> str:
@@ -156,35 +156,35 @@ def _manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _founded(environment: dict[str, str]) -> tuple[str, str]:
-    told = _told(_manage(environment, "create_organisation", "Northwind Verification"))
-    enrolled = _manage(
+def _create_organisation(environment: dict[str, str]) -> tuple[str, str]:
+    organisation = _printed(_manage(environment, "create_organisation", "Northwind Verification"))
+    worker = _manage(
         environment,
         "create_worker",
-        told["pool_id"],
+        organisation["pool_id"],
         "Mara Lindqvist",
         "--capacity",
         "50",
         "--presence",
         "available",
     )
-    return told["api_key"], _told(enrolled)["api_key"]
+    return organisation["api_key"], _printed(worker)["api_key"]
 
 
-def _told(output: str) -> dict[str, str]:
+def _printed(output: str) -> dict[str, str]:
     return dict(line.split(maxsplit=1) for line in output.splitlines() if len(line.split()) == 2)
 
 
-def test_tasks_are_posted_worked_on_and_listed(service: Service) -> None:
+def test_pgbouncer__tasks_are_posted_completed_and_listed(service: Service) -> None:
     with service.client(service.api_key) as backend, service.client(service.worker_key) as worker:
 
         def post(number: int) -> str:
             headers = {"Idempotency-Key": f"task-{number}"}
-            answer = backend.post(
+            response = backend.post(
                 "/v1/tasks", json=contract(title=f"Call {number}"), headers=headers
             )
-            assert answer.status_code == 201, answer.text
-            return str(answer.json()["task_id"])
+            assert response.status_code == 201, response.text
+            return str(response.json()["task_id"])
 
         with ThreadPoolExecutor(8) as threads:
             posted = set(threads.map(post, range(TASKS)))
@@ -194,19 +194,19 @@ def test_tasks_are_posted_worked_on_and_listed(service: Service) -> None:
             _work(worker)
         feed = backend.get("/v1/events", params={"limit": 1000, "types": "task.completed"}).json()
         assert sorted(event["task_id"] for event in feed["data"]) == sorted(posted)
-    _expect_quiet_logs(service)
+    _expect_logs_without_tracebacks(service)
 
 
 def _statuses(backend: httpx.Client, posted: set[str]) -> set[str]:
-    """Of all that was posted, by walking the list page by page."""
-    found: dict[str, str] = {}
+    """Return the statuses of the posted tasks, read from the list page by page."""
+    statuses: dict[str, str] = {}
     cursor: dict[str, str] = {}
     while True:
         page = backend.get("/v1/tasks", params={"limit": 10, **cursor}).json()
-        found |= {task["task_id"]: task["status"] for task in page["data"]}
+        statuses |= {task["task_id"]: task["status"] for task in page["data"]}
         if page["next_cursor"] is None:
-            assert posted <= set(found)
-            return {found[task_id] for task_id in posted}
+            assert posted <= set(statuses)
+            return {statuses[task_id] for task_id in posted}
         cursor = {"cursor": page["next_cursor"]}
 
 
@@ -222,8 +222,10 @@ def _work(worker: httpx.Client) -> None:
         assert submitted.status_code == 200, submitted.text
 
 
-def test_a_held_task__is_unavailable_by_the_documented_bound(service: Service) -> None:
-    """Start-up options do not pass PgBouncer: `connect_query` sets the bounds."""
+def test_pgbouncer__locked_task_is_unavailable_within_the_documented_bound(
+    service: Service,
+) -> None:
+    """PgBouncer does not forward start-up options: `connect_query` sets the bounds."""
     with (
         service.client(service.api_key) as backend,
         psycopg.connect(service.database_url) as holder,
@@ -231,18 +233,18 @@ def test_a_held_task__is_unavailable_by_the_documented_bound(service: Service) -
         task_id = backend.post("/v1/tasks", json=contract()).json()["task_id"]
         holder.execute("SELECT FROM tasks_task WHERE id = %s FOR UPDATE", [task_id])
         began = time.monotonic()
-        answer = backend.post(f"/v1/tasks/{task_id}/cancel", json={})
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        response = backend.post(f"/v1/tasks/{task_id}/cancel", json={})
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
         assert time.monotonic() - began < 2
         holder.rollback()
         eventually(
             lambda: backend.post(f"/v1/tasks/{task_id}/cancel", json={}).status_code == 200,
             seconds=10,
-            what="the cancel goes through",
+            what="the task is cancelled",
         )
 
 
-def test_few_connections_serve_all_processes(service: Service) -> None:
+def test_pgbouncer__serves_all_processes_by_few_connections(service: Service) -> None:
     with psycopg.connect(service.database_url) as direct:
         row = direct.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
@@ -252,7 +254,7 @@ def test_few_connections_serve_all_processes(service: Service) -> None:
     assert 1 <= row[0] <= SERVER_CONNECTIONS
 
 
-def _expect_quiet_logs(service: Service) -> None:
+def _expect_logs_without_tracebacks(service: Service) -> None:
     for log in sorted(service.logs.glob("*.log")):
         text = log.read_text(errors="replace")
         if "Traceback" in text:

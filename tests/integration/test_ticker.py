@@ -1,4 +1,4 @@
-"""The ticker: what it wakes, and what it does itself because nobody else does."""
+"""Test the ticker: which drains it wakes, and which it runs itself."""
 
 import threading
 import time
@@ -25,13 +25,13 @@ from tests.factories import House
 
 
 @pytest.fixture(autouse=True)
-def no_hints(database: None) -> Iterator[None]:
-    _forget_hints()
+def without_hints(database: None) -> Iterator[None]:
+    _delete_hints()
     yield
-    _forget_hints()
+    _delete_hints()
 
 
-def _forget_hints() -> None:
+def _delete_hints() -> None:
     with current_app.connection_for_write() as link:
         channel: Any = link.default_channel
         channel.client.delete(*(drain.name for drain in DRAINS))
@@ -43,8 +43,8 @@ def hints(drain: str) -> int:
         return int(channel.client.llen(drain))
 
 
-def done(ticker: Ticker) -> None:
-    """Wait for what the ticker does itself."""
+def wait_for_threads(ticker: Ticker) -> None:
+    """Wait for the drains that the ticker runs itself."""
     for thread in ticker._running.values():
         thread.join(20)
 
@@ -52,7 +52,7 @@ def done(ticker: Ticker) -> None:
 # --- hints ----------------------------------------------------------------------------------------
 
 
-def test_hints__of_one_drain_never_crowd_out_anothers() -> None:
+def test_send__hints_of_one_drain_do_not_block_another() -> None:
     for _ in range(2 * wake.ENOUGH_HINTS):
         send("matching")
     assert hints("matching") == wake.ENOUGH_HINTS
@@ -60,7 +60,7 @@ def test_hints__of_one_drain_never_crowd_out_anothers() -> None:
     assert hints("timers") == 1
 
 
-def test_a_hint_that_lies_unread__is_told_of() -> None:
+def test_send__reports_unread_hints() -> None:
     assert [send("matching"), send("matching")] == [Sent.TAKEN, Sent.WAITS]
 
 
@@ -94,22 +94,22 @@ def test_queues_of__several_groups() -> None:
     assert queues_of("lifecycle", "bulk") == expected
 
 
-# --- draining here --------------------------------------------------------------------------------
+# --- drains that the ticker runs ------------------------------------------------------------------
 
 
-def test_matching__is_done_here_when_hints_for_it_lie_unread(house: House) -> None:
+def test_tick__runs_matching_when_its_hints_are_unread(house: House) -> None:
     house.queued()
     ticker = Ticker()
     ticker.tick()
-    assert Offer.objects.count() == 0, "a worker may yet read them"
+    assert Offer.objects.count() == 0, "a worker process may still read them"
     for _ in range(2):
         ticker._next_tick_at = 0.0
         ticker.tick()
-        done(ticker)
+        wait_for_threads(ticker)
     assert Offer.objects.count() == 1
 
 
-def test_timers__are_fired_here_when_they_are_a_second_late(house: House) -> None:
+def test_tick__fires_timers_that_are_a_second_late(house: House) -> None:
     at = clock.now() - timedelta(seconds=59)
     house.task(at=at, sla={"target_latency_seconds": 60})
     ticker = Ticker()
@@ -117,12 +117,12 @@ def test_timers__are_fired_here_when_they_are_a_second_late(house: House) -> Non
     while Task.objects.get().latency_breached_at is None:
         assert time.monotonic() < ends
         time.sleep(ticker.tick())
-        done(ticker)
+        wait_for_threads(ticker)
     late = Task.objects.get().latency_breached_at - at - timedelta(seconds=60)  # type: ignore[operator]
     assert late < timedelta(seconds=3)
 
 
-def test_a_timer_that_was_set_after_the_last_look__is_woken_in_time(house: House) -> None:
+def test_tick__wakes_timers_in_time_that_were_set_since(house: House) -> None:
     ticker = Ticker()
     ticker.tick()
     assert hints("timers") == 0
@@ -135,14 +135,14 @@ def test_a_timer_that_was_set_after_the_last_look__is_woken_in_time(house: House
     assert time.monotonic() - began < 0.4
 
 
-def test_glance__is_none_without_timers(database: None) -> None:
+def test_read_timer_age__is_none_without_timers(database: None) -> None:
     assert read_timer_age() is None
 
 
 # --- the feed's horizon ---------------------------------------------------------------------------
 
 
-def test_the_horizon__is_held_back_by_whoever_writes_in_any_database(
+def test_horizon__is_held_back_by_writers_in_any_database(
     database: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
@@ -169,7 +169,7 @@ def test_the_horizon__is_held_back_by_whoever_writes_in_any_database(
     assert horizon_holder() is None
 
 
-def test_the_horizon__is_not_held_back_by_whoever_reads(house: House) -> None:
+def test_horizon__is_not_held_back_by_readers(house: House) -> None:
     is_open, may_end = threading.Event(), threading.Event()
 
     def read() -> None:

@@ -1,8 +1,8 @@
 """Load for an upgrade: callers and workers who use an installation at a steady pace.
 
 `Load` runs them on threads, and knows which version's processes get their calls. `Backend` is the
-customer's product that posts tasks and follows their events, `Group` some workers. A call that goes wrong
-is noted and ends no thread: the tests read the notes.
+customer's product that posts tasks and follows their events, `Group` some workers. A call that goes
+wrong is noted and ends no thread: the tests read the notes.
 """
 
 import itertools
@@ -59,7 +59,7 @@ def key_of(event: Document) -> Key:
 
 
 class Load:
-    """Run all callers and workers of one organisation, on threads of their own, at a steady pace."""
+    """Run all callers and workers of one organisation, on threads, at a steady pace."""
 
     def __init__(self, access: Document, *, callbacks: Receiver, endpoint: Receiver) -> None:
         self.access, self.callbacks, self.endpoint = access, callbacks, endpoint
@@ -144,7 +144,7 @@ class Load:
         self._threads[-1].start()
 
     def go_on(self, phase: str) -> None:
-        """Let the load go on for `PHASE_SECONDS`, and then until a task that was posted since is done."""
+        """Continue for `PHASE_SECONDS`, and until a task posted meanwhile is completed."""
         self.say(phase)
         posted = len(self.backend.created)
         time.sleep(PHASE_SECONDS)
@@ -165,7 +165,7 @@ class Load:
         self.notes.phase = phase
 
     def settle(self) -> Logs:
-        """Post no more, wait until no task is open and all events were received; return each task's log.
+        """Stop posting, wait until all tasks are closed and all events received; return the logs.
 
         Gives up either wait after `PATIENCE_SECONDS`.
         """
@@ -195,14 +195,14 @@ class Load:
 
 
 def wait_for(look: Callable[[], bool]) -> None:
-    """Wait until `look` returns true, for `PATIENCE_SECONDS` at most: the tests say what is missing then."""
+    """Wait until `look` returns true, for `PATIENCE_SECONDS` at most: then a test fails."""
     with suppress(AssertionError):
         eventually(look, seconds=PATIENCE_SECONDS, what="it", every=0.3)
 
 
 @dataclass
 class Backend:
-    """Act as a customer's product: post tasks of all kinds, read them in all ways, follow their events."""
+    """Act as a customer's product: post tasks of all kinds, read them, follow their events."""
 
     web: Caller
     stream: Caller
@@ -213,7 +213,8 @@ class Backend:
     other_pool_id: str = ""
     is_ending: threading.Event = field(default_factory=threading.Event)
     created: list[str] = field(default_factory=list)
-    # Tasks that no worker can do; all that were cancelled; those that may be cancelled during their run.
+    # Tasks that no worker can do; all that were cancelled; those that may be cancelled during their
+    # run.
     unworkable: list[str] = field(default_factory=list)
     called_off: set[str] = field(default_factory=set)
     perhaps: list[str] = field(default_factory=list)
@@ -361,7 +362,7 @@ class Backend:
         self.fed += page["data"]
 
     def consume(self) -> None:
-        """Read on from where the service keeps the consumer's place, and acknowledge what was read."""
+        """Read from the place that the service stores, and acknowledge."""
         path, turn = "/v1/event-consumers/ledger", self._turn("consume")
         if turn % 10 == 0:
             self.web.call("PUT", path, expects=200 if turn else 201, json={})

@@ -1,4 +1,4 @@
-"""The version before this one: found in git, unpacked, run from there, and called beside the present one.
+"""Run the previous version: find it in git, unpack it, and call it beside the present one.
 
 Both versions run by the interpreter that runs this, each with the packages that its own
 `requirements.txt` pins: the previous version sees a folder of those that differ before the virtual
@@ -66,8 +66,8 @@ workers, *skills = sys.argv[1:]
 abilities = [word for skill in skills for word in ("--skill", skill)]
 known = said(create_organisation, "Northwind Verification")
 known["workers"] = [
-    said(create_worker, known["pool_id"], f"Worker {number}", "--capacity", "3", *abilities)["api_key"]
-    for number in range(int(workers))
+    said(create_worker, known["pool_id"], f"Worker {number}", "--capacity", "3",
+    *abilities)["api_key"] for number in range(int(workers))
 ]
 print(json.dumps(known | {"silent": sorted(SILENT)}))
 """
@@ -80,7 +80,7 @@ class NoHistory(Exception):
 
 
 def previous_commit() -> str:
-    """Return the commit to upgrade from: `PREVIOUS_COMMIT`, or the parent of the last change of version.
+    """Return the commit to upgrade from: `PREVIOUS_COMMIT`, or the one before the present version.
 
     Raises `NoHistory`.
     """
@@ -105,7 +105,7 @@ def present() -> "Tree":
 
 
 def _differing_pins(folder: Path) -> list[str]:
-    """Return the requirements, with their hashes, that this version pins and the present one does not."""
+    """Return the pinned requirements, with hashes, that the present version does not pin."""
     present_pins = _pins(PROJECT)
     return [block for pin, block in _pins(folder).items() if pin not in present_pins]
 
@@ -151,7 +151,7 @@ def _git_bytes(*arguments: str) -> bytes:
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().partition("\n")[0]
         raise NoHistory(
-            f"the version before this one is not in this checkout's history ({said}):"
+            f"the previous version is not in this checkout's history ({said}):"
             f" git fetch --unshallow, or name its commit by {COMMIT}"
         ) from error
     return done.stdout
@@ -170,7 +170,7 @@ class Tree:
     """The packages that it pins otherwise than the present version does."""
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Return what its processes get to see: this home, and nothing of the caller's own servers."""
+        """Return the environment of its processes: this home, and none of the caller's servers."""
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         return {
             **inherited,
@@ -258,7 +258,7 @@ class Service:
     @staticmethod
     @contextmanager
     def running(tree: Tree, *, home: Path) -> "Iterator[Service]":
-        """Run a version for the length of the block, unless it is stopped before; it listens already."""
+        """Run a version, which listens, until the end of the block or until it is stopped."""
         service = Service(tree, home)
         try:
             for name in tree.ask(NAMES, home=home):

@@ -1,6 +1,7 @@
 """Rolling upgrade under load: no call fails, no task, event or callback is lost.
 
-One installation goes from the previous version to the present one, in the steps that an operator takes:
+One installation goes from the previous version to the present one, in the steps that an operator
+takes:
 
 1. The previous version's processes run, and callers and workers use them all the time.
 2. The present code migrates. The previous processes go on with the new tables.
@@ -215,7 +216,7 @@ def test_each_log_is_whole(upgrade: Upgrade) -> None:
 
 
 def test_the_feed_told_every_event_once_and_in_order(upgrade: Upgrade) -> None:
-    # A type that the previous version does not know as silent cannot be asked for there.
+    # A type that the previous version does not know as silent cannot be subscribed to there.
     unknown = SILENT - set(upgrade.load.access["silent"])
     assert_followed(upgrade.load.backend.fed, upgrade.logs, hidden=unknown)
 
@@ -225,12 +226,12 @@ def test_the_consumer_was_told_every_event_once_and_in_order(upgrade: Upgrade) -
 
 
 def assert_followed(seen: list[Document], logs: Logs, *, hidden: Collection[str]) -> None:
-    """Assert that each event of the logs was seen once and unchanged, a task's events in their order."""
+    """Assert that each event was seen once and unchanged, and a task's events in order."""
     wanted = happened(logs, hidden=hidden)
-    told = Counter(key_of(event) for event in seen)
-    assert wanted.keys() - told.keys() == set(), "skipped"
-    assert told.keys() - wanted.keys() == set(), "not asked for"
-    assert {key: times for key, times in told.items() if times > 1} == {}, "repeated"
+    received = Counter(key_of(event) for event in seen)
+    assert wanted.keys() - received.keys() == set(), "skipped"
+    assert received.keys() - wanted.keys() == set(), "not requested"
+    assert {key: times for key, times in received.items() if times > 1} == {}, "repeated"
     for event in seen:
         logged = wanted[key_of(event)]
         assert {name: event[name] for name in AS_LOGGED} == {
@@ -240,21 +241,21 @@ def assert_followed(seen: list[Document], logs: Logs, *, hidden: Collection[str]
     assert sorted(seen, key=lambda event: str(event["task_id"])) == in_order
 
 
-def test_each_callback_came(upgrade: Upgrade) -> None:
-    assert_told(upgrade.load.callbacks, happened(upgrade.logs, hidden=SILENT))
+def test_callbacks__have_arrived(upgrade: Upgrade) -> None:
+    assert_received(upgrade.load.callbacks, happened(upgrade.logs, hidden=SILENT))
 
 
-def test_the_endpoint_was_told_of_what_it_asked_for(upgrade: Upgrade) -> None:
-    assert_told(upgrade.load.endpoint, happened(upgrade.logs, types={"task.completed"}))
+def test_endpoint__has_received_its_types(upgrade: Upgrade) -> None:
+    assert_received(upgrade.load.endpoint, happened(upgrade.logs, types={"task.completed"}))
 
 
-def assert_told(receiver: Receiver, wanted: Mapping[Key, Document]) -> None:
-    """Assert that each event came, and nothing else; what came twice came under one id."""
+def assert_received(receiver: Receiver, wanted: Mapping[Key, Document]) -> None:
+    """Assert that each event arrived, and no other; a repeated one has the same id."""
     assert [callback.fault for callback in receiver.callbacks if callback.fault] == []
-    told = receiver.by_event()
-    assert wanted.keys() - told.keys() == set(), "lost"
-    assert told.keys() - wanted.keys() == set(), "not asked for"
-    for key, callbacks in told.items():
+    received = receiver.by_event()
+    assert wanted.keys() - received.keys() == set(), "lost"
+    assert received.keys() - wanted.keys() == set(), "not requested"
+    for key, callbacks in received.items():
         assert len({callback.webhook_id for callback in callbacks}) == 1, key
         assert {callback.envelope["type"] for callback in callbacks} == {wanted[key]["type"]}
 
