@@ -298,7 +298,7 @@ class Service:
         return found
 
     def stop(self) -> None:
-        """Ask each process to end, as an operator's tools do, and see that it does within the bound."""
+        """Stop each process by SIGTERM, and check that it ends within the bound."""
         for process in self.processes.values():
             assert process.popen.poll() is None, f"{process.name} had ended before"
             process.popen.terminate()
@@ -323,7 +323,7 @@ class Refused(Exception):
 
 @dataclass
 class Notes:
-    """Each call that went wrong, and for each phase how many there were and which was the slowest."""
+    """Note each failed call, and for each phase the number of calls and the slowest one."""
 
     phase: str = "the start"
     troubles: list[str] = field(default_factory=list)

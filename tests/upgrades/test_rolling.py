@@ -147,7 +147,7 @@ def a_home() -> Iterator[Path]:
 
 
 def upgraded(home: Path, previous: Tree) -> Upgrade:
-    """Upgrade an installation under load. Fails only where it cannot go on: the tests judge the rest."""
+    """Upgrade an installation under load. Fail only where it cannot continue."""
     previous.manage("migrate", "--verbosity=0", home=home)
     schema_before = schema(home)
     access = previous.found(workers=WORKERS, skills=SKILLS, home=home)
