@@ -7,7 +7,7 @@ from uuid import UUID
 
 from apps.api.v1.representations.events import event as represented
 from apps.events.models import Event
-from apps.events.selectors import of_task
+from apps.events.selectors import task_events
 from apps.matching.models import Offer
 from apps.pools.models import Worker
 from apps.tasks.models import RUN_HELD, Run, Task
@@ -34,7 +34,9 @@ class Seen:
 def see(task_id: UUID) -> Seen:
     return Seen(
         row=Task.objects.filter(id=task_id).values().first(),
-        events=[represented(event).model_dump(mode="json") for event in of_task(task_id=task_id)],
+        events=[
+            represented(event).model_dump(mode="json") for event in task_events(task_id=task_id)
+        ],
         runs=list(Run.objects.filter(task_id=task_id).order_by("attempt").values()),
         offers=list(Offer.objects.filter(task_id=task_id).order_by("id").values()),
         timers=list(Timer.objects.order_by("kind", "subject_id").values()),

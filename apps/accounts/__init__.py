@@ -1,1 +1,1 @@
-"""Tenants, organisations, keys: who is calling, and what they may do."""
+"""Know organisations, credentials and what their callers may do."""

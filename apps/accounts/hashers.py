@@ -1,8 +1,8 @@
-"""How the secrets of OAuth 2.0 clients are kept: as keyed hashes, like API keys.
+"""Hash the secrets of OAuth 2.0 clients with a keyed hash, as API keys are hashed.
 
-They are random and long, so that nothing is gained by a slow hash: a wrong one would cost a quarter of
-a second of processor time, which whoever sends many could use up. Passwords of people are another
-matter, and keep Django's own hasher.
+They are random and long, so that a slow hash adds no security: each wrong secret would cost a
+quarter of a second of processor time, which an attacker could exhaust. Passwords of people keep
+Django's own hasher.
 """
 
 import hmac
@@ -14,7 +14,7 @@ from apps.base import crypto
 
 
 class KeyedHasher(BasePasswordHasher):
-    """`keyed$<hex of the hash>`."""
+    """Encode a secret as `keyed$<hex of the hash>`."""
 
     algorithm = "keyed"
 
@@ -34,4 +34,4 @@ class KeyedHasher(BasePasswordHasher):
         return False
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Nothing to do: every check takes the same time."""
+        """Do nothing: every check takes the same time."""

@@ -1,7 +1,7 @@
-"""API keys as text: `bl_live_<id>_<secret><checksum>`.
+"""Format and parse API keys: `bl_live_<id>_<secret><checksum>`.
 
-The id finds the row, the secret (32 characters of base 62, 190 bits) proves the caller, and the
-checksum lets a scanner tell a leaked key from noise without asking us.
+The id finds the row, the secret (32 characters of base 62, 190 bits) authenticates the caller, and
+the checksum lets a scanner recognise a leaked key without calling the service.
 """
 
 import secrets
@@ -20,6 +20,8 @@ CHECKSUM_LENGTH = 6
 
 @dataclass(frozen=True, slots=True)
 class KeyText:
+    """Hold the parts of an API key."""
+
     id: str
     secret: str
 
@@ -28,16 +30,17 @@ class KeyText:
 
     @property
     def secret_hash(self) -> bytes:
-        """What the row keeps: enough to recognise the key, useless to whoever reads the row."""
+        """Return the hash that the row stores: it recognises the key, and does not reveal it."""
         return crypto.keyed_hash("api-key", f"{self.id}_{self.secret}".encode())
 
 
 def new_key() -> KeyText:
+    """Return a new random key."""
     return KeyText(_random(ID_LENGTH), _random(SECRET_LENGTH))
 
 
 def parse_key(text: str) -> KeyText | None:
-    """The parts of a key, or None where the text is none or was mistyped."""
+    """Return the parts of a key, or None where the text is no key or was mistyped."""
     key_id, _, rest = text.removeprefix(PREFIX).partition("_")
     key = KeyText(key_id, rest[:SECRET_LENGTH])
     well_formed = (

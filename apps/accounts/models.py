@@ -1,4 +1,4 @@
-"""Tenants, the organisations in them, people, and the keys that programs call with."""
+"""Store tenants, their organisations, people, and the keys that programs call with."""
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
@@ -11,7 +11,7 @@ from apps.base.ids import new_id
 
 
 class Tenant(models.Model):
-    """A customer of the installation; organisations of one tenant may know of each other."""
+    """Store a customer of the installation, with one or more organisations."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)
@@ -22,7 +22,7 @@ class Tenant(models.Model):
 
 
 class Organisation(models.Model):
-    """The wall: nothing of one organisation is ever seen, or known to exist, by another."""
+    """Store an organisation: its data is never visible, or known to exist, to another one."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="organisations")
@@ -51,13 +51,13 @@ class Organisation(models.Model):
 
 
 class User(AbstractUser):
-    """A person who signs in with a browser."""
+    """Store a person who signs in with a browser."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
 
 
 class Member(models.Model):
-    """A person's place in an organisation."""
+    """Store a person's role in an organisation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="members")
@@ -75,9 +75,9 @@ class Member(models.Model):
 
 
 class ApiKey(models.Model):
-    """A program's credential. The secret is shown once, at issue, and kept as a keyed hash only."""
+    """Store a program's credential. The secret is shown once and stored as a keyed hash only."""
 
-    # The public part of the key: how the row is found.
+    # The public part of the key, by which the row is found.
     id = models.CharField(primary_key=True, max_length=12, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="keys")
     name = models.CharField(max_length=200)
@@ -86,8 +86,8 @@ class ApiKey(models.Model):
     scopes = ArrayField(models.CharField(max_length=50), default=list)
     # Which pools the key may see and use; null means every pool of the organisation.
     pool_ids = ArrayField(models.UUIDField(), null=True, blank=True)
-    # The worker on whose behalf the key works. Pools stand above this room, so pools' migration
-    # adds the composite foreign key that keeps it inside the organisation.
+    # The worker that the key acts for. The app pools is above this one, so its migration adds the
+    # composite foreign key that keeps it inside the organisation.
     worker_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -107,7 +107,7 @@ class ApiKey(models.Model):
 
 
 class OAuthApplication(AbstractApplication):
-    """An OAuth 2.0 client. It acts inside one organisation, with one role."""
+    """Store an OAuth 2.0 client. It acts inside one organisation, with one role."""
 
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="oauth_applications"

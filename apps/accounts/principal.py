@@ -1,4 +1,4 @@
-"""Who is calling: made once at the door, passed down as `actor`, asked by every service."""
+"""Describe the caller: created once by the API, passed as `actor`, checked by every service."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ROLE_ORDER = [role.value for role in Role]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Access is scope and role and organisation and pool grant; this holds all four."""
+    """Hold what decides on access: scopes, role, organisation and granted pools."""
 
     kind: str  # api_key, oauth_application, worker, or system
     id: str
@@ -35,7 +35,7 @@ class Principal:
             raise RoleTooLow(role.value)
 
     def require_worker(self) -> UUID:
-        """The worker behind this credential. Raises `ScopeMissing` where there is none."""
+        """Return the worker that the credential acts for. Raise `ScopeMissing` without one."""
         self.require(Scope.WORK)
         if self.worker_id is None:
             raise ScopeMissing(Scope.WORK.value)
@@ -49,8 +49,9 @@ class Principal:
             )
 
     def require_every_pool(self) -> None:
-        """Raise `PoolNotGranted` where the credential is for certain pools: what belongs to the whole
-        organisation, its signing keys, say, is not theirs to change.
+        """Raise `PoolNotGranted` where the credential is restricted to pools.
+
+        It must not change what belongs to the whole organisation, its signing keys, say.
         """
         if self.pool_ids is not None:
             raise PoolNotGranted(
@@ -58,20 +59,22 @@ class Principal:
             )
 
     def covers(self, pool_ids: Collection[UUID] | None) -> bool:
-        """Whether the credential is for all of these pools; None: for every pool of the organisation."""
+        """Return whether the credential is for all of these pools; None: every pool there is."""
         if self.pool_ids is None:
             return True
         return pool_ids is not None and self.pool_ids.issuperset(pool_ids)
 
     @property
     def text(self) -> str:
-        """How rows name who made them."""
+        """Return how rows name the caller that wrote them."""
         return f"{self.kind}:{self.id}"
 
     def has_role(self, role: Role) -> bool:
+        """Return whether the credential acts with `role` or a higher one."""
         return ROLE_ORDER.index(self.role) >= ROLE_ORDER.index(role.value)
 
     def may_use_pool(self, pool_id: UUID) -> bool:
+        """Return whether the pool is granted."""
         return self.pool_ids is None or pool_id in self.pool_ids
 
 
@@ -79,7 +82,7 @@ EVERY_SCOPE = frozenset(Scope.values)
 
 
 def system(name: str, organisation_id: UUID) -> Principal:
-    """The service itself, acting for an organisation: its matcher, its timers, its checks."""
+    """Return the service itself as actor: its matcher, its timers, its checks."""
     return Principal(
         kind="system",
         id=name,

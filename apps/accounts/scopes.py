@@ -1,10 +1,10 @@
-"""What a credential may do: how much (its role) and what (its scopes)."""
+"""Define the roles and scopes of credentials."""
 
 from django.db import models
 
 
 class Role(models.TextChoices):
-    """Ascending: each may do what the ones before it may."""
+    """Name the roles, ascending: each includes the ones before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -13,7 +13,7 @@ class Role(models.TextChoices):
 
 
 class Scope(models.TextChoices):
-    """What a credential may call, apart from whose data it sees."""
+    """Name what a credential may call, whichever data it may see."""
 
     TASKS_READ = "tasks:read"
     TASKS_CREATE = "tasks:create"
@@ -22,9 +22,10 @@ class Scope(models.TextChoices):
     WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
     POOLS_READ = "pools:read"  # pools, their members, workers, skills
     POOLS_MANAGE = "pools:manage"
-    WORK = "work"  # be offered tasks and work on them; needs a worker behind the key
+    WORK = "work"  # get offers and work on tasks; the key must have a worker
 
 
+# A scope is effective only with this role or a higher one.
 LEAST_ROLE = {
     Scope.TASKS_READ: Role.VIEWER,
     Scope.TASKS_CREATE: Role.EDITOR,
@@ -35,4 +36,3 @@ LEAST_ROLE = {
     Scope.POOLS_MANAGE: Role.EDITOR,
     Scope.WORK: Role.VIEWER,
 }
-"""A scope is of use only together with this role or a higher one."""

@@ -1,4 +1,4 @@
-"""Who a credential belongs to, and what time it is: one statement."""
+"""Authenticate credentials, and read the time, by one statement."""
 
 import hashlib
 import hmac
@@ -15,13 +15,14 @@ from apps.base.clock import DatabaseNow
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """A principal, the database's time of the call, and the networks it may come from."""
+    """Hold a principal, the database's time, and the networks that the call may come from."""
 
     principal: Principal
     at: datetime
     allowed_networks: list[str]
 
 
+# In SQL, since every call pays for it: the ORM takes longer to build it than PostgreSQL to run it.
 KEY = """
 SELECT k.secret_hash, clock_timestamp(), o.allowed_networks,
     k.organisation_id, k.name, k.role, k.scopes, k.pool_ids, k.worker_id
@@ -29,11 +30,10 @@ FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
 WHERE k.id = %s AND k.revoked_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
-"""In SQL, since every call pays for it: the ORM would take longer to say it than PostgreSQL to do."""
 
 
 def authenticate_key(text: str) -> Authenticated | None:
-    """Whom the API key stands for; None for a key that is mistyped, unknown, expired or revoked."""
+    """Return the principal of an API key; None if mistyped, unknown, expired or revoked."""
     key = parse_key(text)
     if key is None:
         return None
@@ -57,7 +57,7 @@ def authenticate_key(text: str) -> Authenticated | None:
 
 
 def authenticate_token(text: str) -> Authenticated | None:
-    """Whom an OAuth 2.0 access token stands for: its application, inside its organisation."""
+    """Return the principal of an OAuth 2.0 access token; None if unknown or expired."""
     checksum = hashlib.sha256(text.encode()).hexdigest()  # tokens are stored as this alone
     row = (
         AccessToken.objects.select_related("application__organisation")

@@ -1,4 +1,4 @@
-"""Founding organisations and handing out keys."""
+"""Create organisations and issue keys."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -10,6 +10,7 @@ from apps.accounts.keys import new_key
 from apps.accounts.models import ApiKey, Organisation, Tenant
 from apps.accounts.scopes import Role, Scope
 
+# The default scopes of a product backend's key.
 BACKEND_SCOPES = (
     Scope.TASKS_READ,
     Scope.TASKS_CREATE,
@@ -19,12 +20,11 @@ BACKEND_SCOPES = (
     Scope.POOLS_READ,
     Scope.POOLS_MANAGE,
 )
-"""What a product backend's key is given unless less is asked for."""
 
 
 @transaction.atomic
 def create_organisation(*, name: str, tenant: Tenant | None = None) -> Organisation:
-    """A new organisation, in a tenant of its own unless one is given."""
+    """Create an organisation, in a new tenant unless one is given."""
     tenant = tenant or Tenant.objects.create(name=name)
     return Organisation.objects.create(tenant=tenant, name=name)
 
@@ -39,7 +39,7 @@ def issue_key(
     worker_id: UUID | None = None,
     expires_at: datetime | None = None,
 ) -> str:
-    """A new API key as text, which is never shown again."""
+    """Issue an API key. Return it as text, which is never shown again."""
     key = new_key()
     ApiKey.objects.create(
         id=key.id,

@@ -1,1 +1,1 @@
-"""What every room stands on, without business meaning."""
+"""Provide what every app uses, without business meaning."""

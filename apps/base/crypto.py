@@ -1,8 +1,8 @@
-"""Secrets at rest: encrypted with a place inside, so that a ciphertext is worth nothing elsewhere.
+"""Encrypt secrets at rest, with their place inside, so that a ciphertext is useless elsewhere.
 
-Keys come from `ENCRYPTION_KEYS`, newest first: the first encrypts, all decrypt. What is sealed for
-one organisation, table and field is refused when it is opened for another, so a row copied by hand
-(or by an attacker with write access) never yields its secret.
+Keys come from `ENCRYPTION_KEYS`, newest first: the first encrypts, all decrypt. A secret sealed for
+one organisation, table and field cannot be opened for another, so that a copied row (copied by an
+attacker with write access, say) never reveals its secret.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from django.conf import settings
 
 
 class SealBroken(Exception):
-    """A ciphertext was sealed for another place."""
+    """Raised when a ciphertext was sealed for another place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a secret lives."""
+    """Name where a secret is stored."""
 
     organisation_id: UUID
     table: str
@@ -44,9 +44,9 @@ def seal(secret: str, place: Place) -> bytes:
 
 
 def unseal(ciphertext: bytes, place: Place) -> str:
-    """The secret that was sealed for `place`.
+    """Return the secret that was sealed for `place`.
 
-    Raises `SealBroken` for another place's secret, `cryptography.fernet.InvalidToken` for a
+    Raise `SealBroken` for another place's secret, `cryptography.fernet.InvalidToken` for a
     ciphertext that no configured key made.
     """
     envelope = _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(bytes(ciphertext))
@@ -58,7 +58,7 @@ def unseal(ciphertext: bytes, place: Place) -> str:
 
 
 def is_current(ciphertext: bytes) -> bool:
-    """Whether the newest of `ENCRYPTION_KEYS` made this ciphertext."""
+    """Return whether the newest of `ENCRYPTION_KEYS` encrypted this ciphertext."""
     try:
         _fernet(tuple(settings.ENCRYPTION_KEYS[:1])).decrypt(bytes(ciphertext))
     except InvalidToken:
@@ -67,6 +67,6 @@ def is_current(ciphertext: bytes) -> bool:
 
 
 def keyed_hash(purpose: str, value: bytes) -> bytes:
-    """A 32-byte hash that nobody without `SECRET_KEY` can compute, apart for each `purpose`."""
+    """Return a 32-byte hash keyed by `SECRET_KEY`, different for each `purpose`."""
     key = hashlib.sha256(f"biolayer:{purpose}:{settings.SECRET_KEY}".encode()).digest()
     return hmac.digest(key, value, hashlib.sha256)

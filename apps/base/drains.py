@@ -1,4 +1,4 @@
-"""Run a drain over the rows that are due, without letting one row or one organisation stop the rest.
+"""Run a drain over the rows that are due, so that no row or organisation stops the rest.
 
 A row that another transaction holds is postponed, never waited for:
 
@@ -46,7 +46,7 @@ class Postponed:
     """Remember the rows of a drain that were held a short time ago. Each process has its own."""
 
     def __init__(self) -> None:
-        self._until: dict[UUID, float] = {}
+        self._until: dict[object, float] = {}
 
     def add(self, row_id: UUID) -> None:
         """Skip the row for `POSTPONED_SECONDS`."""
@@ -55,7 +55,7 @@ class Postponed:
         self._until[row_id] = now + POSTPONED_SECONDS
 
     def __contains__(self, row_id: object) -> bool:
-        return self._until.get(row_id, 0.0) > time.monotonic()  # type: ignore[call-overload, no-any-return]
+        return self._until.get(row_id, 0.0) > time.monotonic()
 
 
 def tolerate_outage(work: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Column types that the rooms share."""
+"""Define column types that the apps share."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,16 +9,21 @@ from psycopg.types.json import Jsonb
 
 
 class JSON(models.JSONField):
-    """A jsonb column that writes with orjson, several times faster than Django's encoder."""
+    """Store jsonb, written with orjson, several times faster than Django's encoder."""
 
-    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def get_db_prep_value(
+        self,
+        value: Any,
+        connection: Any,
+        prepared: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
         if value is None or hasattr(value, "as_sql"):
             return super().get_db_prep_value(value, connection, prepared)
-        return dumped(value)
+        return as_jsonb(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        # As it was read at the door: what JSON's own parser makes of a large number (an integer of
-        # any size) could not be written again.
+        # By the parser that the API reads requests with: Python's own parser makes integers of any
+        # size, which orjson could not write again.
         return None if value is None else orjson.loads(value)
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
@@ -30,21 +35,21 @@ class JSON(models.JSONField):
 
 
 class Numeric(models.DecimalField):  # type: ignore[type-arg]
-    """A decimal number as it is: PostgreSQL's `numeric` without bounds, which rounds nothing."""
+    """Store an exact decimal number: PostgreSQL's `numeric`, without bounds or rounding."""
 
     def check(self, **kwargs: Any) -> list[Any]:
-        return []  # Django's own checks ask for the bounds.
+        return []  # Django's own checks require bounds.
 
     def db_type(self, connection: Any) -> str:
         return "numeric"
 
     def to_python(self, value: Any) -> Decimal | None:
-        """Take a float for the decimal that it is written as: 4.796, and not 4.79600000000000026."""
+        """Convert a float to the decimal that it is printed as: 4.796, not 4.79600000000000026."""
         return None if value is None else Decimal(str(value))
 
 
 class Xid8(models.Field):  # type: ignore[type-arg]
-    """PostgreSQL's 64-bit transaction id."""
+    """Store PostgreSQL's 64-bit transaction id."""
 
     def db_type(self, connection: Any) -> str:
         return "xid8"
@@ -54,19 +59,19 @@ class Xid8(models.Field):  # type: ignore[type-arg]
 
 
 class Snapshot(models.Field):  # type: ignore[type-arg]
-    """Which transactions a statement saw: those that had ended when it began."""
+    """Store which transactions a statement saw: those that had ended when it began."""
 
     def db_type(self, connection: Any) -> str:
         return "pg_snapshot"
 
 
 class CurrentXid(models.Func):
-    """The id of the present transaction."""
+    """Evaluate to the id of the present transaction."""
 
     function = "pg_current_xact_id"
     output_field = Xid8()
 
 
-def dumped(value: Any) -> Any:
-    """`value` as a jsonb parameter."""
+def as_jsonb(value: Any) -> Any:
+    """Return `value` as a jsonb parameter."""
     return Jsonb(value, dumps=orjson.dumps)

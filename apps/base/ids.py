@@ -1,4 +1,4 @@
-"""Identifiers: UUIDs whose first bits are the time, so that an index grows at its end (RFC 9562, 5.7)."""
+"""Generate UUIDs that begin with the time, so that an index grows at its end (RFC 9562, 5.7)."""
 
 import os
 import time
@@ -10,7 +10,7 @@ RANDOM_BITS = ~((0xF << 76) | (0b11 << 62)) & ((1 << 80) - 1)
 
 
 def new_id() -> UUID:
-    """A version 7 UUID: 48 bits of Unix milliseconds, then 74 random bits. Never used as a secret."""
+    """Return a version 7 UUID: 48 bits of Unix milliseconds, 74 random bits. It is no secret."""
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big") & RANDOM_BITS
     return UUID(int=(milliseconds << 80) | VERSION_7 | VARIANT | random)

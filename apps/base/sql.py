@@ -1,4 +1,4 @@
-"""What Django's models and operations cannot say, for migrations."""
+"""Build migration operations that Django does not have."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,11 @@ from django.db.migrations import RunSQL
 def same_organisation(
     table: str, column: str, target: str, *, on_delete: str = "NO ACTION"
 ) -> RunSQL:
-    """A composite foreign key: `column` points into `target`, inside the row's own organisation.
+    """Return a composite foreign key: `column` references `target` in the row's own organisation.
 
-    This is what keeps tenants apart even if every check above it were forgotten. It is deferred, as
-    Django's own keys are, so that rows of one transaction may come in any order. A row that has one
-    needs no key of its own to the organisation: the target's says that it exists.
+    It separates tenants even if every check in the code is forgotten. It is deferred, as Django's
+    own keys are, so that rows of one transaction may be written in any order. A row that has one
+    needs no key of its own to the organisation: the target's key ensures that it exists.
     """
     name = f"{table}_{column}_in_organisation"
     return RunSQL(
@@ -28,11 +28,13 @@ def same_organisation(
 
 
 class BuildIndex(AddIndexConcurrently):
-    """An index that is built while others write. Run again after it was cut off, it keeps what is whole:
-    an index that PostgreSQL left invalid serves nobody, and is built anew.
+    """Build an index without blocking writes.
 
-    It waits for every transaction that is older than itself, which `lock_timeout` counts as a wait for a
-    lock although nobody waits behind it: the bound does not hold for it.
+    Run again after an interruption, it keeps a valid index; an index that PostgreSQL left invalid
+    is never used, and is built again.
+
+    It waits for every transaction that is older than itself. `lock_timeout` counts that as a wait
+    for a lock, although no other transaction waits behind it: so the timeout is lifted.
     """
 
     def database_forwards(self, app_label: str, *args: Any) -> None:
@@ -42,13 +44,13 @@ class BuildIndex(AddIndexConcurrently):
             return
         if _is_valid(schema_editor, self.index.name):
             return
-        with _waiting_for_older(schema_editor):
+        with _without_lock_timeout(schema_editor):
             schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{self.index.name}"')
             super().database_forwards(app_label, *args)
 
     def database_backwards(self, app_label: str, *args: Any) -> None:
         schema_editor: BaseDatabaseSchemaEditor = args[0]
-        with _waiting_for_older(schema_editor):
+        with _without_lock_timeout(schema_editor):
             super().database_backwards(app_label, *args)
 
 
@@ -64,8 +66,8 @@ def _is_valid(schema_editor: BaseDatabaseSchemaEditor, index_name: str) -> bool:
 
 
 @contextmanager
-def _waiting_for_older(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
-    """Lift `lock_timeout`, and set it again."""
+def _without_lock_timeout(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
+    """Lift `lock_timeout` within the block."""
     if schema_editor.collect_sql:
         yield
         return
@@ -81,11 +83,11 @@ def _waiting_for_older(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None
 
 
 def vacuumed_often(*tables: str) -> RunSQL:
-    """Autovacuum for tables whose rows are changed or deleted soon after they came.
+    """Return stricter autovacuum settings for tables whose rows are soon changed or deleted.
 
-    By its defaults it waits until a fifth of a table is dead. The dead rows of a queue lie where its
-    head is looked for, so each look would go through them: here a hundredth is enough, and the vacuum
-    pauses less.
+    By default autovacuum waits until a fifth of a table is dead. The dead rows of a queue are at
+    its head, so that each query of the head would read them: here a hundredth is enough, and the
+    vacuum pauses less.
     """
     settings = {
         "autovacuum_vacuum_scale_factor": "0.01",

@@ -20,7 +20,7 @@ RACE_STATES = ("40P01", "40001")
 
 
 def atomic() -> "Atomic":
-    """Return `transaction.atomic` without a savepoint when nested: an error undoes the whole call."""
+    """Return `transaction.atomic` without savepoints: an error undoes the whole call."""
     return transaction.atomic(savepoint=False)
 
 

@@ -1,8 +1,9 @@
 """Wake drains: a hint that rows are due, never the reason that they are handled.
 
-`wake("deliveries")` asks a worker process, after COMMIT, to drain now. A thread of its own sends the
-message, at most one for each drain every `GAP_SECONDS`, so that a slow, silent or missing broker
-never slows a request. A lost hint costs up to a second: the ticker finds overdue rows itself.
+`wake("deliveries")` asks a worker process, after COMMIT, to drain now. A thread of its own sends
+the message, at most one for each drain every `GAP_SECONDS`, so that a slow, silent or missing
+broker never slows a request. A lost hint costs up to a second: the ticker finds overdue rows
+itself.
 """
 
 import logging

@@ -1,1 +1,1 @@
-"""The append-only log of every task, hash-chained."""
+"""Keep the append-only, hash-chained event log, and its feed."""

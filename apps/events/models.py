@@ -1,5 +1,4 @@
-"""What happened to every task: appended, never changed (a trigger refuses UPDATE and DELETE); and how
-far those who read it along have come."""
+"""Store events, which a trigger protects from UPDATE and DELETE, and their consumers."""
 
 from typing import ClassVar
 
@@ -13,10 +12,10 @@ from apps.base.ids import new_id
 
 
 class Event(models.Model):
-    """One transition of one task, as it happened."""
+    """Store one transition of one task."""
 
-    # Counts up over the installation; orders events that one transaction made. It is no key of the table
-    # (migration 0004): an event is found by its task and sequence.
+    # Increases over the installation; orders the events of one transaction. It is no key of the
+    # table (migration 0004): an event is found by its task and sequence.
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(
         Organisation,
@@ -25,9 +24,9 @@ class Event(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    # The task. It stands above this room: tasks' migration adds the composite foreign key.
+    # The task. Its app is above this one: its migration adds the composite foreign key.
     task_id = models.UUIDField()
-    # 1, 2, 3 … within the task, without a gap: the task's version.
+    # 1, 2, 3 … within the task, without gaps: the task's version.
     sequence = models.PositiveIntegerField()
     type = models.CharField(max_length=40)
     status = models.CharField(max_length=10)
@@ -35,14 +34,15 @@ class Event(models.Model):
     previous_status = models.CharField(max_length=10, blank=True)
     actor_kind = models.CharField(max_length=20)
     actor_id = models.CharField(max_length=255)
-    # Facts of this event (ids, reasons, times); never a task's personal content.
+    # Facts of the event (ids, reasons, times); never a task's personal content.
     data = JSON(default=dict)
     occurred_at = models.DateTimeField()
     prev_hash = models.BinaryField(max_length=32)
     hash = models.BinaryField(max_length=32)
-    # The event's place in the feed: the writing transaction's id, or that of the task's event before
-    # where it is larger (a trigger sees to that, see migration 0002). A feed shows only rows below
-    # the oldest transaction still running, so that it never skips an event that commits late.
+    # The event's position in the feed: the id of the writing transaction, or that of the task's
+    # previous event where it is larger (triggers/events_keep_the_tasks_order.sql). The feed shows
+    # only rows below the oldest transaction still running, so that it never skips an event that
+    # commits late.
     xid = Xid8(db_default=CurrentXid(), editable=False)
 
     class Meta:
@@ -50,7 +50,7 @@ class Event(models.Model):
             models.UniqueConstraint(
                 fields=["task_id", "sequence"], name="event_sequence_is_unique"
             ),
-            # What tasks' foreign key (id, version, status) points to.
+            # The target of the tasks' foreign key (id, version, status).
             models.UniqueConstraint(
                 fields=["task_id", "sequence", "status"], name="event_tells_the_status"
             ),
@@ -60,7 +60,7 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "xid", "id"], name="event_feed"),
-            # A few pages: what happened since a time is looked for after a failover alone.
+            # A few pages: only a failover searches events by time.
             BrinIndex(fields=["occurred_at"], pages_per_range=32, name="event_times"),
         ]
 
@@ -69,30 +69,32 @@ class Event(models.Model):
 
 
 class EventConsumerQuerySet(models.QuerySet["EventConsumer"]):
+    """Lock consumers."""
+
     def locked(self) -> "EventConsumerQuerySet":
-        """Rows that nobody else moves until we commit."""
+        """Lock the rows until commit."""
         return self.select_for_update(no_key=True)
 
 
 class EventConsumer(models.Model):
-    """A reader of an organisation's feed whose place we remember, under a name it chose."""
+    """Store the position of a named reader of an organisation's feed."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
     )
     name = models.CharField(max_length=64)
-    # Who made it (`Principal.text`), and for which pools that credential was: null is every pool. Empty
-    # for a consumer of a version that did not keep it.
+    # Its creator (`Principal.text`), and the pools of that credential: null is every pool. Empty
+    # for a consumer of version 0.1.
     created_by = models.CharField(max_length=300, db_default="")
     pool_ids = ArrayField(models.UUIDField(), null=True)
-    # The event types that it wants, by name or by `task.*`; null means every one.
+    # The event types that it reads, by name or by `task.*`; null means all.
     types = ArrayField(models.CharField(max_length=40), null=True)
-    # Its place: what it has dealt with ends here. Two columns that only ever grow together.
+    # Its position: the last event that it acknowledged. It only increases, except by a failover.
     xid = models.BigIntegerField()
     event_id = models.BigIntegerField()
     created_at = models.DateTimeField()
-    # When the place last changed: a consumer that stands still is told by this and its lag.
+    # When its position last changed. With the lag it shows a stalled consumer.
     moved_at = models.DateTimeField()
 
     objects: ClassVar[EventConsumerQuerySet] = EventConsumerQuerySet.as_manager()  # type: ignore[assignment]
@@ -119,15 +121,15 @@ class EventConsumer(models.Model):
 
 
 class Generation(models.Model):
-    """A life of the cluster: a standby that was promoted begins a new one.
+    """Store a generation of the cluster: a promoted standby begins a new one.
 
-    Transactions that the old primary had and the standby had not are gone, and their ids are given out
-    again. A cursor from before may so be ahead of events that come: it is read from `begins_at_xid` on.
+    Transactions that only the old primary had are lost, and their ids are used again. A cursor of
+    an earlier generation may be ahead of new events: it is read from `begins_at_xid` on.
     """
 
-    # 1, 2, 3 …; what was before the first promotion is generation 0, which has no row.
+    # 1, 2, 3 …; before the first promotion it is generation 0, which has no row.
     number = models.PositiveSmallIntegerField(primary_key=True)
-    # A place that both primaries had told of.
+    # A position up to which both primaries had the same events.
     begins_at_xid = models.BigIntegerField()
     raised_at = models.DateTimeField()
 

@@ -1,1 +1,1 @@
-"""Groups of workers, and the workers: people and agents."""
+"""Manage pools of workers, and the workers: people and agents."""

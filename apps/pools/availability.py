@@ -1,12 +1,12 @@
-"""When a worker is on shift, and until when: rules without a database.
+"""Compute when a worker is on shift, and until when, without a database.
 
-`shift_at` follows what a clock on the wall shows in the worker's time zone. Where that clock is
-turned, hours that it skips are not worked, and those that it shows twice are worked twice:
+`shift_at` follows the local time of the worker's time zone. Where that clock changes, hours that it
+skips are not worked, and hours that it repeats are worked twice:
 
-1. Time is cut where the clock is turned. Within such a stretch, a time of the wall is a moment less
-   a fixed offset.
-2. In each stretch, the spans of every day that it touches become moments, cut to the stretch.
-3. Spans that meet are one shift, over midnight as over a turn of the clock.
+1. Time is split where the UTC offset changes. Within such a period, UTC is the local time less a
+   fixed offset.
+2. In each period, the spans of every day that it touches are converted to UTC, cut to the period.
+3. Adjacent spans are one shift, across midnight as across a clock change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,25 +14,26 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+# Weekday ("mon" …) -> spans such as ["09:00", "17:00"], disjoint and in order; "24:00" ends a day.
 Hours = Mapping[str, Sequence[Sequence[str]]]
-"""Weekday ("mon" …) -> spans such as ["09:00", "17:00"], apart and in order; "24:00" ends a day."""
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
+
+# Three weeks contain every weekday's span, though a clock change may skip one, or a whole day.
 HORIZON = timedelta(days=22)
-"""Three weeks hold every weekday's span, though the clock may skip one of them, or a whole day."""
 
 
 class Shift(NamedTuple):
-    """Whether it is on, and when that ends; None: never."""
+    """Hold whether the worker is on shift, and when that changes; None: never."""
 
     is_on: bool
     changes_at: datetime | None
 
 
 class Availability(NamedTuple):
-    """What a worker's hours and snooze come to at a moment, and when that is to be looked at again."""
+    """Hold the effect of a worker's hours and snooze, and when it changes; None: never."""
 
     is_on_shift: bool
     snoozed_until: datetime | None
@@ -42,6 +43,7 @@ class Availability(NamedTuple):
 def availability(
     *, hours: Hours, time_zone: str, snoozed_until: datetime | None, at: datetime
 ) -> Availability:
+    """Return the availability at a moment; a snooze that is over is None."""
     shift = shift_at(hours=hours, time_zone=time_zone, at=at)
     snooze = snoozed_until if snoozed_until is not None and snoozed_until > at else None
     times = [time for time in (shift.changes_at, snooze) if time is not None]
@@ -49,7 +51,7 @@ def availability(
 
 
 def shift_at(*, hours: Hours, time_zone: str, at: datetime) -> Shift:
-    """Whether someone with these hours works `at` that moment. Without hours: always."""
+    """Return whether a worker with these hours is on shift. Without hours: always."""
     if not hours:
         return Shift(is_on=True, changes_at=None)
     at = at.astimezone(UTC)
@@ -65,8 +67,8 @@ def shift_at(*, hours: Hours, time_zone: str, at: datetime) -> Shift:
 def _spans(
     hours: Hours, zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    """What is worked from `since` to `until`, in order."""
-    for begins, ends, offset in _stretches(zone, since, until):
+    """Yield the spans worked from `since` to `until`, in order."""
+    for begins, ends, offset in _periods(zone, since, until):
         midnight = (begins + offset).replace(hour=0, minute=0, second=0, microsecond=0)
         while midnight < ends + offset:
             for span in hours.get(WEEKDAYS[midnight.weekday()], ()):
@@ -76,20 +78,20 @@ def _spans(
             midnight += DAY
 
 
-def _stretches(
+def _periods(
     zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """The time from `since` to `until` in parts, each with the one offset of the wall clock in it."""
+    """Yield the time from `since` to `until` in periods of one UTC offset each, with the offset."""
     while since < until:
         offset, end = _offset(zone, since), since + DAY
         if _offset(zone, end) != offset:
-            end = _turn(zone, since, end)
+            end = _clock_change(zone, since, end)
         yield since, min(end, until), offset
         since = end
 
 
-def _turn(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """When the clock is turned: after `before`, not after `after`. Clocks are turned at a second."""
+def _clock_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """Return when the offset changes, after `before` and by `after`, to the second."""
     offset = _offset(zone, before)
     while after - before > SECOND:
         middle = before + (after - before) / 2

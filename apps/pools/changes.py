@@ -1,7 +1,7 @@
 """Describe rows of workers for a transition to write: load, missed offers, and timers.
 
-All changes that a batch makes to one worker are summed to one update: PostgreSQL would keep only one
-of two updates of a row in a statement.
+All changes that a batch makes to one worker are summed to one update: PostgreSQL would keep only
+one of two updates of a row in a statement.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Pools and the workers in them. A pool is also what other doors call a team or a workspace."""
+"""Store pools and their workers. Other APIs call a pool a team or a workspace."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -12,29 +12,37 @@ from apps.base.ids import new_id
 
 
 class PoolStatus(models.TextChoices):
+    """Name the statuses of a pool."""
+
     ACTIVE = "active"  # its workers are offered tasks
-    CLOSED = "closed"  # kept for its history; nothing new is offered
+    CLOSED = "closed"  # kept for its history; it offers nothing new
 
 
 class WorkerKind(models.TextChoices):
-    HUMAN = "human"  # works by offers; the lease lives by the pool's work_seconds
-    AGENT = "agent"  # may also claim; the lease lives by heartbeats
+    """Name the kinds of workers."""
+
+    HUMAN = "human"  # works by offers; the pool's work_seconds renew its lease
+    AGENT = "agent"  # may also claim; heartbeats renew its lease
 
 
 class Presence(models.TextChoices):
-    AVAILABLE = "available"  # the only one that is offered tasks
+    """Name the presences of a worker."""
+
+    AVAILABLE = "available"  # the only presence that gets offers
     BUSY = "busy"
     AWAY = "away"
     OFFLINE = "offline"
 
 
 class OfferMode(models.TextChoices):
-    SEQUENTIAL = "sequential"  # one worker is asked at a time
-    BROADCAST = "broadcast"  # several are asked at once; the first who accepts has it
+    """Name how a pool offers a task."""
+
+    SEQUENTIAL = "sequential"  # to one worker at a time
+    BROADCAST = "broadcast"  # to several workers at once; the first to accept gets it
 
 
 class Pool(models.Model):
-    """A group of workers with its policies."""
+    """Store a group of workers with its policies."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="pools")
@@ -43,25 +51,26 @@ class Pool(models.Model):
     status = models.CharField(max_length=10, choices=PoolStatus, default=PoolStatus.ACTIVE)
     # Seconds that an offer stays open, by urgency; an urgency that is missing uses OFFER_SECONDS.
     offer_seconds = JSON(default=dict, blank=True)
-    # How workers are asked, and how many at once in a broadcast.
+    # How tasks are offered, and to how many workers at once in a broadcast.
     offer_mode = models.CharField(max_length=10, choices=OfferMode, default=OfferMode.SEQUENTIAL)
     broadcast_to = models.PositiveSmallIntegerField(default=5)
     # No worker gets more offers than that in `offer_window_seconds`; null: no limit.
     offers_per_window = models.PositiveSmallIntegerField(null=True, blank=True)
     offer_window_seconds = models.PositiveIntegerField(default=3600)
-    # So many offers in a row let lapse, and the worker is set away; null: never.
+    # After so many expired offers in a row the worker is set away; null: never.
     misses_until_away = models.PositiveSmallIntegerField(null=True, blank=True, default=3)
     # Units of a worker's capacity that a task takes, by its type; 1 for one that is missing.
     costs = JSON(default=dict, blank=True)
-    # What is done when nobody takes a task: see matching/escalation.py.
+    # The steps to take while no worker accepts a task: see apps/matching.
     escalation = JSON(default=dict, blank=True)
-    # The mean of its workers' ratings, which those of few ratings are drawn to; null: none given.
+    # The mean of its workers' ratings, which ratings with a low count are drawn to; null: no
+    # ratings.
     rating_mean = models.FloatField(null=True, blank=True)
     # Seconds that a person's lease lasts, from accept and from every call on the run.
     work_seconds = models.PositiveIntegerField(default=3600)
     # How often a team's agent runs its cycle.
     cadence_minutes = models.PositiveIntegerField(default=30)
-    # Who approves what, in the team workspace's terms; unknown keys are kept.
+    # Who approves what, in the terms of the team workspace API; unknown keys are kept.
     approval_policy = JSON(default=dict, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(auto_now=True)
@@ -80,39 +89,39 @@ class Pool(models.Model):
 
 
 class Worker(models.Model):
-    """A person or an agent that does tasks."""
+    """Store a person or an agent that works on tasks."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="workers")
     kind = models.CharField(max_length=10, choices=WorkerKind, default=WorkerKind.HUMAN)
     name = models.CharField(max_length=200)
     presence = models.CharField(max_length=10, choices=Presence, default=Presence.OFFLINE)
-    # Why the presence is what it is, where the worker did not say so itself.
+    # Why the presence is what it is, where the worker did not set it itself.
     presence_reason = models.CharField(max_length=40, blank=True)
     skills = ArrayField(models.CharField(max_length=64), default=list, blank=True)
-    # Slug -> 1 to 5; a skill that is missing here is held at level 1.
+    # Slug -> 1 to 5; a skill that is missing here has level 1.
     skill_levels = JSON(default=dict, blank=True)
     # BCP 47 tags in lower case.
     languages = ArrayField(models.CharField(max_length=35), default=list, blank=True)
     trust_level = models.PositiveSmallIntegerField(default=0)
-    # The mean of its ratings, and of how many. The first is what version 0.1 reads and writes; the
-    # exact one counts where there is one.
+    # The mean of its ratings, and their count. Version 0.1 reads and writes the first; the exact
+    # one is used where it is set.
     rating = models.DecimalField(max_digits=6, decimal_places=5, default=0)
     exact_rating = Numeric(null=True)
     rating_count = models.PositiveIntegerField(default=0)
-    # Units that the worker takes at once, and those taken: by open offers and held runs.
+    # The units that the worker takes at once, and those in use by open offers and held runs.
     capacity = models.PositiveSmallIntegerField(default=1)
     load = models.SmallIntegerField(default=0)
-    # Since when it waits for work: set when it joined and whenever it submitted, by nothing else.
+    # Since when it waits for work: set when it was created and at each submission only.
     waiting_since = models.DateTimeField(db_default=Now())
-    # Offers in a row that it let lapse.
+    # Offers in a row that it let expire.
     missed_in_row = models.PositiveSmallIntegerField(default=0)
     # When it works: weekday ("mon" …) -> [["09:00", "17:00"], …] in its time zone; empty: always.
     hours = JSON(default=dict, blank=True)
     time_zone = models.CharField(max_length=64, default="UTC")
-    # Whether now is within its hours, as its timer last saw it.
+    # Whether it is within its hours, as of its latest timer.
     is_on_shift = models.BooleanField(default=True)
-    # It asked not to be asked until then.
+    # Until when it gets no offers, by its own request.
     snoozed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -149,16 +158,17 @@ class Worker(models.Model):
 
     @property
     def rating_now(self) -> float:
-        """The mean of its ratings as it is compared with what a task asks for."""
+        """Return the mean of its ratings, as it is compared with what a task requires."""
         return float(self.rating if self.exact_rating is None else self.exact_rating)
 
 
 class Membership(models.Model):
-    """A worker's place in a pool: the seat.
+    """Store that a worker is in a pool.
 
-    What matching asks of a worker stands here once more, in the order in which workers are asked, so
-    that the first who fit are found by walking an index, however many there are. A trigger copies it
-    from the worker's row (migrations/_functions.py); nobody else writes these columns.
+    The worker's traits that matching requires are copied here, indexed in the order in which
+    workers get offers, so that the first eligible workers are found by an index scan, however many
+    there are. Triggers copy them from the worker's row (triggers/); no other code writes these
+    columns.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -175,15 +185,15 @@ class Membership(models.Model):
     worker = models.ForeignKey(
         Worker, on_delete=models.CASCADE, related_name="memberships", db_constraint=False
     )
-    # Units that can be given to the worker now: 0 while it is full or may not be asked.
+    # Units that the worker can take now: 0 while it is full or not available.
     free = models.SmallIntegerField(default=0, editable=False)
     load_share = models.FloatField(default=0, editable=False)
     waiting_since = models.DateTimeField(db_default=Now(), editable=False)
     rating = models.FloatField(default=0, editable=False)
     trust_level = models.PositiveSmallIntegerField(default=0, editable=False)
-    # Skills, levels and languages as words that requirements can be compared with.
+    # Skills, levels and languages as words that are compared with requirements.
     abilities = ArrayField(models.CharField(max_length=80), default=list, editable=False)
-    # In which transaction it last came to fit more than before: freed, came back, or learnt something.
+    # The transaction in which it last opened: more free units than before, or another trait.
     opened_in = Xid8(db_default=CurrentXid(), editable=False)
 
     class Meta:
@@ -208,7 +218,7 @@ class Membership(models.Model):
 
 
 class Certification(models.Model):
-    """Proof of something a worker may do. It stops counting at the second it expires."""
+    """Store proof of something that a worker may do, valid until it expires."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -224,7 +234,7 @@ class Certification(models.Model):
     code = models.CharField(max_length=64)
     expires_at = models.DateTimeField(null=True, blank=True)
     issuer = models.CharField(max_length=200, blank=True)
-    # Where the document can be looked at.
+    # Where the document is shown.
     document_url = models.CharField(max_length=2048, blank=True)
 
     class Meta:

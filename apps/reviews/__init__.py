@@ -1,1 +1,1 @@
-"""Whether a submission is good enough."""
+"""Verify submissions."""

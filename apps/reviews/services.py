@@ -1,7 +1,7 @@
-"""Verification: what happens to a submission before its caller may see it.
+"""Verify submissions before their callers may see them.
 
-The schema and the evidence were checked when it was submitted. Where no policy asks for a person's
-verdict, that is all: the output is verified and handed off.
+The schema and the evidence were checked when it was submitted. Where no policy requires a person's
+verdict, the output is verified and the task completed.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ _postponed = Postponed()
 
 
 def verify_submitted(*, at: datetime | None = None) -> int:
-    """Verify and complete every submitted task, oldest first. Answers how many."""
+    """Verify and complete every submitted task, oldest first. Return how many."""
 
     @atomic()
     def verify(task_id: UUID) -> bool:

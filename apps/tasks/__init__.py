@@ -1,1 +1,1 @@
-"""The kernel: tasks, runs, evidence, and the one hand that writes a status."""
+"""Run the lifecycle of tasks: the transition table's only writer, runs, evidence."""

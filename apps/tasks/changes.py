@@ -19,7 +19,8 @@ from apps.timers.changes import (
 # The timer that ends a run's lease; its subject is the run.
 LEASE = "lease"
 
-# The timer that fails the dependents of a task that failed or was cancelled; its subject is the task.
+# The timer that fails the dependents of a task that failed or was cancelled; its subject is the
+# task.
 DEPENDENCY = "dependency"
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -54,7 +55,10 @@ def lease_renewal(run: Run, at: datetime) -> Update:
 
 
 def renewed_lease_columns(run: Run, at: datetime) -> dict[str, Any]:
-    """Return the columns of a lease that counts from `at`. Its timer reads the row when it is due."""
+    """Return the columns of a lease that counts from `at`.
+
+    Its timer reads the row when it is due.
+    """
     if run.lease_seconds is None:
         return {"heartbeat_at": at}
     return {"heartbeat_at": at, "lease_until": at + timedelta(seconds=run.lease_seconds)}
@@ -127,7 +131,8 @@ INSERT INTO tasks_requirement (id, organisation_id, task_type, pool_ids, abiliti
 SELECT id, organisation_id, task_type, pool_ids, abilities, preferred, certifications, trust_level,
     min_rating
 FROM jsonb_populate_recordset(NULL::tasks_requirement, %s::jsonb) new
-WHERE NOT EXISTS (SELECT FROM tasks_requirement known WHERE known.id = new.id) ON CONFLICT DO NOTHING
+WHERE NOT EXISTS (SELECT FROM tasks_requirement known WHERE known.id = new.id)
+ON CONFLICT DO NOTHING
 """
 
 

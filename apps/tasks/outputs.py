@@ -1,4 +1,4 @@
-"""Whether a worker's output is what the contract asks for."""
+"""Check a worker's output against the contract."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,9 @@ from biolayer.errors import Fault, pointer
 def output_faults(
     output: Any, schema: Mapping[str, Any] | None, expected_format: str
 ) -> list[Fault]:
-    """Return what keeps `output` from satisfying the contract, with pointers into the submission's body.
+    """Return the faults of `output`, with pointers into the submission's body.
 
-    At most 50; a missing field is pointed at where it should be.
+    At most 50; the pointer of a missing field is where it should be.
     """
     if expected_format == "text":
         if isinstance(output, str) and output.strip():
@@ -29,9 +29,9 @@ def output_faults(
     if schema is None:
         return []
     try:
-        found = schema_violations(schema, output)
+        violations = schema_violations(schema, output)
     except (LimitReached, InvalidSchema, jsonschema_rs.ValidationError):
-        # A schema that does not compile was taken by a version with other limits.
+        # A schema that does not compile was accepted by a version with other limits.
         text = "takes too much time or memory to be checked against the schema; send less"
         return [Fault("/output", "too_complex", text)]
-    return [Fault(pointer("output", *place), code, detail) for place, code, detail in found]
+    return [Fault(pointer("output", *place), code, detail) for place, code, detail in violations]

@@ -16,9 +16,9 @@ from apps.tasks.models import Task
 
 @dataclass(frozen=True, slots=True)
 class RequirementSpec:
-    """Hold the content of a `Requirement`. Lists are sorted, so equal requirements are equal values.
+    """Hold the content of a `Requirement`.
 
-    The id is a hash of the content.
+    Lists are sorted, so that equal requirements are equal values. The id is a hash of the content.
     """
 
     organisation_id: UUID

@@ -51,8 +51,9 @@ def first_tasks(
     Each column in `filters` has any of its values, and `narrow` restricts them further. Raise
     `ScopeMissing`.
 
-    Each combination of values, and each set of pools that a restricted actor may see, is read from an
-    index in its order, and these parts are merged: the cost follows the page, not the organisation.
+    Each combination of values, and each set of pools that a restricted actor may see, is read from
+    an index in its order, and these parts are merged: the cost follows the page, not the
+    organisation.
     """
     actor.require(Scope.TASKS_READ)
     combinations = [
@@ -123,8 +124,8 @@ def _pool_sets(actor: Principal, pool_id: Any) -> list[list[UUID]]:
 def with_dependency_ids(tasks: TaskQuerySet) -> TaskQuerySet:
     """Annotate tasks with the ids that `dependency_ids` returns.
 
-    `needs` are the tasks that a task depends on, in its contract's order; `awaits` are those of them
-    that are not completed.
+    `needs` are the tasks that a task depends on, in its contract's order; `awaits` are those of
+    them that are not completed.
     """
     needs = Dependency.objects.filter(task_id=OuterRef("id")).order_by("position")
     awaits = needs.exclude(needs__status=Status.COMPLETED)

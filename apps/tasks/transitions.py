@@ -1,9 +1,9 @@
 """Apply the transition table: the only module that writes a task's status.
 
-`apply` looks the command up in `biolayer.lifecycle`, moves the task, appends one event to its chain,
-collects from the reactions what else is due, and sends all of it as one statement. PostgreSQL enforces
-it: a deferred foreign key requires an event with the task's version and status for every committed
-row.
+`apply` looks the command up in `biolayer.lifecycle`, moves the task, appends one event to its
+chain, collects from the reactions what else is due, and sends all of it as one statement.
+PostgreSQL enforces it: a deferred foreign key requires an event with the task's version and status
+for every committed row.
 """
 
 from collections.abc import Callable, Iterable, Mapping

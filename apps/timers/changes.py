@@ -62,6 +62,6 @@ def timer_deletion_from(query: str, params: tuple[Any, ...]) -> Statement:
 
 
 def timer_advance(*, subject_id: UUID, due_at: datetime) -> Statement:
-    """Return the change that makes the subject's timers due at `due_at`, unless they are earlier."""
+    """Return the change that makes a subject's timers due at `due_at`, if they are later."""
     sql = "UPDATE timers_timer SET due_at = least(due_at, %s) WHERE subject_id = %s"
     return Statement(sql, (due_at, subject_id))

@@ -21,7 +21,8 @@ class Timer(models.Model):
     kind = models.CharField(max_length=40)
     # What it is about: a task, a run or an offer, by the kind.
     subject_id = models.UUIDField()
-    # A claim by a drain moves it to the claim's end, so that the row is due again if the drain dies.
+    # A claim by a drain moves it to the claim's end, so that the row is due again if the drain
+    # dies.
     due_at = models.DateTimeField()
     # The latest claim; only its drain may finish the timer.
     claim_token = models.UUIDField(null=True, blank=True)

@@ -7,14 +7,14 @@
 2. fire: each row's handler runs in a transaction of its own that also deletes the row, by its
    token. Effect and deletion commit together: a second drain finds no row, so no second effect.
 
-Where thousands are due at once, a transaction for each is too slow. A kind may have a batch handler,
-which locks what it can by SKIP LOCKED and handles all of it in one transaction. When it fails, its
-timers are fired one by one, so that a bad row costs the others only time.
+Where thousands are due at once, a transaction for each is too slow. A kind may have a batch
+handler, which locks what it can by SKIP LOCKED and handles all of it in one transaction. When it
+fails, its timers are fired one by one, so that a bad row costs the others only time.
 
-No timer waits for a lock. A handler locks its rows by NOWAIT; a timer whose rows are held is released,
-due again in `RETRY_SECONDS`, and the other timers continue. Other rows that a transition needs, an
-endpoint of its organisation, say, are waited for up to `lock_timeout`, once for each organisation in
-a batch.
+No timer waits for a lock. A handler locks its rows by NOWAIT; a timer whose rows are held is
+released, due again in `RETRY_SECONDS`, and the other timers continue. Other rows that a transition
+needs, an endpoint of its organisation, say, are waited for up to `lock_timeout`, once for each
+organisation in a batch.
 """
 
 import gc
@@ -51,8 +51,8 @@ TIMEOUT_RETRY_SECONDS = 1.0
 # A handler that failed after a longer time did not fail by NOWAIT: its transition timed out.
 NOWAIT_SECONDS = 0.05
 
-# Does what the timer is for, and locks what it needs by NOWAIT. Returns when the timer is due again,
-# or None when it is done.
+# Does what the timer is for, and locks what it needs by NOWAIT. Returns when the timer is due
+# again, or None when it is done.
 Handler = Callable[[Timer, datetime], datetime | None]
 
 # Does the same for many subjects at once, within the caller's transaction, and waits for no lock.
@@ -201,8 +201,8 @@ class _Batch:
     def _put_aside(self, timers: Sequence[Claimed], unhandled: Collection[UUID]) -> None:
         """Keep the timers that the handler left out for `release_held`.
 
-        Their rows are held, or their subject is deleted. Where all were left out, one is fired alone,
-        which shows the reason: so no pass is without effect.
+        Their rows are held, or their subject is deleted. Where all were left out, one is fired
+        alone, which shows the reason: so no pass is without effect.
         """
         remaining = [timer for timer in timers if timer.id in unhandled]
         if len(remaining) == len(timers):

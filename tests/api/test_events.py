@@ -432,7 +432,7 @@ def test_consumer__reading_with_bad_parameters(house: House) -> None:
 
 def test_consumer__lag_is_counted_so_far(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     consumers = import_module("apps.events.selectors.consumers")
-    monkeypatch.setattr(consumers, "LAGS", consumers.LAGS.replace(str(consumers.MOST_COUNTED), "5"))
+    monkeypatch.setattr(consumers, "LAGS", consumers.LAGS.replace(str(consumers.MAX_COUNTED), "5"))
     house.completed()
     settle()
     shown = put(house.alice).json()

@@ -14,16 +14,16 @@ from apps.api.streams.cursors import opened, sealed
 from apps.api.streams.params import asked_of_feed
 from apps.base import clock
 from apps.events.models import EventConsumer, Generation
-from apps.events.selectors import Position, forget_generations, generations
+from apps.events.selectors import Position, clear_generation_cache, generations
 from apps.events.services import raise_generation
 from tests.factories import House
 
 
 @pytest.fixture(autouse=True)
 def known_anew(database: None) -> Any:
-    forget_generations()
+    clear_generation_cache()
     yield
-    forget_generations()
+    clear_generation_cache()
 
 
 def feed(house: House, cursor: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_every_generation_since__counts(house: House) -> None:
     for begins in (700, 900):
         made = raised(clock.now())
         Generation.objects.filter(number=made.number).update(begins_at_xid=begins)
-    forget_generations()
+    clear_generation_cache()
     cursors = [sealed(place, house.organisation.id, generation=number) for number in range(3)]
     assert [opened(cursor, house.organisation.id) for cursor in cursors] == [
         Position(700, 0),

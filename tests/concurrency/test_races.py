@@ -15,7 +15,7 @@ import pytest
 
 from apps.api.v1.representations.events import event as represented
 from apps.base import clock
-from apps.events.selectors import of_task
+from apps.events.selectors import task_events
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
 from apps.pools.models import Worker
@@ -39,7 +39,7 @@ def everything_holds() -> None:
     Logs are intact and tell the row; one open run, one open offer; a worker's load is what it has.
     """
     for task in Task.objects.all():
-        log = [represented(event).model_dump(mode="json") for event in of_task(task_id=task.id)]
+        log = [represented(event).model_dump(mode="json") for event in task_events(task_id=task.id)]
         assert chain.first_broken(log) is None
         assert (len(log), log[-1]["status"]) == (task.version, task.status)
         is_offered = task.status == "offered"
@@ -76,7 +76,7 @@ def outcome(response: Any) -> Any:
 
 
 def events(task_id: UUID) -> Counter[str]:
-    return Counter(event.type.removeprefix("task.") for event in of_task(task_id=task_id))
+    return Counter(event.type.removeprefix("task.") for event in task_events(task_id=task_id))
 
 
 # --- two calls about one task --------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_timers__each_sla_clock_fires_once(house: House) -> None:
     together(*[drained(late)] * 6)
     drained(late + PUT_BACK)()
     for task_id in made:
-        log = [represented(event).model_dump(mode="json") for event in of_task(task_id=task_id)]
+        log = [represented(event).model_dump(mode="json") for event in task_events(task_id=task_id)]
         breaches = [event["data"] for event in log if event["type"] == "task.sla_breached"]
         assert sorted(breach["breach"] for breach in breaches) == ["deadline", "target_latency"]
         task = Task.objects.get(id=task_id)
@@ -356,7 +356,7 @@ def test_timers__clock_and_completion_at_once(house: House) -> None:
     together(drained(late), drained(late), *[verify_submitted] * 3)
     verify_submitted()
     for task_id in made:
-        types = [event.type for event in of_task(task_id=task_id)]
+        types = [event.type for event in task_events(task_id=task_id)]
         assert types[-1] == "task.completed"
         assert types.count("task.sla_breached") <= 1
     everything_holds()

@@ -13,19 +13,19 @@ from django.db import IntegrityError, connection, connections, transaction
 from apps.base import clock
 from apps.events import selectors
 from apps.events.models import Event, EventConsumer
-from apps.events.selectors import BEGINNING, FEED_TYPES, Position, Stretch, stretch, types_for
+from apps.events.selectors import BEGINNING, FEED_TYPES, FeedSlice, Position, feed_slice, types_for
 from apps.tasks import services as tasks
 from tests.factories import House
 
 PATIENCE_SECONDS = 10.0
 
 
-def read(house: House, after: Position = BEGINNING, **changes: Any) -> Stretch:
+def read(house: House, after: Position = BEGINNING, **changes: Any) -> FeedSlice:
     asked = {"until": selectors.horizon(), "types": FEED_TYPES, "limit": 100, **changes}
-    return stretch(organisation_id=house.organisation.id, after=after, **asked)
+    return feed_slice(organisation_id=house.organisation.id, after=after, **asked)
 
 
-def sequences(found: Stretch, task_id: UUID) -> list[int]:
+def sequences(found: FeedSlice, task_id: UUID) -> list[int]:
     return [event.sequence for event in found.events if event.task_id == task_id]
 
 
@@ -155,8 +155,8 @@ def test_stretch__a_filtered_out_part_moves_the_place(house: House) -> None:
 def test_stretch__looks_at_a_bounded_number(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from apps.events.selectors import feed
 
-    monkeypatch.setattr(feed, "WANTED", feed.WANTED.replace(str(feed.STRETCH), "4"))
-    edge = feed.EDGE.replace(str(feed.STRETCH), "4").replace(str(feed.STRETCH - 1), "3")
+    monkeypatch.setattr(feed, "MATCHING", feed.MATCHING.replace(str(feed.MAX_SCANNED), "4"))
+    edge = feed.EDGE.replace(str(feed.MAX_SCANNED), "4").replace(str(feed.MAX_SCANNED - 1), "3")
     monkeypatch.setattr(feed, "EDGE", edge)
     made = [house.task() for _ in range(5)]
     cancel(house, made[4].id)
@@ -195,12 +195,15 @@ def test_stirred__names_who_has_news(house: House) -> None:
     since = selectors.horizon()
     stranger = house.strangers_pool.organisation_id
     asked = {house.organisation.id: since, stranger: since}
-    assert selectors.stirred(since=asked).organisation_ids == frozenset()
+    assert selectors.feed_changes(since=asked).organisation_ids == frozenset()
     house.task()
-    found = selectors.stirred(since=asked)
+    found = selectors.feed_changes(since=asked)
     assert found.organisation_ids == {house.organisation.id}
     assert found.horizon > since
-    assert selectors.stirred(since={house.organisation.id: found.horizon}).organisation_ids == set()
+    assert (
+        selectors.feed_changes(since={house.organisation.id: found.horizon}).organisation_ids
+        == set()
+    )
 
 
 # --- what the tables refuse ----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is thrown away after its time, what stays, and how what stays can be parted (docs/adr/0014)."""
+"""Retention by time, what is kept, and how kept tables are partitioned later (docs/adr/0014)."""
 
 import json
 from collections.abc import Callable

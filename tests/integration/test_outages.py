@@ -1,4 +1,4 @@
-"""A database that is away is a line in the log, and one when it is back."""
+"""An unreachable database is one line in the log, and its return another."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ from tests.factories import House
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def test_outage__is_told_once_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
-    away = Outage()
+def test_outage__is_logged_once_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    unreachable = Outage()
     for _ in range(5):
-        away.goes_on(OperationalError("connection refused\nIs the server running?"))
-    away.is_over()
-    away.is_over()
+        unreachable.report(OperationalError("connection refused\nIs the server running?"))
+    unreachable.end()
+    unreachable.end()
     assert [record.getMessage() for record in caplog.records] == [
         "the database does not answer: connection refused",
         "the database answers again",
@@ -38,29 +38,29 @@ def test_outage__of_calls_leaves_no_traceback(
         connection.settings_dict["HOST"] = host
         connection.close()
     assert house.alice.get("/v1/tasks").status_code == 200
-    told = [one.getMessage() for one in caplog.records if one.name == "apps.base.outages"]
-    assert len(told) == 2
+    logged = [record for record in caplog.records if record.name == "apps.base.outages"]
+    assert len(logged) == 2
     assert "Traceback" not in caplog.text
     outage.end()
 
 
-def test_is_away(house: House) -> None:
+def test_is_unreachable(house: House) -> None:
     assert is_unreachable(OperationalError("gone"))
     assert is_unreachable(InterfaceError("closed"))
     assert not is_unreachable(ValueError("x"))
-    with pytest.raises(OperationalError) as held, connection.cursor() as cursor:
+    with pytest.raises(OperationalError) as timeout, connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 1; SELECT pg_sleep(1)")
     connection.close()
-    assert not is_unreachable(held.value)
+    assert not is_unreachable(timeout.value)
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        ["found", "Northwind"],
+        ["create_organisation", "Northwind"],
         ["migrate"],
         ["reencrypt"],
-        ["key", "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41"],
+        ["create_key", "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41"],
     ],
 )
 def test_command__without_a_database_says_so_in_a_line(command: list[str], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def sealed(position: Position, organisation_id: UUID, *, generation: int = 0) ->
 def opened(cursor: str, organisation_id: UUID) -> Position | None:
     """Return the place of a cursor, taken back where it is of an earlier generation; None as `told` does."""
     place = told(cursor, organisation_id)
-    return None if place is None else events.taken_back(place[0], of_generation=place[1])
+    return None if place is None else events.rewound(place[0], of_generation=place[1])
 
 
 def told(cursor: str, organisation_id: UUID) -> tuple[Position, int] | None:

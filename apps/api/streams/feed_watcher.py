@@ -26,7 +26,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps.base.outages import outage
 from apps.events import selectors as events
-from apps.events.selectors import Stirred
+from apps.events.selectors import FeedChanges
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Watcher:
     def _look(self, since: Mapping[UUID, int]) -> bool:
         """Look, and tell. False when the database did not answer; those who wait go on waiting."""
         try:
-            stirred = events.stirred(since=since)
+            changes = events.feed_changes(since=since)
         except (OperationalError, InterfaceError) as error:
             outage.report(error)
         except Exception:
@@ -135,22 +135,22 @@ class Watcher:
         else:
             self._is_away = False
             outage.end()
-            self._tell(since, stirred)
+            self._tell(since, changes)
             return True
         self._is_away = True
         connection.close()
         return False
 
-    def _tell(self, since: Mapping[UUID, int], stirred: Stirred) -> None:
+    def _tell(self, since: Mapping[UUID, int], changes: FeedChanges) -> None:
         with self._guard:
             for waiter in self._waiters:
-                if waiter.since >= stirred.horizon:
+                if waiter.since >= changes.horizon:
                     continue  # It joined while we looked, and has seen more than we have.
-                if waiter.organisation_id in stirred.organisation_ids:
+                if waiter.organisation_id in changes.organisation_ids:
                     if not waiter.told.done():
-                        waiter.told.set_result(stirred.horizon)
-                elif waiter.since >= since.get(waiter.organisation_id, stirred.horizon):
-                    waiter.since = stirred.horizon
+                        waiter.told.set_result(changes.horizon)
+                elif waiter.since >= since.get(waiter.organisation_id, changes.horizon):
+                    waiter.since = changes.horizon
 
 
 watcher = Watcher()

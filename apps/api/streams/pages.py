@@ -8,7 +8,7 @@ from apps.api.streams.cursors import sealed
 from apps.api.streams.params import FeedQuery
 from apps.api.v1.representations import events as representations
 from apps.events import selectors as events
-from apps.events.selectors import Position, Stretch
+from apps.events.selectors import FeedSlice, Position
 from apps.tasks.selectors import visible_ids
 from biolayer.responses.tasks import FeedItem, FeedPage
 
@@ -32,10 +32,10 @@ def read(asked: FeedQuery, *, until: int | None = None) -> Page:
     """
     horizon = events.horizon() if until is None else until
     # First: a cursor that bears too early a generation is taken back once more, and loses nothing.
-    generation = events.generation()
-    stretch = events.stretch(
+    generation = events.current_generation()
+    stretch = events.feed_slice(
         organisation_id=asked.actor.organisation_id,
-        after=events.taken_back(asked.after, of_generation=asked.generation),
+        after=events.rewound(asked.after, of_generation=asked.generation),
         until=horizon,
         types=asked.types,
         limit=asked.limit,
@@ -58,7 +58,7 @@ def represented(asked: FeedQuery, page: Page) -> FeedPage:
     )
 
 
-def _items(asked: FeedQuery, stretch: Stretch, generation: int) -> list[FeedItem]:
+def _items(asked: FeedQuery, stretch: FeedSlice, generation: int) -> list[FeedItem]:
     if not stretch.events:
         return []
     seen = _visible(asked, stretch)
@@ -73,7 +73,7 @@ def _items(asked: FeedQuery, stretch: Stretch, generation: int) -> list[FeedItem
     ]
 
 
-def _visible(asked: FeedQuery, stretch: Stretch) -> Sequence[Any]:
+def _visible(asked: FeedQuery, stretch: FeedSlice) -> Sequence[Any]:
     """The events of tasks that the caller may see: of its organisation they are already."""
     if asked.actor.pool_ids is None:
         return stretch.events

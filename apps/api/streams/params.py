@@ -71,7 +71,7 @@ def asked_of_feed(actor: Principal, query: QueryDict) -> FeedQuery:
     """`GET /v1/events`. Raises `ScopeMissing`, and `InvalidInput` naming every bad parameter."""
     actor.require(Scope.TASKS_READ)
     # Before any place is read, which must not be of an earlier one.
-    generation = events.generation()
+    generation = events.current_generation()
     reading = _Reading(actor, query)
     reading.refuse_unknown("after", "types", "limit", "wait")
     asked = FeedQuery(
@@ -92,7 +92,7 @@ def asked_of_stream(actor: Principal, request: HttpRequest) -> FeedQuery:
     actor.require(Scope.TASKS_READ)
     query = request.GET
     # Before any place is read, which must not be of an earlier one.
-    generation = events.generation()
+    generation = events.current_generation()
     reading = _Reading(actor, query)
     reading.refuse_unknown("after", "types")
     last_id = request.headers.get(LAST_EVENT_ID)

@@ -90,12 +90,12 @@ class ConsumerEvents(FeedView):
     )
     def get(self, request: Request, name: str) -> Response:
         actor = self.actor(request)
-        generation = selectors.generation()
+        generation = selectors.current_generation()
         consumer = selectors.consumer(actor=actor, name=name)
         query = asked_of_consumer(
             actor,
             request.query_params,
-            after=selectors.place_of(consumer),
+            after=selectors.position_of(consumer),
             generation=generation,
             types=consumer.types,
         )
@@ -202,7 +202,7 @@ def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
         if problem is not None:
             faults.append(Fault(f"/types/{index}", "unknown_event_type", problem))
     # It is written down for good: a generation that this process has not heard of yet counts, too.
-    selectors.forget_generations()
+    selectors.clear_generation_cache()
     start = place_named(actor, wanted.start)
     if start is None:
         faults.append(place_fault("/start"))
@@ -213,17 +213,17 @@ def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
 
 def _lag_of_pools(consumer: Any) -> Lag:
     """How far behind a consumer is that may not see every task: only what it may see counts."""
-    events = selectors.ahead(consumer)
+    events = selectors.pending_events(consumer)
     wanted = [task_id for task_id, name in events if name in selectors.types_for(consumer.types)]
     seen = ids_in_pools(
         organisation_id=consumer.organisation_id, pool_ids=consumer.pool_ids, task_ids=wanted
     )
     count = sum(task_id in seen for task_id in wanted)
-    return Lag(count, is_exact=len(events) < selectors.MOST_COUNTED)
+    return Lag(count, is_exact=len(events) < selectors.MAX_COUNTED)
 
 
 def _represented(consumers: Sequence[Any]) -> list[EventConsumer]:
     """Return consumers as `/v1` shows them, by one look at how far behind they are."""
-    lags = selectors.lags([one for one in consumers if one.pool_ids is None])
+    lags = selectors.consumer_lags([one for one in consumers if one.pool_ids is None])
     lags |= {one.id: _lag_of_pools(one) for one in consumers if one.pool_ids is not None}
     return [representations.consumer(one, lags[one.id]) for one in consumers]

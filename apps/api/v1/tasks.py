@@ -195,7 +195,7 @@ class TaskEvents(View):
     def get(self, request: Request, task_id: str) -> Response:
         no_filters(request)
         task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
-        log: Any = events.of_task(task_id=task.id)
+        log: Any = events.task_events(task_id=task.id)
         found = page(request, log, BY_SEQUENCE)
         shown = [event_representations.event(event) for event in found.rows]
         return Response(responses.EventPage(data=shown, next_cursor=found.next_cursor))

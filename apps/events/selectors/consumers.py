@@ -1,4 +1,4 @@
-"""Named consumers: where they are, and how far behind."""
+"""Read named consumers, their positions and their lags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,84 +15,87 @@ from biolayer.errors import NotFound
 
 
 def consumers(*, actor: Principal) -> EventConsumerQuerySet:
-    """The organisation's consumers by name; where the actor's pools are restricted, those that were made
-    for none but these. Raises `ScopeMissing`.
+    """Return the organisation's consumers, by name. Raise `ScopeMissing`.
+
+    An actor restricted to pools sees the consumers that were created for some of these pools only.
     """
     actor.require(Scope.TASKS_READ)
-    mine = EventConsumer.objects.filter(organisation_id=actor.organisation_id)
+    rows = EventConsumer.objects.filter(organisation_id=actor.organisation_id)
     if actor.pool_ids is not None:
-        mine = mine.filter(pool_ids__contained_by=sorted(actor.pool_ids))
-    return mine.order_by("name")
+        rows = rows.filter(pool_ids__contained_by=sorted(actor.pool_ids))
+    return rows.order_by("name")
 
 
-def named(*, actor: Principal, name: str) -> EventConsumerQuerySet:
-    """The consumer of that name, or nobody. Raises `ScopeMissing`."""
-    mine = consumers(actor=actor)
+def consumers_named(*, actor: Principal, name: str) -> EventConsumerQuerySet:
+    """Return the consumer of that name, or no row. Raise `ScopeMissing`."""
+    rows = consumers(actor=actor)
     # A NUL is an error of the database, and in no name.
-    return mine.none() if "\0" in name else mine.filter(name=name)
+    return rows.none() if "\0" in name else rows.filter(name=name)
 
 
 def consumer(*, actor: Principal, name: str) -> EventConsumer:
-    """Raises `NotFound`, `ScopeMissing`."""
-    found = named(actor=actor, name=name).first()
-    if found is None:
+    """Return the consumer of that name. Raise `NotFound`, `ScopeMissing`."""
+    row = consumers_named(actor=actor, name=name).first()
+    if row is None:
         raise NotFound("event consumer")
-    return found
+    return row
 
 
-def place_of(consumer: EventConsumer) -> Position:
+def position_of(consumer: EventConsumer) -> Position:
+    """Return the consumer's position."""
     return Position(consumer.xid, consumer.event_id)
 
 
-MOST_COUNTED = 1_000
-"""How many events are looked at for each consumer: a list shows up to 100 of them."""
+# How many events are counted for each consumer: a list shows up to 100 of them.
+MAX_COUNTED = 1_000
 
 LAGS = f"""
-SELECT listed.id, behind.wanted, behind.looked_at < {MOST_COUNTED}
+SELECT listed.id, behind.matching, behind.scanned < {MAX_COUNTED}
 FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::text[])
     AS listed (id, organisation_id, xid, event_id, types)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS looked_at,
-        count(*) FILTER (WHERE type = ANY(string_to_array(listed.types, ','))) AS wanted
+    SELECT count(*) AS scanned,
+        count(*) FILTER (WHERE type = ANY(string_to_array(listed.types, ','))) AS matching
     FROM (
         SELECT type FROM events_event
         WHERE events_event.organisation_id = listed.organisation_id
           AND (events_event.xid, events_event.id) > (listed.xid::text::xid8, listed.event_id)
           AND events_event.xid < pg_snapshot_xmin(pg_current_snapshot())
-        ORDER BY events_event.xid, events_event.id LIMIT {MOST_COUNTED}
-    ) AS stretch
+        ORDER BY events_event.xid, events_event.id LIMIT {MAX_COUNTED}
+    ) AS next_events
 ) AS behind
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How many wanted events lie before a consumer. Only the next `MOST_COUNTED` events are looked at."""
+    """Hold how many matching events follow a consumer's position, of the next `MAX_COUNTED`."""
 
     events: int
     is_exact: bool
 
 
-AHEAD = f"""
+PENDING = f"""
 SELECT task_id, type FROM events_event
 WHERE organisation_id = %s AND (xid, id) > (%s::text::xid8, %s)
     AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, id LIMIT {MOST_COUNTED}
+ORDER BY xid, id LIMIT {MAX_COUNTED}
 """
 
 
-def ahead(consumer: EventConsumer) -> Sequence[tuple[UUID, str]]:
-    """Return task and type of the events before a consumer, at most `MOST_COUNTED`: for those who may not
-    see them all.
+def pending_events(consumer: EventConsumer) -> Sequence[tuple[UUID, str]]:
+    """Return (task id, type) of the next `MAX_COUNTED` events after a consumer's position.
+
+    For consumers that may not see all of them, so that the caller filters.
     """
     with connection.cursor() as cursor:
-        place: list[Any] = [consumer.organisation_id, str(consumer.xid), consumer.event_id]
-        cursor.execute(AHEAD, place)
+        position: list[Any] = [consumer.organisation_id, str(consumer.xid), consumer.event_id]
+        cursor.execute(PENDING, position)
         return list(cursor.fetchall())
 
 
-def lags(consumers: Sequence[EventConsumer]) -> dict[UUID, Lag]:
-    """How far behind each of the consumers is, by its id."""
+def consumer_lags(consumers: Sequence[EventConsumer]) -> dict[UUID, Lag]:
+    """Return consumer id -> lag."""
     columns = (
         [consumer.id for consumer in consumers],
         [consumer.organisation_id for consumer in consumers],

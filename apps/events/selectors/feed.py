@@ -1,8 +1,8 @@
-"""An organisation's events as a feed: complete under concurrency, each task's in order.
+"""Read an organisation's events as a feed: complete under concurrency, each task's in order.
 
 The feed sorts by (xid, id) and is read up to a *horizon*: the oldest transaction id still running.
-Below it nothing is added any more (migration 0002 says why), so whatever is read between a place and
-a horizon is the same at each reading, in whichever snapshot.
+Below it no event is added any more (migration 0002 says why), so the events between a position and
+a horizon are the same at each reading, in any snapshot.
 """
 
 from collections.abc import Collection, Mapping
@@ -15,23 +15,25 @@ from django.db import connection
 from apps.events.models import Event
 from biolayer.events import EVENT_TYPES, matches, pattern_problem
 
-STRETCH = 10_000
-"""How many events one reading looks at at most, wanted or not: a rare type costs no endless scan."""
+# How many events one reading scans at most, matching or not: a rare type costs no endless scan.
+MAX_SCANNED = 10_000
 
 EVERYTHING = "*"
+
+# The feed has the events of tasks. Operational events go to endpoints only.
 FEED_TYPES = tuple(name for name in EVENT_TYPES if name.startswith("task."))
-"""What the feed can show: the events of tasks. Operational events go to endpoints only."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in the feed: after the event `id` among those with the place `xid`."""
+    """Hold a position in the feed: after the event `id` among those with the same `xid`."""
 
     xid: int
     id: int
 
     @staticmethod
     def of(event: Event) -> "Position":
+        """Return the position after an event."""
         return Position(event.xid, event.id)
 
 
@@ -39,8 +41,8 @@ BEGINNING = Position(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of the feed: the wanted events in it, where it ends, and whether it goes on there."""
+class FeedSlice:
+    """Hold a part of the feed: its matching events, where it ends, and whether more follow."""
 
     events: list[Event]
     end: Position
@@ -48,7 +50,7 @@ class Stretch:
 
 
 def type_problem(pattern: str) -> str | None:
-    """What is wrong with a pattern of event types in the feed; None when it is good."""
+    """Return what is wrong with a pattern of event types in the feed; None if it is valid."""
     problem = pattern_problem(pattern)
     if problem is None and not types_for([pattern]):
         return f"is not in the feed; ask for task.* or any of {', '.join(FEED_TYPES)}"
@@ -56,13 +58,13 @@ def type_problem(pattern: str) -> str | None:
 
 
 def types_for(patterns: Collection[str] | None) -> list[str]:
-    """The event types that the patterns ask for; None asks for every one that is not silent."""
-    wanted = [EVERYTHING] if patterns is None else patterns
-    return [name for name in FEED_TYPES if matches(wanted, name)]
+    """Return the event types that match the patterns; None matches all that are not silent."""
+    selected = [EVERYTHING] if patterns is None else patterns
+    return [name for name in FEED_TYPES if matches(selected, name)]
 
 
 def horizon() -> int:
-    """Up to where the feed can be read now (exclusive). It never falls."""
+    """Return up to which xid the feed can be read now (exclusive). It never decreases."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         (xid,) = cursor.fetchone()
@@ -83,18 +85,19 @@ SELECT extract(epoch FROM clock_timestamp() - since)::float, database, holder FR
 
 @dataclass(frozen=True, slots=True)
 class HorizonHolder:
-    """The oldest transaction that has written and not ended, in whichever database of the cluster:
-    the feed shows nothing from its beginning on.
+    """Describe the oldest open transaction that has written, in any database of the cluster.
+
+    The feed shows no event from its start on.
     """
 
-    # None where our role may not see it: grant it `pg_read_all_stats`.
+    # None where our role may not read it: grant it `pg_read_all_stats`.
     seconds: float | None
     database: str
     holder: str
 
 
 def horizon_holder() -> HorizonHolder | None:
-    """Return what holds the horizon back. None: nothing does, the feed is up to date."""
+    """Return what holds the horizon back; None if the feed is up to date."""
     with connection.cursor() as cursor:
         cursor.execute(HOLDER)
         row = cursor.fetchone()
@@ -104,32 +107,32 @@ def horizon_holder() -> HorizonHolder | None:
 BETWEEN = f"""
     FROM events_event
     WHERE organisation_id = %s AND (xid, id) > (%s::text::xid8, %s) AND xid < %s::text::xid8
-    ORDER BY xid, id LIMIT {STRETCH}
+    ORDER BY xid, id LIMIT {MAX_SCANNED}
 """
-WANTED = f"""
-SELECT * FROM (SELECT * {BETWEEN}) AS stretch WHERE type = ANY(%s) ORDER BY xid, id LIMIT %s
+MATCHING = f"""
+SELECT * FROM (SELECT * {BETWEEN}) AS scanned WHERE type = ANY(%s) ORDER BY xid, id LIMIT %s
 """
-EDGE = f"SELECT xid::text::bigint, id FROM (SELECT xid, id {BETWEEN}) AS s OFFSET {STRETCH - 1}"
+EDGE = f"SELECT xid::text::bigint, id FROM (SELECT xid, id {BETWEEN}) AS s OFFSET {MAX_SCANNED - 1}"
 
 
-def stretch(
+def feed_slice(
     *, organisation_id: UUID, after: Position, until: int, types: Collection[str], limit: int
-) -> Stretch:
-    """At most `limit` events of `types` after a place and below the horizon `until`."""
+) -> FeedSlice:
+    """Return at most `limit` events of `types` after a position and below the horizon `until`."""
     between: list[Any] = [organisation_id, str(after.xid), after.id, str(until)]
-    # One more than wanted tells whether the feed goes on without another question.
-    found = list(Event.objects.raw(WANTED, [*between, list(types), limit + 1]))
-    if len(found) > limit:
-        return Stretch(found[:limit], Position.of(found[limit - 1]), has_more=True)
+    # One more than the limit shows whether more follow, without another query.
+    events = list(Event.objects.raw(MATCHING, [*between, list(types), limit + 1]))
+    if len(events) > limit:
+        return FeedSlice(events[:limit], Position.of(events[limit - 1]), has_more=True)
     edge = _edge(between)
     if edge is not None:
-        return Stretch(found, edge, has_more=True)
-    # Everything below the horizon was looked at. A place beyond it stays as it is.
-    return Stretch(found, max(after, Position(until, 0)), has_more=False)
+        return FeedSlice(events, edge, has_more=True)
+    # Everything below the horizon was scanned. A position beyond it stays as it is.
+    return FeedSlice(events, max(after, Position(until, 0)), has_more=False)
 
 
 def _edge(between: list[Any]) -> Position | None:
-    """Where a reading that looked at `STRETCH` events ends; None where the feed ended before."""
+    """Return where a scan of `MAX_SCANNED` events ends; None where the feed ends before."""
     with connection.cursor() as cursor:
         cursor.execute(EDGE, between)
         row = cursor.fetchone()
@@ -137,14 +140,14 @@ def _edge(between: list[Any]) -> Position | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stirred:
-    """A horizon, and the organisations that have events below it which were not there before."""
+class FeedChanges:
+    """Hold a horizon, and the organisations that have new events below it."""
 
     horizon: int
     organisation_ids: frozenset[UUID]
 
 
-STIRRED = """
+CHANGED = """
 WITH now AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xid)
 SELECT now.xid::text::bigint, listed.organisation_id
 FROM now LEFT JOIN unnest(%s::uuid[], %s::bigint[]) AS listed (organisation_id, since) ON EXISTS (
@@ -155,9 +158,9 @@ FROM now LEFT JOIN unnest(%s::uuid[], %s::bigint[]) AS listed (organisation_id, 
 """
 
 
-def stirred(*, since: Mapping[UUID, int]) -> Stirred:
-    """Which of the organisations have events at or beyond the horizon that was read up to last."""
+def feed_changes(*, since: Mapping[UUID, int]) -> FeedChanges:
+    """Return which organisations have events at or above the horizon of their last reading."""
     with connection.cursor() as cursor:
-        cursor.execute(STIRRED, [list(since), list(since.values())])
+        cursor.execute(CHANGED, [list(since), list(since.values())])
         rows = cursor.fetchall()
-    return Stirred(rows[0][0], frozenset(row[1] for row in rows if row[1] is not None))
+    return FeedChanges(rows[0][0], frozenset(row[1] for row in rows if row[1] is not None))

@@ -1,4 +1,4 @@
-"""One task's log, and the shape in which an event is shown."""
+"""Read one task's log."""
 
 from typing import Any
 from uuid import UUID
@@ -9,13 +9,13 @@ from apps.events.models import Event
 from biolayer.times import format_time
 
 
-def of_task(*, task_id: UUID) -> QuerySet[Event]:
-    """The task's events from its first on."""
+def task_events(*, task_id: UUID) -> QuerySet[Event]:
+    """Return the task's events, the first one first."""
     return Event.objects.filter(task_id=task_id).order_by("sequence")
 
 
 def facts(event: Event) -> dict[str, Any]:
-    """The part of an event that its hash covers, as callers see it."""
+    """Return the part of an event that its hash covers, as the API shows it."""
     return {
         "task_id": str(event.task_id),
         "sequence": event.sequence,

@@ -46,7 +46,7 @@ def set_presence(
 
 
 def presence_columns(presence: str, *, reason: str = "") -> dict[str, Any]:
-    """Return the columns of a presence that was set explicitly; missed offers count from 0 again."""
+    """Return the columns of a presence set explicitly; missed offers count from 0 again."""
     return {"presence": presence, "presence_reason": reason, "missed_in_row": 0}
 
 

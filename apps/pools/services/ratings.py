@@ -58,7 +58,8 @@ UPDATE pools_pool SET rating_mean = (
 WHERE id = %s
 """
 
-# A membership is otherwise written by its worker's trigger alone; the mean is the pool's part of it.
+# A membership is otherwise written by its worker's trigger alone; the mean is the pool's part of
+# it.
 UPDATE_MEMBERSHIPS = """
 UPDATE pools_membership m SET rating = current.rating,
     opened_in = CASE WHEN current.rating > m.rating THEN pg_current_xact_id() ELSE m.opened_in END

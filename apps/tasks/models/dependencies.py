@@ -1,4 +1,4 @@
-"""Dependencies of tasks on each other."""
+"""Store dependencies of tasks on each other."""
 
 from django.db import models
 from django.db.models import F, Q

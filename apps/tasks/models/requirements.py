@@ -1,4 +1,4 @@
-"""What tasks require of workers, and the sets of pools that they are for."""
+"""Store what tasks require of workers, and the sets of pools that they are for."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -28,11 +28,11 @@ class Requirement(models.Model):
     certifications = ArrayField(models.CharField(max_length=64), default=list)
     trust_level = models.PositiveSmallIntegerField(default=0)
     min_rating = models.FloatField(default=0)
-    # When it was parked: no eligible worker had free capacity. It is skipped until a membership that
-    # fits opens. Null: it is not parked.
+    # When it was parked: no eligible worker had free capacity. It is skipped until a membership
+    # that fits opens. Null: it is not parked.
     nobody_at = models.DateTimeField(null=True)
-    # When the first eligible worker may be offered its tasks again, after all of them had declined or
-    # reached their pool's offers per window. Null where no worker fits.
+    # When the first eligible worker may be offered its tasks again, after all of them had declined
+    # or reached their pool's offers per window. Null where no worker fits.
     looks_again_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -51,8 +51,8 @@ class Requirement(models.Model):
 class PoolSet(models.Model):
     """Store a set of several pools that some task may be offered to.
 
-    A trigger on tasks writes it, so that a credential restricted to pools reads the tasks that it may
-    see set by set (tasks/triggers/tasks_set_is_kept.sql).
+    A trigger on tasks writes it, so that a credential restricted to pools reads the tasks that it
+    may see set by set (tasks/triggers/tasks_set_is_kept.sql).
     """
 
     pk = models.CompositePrimaryKey("organisation", "hash")

@@ -1,4 +1,4 @@
-"""Runs, and the evidence that is uploaded to them."""
+"""Store runs, and the evidence that is uploaded to them."""
 
 from datetime import datetime
 from uuid import UUID

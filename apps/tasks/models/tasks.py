@@ -1,4 +1,7 @@
-"""Tasks. `biolayer.lifecycle` is their transition table; `transitions.py` writes their status."""
+"""Store tasks.
+
+`biolayer.lifecycle` is their transition table; `transitions.py` writes their status.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -127,8 +130,8 @@ class Task(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # From when escalation counts: when it was first queued, plus the time that workers held it. Starts
-    # again when the task is reopened.
+    # From when escalation counts: when it was first queued, plus the time that workers held it.
+    # Starts again when the task is reopened.
     waits_since = models.DateTimeField(null=True)
     # The escalation steps that were taken.
     escalation_step = models.PositiveSmallIntegerField(default=0)
@@ -147,12 +150,13 @@ class Task(models.Model):
 
     # -- Its origin.
     product = models.CharField(max_length=100, blank=True)
-    # The caller's own name for it: with the product it is the natural key.
-    request_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null is "none", "" is refused
+    # The caller's own name for it: with the product it is the natural key. Null is none; an empty
+    # text is refused.
+    request_id = models.CharField(max_length=200, null=True)  # noqa: DJ001
     created_by = models.CharField(max_length=200)
     raised_at = models.DateTimeField()
-    # A version byte and a 32-byte keyed hash of the request, independent of the order of its members:
-    # the same natural key with another request is refused. Null: written by version 0.1.
+    # A version byte and a 32-byte keyed hash of the request, independent of the order of its
+    # members: the same natural key with another request is refused. Null: written by version 0.1.
     request_hash = models.BinaryField(max_length=33, null=True)
     # What version 0.1 compares instead, while it may run beside this one.
     body_hash = models.BinaryField(max_length=32)

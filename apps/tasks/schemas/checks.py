@@ -1,4 +1,4 @@
-"""What is wrong with an `output.schema`, and with an output by its schema."""
+"""Find the faults of an `output.schema`, and of an output by its schema."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -22,30 +22,30 @@ from apps.tasks.schemas.validators import Violation, validator_of, violations
 from biolayer.contract import MAX_SCHEMA_BYTES, depth_of, dig
 from biolayer.errors import Fault, pointer
 
+# Of objects and arrays in a schema; a property is two of them. Generators stay far below.
 MAX_DEPTH = 128
-"""Of objects and arrays in a schema; a property is two of them. Generators stay far below."""
 
+# Schema nodes that are checked in some milliseconds; their errors take some megabytes.
 CHEAP_NODES = 200_000
-"""So many schema nodes are checked in some milliseconds, and their errors take some megabytes."""
 
+# States of patterns times bytes of text: some hundredths of a second.
 CHEAP_PATTERN_STEPS = 5_000_000
-"""States of patterns times bytes of text: some hundredths of a second."""
 
+# The library recurses for each node on the way down, on a thread's stack of 2 MiB: five times as
+# many nodes still worked.
 SHALLOW_NODES = 1_000
-"""The library calls itself for each node on the way down, on a thread's stack of 2 MiB: five times as many
-were still well."""
 
+# A long text counts as several values.
 BYTES_OF_A_VALUE = 64
-"""A long text counts as several values."""
 
 PLACE = ("output", "schema")
 
-Found = tuple[tuple[str | int, ...], str, str]
-"""A path into the schema, a code, and a sentence."""
+# A path into the schema, a code, and a sentence.
+SchemaFault = tuple[tuple[str | int, ...], str, str]
 
 
 def schema_faults(document: Any) -> Iterator[Fault]:
-    """Yield what is wrong with `output.schema` of a posted task; a check for `contract.parse_task`."""
+    """Yield the faults of a task's `output.schema`; a check for `contract.parse_task`."""
     schema = dig(document, *PLACE)
     if not isinstance(schema, dict):
         return
@@ -54,23 +54,23 @@ def schema_faults(document: Any) -> Iterator[Fault]:
     elif is_flat_map(schema):
         yield from _flat_map_faults(schema)
     elif len(encoded := orjson.dumps(schema)) > MAX_SCHEMA_BYTES:
-        return  # A fault of its own, told by `contract.free_json_faults`.
+        return  # `contract.free_json_faults` reports it.
     elif depth_of(schema) > MAX_DEPTH:
         text = f"must not nest deeper than {MAX_DEPTH} objects and arrays"
         yield Fault(pointer(*PLACE), "too_deep", text)
     else:
         try:
-            found = _found(encoded)
+            faults = _json_schema_faults(encoded)
         except LimitReached:
-            found = [((), "too_complex", "its patterns take too much time or memory")]
-        for path, code, text in found:
+            faults = [((), "too_complex", "its patterns take too much time or memory")]
+        for path, code, text in faults:
             yield Fault(pointer(*PLACE, *path), code, text)
 
 
 def schema_violations(schema: Mapping[str, Any], output: Any) -> list[Violation]:
-    """Return how an output violates a schema that `schema_faults` had nothing against.
+    """Return how an output violates a schema that has no `schema_faults`.
 
-    Raises `LimitReached` where that cannot be told within the limits of time and memory.
+    Raise `LimitReached` where the limits of time and memory are not enough.
     """
     whole = as_json_schema(schema)
     cost = _cost(orjson.dumps(whole))
@@ -80,7 +80,7 @@ def schema_violations(schema: Mapping[str, Any], output: Any) -> list[Violation]
 
 
 def _is_cheap(cost: Cost, output: Any) -> bool:
-    """Return whether to check an output takes milliseconds, whatever the output is."""
+    """Return whether checking an output takes only milliseconds."""
     if cost.patterns > MAX_PATTERN_COST or cost.nodes > SHALLOW_NODES:
         return False
     length = len(orjson.dumps(output))
@@ -91,7 +91,7 @@ def _is_cheap(cost: Cost, output: Any) -> bool:
 
 @lru_cache(maxsize=128)
 def _cost(schema: bytes) -> Cost | None:
-    """Return the cost of a schema; None where it has no bound (tasks from before there was one)."""
+    """Return the cost of a schema; None for one without a bound (of an earlier version)."""
     document = orjson.loads(schema)
     try:
         return cost_of(document, References(document))
@@ -107,25 +107,25 @@ def _flat_map_faults(schema: Mapping[str, str]) -> Iterator[Fault]:
 
 
 @lru_cache(maxsize=128)
-def _found(schema: bytes) -> Sequence[Found]:
-    """Return what is wrong with a JSON Schema. The same schema comes with many tasks."""
+def _json_schema_faults(schema: bytes) -> Sequence[SchemaFault]:
+    """Return the faults of a JSON Schema. Cached: many tasks have the same schema."""
     document = orjson.loads(schema)
     references = References(document)
-    found = [*_dialect_faults(references), *_reference_faults(references)]
-    for path, keyword in references.twins:
-        found.append(
+    faults = [*_dialect_faults(references), *_reference_faults(references)]
+    for path, keyword in references.duplicates:
+        faults.append(
             ((*path, keyword), "invalid_schema", "names what another schema is named, too")
         )
-    return found or [*_meaning_faults(document, references)]
+    return faults or [*_meaning_faults(document, references)]
 
 
-def _dialect_faults(references: References) -> Iterator[Found]:
+def _dialect_faults(references: References) -> Iterator[SchemaFault]:
     for path, schema in references.all():
         if str(schema.get("$schema", DIALECT)).rstrip("#") != DIALECT:
             yield (*path, "$schema"), "unknown_dialect", f"must be {DIALECT}"
 
 
-def _reference_faults(references: References) -> Iterator[Found]:
+def _reference_faults(references: References) -> Iterator[SchemaFault]:
     for path, schema in references.all():
         try:
             references.targets(schema)
@@ -135,7 +135,7 @@ def _reference_faults(references: References) -> Iterator[Found]:
             yield (*path, error.keyword), code, str(error)
 
 
-def _meaning_faults(document: Mapping[str, Any], references: References) -> Iterator[Found]:
+def _meaning_faults(document: Mapping[str, Any], references: References) -> Iterator[SchemaFault]:
     try:
         cost = cost_of(document, references)
         if cost.patterns <= MAX_PATTERN_COST:

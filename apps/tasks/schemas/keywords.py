@@ -1,6 +1,7 @@
-"""Where subschemas stand in a JSON Schema 2020-12, and what they are applied to.
+"""List the keywords of JSON Schema 2020-12 that hold subschemas, and what these apply to.
 
-Everything else in a schema is data: a `$ref` inside `const`, `enum`, `default` or `examples` is none.
+Everything else in a schema is data: a `$ref` inside `const`, `enum`, `default` or `examples` is no
+reference.
 Source: JSON Schema Core 2020-12, sections 10 and 11; Validation, section 6.
 """
 
@@ -12,7 +13,7 @@ REFERENCES = ("$ref", "$dynamicRef")
 
 
 class Applied(Enum):
-    """What a subschema is applied to, seen from the value that its parent is applied to."""
+    """Name what a subschema applies to, relative to the value that its parent applies to."""
 
     HERE = "the same value"
     NAMED = "the property or the item that the subschema's own key names"
@@ -23,6 +24,7 @@ class Applied(Enum):
     NEVER = "nothing, unless a reference leads to it"
 
 
+# Keywords that hold one schema.
 SINGLE = {
     "not": Applied.HERE,
     "if": Applied.HERE,
@@ -36,27 +38,28 @@ SINGLE = {
     "unevaluatedItems": Applied.ITEMS,
     "contentSchema": Applied.NEVER,
 }
-"""Keywords that hold one schema."""
 
+# Keywords that hold a list of schemas, or a map whose values are schemas.
 SEVERAL = {
     "allOf": Applied.HERE,
     "anyOf": Applied.HERE,
     "oneOf": Applied.HERE,
     "prefixItems": Applied.NAMED,
     "dependentSchemas": Applied.HERE,
-    # Deprecated, but in the meta-schema, and the library keeps to it.
+    # Deprecated, but in the meta-schema, and the library supports it.
     "dependencies": Applied.HERE,
     "patternProperties": Applied.PROPERTIES,
     "properties": Applied.NAMED,
     "$defs": Applied.NEVER,
     "definitions": Applied.NEVER,
 }
-"""Keywords that hold a list of schemas, or a map whose values are schemas."""
 
+# Most branches of these fail at once in a usual schema.
 DISJUNCTIONS = frozenset(["anyOf", "oneOf"])
-"""Of these, most branches of a usual schema fail at once."""
 
 UNEVALUATED = frozenset(["unevaluatedProperties", "unevaluatedItems"])
+
+# Keywords whose length adds to the work of a check.
 DATA = frozenset(
     [
         "const",
@@ -69,15 +72,14 @@ DATA = frozenset(
         "patternProperties",
     ]
 )
-"""Keywords whose length adds to the work of a check."""
 
 Path = tuple[str | int, ...]
 
 
 def subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[Path, Any, Applied]]:
-    """Yield the schemas directly inside a schema: the path to each, and what it is applied to.
+    """Yield the schemas directly inside a schema: the path to each, and what it applies to.
 
-    What stands where a schema should, but is no object, is left out.
+    A value that is no object is left out.
     """
     for keyword, value in schema.items():
         if keyword in SINGLE:

@@ -1,7 +1,7 @@
-"""Checks that could be dear, in a process of their own with a limit of time and of memory.
+"""Run costly checks in a separate process with limits of time and memory.
 
-What a library does with a hostile schema cannot be stopped from within: it holds the interpreter, and
-takes the memory that it asks for. A process can be ended. See process.py for what runs in it.
+A library that checks a hostile schema cannot be stopped from within: it holds the interpreter and
+allocates memory. A process can be killed. See process.py for what runs in it.
 """
 
 import atexit
@@ -23,16 +23,17 @@ from apps.tasks.schemas.process import LENGTH, READY
 from apps.tasks.schemas.validators import Violation
 from biolayer.errors import Unavailable
 
+# What a check may allocate on top of its process, measured every `POLL_SECONDS`.
 MEMORY_BYTES = 60 * 1024 * 1024
-"""What a check may take besides what its process had before. It is looked at every `LOOK_SECONDS`."""
+POLL_SECONDS = 0.004
 
-LOOK_SECONDS = 0.004
+# On a busy machine a check takes longer than its processor time.
 WALL_SECONDS = 3.0
-"""Where other work takes the processors, a check takes longer than its own time."""
 
 START_SECONDS = 10.0
-ROOM_SECONDS = 2.0
-"""So long a call waits for others' checks: it may hold a row meanwhile."""
+
+# How long a call waits for a free process; it may hold a row meanwhile.
+FREE_SECONDS = 2.0
 
 PROCESSES = 2
 BUSY = "Checks of output schemas are busy. Send it again."
@@ -40,11 +41,11 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class LimitReached(Exception):
-    """The check took more time or memory than it may, or crashed."""
+    """Raised when a check exceeded its time or memory, or crashed."""
 
 
 class InvalidSchema(ValueError):
-    """The schema does not compile."""
+    """Raised for a schema that does not compile."""
 
     def __init__(self, place: list[str | int], text: str) -> None:
         super().__init__(text)
@@ -54,20 +55,24 @@ class InvalidSchema(ValueError):
 def check(schema: Mapping[str, Any], output: Any, *, has_output: bool = True) -> list[Violation]:
     """Return how an output violates a schema; without an output only compile the schema.
 
-    Where the limit is reached before all violations are found, the first one is returned. Raises
-    `LimitReached` where not even that is known, and `InvalidSchema` for what does not compile.
+    Where the limit is reached before all violations are found, return the first one. Raise
+    `LimitReached` where even that is unknown, `InvalidSchema` for a schema that does not compile,
+    and `Unavailable` where no process is free.
     """
-    answers = _processes.ask(orjson.dumps([schema, output, has_output]))
-    if not answers:
+    results = _processes.run(orjson.dumps([schema, output, has_output]))
+    if not results:
         raise LimitReached("the check took too much time or memory")
-    last = answers[-1]
+    last = results[-1]
     if "invalid" in last:
         raise InvalidSchema(*last["invalid"])
     return [(place, code, detail) for place, code, detail in last["violations"]]
 
 
 class _Process:
-    """A process that checks one schema at a time. Raises `OSError` or `EOFError` where it does not start."""
+    """Run a process that checks one schema at a time.
+
+    Raise `OSError` or `EOFError` at its start.
+    """
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -80,7 +85,7 @@ class _Process:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._requests, self._results = self._process.stdin, self._process.stdout
         os.set_blocking(self._requests.fileno(), False)
         self._most_bytes = sys.maxsize
         self._until = time.monotonic() + START_SECONDS
@@ -90,37 +95,37 @@ class _Process:
             self.end()
             raise
 
-    def ask(self, request: bytes, answers: list[dict[str, Any]]) -> None:
-        """Add the answers to a request, as they come. Raises `OSError` or `EOFError`."""
+    def run(self, request: bytes, results: list[dict[str, Any]]) -> None:
+        """Append the results of a request, as they arrive. Raise `OSError` or `EOFError`."""
         self._most_bytes = self._memory() + MEMORY_BYTES
         self._until = time.monotonic() + WALL_SECONDS
         self._write(LENGTH.pack(len(request)) + request)
-        while not answers or not answers[-1]["is_last"]:
+        while not results or not results[-1]["is_last"]:
             (length,) = LENGTH.unpack(self._read(LENGTH.size))
-            answers.append(orjson.loads(self._read(length)))
+            results.append(orjson.loads(self._read(length)))
 
     def _write(self, request: bytes) -> None:
-        rest = memoryview(request)
-        while rest:
+        unsent = memoryview(request)
+        while unsent:
             self._wait_for(self._requests, select.POLLOUT)
-            rest = rest[os.write(self._requests.fileno(), rest) :]
+            unsent = unsent[os.write(self._requests.fileno(), unsent) :]
 
     def _read(self, count: int) -> bytes:
         received = b""
         while len(received) < count:
-            self._wait_for(self._answers, select.POLLIN)
-            piece = os.read(self._answers.fileno(), count - len(received))
+            self._wait_for(self._results, select.POLLIN)
+            piece = os.read(self._results.fileno(), count - len(received))
             if not piece:
                 raise EOFError
             received += piece
         return received
 
     def _wait_for(self, pipe: IO[bytes], event: int) -> None:
-        """Wait until a pipe is ready. Raises `TimeoutError` where a limit is reached first."""
-        # Not `select.select`: that takes no descriptor above 1023, and a busy server has more.
+        """Wait until a pipe is ready. Raise `TimeoutError` where a limit is reached first."""
+        # Not `select.select`: it accepts no descriptor above 1023, and a busy server has more.
         ready = select.poll()
         ready.register(pipe, event)
-        while not ready.poll(LOOK_SECONDS * 1000):
+        while not ready.poll(POLL_SECONDS * 1000):
             self._check_limits()
 
     def _check_limits(self) -> None:
@@ -141,31 +146,31 @@ class _Process:
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in self._requests, self._answers:
+        for pipe in self._requests, self._results:
             with contextlib.suppress(OSError):
                 pipe.close()
 
 
 class _Processes:
-    """At most `PROCESSES` of them, started when they are needed. Each answers one caller at a time."""
+    """Run at most `PROCESSES` processes, started on demand, each for one caller at a time."""
 
     def __init__(self) -> None:
-        self._room = threading.BoundedSemaphore(PROCESSES)
+        self._free = threading.BoundedSemaphore(PROCESSES)
         self._idle: list[_Process] = []
         self._owner = os.getpid()
 
-    def ask(self, request: bytes) -> list[dict[str, Any]]:
-        """Return the answers to a request: fewer than all, or none, where a limit was reached.
+    def run(self, request: bytes) -> list[dict[str, Any]]:
+        """Return the results of a request: fewer than all, or none, where a limit was reached.
 
-        Raises `Unavailable` where no process can be had just now.
+        Raise `Unavailable` where no process is free.
         """
-        if not self._room.acquire(timeout=ROOM_SECONDS):
+        if not self._free.acquire(timeout=FREE_SECONDS):
             raise Unavailable(BUSY)
         try:
-            process = self._taken()
-            answers: list[dict[str, Any]] = []
+            process = self._idle_or_new()
+            results: list[dict[str, Any]] = []
             try:
-                process.ask(request, answers)
+                process.run(request, results)
             except (OSError, EOFError):
                 process.end()
             except BaseException:
@@ -173,13 +178,13 @@ class _Processes:
                 raise
             else:
                 self._idle.append(process)
-            return answers
+            return results
         finally:
-            self._room.release()
+            self._free.release()
 
-    def _taken(self) -> _Process:
+    def _idle_or_new(self) -> _Process:
         if self._owner != os.getpid():
-            # A fork of the process that started them must not share their pipes.
+            # A forked child must not share the pipes of its parent.
             self._idle, self._owner = [], os.getpid()
         while self._idle:
             process = self._idle.pop()

@@ -1,4 +1,4 @@
-"""The two notations of `output.schema`: JSON Schema 2020-12, and the shorthand `{field: type}`."""
+"""Read both notations of `output.schema`: JSON Schema 2020-12 and `{field: type}`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = ("date-time", "date", "time", "email", "uri", "uuid")
 TYPES = ("boolean", "string", "number", "integer", "array", "object", "null")
+
+# Keywords of JSON Schema, beside `type`, whose values may be strings.
 KEYWORDS = frozenset(["title", "description", "pattern", "format", "const", "default", "$comment"])
-"""Keywords of JSON Schema, beside `type`, whose values may be strings."""
 
 
 def is_flat_map(schema: Mapping[str, Any]) -> bool:
     """Return whether this is the shorthand `{field: type}` and not a JSON Schema.
 
     A JSON Schema has a value that is no string, or a key that begins with `$`. Where all values are
-    strings and `type` is a type, it is one if that is `object`, or if beside it stand nothing but
-    `format` and `pattern`, or only keywords of which one holds words instead of a type.
+    strings and `type` is a type, it is a JSON Schema if that type is `object`, if the other keys
+    are only `format` and `pattern`, or if they are only keywords of which one is no type.
     """
     if any(not isinstance(value, str) or key.startswith("$") for key, value in schema.items()):
         return False

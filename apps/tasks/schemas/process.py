@@ -1,4 +1,4 @@
-"""The process that checks what could be dear, within a limit of its time. See limited.py, which starts it."""
+"""Run costly checks in a process with a time limit. limited.py starts it."""
 
 import contextlib
 import resource
@@ -13,15 +13,16 @@ import orjson
 from apps.tasks.schemas.validators import compiled, first_violation, violations
 
 CPU_SECONDS = 0.4
-READY = b"r"
-"""What it writes when it has loaded everything."""
 
+# Written when everything is loaded.
+READY = b"r"
+
+# Precedes each request and each result.
 LENGTH = struct.Struct("!I")
-"""What comes before each request and each answer."""
 
 
 def main() -> None:
-    """Answer requests until the input ends: each with one or more answers, the last of which says so."""
+    """Handle requests until the input ends: each with one or more results, the last one marked."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal sends it to the whole group.
     with contextlib.suppress(OSError, ValueError):
@@ -30,16 +31,20 @@ def main() -> None:
     sink.flush()
     while head := source.read(LENGTH.size):
         request = source.read(*LENGTH.unpack(head))
-        # When the time is over the system ends this process: no code of ours has to run for it.
+        # When the time is over the system ends this process, without any code of ours.
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-        for answer in _answers(*orjson.loads(request)):
-            _write(sink, answer)
+        for result in _results(*orjson.loads(request)):
+            _write(sink, result)
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _answers(schema: dict[str, Any], output: Any, has_output: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001
+def _results(
+    schema: dict[str, Any],
+    output: Any,
+    has_output: bool,  # noqa: FBT001
+) -> Iterator[dict[str, Any]]:
     try:
-        # Kept, compiled patterns would fill the memory.
+        # Not cached: compiled patterns would fill the memory.
         validator = compiled(schema)
     except ValueError as error:
         place = list(getattr(error, "instance_path", []))
@@ -47,13 +52,13 @@ def _answers(schema: dict[str, Any], output: Any, has_output: bool) -> Iterator[
         return
     first = first_violation(validator, output) if has_output else None
     if first is not None:
-        # To find all of them may take more time and memory than there is.
+        # Finding all of them may exceed the limits of time and memory.
         yield {"is_last": False, "violations": [first]}
     yield {"is_last": True, "violations": violations(validator, output) if first else []}
 
 
-def _write(sink: IO[bytes], answer: dict[str, Any]) -> None:
-    encoded = orjson.dumps(answer)
+def _write(sink: IO[bytes], result: dict[str, Any]) -> None:
+    encoded = orjson.dumps(result)
     sink.write(LENGTH.pack(len(encoded)) + encoded)
     sink.flush()
 

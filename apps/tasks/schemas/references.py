@@ -1,7 +1,8 @@
-"""What references of a schema lead to. All of it must be inside the document: nothing is fetched.
+"""Resolve the references of a schema. Targets must be inside the document: nothing is fetched.
 
-A document may hold several schema resources: the whole, and each subschema with an `$id`. A reference is
-resolved against the resource that it stands in. Source: JSON Schema Core 2020-12, sections 8.2 and 9.
+A document may hold several schema resources: the whole, and each subschema with an `$id`. A
+reference is resolved against the resource that contains it. Source: JSON Schema Core 2020-12,
+sections 8.2 and 9.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,24 +15,25 @@ Schema = Mapping[str, Any]
 
 
 class BadReference(ValueError):
-    """A reference that leads nowhere. `keyword` says which of a schema's."""
+    """Raised for a reference without a target. `keyword` names the one of the schema."""
 
     keyword = ""
 
 
 class OutsideReference(BadReference):
-    """The reference names a resource that is not in the document."""
+    """Raised for a reference to a resource that is not in the document."""
 
 
 class UnknownReference(BadReference):
-    """The reference names a place or an anchor that is not in its resource."""
+    """Raised for a reference to a place or an anchor that is not in its resource."""
 
 
 class References:
-    """The resources and anchors of one document.
+    """Index the resources and anchors of one document.
 
-    The document must stay as it is: schemas are known by their identity. `twins` are the places of names
-    that another schema has already: what they name is undefined (Core 2020-12, 8.2.1 and 8.2.2).
+    The document must not change: schemas are known by their identity. `duplicates` are the places
+    of names that another schema has already: their target is undefined (Core 2020-12, 8.2.1 and
+    8.2.2).
     """
 
     def __init__(self, document: Schema) -> None:
@@ -44,13 +46,13 @@ class References:
         self._resources: dict[str, Schema] = {"": document}
         self._anchors: dict[tuple[str, str], Schema] = {}
         self._dynamic: dict[str, list[Schema]] = {}
-        self.twins: list[tuple[Path, str]] = []
+        self.duplicates: list[tuple[Path, str]] = []
         self._visit(document, "", ())
 
     def all(self) -> Iterator[tuple[Path, Schema]]:
         """Yield each schema of the document once, and its path.
 
-        Those that only a reference reveals (`#/definitions/a`) come when that was resolved.
+        Schemas that only a reference reveals (`#/definitions/a`) follow when it is resolved.
         """
         index = 0
         while index < len(self._visited):
@@ -59,17 +61,18 @@ class References:
             index += 1
 
     def targets(self, schema: Schema) -> list[list[Any]]:
-        """Return, for each reference of a schema, what it may lead to.
+        """Return the possible targets of each reference of a schema.
 
-        That is one schema, but for a `$dynamicRef` with several dynamic anchors of its name. Raises `OutsideReference` or
-        `UnknownReference`. A reference that is no string is left to the check of the schema's form.
+        One schema, except for a `$dynamicRef` with several dynamic anchors of its name. Raise
+        `OutsideReference` or `UnknownReference`. A reference that is no string is left to the check
+        of the schema's form.
         """
         if id(schema) not in self._targets:
             self._targets[id(schema)] = self._resolved(schema)
         return self._targets[id(schema)]
 
     def _resolved(self, schema: Schema) -> list[list[Any]]:
-        found: list[list[Any]] = []
+        targets: list[list[Any]] = []
         for keyword in REFERENCES:
             reference = schema.get(keyword)
             if not isinstance(reference, str):
@@ -82,13 +85,13 @@ class References:
             name = unquote(reference.partition("#")[2])
             is_dynamic = isinstance(target, dict) and target.get("$dynamicAnchor") == name
             if keyword == "$dynamicRef" and is_dynamic:
-                found.append(self._dynamic[name])
+                targets.append(self._dynamic[name])
             else:
-                found.append([target])
-        return found
+                targets.append([target])
+        return targets
 
     def _target(self, reference: str, *, base: str) -> Any:
-        """Return what a reference leads to that stands in the resource with the URI `base`."""
+        """Return the target of a reference in the resource with the URI `base`."""
         address, _, fragment = reference.partition("#")
         uri = _joined(base, address)
         if uri not in self._resources:
@@ -105,31 +108,31 @@ class References:
 
     def _at_pointer(self, resource: Schema, fragment: str, uri: str) -> Any:
         """Follow a JSON Pointer (RFC 6901)."""
-        found: Any = resource
+        value: Any = resource
         names = [part.replace("~1", "/").replace("~0", "~") for part in fragment[1:].split("/")]
         for name in names:
             try:
-                found = found[int(name) if isinstance(found, list) and name.isdecimal() else name]
+                value = value[int(name) if isinstance(value, list) and name.isdecimal() else name]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise UnknownReference(f"nothing is at #{fragment}") from None
-            if isinstance(found, dict):
-                uri = self._base.get(id(found), uri)
-        if isinstance(found, dict):
-            self._visit(found, uri, (*self._place[id(resource)], *names))
-        return found
+            if isinstance(value, dict):
+                uri = self._base.get(id(value), uri)
+        if isinstance(value, dict):
+            self._visit(value, uri, (*self._place[id(resource)], *names))
+        return value
 
     def _visit(self, schema: Schema, base: str, place: Path) -> None:
-        """Note a schema and all inside it. One that is known already is passed over."""
-        waiting = [(schema, base, place)]
-        while waiting:
-            schema, base, place = waiting.pop()
+        """Index a schema and all inside it, unless it is known already."""
+        pending = [(schema, base, place)]
+        while pending:
+            schema, base, place = pending.pop()
             if id(schema) in self._base:
                 continue
             own = self._own_base(schema, base, place)
             self._base[id(schema)], self._place[id(schema)] = own, place
             self._visited.append(schema)
-            self._note_anchors(schema, own, place)
-            waiting += [(part, own, (*place, *path)) for path, part, _ in subschemas(schema)]
+            self._index_anchors(schema, own, place)
+            pending += [(part, own, (*place, *path)) for path, part, _ in subschemas(schema)]
 
     def _own_base(self, schema: Schema, base: str, place: Path) -> str:
         identifier = schema.get("$id")
@@ -140,16 +143,16 @@ class References:
         except OutsideReference:
             return base  # The check of the schema's form refuses it.
         if self._resources.setdefault(uri, schema) is not schema:
-            self.twins.append((place, "$id"))
+            self.duplicates.append((place, "$id"))
         return uri
 
-    def _note_anchors(self, schema: Schema, base: str, place: Path) -> None:
+    def _index_anchors(self, schema: Schema, base: str, place: Path) -> None:
         for keyword in "$anchor", "$dynamicAnchor":
             name = schema.get(keyword)
             if not isinstance(name, str):
                 continue
             if self._anchors.setdefault((base, name), schema) is not schema:
-                self.twins.append((place, keyword))
+                self.duplicates.append((place, keyword))
         dynamic = schema.get("$dynamicAnchor")
         if isinstance(dynamic, str):
             self._dynamic.setdefault(dynamic, []).append(schema)

@@ -1,4 +1,4 @@
-"""Compiled schemas, and how outputs violate them. No Django here: a process of its own loads it, too."""
+"""Compile schemas and validate outputs. Without Django, since process.py loads it, too."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -11,23 +11,26 @@ import orjson
 from apps.tasks.schemas.notation import as_json_schema
 
 MAX_VIOLATIONS = 50
+
+# A message quotes the value and the schema, however long they are.
 MAX_DETAIL_CHARACTERS = 300
-"""A message quotes the value and the schema, however long they are."""
 
 BACKTRACK_LIMIT = 100_000
+
+# Of memory for one compiled pattern.
 PATTERN_BYTES = 10 * 1024 * 1024
-"""Of memory for one compiled pattern."""
 
 Validator = jsonschema_rs.Draft202012Validator
+
+# A path into the output, a code, and a sentence.
 Violation = tuple[list[str | int], str, str]
-"""A path into the output, a code, and a sentence."""
 
 
 def validator_of(schema: Mapping[str, Any]) -> Validator:
-    """Return the compiled validator of a schema in either notation. Fetches nothing.
+    """Return the compiled validator of a schema in either notation. Fetch nothing.
 
-    Raises `jsonschema_rs.ValidationError` (a `ValueError`) for what is no valid schema, and
-    `ValueError` for one that refers to what is not there.
+    Raise `jsonschema_rs.ValidationError` (a `ValueError`) for an invalid schema, and `ValueError`
+    for a reference without a target.
     """
     return _compiled(orjson.dumps(as_json_schema(schema)))
 
@@ -38,18 +41,18 @@ def _compiled(schema: bytes) -> Validator:
 
 
 def compiled(schema: Mapping[str, Any]) -> Validator:
-    """Return the validator of a JSON Schema, compiled anew. Raises as `validator_of` does."""
+    """Compile a JSON Schema without the cache. Raise as `validator_of` does."""
     return Validator(
         dict(schema),
         validate_formats=True,
-        retriever=_nothing_outside,
+        retriever=_refuse_outside,
         pattern_options=jsonschema_rs.FancyRegexOptions(
             backtrack_limit=BACKTRACK_LIMIT, size_limit=PATTERN_BYTES
         ),
     )
 
 
-def _nothing_outside(uri: str) -> Any:
+def _refuse_outside(uri: str) -> Any:
     raise ValueError(f"{uri} is not inside the document")
 
 
@@ -64,18 +67,18 @@ def first_violation(validator: Validator, output: Any) -> Violation | None:
 
 def violations(validator: Validator, output: Any) -> list[Violation]:
     """Return how an output violates a schema, at most `MAX_VIOLATIONS` of them, each once."""
-    # Most outputs are valid, and this makes no error of what is tried on the way.
+    # Most outputs are valid, and this check builds no errors.
     if validator.is_valid(output):
         return []
-    found: dict[tuple[Any, ...], Violation] = {}
+    unique: dict[tuple[Any, ...], Violation] = {}
     locations = _locations(validator, output)
     for error in validator.iter_errors(output):
         for violation in _violations_of(error, output, locations):
             place, code, detail = violation
-            found.setdefault((*place, code, detail), violation)
-        if len(found) >= MAX_VIOLATIONS:
+            unique.setdefault((*place, code, detail), violation)
+        if len(unique) >= MAX_VIOLATIONS:
             break
-    return [*found.values()][:MAX_VIOLATIONS]
+    return [*unique.values()][:MAX_VIOLATIONS]
 
 
 Kind = jsonschema_rs.ValidationErrorKind
@@ -105,7 +108,7 @@ def _violations_of(
         case Kind.FalseSchema():
             parent = _value_at(output, place)
             if error.schema_path[-1:] == ["additionalProperties"] and isinstance(parent, dict):
-                # It names the object, and only the first of the properties that may not be there.
+                # It names the object, and only the first of the properties that are not allowed.
                 for name in islice(parent, MAX_VIOLATIONS):
                     yield [*place, name], "unknown_field", NOT_ALLOWED
             else:
@@ -122,8 +125,8 @@ def _place_of(
 ) -> list[str | int]:
     """Return the path to the value that an error is about.
 
-    The library leaves out the names of properties that have none (`""`). Where the output has such,
-    `locations` are all errors' places and messages, in which they are not left out.
+    The library leaves out empty names of properties (`""`). Where the output has such, `locations`
+    are the places and messages of all errors, in which they are not left out.
     """
     path = list(error.instance_path)
     for parts, message in locations:
@@ -136,8 +139,8 @@ def _place_of(
 def _locations(validator: Validator, output: Any) -> list[tuple[list[str], str]]:
     if b'"":' not in orjson.dumps(output):
         return []
-    found = validator.evaluate(output).errors()
-    return [(_parts_of(one["instanceLocation"]), one["error"]) for one in found]
+    errors = validator.evaluate(output).errors()
+    return [(_parts_of(error["instanceLocation"]), error["error"]) for error in errors]
 
 
 def _parts_of(location: str) -> list[str]:
@@ -156,7 +159,7 @@ def _value_at(value: Any, path: list[str | int]) -> Any:
 
 
 def _code(error: jsonschema_rs.ValidationError) -> str:
-    """Return the keyword that failed, in our spelling: `type` is wrong_type, `minLength` is min_length."""
+    """Return the keyword that failed as a code: `type` is wrong_type, `minLength` is min_length."""
     keyword = str(error.kind.name)
     if keyword == "type":
         return "wrong_type"

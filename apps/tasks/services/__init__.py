@@ -1,7 +1,8 @@
 """Apply the commands of the transition table. Each service locks, checks, applies and returns.
 
 Import the services from here. Those that take a `Task` or `Run` expect it locked by `locks`; those
-that take an id lock it themselves. `also` are rows of the caller that belong to the same transition.
+that take an id lock it themselves. `also` are rows of the caller that belong to the same
+transition.
 """
 
 from apps.tasks.services.batch_creation import MAX_DOCUMENTS, Result, create_tasks

@@ -32,7 +32,9 @@ def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
 
 
 def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
-    """Queue a locked, submitted task again after a reviewer refused it; fail it after the last attempt."""
+    """Queue a locked, submitted task again after a reviewer refused it; fail it after the last
+    attempt.
+    """
     if task.attempt >= task.max_attempts:
         fail_task(task=task, actor=actor, reason="attempts_exhausted", at=at)
         return
@@ -90,7 +92,7 @@ def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reas
 
 @atomic()
 def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
-    """Queue a completed or failed task again, on behalf of an administrator, while attempts are left.
+    """Queue a completed or failed task again for an administrator, while attempts are left.
 
     Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`.
     """

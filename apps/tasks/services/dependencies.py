@@ -1,7 +1,8 @@
 """Hold tasks at `created` by a gate for each task that they depend on and that is not completed.
 
-1. Create (`gate_task`): the tasks that it names are locked FOR SHARE until the new task is committed
-   with its rows. A task that closed before is seen here; a task that closes later sees the rows.
+1. Create (`gate_task`): the tasks that it names are locked FOR SHARE until the new task is
+   committed with its rows. A task that closed before is seen here; a task that closes later sees
+   the rows.
 2. Complete (`changes.gate_opening`): in the same statement, one gate less for each dependent at
    `created`. When a completed task is reopened, the gate closes again (`changes.gate_closing`).
 3. Fail or cancel (`changes.dependents_timer`): in the same statement, a timer. It fires even if the
@@ -12,8 +13,8 @@ Locks. A transaction that waits for a task while it holds another waits for a yo
 `created_at`, so there is no deadlock. A task is younger than all that it depends on: they existed
 when it named them.
 
-- `gate_task` locks the tasks that are named, the oldest first. Other transactions cannot see what it
-  writes.
+- `gate_task` locks the tasks that are named, the oldest first. Other transactions cannot see what
+  it writes.
 - A transaction that completes or reopens a task holds that one, and waits for its dependents, the
   oldest first. It must not hold a second task: that one could be younger than a dependent that it
   waits for.
@@ -49,7 +50,7 @@ REASONS: Mapping[str, str] = {
 
 
 def dependency_check(actor: Principal) -> Check:
-    """Return a check for dependencies that the actor cannot see, or that failed or were cancelled."""
+    """Return a check for dependencies that the actor cannot see, or that failed or cancelled."""
 
     def check(document: Any) -> Iterable[Fault]:
         values = dig(document, "depends_on")

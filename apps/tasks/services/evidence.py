@@ -66,7 +66,10 @@ def _read(file: "UploadedFile[bytes]") -> bytes:
 
 
 def _type_of(content: bytes) -> str:
-    """Return the type that the bytes show. Raise `UnsupportedMedia` for one that is not accepted."""
+    """Return the type that the bytes show.
+
+    Raise `UnsupportedMedia` for one that is not accepted.
+    """
     detected = media_type(content)
     if detected is None:
         raise UnsupportedMedia(f"Evidence is one of: {', '.join(sorted(ACCEPTED))}.")

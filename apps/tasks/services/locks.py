@@ -1,8 +1,8 @@
 """Lock tasks and runs before a service checks and changes them.
 
 The task's row is the mutex of everything below it: its runs, its offers, its evidence. The global
-order is pool, task, run, offer, worker (docs/adr/0005); PostgreSQL locks the rows of one statement in
-the order in which `of` names them.
+order is pool, task, run, offer, worker (docs/adr/0005); PostgreSQL locks the rows of one statement
+in the order in which `of` names them.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,7 +29,8 @@ def lock_task(*, actor: Principal, task_id: UUID) -> Task:
 def lock_run(*, actor: Principal, run_id: UUID) -> Run:
     """Lock and return a run of the actor's organisation, with its task. Raise `NotFound`.
 
-    The epoch decides who holds it: a worker that lost the lease must get `LeaseLost`, not `NotFound`.
+    The epoch decides who holds it: a worker that lost the lease must get `LeaseLost`, not
+    `NotFound`.
     """
     run = (
         Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)

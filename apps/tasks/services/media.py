@@ -1,7 +1,7 @@
-"""The type of a file of evidence, as its own bytes show it.
+"""Detect the media type of a file of evidence from its bytes.
 
-A client's word for the type is not believed. Types are told by the signature of a container and, where
-one container holds several types, by what is inside.
+The type that a client states is ignored. Types are detected by the signature of a container and,
+where one container holds several types, by its content.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable
 TEXT = "text/plain"
 PROBE_BYTES = 4096
 
+# Every type that `media_type` may return.
 ACCEPTED = (
     "image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif", "image/avif",
     "application/pdf",
@@ -18,7 +19,6 @@ ACCEPTED = (
     "video/mp4", "video/quicktime", "video/webm", "video/ogg", "video/3gpp",
     TEXT,
 )  # fmt: skip
-"""Every type that `media_type` may return."""
 
 # Of `ftyp` boxes: ISO/IEC 14496-12, 4.3; https://mp4ra.org/registered-types/brands
 BRANDS = (
@@ -29,12 +29,13 @@ BRANDS = (
     (re.compile(rb"3g[a-z][0-9a-z]"), "video/3gpp"),
     (
         re.compile(
-            rb"iso[m2-9a-d]|mp4[12]|mp71|avc[1-4]|hvc1|hev1|av01|dash|cmf[c2s]|msdh|msix|M4V[ HP]|f4v "
+            rb"iso[m2-9a-d]|mp4[12]|mp71|avc[1-4]|hvc1|hev1|av01|dash|cmf[c2s]|msdh|msix|M4V[ HP]"
+            rb"|f4v "
             rb"|MSNV|NDS[CHMPS]|nd[a-z]{2}|kddi|XAVC|mmp4|piff|dby1"
         ),
         "video/mp4",
     ),
-    # Of all images of this kind: the codec's own brand is looked for first.
+    # Of all images of this family: the codec's own brand has precedence.
     (re.compile(rb"mi[af]\w|msf1"), "image/heif"),
 )
 GENERIC = ("image/heif", "video/mp4")
@@ -42,40 +43,40 @@ GENERIC = ("image/heif", "video/mp4")
 # QuickTime files of before the `ftyp` box begin with one of these.
 QUICKTIME_BOXES = frozenset([b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"])
 
+# The beginning of a video stream's first page in Ogg (RFC 5334; Theora, Dirac, VP8).
 VIDEO_CODECS = (b"\x80theora", b"BBCD\0", b"OVP80")
-"""What begins the first page of a video stream in Ogg (RFC 5334; Theora, Dirac, VP8)."""
 
 FORMATTING = frozenset("\t\n\r\f\v")
 
 
 def media_type(content: bytes) -> str | None:
-    """Return the media type of a file's bytes; None for one that is not known or no text.
+    """Return the media type of a file's bytes; None if it is unknown and no text.
 
-    A text may begin as some container does: "The free lunch" has `free` where QuickTime has a box.
+    A text may begin like a container: "The free lunch" has `free` where QuickTime has a box.
     """
-    found = _by_signature(content)
-    if found is None and is_text(content):
+    detected = _by_signature(content)
+    if detected is None and is_text(content):
         return TEXT
-    return found or next(filter(None, (look(content) for look in _LOOKS)), None)
+    return detected or next(filter(None, (detect(content) for detect in _DETECTORS)), None)
 
 
 def is_text(content: bytes) -> bool:
     """Return whether the bytes are UTF-8 without control characters.
 
-    All else that Unicode has is text: spaces of all widths, joiners, marks of direction, emoji. Code
-    points that stand for no character (surrogates, noncharacters, unassigned ones) are none.
+    All other characters of Unicode are text: spaces of all widths, joiners, marks of direction,
+    emoji. Surrogates and noncharacters are not.
     """
     try:
         text = content.decode()
     except UnicodeDecodeError:
         return False
     return text.isprintable() or all(
-        character in FORMATTING or character.isprintable() or _is_of_text(character)
+        character in FORMATTING or character.isprintable() or _is_text_character(character)
         for character in set(text)
     )
 
 
-def _is_of_text(character: str) -> bool:
+def _is_text_character(character: str) -> bool:
     # Cc: control characters. Cn differs between versions of Unicode, so only noncharacters count.
     category, code = unicodedata.category(character), ord(character)
     return category not in ("Cc", "Cs") and code & 0xFFFE != 0xFFFE and not 0xFDD0 <= code <= 0xFDEF
@@ -85,7 +86,7 @@ def _by_signature(content: bytes) -> str | None:
     for signature, kind in _SIGNATURES:
         if content.startswith(signature):
             return kind
-    # White space and a mark of the encoding may stand before it.
+    # White space and a byte order mark may precede it.
     beginning = content[:PROBE_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
     return "application/pdf" if beginning.startswith(b"%PDF-") else None
 
@@ -128,30 +129,33 @@ def _iso_base_media(content: bytes) -> str | None:
         return None
     length = min(int.from_bytes(content[:4], "big"), PROBE_BYTES)
     brands = [content[8:12], *(content[at : at + 4] for at in range(16, length, 4))]
-    found = [kind for kind in map(_of_brand, brands) if kind is not None]
-    # The generic brands of a family stand beside those that say more.
-    return next((kind for kind in found if kind not in GENERIC), found[0] if found else None)
+    kinds = [kind for kind in map(_type_of_brand, brands) if kind is not None]
+    # The generic brands of a family accompany more specific ones.
+    return next((kind for kind in kinds if kind not in GENERIC), kinds[0] if kinds else None)
 
 
-def _of_brand(brand: bytes) -> str | None:
+def _type_of_brand(brand: bytes) -> str | None:
     return next((kind for known, kind in BRANDS if known.fullmatch(brand)), None)
 
 
 def _matroska(content: bytes) -> str | None:
-    """Return WebM for an EBML header whose DocType says so (RFC 8794, 11.2.4)."""
+    """Return WebM for an EBML header with that DocType (RFC 8794, 11.2.4)."""
     if not content.startswith(b"\x1a\x45\xdf\xa3"):
         return None
     head = content[:PROBE_BYTES]
     at = head.find(b"\x42\x82") + 2
     if at < 2 or at >= len(head) or head[at] == 0:
         return None
-    # A size of 1 to 8 bytes: as many as zeros lead its first one, and one more (RFC 8794, 4).
+    # A size has 1 to 8 bytes: one more than the leading zero bits of its first byte (RFC 8794, 4).
     width = 9 - head[at].bit_length()
     return "video/webm" if head[at + width : at + width + 4] == b"webm" else None
 
 
 def _tagged(content: bytes) -> str | None:
-    """Return the type of a file that begins with an ID3v2 tag (https://id3.org/id3v2.4.0-structure, 3.1)."""
+    """Return the type of a file that begins with an ID3v2 tag.
+
+    Source: https://id3.org/id3v2.4.0-structure, 3.1.
+    """
     is_tag = (
         content[:3] == b"ID3" and content[3:4] in (b"\2", b"\3", b"\4") and max(content[6:10]) < 128
     )
@@ -176,7 +180,7 @@ def _mpeg_audio(content: bytes) -> str | None:
     return "audio/mpeg" if is_frame else None
 
 
-_LOOKS: tuple[Callable[[bytes], str | None], ...] = (
+_DETECTORS: tuple[Callable[[bytes], str | None], ...] = (
     _tagged,
     _riff,
     _ogg,

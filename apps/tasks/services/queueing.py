@@ -19,8 +19,8 @@ from apps.tasks.transitions import apply
 from biolayer.errors import TaskGated
 from biolayer.lifecycle import Command, Status
 
-# How far an urgency moves a task ahead of its time in the queue. Waiting time counts equally for all
-# tasks, so a task is overtaken only by tasks queued within this gap, and none starves.
+# How far an urgency moves a task ahead of its time in the queue. Waiting time counts equally for
+# all tasks, so a task is overtaken only by tasks queued within this gap, and none starves.
 BOOST = {
     "critical": timedelta(minutes=60),
     "high": timedelta(minutes=15),
@@ -40,8 +40,8 @@ _postponed = Postponed()
 def queue_created(*, at: datetime | None = None) -> int:
     """Queue every ungated task at `created`, oldest first. Return how many.
 
-    A batch is one transaction and one statement. A batch that fails is handled task by task, so that
-    a bad row delays no other.
+    A batch is one transaction and one statement. A batch that fails is handled task by task, so
+    that a bad row delays no other.
     """
     ready = Task.objects.filter(status=Status.CREATED, gate_count=0)
 
@@ -166,7 +166,7 @@ def claim_task(
     actor: Principal,
     at: datetime,
 ) -> None:
-    """Give a locked queued task to an agent without an offer, and reserve `units` of its capacity."""
+    """Give a locked queued task to an agent without an offer; reserve `units` of its capacity."""
     run.units = units
     also = [capacity_reservation(worker_id=worker_id, units=units)]
     _assign(

@@ -153,7 +153,8 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     task = run.task
     release = holder_release(run)
-    # First, on its own: the unique index requires that the open run has ended before the next begins.
+    # First, on its own: the unique index requires that the open run has ended before the next
+    # begins.
     failed: dict[str, Any] = {
         "status": RunStatus.FAILED,
         "ended_at": at,

@@ -1,4 +1,4 @@
-"""Watch the two SLA clocks of a task: report once that it is at risk, and once that it is breached."""
+"""Watch the two SLA clocks of a task: report once each that it is at risk, and breached."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ BREACHED_AT = {
 def watch_sla(*, task_id: UUID, clock: Clock, at: datetime) -> datetime | None:
     """Handle an SLA clock's timer: report that the open task is at risk, or breached.
 
-    Each is reported once; a breached task is no longer reported as at risk. Return when the timer is
-    due again, or None.
+    Each is reported once; a breached task is no longer reported as at risk. Return when the timer
+    is due again, or None.
     """
     task = Task.objects.locked_nowait().filter(id=task_id).first()
     return None if task is None else _watch(task, clock, at)

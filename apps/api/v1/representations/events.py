@@ -25,7 +25,9 @@ def consumer(row: EventConsumer, lag: selectors.Lag) -> responses.EventConsumer:
         name=row.name,
         types=row.types,
         cursor=sealed(
-            selectors.place_of(row), row.organisation_id, generation=selectors.generation()
+            selectors.position_of(row),
+            row.organisation_id,
+            generation=selectors.current_generation(),
         ),
         lag=lag.events,
         lag_is_exact=lag.is_exact,
