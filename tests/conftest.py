@@ -13,7 +13,7 @@ from tests.receiver import Receiver, receiving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests side by side that share an installation, whatever order they were shuffled into."""
+    """Run tests that share an installation one after another, in spite of the shuffling."""
     items.sort(key=lambda item: "acceptance" in item.path.parts)
 
 

@@ -1,4 +1,4 @@
-"""Invented organisations, people and tasks, always consistent with their state.
+"""Create organisations, people and tasks that are consistent with their state.
 
 Alice's backend owns the tasks; Bob works in Alice's pool; Charlie is a stranger's backend.
 """
@@ -33,7 +33,7 @@ OUTPUT = {"reached_user": True, "user_confirmed": True, "notes": "Owner ran a pa
 
 
 def contract(**changes: Any) -> dict[str, Any]:
-    """A task's body: small, valid, and without a callback. `changes` replace top-level fields."""
+    """Return a task's body: small, valid, without a callback. `changes` replace top-level fields."""
     body: dict[str, Any] = {
         "task_type": "verification",
         "domain": "security",
@@ -93,13 +93,13 @@ def page_example(
 
 @dataclass
 class Caller:
-    """Somebody with a key, calling by HTTP."""
+    """Call the API by HTTP with a key."""
 
     key: str
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """The response of a JSON call."""
+        """Return the response of a JSON call."""
         return self.client.generic(
             method,
             path,
@@ -151,26 +151,26 @@ class House:
         )
 
     def task(self, *, at: datetime | None = None, **changes: Any) -> Task:
-        """A task at `created`."""
+        """Return a task at `created`."""
         return tasks.create_task(
             actor=self.alice.principal, document=contract(**changes), at=at or clock.now()
         ).task
 
     def queued(self, *, at: datetime | None = None, **changes: Any) -> Task:
-        """A task at `queued`; there must be no other at `created`."""
+        """Return a task at `queued`; there must be no other at `created`."""
         task = self.task(at=at, **changes)
         assert tasks.queue_created(at=at) == 1
         task.refresh_from_db()
         return task
 
     def offered(self, *, at: datetime | None = None, **changes: Any) -> Offer:
-        """An open offer to Bob (or whoever the matcher chooses)."""
+        """Return an open offer to Bob (or the worker that the matcher chooses)."""
         task = self.queued(at=at, **changes)
         assert matching.match_queued(at=at) == 1
         return Offer.objects.select_related("task").get(task=task, status="open")
 
     def accepted(self, *, at: datetime | None = None, **changes: Any) -> Run:
-        """A run that Bob holds."""
+        """Return a run that Bob holds."""
         offer = self.offered(at=at, **changes)
         return matching.accept_offer(
             actor=self.bob.principal, offer_id=offer.id, at=at or clock.now()
@@ -204,7 +204,7 @@ def tasks_submission(epoch: int, output: Any, evidence: list[UUID] | None = None
 
 
 def worker_in(pool: Pool, *, name: str | None = None, **traits: Any) -> tuple[Worker, Caller]:
-    """An available worker of `pool`, and its key."""
+    """Return an available worker of `pool`, and its key."""
     name = name or f"Worker {next(_numbers)}"
     worker = provision_worker(
         pools=[pool], name=name, **{"presence": Presence.AVAILABLE, "capacity": 1, **traits}

@@ -1,4 +1,4 @@
-"""Looking at a call from outside: what did it change, and is that what the law says?"""
+"""Compare the state before and after a call with the transition table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Seen:
-    """A task's row and everything that hangs on it, at one moment."""
+    """Hold a task's row and everything that belongs to it, at one moment."""
 
     row: dict[str, Any] | None
     events: list[dict[str, Any]]
@@ -45,13 +45,13 @@ def see(task_id: UUID) -> Seen:
 
 
 def verify_transition(task_id: UUID, call: Callable[[], R], *, event: EventType, to: Status) -> R:
-    """Make the call; assert that it was one legal transition with exactly what belongs to it:
+    """Make the call; assert that it was one legal transition with exactly its rows.
 
-    legal by the law; one new event, with the next sequence; a delivery for it where the task has a
+    Legal by the transition table; one new event, with the next sequence; a delivery for it where the task has a
     callback; the whole log intact, and folding it gives the row.
     """
     before = see(task_id)
-    answer = call()
+    result = call()
     after = see(task_id)
     assert after.row is not None
     assert len(after.events) == len(before.events) + 1, "not exactly one new event"
@@ -59,12 +59,12 @@ def verify_transition(task_id: UUID, call: Callable[[], R], *, event: EventType,
     source = before.row["status"] if before.row else None
     assert (new["type"], new["status"], new["previous_status"]) == (event, to, source)
     assert new["sequence"] == len(after.events) == after.row["version"]
-    assert _is_legal(source, event, to), f"the law has no {source} -> {to} by {event}"
+    assert _is_legal(source, event, to), f"no transition {source} -> {to} by {event}"
     wanted = len(after.events) if after.row["callback_url"] else 0
     assert len(after.deliveries) == wanted, "not one delivery for each event"
     assert_log_gives_row(after)
     assert_loads_are_true()
-    return answer
+    return result
 
 
 def _is_legal(source: str | None, event: EventType, to: Status) -> bool:
@@ -74,15 +74,15 @@ def _is_legal(source: str | None, event: EventType, to: Status) -> bool:
 
 
 def verify_nothing_changed(task_id: UUID, call: Callable[[], R]) -> R:
-    """Make a call that is refused; assert that it left no trace on the task."""
+    """Make a call that is refused; assert that the task did not change."""
     before = see(task_id)
-    answer = call()
+    result = call()
     assert see(task_id) == before
-    return answer
+    return result
 
 
 def assert_log_gives_row(seen: Seen) -> None:
-    """Folding the log gives the row's status, version and hash, and the chain is whole."""
+    """Assert that the log gives the row's status, version and hash, and that the chain is intact."""
     assert seen.row is not None
     assert chain.first_broken(seen.events) is None
     last = seen.events[-1]
@@ -93,7 +93,7 @@ def assert_log_gives_row(seen: Seen) -> None:
 
 
 def assert_loads_are_true() -> None:
-    """Every worker's counter equals what it counts: the units of open offers and of held runs."""
+    """Assert that each worker's load is the sum of the units of its open offers and held runs."""
     wrong = []
     for worker in Worker.objects.all():
         offered = Offer.objects.filter(worker=worker, status="open")
@@ -108,7 +108,7 @@ def assert_loads_are_true() -> None:
 
 
 def assert_events_are_gap_free() -> None:
-    """In the whole installation: each task's sequences count up from 1 without a gap."""
+    """Assert that the sequences of each task count up from 1 without gaps."""
     for task in Task.objects.all():
         sequences = list(
             Event.objects.filter(task_id=task.id)

@@ -15,7 +15,7 @@ from tests.factories import OUTPUT, Caller, House, tasks_submission
 
 
 def submit(worker: Worker, caller: Caller, task_id: UUID) -> Run:
-    """The worker takes this very task out of the queue, whatever the matcher would choose."""
+    """Give this task to the worker, whichever the matcher would choose."""
     with atomic():
         task = Task.objects.locked().get(id=task_id)
         run = open_run(task=task)

@@ -1,4 +1,4 @@
-"""A worker's calls and a look at what they did, for the tests of every part of its work."""
+"""Make a worker's calls and read their effects, for the tests of its work."""
 
 from typing import Any
 

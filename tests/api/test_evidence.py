@@ -1,4 +1,4 @@
-"""Evidence: sniffed, bounded, hashed, and asked for where the task wants it."""
+"""Evidence is sniffed, bounded and hashed, and required where the contract says so."""
 
 import hashlib
 import io

@@ -93,7 +93,7 @@ def test_consumers__go_back_as_well(house: House) -> None:
 
 
 def unheard_of() -> None:
-    """Have this process know as much as one that has not looked since the last was raised."""
+    """Make this process one that has not read the table since the last generation."""
     generations._generations._begins = {}
     generations._generations._read_at = time.monotonic()
 

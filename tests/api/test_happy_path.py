@@ -1,4 +1,4 @@
-"""A task's whole way through the front door, drains run by hand."""
+"""A task's whole lifecycle through `/v1`, with drains run by the test."""
 
 from apps.matching.services import match_queued
 from apps.reviews.services import verify_submitted

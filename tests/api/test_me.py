@@ -1,4 +1,4 @@
-"""What a worker says of itself: where it is, and that it is not to be asked for a while."""
+"""A worker sets its own presence, and snoozes its offers."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Offers: who is asked, for how long, and what becomes of the answer."""
+"""Offers: to which worker, for how long, and the effect of the answer."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -126,15 +126,15 @@ def test_decline__workers_take_turns(house: House) -> None:
     """Never the same worker twice in a row, however often the task goes round."""
     _, carol = worker_in(house.pool)
     offer = house.offered()
-    asked = [offer.worker_id]
+    offered = [offer.worker_id]
     callers = {house.bobs_worker.id: house.bob, offer.worker_id: house.bob}
     callers |= {worker.id: carol for worker in Worker.objects.exclude(id=house.bobs_worker.id)}
     for _ in range(4):
         callers[offer.worker_id].post(f"/v1/offers/{offer.id}/decline")
         assert match_queued() == 1
         offer = Offer.objects.get(task=offer.task_id, status="open")
-        asked.append(offer.worker_id)
-    assert all(one != other for one, other in pairwise(asked))
+        offered.append(offer.worker_id)
+    assert all(one != other for one, other in pairwise(offered))
 
 
 @pytest.mark.parametrize("reason", ["x" * 1001, 5, "nul\x00"])

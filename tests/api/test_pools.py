@@ -23,7 +23,7 @@ from tests.factories import Caller, House, worker_in
 from tests.integration.test_budgets import statements
 
 PATH = "/v1/pools"
-NOBODY = str(UUID(int=7))
+UNKNOWN_ID = str(UUID(int=7))
 DEFAULTS = {
     "description": "",
     "offer_seconds": {},
@@ -70,7 +70,7 @@ def path_of(pool: dict[str, Any] | Pool) -> str:
 
 
 def restricted(house: House, *pool_ids: UUID) -> Caller:
-    """Somebody of Alice's organisation with a key for some of its pools."""
+    """Return a caller of Alice's organisation with a key for some of its pools."""
     return Caller(
         issue_key(
             organisation_id=house.organisation.id,
@@ -149,7 +149,7 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"escalation": {"at_end": "cry"}}, {"/escalation/at_end": "not_one_of"}),
     ({"escalation": {"steps": [{"after_seconds": 0, "notify": True}]}}, {"/escalation/steps/0/after_seconds": "too_small"}),
     (
-        {"escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [NOBODY, "desk"]}]}},
+        {"escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [UNKNOWN_ID, "desk"]}]}},
         {
             "/escalation/steps/0/widen_to_pools/0": "unknown_pool",
             "/escalation/steps/0/widen_to_pools/1": "wrong_type",
@@ -214,7 +214,7 @@ def test_update__null_takes_a_limit_away(house: House, name: str) -> None:
 
 
 def test_update__lets_a_task_in_that_was_too_large(house: House) -> None:
-    """Its seats were looked at in vain; a lower cost opens them again, and wakes the matcher."""
+    """Its members could not take the task; a lower cost opens them again, and wakes the matcher."""
     house.alice.patch(path_of(house.pool), {"costs": {"verification": 2}})
     house.queued()
     assert match_queued() == 0
@@ -306,7 +306,7 @@ def test_members__nobody_elses_worker_is_taken_in(house: House) -> None:
     path = f"{path_of(house.pool)}/members"
     stranger = provision_worker(pools=[house.strangers_pool], name="Charlie's worker")
     with expect_unchanged():
-        for worker_id in (str(stranger.id), NOBODY):
+        for worker_id in (str(stranger.id), UNKNOWN_ID):
             answer = house.alice.post(path, {"worker_id": worker_id})
             assert faults(answer) == {"/worker_id": "unknown_worker"}
         assert faults(house.alice.post(path, {})) == {"/worker_id": "required"}
@@ -389,7 +389,7 @@ def test_a_credential_for_some_pools__sees_and_manages_these_alone(house: House)
             expect_problem(front.call(method, path_of(other)), 404, "not_found")
         members = f"{path_of(other)}/members"
         expect_problem(front.get(members), 404, "not_found")
-        expect_problem(front.post(members, {"worker_id": NOBODY}), 404, "not_found")
+        expect_problem(front.post(members, {"worker_id": UNKNOWN_ID}), 404, "not_found")
         expect_problem(front.post(PATH, {"name": "Mine"}), 403, "pool_not_granted")
         policy = {"steps": [{"after_seconds": 5, "widen_to_pools": [str(other.id)]}]}
         widened = front.patch(path_of(house.pool), {"escalation": policy})

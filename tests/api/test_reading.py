@@ -1,4 +1,4 @@
-"""Get, list, filters, cursors, events: who sees what, and that no row is missed or told twice."""
+"""Get, list, filters, cursors, events: visibility, and that no row is missed or listed twice."""
 
 from collections.abc import Iterator
 from datetime import timedelta

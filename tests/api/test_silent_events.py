@@ -1,4 +1,4 @@
-"""A silent event is told only to who names its type; in its task's own log it is always."""
+"""A silent event is delivered only to readers that name its type; its task's log always has it."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The skills in use: who has them, who of those could be asked, and what waits for them."""
+"""The skills in use: workers that have them, those available, and tasks that wait for them."""
 
 from typing import Any
 

@@ -49,8 +49,8 @@ def test_submit__missing_and_surplus_fields(house: House, output: Any) -> None:
     with expect_unchanged():
         body = expect_problem(act(house.bob, run, "submit", output=output), 422, "invalid_input")
     assert all(fault["pointer"].startswith("/output") for fault in body["errors"])
-    told = str(body["errors"])
-    assert all(name in told for name in set(output) ^ set(OUTPUT))
+    errors = str(body["errors"])
+    assert all(name in errors for name in set(output) ^ set(OUTPUT))
 
 
 def test_submit__refused_one_can_be_mended(house: House) -> None:

@@ -22,7 +22,7 @@ from tests.integration.test_budgets import statements
 
 PATH = "/v1/workers"
 ME = f"{PATH}/me"
-NOBODY = str(UUID(int=7))
+UNKNOWN_ID = str(UUID(int=7))
 DEFAULTS = {
     "kind": "human",
     "presence": "offline",
@@ -123,9 +123,9 @@ def test_create__with_everything(house: House) -> None:
         {**endless, "is_valid": True},
         {**certificate, "is_valid": False},
     ]
-    seats = Membership.objects.filter(worker_id=worker["worker_id"])
+    memberships = Membership.objects.filter(worker_id=worker["worker_id"])
     words = {"phone", "phone:2", "phone:3", "phone:4", "phone:5", "audit", "@en-gb", "@en", "@de"}
-    assert [set(seat.abilities) for seat in seats] == [words, words]
+    assert [set(membership.abilities) for membership in memberships] == [words, words]
 
 
 def test_create__twice_with_one_key_is_one_worker(house: House) -> None:
@@ -218,7 +218,7 @@ def test_a_bad_field__is_named(
         ({"name": None}, {"/name": "wrong_type"}),
         ({"rating": 5.1}, {"/rating": "too_large"}),
         ({"rating": "5"}, {"/rating": "wrong_type"}),
-        ({"pool_ids": [NOBODY, "desk"]}, {"/pool_ids/0": "unknown_pool", "/pool_ids/1": "wrong_type"}),
+        ({"pool_ids": [UNKNOWN_ID, "desk"]}, {"/pool_ids/0": "unknown_pool", "/pool_ids/1": "wrong_type"}),
         ({"pool_ids": [str(uuid4())] * 51}, {"/pool_ids": "too_long"}),
     ],
     ids=str,

@@ -126,7 +126,7 @@ def test_complete_and_complete__with_the_same_dependents(house: House, _round: i
 
 @pytest.mark.parametrize("who", ["create", "complete"])
 def test_locks__the_older_first(house: House, who: str) -> None:
-    """Whoever waits for an older task has no younger one of those that it locks together."""
+    """A transaction that waits for an older task holds no younger one of the same statement."""
     done = house.submitted().task_id
     made = [UUID(create(house, [done])().json()["task_id"]) for _ in range(3)]
     calls = {"create": create(house, made[::-1]), "complete": complete_submitted(house, done)}
@@ -156,7 +156,7 @@ def test_fail__passes_over_a_dependent_that_somebody_has(house: House) -> None:
 class Crowd:
     """Thirty-two who make, do, cancel and reopen tasks that depend on one another."""
 
-    TURNS = 20
+    ROUNDS = 20
     WEIGHTS: ClassVar = {"make": 6, "do": 8, "cancel": 1, "reopen": 1}
 
     def __init__(self, house: House) -> None:
@@ -168,7 +168,7 @@ class Crowd:
         dice = random.Random(seed)
 
         def act() -> None:
-            for _ in range(self.TURNS):
+            for _ in range(self.ROUNDS):
                 (deed,) = dice.choices(list(self.WEIGHTS), list(self.WEIGHTS.values()))
                 getattr(self, deed)(dice)
                 dice.choice([tasks.queue_created, fire_due, verify_submitted])()
@@ -194,7 +194,7 @@ class Crowd:
                 submit(*dice.choice(self.hands), task_id)
                 self.outcomes["done"] += 1
             except (BioLayerError, ObjectDoesNotExist):
-                pass  # Somebody else had it first.
+                pass  # Another thread was first.
 
     def cancel(self, dice: random.Random) -> None:
         for task_id in self.any_of(dice, Status.CREATED, Status.QUEUED)[:1]:
@@ -209,7 +209,7 @@ class Crowd:
                 tasks.reopen_task(actor=actor, task_id=task_id, reason="", at=clock.now())
                 self.outcomes["reopened"] += 1
             except BioLayerError:
-                pass  # Its attempts are used up, or somebody else did.
+                pass  # Its attempts are used up, or another thread was first.
 
 
 def settle() -> None:

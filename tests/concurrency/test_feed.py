@@ -1,4 +1,4 @@
-"""Many write, many read along: nobody misses an event, sees one twice, or sees a task out of order."""
+"""Many writers and readers: no reader misses an event, gets one twice, or out of order."""
 
 import random
 import threading
@@ -87,7 +87,7 @@ def cursor_reader(url: str, key: str, is_over: Callable[[int], bool], limit: int
 
 
 def stream_reader(url: str, key: str, is_over: Callable[[int], bool], number: int) -> Seen:
-    """Listens, is cut off after some events, and comes back with the last id it saw."""
+    """Listen, lose the connection after some events, and reconnect with the last event id."""
     seen: Seen = []
     chance = random.Random(number)
     last_id: str | None = None
@@ -107,8 +107,8 @@ def stream_reader(url: str, key: str, is_over: Callable[[int], bool], number: in
 def expect_whole_and_in_order(seen: Seen, written: Counter[str]) -> None:
     assert Counter(task_id for task_id, _ in seen) == written, "skipped or repeated"
     for task_id, count in written.items():
-        told = [sequence for task, sequence in seen if task == task_id]
-        assert told == list(range(1, count + 1)), f"out of order: {told}"
+        sequences = [sequence for task, sequence in seen if task == task_id]
+        assert sequences == list(range(1, count + 1)), f"out of order: {sequences}"
 
 
 def test_feed__whole_and_in_order_for_every_reader(house: House, server: StreamServer) -> None:

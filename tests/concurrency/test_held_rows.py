@@ -115,7 +115,7 @@ def test_queueing__comes_to_the_rows_behind_one_that_is_held_up(
     monkeypatch.setattr(drains, "POSTPONED_SECONDS", 60.0)
     monkeypatch.setattr(queueing, "_postponed", drains.Postponed())
     blocked, *others = (house.task() for _ in range(3))
-    # A trigger stands for whatever a transition may have to wait for on account of one task.
+    # A trigger stands for anything that a transition of one task may have to wait for.
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE FUNCTION wait_for_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -165,7 +165,7 @@ def test_timers__where_an_endpoint_is_held_other_organisations_go_on(
 
 
 def test_timers__behind_one_that_is_held_up_get_through_in_the_next_pass(house: House) -> None:
-    """What tells of one task is held; that of the others of its organisation is not."""
+    """The deliveries of one task are held; those of the others of its organisation are not."""
     stuck = post(house.alice, **callback("http://127.0.0.1:9"), sla={"target_latency_seconds": 60})
     others = [clock_of(house.alice) for _ in range(3)]
     late = clock.now() + timedelta(seconds=61)
@@ -271,7 +271,7 @@ def _in_another_pool(house: House) -> Any:
 
 
 def test_matching__goes_on_without_a_requirement_that_is_held(house: House) -> None:
-    """It is parked; a seat that fits it opens while somebody holds its row."""
+    """It is parked; a membership that fits it opens while its row is held."""
     parked = house.queued(requirements={"skills": ["welsh"]})
     assert match_queued() == 0
     other = house.queued()
@@ -343,7 +343,7 @@ def test_results__of_a_destination_that_is_held_are_written_later(
     assert record(later) == []
 
 
-# --- what holds up the rest of a pass -------------------------------------------------------------
+# --- held rows and the rest of a pass -------------------------------------------------------------
 
 
 def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
@@ -363,7 +363,7 @@ def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
             iter(rows), handle, size=10, postponed=drains.Postponed()
         )
     assert handled == 5
-    # All together, each organisation, and one row of the one that is held up.
+    # All together, then each organisation, and one row of the one that timed out.
     assert tried == [10, 5, 1, 5]
 
 

@@ -34,9 +34,9 @@ Call = Callable[[], Any]
 
 
 def everything_holds() -> None:
-    """What must be true at rest, whoever won.
+    """Assert what must be true at rest, whichever call won.
 
-    Logs are intact and tell the row; one open run, one open offer; a worker's load is what it has.
+    Logs are intact and give the row; one open run, one open offer; a worker's load is what it has.
     """
     for task in Task.objects.all():
         log = [represented(event).model_dump(mode="json") for event in task_events(task_id=task.id)]
@@ -121,7 +121,7 @@ def test_accept_and_decline__first_one_counts(house: House, first: str) -> None:
 
 
 def fired_meanwhile(at: datetime) -> None:
-    """Timers fire while somebody has the task: they are put back, and wait for nobody."""
+    """Timers fire while the task is held: they are released, and wait for no lock."""
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(_run, lambda: fire_due(at=at)).result(PATIENCE_SECONDS) == 1
 
@@ -186,7 +186,7 @@ def test_submit_and_cancel__in_order(house: House, first: str) -> None:
 def test_submit_and_submit__one_counts(house: House) -> None:
     run = house.started()
     answers = together(*[submit(house, run)] * 6)
-    # Each is told the same: its output is the one that counts.
+    # Each gets the same response: its output is the one that counts.
     assert Counter(map(outcome, answers)) == {200: 6}
     assert events(run.task_id)["submitted"] == 1
     everything_holds()
@@ -232,7 +232,7 @@ def test_heartbeat_and_lapse__sign_of_life_in_time_keeps_the_lease(house: House)
 
 @pytest.mark.parametrize("_round", range(3))
 def test_one_task__everybody_at_once(house: House, _round: int) -> None:
-    """Accept, decline, cancel, expiry and a matcher, in whatever order they come."""
+    """Accept, decline, cancel, expiry and a matcher, in any order."""
     offer = house.offered()
     worker_in(house.pool)
     late = offer.expires_at + timedelta(seconds=1)
@@ -263,7 +263,7 @@ def test_matchers__capacity_is_never_exceeded(
     assert queue_created() == tasks
     offered = sum(together(*[match_queued] * 6))
     everything_holds()
-    # Whoever was locked by another matcher is passed over; the next pass finds him.
+    # A worker locked by another matcher is skipped; the next pass finds him.
     offered += match_queued()
     assert offered == min(tasks, sum(capacities)) == Offer.objects.filter(status="open").count()
     everything_holds()
@@ -371,7 +371,7 @@ def crowded(house: House, workers: int) -> list[Caller]:
 
 
 def backend(house: House, tasks: int) -> Call:
-    """Posts so many, and calls every third off."""
+    """Post tasks, and cancel every third."""
 
     def work() -> None:
         for number in range(tasks):
@@ -392,7 +392,7 @@ def machine() -> None:
 
 
 def working(caller: Caller, rounds: int = 15) -> Call:
-    """Takes every offer and does what it asks; calls that come too late are told so."""
+    """Accept every offer and do its task; late calls are refused."""
 
     def work() -> None:
         me = Caller(caller.key)

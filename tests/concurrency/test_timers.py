@@ -1,4 +1,4 @@
-"""Several drains of timers at once, and tasks that others have: nobody waits, nothing is said twice."""
+"""Several drains of timers at once, and held tasks: no drain waits, no event is written twice."""
 
 import threading
 from collections import Counter
@@ -40,7 +40,7 @@ def said() -> Counter[tuple[UUID, str]]:
 
 @contextmanager
 def held(*task_ids: UUID) -> Iterator[Callable[[], None]]:
-    """Somebody else has these tasks until the block ends, or what is yielded is called."""
+    """Hold these tasks in another transaction until the block ends, or the yielded call."""
     is_locked, may_end = threading.Event(), threading.Event()
 
     @transaction.atomic

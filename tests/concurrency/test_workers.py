@@ -1,4 +1,4 @@
-"""Workers and their seats, while several write them at once."""
+"""Workers and their memberships under concurrent writes."""
 
 import random
 import time

@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 10.0
 
 
 def together(*calls: Call) -> list[Any]:
-    """What each call answers; all begin at one moment. An exception of any is raised here."""
+    """Return what each call returns; all begin at once. An exception of any is raised here."""
     gate = threading.Barrier(len(calls))
     with ThreadPoolExecutor(len(calls)) as threads:
         futures = [threads.submit(_run, call, gate) for call in calls]

@@ -57,28 +57,28 @@ def test_no_task_is_lost_or_moved_twice(here: "Scene") -> None:
     logs = here.logs_of(task_ids)
     for task_id, log in logs.items():
         assert_lawful(task_id, log)
-    # And its caller was told of each step, under one id for each
+    # And its caller got each event, under one id for each
     here.wait_until_told(logs, seconds=60)
     assert_told(here.receiver, logs)
     say(story(here.receiver, logs))
 
 
 def test_life_goes_on_without_redis(here: "Scene") -> None:
-    # Given tasks that nobody can work on, so that only creating is measured
+    # Given tasks that no worker can do, so that only creating is measured
     with_redis = here.timed_creates(100)
     here.installation.stop_redis()
     try:
-        # When Redis is gone for good, then creates still answer
+        # When Redis stays away, then creates still succeed
         without_redis = here.timed_creates(100)
         for name, times in {"with": with_redis, "without": without_redis}.items():
             say(f"create {name} Redis: p50 {p(50, times):.0f} ms, p99 {p(99, times):.0f} ms")
             assert max(times) < 5_000
         # And an SLA clock fires
-        late_id = here.create(**nobody(), sla={"deadline": soon(2)})
+        late_id = here.create(**impossible(), sla={"deadline": soon(2)})
         breach = here.wait_for_event(late_id, "task.sla_breached", seconds=15)
         assert breach["data"]["breach"] == "deadline"
         say(f"the deadline's breach came {lateness(breach):.2f} s late")
-        # And tasks complete, and their callers are told
+        # And tasks complete, and their callers get the events
         task_ids = here.create_many(10)
         here.wait_until_completed(task_ids, seconds=45)
         logs = here.logs_of([late_id, *task_ids])
@@ -223,7 +223,7 @@ class Scene:
         times = []
         for _ in range(count):
             began = time.perf_counter()
-            self.create(**nobody())
+            self.create(**impossible())
             times.append((time.perf_counter() - began) * 1000)
         return times
 
@@ -292,7 +292,7 @@ class Scene:
 
     def is_creating(self) -> bool:
         """Whether a create gets through."""
-        response = self.backend.post("/v1/tasks", json=contract(self.receiver, **nobody()))
+        response = self.backend.post("/v1/tasks", json=contract(self.receiver, **impossible()))
         return response.status_code == 201
 
 
@@ -333,8 +333,8 @@ def contract(receiver: Receiver, **changes: Any) -> dict[str, Any]:
     }
 
 
-def nobody() -> dict[str, Any]:
-    """What makes a task one that nobody of the workforce can do."""
+def impossible() -> dict[str, Any]:
+    """Return the requirements of a task that no worker of the workforce can do."""
     return {"requirements": {"skills": ["deep_sea_diving"]}}
 
 
@@ -346,7 +346,7 @@ def soon(seconds: float) -> str:
 
 
 def assert_lawful(task_id: str, log: list[Event]) -> None:
-    """The log is whole, and tells a way that the law allows, each step of it once."""
+    """Assert that the log is intact, and a path of the transition table, each step once."""
     assert [event["sequence"] for event in log] == list(range(1, len(log) + 1)), task_id
     assert chain.first_broken(log) is None, task_id
     legal = {(row.source, row.target, row.event) for row in lifecycle.TRANSITIONS}
@@ -364,7 +364,7 @@ def assert_lawful(task_id: str, log: list[Event]) -> None:
 
 
 def happened(logs: dict[str, list[Event]]) -> set[tuple[str, int]]:
-    """What a callback is told of: everything but the silent events."""
+    """Return what a callback gets: all but the silent events."""
     return {
         (task_id, event["sequence"])
         for task_id, log in logs.items()
@@ -374,28 +374,28 @@ def happened(logs: dict[str, list[Event]]) -> set[tuple[str, int]]:
 
 
 def assert_told(receiver: Receiver, logs: dict[str, list[Event]]) -> None:
-    """Everything that came can be believed and tells what the log tells; one id for each event."""
+    """Assert that all callbacks are valid and match the log, with one id for each event."""
     callbacks = receiver.callbacks
     assert [callback.fault for callback in callbacks if callback.fault is not None] == []
-    told = receiver.by_event()
+    received = receiver.by_event()
     events = {(task_id, event["sequence"]): event for task_id, log in logs.items() for event in log}
-    assert happened(logs) - told.keys() == set()
+    assert happened(logs) - received.keys() == set()
     for key in happened(logs):
         event = events[key]
-        ids = {callback.webhook_id for callback in told[key]}
+        ids = {callback.webhook_id for callback in received[key]}
         assert len(ids) == 1, (key, ids)
-        assert len({callback.body for callback in told[key]}) == 1, key
-        envelope = told[key][0].envelope
+        assert len({callback.body for callback in received[key]}) == 1, key
+        envelope = received[key][0].envelope
         assert envelope["type"] == event["type"]
         assert envelope["timestamp"] == event["timestamp"]
         assert envelope["data"]["status"] == event["status"]
-    assert len({callback.webhook_id for callback in callbacks}) == len(told)
+    assert len({callback.webhook_id for callback in callbacks}) == len(received)
 
 
 def story(receiver: Receiver, logs: dict[str, list[Event]]) -> str:
     laps = Counter(event["type"] for log in logs.values() for event in log)["task.queued"]
     events = happened(logs)
-    callbacks = sum(len(told) for key, told in receiver.by_event().items() if key in events)
+    callbacks = sum(len(group) for key, group in receiver.by_event().items() if key in events)
     again = callbacks - len(events)
     return (
         f"{len(logs)} tasks in {laps} laps, {len(events)} events, "

@@ -1,5 +1,4 @@
-"""Drains of timers are killed again and again in the midst of their batches: each SLA clock is told
-of once all the same.
+"""Drains of timers are killed repeatedly during their batches: each SLA clock is reported once.
 
 The workers are real processes, killed by `kill -9`. Run one again as it was by
 `FAULTS_SEED=<the printed seed>`.
@@ -35,7 +34,7 @@ LATENCY_SECONDS = 600
 WORKER = "tests.faults.timer_worker"
 
 
-def test_kills__every_clock_is_told_of_once(house: House, tmp_path: Path) -> None:
+def test_kills__every_clock_is_reported_once(house: House, tmp_path: Path) -> None:
     seed = int(os.environ.get("FAULTS_SEED") or random.SystemRandom().randrange(10**6))
     say(f"FAULTS_SEED={seed}")
     chance = random.Random(seed)
@@ -45,18 +44,18 @@ def test_kills__every_clock_is_told_of_once(house: House, tmp_path: Path) -> Non
     for kill in range(KILLS):
         with drains(tmp_path / "worker.log"):
             eventually(
-                lambda wanted=(kill + 1) * TASKS // (KILLS + 2): told() >= wanted,
+                lambda wanted=(kill + 1) * TASKS // (KILLS + 2): reported() >= wanted,
                 seconds=20,
                 every=0.005,
                 what="the drains get on",
             )
             time.sleep(chance.uniform(0, 0.02))
-    before = told()
+    before = reported()
     assert before < TASKS, "the last kill came too late to be one"
     with drains(tmp_path / "worker.log"):
-        eventually(lambda: told() == TASKS, seconds=20, what="all told")
-    say(f"{KILLS} kills of {WORKERS} drains, {before} of {TASKS} told before the last")
-    # Then each was told of once, in logs without a gap, and only who may yet be late is watched
+        eventually(lambda: reported() == TASKS, seconds=20, what="all reported")
+    say(f"{KILLS} kills of {WORKERS} drains, {before} of {TASKS} reported before the last")
+    # Then each was reported once, in logs without gaps, and only tasks that may yet be late are watched
     log = Event.objects.exclude(type="task.created").values_list("task_id", "type")
     assert Counter(log) == Counter(
         [(task_id, "task.sla_at_risk") for task_id in at_risk]
@@ -69,14 +68,14 @@ def test_kills__every_clock_is_told_of_once(house: House, tmp_path: Path) -> Non
 
 
 def written(house: House, ago: int) -> list[UUID]:
-    """Half of the tasks, made so many seconds ago."""
+    """Create half of the tasks, as of some seconds ago."""
     at = clock.now() - timedelta(seconds=ago)
     sla = {"target_latency_seconds": LATENCY_SECONDS}
     with batched():
         return [house.task(at=at, sla=sla).id for _ in range(TASKS // 2)]
 
 
-def told() -> int:
+def reported() -> int:
     return Event.objects.exclude(type="task.created").count()
 
 

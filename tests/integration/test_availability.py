@@ -1,4 +1,4 @@
-"""What makes a worker one that may be asked: hours, snoozes, missed offers, ratings."""
+"""What makes a worker eligible: hours, snoozes, missed offers, ratings."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,7 +37,7 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def seat(worker: Worker) -> Membership:
+def membership(worker: Worker) -> Membership:
     return Membership.objects.get(worker_id=worker.id)
 
 
@@ -55,7 +55,7 @@ def test_a_shift_begins_and_ends_by_its_timer(house: House, woken: list[str]) ->
     for hour, is_on, next_hour in ((9, True, 17), (17, False, 9 + 7 * 24)):
         fire(MONDAY + timedelta(hours=hour))
         worker.refresh_from_db()
-        assert (worker.is_on_shift, seat(worker).free) == (is_on, int(is_on))
+        assert (worker.is_on_shift, membership(worker).free) == (is_on, int(is_on))
         assert Timer.objects.get().due_at == MONDAY + timedelta(hours=next_hour)
     assert woken == ["matching", "matching"]
 
@@ -68,7 +68,7 @@ def test_a_snooze_ends_by_its_timer(house: House, woken: list[str]) -> None:
     assert fire_due(at=worker.snoozed_until - timedelta(microseconds=1)) == 0
     fire(worker.snoozed_until)
     worker.refresh_from_db()
-    assert (worker.snoozed_until, seat(worker).free) == (None, 1)
+    assert (worker.snoozed_until, membership(worker).free) == (None, 1)
     assert (Timer.objects.count(), woken) == (0, ["matching"])
 
 
@@ -95,7 +95,7 @@ def test_many_shifts_begin_at_once(house: House) -> None:
     assert fire_due(at=MONDAY + timedelta(hours=9)) == 3
     assert (
         fire_due(at=MONDAY + timedelta(hours=9, seconds=RETRY_SECONDS)) == 1
-    )  # the timer of nobody
+    )  # the timer of no worker
     on = Worker.objects.filter(id__in=[worker.id for worker in workers], is_on_shift=True)
     assert on.count() == 2
     dues = set(Timer.objects.values_list("due_at", flat=True))
@@ -157,7 +157,7 @@ def test_missed__relieves_counts_and_from_the_limit_on_sets_away(house: House) -
     ):
         write([missed_offer(worker_id=worker.id, until_away=3, units=2)])
         assert state(worker) == expected
-    assert (seat(worker).free, worker.waiting_since) == (0, since)
+    assert (membership(worker).free, worker.waiting_since) == (0, since)
 
 
 def test_missed__without_a_limit_never(house: House) -> None:
@@ -235,7 +235,7 @@ def rate(house: House, *stars: int) -> Worker:
 def test_rate__is_the_mean_of_all(house: House, woken: list[str]) -> None:
     worker = rate(house, 5, 4, 4)
     assert (worker.rating_now, worker.rating_count) == (pytest.approx(13 / 3), 3)
-    assert seat(worker).rating == pytest.approx(13 / 3)
+    assert membership(worker).rating == pytest.approx(13 / 3)
     assert woken == ["matching"] * 3
 
 
@@ -277,7 +277,7 @@ def test_means__a_seat_that_rose_has_opened(house: House) -> None:
     new, _ = worker_in(house.pool)
     before = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     rate(house, 1)
-    before |= {house.bobs_worker.id: seat(house.bobs_worker).opened_in}
+    before |= {house.bobs_worker.id: membership(house.bobs_worker).opened_in}
     assert pools.refresh_rating_means() == 1  # to 3
     after = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     assert after[good.id] == before[good.id]
@@ -296,4 +296,4 @@ def test_means__small_moves_are_none_and_nobody_rated_is_null(house: House) -> N
     assert mean(house.pool) == 4.02
     Worker.objects.filter(id=house.bobs_worker.id).update(rating_count=0, exact_rating=0)
     assert pools.refresh_rating_means() == 1
-    assert (mean(house.pool), seat(house.bobs_worker).rating) == (None, 0)
+    assert (mean(house.pool), membership(house.bobs_worker).rating) == (None, 0)

@@ -1,6 +1,6 @@
-"""What is told of a task is what the catalogue says: nothing more, nothing less, at every step.
+"""The events of a task have exactly the fields of the catalogue, at every transition.
 
-Each row of the law is driven once, and the bodies that it stored are read by their models with
+Each row of the transition table is applied once, and the bodies that it stored are read by their models with
 `extra="forbid"`: a fact that no model names fails here.
 """
 
@@ -27,7 +27,7 @@ from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition
 from tests.factories import OUTPUT, House, soon, tasks_submission
 
-TOLD: dict[str, Any] = {
+CONTRACT: dict[str, Any] = {
     "origin": {"product": "threatlabs", "request_id": "IR-48219"},
     "handoff": {"callback_url": "http://127.0.0.1:9/hook"},
 }
@@ -37,7 +37,7 @@ Step = Callable[[House, UUID], object]
 
 
 def bodies(task_id: UUID, *, thin: bool = False) -> list[dict[str, Any]]:
-    """What webhooks tell of a task, in order."""
+    """Return the bodies of a task's webhooks, in order."""
     column = "thin_body" if thin else "body"
     stored = Message.objects.filter(subject_id=task_id).order_by("sequence")
     return [json.loads(bytes(body)) for body in stored.values_list(column, flat=True)]
@@ -47,7 +47,7 @@ def bodies(task_id: UUID, *, thin: bool = False) -> list[dict[str, Any]]:
 
 
 def created(house: House) -> UUID:
-    return house.task(**TOLD, sla={"deadline": soon(hours=1).isoformat()}).id
+    return house.task(**CONTRACT, sla={"deadline": soon(hours=1).isoformat()}).id
 
 
 def queued(house: House) -> UUID:
@@ -258,16 +258,16 @@ def called(row: Transition) -> str:
     return f"{row.command}-{row.source}"
 
 
-# --- what was told --------------------------------------------------------------------------------
+# --- bodies ---------------------------------------------------------------------------------------
 
 
 def assert_as_catalogued(task_id: UUID) -> dict[str, Any]:
-    """Every body of the task is its model's and no fact is left over; answers the last one."""
-    told = bodies(task_id)
-    assert [body["data"]["sequence"] for body in told] == list(range(1, len(told) + 1))
-    for body in told:
+    """Assert that every body of the task is exactly its model. Return the last one."""
+    sent = bodies(task_id)
+    assert [body["data"]["sequence"] for body in sent] == list(range(1, len(sent) + 1))
+    for body in sent:
         CATALOGUE[body["type"]].model.model_validate_json(json.dumps(body), extra="forbid")
-    return told[-1]
+    return sent[-1]
 
 
 def test_every_row_of_the_law_is_driven() -> None:
@@ -275,7 +275,7 @@ def test_every_row_of_the_law_is_driven() -> None:
     left = {
         (row.command, row.source)
         for row in TRANSITIONS
-        # No door makes drafts; what is told when one is published is told at a creation.
+        # No API creates drafts; publishing one has the event of a creation.
         if row.command not in ELSEWHERE | {Command.DRAFT} and row.source is not Status.DRAFT
     } - driven
     assert not left, f"not driven: {sorted(left)}. Add the state to STATES or the verb to STEPS."
@@ -286,8 +286,8 @@ def test_a_row_of_the_law__is_told_as_catalogued(house: House, row: Transition) 
     task_id = STATES[row.source](house)
     STEPS[row.command](house, task_id)
     last = assert_as_catalogued(task_id)
-    told = (last["type"], last["data"]["previous_status"], last["data"]["status"])
-    assert told == (row.event, row.source, row.target)
+    transition = (last["type"], last["data"]["previous_status"], last["data"]["status"])
+    assert transition == (row.event, row.source, row.target)
 
 
 def test_a_life_with_all_its_steps__tells_nine_events(house: House) -> None:
@@ -353,7 +353,7 @@ def test_task_sla_breached__shows_the_output_only_of_a_verified_task(
 
 
 def test_a_contract_without_origin__is_told_as_catalogued(house: House) -> None:
-    task = house.task(handoff=TOLD["handoff"])
+    task = house.task(handoff=CONTRACT["handoff"])
     origin = assert_as_catalogued(task.id)["data"]["origin"]
     assert (origin["product"], origin["request_id"]) == ("", None)
 

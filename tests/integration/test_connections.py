@@ -1,4 +1,4 @@
-"""Kept connections: PostgreSQL was restarted between two requests, and nobody notices."""
+"""Persistent connections: a restart of PostgreSQL between two requests causes no error."""
 
 import time
 

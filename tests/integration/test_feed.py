@@ -1,4 +1,4 @@
-"""The feed: whole and in order, whatever the transactions do; and what its readers are shown."""
+"""The feed is complete and in order under any transactions; and what its readers get."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 10.0
 
 
 def read(house: House, after: Position = BEGINNING, **changes: Any) -> FeedSlice:
-    asked = {"until": selectors.horizon(), "types": FEED_TYPES, "limit": 100, **changes}
-    return feed_slice(organisation_id=house.organisation.id, after=after, **asked)
+    query = {"until": selectors.horizon(), "types": FEED_TYPES, "limit": 100, **changes}
+    return feed_slice(organisation_id=house.organisation.id, after=after, **query)
 
 
 def sequences(found: FeedSlice, task_id: UUID) -> list[int]:
@@ -39,7 +39,7 @@ def current_xid() -> int:
 @contextmanager
 def transaction_with_an_early_id(call: Callable[[], Any]) -> Iterator["Future[int]"]:
     """On another connection a transaction gets its id now, and makes its call and commits when the
-    block ends. Answers its id.
+    block ends. Yield its id.
     """
     is_open, may_go_on = threading.Event(), threading.Event()
 
@@ -105,7 +105,7 @@ def test_feed__shows_nothing_beyond_the_oldest_open_transaction(house: House) ->
 
 
 def test_feed__an_event_with_a_raised_place_is_not_behind_any_reader(house: House) -> None:
-    """The place is raised to one that settles later: whoever read meanwhile finds it still ahead."""
+    """The position is raised to a later one: a reader meanwhile still finds it ahead."""
     task = house.task()
     with transaction_with_an_early_id(lambda: cancel(house, task.id)):
         with transaction_with_an_early_id(lambda: None):
@@ -194,10 +194,10 @@ def test_stretch__never_goes_back(house: House) -> None:
 def test_stirred__names_who_has_news(house: House) -> None:
     since = selectors.horizon()
     stranger = house.strangers_pool.organisation_id
-    asked = {house.organisation.id: since, stranger: since}
-    assert selectors.feed_changes(since=asked).organisation_ids == frozenset()
+    positions = {house.organisation.id: since, stranger: since}
+    assert selectors.feed_changes(since=positions).organisation_ids == frozenset()
     house.task()
-    found = selectors.feed_changes(since=asked)
+    found = selectors.feed_changes(since=positions)
     assert found.organisation_ids == {house.organisation.id}
     assert found.horizon > since
     assert (

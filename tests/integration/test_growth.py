@@ -78,10 +78,10 @@ def test_a_task_that_goes_on_after_its_callback_went__tells_without_credentials(
     reopen_task(actor=admin(house), task_id=run.task_id, reason="again", at=clock.now())
     while webhooks.deliver_due():
         pass
-    told = receiver.received[before:]
-    assert [json.loads(one.body)["type"] for one in told] == ["task.queued"]
-    assert "authorization" not in told[0].headers
-    assert told[0].headers["webhook-signature"]
+    requests = receiver.received[before:]
+    assert [json.loads(one.body)["type"] for one in requests] == ["task.queued"]
+    assert "authorization" not in requests[0].headers
+    assert requests[0].headers["webhook-signature"]
 
 
 def admin(house: House) -> Any:
@@ -189,7 +189,7 @@ CREATE TABLE events_next PARTITION OF events_parted FOR VALUES FROM ('{until}') 
 
 
 def test_events__become_a_partition_as_they_are(house: House) -> None:
-    """Their keys need no change: the log is attached, neither rewritten nor indexed anew."""
+    """Their keys need no change: the log is attached, neither rewritten nor indexed again."""
     assert primary_keys() == set()
     task = house.completed()
     before = _file("events_event")

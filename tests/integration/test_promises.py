@@ -1,4 +1,4 @@
-"""What PostgreSQL itself refuses, whoever asks: the promises of the constraints."""
+"""PostgreSQL itself refuses what its constraints exclude, for every client."""
 
 from typing import Any
 

@@ -192,8 +192,8 @@ def test_many_clocks__of_tasks_in_different_states(house: House) -> None:
     cancel(house, ended, at)
     gone.save(force_insert=True)
     assert fire_due(at=at + 9 * MINUTE) == 4
-    told = {task.id: said(task.id) for task in (warned, fresh, ended, late)}
-    assert told == {
+    events = {task.id: said(task.id) for task in (warned, fresh, ended, late)}
+    assert events == {
         warned.id: ["at_risk"],
         fresh.id: ["at_risk"],
         ended.id: [],
@@ -203,7 +203,7 @@ def test_many_clocks__of_tasks_in_different_states(house: House) -> None:
     assert dict(left) == dict.fromkeys([warned.id, fresh.id], at + 10 * MINUTE)
 
 
-# --- who is told ---------------------------------------------------------------------------
+# --- deliveries ----------------------------------------------------------------------------
 
 
 def test_a_callback__is_told_that_it_is_late_and_never_that_it_is_at_risk(house: House) -> None:
@@ -213,5 +213,5 @@ def test_a_callback__is_told_that_it_is_late_and_never_that_it_is_at_risk(house:
     for minutes in (8, 10):
         fire_due(at=at + minutes * MINUTE)
     assert said(task.id) == ["at_risk", "breached"]
-    told = Delivery.objects.filter(destination_id=task.id).order_by("sequence")
-    assert [delivery.event_type for delivery in told] == ["task.created", "task.sla_breached"]
+    deliveries = Delivery.objects.filter(destination_id=task.id).order_by("sequence")
+    assert [delivery.event_type for delivery in deliveries] == ["task.created", "task.sla_breached"]

@@ -1,4 +1,4 @@
-"""Timers fire once each: late rather than never, and one that fails holds up no other."""
+"""Timers fire once each, late rather than never; one that fails does not delay the others."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ KIND = "test"
 
 
 class Bell:
-    """A handler that notes what it was called for, and may be told what to do."""
+    """A handler that records its calls; its result and a failure can be set."""
 
     def __init__(self) -> None:
         self.rung: list[UUID] = []
@@ -70,7 +70,7 @@ def test_fire_due__fires_what_is_due_once(house: House, bell: Bell) -> None:
     assert Timer.objects.count() == 1
 
 
-def test_fire_due__one_that_fails_is_tried_again_and_holds_up_nobody(
+def test_fire_due__one_that_fails_is_tried_again_and_delays_no_other(
     house: House, bell: Bell
 ) -> None:
     now = clock.now()
@@ -84,7 +84,7 @@ def test_fire_due__one_that_fails_is_tried_again_and_holds_up_nobody(
     assert bell.rung == [fine, broken]
 
 
-def test_fire_due__comes_back_when_the_handler_says_so(house: House, bell: Bell) -> None:
+def test_fire_due__repeats_when_the_handler_returns_a_time(house: House, bell: Bell) -> None:
     now = clock.now()
     bell.again_at = now + timedelta(minutes=5)
     set_timer(house, now)
@@ -93,9 +93,7 @@ def test_fire_due__comes_back_when_the_handler_says_so(house: House, bell: Bell)
     assert services.fire_due(at=now + timedelta(minutes=4)) == 0
 
 
-def test_fire_due__a_claim_that_its_process_did_not_live_to_finish_comes_due_again(
-    house: House, bell: Bell
-) -> None:
+def test_fire_due__a_claim_of_a_dead_process_is_due_again(house: House, bell: Bell) -> None:
     now = clock.now()
     subject_id = set_timer(house, now)
     Timer.objects.update(
@@ -106,16 +104,16 @@ def test_fire_due__a_claim_that_its_process_did_not_live_to_finish_comes_due_aga
     assert bell.rung == [subject_id]
 
 
-def test_set_timer__sets_the_same_one_anew(house: House, bell: Bell) -> None:
+def test_timer_upsert__replaces_the_same_timer(house: House, bell: Bell) -> None:
     now = clock.now()
     subject_id = set_timer(house, now)
-    anew = timer_upsert(
+    replacement = timer_upsert(
         organisation_id=house.organisation.id,
         kind=KIND,
         subject_id=subject_id,
         due_at=now + timedelta(minutes=1),
     )
-    write([anew])
+    write([replacement])
     assert Timer.objects.get().due_at == now + timedelta(minutes=1)
 
 

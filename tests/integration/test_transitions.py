@@ -1,4 +1,4 @@
-"""Each verb makes exactly the transition that the law says, with its rows; a refused one makes none."""
+"""Each service makes exactly the transition of the table, with its rows; refused, it makes none."""
 
 from datetime import timedelta
 
@@ -182,7 +182,7 @@ def test_a_run_taken_again_has_a_new_epoch_and_a_new_timer(house: House) -> None
     at = clock.now()
     bob = house.bob.principal
     tasks.release_run(actor=bob, run_id=run.id, epoch=1, reason="", at=at)
-    # He is the only one, and is asked again when he has rested.
+    # Bob is the only worker, and gets an offer again after his rest.
     at += timedelta(hours=1)
     assert matching.match_queued(at=at) == 1
     offer = Offer.objects.get(task_id=run.task_id, status="open")

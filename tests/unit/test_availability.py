@@ -1,4 +1,4 @@
-"""Shifts against a clock on the wall that is looked at minute by minute."""
+"""Shifts, compared with a local clock that is read minute by minute."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-# --- by hand --------------------------------------------------------------------------------------
+# --- examples -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_availability__is_looked_at_again_when_the_first_thing_changes(
 
 # --- against a clock on the wall ------------------------------------------------------------------
 
-TURNS = {
+CLOCK_CHANGES = {
     "Europe/Berlin": ["2026-03-29", "2026-10-25"],
     "Europe/Dublin": ["2026-03-29", "2026-10-25"],  # its winter is the exception
     "America/New_York": ["2026-03-08", "2026-11-01"],
@@ -134,7 +134,7 @@ TURNS = {
 
 @st.composite
 def spans(draw: st.DrawFn) -> list[list[str]]:
-    """Some of a day, touching spans among them; most of their ends in the night, where clocks turn."""
+    """Draw spans of a day, some adjacent; most end in the night, when clocks change."""
     minutes = st.one_of(st.integers(0, 240), st.integers(0, 1440))
     ends = sorted(draw(st.lists(minutes, min_size=2, max_size=8, unique=True)))
     pairs = list(pairwise(ends))
@@ -147,8 +147,8 @@ weeks = st.dictionaries(st.sampled_from(WEEKDAYS), spans(), min_size=1)
 
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[str, datetime]:
-    zone = draw(st.sampled_from(sorted(TURNS)))
-    day = datetime.fromisoformat(draw(st.sampled_from(TURNS[zone]))).replace(tzinfo=UTC)
+    zone = draw(st.sampled_from(sorted(CLOCK_CHANGES)))
+    day = datetime.fromisoformat(draw(st.sampled_from(CLOCK_CHANGES[zone]))).replace(tzinfo=UTC)
     seconds = draw(st.integers(-3 * 86_400, 2 * 86_400))
     return zone, day + timedelta(
         seconds=seconds, microseconds=draw(st.sampled_from([0, 1, 999_999]))

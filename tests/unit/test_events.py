@@ -1,4 +1,4 @@
-"""The catalogue of events: complete, true to the law, and as open as it promises."""
+"""The catalogue of events is complete, matches the transition table, and allows new fields."""
 
 import json
 from collections.abc import Iterator

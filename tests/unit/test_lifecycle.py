@@ -1,4 +1,4 @@
-"""The law, held against the specification's own table."""
+"""The transition table, compared with the specification's own."""
 
 import pytest
 
@@ -43,7 +43,7 @@ BEYOND = {
 }
 """What this service adds to the transitions of the product's API reference."""
 REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
-"""What is noted of a task that goes on as it was."""
+"""Events of a task whose status does not change."""
 
 
 def test_the_law_is_the_specification_and_what_the_design_adds() -> None:
