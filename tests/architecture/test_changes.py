@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("apps", "config", "tests", "bench")
+FOLDERS = ("apps", "config", "local", "tests", "bench")
 CHANGES = {"Change", "Insert", "InsertValues", "Update", "Statement", "BulkStatement"}
 SEQUENCES = {"Iterable", "Iterator", "Sequence", "list", "tuple"}
 

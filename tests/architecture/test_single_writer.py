@@ -89,7 +89,7 @@ def _has_status_key(node: ast.AST) -> bool:
 
 def our_code() -> list[Path]:
     """Return the Python files of the project, without migrations and the transitions."""
-    folders = ("apps", "biolayer", "config")
+    folders = ("apps", "biolayer", "config", "local")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return [path for path in files if "migrations" not in path.parts and path != ROOT / TRANSITIONS]
 
