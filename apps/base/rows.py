@@ -1,8 +1,8 @@
 """Write several rows in one statement: a transition's task, event, deliveries and timers.
 
-Services and reactions describe changes; `write` compiles them into one
-`WITH … AS (INSERT …), … AS (UPDATE …) SELECT` and sends it once. On the hot paths that replaces four
-to eight round trips. Within `batched` the changes of many calls become one statement.
+Services and reactions describe changes; `write` compiles them into one `WITH … AS (INSERT …), … AS
+(UPDATE …) SELECT` and sends it once. On the hot paths that replaces four to eight round trips.
+Within `batched` the changes of many calls become one statement.
 
 All parts of such a statement see the same snapshot, and PostgreSQL does not define their order.
 Never write the same row twice in one call (two `Update`s of it are merged), and never insert a row
@@ -24,10 +24,10 @@ from django.db.models import Field, Model
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """A new row.
+    """Describe a new row.
 
-    `guard` is a condition in SQL on the row, which is called `new`. A row that does not satisfy it is
-    not inserted: use it where a foreign key of another row of the call then fails.
+    `guard` is a condition in SQL on the row, which is called `new`. A row that does not satisfy it
+    is not inserted: use it where a foreign key of another row of the call then fails.
     """
 
     row: Model
@@ -36,7 +36,7 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class InsertValues:
-    """A new row by its columns, for hot paths that need no instance of the model: see `insert`."""
+    """Describe a new row by its columns, for hot paths without model instances: see `insert`."""
 
     model: type[Model]
     values: Mapping[str, Any]
@@ -49,7 +49,7 @@ def insert(model: type[Model], **values: Any) -> InsertValues:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """New values for the rows of `model` whose columns equal `where`."""
+    """Describe new values for the rows of `model` whose columns equal `where`."""
 
     model: type[Model]
     where: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement in SQL, for what inserts and updates cannot express."""
+    """Hold a statement in SQL, for what inserts and updates cannot express."""
 
     sql: str
     params: tuple[Any, ...] = ()
@@ -66,7 +66,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class BulkStatement:
-    """A statement in SQL over a set of rows: all rows of the same SQL are one statement.
+    """Hold a statement in SQL over a set of rows: all rows of the same SQL are one statement.
 
     Its only parameter is a JSON array of the rows: `… FROM jsonb_to_recordset(%s) AS row (…)`.
     """
@@ -105,7 +105,7 @@ def write(changes: Iterable[Change]) -> None:
     parts = _compile(changes)
     if not parts:
         return
-    # A WITH needs a main query; nobody reads its result.
+    # A WITH needs a main query; its result is not read.
     body = ", ".join(f"c{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {body} SELECT 1", [value for _, params in parts for value in params])
@@ -145,16 +145,16 @@ def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
     return parts
 
 
+# The columns that identify the rows of an update, and those that it sets.
 Names = tuple[tuple[str, ...], tuple[str, ...]]
-"""The columns that updates are told apart by, and those that they set."""
 
 
 def _alike(updates: Iterable[Update]) -> dict[tuple[type[Model], Names], list[Update]]:
-    found: dict[tuple[type[Model], Names], list[Update]] = {}
+    groups: dict[tuple[type[Model], Names], list[Update]] = {}
     for update in updates:
         names = (tuple(update.where), tuple(sorted(update.values)))
-        found.setdefault((update.model, names), []).append(update)
-    return found
+        groups.setdefault((update.model, names), []).append(update)
+    return groups
 
 
 @lru_cache
@@ -190,7 +190,7 @@ def _defaults(model: type[Model]) -> dict[str, Any]:
 def _defaults_of(
     model: type[Model],
 ) -> tuple[dict[str, Any], tuple[tuple[str, Callable[[], Any]], ...]]:
-    """Return the defaults of a model's columns: values, and functions that make one for each row."""
+    """Return the defaults of a model's columns: constants, and functions called for each row."""
     constant: dict[str, Any] = {}
     called = []
     for field in model._meta.concrete_fields:
@@ -209,7 +209,8 @@ def _insert_sql(model: type[Model], guard: str) -> str:
     names = ", ".join(f'"{column}"' for column in _columns(model))
     return (
         f'INSERT INTO "{table}" ({names})'
-        f' SELECT {names} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb) new WHERE {guard}'
+        f' SELECT {names} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb) new'
+        f" WHERE {guard}"
     )
 
 
@@ -218,7 +219,7 @@ def _document(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _hexadecimal(value: Any) -> str:
-    """How JSON carries what a bytea column holds."""
+    """Return how JSON represents a bytea value."""
     if isinstance(value, bytes | memoryview):
         return "\\x" + bytes(value).hex()
     raise TypeError(f"{type(value).__name__} has no place in a row")
@@ -230,14 +231,14 @@ def _fields(model: type[Model]) -> "dict[str, Field[Any, Any]]":
 
 
 def _updates(model: type[Model], names: Names, updates: Sequence[Update]) -> tuple[str, list[Any]]:
-    """One row by its values, many by a JSON document of them."""
+    """Compile updates of the same columns: one by its values, several by a JSON document."""
     if len(updates) == 1:
         return _update(updates[0])
     fields = _fields(model)
     columns = {name: str(fields[name].column) for group in names for name in group}
     rows = [
-        {columns[name]: value for name, value in {**one.where, **one.values}.items()}
-        for one in updates
+        {columns[name]: value for name, value in {**update.where, **update.values}.items()}
+        for update in updates
     ]
     return _updates_sql(model, names), [_document(rows)]
 
@@ -245,9 +246,9 @@ def _updates(model: type[Model], names: Names, updates: Sequence[Update]) -> tup
 @lru_cache
 def _updates_sql(model: type[Model], names: Names) -> str:
     table, fields = model._meta.db_table, _fields(model)
-    told_apart_by, set_to = ([fields[name].column for name in group] for group in names)
-    setters = ", ".join(f'"{column}" = new."{column}"' for column in set_to)
-    wheres = " AND ".join(f't."{column}" = new."{column}"' for column in told_apart_by)
+    identifying, assigned = ([fields[name].column for name in group] for group in names)
+    setters = ", ".join(f'"{column}" = new."{column}"' for column in assigned)
+    wheres = " AND ".join(f't."{column}" = new."{column}"' for column in identifying)
     return (
         f'UPDATE "{table}" t SET {setters}'
         f' FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb) new WHERE {wheres}'

@@ -117,7 +117,7 @@ def main() -> None:
 
 class Proxy:
     """PostgreSQL's unix socket by TCP on loopback, until the way between them is `frozen`: nothing
-    gets through then, in either direction, and neither side is told.
+    passes then, in either direction, and neither side notices.
     """
 
     def __init__(self, home: Path) -> None:
@@ -152,7 +152,7 @@ class Proxy:
         self._flows.set()
 
     def cut(self) -> None:
-        """End all connections as they are, with whatever did not get through."""
+        """End all connections, with all data that did not pass."""
         for one in self._sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -397,7 +397,7 @@ class Organisation:
         return _made(self.client.post("/v1/workers", json=body), "worker_id")
 
     def prepare(self) -> "Organisation":
-        """Enrol so many workers that each `COMMON` task finds one."""
+        """Create enough workers that each `COMMON` task finds one."""
         assert self.patch(f"/v1/pools/{self.pool_id}", **PATIENT).status_code == 200
         for number in range(5):
             self.enrol(f"Worker {number}", skills=["phone_verification"], capacity=100)
@@ -421,7 +421,7 @@ for number in range(int(sys.argv[1])):
 
 
 def founded(installation: Installation, count: int) -> list[Organisation]:
-    """Make so many organisations by `manage.py create_organisation`."""
+    """Create organisations by `manage.py create_organisation`."""
     answer = subprocess.run(
         [sys.executable, "-c", FOUND, str(count)],
         cwd=PROJECT,
@@ -431,9 +431,9 @@ def founded(installation: Installation, count: int) -> list[Organisation]:
         check=True,
     )
     lines = [line.split() for line in answer.stdout.splitlines()]
-    told = {name: [words[1] for words in lines if words[0] == name] for name in NAMES}
+    values = {name: [words[1] for words in lines if words[0] == name] for name in NAMES}
     base_url = installation.access["base_url"]
-    return [Organisation.calling(base_url, *one) for one in zip(*told.values(), strict=True)]
+    return [Organisation.calling(base_url, *one) for one in zip(*values.values(), strict=True)]
 
 
 # --- what is seen of the events -------------------------------------------------------------------
@@ -454,7 +454,7 @@ class Seen:
 
 
 class Watch:
-    """Reads events as they are committed: an event that others cannot read yet tells nothing."""
+    """Read events as they are committed, when others can read them, too."""
 
     def __init__(self, url: str) -> None:
         self._url = url

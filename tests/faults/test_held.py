@@ -1,8 +1,8 @@
-"""Something holds a row, a lock or a connection for long, and the others do not suffer.
+"""A row, a lock or a connection that is held for long does not delay the others.
 
-These tests run a whole installation without a workforce, hold one thing of it for some seconds, and see
-meanwhile, by its events and its answers, how the others fare: their SLA clocks, their offers, their
-calls. They go by real time, since what they are about are limits of real waiting.
+These tests run a whole installation without a workforce, hold one thing of it for some seconds, and
+measure meanwhile, by its events and responses, the others' SLA clocks, offers and calls. They use
+real time, since they test limits of real waits.
 """
 
 import math
@@ -43,22 +43,22 @@ from tests.faults.holding import (
 from tests.faults.installation import Installation, eventually, say
 
 PATIENCE = 1.0 if "STRICT" in os.environ else 2.0
-"""The limits hold on a machine that does nothing else; a shared one is given twice as long. `STRICT=1` asks
-for them as they are."""
+"""The limits are for an otherwise idle machine; a shared one gets twice as long. `STRICT=1` uses the
+limits as they are."""
 
 CLOCK_SECONDS = 2.0 * PATIENCE
 OFFER_SECONDS = 1.0 * PATIENCE
 CALL_SECONDS = 1.0 * PATIENCE
-"""How long the others may wait at most: after the clock ran out, after the task was queued, for 99 of a
-hundred answers."""
+"""How long the others may wait at most: after the clock ran out, after the task was queued, for 99 %
+of the responses."""
 
 POSTED_SECONDS = 2.0 * PATIENCE
 KNOCK_SECONDS = 2.0 * PATIENCE
-"""How long a task may take from its post to its offer, and an answer to a call for what is held."""
+"""How long a task may take from its post to its offer, and a call for a held row until its response."""
 
 GOES_ON_SECONDS = 5.0
 TURN_SECONDS = 3.0
-"""How soon after the release what was held has gone on; and what waited for a turn of the matcher."""
+"""How soon after the release held work continues, and work that waited for the matcher."""
 
 HOLD_SECONDS = 5.0
 STOP_SECONDS = 2.0
@@ -75,7 +75,7 @@ OFFER_EVERY_SECONDS = 0.4
 KNOCK_EVERY_SECONDS = 0.1
 
 LOCK_ORGANISATION = TURN.replace("pg_try_advisory", "pg_advisory")
-"""What a turn of the matcher tries to get, but waited for."""
+"""The lock that the matcher tries to get, with a wait."""
 
 QUEUED, OFFERED = "task.queued", "task.offered"
 BREACHED, CANCELLED = "task.sla_breached", "task.cancelled"
@@ -212,7 +212,7 @@ def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
     """Bring second workers to a standstill in the midst of a stream of tasks, each while it holds what
     it has written; see how others fare from `STOP_SECONDS` on; and set the workers going again.
     """
-    # So many that one worker does not do all of it before the others are asked.
+    # So many that one process does not handle all of it before the others get a hint.
     with trial.streaming(every=0.05):
         holding.wait_until_connected(trial.here.url)
     with trial.streaming(every=0.03):
@@ -313,9 +313,7 @@ class Trial:
 
     @contextmanager
     def streaming(self, *, every: float) -> Iterator[None]:
-        """Have a task of the held organisation posted every so many seconds, with a clock that runs out
-        soon.
-        """
+        """Post a task of the held organisation, whose clock runs out soon, every `every` seconds."""
         is_over = threading.Event()
 
         def post() -> None:
@@ -337,9 +335,8 @@ class Trial:
         with_held: bool = False,
         seconds: float = HOLD_SECONDS,
     ) -> None:
-        """Have others call and be offered tasks for so many seconds: the other organisation and, where
-        `with_held`, the held one. Some clients `knock` meanwhile, again and again: they want what is
-        held.
+        """Let others call and get offers for `seconds`: the other organisation and, where `with_held`,
+        the held one. Meanwhile some clients call `knock` repeatedly, which needs the held row.
         """
         ends = time.monotonic() + seconds
         offered = {"the other organisation": self.here.other}
@@ -436,9 +433,9 @@ class Trial:
 
     def _check_clocks(self) -> None:
         self.wait_for(self.clocks, BREACHED, within=GOES_ON_SECONDS)
-        told = [self.seen(task_id, BREACHED) for task_id in self.clocks]
-        late = [math.inf if one is None else seconds(one.due_at, one.seen_at) for one in told]
-        self._bound("clocks of others were told of late by", late, CLOCK_SECONDS)
+        breaches = [self.seen(task_id, BREACHED) for task_id in self.clocks]
+        late = [math.inf if one is None else seconds(one.due_at, one.seen_at) for one in breaches]
+        self._bound("clocks of others were reported late by", late, CLOCK_SECONDS)
 
     def _check_offers(self, name: str, posted: Mapping[str, datetime]) -> None:
         self.wait_for(posted, OFFERED, within=GOES_ON_SECONDS)
@@ -468,8 +465,8 @@ class Trial:
 
     def _answers(self, what: str, calls: Sequence[Call], expected: AbstractSet[str]) -> None:
         counts = Counter(call.answer for call in calls)
-        told = ", ".join(f"{count} of {answer}" for answer, count in counts.most_common())
-        self._lines.append(f"      {what}: {told}")
+        responses = ", ".join(f"{count} of {answer}" for answer, count in counts.most_common())
+        self._lines.append(f"      {what}: {responses}")
         if unexpected := counts.keys() - expected:
             self._fault(f"{what}: unexpected {', '.join(sorted(unexpected))}")
 
