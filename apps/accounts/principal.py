@@ -55,7 +55,7 @@ class Principal:
         """
         if self.pool_ids is not None:
             raise PoolNotGranted(
-                "This concerns the whole organisation, and the credential some pools."
+                "This concerns the whole organisation; the credential is restricted to pools."
             )
 
     def covers(self, pool_ids: Collection[UUID] | None) -> bool:

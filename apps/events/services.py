@@ -150,7 +150,7 @@ def _lock_own_consumer(actor: Principal, name: str) -> EventConsumer:
 
 def _require_owner(actor: Principal, consumer: EventConsumer) -> None:
     if consumer.created_by not in ("", actor.text) and not actor.has_role(Role.MANAGER):
-        raise NotTheOwner("Its maker may change this event consumer, or a manager.")
+        raise NotTheOwner("Only its creator or a manager may change this event consumer.")
 
 
 def _require_capacity(actor: Principal, name: str) -> None:
@@ -158,9 +158,11 @@ def _require_capacity(actor: Principal, name: str) -> None:
     consumers = EventConsumer.objects.filter(organisation_id=actor.organisation_id)
     other = consumers.filter(name=name).first()
     if other is not None and actor.covers(other.pool_ids):
-        raise Raced("Another call made this event consumer at the same time.")
+        raise Raced("Another call created this event consumer at the same time.")
     if other is not None:
-        raise ConsumerNameTaken("It is not one that this credential sees: choose another name.")
+        raise ConsumerNameTaken(
+            "A consumer that this credential may not see has the name: choose another."
+        )
     if consumers.count() >= MAX_CONSUMERS:
         raise TooManyConsumers(MAX_CONSUMERS)
 

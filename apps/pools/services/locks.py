@@ -53,7 +53,9 @@ def lock_worker(*, actor: Principal, worker_id: UUID, for_deletion: bool = False
     if actor.pool_ids is not None:
         others = worker.memberships.exclude(pool_id__in=actor.pool_ids)
         if others.exists():
-            raise PoolNotGranted("The worker is in pools, too, that this credential is not for.")
+            raise PoolNotGranted(
+                "The worker is also in pools that are not granted to this credential."
+            )
     return worker
 
 

@@ -60,7 +60,7 @@ def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
     """
     actor.require(Scope.POOLS_MANAGE)
     if actor.pool_ids is not None:
-        raise PoolNotGranted("This credential is for certain pools and would not see a new one.")
+        raise PoolNotGranted("This credential is restricted to pools and could not see a new one.")
     creation = parse(PoolCreation, document, checks=[_escalation_check(actor)])
     pool = Pool.objects.create(
         organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))
@@ -114,7 +114,7 @@ def add_member(*, actor: Principal, pool_id: UUID, document: Any) -> tuple[Membe
     pool = lock_pool(actor=actor, pool_id=pool_id)
     member = parse(NewMember, document)
     if lock_new_member(actor=actor, worker_id=member.worker_id) is None:
-        raise InvalidInput([Fault("/worker_id", "unknown_worker", "is none of your workers")])
+        raise InvalidInput([Fault("/worker_id", "unknown_worker", "is not one of your workers")])
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
     _, is_new = Membership.objects.get_or_create(

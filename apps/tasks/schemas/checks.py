@@ -114,7 +114,7 @@ def _json_schema_faults(schema: bytes) -> Sequence[SchemaFault]:
     faults = [*_dialect_faults(references), *_reference_faults(references)]
     for path, keyword in references.duplicates:
         faults.append(
-            ((*path, keyword), "invalid_schema", "names what another schema is named, too")
+            ((*path, keyword), "invalid_schema", "is a name that another schema has, too")
         )
     return faults or [*_meaning_faults(document, references)]
 

@@ -54,7 +54,7 @@ def lock_held_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -
 def require_held(run: Run, *, worker_id: UUID, epoch: int, at: datetime) -> None:
     """Raise `LeaseLost` unless the worker holds the locked run by this epoch."""
     if not run.is_held_by(worker_id=worker_id, epoch=epoch, at=at):
-        raise LeaseLost("The lease ended, or the run was handed on. Nothing was changed.")
+        raise LeaseLost("The lease ended, or another worker has the run. Nothing was changed.")
 
 
 def lock_run_nowait(*, run_id: UUID) -> Run | None:

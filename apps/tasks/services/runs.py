@@ -122,7 +122,7 @@ def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fau
     faults += output_faults(submission.output, task.output_schema, task.expected_format)
     needs_file = task.evidence_required or task.expected_format == "file"
     if needs_file and not submission.evidence:
-        faults.append(Fault("/evidence", "required", "this task wants evidence"))
+        faults.append(Fault("/evidence", "required", "this task requires evidence"))
     if submission.evidence:
         known = set(evidence_of(run).values_list("id", flat=True))
         faults += [
