@@ -23,11 +23,10 @@ from apps.accounts.services import create_organisation  # noqa: E402
 from apps.base import clock, rows, wake  # noqa: E402
 from apps.base.ids import new_id  # noqa: E402
 from apps.base.rows import Change, Insert  # noqa: E402
-from apps.webhooks import services  # noqa: E402
+from apps.webhooks import changes, services  # noqa: E402
+from apps.webhooks.fan_out import OutboundEvent  # noqa: E402
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message  # noqa: E402
 from apps.webhooks.origins import origin_id, origin_of  # noqa: E402
-from apps.webhooks.services import Telling, announce, open_callback  # noqa: E402
-from apps.webhooks.services.announcing import open_origin  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
 from bench.origins import until  # noqa: E402
 from biolayer.contract import Handoff  # noqa: E402
@@ -65,7 +64,7 @@ def prepare(origins: Iterable[str]) -> UUID:
     organisation = create_organisation(name="bench")
     services.keys_of([organisation.id])
     for origin in origins:
-        rows.write([open_origin(organisation_id=organisation.id, text=origin_of(origin))])
+        rows.write([changes.origin(organisation_id=organisation.id, text=origin_of(origin))])
     return organisation.id
 
 
@@ -101,20 +100,20 @@ def told_callbacks(
 def _told(organisation_id: UUID, url: str, at: datetime) -> tuple[list[Change], Due]:
     """A new task's callback and its first event. Its origin is known already."""
     task_id = new_id()
-    opened = open_callback(
+    callback = changes.callback_destination(
         task_id=task_id, organisation_id=organisation_id, handoff=Handoff(callback_url=url)
     )
-    changes: list[Change] = [one for one in opened if isinstance(one, Insert)]
-    changes += announce(_telling(organisation_id, task_id, at), callback_url=url)
-    _, message, delivery = (one.row for one in changes if isinstance(one, Insert))
+    task_rows: list[Change] = [change for change in callback if isinstance(change, Insert)]
+    task_rows += changes.deliveries(_event(organisation_id, task_id, at), callback_url=url)
+    _, message, delivery = (change.row for change in task_rows if isinstance(change, Insert))
     assert isinstance(message, Message)
     assert isinstance(delivery, Delivery)
-    return changes, Due(url, f"msg_{delivery.id.hex}", bytes(message.body))
+    return task_rows, Due(url, f"msg_{delivery.id.hex}", bytes(message.body))
 
 
-def _telling(organisation_id: UUID, task_id: UUID, at: datetime) -> Telling:
+def _event(organisation_id: UUID, task_id: UUID, at: datetime) -> OutboundEvent:
     data = {"task_id": str(task_id), "sequence": 1, **DATA}
-    return Telling(organisation_id, task_id, 1, "task.created", at, data)
+    return OutboundEvent(organisation_id, task_id, 1, "task.created", at, data)
 
 
 def to_endpoint(*, organisation_id: UUID, origin: str, count: int) -> UUID:
@@ -137,12 +136,12 @@ def to_endpoint(*, organisation_id: UUID, origin: str, count: int) -> UUID:
 
 
 def _backlog(endpoint: Destination, at: datetime) -> Iterator[Change]:
-    told = announce(_telling(endpoint.organisation_id, new_id(), at), callback_url=endpoint.url)
-    for one in told:
-        if isinstance(one, Insert):
-            if isinstance(one.row, Delivery):
-                one.row.destination_id = endpoint.id
-            yield one
+    event = _event(endpoint.organisation_id, new_id(), at)
+    for change in changes.deliveries(event, callback_url=endpoint.url):
+        if isinstance(change, Insert):
+            if isinstance(change.row, Delivery):
+                change.row.destination_id = endpoint.id
+            yield change
 
 
 def withdraw(to_origin: UUID) -> None:

@@ -84,7 +84,7 @@ DRAINS = (
         groups=("deliveries",),
         step="apps.webhooks.services.deliver_due",
         # One row of each origin.
-        due_since="apps.webhooks.services.SOONEST_DELIVERY",
+        due_since="apps.webhooks.services.NEXT_DELIVERY_AT",
     ),
     Drain(
         "recoveries",

@@ -37,7 +37,7 @@ from apps.matching.services import (
 from apps.pools.services import refresh_rating_means
 from apps.tasks.selectors import closed_before
 from apps.tasks.services import delete_unused_requirements
-from apps.webhooks.services import forget_callbacks, tidy_up
+from apps.webhooks.services import apply_retention, delete_old_callbacks
 from config.drains import DRAINS, Drain
 
 logger = logging.getLogger(__name__)
@@ -105,8 +105,8 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "means": (10.0, refresh_rating_means),
     "horizon": (10.0, warn_of_horizon),
     "keys": (600.0, forget_old_keys),
-    "deliveries": (600.0, tidy_up),
-    "callbacks": (600.0, partial(forget_callbacks, are_over=closed_before)),
+    "deliveries": (600.0, apply_retention),
+    "callbacks": (600.0, partial(delete_old_callbacks, select_ended=closed_before)),
     "unmatched": (600.0, forget_in_vain),
     "requirements": (600.0, delete_unused_requirements),
     "missing": (60.0, restore_requirements),

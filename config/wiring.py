@@ -36,8 +36,10 @@ from apps.tasks.transitions import AppliedTransition, react, wake_on
 from apps.timers import services as timers
 from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
+from apps.webhooks import changes as webhook_changes
 from apps.webhooks import services as webhooks
-from apps.webhooks.addresses import callback_faults
+from apps.webhooks.callback_urls import callback_faults
+from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.selectors import bodies
 from biolayer.events import SILENT
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
@@ -96,7 +98,7 @@ def open_callback(moved: AppliedTransition) -> Iterable[Change]:
     contract = moved.contract
     if contract is None or not contract.handoff.callback_url:
         return []
-    return webhooks.open_callback(
+    return webhook_changes.callback_destination(
         task_id=moved.task.id,
         organisation_id=moved.task.organisation_id,
         handoff=contract.handoff,
@@ -108,7 +110,7 @@ def reopen_callback(moved: AppliedTransition) -> Iterable[Change]:
     task = moved.task
     if not task.callback_url or moved.event.previous_status not in CLOSED:
         return []
-    return webhooks.reopen_callback(
+    return webhook_changes.restored_callback_destination(
         task_id=task.id,
         organisation_id=task.organisation_id,
         url=task.callback_url,
@@ -123,10 +125,10 @@ def announce_event(moved: AppliedTransition) -> Iterable[Change]:
     Silent events do not go to the callback.
     """
     callback_url = "" if moved.event.type in SILENT else moved.task.callback_url
-    return webhooks.announce(outbound_event(moved), callback_url=callback_url)
+    return webhook_changes.deliveries(outbound_event(moved), callback_url=callback_url)
 
 
-def outbound_event(moved: AppliedTransition) -> webhooks.Telling:
+def outbound_event(moved: AppliedTransition) -> OutboundEvent:
     """Return the event in the form that webhooks send."""
     task, event = moved.task, moved.event
     data = {
@@ -139,7 +141,7 @@ def outbound_event(moved: AppliedTransition) -> webhooks.Telling:
     }
     if event.status in OUTPUT_SHOWN:
         data["output"] = task.output
-    return webhooks.Telling(
+    return OutboundEvent(
         organisation_id=task.organisation_id,
         subject_id=task.id,
         sequence=event.sequence,

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from apps.base import rows
 from apps.base.ids import new_id
+from apps.webhooks import changes
+from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Origin
 from apps.webhooks.origins import origin_id, origin_of
-from apps.webhooks.services import Telling, announce
-from apps.webhooks.services.announcing import open_origin
 from tests.factories import House
 
 
@@ -17,7 +17,7 @@ def endpoint(house: House, url: str, **columns: Any) -> Destination:
     """An enabled endpoint of Alice's organisation that wants every event of tasks."""
     organisation_id = house.organisation.id
     text = origin_of(url)
-    rows.write([open_origin(organisation_id=organisation_id, text=text)])
+    rows.write([changes.origin(organisation_id=organisation_id, text=text)])
     columns = {"event_types": ["task.*"], "auth_type": "none", **columns}
     return Destination.objects.create(
         organisation_id=organisation_id,
@@ -40,8 +40,10 @@ def tell(
     """An event for whoever wants it; its subject."""
     subject_id = subject_id or new_id()
     data = {"task_id": str(subject_id), "sequence": sequence}
-    telling = Telling(house.organisation.id, subject_id, sequence, event_type, at, data, **filters)
-    rows.write(announce(telling))
+    event = OutboundEvent(
+        house.organisation.id, subject_id, sequence, event_type, at, data, **filters
+    )
+    rows.write(changes.deliveries(event))
     return subject_id
 
 

@@ -1,1 +1,1 @@
-"""Telling others what happened: destinations, deliveries, attempts."""
+"""Deliver events to webhooks: destinations, deliveries, attempts, recoveries, keys."""

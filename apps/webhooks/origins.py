@@ -1,4 +1,4 @@
-"""Which origin a URL belongs to, and the id that the origin's row has."""
+"""Compute a URL's origin, and the id of the origin's row."""
 
 import hashlib
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ PORTS = {"https": 443, "http": 80}
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL that `addresses.url_problem` lets pass, in lower case."""
+    """Return scheme, host and port, in lower case, of a URL without a `url_problem`."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     host = f"[{host}]" if ":" in host else host
@@ -16,8 +16,9 @@ def origin_of(url: str) -> str:
 
 
 def origin_id(organisation_id: UUID, text: str) -> UUID:
-    """The id of an organisation's origin, the same wherever it is computed: nobody has to look it
-    up before a delivery is written. No secret, so MD5 (which PostgreSQL has as well) will do.
+    """Return the id of an organisation's origin, so that no query is needed for a new delivery.
+
+    It is not a secret, so MD5, which PostgreSQL has as well, is enough.
     """
     digest = hashlib.md5(f"{organisation_id} {text}".encode(), usedforsecurity=False)
     return UUID(bytes=digest.digest())

@@ -1,4 +1,4 @@
-"""The wire of webhooks: what a caller may send to manage endpoints and to have things sent again."""
+"""Describe the request bodies that manage endpoints and send deliveries again."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -42,7 +42,7 @@ TimeoutSeconds = Annotated[int, Field(ge=1, le=30), INTEGRAL]
 
 
 class EndpointCreation(Model):
-    """The body of `POST /v1/webhook-endpoints`. Null filters let everything through."""
+    """The body of `POST /v1/webhook-endpoints`. A null filter admits everything."""
 
     url: Url
     description: Description = ""
@@ -60,13 +60,14 @@ class EndpointCreation(Model):
     enabled: bool = True
 
 
+# The default of fields that are absent. It is never read: see `EndpointChange.present`.
 _UNCHANGED: Any = None
-"""Stands where nothing was given. It is never looked at: see `EndpointChange.given`."""
 
 
 class EndpointChange(Model):
-    """The body of `PATCH /v1/webhook-endpoints/{endpoint_id}`. What is not given stays as it is;
-    `auth` and `headers` are replaced whole.
+    """The body of `PATCH /v1/webhook-endpoints/{endpoint_id}`. Absent fields stay as they are.
+
+    `auth` and `headers` are replaced as a whole.
     """
 
     url: Url = _UNCHANGED
@@ -83,15 +84,15 @@ class EndpointChange(Model):
     retry_policy: RetryPolicy | None = None
     enabled: bool = _UNCHANGED
 
-    def given(self) -> dict[str, Any]:
-        """The fields that shall change, with their new values: null is a value, too."""
+    def present(self) -> dict[str, Any]:
+        """Return the fields of the document with their new values; null is a value too."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class TestEvent(Model):
     """The body of `POST /v1/webhook-endpoints/{endpoint_id}/test`."""
 
-    # pytest takes every class of this name for tests.
+    # pytest collects every class of this name as tests.
     __test__ = False
 
     type: Annotated[
@@ -100,7 +101,7 @@ class TestEvent(Model):
 
 
 class RecoveryRequest(Model):
-    """The body of `POST /v1/recoveries`: send again what failed, or what was never sent."""
+    """The body of `POST /v1/recoveries`: resend what failed, or send what an endpoint missed."""
 
     kind: Literal["failed", "missed"]
     since: Moment
@@ -127,7 +128,7 @@ class RecoveryRequest(Model):
     @field_validator("endpoint_id")
     @classmethod
     def _where_missed(cls, endpoint_id: Any, info: ValidationInfo) -> Any:
-        # What an endpoint missed can be told of; a callback misses nothing.
+        # Only an endpoint can have missed events; a callback is created with its task.
         if endpoint_id is None and info.data.get("kind") == "missed":
             raise PydanticCustomError("required", "is needed for this kind")
         return endpoint_id

@@ -229,42 +229,6 @@ class Evidence(OpenModel):
     created_at: Timestamp
 
 
-class WebhookKey(OpenModel):
-    """What deliveries are signed with, without its secret."""
-
-    key_id: Identifier
-    kind: Literal["v1", "v1a"]
-    status: Literal["current", "expiring", "expired"]
-    public_key: str | None = Field(description="`whpk_…` of a v1a key; null for v1.")
-    created_at: Timestamp
-    expires_at: Timestamp | None = Field(description="Null: until the next rotation.")
-
-
-class RotatedWebhookKey(WebhookKey):
-    """The new key, and the ones that signed before it."""
-
-    earlier: list[WebhookKey]
-    secret: str = Field(
-        default="",
-        description="`whsec_…` of a v1 key. Shown this once: an idempotent replay has none.",
-    )
-
-
-class Jwk(OpenModel):
-    """An ed25519 public key (RFC 8037)."""
-
-    kty: Literal["OKP"]
-    crv: Literal["Ed25519"]
-    x: str
-    kid: str
-    use: Literal["sig"]
-    alg: Literal["EdDSA"]
-
-
-class JwkSet(OpenModel):
-    keys: list[Jwk]
-
-
 class Page(OpenModel):
     """A page of a list. `next_cursor` takes it on; null on the last page."""
 
@@ -315,10 +279,6 @@ class EventConsumerPage(Page):
 
 class RunPage(Page):
     data: list[HeldRun]
-
-
-class WebhookKeyPage(Page):
-    data: list[WebhookKey]
 
 
 class OpenApiDocument(OpenModel):

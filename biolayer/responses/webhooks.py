@@ -1,4 +1,7 @@
-"""What `/v1` answers of webhooks: endpoints, deliveries, recoveries. Open, as all answers are."""
+"""Describe the responses of `/v1` about webhooks: endpoints, deliveries, recoveries, keys.
+
+Like all responses they are open: later versions may add fields.
+"""
 
 from typing import Any, Literal
 
@@ -11,14 +14,19 @@ from biolayer.values import Identifier, Timestamp
 
 
 class EndpointHealth(OpenModel):
-    """How the endpoint's origin (scheme, host and port) fares. Others may share it; what is `held`
-    is the endpoint's own. Counts end at 10,000.
+    """The health of the endpoint's origin (scheme, host and port), which other endpoints may share.
+
+    `held` counts the endpoint's own deliveries. Counts end at 10,000.
     """
 
     concurrency: int = Field(description="How many attempts may be under way at once.")
     breaker: Literal["closed", "open", "probing"]
-    open_until: Timestamp | None = Field(description="Then the breaker lets one attempt through.")
-    held_until: Timestamp | None = Field(description="As a `Retry-After` asked.")
+    open_until: Timestamp | None = Field(
+        description="Nothing is sent before; then one attempt is made as a probe."
+    )
+    held_until: Timestamp | None = Field(
+        description="Nothing is sent before, as a `Retry-After` requested."
+    )
     under_way: int
     pending: int
     held: int
@@ -57,7 +65,7 @@ class Delivery(OpenModel):
     delivery_id: Identifier
     message_id: str = Field(description="The `webhook-id` of every attempt.")
     endpoint_id: Identifier | None = Field(description="Null: a task's callback.")
-    task_id: Identifier | None = Field(description="Null: it tells of no task.")
+    task_id: Identifier | None = Field(description="Null: the event is not about a task.")
     type: str
     sequence: int
     is_test: bool
@@ -90,12 +98,12 @@ class Delivery(OpenModel):
 
 
 class Attempt(OpenModel):
-    """One request. A step that was not reached, or not needed on an open connection, is null."""
+    """One request. A step that was not reached, or not needed on a reused connection, is null."""
 
     number: int
     started_at: Timestamp
     outcome: str
-    phase: str | None = Field(description="Where a failed one ended.")
+    phase: str | None = Field(description="The step in which a failed attempt ended.")
     status_code: int | None
     error: str | None
     dns_ms: int | None
@@ -109,7 +117,7 @@ class Attempt(OpenModel):
 
 
 class DeliveryInFull(Delivery):
-    """A delivery with what is sent and its last 25 attempts."""
+    """A delivery with the body that is sent and its last 25 attempts."""
 
     body: dict[str, Any]
     attempts: list[Attempt]
@@ -137,6 +145,42 @@ class Recovery(OpenModel):
     released_at: Timestamp | None
 
 
+class WebhookKey(OpenModel):
+    """A key that signs deliveries, without its secret."""
+
+    key_id: Identifier
+    kind: Literal["v1", "v1a"]
+    status: Literal["current", "expiring", "expired"]
+    public_key: str | None = Field(description="`whpk_…` of a v1a key; null for v1.")
+    created_at: Timestamp
+    expires_at: Timestamp | None = Field(description="Null: until the next rotation.")
+
+
+class RotatedWebhookKey(WebhookKey):
+    """The new key, and the earlier ones that still sign."""
+
+    earlier: list[WebhookKey]
+    secret: str = Field(
+        default="",
+        description="`whsec_…` of a v1 key. Shown only once: an idempotent replay has none.",
+    )
+
+
+class Jwk(OpenModel):
+    """An ed25519 public key (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    kid: str
+    use: Literal["sig"]
+    alg: Literal["EdDSA"]
+
+
+class JwkSet(OpenModel):
+    keys: list[Jwk]
+
+
 class WebhookEndpointPage(Page):
     data: list[WebhookEndpoint]
 
@@ -151,3 +195,7 @@ class AttemptPage(Page):
 
 class RecoveryPage(Page):
     data: list[Recovery]
+
+
+class WebhookKeyPage(Page):
+    data: list[WebhookKey]

@@ -9,7 +9,7 @@ import pytest
 from apps.base import clock
 from apps.webhooks import services
 from apps.webhooks.models import Attempt, Delivery, Destination, Origin
-from apps.webhooks.services import endpoints
+from apps.webhooks.services.endpoints import management
 from tests.api.expect import count, expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import URL, changed, made, path_of
 from tests.factories import House
@@ -139,7 +139,7 @@ def test_enabling__what_is_enabled_recovers_nothing(house: House) -> None:
 def test_delete__takes_its_deliveries_along_and_nobody_elses(
     house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "DELETED_AT_ONCE", 4)
+    monkeypatch.setattr(management, "DELETE_BATCH", 4)
     gone, kept = made(house.alice, url=receiver.url), made(house.alice, url=receiver.url)
     house.completed()
     services.deliver_due()

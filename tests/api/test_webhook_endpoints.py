@@ -10,7 +10,7 @@ from apps.api.models import IdempotencyKey
 from apps.base import clock
 from apps.pools.services import provision_pool
 from apps.webhooks.models import Delivery, Destination, Origin
-from apps.webhooks.services import endpoints
+from apps.webhooks.services.endpoints import management
 from biolayer.events import EVENT_TYPES
 from biolayer.responses.webhooks import WebhookEndpointPage
 from tests.api.expect import expect_problem, expect_unchanged, faults
@@ -194,7 +194,7 @@ def test_an_unknown_event_type__is_answered_with_the_list(house: House) -> None:
 def test_create__refused_when_there_are_as_many_as_may_be(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 2)
+    monkeypatch.setattr(management, "MAX_ENDPOINTS", 2)
     house.task(handoff={"callback_url": URL})  # A callback is none of them.
     made(house.alice)
     first = made(house.alice)

@@ -24,6 +24,8 @@ PLANTED = {
     "apps/api/v1/tasks.py": "import apps.tasks.models",
     "apps/pools/services/pools.py": "import celery",
     "config/ticker.py": "import local.supervisor",
+    "apps/webhooks/http_client/sender.py": "import django",
+    "apps/webhooks/services/keys/__init__.py": "import apps.webhooks.services.pipeline",
     "apps/newcomer/__init__.py": '"""An app without a place."""',
 }
 

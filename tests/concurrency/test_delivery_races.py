@@ -20,21 +20,19 @@ from django.db import connection, transaction
 
 from apps.base import clock
 from apps.base.ids import new_id
-from apps.webhooks import health
-from apps.webhooks.delivery import Outcome, Result
+from apps.webhooks.http_client import AttemptResult, Outcome
 from apps.webhooks.models import Attempt, Delivery, Destination, Origin, Recovery
 from apps.webhooks.services import (
-    claiming,
     delete_endpoint,
     deliver_due,
-    keeping,
     release_recoveries,
     resend,
     start_recovery,
     update_endpoint,
 )
-from apps.webhooks.services.claiming import Claim, claim
-from apps.webhooks.services.recording import record
+from apps.webhooks.services.pipeline import claiming, origin_health, retention
+from apps.webhooks.services.pipeline.claiming import ClaimedDelivery, claim
+from apps.webhooks.services.pipeline.recording import record
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.concurrency.together import _run, _wait_for, together
 from tests.destinations import counts, endpoint, tell, tell_many
@@ -107,15 +105,15 @@ def meanwhile(call: Call) -> Iterator[Any]:
         future.result(timeout=60)
 
 
-def failed(one: Claim, **values: Any) -> tuple[Claim, Result]:
-    return one, Result(one.token, Outcome.STATUS, 5, **{"status_code": 500, **values})
+def failed(one: ClaimedDelivery, **values: Any) -> tuple[ClaimedDelivery, AttemptResult]:
+    return one, AttemptResult(one.token, Outcome.STATUS, 5, **{"status_code": 500, **values})
 
 
-def delivered(one: Claim) -> tuple[Claim, Result]:
-    return one, Result(one.token, Outcome.OK, 5, status_code=204)
+def delivered(one: ClaimedDelivery) -> tuple[ClaimedDelivery, AttemptResult]:
+    return one, AttemptResult(one.token, Outcome.OK, 5, status_code=204)
 
 
-def record_patiently(returned: Sequence[tuple[Claim, Result]]) -> None:
+def record_patiently(returned: Sequence[tuple[ClaimedDelivery, AttemptResult]]) -> None:
     """As a drain does: what somebody's lock is in the way of is brought again."""
     while returned:
         returned = record(returned)
@@ -131,8 +129,10 @@ def test_a_claim__leaves_to_others_what_it_does_not_take(house: House) -> None:
         endpoint(house, f"http://127.0.0.{number + 1}:9/hook")
     tell(house, at=clock.now())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
-        mine = claim(limit=1, at=None).claims
-        theirs = threads.submit(_run, lambda: claim(limit=10, at=None)).result(timeout=10).claims
+        mine = claim(limit=1, at=None).deliveries
+        theirs = (
+            threads.submit(_run, lambda: claim(limit=10, at=None)).result(timeout=10).deliveries
+        )
     assert (len(mine), len(theirs)) == (1, 2)
 
 
@@ -141,16 +141,16 @@ def test_the_last_free_slot__goes_to_the_origin_that_has_fewest(house: House) ->
     at = clock.now()
     endpoint(house, "http://127.0.0.1:9/slow")
     tell_many(house, subjects=10, each=1, at=at - timedelta(minutes=1))
-    assert len(claim(limit=3, at=at).claims) == 3
+    assert len(claim(limit=3, at=at).deliveries) == 3
     idle = endpoint(house, "http://127.0.0.2:9/idle", event_types=["task.completed"])
     tell(house, event_type="task.completed", at=at)
-    assert [one.destination_id for one in claim(limit=1, at=at).claims] == [idle.id]
+    assert [one.destination_id for one in claim(limit=1, at=at).deliveries] == [idle.id]
 
 
 def test_four_drains__deliver_each_once_in_order_within_the_limits(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "MAX_CONCURRENCY", 4.0)
+    monkeypatch.setattr(origin_health, "MAX_CONCURRENCY", 4.0)
     witness = Witness()
     with ExitStack() as stack:
         for number in range(5):
@@ -308,7 +308,7 @@ def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
     """What was claimed at the old origin frees the lane that is claimed at the new one."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
     (task_id,) = tell_many(house, subjects=1, each=2, at=clock.now())
-    first = claim(limit=1, at=None).claims
+    first = claim(limit=1, at=None).deliveries
     assert [one.sequence for one in first] == [1]
     Delivery.objects.filter(sequence=2).update(due_at=clock.now(), wait="new")
     update_endpoint(
@@ -319,7 +319,7 @@ def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
     )
     with ThreadPoolExecutor(1) as threads:
         with transaction.atomic():
-            assert list(claim(limit=1, at=None).claims) == []  # It parks the second.
+            assert list(claim(limit=1, at=None).deliveries) == []  # It parks the second.
             recording = threads.submit(_run, lambda: record_patiently([delivered(first[0])]))
             time.sleep(0.3)
         recording.result(timeout=10)
@@ -362,9 +362,9 @@ def test_a_claim__passes_over_what_a_sweep_is_just_expiring(house: House) -> Non
     tell(house, at=clock.now() - timedelta(days=31))
     young = tell(house, at=clock.now())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
-        assert keeping._run(keeping.EXPIRE, house.organisation.id, clock.now()) == 1
+        assert retention._run(retention.EXPIRE_DELIVERIES, house.organisation.id, clock.now()) == 1
         claiming_ = threads.submit(_run, lambda: claim(limit=10, at=None))
-        assert [one.subject_id for one in claiming_.result(timeout=10).claims] == [young]
+        assert [one.subject_id for one in claiming_.result(timeout=10).deliveries] == [young]
 
 
 def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
@@ -373,23 +373,25 @@ def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
     """The look at all origins takes its time; what it saw may be over when it has the lock."""
     endpoint(house, "http://127.0.0.1:9/hook")
     tell_many(house, subjects=10, each=1, at=clock.now())
-    (first, *_rest) = claim(limit=1, at=None).claims
-    slow = claiming.LOCK.replace("FROM ready JOIN", "FROM (SELECT pg_sleep(0.4)) late, ready JOIN")
-    assert slow != claiming.LOCK
-    monkeypatch.setattr(claiming, "LOCK", slow)
+    (first, *_rest) = claim(limit=1, at=None).deliveries
+    slow = claiming.LOCK_ORIGINS.replace(
+        "FROM ready JOIN", "FROM (SELECT pg_sleep(0.4)) late, ready JOIN"
+    )
+    assert slow != claiming.LOCK_ORIGINS
+    monkeypatch.setattr(claiming, "LOCK_ORIGINS", slow)
     with ThreadPoolExecutor(1) as threads:
         looking = threads.submit(_run, lambda: claim(limit=10, at=None))
         time.sleep(0.2)
         record([failed(first, status_code=429, retry_after_seconds=3600.0)])
         assert Origin.objects.get().held_until is not None
-        assert list(looking.result(timeout=10).claims) == []
+        assert list(looking.result(timeout=10).deliveries) == []
 
 
 def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook", max_retries=1, backoff_seconds=1)
     tell(house, at=clock.now())
     Delivery.objects.update(attempt_count=1, wait="retry")
-    (under_way,) = claim(limit=1, at=None).claims
+    (under_way,) = claim(limit=1, at=None).deliveries
     resend(actor=house.alice.principal, delivery_id=under_way.id, at=clock.now())
     record([failed(under_way)])
     assert counts() == {"pending": 1}
@@ -401,7 +403,7 @@ def test_a_recovery__counts_for_one_in_an_attempt(house: House) -> None:
     hook = endpoint(house, "http://127.0.0.1:9/hook")
     tell(house, at=clock.now())
     Delivery.objects.update(attempt_count=10, wait="retry")
-    (under_way,) = claim(limit=1, at=None).claims
+    (under_way,) = claim(limit=1, at=None).deliveries
     now = clock.now()
     wanted = RecoveryRequest(kind="failed", since=now - timedelta(days=1), endpoint_id=hook.id)
     start_recovery(actor=house.alice.principal, request=wanted, at=now)
@@ -420,7 +422,7 @@ def test_a_notice__reaches_an_endpoint_that_fails_in_the_same_batch(house: House
         backoff_seconds=600,
     )
     tell(house, at=clock.now())
-    claims = claim(limit=10, at=None).claims
+    claims = claim(limit=10, at=None).deliveries
     assert len(claims) == 2
     record([failed(one) for one in claims])
     assert Delivery.objects.get(event_type="delivery.exhausted").destination_id == asks.id
@@ -435,7 +437,7 @@ def test_the_parked_event__does_not_overtake_one_under_way(house: House) -> None
     Delivery.objects.filter(sequence=1).update(wait="retry", due_at=retry_at)
 
     def taken(moment: timedelta) -> list[int]:
-        return [one.sequence for one in claim(limit=10, at=at + moment).claims]
+        return [one.sequence for one in claim(limit=10, at=at + moment).deliveries]
 
     assert taken(timedelta()) == []
     assert taken(timedelta(minutes=14, seconds=59.5)) == [1]

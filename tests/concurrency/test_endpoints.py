@@ -12,7 +12,7 @@ from django.db import transaction
 from apps.base import clock
 from apps.webhooks import services
 from apps.webhooks.models import Delivery, Destination, Origin
-from apps.webhooks.services import endpoints
+from apps.webhooks.services.endpoints import management
 from tests.concurrency.together import _run, _wait_for, queued_up
 from tests.factories import Caller, House, contract
 from tests.receiver import Receiver
@@ -109,7 +109,7 @@ def test_two_changes__both_count(house: House) -> None:
 
 
 def test_the_last_place__is_taken_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", 1)
+    monkeypatch.setattr(management, "MAX_ENDPOINTS", 1)
     create = call(house.alice, "POST", PATH, {"url": NOWHERE})
     calls = (create, create)
     found = answers(*calls, behind="accounts_organisation", key=house.organisation.id)

@@ -309,14 +309,14 @@ def test_deliveries__go_on_without_one_that_is_held(house: House, receiver: Rece
 def test_results__are_written_without_those_whose_rows_are_held(
     house: House, receiver: Receiver
 ) -> None:
-    from apps.webhooks.delivery import Outcome, Result
-    from apps.webhooks.services.claiming import claim
-    from apps.webhooks.services.recording import record
+    from apps.webhooks.http_client import AttemptResult, Outcome
+    from apps.webhooks.services.pipeline.claiming import claim
+    from apps.webhooks.services.pipeline.recording import record
 
     for _ in range(2):
         house.task(**callback(receiver.url))
-    claims = claim(limit=10, at=None).claims
-    returned = [(one, Result(one.token, Outcome.OK, 5, status_code=204)) for one in claims]
+    claims = claim(limit=10, at=None).deliveries
+    returned = [(one, AttemptResult(one.token, Outcome.OK, 5, status_code=204)) for one in claims]
     with held("webhooks_delivery", claims[0].id):
         later = record(returned)
         assert [one.id for one, _ in later] == [claims[0].id]
@@ -328,15 +328,17 @@ def test_results__are_written_without_those_whose_rows_are_held(
 def test_results__of_a_destination_that_is_held_are_written_later(
     house: House, receiver: Receiver
 ) -> None:
-    from apps.webhooks.delivery import Outcome, Result
-    from apps.webhooks.services.claiming import claim
-    from apps.webhooks.services.recording import record
+    from apps.webhooks.http_client import AttemptResult, Outcome
+    from apps.webhooks.services.pipeline.claiming import claim
+    from apps.webhooks.services.pipeline.recording import record
 
     failing = house.alice.post("/v1/webhook-endpoints", {"url": f"{receiver.url}/a"}).json()
     house.alice.post("/v1/webhook-endpoints", {"url": f"{receiver.url}/b"})
     house.task()
-    claims = claim(limit=10, at=None).claims
-    returned = [(one, Result(one.token, Outcome.STATUS, 5, status_code=500)) for one in claims]
+    claims = claim(limit=10, at=None).deliveries
+    returned = [
+        (one, AttemptResult(one.token, Outcome.STATUS, 5, status_code=500)) for one in claims
+    ]
     with held("webhooks_destination", failing["endpoint_id"]):
         later = record(returned)
         assert [str(one.destination_id) for one, _ in later] == [failing["endpoint_id"]]

@@ -29,8 +29,9 @@ from django.db.models.functions import Now
 
 from apps.base import clock, rows
 from apps.base.ids import new_id
+from apps.webhooks import changes
+from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.models import Attempt, Delivery, Origin
-from apps.webhooks.services import Telling, announce
 from tests.destinations import counts, endpoint
 from tests.factories import House
 from tests.faults.installation import PROJECT, eventually, say
@@ -197,7 +198,7 @@ def tell(house: House) -> set[Event]:
     events: set[Event] = set()
     for number, (task_id, sequence) in enumerate(turns):
         time.sleep(max(0.0, began + number * pause - time.monotonic()))
-        rows.write(announce(telling(house, task_id, sequence)))
+        rows.write(changes.deliveries(outbound_event(house, task_id, sequence)))
         events.add((str(task_id), sequence))
     return events
 
@@ -213,9 +214,11 @@ def wait_until_succeeded(count: int) -> None:
         raise
 
 
-def telling(house: House, task_id: UUID, sequence: int) -> Telling:
+def outbound_event(house: House, task_id: UUID, sequence: int) -> OutboundEvent:
     data = {"task_id": str(task_id), "sequence": sequence}
-    return Telling(house.organisation.id, task_id, sequence, "task.created", clock.now(), data)
+    return OutboundEvent(
+        house.organisation.id, task_id, sequence, "task.created", clock.now(), data
+    )
 
 
 def inversions(told: list[Request]) -> list[Event]:

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from apps.base import clock, rows
-from apps.webhooks import services
+from apps.webhooks import changes, services
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
 from apps.webhooks.origins import origin_id, origin_of
-from apps.webhooks.services.announcing import open_origin
 from biolayer.events import CATALOGUE
 from tests.factories import House
 from tests.receiver import Receiver, Reply, receiving
@@ -26,7 +25,7 @@ def receiver() -> Iterator[Receiver]:
 def endpoint(house: House, url: str) -> Destination:
     """An endpoint that wants every event of a task."""
     organisation_id, origin = house.organisation.id, origin_of(url)
-    rows.write([open_origin(organisation_id=organisation_id, text=origin)])
+    rows.write([changes.origin(organisation_id=organisation_id, text=origin)])
     return Destination.objects.create(
         organisation_id=organisation_id,
         kind=DestinationKind.ENDPOINT,

@@ -11,12 +11,13 @@ from standardwebhooks import Webhook
 
 from apps.base import clock
 from apps.tasks import services as tasks
-from apps.webhooks import delivery, services
-from apps.webhooks.answers import KEPT_BYTES
+from apps.webhooks import services
+from apps.webhooks.http_client import AttemptResult, Outcome
+from apps.webhooks.http_client.response import MAX_EXCERPT_BYTES
 from apps.webhooks.models import Attempt, Delivery, DeliveryStatus, Destination
-from apps.webhooks.schedule import retry_in
-from apps.webhooks.services.claiming import LEASE_MARGIN_SECONDS, claim
-from apps.webhooks.services.recording import record
+from apps.webhooks.retry_schedule import next_delay
+from apps.webhooks.services.pipeline.claiming import LEASE_MARGIN_SECONDS, claim
+from apps.webhooks.services.pipeline.recording import record
 from tests.factories import House
 from tests.receiver import Receiver, Reply
 
@@ -125,7 +126,7 @@ def test_a_failed_attempt__exhausts_the_delivery_when_no_retry_is_left(
 
 @pytest.mark.parametrize("backoff", [1, 3600])
 def test_a_delay_is_never_longer_than_12_hours(backoff: int) -> None:
-    delay = retry_in(retries_used=19, max_retries=20, backoff_seconds=backoff)
+    delay = next_delay(retries_used=19, max_retries=20, backoff_seconds=backoff)
     assert delay == timedelta(hours=12)
 
 
@@ -173,7 +174,7 @@ def test_an_endless_answer_is_read_no_further_than_its_bound(
     receiver.reply = lambda _: Reply(200, body=b"x" * 5_000_000)
     house.task(**callback(receiver.url))
     services.deliver_due()
-    assert len(Attempt.objects.get().response_excerpt) == KEPT_BYTES
+    assert len(Attempt.objects.get().response_excerpt) == MAX_EXCERPT_BYTES
 
 
 def test_a_claim_that_its_sender_did_not_live_to_record_is_sent_again(
@@ -181,12 +182,12 @@ def test_a_claim_that_its_sender_did_not_live_to_record_is_sent_again(
 ) -> None:
     now = clock.now()
     house.task(at=now, **callback(receiver.url))
-    (lost,) = claim(limit=10, at=now).claims
+    (lost,) = claim(limit=10, at=now).deliveries
     assert services.deliver_due(at=now) == 0
     later = now + timedelta(seconds=lost.timeout_seconds + LEASE_MARGIN_SECONDS)
     assert services.deliver_due(at=later) == 1
     # Whoever was thought dead comes back with its result: it is not believed.
-    record([(lost, delivery.Result(lost.token, delivery.Outcome.CONNECTION, 1))])
+    record([(lost, AttemptResult(lost.token, Outcome.CONNECTION, 1))])
     done = Delivery.objects.get()
     assert (done.status, done.attempt_count) == (DeliveryStatus.SUCCEEDED, 1)
     assert Attempt.objects.count() == 1

@@ -16,10 +16,10 @@ from apps.webhooks.models import (
     Destination,
     DestinationStatus,
     Origin,
-    Wait,
+    WaitReason,
 )
 from apps.webhooks.services import deliver_due
-from apps.webhooks.services.claiming import claim
+from apps.webhooks.services.pipeline.claiming import claim
 from tests.destinations import counts, endpoint, origin, tell, tell_many
 from tests.factories import House
 from tests.receiver import Receiver, Reply, receiving
@@ -37,11 +37,11 @@ def test_an_origin__has_no_more_under_way_than_its_limit(house: House) -> None:
     quiet = endpoint(house, "https://quiet.example.com/hook", event_types=["task.completed"])
     tell_many(house, subjects=50, each=1, at=at)
     tell(house, event_type="task.completed", at=at)
-    claims = claim(limit=100, at=at).claims
+    claims = claim(limit=100, at=at).deliveries
     taken = [one.destination_id for one in claims]
     assert (taken.count(busy.id), taken.count(quiet.id)) == (4, 1)
     # As long as those are under way nobody gets more of it, whichever process asks.
-    assert claim(limit=100, at=at).claims == ()
+    assert claim(limit=100, at=at).deliveries == ()
 
 
 def test_free_slots__are_shared_by_turns(house: House) -> None:
@@ -50,7 +50,7 @@ def test_free_slots__are_shared_by_turns(house: House) -> None:
         endpoint(house, f"https://host-{number}.example.com/hook")
     Origin.objects.update(concurrency=64)
     tell_many(house, subjects=30, each=1, at=at)
-    origins = [one.origin_id for one in claim(limit=10, at=at).claims]
+    origins = [one.origin_id for one in claim(limit=10, at=at).deliveries]
     assert sorted(origins.count(each) for each in set(origins)) == [2, 2, 2, 2, 2]
 
 
@@ -112,7 +112,7 @@ def test_retry_after__is_obeyed_by_the_delivery_and_its_origin(
     tell(house, at=at)
     deliver_due(at=at)
     waiting = Delivery.objects.get()
-    assert waiting.wait == Wait.RETRY_AFTER
+    assert waiting.wait == WaitReason.RETRY_AFTER
     assert timedelta(seconds=3600) <= waiting.due_at - at < timedelta(seconds=3602)
     tell(house, at=at + timedelta(minutes=1))
     assert deliver_due(at=at + timedelta(minutes=59)) == 0
@@ -136,7 +136,7 @@ def test_retry_after__of_another_status_is_no_request(house: House, receiver: Re
     at = clock.now()
     tell(house, at=at)
     deliver_due(at=at)
-    assert Delivery.objects.get().wait == Wait.RETRY
+    assert Delivery.objects.get().wait == WaitReason.RETRY
     assert origin(busy).held_until is None
 
 

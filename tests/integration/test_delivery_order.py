@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from apps.base import clock
-from apps.webhooks.models import Delivery, DeliveryStatus, Wait
+from apps.webhooks.models import Delivery, DeliveryStatus, WaitReason
 from apps.webhooks.services import deliver_due
 from tests.destinations import counts, endpoint, tell, tell_many
 from tests.factories import House
@@ -49,7 +49,7 @@ def test_the_next_event__waits_until_the_one_before_succeeded(
     # The first failed and waits for its retry; the second is parked; another task does not care.
     assert by_task(receiver) == {task_id: [1], other: [1]}
     second = Delivery.objects.get(subject_id=task_id, sequence=2)
-    assert (second.status, second.wait) == (DeliveryStatus.PENDING, Wait.ORDER)
+    assert (second.status, second.wait) == (DeliveryStatus.PENDING, WaitReason.ORDER)
     assert second.due_at == now + timedelta(minutes=15)
     deliver_due(at=now + timedelta(seconds=121))
     assert by_task(receiver)[task_id] == [1, 1, 2, 3]

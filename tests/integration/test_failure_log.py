@@ -3,14 +3,14 @@
 import pytest
 
 from apps.webhooks import services
-from apps.webhooks.services import failures as module
+from apps.webhooks.services.pipeline import failure_log as module
 from tests.factories import House
 from tests.receiver import Receiver, Reply
 
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.failures, "_told", {})
+    monkeypatch.setattr(module.failure_log, "_logged", {})
 
 
 def test_a_failure__is_told_once_for_an_origin(

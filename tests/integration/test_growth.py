@@ -36,7 +36,7 @@ LATER = timedelta(days=31)
 
 def forget_callbacks(**after: float) -> int:
     at = clock.now() + timedelta(**after)
-    return webhooks.forget_callbacks(are_over=closed_before, at=at)
+    return webhooks.delete_old_callbacks(select_ended=closed_before, at=at)
 
 
 # --- callbacks ------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def test_callbacks__go_30_days_after_their_task_ended(house: House, receiver: Re
         pass
     assert forget_callbacks(days=29) == 0
     assert forget_callbacks(days=31) == 0, "what was delivered is still there to be sent again"
-    webhooks.tidy_up(at=clock.now() + LATER)
+    webhooks.apply_retention(at=clock.now() + LATER)
     assert (Delivery.objects.count(), Attempt.objects.count()) == (0, 0)
     assert forget_callbacks(days=31) == 1
     assert set(Destination.objects.values_list("id", flat=True)) == {going_on.id} != {ended.id}
@@ -72,7 +72,7 @@ def test_a_task_that_goes_on_after_its_callback_went__tells_without_credentials(
     assert verify_submitted() == 1
     while webhooks.deliver_due():
         pass
-    webhooks.tidy_up(at=clock.now() + LATER)
+    webhooks.apply_retention(at=clock.now() + LATER)
     assert forget_callbacks(days=31) == 1
     before = len(receiver.received)
     reopen_task(actor=admin(house), task_id=run.task_id, reason="again", at=clock.now())

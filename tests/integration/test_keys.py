@@ -1,4 +1,4 @@
-"""Signing keys: which of them sign at a time, how long they are published, when they are forgotten."""
+"""Test signing keys: which of them sign, how long they are published, when they are deleted."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from django.db import IntegrityError
 
 from apps.accounts.principal import Principal, system
 from apps.accounts.scopes import Scope
+from apps.api.v1.representations.webhooks import jwk_set
 from apps.base import clock
 from apps.webhooks import selectors, services
 from apps.webhooks.models import KeyKind, SigningKey
@@ -43,8 +44,8 @@ def secrets_of(house: House, **after: float) -> list[str]:
 def published(house: House, **after: float) -> list[str]:
     """The ids of the keys that the JWKS shows."""
     at = NOON + timedelta(**after)
-    keys = selectors.published_keys(organisation_id=house.organisation.id, at=at)
-    return [key["kid"] for key in keys]
+    keys = selectors.public_keys(organisation_id=house.organisation.id, at=at)
+    return [str(key.key_id) for key in keys]
 
 
 # --- signing --------------------------------------------------------------------------------------
@@ -174,20 +175,21 @@ def test_an_expired_key__is_published_for_a_while_too(house: House) -> None:
     assert str(old.id) not in published(house, seconds=120)
 
 
-def test_forget_old_keys__deletes_what_expired_more_than_30_days_ago(house: House) -> None:
+def test_delete_expired_keys__deletes_what_expired_more_than_30_days_ago(house: House) -> None:
     old = rotated(house).key
     rotated(house, overlap=0)
-    assert services.forget_old_keys(at=NOON + timedelta(days=30)) == 0
-    assert services.forget_old_keys(at=NOON + timedelta(days=30, seconds=1)) == 1
+    assert services.delete_expired_keys(at=NOON + timedelta(days=30)) == 0
+    assert services.delete_expired_keys(at=NOON + timedelta(days=30, seconds=1)) == 1
     assert not SigningKey.objects.filter(id=old.id).exists()
-    assert services.forget_old_keys(at=NOON + timedelta(days=4000)) == 0
+    assert services.delete_expired_keys(at=NOON + timedelta(days=4000)) == 0
 
 
-def test_published_keys__verify_what_the_organisation_signs(house: House) -> None:
+def test_public_keys__verify_what_the_organisation_signs(house: House) -> None:
     rotated(house, "v1a")
     rotated(house, "v1a")
     body, now = b"{}", clock.now()
-    document = {"keys": selectors.published_keys(organisation_id=house.organisation.id, at=NOON)}
+    keys = selectors.public_keys(organisation_id=house.organisation.id, at=NOON)
+    document = jwk_set(keys).model_dump()
     for key in (key for key in signing_with(house) if key.startswith("whsk_")):
         headers = signing.sign(secrets=[key], message_id="msg_1", at=now, body=body)
         signing.verify(

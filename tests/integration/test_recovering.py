@@ -12,13 +12,13 @@ from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.webhooks.models import Attempt, Delivery, Destination, DestinationStatus, Recovery
 from apps.webhooks.services import (
+    apply_retention,
     deliver_due,
     release_recoveries,
     resend,
     start_recovery,
-    tidy_up,
 )
-from apps.webhooks.services.recovering import release_held
+from apps.webhooks.services.recoveries import recover_held
 from biolayer.errors import NotFound, RoleTooLow
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.destinations import counts, endpoint, origin, tell, tell_many
@@ -220,7 +220,7 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
     assert counts() == {"held": 20}
     Destination.objects.update(status=DestinationStatus.ENABLED)
     later = at + timedelta(days=2)
-    release_held(
+    recover_held(
         destination_id=paused.id,
         organisation_id=house.organisation.id,
         created_by="Alice",
@@ -237,7 +237,7 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
 def test_a_recovery_that_died_midway__goes_on(
     house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apps.webhooks.services import recovering
+    from apps.webhooks.services.recoveries import releasing
 
     receiver.reply = lambda _: Reply(500)
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
@@ -246,9 +246,9 @@ def test_a_recovery_that_died_midway__goes_on(
         tell(house, at=at + timedelta(seconds=number))
     drain_until(at, at + 2 * HOUR, timedelta(minutes=10))
     assert counts() == {"exhausted": 9}
-    monkeypatch.setattr(recovering, "PAGE", 4)
+    monkeypatch.setattr(releasing, "PAGE", 4)
     recovery = recover(house, at + 3 * HOUR)
-    assert recovering._release_page(recovery.id, at + 3 * HOUR) == 4
+    assert releasing._release_page(recovery.id, at + 3 * HOUR) == 4
     assert release_recoveries(at=at + 4 * HOUR) == 5
     recovery.refresh_from_db()
     assert recovery.released_count == 9
@@ -260,11 +260,11 @@ def test_what_is_not_delivered_in_30_days__expires(house: House, receiver: Recei
     at = clock.now()
     tell(house, at=at)
     deliver_due(at=at)
-    tidy_up(at=at + timedelta(days=29, hours=23))
+    apply_retention(at=at + timedelta(days=29, hours=23))
     assert counts() == {"held": 1}
-    tidy_up(at=at + timedelta(days=30, minutes=1))
+    apply_retention(at=at + timedelta(days=30, minutes=1))
     assert counts() == {"expired": 1}
-    tidy_up(at=at + timedelta(days=61))
+    apply_retention(at=at + timedelta(days=61))
     assert counts() == {}
 
 
@@ -275,9 +275,9 @@ def test_what_was_delivered__is_kept_30_days_with_its_attempts(
     at = clock.now()
     tell(house, at=at)
     deliver_due(at=at)
-    tidy_up(at=at + timedelta(days=29))
+    apply_retention(at=at + timedelta(days=29))
     assert (counts(), Attempt.objects.count()) == ({"succeeded": 1}, 1)
-    tidy_up(at=at + timedelta(days=31))
+    apply_retention(at=at + timedelta(days=31))
     assert (counts(), Attempt.objects.count()) == ({}, 0)
 
 

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from apps.base import crypto
 from apps.webhooks import services
 from apps.webhooks.models import Attempt, Delivery, Destination, SigningKey
-from apps.webhooks.services import reencrypting
+from apps.webhooks.services.keys import reencryption
 from tests.factories import House
 from tests.integration.test_deliveries import callback
 from tests.receiver import Receiver
@@ -39,7 +39,7 @@ def test_reencrypt__seals_everything_under_the_newest_key(
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reencrypting, "PAGE", 2)
+    monkeypatch.setattr(reencryption, "PAGE", 2)
     for _ in range(5):
         house.task(**callback(receiver.url, callback_auth=AUTH))
     house.task(**callback(receiver.url))

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from apps.webhooks.delivery import Sender
+from apps.webhooks.callback_urls import allows_loopback
+from apps.webhooks.http_client import Sender
 from tests.network.certificates import Authority
 from tests.network.nameserver import Nameserver, answering
 from tests.network.sockets import Spy, spying
@@ -24,8 +25,9 @@ def names() -> Iterator[Nameserver]:
 
 @pytest.fixture(scope="module")
 def sender(authority: Authority, names: Nameserver) -> Iterator[Sender]:
-    with override_settings(NAMESERVERS=[names.address]):
-        started = Sender(authorities=authority.pem)
+    started = Sender(
+        nameservers=[names.address], allows_loopback=allows_loopback, authorities=authority.pem
+    )
     yield started
     started.close()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from apps.webhooks.delivery import Order, Request, Result, Sender
+from apps.webhooks.http_client import AttemptResult, QueuedRequest, Request, Sender
 
 DEADLINE = 1.0
 POOL = UUID(int=1)
@@ -14,19 +14,19 @@ POOL = UUID(int=1)
 
 @dataclass(frozen=True)
 class Sent:
-    result: Result
+    result: AttemptResult
     seconds: float
 
 
-def order(url: str, **given: Any) -> Order:
+def queued(url: str, **given: Any) -> QueuedRequest:
     made = request(url, **given)
-    return Order(uuid4(), lambda: made)
+    return QueuedRequest(uuid4(), lambda: made)
 
 
 def request(url: str, **given: Any) -> Request:
     return Request(
         **{
-            "pool": uuid4(),
+            "pool_id": uuid4(),
             "url": url,
             "headers": {"Content-Type": "application/json"},
             "body": b"{}",
@@ -38,8 +38,8 @@ def request(url: str, **given: Any) -> Request:
 
 def send(sender: Sender, url: str, **given: Any) -> Sent:
     """Send one request and wait for its one result."""
-    asked = order(url, **given)
-    results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    asked = queued(url, **given)
+    results: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     began = time.monotonic()
     sender.send_all([asked], results.put)
     result = results.get(timeout=given.get("timeout_seconds", DEADLINE) + 5)

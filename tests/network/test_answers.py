@@ -6,16 +6,16 @@ from email.utils import format_datetime
 
 import pytest
 
-from apps.webhooks.answers import (
-    KEPT_BYTES,
-    KEPT_HEADERS,
-    READ_BYTES,
+from apps.webhooks.http_client import Outcome, Sender
+from apps.webhooks.http_client.response import (
+    MAX_BODY_BYTES,
+    MAX_EXCERPT_BYTES,
+    MAX_HEADERS,
     Redaction,
     excerpt,
-    kept_headers,
     retry_after_seconds,
+    stored_headers,
 )
-from apps.webhooks.delivery import Outcome, Sender
 from tests.network import lab
 from tests.network.lab import HEAD, serving
 from tests.network.sending import send
@@ -58,11 +58,14 @@ def test_retry_after_seconds(headers: dict[str, str], seconds: float | None) -> 
 
 
 def test_excerpt__is_bounded_in_bytes_and_storable() -> None:
-    assert excerpt(b"", is_cut=False, redact=NOTHING) == ""
-    assert excerpt(b"a\x00b\xff", is_cut=False, redact=NOTHING) == "a\ufffdb\ufffd"
-    kept = excerpt("é".encode() * READ_BYTES, is_cut=True, redact=NOTHING)
-    assert len(kept.encode()) == KEPT_BYTES
-    assert len(excerpt(b"\xff" * READ_BYTES, is_cut=False, redact=NOTHING).encode()) <= KEPT_BYTES
+    assert excerpt(b"", is_truncated=False, redact=NOTHING) == ""
+    assert excerpt(b"a\x00b\xff", is_truncated=False, redact=NOTHING) == "a\ufffdb\ufffd"
+    kept = excerpt("é".encode() * MAX_BODY_BYTES, is_truncated=True, redact=NOTHING)
+    assert len(kept.encode()) == MAX_EXCERPT_BYTES
+    assert (
+        len(excerpt(b"\xff" * MAX_BODY_BYTES, is_truncated=False, redact=NOTHING).encode())
+        <= MAX_EXCERPT_BYTES
+    )
 
 
 def test_redaction__blots_out_every_spelling() -> None:
@@ -115,18 +118,18 @@ def test_redaction__of_credentials_as_an_echo_may_spell_them(secret: str, spelle
 def test_redaction__leaves_no_beginning_of_a_secret_where_the_text_was_cut() -> None:
     redact = Redaction(("0123456789",))
     for length in range(1, 10):
-        assert "0" not in redact.of_beginning("x" * 50 + "0123456789"[:length])
+        assert "0" not in redact.of_truncated("x" * 50 + "0123456789"[:length])
     # Blotting shortens: what was far behind the bound comes to the front.
-    body = (b"0123456789" * READ_BYTES)[: READ_BYTES - 4] + b"0123"
-    assert "0123" not in excerpt(body, is_cut=True, redact=redact)
+    body = (b"0123456789" * MAX_BODY_BYTES)[: MAX_BODY_BYTES - 4] + b"0123"
+    assert "0123" not in excerpt(body, is_truncated=True, redact=redact)
 
 
 def test_kept_headers__are_few_and_short() -> None:
     many = {f"x-{number}": "v" * 1_000 for number in range(100)}
-    kept = kept_headers(many, NOTHING)
-    assert len(kept) == KEPT_HEADERS
+    kept = stored_headers(many, NOTHING)
+    assert len(kept) == MAX_HEADERS
     assert {len(value) for value in kept.values()} == {200}
-    assert kept_headers({"set-cookie": "session=1", "x-a": "1"}, NOTHING) == {"x-a": "1"}
+    assert stored_headers({"set-cookie": "session=1", "x-a": "1"}, NOTHING) == {"x-a": "1"}
 
 
 def test_what_a_receiver_echoes__holds_no_secret(sender: Sender) -> None:

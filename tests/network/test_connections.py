@@ -9,13 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from apps.webhooks import connections
-from apps.webhooks.delivery import Order, Outcome, Result, Sender
+from apps.webhooks.http_client import AttemptResult, Outcome, QueuedRequest, Sender, connection_pool
 from tests.network import lab
 from tests.network.certificates import Authority
 from tests.network.lab import HEAD, Lab, serving
 from tests.network.nameserver import Answer, Nameserver, leads_to
-from tests.network.sending import DEADLINE, POOL, order, send
+from tests.network.sending import DEADLINE, POOL, queued, send
 
 EMPTY = HEAD + b"Content-Length: 0\r\n\r\n"
 
@@ -26,7 +25,7 @@ def test_a_first_attempt__has_all_times_and_the_peer(
     names.zone["timed.test"] = [leads_to("127.0.0.1")]
     with serving(lab.answers(EMPTY), authority.context_for("timed.test")) as server:
         url = f"https://timed.test:{server.port}/"
-        first, second = (send(sender, url, pool=POOL).result for _ in range(2))
+        first, second = (send(sender, url, pool_id=POOL).result for _ in range(2))
         assert server.accepted == 1
     assert first.outcome is second.outcome is Outcome.OK
     times = [first.dns_ms, first.connect_ms, first.tls_ms]
@@ -61,7 +60,7 @@ def test_pools_do_not_share_connections(sender: Sender) -> None:
         url = f"http://127.0.0.1:{server.port}/"
         for pool in (uuid4(), uuid4()):
             for _ in range(3):
-                assert send(sender, url, pool=pool).result.outcome is Outcome.OK
+                assert send(sender, url, pool_id=pool).result.outcome is Outcome.OK
         assert server.accepted == 2
 
 
@@ -76,7 +75,7 @@ def test_a_kept_connection_that_was_closed__costs_no_attempt(sender: Sender) -> 
 
     with serving(once) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        results = [send(sender, url, pool=POOL).result for _ in range(3)]
+        results = [send(sender, url, pool_id=POOL).result for _ in range(3)]
         assert [one.outcome for one in results] == [Outcome.OK] * 3
         assert server.accepted == 3
         # The new connection's times are told, not those of the one that failed.
@@ -98,7 +97,7 @@ def test_a_kept_connection_that_was_closed_by_a_receiver_that_is_gone(sender: Se
 
     leaver = threading.Thread(target=leave, daemon=True)
     leaver.start()
-    first, second = (send(sender, url, pool=POOL).result for _ in range(2))
+    first, second = (send(sender, url, pool_id=POOL).result for _ in range(2))
     leaver.join(timeout=5)
     assert first.outcome is Outcome.OK
     assert (second.outcome, second.phase) == (Outcome.CONNECTION, "connect")
@@ -120,7 +119,7 @@ def test_more_than_was_asked_for__is_nobodys_answer(sender: Sender, pause: float
     with serving(smuggle) as server:
         url = f"http://127.0.0.1:{server.port}/"
         for number in range(1, 4):
-            result = send(sender, url, pool=POOL).result
+            result = send(sender, url, pool_id=POOL).result
             assert (result.outcome, result.status_code) == (Outcome.OK, 200)
             assert server.accepted == number
             time.sleep(2 * pause)
@@ -130,7 +129,7 @@ def test_an_answer_that_ends_its_connection__is_the_last_on_it(sender: Sender) -
     for last in (b"Connection: close\r\nContent-Length: 0\r\n\r\n", b"\r\nno length"):
         with serving(lab.answers(HEAD + last, and_closes=True)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            results = [send(sender, url, pool=POOL).result for _ in range(2)]
+            results = [send(sender, url, pool_id=POOL).result for _ in range(2)]
             assert [one.outcome for one in results] == [Outcome.OK] * 2
             assert server.accepted == 2
 
@@ -170,7 +169,7 @@ def test_no_cookie_and_no_proxy(sender: Sender, monkeypatch: pytest.MonkeyPatch)
     raw = HEAD + b"Set-Cookie: session=1; Path=/\r\nContent-Length: 0\r\n\r\n"
     with serving(lab.answers(raw)) as server:
         for _ in range(2):
-            result = send(sender, f"http://127.0.0.1:{server.port}/", pool=POOL).result
+            result = send(sender, f"http://127.0.0.1:{server.port}/", pool_id=POOL).result
             assert result.outcome is Outcome.OK
         assert not any(b"cookie" in one.lower() for one in server.requests)
 
@@ -205,11 +204,11 @@ def test_headers_that_cannot_be_sent(sender: Sender, headers: dict[str, str]) ->
 @pytest.fixture
 def own() -> Callable[[], Sender]:
     """A sender of the test's own, which the test closes."""
-    return Sender
+    return lambda: Sender(allows_loopback=lambda: True)
 
 
-def _all(sender: Sender, orders: list[Order]) -> list[Result]:
-    results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+def _all(sender: Sender, orders: list[QueuedRequest]) -> list[AttemptResult]:
+    results: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     sender.send_all(orders, results.put)
     got = [results.get(timeout=10) for _ in orders]
     assert {one.token for one in got} == {one.token for one in orders}
@@ -220,16 +219,16 @@ def _all(sender: Sender, orders: list[Order]) -> list[Result]:
 def test_idle_connections_go_away(
     own: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 0.2)
     sender = own()
     try:
         with serving(lab.answers(EMPTY)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            _all(sender, [order(url) for _ in range(20)])
+            _all(sender, [queued(url) for _ in range(20)])
             deadline = time.monotonic() + 3
-            while len(sender._connections) and time.monotonic() < deadline:
+            while len(sender._pool) and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert len(sender._connections) == 0
+            assert len(sender._pool) == 0
             assert server.accepted == 20
             # And one that is wanted again is opened again.
             assert send(sender, url).result.outcome is Outcome.OK
@@ -240,18 +239,18 @@ def test_idle_connections_go_away(
 def test_no_more_idle_connections_are_kept_than_the_bound(
     own: Callable[[], Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "IDLE_KEPT", 5)
+    monkeypatch.setattr(connection_pool, "MAX_IDLE", 5)
     sender = own()
     try:
         with serving(lab.answers(EMPTY)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            results = _all(sender, [order(url) for _ in range(50)])
+            results = _all(sender, [queued(url) for _ in range(50)])
             assert {one.outcome for one in results} == {Outcome.OK}
-            assert len(sender._connections) == 5
+            assert len(sender._pool) == 5
             # The last used stay.
-            kept = list(sender._connections._idle)[-1][0]
+            kept = list(sender._pool._idle)[-1][0]
             before = server.accepted
-            assert send(sender, url, pool=kept).result.connect_ms is None
+            assert send(sender, url, pool_id=kept).result.connect_ms is None
             assert server.accepted == before
     finally:
         sender.close()
@@ -259,9 +258,9 @@ def test_no_more_idle_connections_are_kept_than_the_bound(
 
 def test_close__aborts_what_is_under_way_and_says_so(own: Callable[[], Sender]) -> None:
     sender = own()
-    results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    results: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     with serving(lab.silence) as server:
-        asked = [order(f"http://127.0.0.1:{server.port}/") for _ in range(10)]
+        asked = [queued(f"http://127.0.0.1:{server.port}/") for _ in range(10)]
         sender.send_all(asked, results.put)
         while len(server.requests) < len(asked):
             time.sleep(0.01)
@@ -273,7 +272,7 @@ def test_close__aborts_what_is_under_way_and_says_so(own: Callable[[], Sender]) 
     assert {one.outcome for one in got} == {Outcome.ABORTED}
     sender.close()
     # Whoever comes too late is told as well, once.
-    late = order("http://127.0.0.1:9/")
+    late = queued("http://127.0.0.1:9/")
     sender.send_all([late], results.put)
     assert results.get_nowait().token == late.token
     assert results.empty()
@@ -281,9 +280,9 @@ def test_close__aborts_what_is_under_way_and_says_so(own: Callable[[], Sender]) 
 
 def test_close__right_after_sending_tells_every_request(own: Callable[[], Sender]) -> None:
     sender = own()
-    results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    results: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     with serving(lab.silence) as server:
-        asked = [order(f"http://127.0.0.1:{server.port}/") for _ in range(300)]
+        asked = [queued(f"http://127.0.0.1:{server.port}/") for _ in range(300)]
         sender.send_all(asked, results.put)
         sender.close()
     got = [results.get_nowait() for _ in asked]
@@ -293,10 +292,10 @@ def test_close__right_after_sending_tells_every_request(own: Callable[[], Sender
 
 
 def test_hundreds_that_hang__end_at_their_deadline_and_hold_up_nobody(sender: Sender) -> None:
-    hung: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    hung: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     with serving(lab.silence) as silent, serving(lab.answers(EMPTY)) as server:
         url = f"http://127.0.0.1:{silent.port}/"
-        asked = [order(url, pool=POOL) for _ in range(300)]
+        asked = [queued(url, pool_id=POOL) for _ in range(300)]
         began = time.monotonic()
         sender.send_all(asked, hung.put)
         healthy = send(sender, f"http://127.0.0.1:{server.port}/")
@@ -313,16 +312,16 @@ def test_a_result_that_is_not_taken__harms_nobody(
 ) -> None:
     asked = threading.Event()
 
-    def refuse(result: Result) -> None:
+    def refuse(result: AttemptResult) -> None:
         asked.set()
         raise RuntimeError("no room")
 
     with serving(lab.answers(EMPTY)) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        sender.send_all([order(url)], refuse)
+        sender.send_all([queued(url)], refuse)
         assert asked.wait(timeout=5)
         assert send(sender, url).result.outcome is Outcome.OK
-    assert "was not taken" in caplog.text
+    assert "was not accepted" in caplog.text
 
 
 def test_a_result_that_cannot_be_made__is_told_all_the_same(
@@ -332,7 +331,7 @@ def test_a_result_that_cannot_be_made__is_told_all_the_same(
     with serving(lab.answers(EMPTY)) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/", secrets=unhashable).result
     assert result.outcome is Outcome.INVALID
-    assert "broke" in caplog.text
+    assert "failed on our side" in caplog.text
 
 
 def test_a_name_that_was_mended__is_found_by_a_later_attempt(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from apps.webhooks.addresses import may_connect, url_problem
-from apps.webhooks.delivery import Outcome, Sender
+from apps.webhooks.callback_urls import url_problem
+from apps.webhooks.http_client import Outcome, Sender
+from apps.webhooks.http_client.addresses import may_connect
 from tests.network.certificates import Authority
 from tests.network.disguises import OTHERS, of_v4
 from tests.network.lab import HEAD, Lab, answers, serving
@@ -90,7 +91,7 @@ def test_name(address: str, sender: Sender, names: Nameserver, inside: Lab, spy:
     assert url_problem(url) is None
     result = send(sender, url).result
     assert (result.outcome, result.phase) == (Outcome.ADDRESS_DENIED, "connect")
-    assert result.error == f"{host} leads to {address}: no address that may be called"
+    assert result.error == f"{host} resolves to {address}: no address that may be called"
     assert names.asked[host, A] == names.asked[host, AAAA] == 1
     assert (spy.tried, inside.accepted) == ([], 0)
 
@@ -208,6 +209,8 @@ def test_a_kept_connection__is_of_no_use_to_another_pool(
 
 
 def test_may_connect__is_asked_of_the_vectors_addresses() -> None:
-    assert not any(may_connect(address, scheme="https") for address in DENIED)
-    assert may_connect(PUBLIC, scheme="https")
-    assert may_connect(OTHER_PUBLIC, scheme="https")
+    assert not any(
+        may_connect(address, scheme="https", allows_loopback=False) for address in DENIED
+    )
+    assert may_connect(PUBLIC, scheme="https", allows_loopback=False)
+    assert may_connect(OTHER_PUBLIC, scheme="https", allows_loopback=False)

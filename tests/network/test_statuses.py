@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import pytest
 
-from apps.webhooks.delivery import Outcome, Sender
+from apps.webhooks.http_client import Outcome, Sender
 from tests.network import lab
 from tests.network.lab import Lab, serving
 from tests.network.sending import POOL, send
@@ -46,7 +46,7 @@ def server() -> Iterator[Lab]:
 @pytest.mark.parametrize("status", FINAL)
 def test_final_status(status: int, sender: Sender, server: Lab) -> None:
     before = len(server.requests)
-    result = send(sender, f"http://127.0.0.1:{server.port}/{status}", pool=POOL).result
+    result = send(sender, f"http://127.0.0.1:{server.port}/{status}", pool_id=POOL).result
     expected = Outcome.OK if 200 <= status < 300 else Outcome.STATUS
     assert (result.outcome, result.status_code) == (expected, status)
     assert (result.phase, result.error) == ("", "")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from apps.webhooks.addresses import url_problem
-from apps.webhooks.wire import Target
+from apps.webhooks.callback_urls import url_problem
+from apps.webhooks.http_client.http1 import Target
 
 
 # RFC 9112, 3.2.1 with RFC 3986: the path and the query stay as they are.

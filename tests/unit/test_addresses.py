@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.webhooks.addresses import may_connect, url_problem
+from apps.webhooks.callback_urls import url_problem
+from apps.webhooks.http_client.addresses import may_connect
 
 LISTS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "outgoing-addresses.json").read_text()
@@ -31,14 +32,14 @@ def production(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("address", DENIED)
-def test_may_connect__refuses_what_is_not_public(address: str, production: None) -> None:
-    assert not may_connect(address, scheme="https")
+def test_may_connect__refuses_what_is_not_public(address: str) -> None:
+    assert not may_connect(address, scheme="https", allows_loopback=False)
 
 
 @pytest.mark.parametrize("address", LISTS["allowed"])
-def test_may_connect__allows_the_public_by_https_only(address: str, production: None) -> None:
-    assert may_connect(address, scheme="https")
-    assert not may_connect(address, scheme="http")
+def test_may_connect__allows_the_public_by_https_only(address: str) -> None:
+    assert may_connect(address, scheme="https", allows_loopback=False)
+    assert not may_connect(address, scheme="http", allows_loopback=False)
 
 
 @pytest.mark.parametrize("host", [*LITERALS, *LISTS["names_that_resolve_to_loopback"]])
@@ -99,8 +100,8 @@ def test_embedded__allows_loopback_and_nothing_else_by_http(settings: Any) -> No
     settings.ALLOW_LOOPBACK_CALLBACKS = True
     for url in ("http://127.0.0.1:9000/", "http://localhost:9000/", "http://[::1]:9000/"):
         assert url_problem(url) is None
-    assert may_connect("127.0.0.1", scheme="http")
+    assert may_connect("127.0.0.1", scheme="http", allows_loopback=True)
     assert url_problem("http://hooks.example.com/") is not None
     assert url_problem("http://10.0.0.1/") is not None
-    assert not may_connect("10.0.0.1", scheme="http")
-    assert not may_connect("::ffff:127.0.0.1", scheme="http")
+    assert not may_connect("10.0.0.1", scheme="http", allows_loopback=True)
+    assert not may_connect("::ffff:127.0.0.1", scheme="http", allows_loopback=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from apps.webhooks.schedule import LADDER, retry_in
+from apps.webhooks.retry_schedule import DEFAULT_DELAYS, next_delay
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def whole_schedule() -> list[timedelta]:
     """The waits of one delivery that fails to the end."""
     waits = []
     while (
-        wait := retry_in(retries_used=len(waits), max_retries=None, backoff_seconds=None)
+        wait := next_delay(retries_used=len(waits), max_retries=None, backoff_seconds=None)
     ) is not None:
         waits.append(wait)
     return waits
@@ -31,9 +31,9 @@ def test_the_default_schedule__is_twelve_attempts_over_about_76_hours() -> None:
 
 
 def test_the_default_schedule__has_full_jitter() -> None:
-    for number, mean in enumerate(LADDER):
+    for number, mean in enumerate(DEFAULT_DELAYS):
         waits = [
-            retry_in(retries_used=number, max_retries=None, backoff_seconds=None)
+            next_delay(retries_used=number, max_retries=None, backoff_seconds=None)
             for _ in range(500)
         ]
         shares = [wait / mean for wait in waits if wait is not None]
@@ -43,9 +43,9 @@ def test_the_default_schedule__has_full_jitter() -> None:
 
 def test_a_policy__doubles_its_backoff_give_or_take_a_fifth_up_to_12_hours() -> None:
     for used in range(20):
-        wait = retry_in(retries_used=used, max_retries=20, backoff_seconds=30)
+        wait = next_delay(retries_used=used, max_retries=20, backoff_seconds=30)
         assert wait is not None
         doubled = 30 * 2**used
         assert min(0.8 * doubled, 43_200) <= wait.total_seconds() <= min(1.2 * doubled, 43_200)
-    assert retry_in(retries_used=20, max_retries=20, backoff_seconds=30) is None
-    assert retry_in(retries_used=0, max_retries=0, backoff_seconds=30) is None
+    assert next_delay(retries_used=20, max_retries=20, backoff_seconds=30) is None
+    assert next_delay(retries_used=0, max_retries=0, backoff_seconds=30) is None

@@ -1,6 +1,4 @@
-"""`/v1/deliveries`: what was sent to whom, how that went, and sending one of them again."""
-
-from functools import partial
+"""`/v1/deliveries`: what was sent, with what result, and sending one delivery again."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,7 +8,8 @@ from apps.api.http.idempotency import Answer, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import DELIVERY_FILTERS, delivery_filters, no_filters
+from apps.api.v1.filters import DELIVERY_FILTERS, delivery_filter, no_filters
+from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.responses import webhooks as responses
 
@@ -27,11 +26,13 @@ class Deliveries(View):
         query=(*DELIVERY_FILTERS, *PAGED),
     )
     def get(self, request: Request) -> Response:
-        found = selectors.deliveries(actor=self.actor(request), wanted=delivery_filters(request))
-        shown = partial(selectors.shown_delivery, at=self.at(request))
-        listed = page(request, found, NEWEST_FIRST)
-        data = [shown(row) for row in listed.rows]
-        return Response({"data": data, "next_cursor": listed.next_cursor})
+        at = self.at(request)
+        visible = selectors.deliveries(
+            actor=self.actor(request), delivery_filter=delivery_filter(request)
+        )
+        deliveries = page(request, visible, NEWEST_FIRST)
+        data = [representations.delivery(row, at=at) for row in deliveries.rows]
+        return Response(responses.DeliveryPage(data=data, next_cursor=deliveries.next_cursor))
 
 
 class Delivery(View):
@@ -45,7 +46,7 @@ class Delivery(View):
         delivery = selectors.delivery(
             actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
         )
-        return Response(selectors.shown_in_full(delivery, at=self.at(request)))
+        return Response(representations.delivery_in_full(delivery, at=self.at(request)))
 
 
 class DeliveryAttempts(View):
@@ -61,10 +62,9 @@ class DeliveryAttempts(View):
         delivery = selectors.delivery(
             actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
         )
-        made = selectors.attempts(delivery=delivery)
-        listed = page(request, made, BY_NUMBER)
-        data = [selectors.shown_attempt(row) for row in listed.rows]
-        return Response({"data": data, "next_cursor": listed.next_cursor})
+        attempts = page(request, selectors.attempts(delivery=delivery), BY_NUMBER)
+        data = [representations.attempt(row) for row in attempts.rows]
+        return Response(responses.AttemptPage(data=data, next_cursor=attempts.next_cursor))
 
 
 class DeliveryResend(View):
@@ -80,6 +80,6 @@ class DeliveryResend(View):
             delivery = services.resend(
                 actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id), at=at
             )
-            return Answer(selectors.shown_delivery(delivery, at=at), 202)
+            return Answer(representations.delivery(delivery, at=at), 202)
 
         return idempotent(request, request.data, resend)

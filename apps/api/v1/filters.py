@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_of_each, parameter_faults
 from apps.pools.selectors import WorkerFilter
-from apps.webhooks.selectors import OUTCOMES, STATUSES, Wanted
+from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
 from biolayer.field_descriptions import POOL, TIME
@@ -73,10 +73,10 @@ def task_filters(request: Request) -> dict[str, list[Any]]:
     return {column: values for column, values in columns.items() if values}
 
 
-def delivery_filters(request: Request) -> Wanted:
+def delivery_filter(request: Request) -> DeliveryFilter:
     """Return which deliveries the query asks for."""
     given = _Given(request, several=OF_DELIVERIES, single=("since", "until"))
-    wanted = Wanted(
+    wanted = DeliveryFilter(
         statuses=given.choices("status", STATUSES),
         endpoint_ids=given.ids("endpoint_id", "an endpoint"),
         task_ids=given.ids("task_id", "a task"),

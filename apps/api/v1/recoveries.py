@@ -1,4 +1,4 @@
-"""`/v1/recoveries`: sending again what failed, or telling an endpoint of what it missed."""
+"""`/v1/recoveries`: resending what failed, or sending an endpoint what it missed."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,6 +9,7 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
@@ -26,14 +27,14 @@ class Recoveries(View):
         body=RecoveryRequest,
     )
     def post(self, request: Request) -> Response:
-        wanted = parse(RecoveryRequest, request.data, now=self.at(request))
+        recovery_request = parse(RecoveryRequest, request.data, now=self.at(request))
 
         def start() -> Answer:
             recovery = services.start_recovery(
-                actor=self.actor(request), request=wanted, at=self.at(request)
+                actor=self.actor(request), request=recovery_request, at=self.at(request)
             )
             location = {"Location": f"/v1/recoveries/{recovery.id}"}
-            return Answer(selectors.shown_recovery(recovery), 202, location)
+            return Answer(representations.recovery(recovery), 202, location)
 
         return idempotent(request, request.data, start)
 
@@ -46,10 +47,9 @@ class Recoveries(View):
     )
     def get(self, request: Request) -> Response:
         no_filters(request)
-        found = selectors.recoveries(actor=self.actor(request))
-        listed = page(request, found, NEWEST_FIRST)
-        data = [selectors.shown_recovery(row) for row in listed.rows]
-        return Response({"data": data, "next_cursor": listed.next_cursor})
+        recoveries = page(request, selectors.recoveries(actor=self.actor(request)), NEWEST_FIRST)
+        data = [representations.recovery(row) for row in recoveries.rows]
+        return Response(responses.RecoveryPage(data=data, next_cursor=recoveries.next_cursor))
 
 
 class Recovery(View):
@@ -63,4 +63,4 @@ class Recovery(View):
         recovery = selectors.recovery(
             actor=self.actor(request), recovery_id=parse_id("recovery", recovery_id)
         )
-        return Response(selectors.shown_recovery(recovery))
+        return Response(representations.recovery(recovery))

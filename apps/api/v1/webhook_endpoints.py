@@ -1,6 +1,4 @@
-"""`/v1/webhook-endpoints`: where an organisation's events are sent to."""
-
-from functools import partial
+"""`/v1/webhook-endpoints`: where an organisation's events are sent."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +9,7 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
 from biolayer.requests.webhooks import EndpointChange, EndpointCreation, TestEvent
@@ -34,7 +33,7 @@ class Endpoints(View):
                 actor=self.actor(request), document=request.data, at=at
             )
             location = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
-            return Answer(selectors.shown_endpoint(endpoint, at=at), 201, location)
+            return Answer(representations.endpoint(endpoint, at=at), 201, location)
 
         return idempotent(request, request.data, create)
 
@@ -47,11 +46,10 @@ class Endpoints(View):
     )
     def get(self, request: Request) -> Response:
         no_filters(request)
-        found = selectors.endpoints(actor=self.actor(request))
-        shown = partial(selectors.shown_endpoint, at=self.at(request))
-        listed = page(request, found, NEWEST_FIRST)
-        data = [shown(row) for row in listed.rows]
-        return Response({"data": data, "next_cursor": listed.next_cursor})
+        at = self.at(request)
+        endpoints = page(request, selectors.endpoints(actor=self.actor(request)), NEWEST_FIRST)
+        data = [representations.endpoint(row, at=at) for row in endpoints.rows]
+        return Response(responses.WebhookEndpointPage(data=data, next_cursor=endpoints.next_cursor))
 
 
 class Endpoint(View):
@@ -65,7 +63,7 @@ class Endpoint(View):
         endpoint = selectors.endpoint(
             actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
         )
-        return Response(selectors.shown_endpoint(endpoint, at=self.at(request)))
+        return Response(representations.endpoint(endpoint, at=self.at(request)))
 
     @operation(
         "update_webhook_endpoint",
@@ -82,7 +80,7 @@ class Endpoint(View):
             document=request.data,
             at=at,
         )
-        return Response(selectors.shown_endpoint(endpoint, at=at))
+        return Response(representations.endpoint(endpoint, at=at))
 
     @operation(
         "delete_webhook_endpoint",
@@ -106,17 +104,17 @@ class EndpointTest(View):
         body=TestEvent,
     )
     def post(self, request: Request, endpoint_id: str) -> Response:
-        wanted = parse(TestEvent, request.data)
+        test_event = parse(TestEvent, request.data)
 
         def send() -> Answer:
             at = self.at(request)
             delivery = services.send_test_event(
                 actor=self.actor(request),
                 endpoint_id=parse_id("endpoint", endpoint_id),
-                event_type=wanted.type,
+                event_type=test_event.type,
                 at=at,
             )
             location = {"Location": f"/v1/deliveries/{delivery.id}"}
-            return Answer(selectors.shown_delivery(delivery, at=at), 202, location)
+            return Answer(representations.delivery(delivery, at=at), 202, location)
 
         return idempotent(request, request.data, send)

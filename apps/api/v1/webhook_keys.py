@@ -1,4 +1,4 @@
-"""`/v1/webhook-keys`: what deliveries are signed with; and where anybody reads the public half."""
+"""`/v1/webhook-keys`: what deliveries are signed with, and the public halves as a JWK Set."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,9 +9,10 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import KeyRotation, parse
-from biolayer.responses.tasks import JwkSet, RotatedWebhookKey, WebhookKeyPage
+from biolayer.responses import webhooks as responses
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 
@@ -21,16 +22,16 @@ class WebhookKeys(View):
         "list_webhook_keys",
         scope=Scope.WEBHOOKS_READ,
         summary="List the signing keys, and those that expired less than 30 days ago; newest first",
-        returns={200: WebhookKeyPage},
+        returns={200: responses.WebhookKeyPage},
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
         no_filters(request)
         at = self.at(request)
-        keys = selectors.signing_keys(actor=self.actor(request), at=at)
-        listed = page(request, keys, NEWEST_FIRST)
-        data = [selectors.shown_key(row, at=at) for row in listed.rows]
-        return Response({"data": data, "next_cursor": listed.next_cursor})
+        visible = selectors.signing_keys(actor=self.actor(request), at=at)
+        keys = page(request, visible, NEWEST_FIRST)
+        data = [representations.key(row, at=at) for row in keys.rows]
+        return Response(responses.WebhookKeyPage(data=data, next_cursor=keys.next_cursor))
 
 
 class WebhookKeyRotate(View):
@@ -38,24 +39,21 @@ class WebhookKeyRotate(View):
         "rotate_webhook_key",
         scope=Scope.WEBHOOKS_MANAGE,
         summary="Create a signing key; the one before signs along until its overlap ends",
-        returns={201: RotatedWebhookKey},
+        returns={201: responses.RotatedWebhookKey},
         body=KeyRotation,
     )
     def post(self, request: Request) -> Response:
-        wanted = parse(KeyRotation, request.data)
+        rotation_request = parse(KeyRotation, request.data)
 
         def rotate() -> Answer:
             at = self.at(request)
             rotation = services.rotate_key(
                 actor=self.actor(request),
-                kind=wanted.kind,
-                overlap_seconds=wanted.overlap_seconds,
+                kind=rotation_request.kind,
+                overlap_seconds=rotation_request.overlap_seconds,
                 at=at,
             )
-            earlier = [
-                selectors.shown_key(key, at=rotation.key.created_at) for key in rotation.earlier
-            ]
-            body = {**selectors.shown_key(rotation.key, at=at), "earlier": earlier}
+            body = representations.rotated_key(rotation.key, rotation.earlier, at=at)
             secret = {"secret": rotation.secret} if rotation.secret else {}
             return Answer(body, 201, shown_once=secret)
 
@@ -81,8 +79,8 @@ class WebhookKey(View):
 class WebhookJwks(View):
     ignores_query = True
 
-    # Public keys are for whoever receives a delivery; an organisation that has none, or is none,
-    # looks the same.
+    # Public keys are for every receiver of a delivery. An organisation without keys and one that
+    # does not exist look the same.
     authentication_classes = []
     throttle_classes = []
 
@@ -90,9 +88,9 @@ class WebhookJwks(View):
         "get_webhook_jwks",
         scope=None,
         summary="Get an organisation's public signing keys as a JWK Set (RFC 7517)",
-        returns={200: JwkSet},
+        returns={200: responses.JwkSet},
     )
     def get(self, request: Request, organisation_id: str) -> Response:
-        known = parse_id("organisation", organisation_id)
-        keys = selectors.published_keys(organisation_id=known)
-        return Response({"keys": keys}, headers={"Cache-Control": "public, max-age=60"})
+        keys = selectors.public_keys(organisation_id=parse_id("organisation", organisation_id))
+        cache = {"Cache-Control": "public, max-age=60"}
+        return Response(representations.jwk_set(keys), headers=cache)

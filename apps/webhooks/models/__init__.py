@@ -1,4 +1,4 @@
-"""The rows of webhooks. This room knows events, not tasks: it could be lifted out whole."""
+"""Define the tables of webhooks. They refer to events by subject and sequence, not to tasks."""
 
 from apps.webhooks.models.deliveries import (
     FINAL,
@@ -6,7 +6,7 @@ from apps.webhooks.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Message,
-    Wait,
+    WaitReason,
 )
 from apps.webhooks.models.destinations import (
     Destination,
@@ -31,5 +31,5 @@ __all__ = [
     "Recovery",
     "RecoveryKind",
     "SigningKey",
-    "Wait",
+    "WaitReason",
 ]

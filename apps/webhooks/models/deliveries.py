@@ -1,4 +1,4 @@
-"""What to tell, and every time we tried."""
+"""Define messages, their deliveries, and the attempts."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -12,9 +12,10 @@ from apps.webhooks.models.recoveries import Recovery
 
 
 class Message(models.Model):
-    """One event as it is told: the bytes that are signed and sent, made once for all destinations.
+    """Store one event as it is sent: the signed bytes, made once for all destinations.
 
-    Kept 30 days, whoever listened, so that an endpoint made later can be told of what it missed.
+    Kept 30 days even without any destination, so that an endpoint created later can receive what it
+    missed.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -25,17 +26,17 @@ class Message(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    # Whose event it is, and which: a task's, or a destination's notice.
+    # The task, endpoint or delivery that the event is about, and its number within that.
     subject_id = models.UUIDField()
     sequence = models.PositiveIntegerField()
     event_type = models.CharField(max_length=40)
     body = models.BinaryField()
-    # The same event with nothing but its ids.
+    # The same event with its ids only.
     thin_body = models.BinaryField()
-    # What filters look at: the pools whose workers may be asked (null is any), and the domain.
+    # What filters compare: the pools whose workers are eligible (null is any), and the domain.
     pool_ids = ArrayField(models.UUIDField(), null=True)
     domain = models.CharField(max_length=64, blank=True)
-    # Sent to try an endpoint out; no task's.
+    # An example, sent to test an endpoint.
     is_test = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 
@@ -54,20 +55,20 @@ class Message(models.Model):
 
 
 class DeliveryStatus(models.TextChoices):
-    PENDING = "pending"  # due at `due_at`; leaves by a 2xx, or when the retries are used up
-    HELD = "held"  # its destination is paused or disabled; leaves when that is enabled again
+    PENDING = "pending"  # due at `due_at`; ends by a 2xx, or when the retries are used up
+    HELD = "held"  # its destination is paused or disabled; pending again when that is enabled
     SUCCEEDED = "succeeded"
     EXHAUSTED = "exhausted"  # every retry failed; a resend or a recovery makes it pending again
     EXPIRED = "expired"  # not delivered within 30 days
 
 
-class Wait(models.TextChoices):
-    """Why a pending delivery is due when it is. What holds up its whole origin is not here."""
+class WaitReason(models.TextChoices):
+    """Name why a pending delivery is due when it is. Delays of its whole origin are not here."""
 
     NEW = "new"  # at once
     RETRY = "retry"
-    RETRY_AFTER = "retry_after"  # as the receiver asked
-    ORDER = "order"  # until the event before it is through, or for 15 minutes at most
+    RETRY_AFTER = "retry_after"  # as the receiver requested
+    ORDER = "order"  # parked until the event before it is final, 15 minutes at most
     RESENT = "resent"  # by a person, by a recovery, or after its destination was held
 
 
@@ -75,9 +76,9 @@ FINAL = ("succeeded", "exhausted", "expired")
 
 
 class Delivery(models.Model):
-    """One event for one destination. Its id is the `webhook-id` of every attempt.
+    """Store one event for one destination. Its id is the `webhook-id` of every attempt.
 
-    The deliveries of one subject to one destination are a *lane*: in it, each waits for the one
+    The deliveries of one subject to one destination are in per-task order: each waits for the one
     before.
     """
 
@@ -96,26 +97,26 @@ class Delivery(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # The destination's, kept here because the queue is read by it.
+    # The destination's, repeated here because the queue is read by origin.
     origin = models.ForeignKey(Origin, on_delete=models.PROTECT, related_name="+", db_index=False)
     message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="+")
-    # The message's: its place in the lane, and what lists filter by.
+    # The message's: the position in per-task order, and what lists filter by.
     subject_id = models.UUIDField()
     sequence = models.PositiveIntegerField()
     event_type = models.CharField(max_length=40)
     status = models.CharField(max_length=10, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
     attempt_count = models.PositiveSmallIntegerField(default=0)
-    # Attempts that count against no budget any more: those before the last resend.
+    # Attempts that no longer count against the retry budget: those before the last resend.
     forgiven_count = models.PositiveSmallIntegerField(default=0)
-    # When to try (again). A claim moves it to the claim's end, so that a sender that dies with it
-    # hands it on; the first sender's late result is then refused by the token.
+    # When to try (again). A claim moves it to the claim's end, so that the delivery of a sender that
+    # dies becomes due again; the first sender's late result is then refused by the token.
     due_at = models.DateTimeField()
-    wait = models.CharField(max_length=12, choices=Wait, default=Wait.NEW)
+    wait = models.CharField(max_length=12, choices=WaitReason, default=WaitReason.NEW)
     claim_token = models.UUIDField(null=True, blank=True)
     # The last attempt's result; empty before the first.
     last_outcome = models.CharField(max_length=20, blank=True)
     last_status_code = models.PositiveSmallIntegerField(null=True)
-    # It was given up at least once: its success is news.
+    # It was given up at least once: its success is a `delivery.recovered`.
     was_exhausted = models.BooleanField(default=False)
     recovery = models.ForeignKey(
         Recovery,
@@ -131,7 +132,7 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            # Also the lane: the one before is found from here.
+            # Also finds the delivery before it in per-task order.
             models.UniqueConstraint(
                 fields=["destination", "subject_id", "sequence"], name="delivery_once_per_event"
             ),
@@ -186,13 +187,13 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One request that was made, or that was refused before it could be."""
+    """Store one request that was made, or refused before it could be made."""
 
     id = models.BigAutoField(primary_key=True)
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
     started_at = models.DateTimeField()
-    # A word of `delivery.Outcome`.
+    # An `http_client.Outcome`.
     outcome = models.CharField(max_length=20)
     # Where a failed one ended: dns, connect, tls, request, headers or body.
     phase = models.CharField(max_length=10, blank=True)
@@ -204,7 +205,7 @@ class Attempt(models.Model):
     tls_ms = models.PositiveIntegerField(null=True)
     first_byte_ms = models.PositiveIntegerField(null=True)
     total_ms = models.PositiveIntegerField()
-    # The address that answered, with its port.
+    # The address that was connected to, with its port.
     peer = models.CharField(max_length=60, blank=True)
     response_headers = JSON(default=dict)
     response_excerpt = models.TextField(blank=True)

@@ -1,4 +1,4 @@
-"""Where to tell: origins, and the destinations on them."""
+"""Define destinations, and the origins that they belong to."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,13 +11,13 @@ from apps.base.ids import new_id
 
 
 class Origin(models.Model):
-    """Scheme, host and port that an organisation sends to, and how that host fares.
+    """Store a scheme, host and port that an organisation sends to, and the host's health.
 
-    Its row is the mutex of its deliveries: whoever claims, records or releases some of them holds
-    it. So no two senders together exceed its limits, and no lane is advanced twice.
+    Its row is the mutex of its deliveries: a transaction that claims, records or releases any of
+    them locks it. So no two senders together exceed its limits or advance one order twice.
     """
 
-    # Made from organisation and text (see origins.py), so that it is known without asking.
+    # Computed from organisation and text (see origins.py), so that no query is needed to find it.
     id = models.UUIDField(primary_key=True, editable=False)
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
@@ -34,9 +34,9 @@ class Origin(models.Model):
     open_until = models.DateTimeField(null=True, blank=True)
     # How long the breaker stays open next; 0 while it is closed.
     probe_seconds = models.PositiveSmallIntegerField(db_default=0)
-    # Asked for by a `Retry-After`: nothing is sent before.
+    # Requested by a `Retry-After`: nothing is sent before.
     held_until = models.DateTimeField(null=True, blank=True)
-    # The least of its endpoints' limits; null is none.
+    # The least of its endpoints' limits; null is no limit.
     rate_per_minute = models.PositiveIntegerField(null=True, blank=True)
     # When the rate's next slot is (the theoretical arrival time of GCRA); null: at once.
     next_slot_at = models.DateTimeField(null=True, blank=True)
@@ -59,7 +59,7 @@ class Origin(models.Model):
 
 
 class DestinationKind(models.TextChoices):
-    CALLBACK = "callback"  # of one task, made with it
+    CALLBACK = "callback"  # of one task, created with it
     ENDPOINT = "endpoint"  # of the organisation, which manages it
 
 
@@ -70,9 +70,9 @@ class DestinationStatus(models.TextChoices):
 
 
 class Destination(models.Model):
-    """A URL that events are sent to: which, in what form, how fast, and how it authenticates us."""
+    """Store a URL that events are sent to: which events, in what form, how fast, with what auth."""
 
-    # A callback has its task's id, so that the task's events find it without asking.
+    # A callback has its task's id, so that the task's events find it without a query.
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
@@ -83,20 +83,20 @@ class Destination(models.Model):
     )
     url = models.CharField(max_length=2048)
     description = models.CharField(max_length=500, blank=True)
-    # What an endpoint wants: types, or patterns such as `task.*`. A callback gets all of its task's.
+    # An endpoint's types, or patterns such as `task.*`. A callback receives all of its task's.
     event_types = ArrayField(models.CharField(max_length=40), default=list)
-    # Only tasks whose candidate pools are all among these; null is any.
+    # Only tasks whose eligible pools are all among these; null is any.
     pool_ids = ArrayField(models.UUIDField(), null=True, blank=True)
     domains = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     auth_type = models.CharField(max_length=10)
-    # Credentials and custom headers as JSON, sealed; empty where there are none.
+    # Credentials and custom headers as JSON, encrypted; empty without any.
     sealed = models.BinaryField(blank=True, editable=False)
     # The names of the custom headers; their values are never shown again.
     header_names = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     is_thin = models.BooleanField(default=False)
-    # Strict order for each task; without it events may overtake each other.
+    # Per-task order; without it events may overtake each other.
     is_ordered = models.BooleanField(default=True)
-    # Both null: the default schedule (see schedule.py).
+    # Both null: the default schedule (see retry_schedule.py).
     max_retries = models.PositiveSmallIntegerField(null=True, blank=True)
     backoff_seconds = models.PositiveSmallIntegerField(null=True, blank=True)
     timeout_seconds = models.PositiveSmallIntegerField(default=10)
@@ -106,12 +106,12 @@ class Destination(models.Model):
     )
     # `gone` (it answered 410) or `failing` (for five days).
     disabled_reason = models.CharField(max_length=10, blank=True)
-    # The present row of failures without a success between them; kept for endpoints.
+    # The present streak of failures without a success between them; of endpoints only.
     failing_since = models.DateTimeField(null=True, blank=True)
     failure_count = models.PositiveIntegerField(default=0)
-    # The last warning of this row of failures: 0, 1, 24 or 72 hours.
+    # The last warning of this streak: 0, 1, 24 or 72 hours.
     warned_hours = models.PositiveSmallIntegerField(default=0)
-    # How many notices about it were made: the sequence of the last.
+    # How many operational events about it were emitted: the sequence of the last.
     notice_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
@@ -136,7 +136,7 @@ class Destination(models.Model):
             ),
         ]
         indexes = [
-            # What each event's fan-out reads: callbacks are many, endpoints few.
+            # Read by each event's fan-out: callbacks are many, endpoints few.
             models.Index(
                 fields=["organisation", "created_at", "id"],
                 condition=Q(kind="endpoint"),

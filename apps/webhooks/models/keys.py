@@ -1,4 +1,4 @@
-"""What deliveries are signed with."""
+"""Define what deliveries are signed with."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,14 +9,14 @@ from apps.base.ids import new_id
 
 
 class KeyKind(models.TextChoices):
-    """The two signatures of Standard Webhooks."""
+    """Name the two signatures of Standard Webhooks."""
 
     V1 = "v1"  # HMAC-SHA256 under a secret that the receiver shares
-    V1A = "v1a"  # ed25519 under a key whose public half anybody may read
+    V1A = "v1a"  # ed25519 under a key whose public half is published
 
 
 class SigningKey(models.Model):
-    """What an organisation's deliveries are signed with. Several of a kind while one rotates."""
+    """Store a key that signs an organisation's deliveries. Several of a kind during a rotation."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Sending many deliveries again."""
+"""Define recoveries: calls that send many deliveries again."""
 
 from datetime import timedelta
 
@@ -11,14 +11,15 @@ from apps.webhooks.models.destinations import Destination
 
 
 class RecoveryKind(models.TextChoices):
-    FAILED = "failed"  # what was given up, or still fails
-    MISSED = "missed"  # what this endpoint was never told of
-    HELD = "held"  # what waited while its destination was paused or disabled
+    FAILED = "failed"  # given up, or failing
+    MISSED = "missed"  # never sent to this endpoint
+    HELD = "held"  # waited while the destination was paused or disabled
 
 
 class Recovery(models.Model):
-    """One call that sends many deliveries again. A queue of its own: a drain releases them in order
-    and at its pace.
+    """Store one call that sends many deliveries again.
+
+    It is a queue of its own: a drain releases its deliveries in order and at its rate.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -35,12 +36,12 @@ class Recovery(models.Model):
     rate_per_minute = models.PositiveIntegerField()
     created_by = models.CharField(max_length=300)
     created_at = models.DateTimeField()
-    # How far it came: all that was created up to here is dealt with. Null before the first page.
+    # Everything created up to this time is released. Null before the first page.
     passed_at = models.DateTimeField(null=True)
-    # When the next delivery that it releases may be due: this is its pace.
+    # When the next delivery that it releases may be due: this keeps its rate.
     next_slot_at = models.DateTimeField()
     released_count = models.PositiveIntegerField(default=0)
-    # Set when all there was is released; the deliveries themselves go on from there.
+    # Set when everything is released; the deliveries continue on their own.
     released_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -57,5 +58,5 @@ class Recovery(models.Model):
 
     @property
     def interval(self) -> timedelta:
-        """Between two of the deliveries that it releases."""
+        """Return the time between two of the deliveries that it releases."""
         return timedelta(minutes=1) / self.rate_per_minute

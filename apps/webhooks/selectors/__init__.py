@@ -1,58 +1,71 @@
-"""Reading the rows of webhooks: one file for each kind."""
+"""Read the rows of webhooks: one file for each kind."""
 
+from apps.webhooks.selectors.current_wait import CurrentWait, current_wait
 from apps.webhooks.selectors.deliveries import (
     OUTCOMES,
     STATUSES,
-    Wanted,
+    DeliveryFilter,
     attempts,
+    attempts_left,
     deliveries,
     delivery,
-    shown_attempt,
-    shown_delivery,
-    shown_in_full,
+    is_about_task,
+    last_attempts,
+    sent_body,
 )
-from apps.webhooks.selectors.endpoints import endpoint, endpoints, shown_endpoint
+from apps.webhooks.selectors.endpoints import QueueCounts, endpoint, endpoints, queue_counts
 from apps.webhooks.selectors.keys import (
-    KEYS_KEPT,
+    EXPIRED_KEY_RETENTION,
     NEWEST,
+    PublicKey,
     SealedKey,
     active,
     active_keys,
     key_place,
-    published_keys,
-    shown_key,
+    key_status,
+    public_keys,
     signing_keys,
 )
 from apps.webhooks.selectors.messages import bodies
-from apps.webhooks.selectors.recoveries import recoveries, recovery, shown_recovery
-from apps.webhooks.selectors.waiting import Waiting, waiting
+from apps.webhooks.selectors.origins import breaker_state
+from apps.webhooks.selectors.recoveries import (
+    RecoveryProgress,
+    recoveries,
+    recovery,
+    recovery_progress,
+)
 
 __all__ = [
-    "KEYS_KEPT",
+    "EXPIRED_KEY_RETENTION",
     "NEWEST",
     "OUTCOMES",
     "STATUSES",
+    "CurrentWait",
+    "DeliveryFilter",
+    "PublicKey",
+    "QueueCounts",
+    "RecoveryProgress",
     "SealedKey",
-    "Waiting",
-    "Wanted",
     "active",
     "active_keys",
     "attempts",
+    "attempts_left",
     "bodies",
+    "breaker_state",
+    "current_wait",
     "deliveries",
     "delivery",
     "endpoint",
     "endpoints",
+    "is_about_task",
     "key_place",
-    "published_keys",
+    "key_status",
+    "last_attempts",
+    "public_keys",
+    "queue_counts",
     "recoveries",
     "recovery",
-    "shown_attempt",
-    "shown_delivery",
-    "shown_endpoint",
-    "shown_in_full",
-    "shown_key",
-    "shown_recovery",
+    "recovery_progress",
+    "sent_body",
     "signing_keys",
-    "waiting",
 ]

@@ -1,4 +1,4 @@
-"""Reading deliveries and their attempts, and the shapes in which they are shown."""
+"""Read deliveries and their attempts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.webhooks.delivery import Outcome
+from apps.webhooks.http_client import Outcome
 from apps.webhooks.models import (
     FINAL,
     Attempt,
@@ -20,23 +20,16 @@ from apps.webhooks.models import (
     Destination,
     DestinationKind,
 )
-from apps.webhooks.schedule import LADDER
-from apps.webhooks.selectors.times import shown_time
-from apps.webhooks.selectors.waiting import waiting
+from apps.webhooks.retry_schedule import max_attempts
 from biolayer.errors import NotFound
-from biolayer.times import format_time
-
-LAST_ATTEMPTS = 25
-"""How many attempts are shown with their delivery; all of them are a list of their own."""
-
 
 STATUSES = tuple(status.value for status in DeliveryStatus)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which deliveries a list has: of each filter any of its values; an empty one admits all."""
+class DeliveryFilter:
+    """Select the deliveries of a list: of each field any of its values; an empty one admits all."""
 
     statuses: Sequence[str] = ()
     endpoint_ids: Sequence[UUID] = ()
@@ -49,14 +42,15 @@ class Wanted:
     until: datetime | None = None
 
     def condition(self, organisation_id: UUID) -> Q:
-        plain = {
+        """Return the condition on the rows of an organisation."""
+        lookups = {
             "status__in": self.statuses,
             "event_type__in": self.event_types,
             "last_outcome__in": self.outcomes,
             "created_at__gte": self.since,
             "created_at__lt": self.until,
         }
-        condition = Q(**{name: value for name, value in plain.items() if value})
+        condition = Q(**{name: value for name, value in lookups.items() if value})
         if self.endpoint_ids:
             kind = DestinationKind.ENDPOINT
             condition &= Q(destination_id__in=self.endpoint_ids, destination__kind=kind)
@@ -66,7 +60,11 @@ class Wanted:
 
 
 def _of_tasks(task_ids: Sequence[UUID], organisation_id: UUID) -> Q:
-    """What tells of some tasks: their callbacks' lanes and each endpoint's, whose places an index knows."""
+    """Return the condition for deliveries of some tasks' events.
+
+    It names the destinations, callbacks and all endpoints, since the index on subjects begins with
+    the destination.
+    """
     destinations = Destination.objects.filter(
         Q(id__in=task_ids) | Q(kind=DestinationKind.ENDPOINT), organisation_id=organisation_id
     )
@@ -79,107 +77,65 @@ def _of_tasks(task_ids: Sequence[UUID], organisation_id: UUID) -> Q:
 
 
 def deliveries(
-    *, actor: Principal, wanted: Wanted = Wanted(), scope: Scope = Scope.WEBHOOKS_READ
+    *,
+    actor: Principal,
+    delivery_filter: DeliveryFilter = DeliveryFilter(),
+    scope: Scope = Scope.WEBHOOKS_READ,
 ) -> "QuerySet[Delivery]":
-    """Of what the actor may see, what is wanted, newest first. A credential for some pools sees what
-    tells of these alone. Raises `ScopeMissing`.
+    """Return the deliveries that the actor may see and the filter selects, newest first.
+
+    A credential for some pools sees only events of these pools. Raise `ScopeMissing`.
     """
     actor.require(scope)
-    mine = (
+    rows = (
         Delivery.objects.filter(organisation_id=actor.organisation_id)
-        .filter(wanted.condition(actor.organisation_id))
+        .filter(delivery_filter.condition(actor.organisation_id))
         .select_related("destination", "origin", "message")
         .defer("destination__sealed", "message__body", "message__thin_body")
         .order_by("-created_at", "-id")
     )
     if actor.pool_ids is None:
-        return mine
-    return mine.filter(message__pool_ids__contained_by=list(actor.pool_ids))
+        return rows
+    return rows.filter(message__pool_ids__contained_by=list(actor.pool_ids))
 
 
 def delivery(
     *, actor: Principal, delivery_id: UUID, scope: Scope = Scope.WEBHOOKS_READ
 ) -> Delivery:
-    """Raises `NotFound`, `ScopeMissing`."""
-    # Of one delivery the body is wanted as well.
+    """Return a delivery with its message's bodies. Raise `NotFound`, `ScopeMissing`."""
     visible = deliveries(actor=actor, scope=scope).defer(None).defer("destination__sealed")
-    found = visible.filter(id=delivery_id).first()
-    if found is None:
+    row = visible.filter(id=delivery_id).first()
+    if row is None:
         raise NotFound("delivery")
-    return found
+    return row
 
 
 def attempts(*, delivery: Delivery) -> "QuerySet[Attempt]":
-    """Every attempt of a delivery, the first first."""
+    """Return every attempt of a delivery, the first first."""
     return delivery.attempts.order_by("number")
 
 
-def shown_delivery(delivery: Delivery, *, at: datetime) -> dict[str, Any]:
-    """A delivery in a list. `task_id` is null where it tells of no task: a test, or a notice."""
-    endpoint_id = delivery.destination_id if delivery.destination.kind == "endpoint" else None
-    waits = waiting(delivery, at=at)
-    return {
-        "delivery_id": str(delivery.id),
-        "message_id": f"msg_{delivery.id.hex}",
-        "endpoint_id": endpoint_id and str(endpoint_id),
-        "task_id": str(delivery.subject_id) if _tells_of_a_task(delivery) else None,
-        "type": delivery.event_type,
-        "sequence": delivery.sequence,
-        "is_test": delivery.message.is_test,
-        "url": delivery.destination.url,
-        "status": delivery.status,
-        "attempt_count": delivery.attempt_count,
-        "attempts_left": _attempts_left(delivery),
-        "next_attempt_at": shown_time(waits.until),
-        "waiting_for": waits.reason,
-        "last_outcome": delivery.last_outcome or None,
-        "last_status_code": delivery.last_status_code,
-        "recovery_id": delivery.recovery_id and str(delivery.recovery_id),
-        "created_at": format_time(delivery.created_at),
-        "finished_at": shown_time(delivery.finished_at),
-    }
+def last_attempts(delivery: Delivery, *, count: int) -> list[Attempt]:
+    """Return the last attempts of a delivery, the first of them first."""
+    return list(delivery.attempts.order_by("-number")[:count])[::-1]
 
 
-def shown_in_full(delivery: Delivery, *, at: datetime) -> dict[str, Any]:
-    """A delivery with the body that is sent and its last attempts, the first of them first."""
+def sent_body(delivery: Delivery) -> dict[str, Any]:
+    """Return the body that the destination receives, thin or full."""
     message = delivery.message
     body = message.thin_body if delivery.destination.is_thin else message.body
-    last = list(delivery.attempts.order_by("-number")[:LAST_ATTEMPTS])
-    return {
-        **shown_delivery(delivery, at=at),
-        "body": orjson.loads(bytes(body)),
-        "attempts": [shown_attempt(attempt) for attempt in reversed(last)],
-    }
+    document: dict[str, Any] = orjson.loads(bytes(body))
+    return document
 
 
-def shown_attempt(attempt: Attempt) -> dict[str, Any]:
-    """An attempt. Steps that were not reached, or not needed on an open connection, are null."""
-    return {
-        "number": attempt.number,
-        "started_at": format_time(attempt.started_at),
-        "outcome": attempt.outcome,
-        "phase": attempt.phase or None,
-        "status_code": attempt.status_code,
-        "error": attempt.error or None,
-        "dns_ms": attempt.dns_ms,
-        "connect_ms": attempt.connect_ms,
-        "tls_ms": attempt.tls_ms,
-        "first_byte_ms": attempt.first_byte_ms,
-        "total_ms": attempt.total_ms,
-        "peer": attempt.peer or None,
-        "response_headers": attempt.response_headers,
-        "response_excerpt": attempt.response_excerpt,
-    }
-
-
-def _tells_of_a_task(delivery: Delivery) -> bool:
+def is_about_task(delivery: Delivery) -> bool:
+    """Return whether the event is a task's: neither a test nor an operational event."""
     return delivery.event_type.startswith("task.") and not delivery.message.is_test
 
 
-def _attempts_left(delivery: Delivery) -> int:
-    """Of the budget that began with the delivery or its last resend; none where it is final."""
+def attempts_left(delivery: Delivery) -> int:
+    """Return what is left of the budget since creation or the last resend; 0 for a final one."""
     if delivery.status in FINAL:
         return 0
-    retries = delivery.destination.max_retries
-    budget = 1 + (len(LADDER) if retries is None else retries)
-    return max(0, budget - (delivery.attempt_count - delivery.forgiven_count))
+    used = delivery.attempt_count - delivery.forgiven_count
+    return max(0, max_attempts(max_retries=delivery.destination.max_retries) - used)

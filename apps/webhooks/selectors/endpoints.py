@@ -1,6 +1,6 @@
-"""Reading an organisation's endpoints, and the shape in which they are shown."""
+"""Read an organisation's endpoints, and how many deliveries wait for each."""
 
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +9,11 @@ from django.db.models.expressions import RawSQL
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.webhooks.models import Destination, DestinationKind, Origin
-from apps.webhooks.selectors.times import shown_time
-from biolayer.contract import CallbackAuth
+from apps.webhooks.models import Destination, DestinationKind
 from biolayer.errors import NotFound
-from biolayer.times import format_time
 
-MOST_COUNTED = 10_000
-"""Counts of queues end here: who is shown it knows enough."""
+# Longer queues are not counted to their end: the exact number helps no reader.
+MAX_COUNTED = 10_000
 
 UNDER_WAY = """
 SELECT count(*) FROM webhooks_delivery d WHERE d.origin_id = webhooks_destination.origin_id
@@ -25,18 +22,18 @@ SELECT count(*) FROM webhooks_delivery d WHERE d.origin_id = webhooks_destinatio
 PENDING = f"""
 SELECT count(*) FROM (
     SELECT FROM webhooks_delivery d WHERE d.origin_id = webhooks_destination.origin_id
-        AND d.status = 'pending' LIMIT {MOST_COUNTED}
+        AND d.status = 'pending' LIMIT {MAX_COUNTED}
 ) counted
 """
 HELD = f"""
 SELECT count(*) FROM (
     SELECT FROM webhooks_delivery d WHERE d.destination_id = webhooks_destination.id
-        AND d.status = 'held' LIMIT {MOST_COUNTED}
+        AND d.status = 'held' LIMIT {MAX_COUNTED}
 ) counted
 """
 
 COUNTS = {
-    name: RawSQL(sql, [], output_field=IntegerField())  # noqa: S611 - nothing of a caller's in it
+    name: RawSQL(sql, [], output_field=IntegerField())  # noqa: S611 - constants only
     for name, sql in [
         ("under_way_count", UNDER_WAY),
         ("pending_count", PENDING),
@@ -45,20 +42,35 @@ COUNTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Count the deliveries of an endpoint's origin, and those held for the endpoint itself."""
+
+    under_way: int
+    pending: int
+    held: int
+
+
+def queue_counts(endpoint: Any) -> QueueCounts:
+    """Return the counts that were read with an endpoint by `endpoints` or `endpoint`."""
+    return QueueCounts(endpoint.under_way_count, endpoint.pending_count, endpoint.held_count)
+
+
 def visible_endpoints(actor: Principal) -> "QuerySet[Destination]":
-    """The endpoints of the actor's organisation; where its pools are restricted, those of them that
-    hear of no other pool.
+    """Return the endpoints that the actor may see.
+
+    A credential for some pools sees the endpoints that receive no other pool's events.
     """
-    mine = Destination.objects.filter(
+    rows = Destination.objects.filter(
         organisation_id=actor.organisation_id, kind=DestinationKind.ENDPOINT
     )
     if actor.pool_ids is None:
-        return mine
-    return mine.filter(pool_ids__contained_by=list(actor.pool_ids))
+        return rows
+    return rows.filter(pool_ids__contained_by=list(actor.pool_ids))
 
 
 def endpoints(*, actor: Principal, scope: Scope = Scope.WEBHOOKS_READ) -> "QuerySet[Destination]":
-    """What the actor may see, newest first, with what waits for each. Raises `ScopeMissing`."""
+    """Return the visible endpoints with their counts, newest first. Raise `ScopeMissing`."""
     actor.require(scope)
     return (
         visible_endpoints(actor)
@@ -72,67 +84,8 @@ def endpoints(*, actor: Principal, scope: Scope = Scope.WEBHOOKS_READ) -> "Query
 def endpoint(
     *, actor: Principal, endpoint_id: UUID, scope: Scope = Scope.WEBHOOKS_READ
 ) -> Destination:
-    """Raises `NotFound`, `ScopeMissing`."""
-    found = endpoints(actor=actor, scope=scope).filter(id=endpoint_id).first()
-    if found is None:
+    """Return an endpoint with its counts. Raise `NotFound`, `ScopeMissing`."""
+    row = endpoints(actor=actor, scope=scope).filter(id=endpoint_id).first()
+    if row is None:
         raise NotFound("endpoint")
-    return found
-
-
-def shown_endpoint(endpoint: Destination, *, at: datetime) -> dict[str, Any]:
-    """An endpoint as its owner sees it: credentials and the values of headers are never shown."""
-    return {
-        "endpoint_id": str(endpoint.id),
-        "url": endpoint.url,
-        "origin": endpoint.origin.text,
-        "description": endpoint.description,
-        "event_types": endpoint.event_types,
-        "pool_ids": endpoint.pool_ids and [str(pool_id) for pool_id in endpoint.pool_ids],
-        "domains": endpoint.domains,
-        "headers": dict.fromkeys(endpoint.header_names, "redacted"),
-        "auth": _auth(endpoint.auth_type),
-        "payload": "thin" if endpoint.is_thin else "full",
-        "ordering": "per_task" if endpoint.is_ordered else "none",
-        "rate_limit_per_minute": endpoint.rate_per_minute,
-        "timeout_seconds": endpoint.timeout_seconds,
-        "retry_policy": _retry_policy(endpoint),
-        "enabled": endpoint.status == "enabled",
-        "status": endpoint.status,
-        "disabled_reason": endpoint.disabled_reason or None,
-        "failing_since": shown_time(endpoint.failing_since),
-        "failure_count": endpoint.failure_count,
-        "created_at": format_time(endpoint.created_at),
-        "updated_at": format_time(endpoint.updated_at),
-        "health": _health(endpoint, endpoint.origin, at),
-    }
-
-
-def _auth(auth_type: str) -> dict[str, str]:
-    # Nothing is opened only to be shown, so that names read like secrets here.
-    return {"type": auth_type} | dict.fromkeys(CallbackAuth.NEEDS[auth_type], "redacted")
-
-
-def _retry_policy(endpoint: Destination) -> dict[str, int | None] | None:
-    """Null where the default schedule holds."""
-    if endpoint.max_retries is None:
-        return None
-    return {"max_retries": endpoint.max_retries, "backoff_seconds": endpoint.backoff_seconds}
-
-
-def _health(endpoint: Any, origin: Origin, at: datetime) -> dict[str, Any]:
-    """How the endpoint's origin fares, which it may share with others; what is held is its own."""
-    return {
-        "concurrency": int(origin.concurrency),
-        "breaker": _breaker(origin.open_until, at),
-        "open_until": shown_time(origin.open_until),
-        "held_until": shown_time(origin.held_until),
-        "under_way": endpoint.under_way_count,
-        "pending": endpoint.pending_count,
-        "held": endpoint.held_count,
-    }
-
-
-def _breaker(open_until: datetime | None, at: datetime) -> str:
-    if open_until is None:
-        return "closed"
-    return "open" if open_until > at else "probing"
+    return row

@@ -1,4 +1,4 @@
-"""Reading what was told."""
+"""Read the bodies of events as receivers get them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,18 @@ from django.db import connection
 
 BODIES = """
 SELECT m.subject_id, m.sequence, m.body FROM webhooks_message m
-JOIN unnest(%s::uuid[], %s::int[]) AS wanted (subject_id, sequence) USING (subject_id, sequence)
+JOIN unnest(%s::uuid[], %s::int[]) AS event (subject_id, sequence) USING (subject_id, sequence)
 """
 
 
 def bodies(events: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], Any]:
-    """The full bodies of these events (subject and sequence) that are still kept, as JSON."""
+    """Return the full bodies of events (subject and sequence), as JSON values.
+
+    Events whose messages retention has deleted are missing.
+    """
     subjects = [subject_id for subject_id, _ in events]
     sequences = [sequence for _, sequence in events]
     with connection.cursor() as cursor:
         cursor.execute(BODIES, [subjects, sequences])
-        found = cursor.fetchall()
-    return {(subject_id, sequence): orjson.loads(body) for subject_id, sequence, body in found}
+        rows = cursor.fetchall()
+    return {(subject_id, sequence): orjson.loads(body) for subject_id, sequence, body in rows}

@@ -1,6 +1,6 @@
-"""Reading recoveries: how far each came, and what became of what it released."""
+"""Read recoveries, and the progress of what each released."""
 
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -11,9 +11,7 @@ from apps.accounts.scopes import Scope
 from apps.base.fields import JSON
 from apps.webhooks.models import DeliveryStatus, Recovery
 from apps.webhooks.selectors.endpoints import visible_endpoints
-from apps.webhooks.selectors.times import shown_time
 from biolayer.errors import NotFound
-from biolayer.times import format_time
 
 COUNTS = """
 SELECT coalesce(jsonb_object_agg(status, count), '{}') FROM (
@@ -24,58 +22,59 @@ SELECT coalesce(jsonb_object_agg(status, count), '{}') FROM (
 
 
 def recoveries(*, actor: Principal, scope: Scope = Scope.WEBHOOKS_READ) -> "QuerySet[Recovery]":
-    """What the actor may see, newest first: where its pools are restricted, those of the endpoints
-    that it sees. Raises `ScopeMissing`.
+    """Return the recoveries that the actor may see, newest first.
+
+    A credential for some pools sees those of its visible endpoints. Raise `ScopeMissing`.
     """
     actor.require(scope)
-    mine = (
+    rows = (
         Recovery.objects.filter(organisation_id=actor.organisation_id)
         .annotate(counts=RawSQL(COUNTS, [], output_field=JSON()))  # noqa: S611 - a constant
         .order_by("-created_at", "-id")
     )
     if actor.pool_ids is None:
-        return mine
-    return mine.filter(destination_id__in=visible_endpoints(actor).values("id"))
+        return rows
+    return rows.filter(destination_id__in=visible_endpoints(actor).values("id"))
 
 
 def recovery(
     *, actor: Principal, recovery_id: UUID, scope: Scope = Scope.WEBHOOKS_READ
 ) -> Recovery:
-    """Raises `NotFound`, `ScopeMissing`."""
-    found = recoveries(actor=actor, scope=scope).filter(id=recovery_id).first()
-    if found is None:
+    """Return a recovery with its counts. Raise `NotFound`, `ScopeMissing`."""
+    row = recoveries(actor=actor, scope=scope).filter(id=recovery_id).first()
+    if row is None:
         raise NotFound("recovery")
-    return found
+    return row
 
 
-def shown_recovery(recovery: Recovery) -> dict[str, Any]:
-    """A recovery with its progress. What a later recovery took over counts there."""
-    progress = _progress(recovery)
-    return {
-        "recovery_id": str(recovery.id),
-        "kind": recovery.kind,
-        "endpoint_id": recovery.destination_id and str(recovery.destination_id),
-        "since": format_time(recovery.since),
-        "until": format_time(recovery.until),
-        "rate_per_minute": recovery.rate_per_minute,
-        "state": _state(recovery, progress["pending"]),
-        "progress": progress,
-        "created_at": format_time(recovery.created_at),
-        "released_at": shown_time(recovery.released_at),
-    }
+@dataclass(frozen=True, slots=True)
+class RecoveryProgress:
+    """Count what a recovery released, and of that the deliveries by result.
+
+    A delivery that a later recovery has taken over counts there.
+    """
+
+    # `releasing`, `delivering` or `done`.
+    state: str
+    released: int
+    delivered: int
+    failed: int
+    pending: int
 
 
-def _progress(recovery: Recovery) -> dict[str, int]:
-    # One that was just started was not read with its counts: it has none yet.
+def recovery_progress(recovery: Recovery) -> RecoveryProgress:
+    """Return the progress of a recovery that was read with its counts, or has just started."""
     counts: dict[str, int] = getattr(recovery, "counts", {})
     failed = (DeliveryStatus.EXHAUSTED, DeliveryStatus.EXPIRED)
     unfinished = (DeliveryStatus.PENDING, DeliveryStatus.HELD)
-    return {
-        "released": recovery.released_count,
-        "delivered": counts.get(DeliveryStatus.SUCCEEDED, 0),
-        "failed": sum(counts.get(status, 0) for status in failed),
-        "pending": sum(counts.get(status, 0) for status in unfinished),
-    }
+    pending = sum(counts.get(status, 0) for status in unfinished)
+    return RecoveryProgress(
+        state=_state(recovery, pending),
+        released=recovery.released_count,
+        delivered=counts.get(DeliveryStatus.SUCCEEDED, 0),
+        failed=sum(counts.get(status, 0) for status in failed),
+        pending=pending,
+    )
 
 
 def _state(recovery: Recovery, pending: int) -> str:

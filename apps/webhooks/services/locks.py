@@ -1,5 +1,6 @@
-"""Locks, in the one order in which everybody takes them: organisation, recovery, origins by id,
-destination, deliveries.
+"""Lock rows in the one order that all of webhooks keeps.
+
+The order is: organisation, recovery, origins by id, destination, deliveries.
 """
 
 from collections.abc import Collection
@@ -9,11 +10,11 @@ from apps.webhooks.models import Origin, Recovery
 
 
 def lock_origins(origin_ids: Collection[UUID]) -> None:
-    """Hold the mutexes of these origins' deliveries until we commit."""
+    """Lock origins, which are the mutexes of their deliveries, until the transaction ends."""
     list(Origin.objects.select_for_update(no_key=True).filter(id__in=origin_ids).order_by("id"))
 
 
 def lock_recoveries(destination_id: UUID) -> None:
-    """Hold a destination's recoveries until we commit: a page of one holds it, then the origin."""
-    mine = Recovery.objects.select_for_update().filter(destination_id=destination_id)
-    list(mine.order_by("id"))
+    """Lock a destination's recoveries: releasing a page locks its recovery, then the origin."""
+    recoveries = Recovery.objects.select_for_update().filter(destination_id=destination_id)
+    list(recoveries.order_by("id"))

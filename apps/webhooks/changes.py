@@ -1,0 +1,125 @@
+"""Describe rows for another transaction to write: nothing here writes anything.
+
+Pass the results to a transition's reactions or to `rows.write`.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from apps.base.ids import new_id
+from apps.base.queries import load_query
+from apps.base.rows import BulkStatement, Change, Insert, Statement
+from apps.webhooks.credentials import Credentials
+from apps.webhooks.fan_out import OutboundEvent
+from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
+from apps.webhooks.origins import origin_id, origin_of
+from biolayer.contract import Handoff
+from biolayer.events import patterns_for
+
+FAN_OUT = load_query("apps.webhooks", "fan_out")
+RESTORE_CALLBACK = load_query("apps.webhooks", "restore_callback")
+
+
+def deliveries(
+    event: OutboundEvent, *, callback_url: str = "", except_destination: UUID | None = None
+) -> Iterable[Change]:
+    """Return the rows of an event: its message, and a delivery to each destination.
+
+    Destinations are its subject's callback, if there is a URL, and each endpoint whose filters
+    match, except one.
+    """
+    message = event.message()
+    yield Insert(message)
+    if callback_url:
+        origin = origin_id(message.organisation_id, origin_of(callback_url))
+        yield Insert(delivery(message, destination_id=message.subject_id, origin_id=origin))
+    yield _endpoint_deliveries(message, except_destination)
+
+
+def delivery(message: Message, *, destination_id: UUID, origin_id: UUID) -> Delivery:
+    """Return a new delivery of a message, due at once."""
+    return Delivery(
+        id=new_id(),
+        organisation_id=message.organisation_id,
+        destination_id=destination_id,
+        origin_id=origin_id,
+        message_id=message.id,
+        subject_id=message.subject_id,
+        sequence=message.sequence,
+        event_type=message.event_type,
+        due_at=message.created_at,
+        created_at=message.created_at,
+    )
+
+
+def _endpoint_deliveries(message: Message, except_destination: UUID | None) -> BulkStatement:
+    row = {
+        "id": message.id,
+        "organisation_id": message.organisation_id,
+        "subject_id": message.subject_id,
+        "sequence": message.sequence,
+        "event_type": message.event_type,
+        "at": message.created_at,
+        "patterns": patterns_for(message.event_type),
+        "pool_ids": message.pool_ids,
+        "domain": message.domain,
+        "except_id": except_destination,
+    }
+    return BulkStatement(FAN_OUT, row)
+
+
+def callback_destination(
+    *, task_id: UUID, organisation_id: UUID, handoff: Handoff
+) -> Iterable[Change]:
+    """Return the rows of a task's callback. Its credentials are encrypted here."""
+    assert handoff.callback_url
+    policy = handoff.retry_policy
+    origin_text = origin_of(handoff.callback_url)
+    yield origin(organisation_id=organisation_id, text=origin_text)
+    yield Insert(
+        Destination(
+            id=task_id,
+            organisation_id=organisation_id,
+            kind=DestinationKind.CALLBACK,
+            origin_id=origin_id(organisation_id, origin_text),
+            url=handoff.callback_url,
+            auth_type=handoff.callback_auth.type,
+            sealed=Credentials(handoff.callback_auth).sealed(organisation_id),
+            max_retries=None if policy is None else policy.max_retries,
+            backoff_seconds=None if policy is None else policy.backoff_seconds,
+        )
+    )
+
+
+def restored_callback_destination(
+    *,
+    task_id: UUID,
+    organisation_id: UUID,
+    url: str,
+    max_retries: int | None,
+    backoff_seconds: int | None,
+) -> Iterable[Change]:
+    """Return the rows of a reopened task's callback, in case retention has deleted them.
+
+    Its credentials are lost: from now on its deliveries are signed, and carry no credentials.
+    """
+    origin_text = origin_of(url)
+    yield origin(organisation_id=organisation_id, text=origin_text)
+    origin_of_url = origin_id(organisation_id, origin_text)
+    yield Statement(
+        RESTORE_CALLBACK,
+        (task_id, organisation_id, origin_of_url, url, max_retries, backoff_seconds, task_id),
+    )
+
+
+def origin(*, organisation_id: UUID, text: str) -> Statement:
+    """Return the insert of an origin's row, unless it exists.
+
+    `ON CONFLICT` alone would wait for a transaction that is just recording the origin's health.
+    """
+    id_ = origin_id(organisation_id, text)
+    return Statement(
+        "INSERT INTO webhooks_origin (id, organisation_id, text) SELECT %s::uuid, %s::uuid, %s"
+        " WHERE NOT EXISTS (SELECT FROM webhooks_origin WHERE id = %s) ON CONFLICT DO NOTHING",
+        (id_, organisation_id, text, id_),
+    )
