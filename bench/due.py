@@ -64,7 +64,7 @@ def prepare(origins: Iterable[str]) -> UUID:
     organisation = create_organisation(name="bench")
     services.keys_of([organisation.id])
     for origin in origins:
-        rows.write([changes.origin(organisation_id=organisation.id, text=origin_of(origin))])
+        rows.write([changes.origin_insert(organisation_id=organisation.id, text=origin_of(origin))])
     return organisation.id
 
 
@@ -104,7 +104,7 @@ def _told(organisation_id: UUID, url: str, at: datetime) -> tuple[list[Change], 
         task_id=task_id, organisation_id=organisation_id, handoff=Handoff(callback_url=url)
     )
     task_rows: list[Change] = [change for change in callback if isinstance(change, Insert)]
-    task_rows += changes.deliveries(_event(organisation_id, task_id, at), callback_url=url)
+    task_rows += changes.event_fan_out(_event(organisation_id, task_id, at), callback_url=url)
     _, message, delivery = (change.row for change in task_rows if isinstance(change, Insert))
     assert isinstance(message, Message)
     assert isinstance(delivery, Delivery)
@@ -137,7 +137,7 @@ def to_endpoint(*, organisation_id: UUID, origin: str, count: int) -> UUID:
 
 def _backlog(endpoint: Destination, at: datetime) -> Iterator[Change]:
     event = _event(endpoint.organisation_id, new_id(), at)
-    for change in changes.deliveries(event, callback_url=endpoint.url):
+    for change in changes.event_fan_out(event, callback_url=endpoint.url):
         if isinstance(change, Insert):
             if isinstance(change.row, Delivery):
                 change.row.destination_id = endpoint.id

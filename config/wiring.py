@@ -125,7 +125,7 @@ def announce_event(moved: AppliedTransition) -> Iterable[Change]:
     Silent events do not go to the callback.
     """
     callback_url = "" if moved.event.type in SILENT else moved.task.callback_url
-    return webhook_changes.deliveries(outbound_event(moved), callback_url=callback_url)
+    return webhook_changes.event_fan_out(outbound_event(moved), callback_url=callback_url)
 
 
 def outbound_event(moved: AppliedTransition) -> OutboundEvent:

@@ -17,7 +17,7 @@ def endpoint(house: House, url: str, **columns: Any) -> Destination:
     """An enabled endpoint of Alice's organisation that wants every event of tasks."""
     organisation_id = house.organisation.id
     text = origin_of(url)
-    rows.write([changes.origin(organisation_id=organisation_id, text=text)])
+    rows.write([changes.origin_insert(organisation_id=organisation_id, text=text)])
     columns = {"event_types": ["task.*"], "auth_type": "none", **columns}
     return Destination.objects.create(
         organisation_id=organisation_id,
@@ -43,7 +43,7 @@ def tell(
     event = OutboundEvent(
         house.organisation.id, subject_id, sequence, event_type, at, data, **filters
     )
-    rows.write(changes.deliveries(event))
+    rows.write(changes.event_fan_out(event))
     return subject_id
 
 

@@ -6,12 +6,11 @@ Pass the results to a transition's reactions or to `rows.write`.
 from collections.abc import Iterable
 from uuid import UUID
 
-from apps.base.ids import new_id
 from apps.base.queries import load_query
 from apps.base.rows import BulkStatement, Change, Insert, Statement
 from apps.webhooks.credentials import Credentials
-from apps.webhooks.fan_out import OutboundEvent
-from apps.webhooks.models import Delivery, Destination, DestinationKind, Message
+from apps.webhooks.fan_out import OutboundEvent, new_delivery
+from apps.webhooks.models import Destination, DestinationKind, Message
 from apps.webhooks.origins import origin_id, origin_of
 from biolayer.contract import Handoff
 from biolayer.events import patterns_for
@@ -20,7 +19,7 @@ FAN_OUT = load_query("apps.webhooks", "fan_out")
 RESTORE_CALLBACK = load_query("apps.webhooks", "restore_callback")
 
 
-def deliveries(
+def event_fan_out(
     event: OutboundEvent, *, callback_url: str = "", except_destination: UUID | None = None
 ) -> Iterable[Change]:
     """Return the rows of an event: its message, and a delivery to each destination.
@@ -32,24 +31,8 @@ def deliveries(
     yield Insert(message)
     if callback_url:
         origin = origin_id(message.organisation_id, origin_of(callback_url))
-        yield Insert(delivery(message, destination_id=message.subject_id, origin_id=origin))
+        yield Insert(new_delivery(message, destination_id=message.subject_id, origin_id=origin))
     yield _endpoint_deliveries(message, except_destination)
-
-
-def delivery(message: Message, *, destination_id: UUID, origin_id: UUID) -> Delivery:
-    """Return a new delivery of a message, due at once."""
-    return Delivery(
-        id=new_id(),
-        organisation_id=message.organisation_id,
-        destination_id=destination_id,
-        origin_id=origin_id,
-        message_id=message.id,
-        subject_id=message.subject_id,
-        sequence=message.sequence,
-        event_type=message.event_type,
-        due_at=message.created_at,
-        created_at=message.created_at,
-    )
 
 
 def _endpoint_deliveries(message: Message, except_destination: UUID | None) -> BulkStatement:
@@ -75,7 +58,7 @@ def callback_destination(
     assert handoff.callback_url
     policy = handoff.retry_policy
     origin_text = origin_of(handoff.callback_url)
-    yield origin(organisation_id=organisation_id, text=origin_text)
+    yield origin_insert(organisation_id=organisation_id, text=origin_text)
     yield Insert(
         Destination(
             id=task_id,
@@ -104,15 +87,15 @@ def restored_callback_destination(
     Its credentials are lost: from now on its deliveries are signed, and carry no credentials.
     """
     origin_text = origin_of(url)
-    yield origin(organisation_id=organisation_id, text=origin_text)
-    origin_of_url = origin_id(organisation_id, origin_text)
+    yield origin_insert(organisation_id=organisation_id, text=origin_text)
+    origin = origin_id(organisation_id, origin_text)
     yield Statement(
         RESTORE_CALLBACK,
-        (task_id, organisation_id, origin_of_url, url, max_retries, backoff_seconds, task_id),
+        (task_id, organisation_id, origin, url, max_retries, backoff_seconds, task_id),
     )
 
 
-def origin(*, organisation_id: UUID, text: str) -> Statement:
+def origin_insert(*, organisation_id: UUID, text: str) -> Statement:
     """Return the insert of an origin's row, unless it exists.
 
     `ON CONFLICT` alone would wait for a transaction that is just recording the origin's health.

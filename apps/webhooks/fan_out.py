@@ -1,4 +1,4 @@
-"""Turn an event into the message that every destination receives."""
+"""Turn an event into a message, and a message into deliveries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from apps.base.ids import new_id
-from apps.webhooks.models import Message
+from apps.webhooks.models import Delivery, Message
 from biolayer.times import format_time
 
 
@@ -54,3 +54,19 @@ class OutboundEvent:
         """Return the body in the form of Standard Webhooks: type, timestamp, data."""
         timestamp = format_time(self.occurred_at)
         return orjson.dumps({"type": self.event_type, "timestamp": timestamp, "data": data})
+
+
+def new_delivery(message: Message, *, destination_id: UUID, origin_id: UUID) -> Delivery:
+    """Return a delivery of a message, due at once, which is not saved yet."""
+    return Delivery(
+        id=new_id(),
+        organisation_id=message.organisation_id,
+        destination_id=destination_id,
+        origin_id=origin_id,
+        message_id=message.id,
+        subject_id=message.subject_id,
+        sequence=message.sequence,
+        event_type=message.event_type,
+        due_at=message.created_at,
+        created_at=message.created_at,
+    )

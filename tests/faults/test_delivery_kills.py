@@ -198,7 +198,7 @@ def tell(house: House) -> set[Event]:
     events: set[Event] = set()
     for number, (task_id, sequence) in enumerate(turns):
         time.sleep(max(0.0, began + number * pause - time.monotonic()))
-        rows.write(changes.deliveries(outbound_event(house, task_id, sequence)))
+        rows.write(changes.event_fan_out(outbound_event(house, task_id, sequence)))
         events.add((str(task_id), sequence))
     return events
 

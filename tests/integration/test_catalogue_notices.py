@@ -25,7 +25,7 @@ def receiver() -> Iterator[Receiver]:
 def endpoint(house: House, url: str) -> Destination:
     """An endpoint that wants every event of a task."""
     organisation_id, origin = house.organisation.id, origin_of(url)
-    rows.write([changes.origin(organisation_id=organisation_id, text=origin)])
+    rows.write([changes.origin_insert(organisation_id=organisation_id, text=origin)])
     return Destination.objects.create(
         organisation_id=organisation_id,
         kind=DestinationKind.ENDPOINT,

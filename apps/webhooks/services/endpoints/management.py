@@ -239,7 +239,7 @@ def _require_rate_limit_allowed(
 def _ensure_origin(organisation_id: UUID, url: str) -> UUID:
     """Insert the row of the URL's origin unless it exists. Return its id."""
     text = origin_of(url)
-    write([changes.origin(organisation_id=organisation_id, text=text)])
+    write([changes.origin_insert(organisation_id=organisation_id, text=text)])
     return origin_id(organisation_id, text)
 
 

@@ -9,8 +9,8 @@ from apps.base.ids import new_id
 from apps.base.rows import Insert, write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
-from apps.webhooks import changes, selectors
-from apps.webhooks.fan_out import OutboundEvent
+from apps.webhooks import selectors
+from apps.webhooks.fan_out import OutboundEvent, new_delivery
 from apps.webhooks.models import Delivery, Destination, DestinationStatus
 from biolayer.errors import EndpointNotEnabled, NotFound
 from biolayer.events import example
@@ -41,7 +41,7 @@ def send_test_event(
         # It would be held, and arrive long after the test.
         raise EndpointNotEnabled(endpoint.status)
     message = _event(endpoint, event_type, at).message()
-    delivery = changes.delivery(message, destination_id=endpoint.id, origin_id=endpoint.origin_id)
+    delivery = new_delivery(message, destination_id=endpoint.id, origin_id=endpoint.origin_id)
     write([Insert(message), Insert(delivery)])
     wake("deliveries")
     return selectors.delivery(actor=actor, delivery_id=delivery.id, scope=Scope.WEBHOOKS_MANAGE)

@@ -74,7 +74,7 @@ def _delivery_event(attempt: EndedAttempt, event_type: str) -> Iterable[Change]:
         },
         ids=("delivery_id",),
     )
-    return changes.deliveries(event, except_destination=delivery.destination_id)
+    return changes.event_fan_out(event, except_destination=delivery.destination_id)
 
 
 # --- destinations ---------------------------------------------------------------------------------
@@ -174,4 +174,4 @@ class EndpointReport:
             },
             ids=("endpoint_id",),
         )
-        return changes.deliveries(event, except_destination=endpoint.id)
+        return changes.event_fan_out(event, except_destination=endpoint.id)
