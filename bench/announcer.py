@@ -1,7 +1,7 @@
-"""Announces events at a steady rate, as the service does: each few of them in a small transaction,
-then a hint to the worker. Prints, as JSON, when each was asked to be committed (`time.time()`).
+"""Commit events at a steady rate, as the service does: a few in each transaction, then a wake-up.
 
-The time is read before the statement is sent: what is measured from it includes the commit itself.
+Print, as JSON, when the commit of each was requested (`time.time()`). The time is read before the
+statement is sent: what is measured from it includes the commit itself.
 """
 
 import argparse
@@ -21,19 +21,20 @@ TICK_SECONDS = 0.01
 def announce(
     *, organisation_id: UUID, origins: Iterator[str], rate: float, seconds: float
 ) -> dict[str, float]:
-    asked: dict[str, float] = {}
+    """Commit events for `seconds`. Return when each webhook id was committed."""
+    committed_at: dict[str, float] = {}
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < seconds:
-        count = int(rate * elapsed) - len(asked)
+        count = int(rate * elapsed) - len(committed_at)
         if count > 0:
-            ids, changes = due.told_callbacks(
+            ids, changes = due.callback_events(
                 organisation_id=organisation_id, origins=origins, count=count
             )
-            asked |= dict.fromkeys(ids, time.time())
+            committed_at |= dict.fromkeys(ids, time.time())
             rows.write(changes)
             wake("deliveries")
         time.sleep(TICK_SECONDS)
-    return asked
+    return committed_at
 
 
 def main() -> None:
@@ -42,15 +43,15 @@ def main() -> None:
     options.add_argument("--origins", type=json.loads, required=True)
     options.add_argument("--rate", type=float, required=True, help="events a second")
     options.add_argument("--seconds", type=float, required=True)
-    said = options.parse_args()
+    arguments = options.parse_args()
 
-    asked = announce(
-        organisation_id=said.organisation,
-        origins=itertools.cycle(said.origins),
-        rate=said.rate,
-        seconds=said.seconds,
+    committed_at = announce(
+        organisation_id=arguments.organisation,
+        origins=itertools.cycle(arguments.origins),
+        rate=arguments.rate,
+        seconds=arguments.seconds,
     )
-    print(json.dumps(asked))
+    print(json.dumps(committed_at))
 
 
 if __name__ == "__main__":

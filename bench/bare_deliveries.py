@@ -1,7 +1,7 @@
-"""The same signed bodies from a bare aiohttp client: what one Python process can post at all.
+"""Post the same signed bodies with a bare aiohttp client: the most that one Python process can.
 
-The signatures are made before the clock starts. No rows, no guards, no deadline, no attempts. It is
-a program: it prints, as JSON, how long the posts took and how much processor time.
+The signatures are made before the clock starts. No rows, no address check, no deadline, no attempts.
+The program prints, as JSON, how long the posts took and how much CPU time.
 """
 
 import argparse
@@ -26,20 +26,21 @@ class Post:
     body: bytes
 
 
-def signed(kept: dict[str, Any], count: int) -> list[Post]:
+def signed(document: dict[str, Any], count: int) -> list[Post]:
+    """Return the first posts of a file with their signatures."""
     at = datetime.now(UTC)
     posts = []
-    for post in kept["posts"][:count]:
+    for post in document["posts"][:count]:
         body = post["body"].encode()
         headers = signing.sign(
-            secrets=kept["keys"], message_id=post["webhook_id"], at=at, body=body
+            secrets=document["keys"], message_id=post["webhook_id"], at=at, body=body
         )
         posts.append(Post(post["url"], {"Content-Type": "application/json", **headers}, body))
     return posts
 
 
 async def send(posts: list[Post], *, in_flight: int) -> dict[str, float]:
-    """Post all; what it took."""
+    """Post all. Return wall and CPU seconds."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         waiting = iter(posts)
         started, cpu = time.perf_counter(), time.process_time()
@@ -52,9 +53,9 @@ async def send(posts: list[Post], *, in_flight: int) -> dict[str, float]:
 
 async def _post_all(session: aiohttp.ClientSession, posts: Iterator[Post]) -> None:
     for post in posts:
-        async with session.post(post.url, data=post.body, headers=post.headers) as answer:
-            await answer.read()
-            answer.raise_for_status()
+        async with session.post(post.url, data=post.body, headers=post.headers) as response:
+            await response.read()
+            response.raise_for_status()
 
 
 def main() -> None:
@@ -62,9 +63,9 @@ def main() -> None:
     options.add_argument("--posts", type=Path, required=True)
     options.add_argument("--count", type=int, required=True)
     options.add_argument("--in-flight", type=int, required=True)
-    said = options.parse_args()
-    posts = signed(json.loads(said.posts.read_text()), said.count)
-    print(json.dumps(asyncio.run(send(posts, in_flight=said.in_flight))))
+    arguments = options.parse_args()
+    posts = signed(json.loads(arguments.posts.read_text()), arguments.count)
+    print(json.dumps(asyncio.run(send(posts, in_flight=arguments.in_flight))))
 
 
 if __name__ == "__main__":

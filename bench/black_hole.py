@@ -1,16 +1,16 @@
-"""Does a receiver that never answers make others wait? The same load without one and with one.
+"""Measure whether a receiver that never responds delays others: the same load without and with one.
 
 Events are committed at a steady rate for 500 healthy origins, which one deliveries worker serves;
-each answers after 50 ms. In half of the turns there is one more origin: it takes requests and never
-answers, and 20,000 deliveries are due there. Turns with and without it alternate, in another order
-each round. What counts is the time from commit to request at the healthy origins.
+each responds after 50 ms. In half of the runs there is one more origin: it reads requests and never
+responds, and 20,000 deliveries are due there. Runs with and without it alternate, in another order
+each round. The result is the time from commit to request at the healthy origins.
 
-The black hole is a new one each time, so that it gets all its slots and its breaker is closed. Its
-own side counts how many requests it holds; and its rows are looked at ten times a second: never may
-more be under way than it has slots (the origin's `concurrency`), four at most.
+The black hole is a new one each time, so that it gets all its slots and its breaker is closed. The
+receiver counts the requests that it holds, and its rows are sampled ten times a second: at no time
+may more be under way than it has slots (the origin's `concurrency`), four at most.
 
-Exit code 1 when the healthy p99 beside the black hole is over `P99_MS` or over `TIMES` times the one
-without, or when the black hole got more than its slots.
+Exit code 1 when the healthy p99 beside the black hole is over `P99_MS` or over `TIMES` times that
+without it, or when the black hole got more than its slots.
 """
 
 import argparse
@@ -29,7 +29,7 @@ sys.path.insert(0, str(PROJECT))
 from bench.home import home_for_this_run  # noqa: E402 - the path must be set first
 from bench.latencies import Latencies, announced  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
-from bench.origins import Origins, until  # noqa: E402
+from bench.origins import Origins, poll_until  # noqa: E402
 from bench.servers import NotStarted, running  # noqa: E402
 from config.processes import QUIET_ROOT, worker_command  # noqa: E402
 
@@ -45,10 +45,10 @@ TIMES = 1.5
 
 @dataclass
 class Samples:
-    """A black hole's rows, looked at again and again: attempts under way, and slots then."""
+    """Sample a black hole's rows: attempts under way, and slots at that time."""
 
     origin_id: UUID
-    seen: list[tuple[int, int]] = field(default_factory=list)
+    samples: list[tuple[int, int]] = field(default_factory=list)
 
     @contextlib.contextmanager
     def taking(self) -> Iterator[None]:
@@ -65,17 +65,17 @@ class Samples:
         from bench import due
 
         while not is_over.wait(SAMPLE_SECONDS):
-            self.seen.append(due.under_way(self.origin_id))
+            self.samples.append(due.under_way(self.origin_id))
         due.close()
 
     @property
     def most(self) -> int:
-        return max(under_way for under_way, _ in self.seen)
+        return max(under_way for under_way, _ in self.samples)
 
     @property
     def over(self) -> int:
-        """How often there were more than slots."""
-        return sum(under_way > slots for under_way, slots in self.seen)
+        """Return how often there were more than slots."""
+        return sum(under_way > slots for under_way, slots in self.samples)
 
 
 @dataclass
@@ -90,17 +90,17 @@ class Bench:
     beside: list[Latencies] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
 
-    def play(self, rounds: int) -> None:
+    def run(self, rounds: int) -> None:
         self._announce(WARM_UP_SECONDS)
         for number in range(rounds):
-            turns = [self._play_without, self._play_beside]
-            for turn in turns if number % 2 == 0 else reversed(turns):
-                turn()
+            runs = [self._run_without, self._run_beside]
+            for run in runs if number % 2 == 0 else reversed(runs):
+                run()
 
-    def _play_without(self) -> None:
+    def _run_without(self) -> None:
         self.without.append(self._announce(self.seconds))
 
-    def _play_beside(self) -> None:
+    def _run_beside(self) -> None:
         from bench import due
 
         hole = len(self.samples)
@@ -119,8 +119,9 @@ class Bench:
         self.origins.hang_up()
 
     def _wait_until_full(self, hole: int) -> None:
-        held = until(
-            lambda: self.origins.seen().silent[hole]["waiting"], lambda waiting: waiting >= SLOTS
+        held = poll_until(
+            lambda: self.origins.received().silent[hole]["waiting"],
+            lambda waiting: waiting >= SLOTS,
         )
         if held < SLOTS:
             raise LoadFailed(f"the black hole got only {held} requests")
@@ -140,8 +141,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
         with _bench(options) as bench:
-            bench.play(options.rounds)
-            peaks = [silent["peak"] for silent in bench.origins.seen().silent]
+            bench.run(options.rounds)
+            peaks = [silent["peak"] for silent in bench.origins.received().silent]
     except (LoadFailed, NotStarted) as error:
         sys.exit(f"the measurement failed: {error}")
     print(_table(bench))
@@ -156,7 +157,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=float, default=15.0, help="of each turn")
+    options.add_argument("--seconds", type=float, default=15.0, help="of each run")
     options.add_argument("--rate", type=float, default=150.0, help="events a second, in all")
     options.add_argument("--backlog", type=int, default=20_000, help="due at the black hole")
     return options.parse_args()
@@ -164,7 +165,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _bench(options: argparse.Namespace) -> Iterator[Bench]:
-    """The home, the receivers and the worker."""
+    """Start the home, the receivers and the worker."""
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(home_for_this_run())
         logs = home / "logs"
@@ -175,7 +176,7 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
             log=logs / "receivers.log",
         )
         origins = stack.enter_context(receivers)
-        # Django's settings look for the home when they are loaded.
+        # Django's settings read the home when they are loaded.
         from bench import due
 
         organisation_id = due.prepare([*origins.origins, *origins.silent])
@@ -184,7 +185,7 @@ def _bench(options: argparse.Namespace) -> Iterator[Bench]:
         yield Bench(home, organisation_id, origins, options.rate, options.seconds, options.backlog)
 
 
-# --- what came of it ------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def _table(bench: Bench) -> str:
@@ -197,10 +198,10 @@ def _table(bench: Bench) -> str:
 
 
 def _slots(bench: Bench, peaks: list[int]) -> str:
-    looks = sum(len(one.seen) for one in bench.samples)
+    samples = sum(len(one.samples) for one in bench.samples)
     return (
-        f"\nthe black hole held {max(peaks)} requests at most; by its rows {_most(bench)} were under"
-        f" way at most, and in {_over(bench)} of {looks} looks more than its slots"
+        f"\nthe black hole held {max(peaks)} requests at most; by its rows {_most(bench)} were"
+        f" under way at most, and in {_over(bench)} of {samples} samples more than its slots"
     )
 
 
@@ -217,7 +218,7 @@ def _missed(bench: Bench, peaks: list[int]) -> Iterator[str]:
     if beside.p(99) > P99_MS:
         yield f"the healthy p99 is over {P99_MS:g} ms"
     if beside.p(99) > TIMES * without.p(99):
-        yield f"the healthy p99 is over {TIMES:g} times the one without a black hole"
+        yield f"the healthy p99 is over {TIMES:g} times that without a black hole"
     if max(*peaks, _most(bench)) > SLOTS or _over(bench):
         yield "the black hole got more than its slots"
 

@@ -1,6 +1,6 @@
-"""The deliveries worker as it is, but that it counts its SQL: `celery -A bench.counted_worker worker`.
+"""Run the deliveries worker and count its SQL: `celery -A bench.counted_worker worker`.
 
-When it ends it writes how many statements it sent to the file that BENCH_STATEMENTS names.
+At its end it writes the number of statements to the file that BENCH_STATEMENTS names.
 """
 
 import atexit
@@ -28,7 +28,10 @@ def _counted(execute: Callable[..., Any], *arguments: Any) -> Any:
 
 @receiver(connection_created)
 def _count_statements(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Also BEGIN and COMMIT, which pass by Django's wrappers: autocommit is off between the two."""
+    """Count statements, and BEGIN and COMMIT, which Django's wrappers do not see.
+
+    Autocommit is off between the two.
+    """
     if _counted in connection.execute_wrappers:
         return
     connection.execute_wrappers.append(_counted)
@@ -39,9 +42,9 @@ def _count_statements(connection: BaseDatabaseWrapper, **_: object) -> None:
             _sent["statements"] += 2
         set_autocommit(*arguments, **named)
 
-    setattr(connection, "set_autocommit", counted)  # noqa: B010 - mypy would not have it assigned
+    setattr(connection, "set_autocommit", counted)  # noqa: B010 - mypy refuses the assignment
 
 
 @atexit.register
-def _tell() -> None:
+def _write_count() -> None:
     Path(os.environ["BENCH_STATEMENTS"]).write_text(str(_sent["statements"]))

@@ -1,22 +1,22 @@
-"""How many webhooks does one worker process deliver in a second? Beside three yardsticks, in one run.
+"""Measure how many webhooks one worker process delivers in a second, beside three other ways.
 
-- **ours**: the deliveries worker by its own command line, with everything on: claims, leases, caps
-  and health of each origin, order, two signatures (v1 and v1a), the address guard, an attempt's row
-  for each, results written back. Its time is from the hint to the last row.
+- **ours**: the deliveries worker by its own command line, with everything on: claims, leases, limits
+  and health of each origin, order, two signatures (v1 and v1a), the address check, an attempt's row
+  for each, results written back. Its time is from the wake-up to the last row.
 - **bare aiohttp**: the same bodies with the same signatures, made beforehand, from one process with
   128, 256 and 512 requests in flight; the best of them counts (see bench/bare_deliveries.py).
 - **Celery, 2 processes** and **Celery, 32 threads**: a task for each delivery with `requests` (see
   bench/usual_deliveries.py). Their time is from the first request to the last.
 
-All post to the same receivers: 32 loopback ports in one process, each of which answers after 50 ms.
-The origins' concurrency is what a warm-up made of it. The contestants take turns, each round in
-another order; one that waits for its turn costs nothing. Then events are committed at half of the
-measured rate, and the time from commit to request is taken.
+All post to the same receivers: 32 loopback ports in one process, each of which responds after 50 ms.
+A warm-up has raised the origins' concurrency. The contestants run one after another, each round in
+another order; a waiting one costs nothing. Then events are committed at half of the measured rate,
+and the time from commit to request is measured.
 
-CPU µs is the processor time that the sending process takes for each delivery, all its threads
-together: on a machine that is busy otherwise it says more than the rates do.
+CPU µs is the CPU time of the sending process for each delivery, all its threads together: on a
+machine that is busy otherwise it says more than the rates do.
 
-Exit code 1 when a target is missed; the run fails when a delivery has not exactly its rows.
+Exit code 1 when a target is missed; the run fails when a delivery does not have exactly its rows.
 """
 
 import argparse
@@ -63,8 +63,8 @@ THREADS = ("--pool", "threads", "--concurrency", "32")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Deliveries a second, and the processor time that the sending process took for each."""
+class Measurement:
+    """Hold deliveries a second, and the CPU time of the sending process for each."""
 
     rate: float
     cpu_us: float | None = None
@@ -72,18 +72,18 @@ class Turn:
 
 @dataclass
 class Contestant:
-    """Something that can deliver `count` webhooks."""
+    """Describe a way to deliver `count` webhooks."""
 
     name: str
-    run: Callable[[int], Turn]
+    run: Callable[[int], Measurement]
     count: int
-    # Ours must be so many times as fast; None: it is no yardstick by itself.
+    # How many times as fast ours must be; None: not compared by itself.
     target: float | None = None
-    turns: list[Turn] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
 
     @property
     def rates(self) -> list[float]:
-        return [turn.rate for turn in self.turns]
+        return [measured.rate for measured in self.measurements]
 
     @property
     def rate(self) -> float:
@@ -91,13 +91,13 @@ class Contestant:
 
     @property
     def cpu(self) -> str:
-        known = [turn.cpu_us for turn in self.turns if turn.cpu_us is not None]
-        return f"{statistics.median(known):.0f}" if known else ""
+        values = [one.cpu_us for one in self.measurements if one.cpu_us is not None]
+        return f"{statistics.median(values):.0f}" if values else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """The home with an organisation in it, the receivers, and the file of what others post."""
+class Setup:
+    """Hold the home with its organisation, the receivers, and the file that others post."""
 
     home: Path
     organisation_id: UUID
@@ -109,7 +109,7 @@ class Scene:
 
     @property
     def usual_environment(self) -> Mapping[str, str]:
-        # Without Django: it would only cost this contestant time.
+        # Without Django, which would only slow this contestant down.
         return {"BENCH_BROKER": embedded.broker_url(self.home), "DJANGO_SETTINGS_MODULE": ""}
 
 
@@ -117,12 +117,12 @@ def main() -> None:
     options = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
-        with _scene() as scene:
-            with _worker(scene) as worker:
-                contestants = _contestants(scene, worker, options)
-                _play(contestants, rounds=options.rounds)
+        with _setup() as setup:
+            with _worker(setup) as worker:
+                contestants = _contestants(setup, worker, options)
+                _run_rounds(contestants, rounds=options.rounds)
             each = worker.statements / (WARM_UP + options.rounds * options.deliveries)
-            latencies = _at_half_load(scene, contestants[0].rate / 2, seconds=options.seconds)
+            latencies = _at_half_load(setup, contestants[0].rate / 2, seconds=options.seconds)
             _check_rows()
     except (LoadFailed, NotStarted) as error:
         sys.exit(f"the measurement failed: {error}")
@@ -140,7 +140,7 @@ def _arguments() -> argparse.Namespace:
     )
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument(
-        "--deliveries", type=int, default=8_000, help="of ours and bare, each turn"
+        "--deliveries", type=int, default=8_000, help="of ours and bare, in each round"
     )
     options.add_argument("--seconds", type=float, default=12.0, help="at half load")
     return options.parse_args()
@@ -150,7 +150,7 @@ def _arguments() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _scene() -> Iterator[Scene]:
+def _setup() -> Iterator[Setup]:
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(home_for_this_run())
         origins = stack.enter_context(
@@ -158,23 +158,23 @@ def _scene() -> Iterator[Scene]:
                 answering=RECEIVERS, delay=DELAY_SECONDS, log=home / "logs" / "receivers.log"
             )
         )
-        # Django's settings look for the home when they are loaded.
+        # Django's settings read the home when they are loaded.
         from bench import due
 
-        yield Scene(home, due.prepare(origins.origins), origins)
+        yield Setup(home, due.prepare(origins.origins), origins)
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The deliveries worker."""
+    """Observe the deliveries worker."""
 
     process: psutil.Process
-    counted: Path
+    count_file: Path
 
     @property
     def statements(self) -> int:
-        """How many it sent in its life, which is over."""
-        return int(self.counted.read_text())
+        """Return how many it sent; only after its end."""
+        return int(self.count_file.read_text())
 
     @property
     def cpu_seconds(self) -> float:
@@ -183,29 +183,29 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _worker(scene: Scene) -> Iterator[Worker]:
-    """A worker that is warmed up."""
-    counted = scene.home / "statements"
+def _worker(setup: Setup) -> Iterator[Worker]:
+    """Run a worker that is warmed up."""
+    count_file = setup.home / "statements"
     command = list(worker_command(name="deliveries", queues="deliveries"))
     command[command.index("config.celery")] = "bench.counted_worker"
     with running(
         command,
-        log=scene.home / "logs" / "deliveries.log",
-        environment={**QUIET_ROOT, "BENCH_STATEMENTS": str(counted)},
+        log=setup.home / "logs" / "deliveries.log",
+        environment={**QUIET_ROOT, "BENCH_STATEMENTS": str(count_file)},
     ) as process:
-        worker = Worker(psutil.Process(process.pid), counted)
-        _ours(scene, worker, WARM_UP)
+        worker = Worker(psutil.Process(process.pid), count_file)
+        _ours(setup, worker, WARM_UP)
         yield worker
 
 
-def _contestants(scene: Scene, worker: Worker, options: argparse.Namespace) -> list[Contestant]:
-    """Ours first."""
+def _contestants(setup: Setup, worker: Worker, options: argparse.Namespace) -> list[Contestant]:
+    """Return all contestants, ours first."""
     every = options.deliveries
-    celery, threads = (functools.partial(_usual, scene, pool) for pool in (PROCESSES, THREADS))
+    celery, threads = (functools.partial(_usual, setup, pool) for pool in (PROCESSES, THREADS))
     return [
-        Contestant("ours", functools.partial(_ours, scene, worker), every),
+        Contestant("ours", functools.partial(_ours, setup, worker), every),
         *(
-            Contestant(f"bare aiohttp, {many}", functools.partial(_bare, scene, many), every)
+            Contestant(f"bare aiohttp, {many}", functools.partial(_bare, setup, many), every)
             for many in IN_FLIGHT
         ),
         Contestant("Celery, 2 processes", celery, 150, TIMES_PROCESSES),
@@ -213,80 +213,87 @@ def _contestants(scene: Scene, worker: Worker, options: argparse.Namespace) -> l
     ]
 
 
-def _ours(scene: Scene, worker: Worker, count: int) -> Turn:
+def _ours(setup: Setup, worker: Worker, count: int) -> Measurement:
     from bench import due
 
-    scene.origins.forget()
+    setup.origins.reset()
     written = due.to_callbacks(
-        organisation_id=scene.organisation_id, origins=scene.origins.origins, count=count
+        organisation_id=setup.organisation_id, origins=setup.origins.origins, count=count
     )
-    posts = {"keys": due.keys(scene.organisation_id), "posts": [one.shown() for one in written]}
-    scene.posts.write_text(json.dumps(posts))
+    posts = {
+        "keys": due.keys(setup.organisation_id),
+        "posts": [due_delivery.document() for due_delivery in written],
+    }
+    setup.posts.write_text(json.dumps(posts))
     before = worker.cpu_seconds
     seconds = due.drain()
     spent = worker.cpu_seconds - before
-    _check_arrivals(scene.origins, count, are_signed_twice=True)
-    return Turn(count / seconds, spent / count * 1e6)
+    _check_arrivals(setup.origins, count, are_signed_twice=True)
+    return Measurement(count / seconds, spent / count * 1e6)
 
 
-def _bare(scene: Scene, in_flight: int, count: int) -> Turn:
-    scene.origins.forget()
-    command = [sys.executable, "-m", "bench.bare_deliveries", "--posts", str(scene.posts)]
+def _bare(setup: Setup, in_flight: int, count: int) -> Measurement:
+    setup.origins.reset()
+    command = [sys.executable, "-m", "bench.bare_deliveries", "--posts", str(setup.posts)]
     command += ["--count", str(count), "--in-flight", str(in_flight)]
-    said = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout
-    _check_arrivals(scene.origins, count, are_signed_twice=True)
-    took = json.loads(said)
-    return Turn(count / took["seconds"], took["cpu_seconds"] / count * 1e6)
+    output = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout
+    _check_arrivals(setup.origins, count, are_signed_twice=True)
+    took = json.loads(output)
+    return Measurement(count / took["seconds"], took["cpu_seconds"] / count * 1e6)
 
 
-def _usual(scene: Scene, pool: Sequence[str], count: int) -> Turn:
-    """The queue is filled first, and the worker started then: its start does not count."""
-    scene.origins.forget()
-    enqueue = [sys.executable, "-m", "bench.usual_deliveries", "--posts", str(scene.posts)]
+def _usual(setup: Setup, pool: Sequence[str], count: int) -> Measurement:
+    """Fill the queue first and then start the worker: its start does not count."""
+    setup.origins.reset()
+    enqueue = [sys.executable, "-m", "bench.usual_deliveries", "--posts", str(setup.posts)]
     enqueue += ["--count", str(count)]
-    subprocess.run(enqueue, cwd=PROJECT, env={**os.environ, **scene.usual_environment}, check=True)
+    subprocess.run(enqueue, cwd=PROJECT, env={**os.environ, **setup.usual_environment}, check=True)
     worker = [sys.executable, "-m", "celery", "--quiet", "-A", "bench.usual_deliveries", "worker"]
     worker += [*pool, "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
-    log = scene.home / "logs" / "usual.log"
-    with running(worker, log=log, environment={**QUIET_ROOT, **scene.usual_environment}):
-        scene.origins.wait_for(count)
-    _check_arrivals(scene.origins, count, are_signed_twice=False)
-    return Turn(scene.origins.seen().rate)
+    log = setup.home / "logs" / "usual.log"
+    with running(worker, log=log, environment={**QUIET_ROOT, **setup.usual_environment}):
+        setup.origins.wait_for(count)
+    _check_arrivals(setup.origins, count, are_signed_twice=False)
+    return Measurement(setup.origins.received().rate)
 
 
-def _at_half_load(scene: Scene, rate: float, *, seconds: float) -> Latencies:
-    with _worker(scene):
+def _at_half_load(setup: Setup, rate: float, *, seconds: float) -> Latencies:
+    with _worker(setup):
         return announced(
-            organisation_id=scene.organisation_id,
-            origins=scene.origins,
+            organisation_id=setup.organisation_id,
+            origins=setup.origins,
             rate=rate,
             seconds=seconds,
-            log=scene.home / "logs" / "announcer.log",
+            log=setup.home / "logs" / "announcer.log",
         )
 
 
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def _play(contestants: list[Contestant], *, rounds: int) -> None:
-    """Each has its turn in each round, beginning with another one each time.
+def _run_rounds(contestants: list[Contestant], *, rounds: int) -> None:
+    """Run each contestant once in each round, beginning with another one each time.
 
-    Ours is first in the first: it makes what the others post.
+    Ours is first in the first round: it writes what the others post.
     """
     for number in range(rounds):
         first = number % len(contestants)
         for contestant in contestants[first:] + contestants[:first]:
-            contestant.turns.append(contestant.run(contestant.count))
+            contestant.measurements.append(contestant.run(contestant.count))
 
 
 def _check_arrivals(origins: Origins, count: int, *, are_signed_twice: bool) -> None:
-    """Each came once, and with the signatures that it must have."""
-    seen = origins.seen()
+    """Check that each arrived once, with the signatures that it must have."""
+    received = origins.received()
     signed_twice = count if are_signed_twice else 0
-    if (len(seen.arrivals), seen.again, seen.signed_twice) != (count, 0, signed_twice):
+    if (len(received.arrivals), received.duplicates, received.signed_twice) != (
+        count,
+        0,
+        signed_twice,
+    ):
         raise LoadFailed(
-            f"of {count} deliveries {len(seen.arrivals)} came, {seen.again} of them again,"
-            f" {seen.signed_twice} with both signatures"
+            f"of {count} deliveries {len(received.arrivals)} arrived, {received.duplicates} of them"
+            f" more than once, {received.signed_twice} with both signatures"
         )
 
 
@@ -306,12 +313,12 @@ def _best_bare(contestants: Sequence[Contestant]) -> Contestant:
 
 def _table(contestants: list[Contestant]) -> str:
     lines = [
-        f"{'deliveries per second':<24}{'median':>8}{'min':>8}{'max':>8}{'CPU µs':>8}{'ours is':>11}"
+        f"{'deliveries a second':<24}{'median':>8}{'min':>8}{'max':>8}{'CPU µs':>8}{'ours':>9}"
     ]
     for one in contestants:
         numbers = f"{one.rate:>8.0f}{min(one.rates):>8.0f}{max(one.rates):>8.0f}"
         ratio = f"{contestants[0].rate / one.rate:.2f} x"
-        lines.append(f"{one.name:<24}{numbers}{one.cpu:>8}{ratio:>11}")
+        lines.append(f"{one.name:<24}{numbers}{one.cpu:>8}{ratio:>9}")
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
-"""Due deliveries in the service's own tables, written in bulk, and the count of what became of them.
+"""Write due deliveries into the service's own tables in bulk, and count their results.
 
-To be imported once a home is there: it needs Django's settings.
+Import it after the home exists: it needs Django's settings.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from django.core.management import call_command  # noqa: E402 - the settings must be there first
+from django.core.management import call_command  # noqa: E402 - the settings must be loaded first
 from django.db import connection  # noqa: E402
 
 from apps.accounts.services import create_organisation  # noqa: E402
@@ -28,11 +28,12 @@ from apps.webhooks.fan_out import OutboundEvent  # noqa: E402
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message  # noqa: E402
 from apps.webhooks.origins import origin_id, origin_of  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
-from bench.origins import until  # noqa: E402
+from bench.origins import poll_until  # noqa: E402
 from biolayer.contract import Handoff  # noqa: E402
-from config import celery  # noqa: E402, F401 - the hints go to the broker by the service's own
+from config import celery  # noqa: E402, F401 - the service's own connection to the broker
 
 WRITTEN_AT_ONCE = 400
+# About as long as the data of a task's event.
 DATA = {
     "status": "created",
     "previous_status": None,
@@ -42,24 +43,23 @@ DATA = {
     "origin": {"product": "threatlabs", "request_id": "IR-48219", "created_by": "system"},
     "note": "EDR flagged anomalous activity; automation needs human confirmation. " * 5,
 }
-"""About as long as what is told of a task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that was written: what its receiver will get."""
+    """Describe a delivery that was written: what its receiver will get."""
 
     url: str
     webhook_id: str
     body: bytes
 
-    def shown(self) -> dict[str, str]:
-        """For the file of those who post the same."""
+    def document(self) -> dict[str, str]:
+        """Return it for the file that the other contestants read."""
         return {"url": self.url, "webhook_id": self.webhook_id, "body": self.body.decode()}
 
 
 def prepare(origins: Iterable[str]) -> UUID:
-    """Makes the tables, and an organisation with keys that knows `origins`; its id."""
+    """Create the tables, an organisation with keys, and its origins. Return its id."""
     call_command("migrate", verbosity=0)
     organisation = create_organisation(name="bench")
     services.keys_of([organisation.id])
@@ -69,36 +69,40 @@ def prepare(origins: Iterable[str]) -> UUID:
 
 
 def keys(organisation_id: UUID) -> list[str]:
-    """What its deliveries are signed with."""
+    """Return what the organisation's deliveries are signed with."""
     return services.keys_of([organisation_id])[organisation_id]
 
 
 def to_callbacks(*, organisation_id: UUID, origins: Sequence[str], count: int) -> list[Due]:
-    """`count` events, each of a task of its own and due at its callback; the origins take turns."""
+    """Write `count` events, each of a task of its own, due at its callback; origins round-robin."""
     at = clock.now()
-    turns = itertools.islice(itertools.cycle(origins), count)
-    tasks = (_told(organisation_id, f"{origin}/hook", at) for origin in turns)
+    round_robin = itertools.islice(itertools.cycle(origins), count)
+    tasks = (_task_event(organisation_id, f"{origin}/hook", at) for origin in round_robin)
     written = []
     while batch := list(itertools.islice(tasks, WRITTEN_AT_ONCE)):
-        rows.write(one for changes, _ in batch for one in changes if isinstance(one, Insert))
+        rows.write(
+            change for task_rows, _ in batch for change in task_rows if isinstance(change, Insert)
+        )
         written += [due for _, due in batch]
     _analyse()
     return written
 
 
-def told_callbacks(
+def callback_events(
     *, organisation_id: UUID, origins: Iterator[str], count: int
 ) -> tuple[list[str], list[Change]]:
-    """`count` events as the service announces them, for a transaction of the caller's: the webhook
-    ids, and the rows.
+    """Return `count` events as the service writes them: the webhook ids, and the rows.
+
+    The caller writes the rows in a transaction of its own.
     """
     at = clock.now()
-    told = [_told(organisation_id, f"{next(origins)}/hook", at) for _ in range(count)]
-    return [due.webhook_id for _, due in told], [one for changes, _ in told for one in changes]
+    events = [_task_event(organisation_id, f"{next(origins)}/hook", at) for _ in range(count)]
+    ids = [due.webhook_id for _, due in events]
+    return ids, [change for task_rows, _ in events for change in task_rows]
 
 
-def _told(organisation_id: UUID, url: str, at: datetime) -> tuple[list[Change], Due]:
-    """A new task's callback and its first event. Its origin is known already."""
+def _task_event(organisation_id: UUID, url: str, at: datetime) -> tuple[list[Change], Due]:
+    """Return the rows of a new task's callback and first event. Its origin exists already."""
     task_id = new_id()
     callback = changes.callback_destination(
         task_id=task_id, organisation_id=organisation_id, handoff=Handoff(callback_url=url)
@@ -117,20 +121,20 @@ def _event(organisation_id: UUID, task_id: UUID, at: datetime) -> OutboundEvent:
 
 
 def to_endpoint(*, organisation_id: UUID, origin: str, count: int) -> UUID:
-    """`count` events of as many tasks, all due at one endpoint; its origin."""
+    """Write `count` events of as many tasks, all due at one endpoint. Return its origin's id."""
     at = clock.now()
     endpoint = Destination.objects.create(
         organisation_id=organisation_id,
         kind=DestinationKind.ENDPOINT,
         origin_id=origin_id(organisation_id, origin_of(origin)),
         url=f"{origin}/hook",
-        # It wants nothing by itself, so that the announcements beside it do not go there.
+        # Without event types, so that the events committed meanwhile are not sent there.
         event_types=[],
         auth_type="none",
     )
     events = (_backlog(endpoint, at) for _ in range(count))
     while batch := list(itertools.islice(events, WRITTEN_AT_ONCE)):
-        rows.write(one for changes in batch for one in changes)
+        rows.write(change for event_rows in batch for change in event_rows)
     _analyse()
     return endpoint.origin_id
 
@@ -145,28 +149,28 @@ def _backlog(endpoint: Destination, at: datetime) -> Iterator[Change]:
 
 
 def withdraw(to_origin: UUID) -> None:
-    """Delete what is due at an origin, and clean up as autovacuum would in the course of time."""
+    """Delete what is due at an origin, and clean up as autovacuum would do later."""
     Delivery.objects.filter(origin_id=to_origin).delete()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE webhooks_delivery")
 
 
 def hint() -> None:
-    """Tell the worker that something is due."""
-    if not wake.send("deliveries"):
-        raise LoadFailed("the broker did not take the hint")
+    """Wake the worker."""
+    if wake.send("deliveries") is wake.Sent.AWAY:
+        raise LoadFailed("the broker did not accept the wake-up")
 
 
 def drain() -> float:
-    """Have the worker deliver all that is due; how long it took to the last row, in seconds.
+    """Wake the worker and wait until nothing is due. Return the seconds to the last row.
 
-    Raises `LoadFailed` when it does not go on.
+    Raise `LoadFailed` when the worker stalls.
     """
     started = time.perf_counter()
     hint()
-    left = until(_pending, lambda pending: pending == 0)
-    if left:
-        raise LoadFailed(f"{left} deliveries are pending")
+    pending = poll_until(_pending, lambda count: count == 0)
+    if pending:
+        raise LoadFailed(f"{pending} deliveries are pending")
     return time.perf_counter() - started
 
 
@@ -175,7 +179,7 @@ def _pending() -> int:
 
 
 def outcomes() -> dict[str, int]:
-    """How many deliveries there are, and how many of them have exactly what each must have."""
+    """Return how many deliveries there are, and how many have exactly the rows they must have."""
     with connection.cursor() as cursor:
         cursor.execute(OUTCOMES)
         names = [column[0] for column in cursor.description]
@@ -188,14 +192,15 @@ SELECT count(*) AS deliveries,
         AS succeeded_at_once,
     count(*) FILTER (WHERE a.attempts = 1 AND a.are_good) AS with_one_good_attempt
 FROM webhooks_delivery d LEFT JOIN (
-    SELECT delivery_id, count(*) AS attempts, bool_and(outcome = 'ok' AND status_code = 204) AS are_good
+    SELECT delivery_id, count(*) AS attempts,
+        bool_and(outcome = 'ok' AND status_code = 204) AS are_good
     FROM webhooks_attempt GROUP BY delivery_id
 ) a ON a.delivery_id = d.id
 """
 
 
 def under_way(to_origin: UUID) -> tuple[int, int]:
-    """How many attempts an origin has under way by its rows, and how many it may have."""
+    """Return how many attempts an origin has under way by its rows, and its limit."""
     with connection.cursor() as cursor:
         cursor.execute(UNDER_WAY, [to_origin])
         claimed, slots = cursor.fetchone()
@@ -211,11 +216,11 @@ FROM webhooks_origin o WHERE o.id = %s
 
 
 def close() -> None:
-    """Give up this thread's connection."""
+    """Close this thread's connection."""
     connection.close()
 
 
 def _analyse() -> None:
-    """What autovacuum does within a minute: such rows never come all at once."""
+    """Do what autovacuum does within a minute: such rows are never written all at once."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE webhooks_delivery, webhooks_message, webhooks_destination")

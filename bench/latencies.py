@@ -42,7 +42,7 @@ def announced(
     The first `SETTLING_SECONDS` do not count. Raises `LoadFailed` when the announcer falls behind,
     or not every event came exactly once.
     """
-    origins.forget()
+    origins.reset()
     command = [sys.executable, "-m", "bench.announcer", "--organisation", str(organisation_id)]
     command += ["--origins", json.dumps(origins.origins)]
     command += ["--rate", str(rate), "--seconds", str(SETTLING_SECONDS + seconds)]
@@ -59,10 +59,11 @@ def announced(
 
 
 def _latencies(asked: dict[str, float], origins: Origins) -> Latencies:
-    seen = origins.seen()
-    if seen.again or seen.arrivals.keys() != asked.keys():
-        raise LoadFailed(f"{len(asked)} events, {len(seen.arrivals)} came, {seen.again} again")
+    received = origins.received()
+    if received.duplicates or received.arrivals.keys() != asked.keys():
+        arrived, twice = len(received.arrivals), received.duplicates
+        raise LoadFailed(f"{len(asked)} events, {arrived} arrived, {twice} more than once")
     begins = min(asked.values()) + SETTLING_SECONDS
     return Latencies(
-        [(seen.arrivals[one] - at) * 1000 for one, at in asked.items() if at >= begins]
+        [(received.arrivals[one] - at) * 1000 for one, at in asked.items() if at >= begins]
     )

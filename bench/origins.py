@@ -1,4 +1,4 @@
-"""The receivers as a bench sees them: where they are, and what came to them."""
+"""Start the receivers of a bench, and read what they received."""
 
 import contextlib
 import json
@@ -14,35 +14,35 @@ import httpx
 from bench.load import LoadFailed
 from bench.servers import NotStarted, running
 
-LOOK_SECONDS = 0.05
-PATIENCE_SECONDS = 20.0
+POLL_SECONDS = 0.05
+STALL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """What came since the receivers were last told to forget."""
+class Received:
+    """Count the requests since the receivers were last reset."""
 
-    # Webhook id -> when its first request was whole (`time.time()`).
+    # Webhook id -> when its first request was complete (`time.time()`).
     arrivals: dict[str, float]
-    again: int
+    duplicates: int
     signed_twice: int
-    # Of each silent origin: how many requests wait now, and the most that ever did.
+    # Of each silent origin: how many requests wait now, and the most that ever waited.
     silent: list[dict[str, int]]
 
     @property
     def requests(self) -> int:
-        return len(self.arrivals) + self.again
+        return len(self.arrivals) + self.duplicates
 
     @property
     def rate(self) -> float:
-        """Requests a second, between the first and the last."""
+        """Return requests a second, between the first and the last."""
         times = sorted(self.arrivals.values())
         return (len(times) - 1) / (times[-1] - times[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Receivers on loopback, each at an origin of its own."""
+    """Control receivers on loopback, each at an origin of its own."""
 
     control: str
     origins: Sequence[str]
@@ -53,6 +53,7 @@ class Origins:
     def listening(
         *, answering: int, delay: float, log: Path, silent: int = 0
     ) -> "Iterator[Origins]":
+        """Run the receivers while the block runs. Raise `NotStarted`."""
         command = [sys.executable, "-m", "bench.receiver", "--delay", str(delay)]
         command += ["--answering", str(answering), "--silent", str(silent)]
         with running(command, log=log) as process:
@@ -62,35 +63,35 @@ class Origins:
                 raise NotStarted(f"the receivers\n{log.read_text()[-2000:]}")
             yield Origins(**json.loads(line))
 
-    def seen(self) -> Arrived:
-        return Arrived(**self._ask("GET", "/seen"))
+    def received(self) -> Received:
+        return Received(**self._call("GET", "/received"))
 
-    def forget(self) -> None:
-        self._ask("POST", "/forget")
+    def reset(self) -> None:
+        self._call("POST", "/reset")
 
     def hang_up(self) -> None:
-        """Close the connections on which a silent origin keeps somebody waiting."""
-        self._ask("POST", "/hang-up")
+        """Close the connections on which requests wait for a silent origin."""
+        self._call("POST", "/hang-up")
 
     def wait_for(self, count: int) -> None:
-        """Until so many requests came. Raises `LoadFailed` when no more come."""
-        at_last = until(lambda: self._ask("GET", "/count"), lambda came: came >= count)
-        if at_last < count:
-            raise LoadFailed(f"{at_last} of {count} requests came")
+        """Wait for a number of requests. Raise `LoadFailed` when no more arrive."""
+        last = poll_until(lambda: self._call("GET", "/count"), lambda total: total >= count)
+        if last < count:
+            raise LoadFailed(f"{last} of {count} requests arrived")
 
-    def _ask(self, method: str, path: str) -> Any:
-        answer = httpx.request(
-            method, self.control + path, timeout=PATIENCE_SECONDS, trust_env=False
+    def _call(self, method: str, path: str) -> Any:
+        response = httpx.request(
+            method, self.control + path, timeout=STALL_SECONDS, trust_env=False
         )
-        return answer.raise_for_status().json()
+        return response.raise_for_status().json()
 
 
-def until(look: Callable[[], int], is_enough: Callable[[int], bool]) -> int:
-    """The first number that is enough, or the one that did not change for `PATIENCE_SECONDS`."""
-    seen, changed_at = look(), time.monotonic()
-    while not is_enough(seen) and time.monotonic() - changed_at < PATIENCE_SECONDS:
-        time.sleep(LOOK_SECONDS)
-        before, seen = seen, look()
-        if seen != before:
+def poll_until(read: Callable[[], int], is_enough: Callable[[int], bool]) -> int:
+    """Return the first number that is enough, or one that did not change for `STALL_SECONDS`."""
+    number, changed_at = read(), time.monotonic()
+    while not is_enough(number) and time.monotonic() - changed_at < STALL_SECONDS:
+        time.sleep(POLL_SECONDS)
+        before, number = number, read()
+        if number != before:
             changed_at = time.monotonic()
-    return seen
+    return number

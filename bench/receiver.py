@@ -1,8 +1,8 @@
-"""Receivers of webhooks on many loopback ports in one process, which takes little of the machine.
+"""Receive webhooks on many loopback ports in one process that uses little CPU.
 
-Some answer 204 after `--delay` seconds; some, the silent ones, take the request and never answer.
-The first line that the program prints is JSON: where it listens. What came is asked for at the
-control address: `GET /seen`, `POST /forget`, `POST /hang-up` (of the silent ones).
+Some ports respond 204 after `--delay` seconds; silent ones read the request and never respond. The
+first line that the program prints is JSON: the addresses it listens on. The control address reports
+and resets the counts: `GET /received`, `GET /count`, `POST /reset`, `POST /hang-up` (silent ones).
 """
 
 import argparse
@@ -18,25 +18,30 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ID = re.compile(rb"\r\nwebhook-id: *(\S+)", re.IGNORECASE)
 _SIGNATURE = re.compile(rb"\r\nwebhook-signature: *([^\r]+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
-_ANSWER = b"HTTP/1.1 204 No Content\r\nDate: Wed, 25 Nov 2026 12:00:00 GMT\r\nServer: bench\r\n\r\n"
+_RESPONSE = (
+    b"HTTP/1.1 204 No Content\r\nDate: Wed, 25 Nov 2026 12:00:00 GMT\r\nServer: bench\r\n\r\n"
+)
 BACKLOG = 1024
 
 
 @dataclass
-class Seen:
-    """What came to those that answer. Times are `time.time()`, read when a request is whole."""
+class Received:
+    """Count what the responding ports received.
+
+    Times are `time.time()`, read when a request is complete.
+    """
 
     arrivals: dict[str, float] = field(default_factory=dict)
-    # Requests whose id had come before.
-    again: int = 0
-    # Requests that bear a v1 and a v1a signature.
+    # Requests whose id was received before.
+    duplicates: int = 0
+    # Requests with a v1 and a v1a signature.
     signed_twice: int = 0
 
-    def take(self, head: bytes, now: float) -> None:
-        found = _ID.search(head)
-        webhook_id = found[1].decode() if found else ""
+    def add(self, head: bytes, now: float) -> None:
+        id_match = _ID.search(head)
+        webhook_id = id_match[1].decode() if id_match else ""
         if webhook_id in self.arrivals:
-            self.again += 1
+            self.duplicates += 1
         else:
             self.arrivals[webhook_id] = now
         signature = _SIGNATURE.search(head)
@@ -45,81 +50,84 @@ class Seen:
 
 
 @dataclass
-class Silence:
-    """One origin that never answers: the requests that wait for it now, and the most that did."""
+class SilentOrigin:
+    """Track an origin that never responds: its waiting requests, and the most there ever were."""
 
-    waiting: "set[_Line]" = field(default_factory=set)
+    waiting: "set[_Connection]" = field(default_factory=set)
     peak: int = 0
 
-    def take(self, line: "_Line") -> None:
-        self.waiting.add(line)
+    def add(self, connection: "_Connection") -> None:
+        self.waiting.add(connection)
         self.peak = max(self.peak, len(self.waiting))
 
     def hang_up(self) -> None:
-        for line in list(self.waiting):
-            line.transport.close()
+        for connection in list(self.waiting):
+            connection.transport.close()
 
 
-class _Line(asyncio.Protocol):
-    """A connection: one request at a time, as clients of HTTP/1.1 without pipelining send them."""
+class _Connection(asyncio.Protocol):
+    """Read one request at a time, as clients of HTTP/1.1 without pipelining send them."""
 
     transport: asyncio.Transport
 
-    def __init__(self, seen: Seen, delay: float, silence: Silence | None) -> None:
-        self._seen, self._delay, self._silence = seen, delay, silence
-        self._received = b""
+    def __init__(self, received: Received, delay: float, silent: SilentOrigin | None) -> None:
+        self._received, self._delay, self._silent = received, delay, silent
+        self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head_end = self._received.find(_HEAD_END)
+        self._buffer += data
+        head_end = self._buffer.find(_HEAD_END)
         if head_end < 0:
             return
-        head = self._received[:head_end]
+        head = self._buffer[:head_end]
         length = _LENGTH.search(head)
-        if len(self._received) < head_end + len(_HEAD_END) + (int(length[1]) if length else 0):
+        if len(self._buffer) < head_end + len(_HEAD_END) + (int(length[1]) if length else 0):
             return
-        self._received = b""
-        self._take(head)
+        self._buffer = b""
+        self._handle(head)
 
-    def _take(self, head: bytes) -> None:
-        if self._silence is not None:
-            self._silence.take(self)
+    def _handle(self, head: bytes) -> None:
+        if self._silent is not None:
+            self._silent.add(self)
             return
-        self._seen.take(head, time.time())
-        asyncio.get_running_loop().call_later(self._delay, self._answer)
+        self._received.add(head, time.time())
+        asyncio.get_running_loop().call_later(self._delay, self._respond)
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write(_ANSWER)
+            self.transport.write(_RESPONSE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._silence is not None:
-            self._silence.waiting.discard(self)
+        if self._silent is not None:
+            self._silent.waiting.discard(self)
 
 
 class Receivers:
     def __init__(self, delay: float) -> None:
         self._delay = delay
-        self._seen = Seen()
-        self._silent: list[Silence] = []
+        self._received = Received()
+        self._silent: list[SilentOrigin] = []
 
     async def open(self, *, answering: int, silent: int) -> dict[str, object]:
-        """Listen; where."""
-        self._silent = [Silence() for _ in range(silent)]
+        """Listen on all ports. Return their addresses."""
+        self._silent = [SilentOrigin() for _ in range(silent)]
         return {
             "control": await self._control(),
             "origins": [await self._listen(None) for _ in range(answering)],
-            "silent": [await self._listen(silence) for silence in self._silent],
+            "silent": [await self._listen(origin) for origin in self._silent],
         }
 
-    async def _listen(self, silence: Silence | None) -> str:
+    async def _listen(self, silent: SilentOrigin | None) -> str:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: _Line(self._seen, self._delay, silence), "127.0.0.1", 0, backlog=BACKLOG
+            lambda: _Connection(self._received, self._delay, silent),
+            "127.0.0.1",
+            0,
+            backlog=BACKLOG,
         )
         return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
@@ -127,9 +135,9 @@ class Receivers:
         app = web.Application()
         app.add_routes(
             [
-                web.get("/seen", self._tell),
+                web.get("/received", self._report),
                 web.get("/count", self._count),
-                web.post("/forget", self._forget),
+                web.post("/reset", self._reset),
                 web.post("/hang-up", self._hang_up),
             ]
         )
@@ -138,27 +146,27 @@ class Receivers:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-    async def _tell(self, request: web.Request) -> web.Response:
-        silent = [{"waiting": len(one.waiting), "peak": one.peak} for one in self._silent]
-        return web.json_response({**vars(self._seen), "silent": silent})
+    async def _report(self, request: web.Request) -> web.Response:
+        silent = [{"waiting": len(origin.waiting), "peak": origin.peak} for origin in self._silent]
+        return web.json_response({**vars(self._received), "silent": silent})
 
     async def _count(self, request: web.Request) -> web.Response:
-        return web.json_response(len(self._seen.arrivals) + self._seen.again)
+        return web.json_response(len(self._received.arrivals) + self._received.duplicates)
 
-    async def _forget(self, request: web.Request) -> web.Response:
-        # The lines hold the same object: it is emptied, not replaced.
-        vars(self._seen).update(vars(Seen()))
+    async def _reset(self, request: web.Request) -> web.Response:
+        # The connections refer to the same object: it is emptied, not replaced.
+        vars(self._received).update(vars(Received()))
         return web.json_response(None)
 
     async def _hang_up(self, request: web.Request) -> web.Response:
-        for silence in self._silent:
-            silence.hang_up()
+        for origin in self._silent:
+            origin.hang_up()
         return web.json_response(None)
 
 
 async def serve(*, delay: float, answering: int, silent: int) -> None:
-    where = await Receivers(delay).open(answering=answering, silent=silent)
-    print(json.dumps(where), flush=True)
+    addresses = await Receivers(delay).open(answering=answering, silent=silent)
+    print(json.dumps(addresses), flush=True)
     await asyncio.Event().wait()
 
 

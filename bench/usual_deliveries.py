@@ -1,7 +1,7 @@
-"""Webhooks as a Django project usually sends them: a Celery task for each, with `requests`.
+"""Send webhooks as a Django project usually does: a Celery task for each, with `requests`.
 
-HMAC signature, timeout, retries by Celery; no rows, no order, no attempts to look at. As a program
-it enqueues the deliveries of a file (see bench/deliveries.py).
+HMAC signature, timeout, retries by Celery; no rows, no order, no recorded attempts. As a program it
+enqueues the deliveries of a file (see bench/deliveries.py).
 """
 
 import argparse
@@ -31,26 +31,26 @@ app.conf.update(
     name="deliver", autoretry_for=(requests.RequestException,), retry_backoff=True, max_retries=8
 )
 def deliver(url: str, webhook_id: str, body: str, secret: str) -> None:
-    signed = signing.sign(
+    signature = signing.sign(
         secrets=[secret], message_id=webhook_id, at=datetime.now(UTC), body=body.encode()
     )
-    answer = requests.post(
+    response = requests.post(
         url,
         data=body.encode(),
-        headers={"Content-Type": "application/json", **signed},
+        headers={"Content-Type": "application/json", **signature},
         timeout=TIMEOUT_SECONDS,
     )
-    answer.raise_for_status()
+    response.raise_for_status()
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--posts", type=Path, required=True)
     options.add_argument("--count", type=int, required=True)
-    said = options.parse_args()
-    kept = json.loads(said.posts.read_text())
-    for post in kept["posts"][: said.count]:
-        deliver.delay(post["url"], post["webhook_id"], post["body"], kept["keys"][0])
+    arguments = options.parse_args()
+    document = json.loads(arguments.posts.read_text())
+    for post in document["posts"][: arguments.count]:
+        deliver.delay(post["url"], post["webhook_id"], post["body"], document["keys"][0])
 
 
 if __name__ == "__main__":

@@ -348,7 +348,7 @@ NOTES: dict[str, Note] = {
     "number": ("1, 2, 3 … within the delivery.", 1),
     "outcome": ("How it ended: `ok`, `status`, `timeout`, `dns`, `connection`, `tls` …", "ok"),
     "status_code": ("The status of the answer; null: there was none.", 204),
-    "error": ("What went wrong, in words; null: nothing.", "no complete answer within 10 s"),
+    "error": ("What went wrong, in words; null: nothing.", "no complete response within 10 s"),
     "peer": ("The address that was called; null: none was reached.", "192.0.2.7:443"),
     "phase": ("Where a failed one ended: dns, connect, tls, request, headers or body.", "headers"),
     "dns_ms": ("Milliseconds for the name; null: not looked up.", 3),
