@@ -1,4 +1,4 @@
-"""Endpoints, and events for them, without a task behind each: for the tests of deliveries."""
+"""Create endpoints and events without tasks, for the tests of deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from tests.factories import House
 
 
 def endpoint(house: House, url: str, **columns: Any) -> Destination:
-    """An enabled endpoint of Alice's organisation that wants every event of tasks."""
+    """Create an enabled endpoint of Alice's organisation, for all events of tasks."""
     organisation_id = house.organisation.id
     text = origin_of(url)
     rows.write([changes.origin_insert(organisation_id=organisation_id, text=text)])
@@ -28,7 +28,7 @@ def endpoint(house: House, url: str, **columns: Any) -> Destination:
     )
 
 
-def tell(
+def emit(
     house: House,
     *,
     subject_id: UUID | None = None,
@@ -37,7 +37,7 @@ def tell(
     at: datetime,
     **filters: Any,
 ) -> UUID:
-    """An event for whoever wants it; its subject."""
+    """Write an event with its deliveries. Return its subject."""
     subject_id = subject_id or new_id()
     data = {"task_id": str(subject_id), "sequence": sequence}
     event = OutboundEvent(
@@ -47,22 +47,22 @@ def tell(
     return subject_id
 
 
-def tell_many(house: House, *, subjects: int, each: int, at: datetime) -> list[UUID]:
-    """`each` events of each of some subjects, all at once."""
-    told = [new_id() for _ in range(subjects)]
+def emit_many(house: House, *, subjects: int, each: int, at: datetime) -> list[UUID]:
+    """Write `each` events of each of some subjects, at the same time. Return the subjects."""
+    subject_ids = [new_id() for _ in range(subjects)]
     for sequence in range(1, each + 1):
-        for subject_id in told:
-            tell(house, subject_id=subject_id, sequence=sequence, at=at)
-    return told
+        for subject_id in subject_ids:
+            emit(house, subject_id=subject_id, sequence=sequence, at=at)
+    return subject_ids
 
 
 def origin(destination: Destination) -> Origin:
     return Origin.objects.get(id=destination.origin_id)
 
 
-def counts(**wanted: Any) -> dict[str, int]:
-    """Deliveries by status."""
-    found: dict[str, int] = {}
-    for status in Delivery.objects.filter(**wanted).values_list("status", flat=True):
-        found[status] = found.get(status, 0) + 1
-    return found
+def counts(**lookups: Any) -> dict[str, int]:
+    """Count deliveries by status."""
+    by_status: dict[str, int] = {}
+    for status in Delivery.objects.filter(**lookups).values_list("status", flat=True):
+        by_status[status] = by_status.get(status, 0) + 1
+    return by_status

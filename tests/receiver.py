@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback: a real HTTP server that notes what it gets and answers as told."""
+"""Run a webhook receiver on loopback: a real HTTP server with scripted replies."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,15 +25,15 @@ class Reply:
 class Receiver:
     url: str
     received: list[Received] = field(default_factory=list)
-    # What to answer to the n-th request (from 0); by default 204.
+    # The reply to the n-th request (from 0); by default 204.
     reply: Callable[[int], Reply] = lambda _: Reply()
-    # What to answer to a request for what it is; None: as `reply` says.
-    judge: Callable[[Received], Reply | None] = lambda _: None
+    # The reply to a request by its content; None: use `reply`.
+    reply_to: Callable[[Received], Reply | None] = lambda _: None
 
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """A receiver that runs while the block does."""
+    """Run a receiver while the block runs."""
     receiver = Receiver(url="")
 
     class Handler(BaseHTTPRequestHandler):
@@ -43,21 +43,21 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Received(self.path, headers, body)
-            judged = receiver.judge(request)
+            scripted = receiver.reply_to(request)
             receiver.received.append(request)
-            reply = judged or receiver.reply(len(receiver.received) - 1)
+            reply = scripted or receiver.reply(len(receiver.received) - 1)
             self.send_response(reply.status)
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            # Who reads no further than it must hangs up.
+            # A client that has read enough closes the connection.
             with suppress(ConnectionError):
                 self.wfile.write(reply.body)
 
         do_GET = do_POST  # noqa: N815 - the server's own naming
 
         def log_message(self, *args: object) -> None:
-            """Say nothing: the test looks at `received`."""
+            """Log nothing: the test reads `received`."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Calls on endpoints, for the tests of every part of them."""
+"""Call the API of endpoints, for the tests of every part of them."""
 
 from typing import Any
 from uuid import UUID
@@ -13,35 +13,35 @@ URL = "http://127.0.0.1:9/events"
 
 
 def made(caller: Caller, **changes: Any) -> dict[str, Any]:
-    """A new endpoint as it was answered."""
-    answer = caller.post(PATH, {"url": URL, **changes})
-    assert answer.status_code == 201, answer.content
-    return _shown(answer)
+    """Create an endpoint and return the response."""
+    response = caller.post(PATH, {"url": URL, **changes})
+    assert response.status_code == 201, response.content
+    return _document(response)
 
 
 def changed(caller: Caller, endpoint: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    answer = caller.patch(path_of(endpoint), changes)
-    assert answer.status_code == 200, answer.content
-    return _shown(answer)
+    response = caller.patch(path_of(endpoint), changes)
+    assert response.status_code == 200, response.content
+    return _document(response)
 
 
 def path_of(endpoint: dict[str, Any]) -> str:
     return f"{PATH}/{endpoint['endpoint_id']}"
 
 
-def _shown(answer: Any) -> dict[str, Any]:
-    WebhookEndpoint.model_validate_json(answer.content, extra="forbid")
-    shown: dict[str, Any] = answer.json()
-    return shown
+def _document(response: Any) -> dict[str, Any]:
+    WebhookEndpoint.model_validate_json(response.content, extra="forbid")
+    document: dict[str, Any] = response.json()
+    return document
 
 
 def restricted(house: House, *pool_ids: UUID) -> Caller:
-    """Somebody of Alice's organisation with a key for some of its pools."""
+    """Return a caller of Alice's organisation with a key for some of its pools."""
     return _with_key(house, pool_ids=list(pool_ids), scopes=BACKEND_SCOPES)
 
 
 def manager(house: House) -> Caller:
-    """Somebody who may change what belongs to webhooks, but not read it."""
+    """Return a caller who may manage webhooks, but not read them."""
     return _with_key(house, scopes=[Scope.WEBHOOKS_MANAGE])
 
 

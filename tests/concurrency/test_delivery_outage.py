@@ -10,7 +10,7 @@ from apps.base import clock
 from apps.webhooks.models import Attempt
 from apps.webhooks.services import deliver_due
 from tests.concurrency.together import _run
-from tests.destinations import counts, endpoint, tell_many
+from tests.destinations import counts, emit_many, endpoint
 from tests.factories import House
 from tests.receiver import Receiver, Reply
 
@@ -32,7 +32,7 @@ def test_results_are_kept_until_the_database_is_back(house: House, receiver: Rec
     answers = threading.Event()
     receiver.reply = lambda _: Reply(204 if answers.wait(10) else 500)
     endpoint(house, f"{receiver.url}/hook")
-    tell_many(house, subjects=3, each=1, at=clock.now())
+    emit_many(house, subjects=3, each=1, at=clock.now())
     draining = threading.Thread(target=_run, args=(lambda: deliver_due(budget_seconds=None),))
     draining.start()
     try:

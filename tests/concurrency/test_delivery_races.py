@@ -35,7 +35,7 @@ from apps.webhooks.services.pipeline.claiming import ClaimedDelivery, claim
 from apps.webhooks.services.pipeline.recording import record
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.concurrency.together import _run, _wait_for, together
-from tests.destinations import counts, endpoint, tell, tell_many
+from tests.destinations import counts, emit, emit_many, endpoint
 from tests.factories import House
 from tests.receiver import Received, Receiver, Reply, receiving
 
@@ -127,7 +127,7 @@ def test_a_claim__leaves_to_others_what_it_does_not_take(house: House) -> None:
     """Two drains look at once: the first holds no origin that it takes nothing of."""
     for number in range(3):
         endpoint(house, f"http://127.0.0.{number + 1}:9/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
         mine = claim(limit=1, at=None).deliveries
         theirs = (
@@ -140,10 +140,10 @@ def test_the_last_free_slot__goes_to_the_origin_that_has_fewest(house: House) ->
     """A slow receiver with old rows and free slots of its own keeps no idle one waiting."""
     at = clock.now()
     endpoint(house, "http://127.0.0.1:9/slow")
-    tell_many(house, subjects=10, each=1, at=at - timedelta(minutes=1))
+    emit_many(house, subjects=10, each=1, at=at - timedelta(minutes=1))
     assert len(claim(limit=3, at=at).deliveries) == 3
     idle = endpoint(house, "http://127.0.0.2:9/idle", event_types=["task.completed"])
-    tell(house, event_type="task.completed", at=at)
+    emit(house, event_type="task.completed", at=at)
     assert [one.destination_id for one in claim(limit=1, at=at).deliveries] == [idle.id]
 
 
@@ -156,12 +156,12 @@ def test_four_drains__deliver_each_once_in_order_within_the_limits(
         for number in range(5):
             host = stack.enter_context(receiving())
             # Every fifth delivery fails at first.
-            host.judge = witness.of(
+            host.reply_to = witness.of(
                 host.url,
                 fails=lambda message_id, nth: nth == 0 and int(message_id[-4:], 16) % 5 == 0,
             )
             endpoint(house, f"{host.url}/{number}", max_retries=5, backoff_seconds=0)
-        told = tell_many(house, subjects=8, each=50, at=clock.now())
+        told = emit_many(house, subjects=8, each=50, at=clock.now())
         together(*[until(all_delivered, deliver_due)] * 4)
     assert counts() == {"succeeded": 2_000}
     lanes = witness.lanes()
@@ -178,12 +178,12 @@ def test_four_drains__deliver_each_once_in_order_within_the_limits(
 def test_drains__against_resends_and_a_recovery(house: House, receiver: Receiver) -> None:
     """Each is sent once for each who asked for it, in order; none is left behind."""
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
-    tell_many(house, subjects=60, each=5, at=clock.now())
+    emit_many(house, subjects=60, each=5, at=clock.now())
     Delivery.objects.update(
         status="exhausted", finished_at=clock.now(), attempt_count=1, was_exhausted=True
     )
     witness = Witness()
-    receiver.judge = witness.of("host")
+    receiver.reply_to = witness.of("host")
     heads = list(Delivery.objects.filter(sequence=1).values_list("id", flat=True)[:30])
     actor = house.alice.principal
     now = clock.now()
@@ -224,8 +224,8 @@ def test_endpoints_that_are_deleted__fail_no_event(house: House) -> None:
         told = 0
         while not is_over.is_set() and told < 500:
             with transaction.atomic():
-                subject_id = tell(house, at=clock.now())
-                tell(house, subject_id=subject_id, sequence=2, at=clock.now())
+                subject_id = emit(house, at=clock.now())
+                emit(house, subject_id=subject_id, sequence=2, at=clock.now())
             told += 2
         return told
 
@@ -248,7 +248,7 @@ def test_endpoints_that_are_deleted__fail_no_event(house: House) -> None:
 def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: Receiver) -> None:
     hook = endpoint(house, f"{receiver.url}/hook")
     witness = Witness()
-    receiver.judge = witness.of("host")
+    receiver.reply_to = witness.of("host")
     is_over = threading.Event()
 
     def toggle() -> None:
@@ -268,7 +268,7 @@ def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: R
         subjects = [new_id() for _ in range(10)]
         for sequence in range(1, 21):
             for subject_id in subjects:
-                tell(house, subject_id=subject_id, sequence=sequence, at=clock.now())
+                emit(house, subject_id=subject_id, sequence=sequence, at=clock.now())
             time.sleep(0.03)
 
     def is_done() -> bool:
@@ -291,7 +291,7 @@ def test_what_a_drain_held_while_its_endpoint_was_being_enabled__is_sent(
     """The call waits for the origin: what is held until it has that is newer than the call."""
     hook = endpoint(house, f"{receiver.url}/hook", status="paused")
     asked_at = clock.now()
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     deliver_due()
     assert counts() == {"held": 1}
     update_endpoint(
@@ -307,7 +307,7 @@ def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
 ) -> None:
     """What was claimed at the old origin frees the lane that is claimed at the new one."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
-    (task_id,) = tell_many(house, subjects=1, each=2, at=clock.now())
+    (task_id,) = emit_many(house, subjects=1, each=2, at=clock.now())
     first = claim(limit=1, at=None).deliveries
     assert [one.sequence for one in first] == [1]
     Delivery.objects.filter(sequence=2).update(due_at=clock.now(), wait="new")
@@ -330,7 +330,7 @@ def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
 def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: House) -> None:
     """Whoever has the recovery wants the origin; whoever has the origin must not want the recovery."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     Delivery.objects.update(status="exhausted", finished_at=clock.now())
     actor = house.alice.principal
     wanted = RecoveryRequest(
@@ -359,8 +359,8 @@ def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: 
 
 def test_a_claim__passes_over_what_a_sweep_is_just_expiring(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook")
-    tell(house, at=clock.now() - timedelta(days=31))
-    young = tell(house, at=clock.now())
+    emit(house, at=clock.now() - timedelta(days=31))
+    young = emit(house, at=clock.now())
     with ThreadPoolExecutor(1) as threads, transaction.atomic():
         assert retention._run(retention.EXPIRE_DELIVERIES, house.organisation.id, clock.now()) == 1
         claiming_ = threads.submit(_run, lambda: claim(limit=10, at=None))
@@ -372,7 +372,7 @@ def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
 ) -> None:
     """The look at all origins takes its time; what it saw may be over when it has the lock."""
     endpoint(house, "http://127.0.0.1:9/hook")
-    tell_many(house, subjects=10, each=1, at=clock.now())
+    emit_many(house, subjects=10, each=1, at=clock.now())
     (first, *_rest) = claim(limit=1, at=None).deliveries
     slow = claiming.LOCK_ORIGINS.replace(
         "FROM ready JOIN", "FROM (SELECT pg_sleep(0.4)) late, ready JOIN"
@@ -389,7 +389,7 @@ def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
 
 def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook", max_retries=1, backoff_seconds=1)
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     Delivery.objects.update(attempt_count=1, wait="retry")
     (under_way,) = claim(limit=1, at=None).deliveries
     resend(actor=house.alice.principal, delivery_id=under_way.id, at=clock.now())
@@ -401,7 +401,7 @@ def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
 def test_a_recovery__counts_for_one_in_an_attempt(house: House) -> None:
     """It fails a moment later: it must not then wait for the hours of its old schedule."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     Delivery.objects.update(attempt_count=10, wait="retry")
     (under_way,) = claim(limit=1, at=None).deliveries
     now = clock.now()
@@ -421,7 +421,7 @@ def test_a_notice__reaches_an_endpoint_that_fails_in_the_same_batch(house: House
         max_retries=5,
         backoff_seconds=600,
     )
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     claims = claim(limit=10, at=None).deliveries
     assert len(claims) == 2
     record([failed(one) for one in claims])
@@ -432,7 +432,7 @@ def test_the_parked_event__does_not_overtake_one_under_way(house: House) -> None
     """It has waited its 15 minutes just when the retry of the one before it is being sent."""
     endpoint(house, "http://127.0.0.1:9/hook")
     at = clock.now()
-    tell_many(house, subjects=1, each=2, at=at)
+    emit_many(house, subjects=1, each=2, at=at)
     retry_at = at + timedelta(minutes=14, seconds=59)
     Delivery.objects.filter(sequence=1).update(wait="retry", due_at=retry_at)
 
@@ -455,13 +455,13 @@ def test_an_origin_that_somebody_holds__stalls_no_other(house: House, receiver: 
 
     with receiving() as other:
         endpoint(house, f"{other.url}/hook", event_types=["task.created"])
-        tell(house, event_type="task.failed", at=clock.now())
+        emit(house, event_type="task.failed", at=clock.now())
         with meanwhile(drain):
             time.sleep(0.15)
             with transaction.atomic():
                 Origin.objects.select_for_update(no_key=True).get(id=held.origin_id)
                 time.sleep(0.5)  # The answer has come.
-                with meanwhile(lambda: tell(house, at=clock.now())):
+                with meanwhile(lambda: emit(house, at=clock.now())):
                     pass
                 ends = time.monotonic() + 1
                 while not other.received and time.monotonic() < ends:

@@ -175,7 +175,7 @@ class Load:
         assert answer.status_code == 201, answer.content
         if kind == "v1":
             time.sleep(TELLING_SECONDS)
-            self.judge.secrets.append(answer.json()["secret"])
+            self.reply_to.secrets.append(answer.json()["secret"])
         self.rotated += 1
 
 
@@ -183,7 +183,7 @@ def loaded(house: House, overlaps: tuple[int, ...]) -> Judge:
     """What a receiver saw of a load, after everything was delivered."""
     judge = Judge(house.organisation.id)
     with receiving() as receiver:
-        receiver.judge = judge.look
+        receiver.reply_to = judge.look
         load = Load(house, f"{receiver.url}/hook", judge, overlaps)
         load.run()
         services.deliver_due()

@@ -1,6 +1,6 @@
-"""A deliveries worker for tests that kill it: nothing but the drain, again and again.
+"""Run a deliveries worker for tests that kill it: only the drain, again and again.
 
-It runs with the settings of the test run, in the database that its command line names.
+It uses the settings of the test run, and the database that its command line names.
 """
 
 import sys

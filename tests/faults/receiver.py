@@ -1,4 +1,4 @@
-"""A product backend's receiver of callbacks: what came, and whether it may be believed."""
+"""Run a product backend's receiver of callbacks, which verifies what it receives."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 @dataclass(frozen=True)
 class Callback:
-    """One request as it came. `fault` says why it must not be believed; None when all is well."""
+    """Hold one request. `fault` says why it is not authentic; None when it is."""
 
     webhook_id: str
     body: bytes
@@ -27,31 +27,31 @@ class Callback:
 
     @property
     def event(self) -> tuple[str, int]:
-        """Which event it tells of: task and sequence."""
+        """Return the event that it is about: task and sequence."""
         data = self.envelope["data"]
         return data["task_id"], data["sequence"]
 
 
 @dataclass
 class Receiver:
-    """Verifies each request by the library that a stranger would use, and keeps it."""
+    """Verify each request with a third-party library, and keep it."""
 
     secret: str
     token: str
-    answers_after: float = 0.0
+    responds_after: float = 0.0
     url: str = ""
     _callbacks: list[Callback] = field(default_factory=list)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
     @contextmanager
-    def listening(*, secret: str, token: str, answers_after: float = 0.0) -> Iterator["Receiver"]:
-        """A receiver on a free port of this machine.
+    def listening(*, secret: str, token: str, responds_after: float = 0.0) -> Iterator["Receiver"]:
+        """Run a receiver on a free port while the block runs.
 
-        `answers_after` seconds pass between the keeping of a request and its answer, so that a
-        sender that is killed has some under way.
+        `responds_after` seconds pass between storing a request and responding, so that a killed
+        sender has some attempts under way.
         """
-        receiver = Receiver(secret, token, answers_after)
+        receiver = Receiver(secret, token, responds_after)
         with _Server(("127.0.0.1", 0), _handler_of(receiver)) as server:
             receiver.url = f"http://127.0.0.1:{server.server_port}/callbacks"
             thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
@@ -63,7 +63,7 @@ class Receiver:
                 thread.join()
 
     def handoff(self, **changes: Any) -> dict[str, Any]:
-        """The part of a contract that has a task's callbacks come here."""
+        """Return the part of a contract that directs a task's callbacks here."""
         return {
             "callback_url": self.url,
             "callback_auth": {"type": "bearer", "token": self.token},
@@ -72,7 +72,7 @@ class Receiver:
         }
 
     def take(self, headers: dict[str, str], body: bytes) -> bool:
-        """Keep a request. Whether it can be believed."""
+        """Store a request. Return whether it is authentic."""
         fault = self._fault(headers, body)
         with self._guard:
             self._callbacks.append(Callback(headers.get("webhook-id", ""), body, fault))
@@ -89,21 +89,21 @@ class Receiver:
 
     @property
     def callbacks(self) -> list[Callback]:
-        """All that came, in the order in which it came."""
+        """Return all requests, in the order received."""
         with self._guard:
             return list(self._callbacks)
 
     def by_event(self) -> dict[tuple[str, int], list[Callback]]:
-        """What came of each event, (task, sequence): more than one where it was sent again."""
-        told: dict[tuple[str, int], list[Callback]] = {}
+        """Return the requests of each event (task, sequence): several where it was sent again."""
+        by_event: dict[tuple[str, int], list[Callback]] = {}
         for callback in self.callbacks:
-            told.setdefault(callback.event, []).append(callback)
-        return told
+            by_event.setdefault(callback.event, []).append(callback)
+        return by_event
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # All of a drain's slots may knock at once.
+    # All of a drain's attempts may connect at once.
     request_queue_size = 512
 
 
@@ -116,17 +116,17 @@ def _handler_of(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status = 204 if receiver.take(headers, body) else 401
-            time.sleep(receiver.answers_after)
+            time.sleep(receiver.responds_after)
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def handle(self) -> None:
-            # A sender that was killed hangs up: that is what these tests do.
+            # A sender that these tests killed closes the connection.
             with suppress(ConnectionError):
                 super().handle()
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

@@ -168,7 +168,7 @@ def test_kills_and_failures__lose_nothing_and_keep_the_order(
     endpoint(house, f"{here.url}/hook", timeout_seconds=2, max_retries=20, backoff_seconds=1)
     began = time.monotonic()
     # When 500 tasks make nine events each, and the worker is killed five times meanwhile
-    events = tell(house)
+    events = emit(house)
     wait_until_succeeded(len(events))
     told = here.successes()
     say(
@@ -189,7 +189,7 @@ def test_kills_and_failures__lose_nothing_and_keep_the_order(
     assert Attempt.objects.filter(outcome="ok").count() == len(events)
 
 
-def tell(house: House) -> set[Event]:
+def emit(house: House) -> set[Event]:
     """The events of the tasks, at a steady pace; those of one task in their order."""
     tasks = [new_id() for _ in range(TASKS)]
     began = time.monotonic()

@@ -313,7 +313,7 @@ def scene() -> Iterator[Scene]:
         say(f"ready in {time.monotonic() - began:.1f} s")
         secret = installation.access["webhook_secret"]
         with (
-            Receiver.listening(secret=secret, token=TOKEN, answers_after=0.2) as receiver,
+            Receiver.listening(secret=secret, token=TOKEN, responds_after=0.2) as receiver,
             installation.backend() as backend,
         ):
             yield Scene(installation, receiver, backend)

@@ -20,7 +20,7 @@ from apps.webhooks.models import (
 )
 from apps.webhooks.services import deliver_due
 from apps.webhooks.services.pipeline.claiming import claim
-from tests.destinations import counts, endpoint, origin, tell, tell_many
+from tests.destinations import counts, emit, emit_many, endpoint, origin
 from tests.factories import House
 from tests.receiver import Receiver, Reply, receiving
 
@@ -35,8 +35,8 @@ def test_an_origin__has_no_more_under_way_than_its_limit(house: House) -> None:
     at = clock.now()
     busy = endpoint(house, "https://busy.example.com/hook")
     quiet = endpoint(house, "https://quiet.example.com/hook", event_types=["task.completed"])
-    tell_many(house, subjects=50, each=1, at=at)
-    tell(house, event_type="task.completed", at=at)
+    emit_many(house, subjects=50, each=1, at=at)
+    emit(house, event_type="task.completed", at=at)
     claims = claim(limit=100, at=at).deliveries
     taken = [one.destination_id for one in claims]
     assert (taken.count(busy.id), taken.count(quiet.id)) == (4, 1)
@@ -49,7 +49,7 @@ def test_free_slots__are_shared_by_turns(house: House) -> None:
     for number in range(5):
         endpoint(house, f"https://host-{number}.example.com/hook")
     Origin.objects.update(concurrency=64)
-    tell_many(house, subjects=30, each=1, at=at)
+    emit_many(house, subjects=30, each=1, at=at)
     origins = [one.origin_id for one in claim(limit=10, at=at).deliveries]
     assert sorted(origins.count(each) for each in set(origins)) == [2, 2, 2, 2, 2]
 
@@ -58,7 +58,7 @@ def test_a_rate_limit__spreads_deliveries(house: House, receiver: Receiver) -> N
     busy = endpoint(house, f"{receiver.url}/hook")
     Origin.objects.filter(id=busy.origin_id).update(rate_per_minute=60, concurrency=64)
     at = clock.now()
-    tell_many(house, subjects=10, each=1, at=at)
+    emit_many(house, subjects=10, each=1, at=at)
     sent = [deliver_due(at=at + timedelta(seconds=second)) for second in range(6)]
     assert sum(sent) in (6, 7)
     assert max(sent[1:]) == 1
@@ -68,7 +68,7 @@ def test_a_high_rate__allows_a_seconds_worth_at_once(house: House, receiver: Rec
     busy = endpoint(house, f"{receiver.url}/hook")
     Origin.objects.filter(id=busy.origin_id).update(rate_per_minute=1200, concurrency=64)
     at = clock.now()
-    tell_many(house, subjects=60, each=1, at=at)
+    emit_many(house, subjects=60, each=1, at=at)
     first = deliver_due(at=at)
     assert first in (20, 21)
     assert deliver_due(at=at) == 0
@@ -82,7 +82,7 @@ def test_the_breaker__stops_a_failing_origin_and_costs_no_retries(
     failing = endpoint(house, f"{receiver.url}/hook")
     well = endpoint(house, f"{other.url}/hook")
     at = clock.now()
-    tell_many(house, subjects=40, each=1, at=at)
+    emit_many(house, subjects=40, each=1, at=at)
     deliver_due(at=at)
     assert len(receiver.received) < 20
     assert counts(destination=well) == {"succeeded": 40}
@@ -109,12 +109,12 @@ def test_retry_after__is_obeyed_by_the_delivery_and_its_origin(
     receiver.reply = lambda number: Reply(status, {"Retry-After": "3600"})
     endpoint(house, f"{receiver.url}/hook", max_retries=3, backoff_seconds=1)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     waiting = Delivery.objects.get()
     assert waiting.wait == WaitReason.RETRY_AFTER
     assert timedelta(seconds=3600) <= waiting.due_at - at < timedelta(seconds=3602)
-    tell(house, at=at + timedelta(minutes=1))
+    emit(house, at=at + timedelta(minutes=1))
     assert deliver_due(at=at + timedelta(minutes=59)) == 0
     receiver.reply = lambda _: Reply(204)
     assert deliver_due(at=at + timedelta(minutes=61)) == 2
@@ -125,7 +125,7 @@ def test_retry_after__counts_for_a_day_at_most(house: House, receiver: Receiver)
     receiver.reply = lambda number: Reply(503, {"Retry-After": "9999999"})
     endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     assert Delivery.objects.get().due_at - at < timedelta(hours=24, seconds=2)
 
@@ -134,7 +134,7 @@ def test_retry_after__of_another_status_is_no_request(house: House, receiver: Re
     receiver.reply = lambda number: Reply(500, {"Retry-After": "86400"})
     busy = endpoint(house, f"{receiver.url}/hook", max_retries=3, backoff_seconds=1)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     assert Delivery.objects.get().wait == WaitReason.RETRY
     assert origin(busy).held_until is None
@@ -144,11 +144,11 @@ def test_gone__disables_the_endpoint_and_holds_what_comes(house: House, receiver
     receiver.reply = lambda _: Reply(410)
     gone = endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     gone.refresh_from_db()
     assert (gone.status, gone.disabled_reason) == (DestinationStatus.DISABLED, "gone")
-    tell(house, at=at + timedelta(seconds=1))
+    emit(house, at=at + timedelta(seconds=1))
     assert deliver_due(at=at + timedelta(seconds=1)) == 0
     assert counts() == {"exhausted": 1, "held": 1}
     assert len(receiver.received) == 1
@@ -171,7 +171,7 @@ def test_gone__of_a_callback_stops_that_tasks_callback_only(
 def test_a_paused_endpoint__has_its_events_held(house: House, receiver: Receiver) -> None:
     paused = endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     sibling = endpoint(house, f"{receiver.url}/other")
-    tell_many(house, subjects=30, each=3, at=clock.now())
+    emit_many(house, subjects=30, each=3, at=clock.now())
     deliver_due()
     assert counts(destination=paused) == {"held": 90}
     assert counts(destination=sibling) == {"succeeded": 90}
@@ -183,14 +183,14 @@ def test_a_slow_origin__keeps_nobody_waiting(house: House, receiver: Receiver) -
     hanging = threading.Event()
     receiver.reply = lambda _: Reply(204 if hanging.wait(5) else 500)
     endpoint(house, f"{receiver.url}/hook", timeout_seconds=10)
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     draining = threading.Thread(target=_drain)
     draining.start()
     try:
         time.sleep(0.3)
         with receiving() as quick:
             endpoint(house, f"{quick.url}/hook")
-            tell(house, at=clock.now())
+            emit(house, at=clock.now())
             ends = time.monotonic() + 3
             while not quick.received and time.monotonic() < ends:
                 time.sleep(0.01)
@@ -209,7 +209,7 @@ def _drain() -> None:
 def test_an_attempt__is_kept_with_its_phases(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500, {"X-Trace": "abc"}, b"no")
     endpoint(house, f"{receiver.url}/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     deliver_due()
     attempt = Attempt.objects.get()
     assert attempt.peer == receiver.url.removeprefix("http://")

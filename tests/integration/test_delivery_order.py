@@ -10,7 +10,7 @@ import pytest
 from apps.base import clock
 from apps.webhooks.models import Delivery, DeliveryStatus, WaitReason
 from apps.webhooks.services import deliver_due
-from tests.destinations import counts, endpoint, tell, tell_many
+from tests.destinations import counts, emit, emit_many, endpoint
 from tests.factories import House
 from tests.receiver import Received, Receiver, Reply
 
@@ -31,7 +31,7 @@ def by_task(receiver: Receiver) -> dict[UUID, list[int]]:
 
 def test_events_of_a_task__arrive_in_order(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook")
-    told = tell_many(house, subjects=20, each=9, at=clock.now())
+    told = emit_many(house, subjects=20, each=9, at=clock.now())
     assert deliver_due() == 180
     assert by_task(receiver) == {task_id: list(range(1, 10)) for task_id in told}
 
@@ -41,10 +41,10 @@ def test_the_next_event__waits_until_the_one_before_succeeded(
 ) -> None:
     endpoint(house, f"{receiver.url}/hook", max_retries=5, backoff_seconds=100)
     now = clock.now()
-    (task_id,) = tell_many(house, subjects=1, each=3, at=now)
+    (task_id,) = emit_many(house, subjects=1, each=3, at=now)
     receiver.reply = lambda number: Reply(500 if number == 0 else 200)
     deliver_due(at=now)
-    other = tell(house, at=now)
+    other = emit(house, at=now)
     deliver_due(at=now)
     # The first failed and waits for its retry; the second is parked; another task does not care.
     assert by_task(receiver) == {task_id: [1], other: [1]}
@@ -60,7 +60,7 @@ def test_the_next_event__goes_when_the_one_before_is_given_up(
 ) -> None:
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     now = clock.now()
-    (task_id,) = tell_many(house, subjects=1, each=2, at=now)
+    (task_id,) = emit_many(house, subjects=1, each=2, at=now)
     receiver.reply = lambda number: Reply(500 if number == 0 else 200)
     deliver_due(at=now)
     assert by_task(receiver)[task_id] == [1, 2]
@@ -72,7 +72,7 @@ def test_the_next_event__goes_when_it_has_waited_for_15_minutes(
 ) -> None:
     endpoint(house, f"{receiver.url}/hook", max_retries=5, backoff_seconds=3600)
     now = clock.now()
-    (task_id,) = tell_many(house, subjects=1, each=4, at=now)
+    (task_id,) = emit_many(house, subjects=1, each=4, at=now)
     receiver.reply = lambda number: Reply(500 if number == 0 else 200)
     deliver_due(at=now)
     assert deliver_due(at=now + timedelta(minutes=14, seconds=59)) == 0
@@ -89,7 +89,7 @@ def test_the_next_event__does_not_overtake_one_that_is_about_to_go(
     """After an outage both are due: the earlier one first, however long the later one waited."""
     endpoint(house, f"{receiver.url}/hook", max_retries=5, backoff_seconds=600)
     now = clock.now()
-    (task_id,) = tell_many(house, subjects=1, each=3, at=now)
+    (task_id,) = emit_many(house, subjects=1, each=3, at=now)
     receiver.reply = lambda number: Reply(500 if number == 0 else 200)
     deliver_due(at=now)
     deliver_due(at=now + timedelta(hours=5))
@@ -99,7 +99,7 @@ def test_the_next_event__does_not_overtake_one_that_is_about_to_go(
 def test_without_order__nobody_waits(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook", is_ordered=False, max_retries=5, backoff_seconds=600)
     now = clock.now()
-    (task_id,) = tell_many(house, subjects=1, each=3, at=now)
+    (task_id,) = emit_many(house, subjects=1, each=3, at=now)
     receiver.reply = lambda number: Reply(500 if place(receiver.received[number])[1] == 1 else 200)
     deliver_due(at=now)
     assert sorted(by_task(receiver)[task_id]) == [1, 2, 3]
@@ -114,8 +114,8 @@ def test_a_long_lane__does_not_hold_up_others(
         house, f"{receiver.url}/hook", is_ordered=is_ordered, max_retries=5, backoff_seconds=600
     )
     now = clock.now()
-    (long,) = tell_many(house, subjects=1, each=300, at=now - timedelta(seconds=1))
-    short = tell(house, at=now)
+    (long,) = emit_many(house, subjects=1, each=300, at=now - timedelta(seconds=1))
+    short = emit(house, at=now)
     receiver.reply = lambda number: Reply(
         500 if place(receiver.received[number])[0] == long and is_ordered else 200
     )

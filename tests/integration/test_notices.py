@@ -8,7 +8,7 @@ import pytest
 from apps.base import clock
 from apps.webhooks.models import Delivery, Destination, DestinationStatus, Message
 from apps.webhooks.services import deliver_due, resend
-from tests.destinations import counts, endpoint, tell, tell_many
+from tests.destinations import counts, emit, emit_many, endpoint
 from tests.factories import House
 from tests.receiver import Receiver, Reply
 
@@ -23,7 +23,7 @@ def notices(receiver: Receiver, path: str = "/watch") -> list[tuple[str, dict[st
 @pytest.fixture
 def watch(house: House, receiver: Receiver) -> Destination:
     """An endpoint that wants to hear of deliveries, on a receiver that fails everywhere else."""
-    receiver.judge = lambda request: Reply(204 if request.path == "/watch" else 500)
+    receiver.reply_to = lambda request: Reply(204 if request.path == "/watch" else 500)
     return endpoint(house, f"{receiver.url}/watch", event_types=["endpoint.*", "delivery.*"])
 
 
@@ -44,7 +44,7 @@ def test_a_failing_endpoint__is_announced_at_1_24_and_72_hours_and_disabled_afte
 ) -> None:
     broken = failing_endpoint(house)
     start = clock.now()
-    tell_many(house, subjects=3, each=1, at=start)
+    emit_many(house, subjects=3, each=1, at=start)
     live(start, start + 119 * HOUR, HOUR)
     told = notices(receiver)
     assert [(kind, data["hours"]) for kind, data in told] == [
@@ -70,7 +70,7 @@ def test_a_failing_endpoint__with_two_events_is_not_disabled(
 ) -> None:
     broken = failing_endpoint(house)
     start = clock.now()
-    tell_many(house, subjects=2, each=1, at=start)
+    emit_many(house, subjects=2, each=1, at=start)
     live(start, start + 150 * HOUR, HOUR)
     broken.refresh_from_db()
     assert broken.status == DestinationStatus.ENABLED
@@ -81,7 +81,7 @@ def test_a_success__ends_the_row_of_failures(house: House, receiver: Receiver) -
     receiver.reply = lambda number: Reply(500 if number < 2 else 204)
     shaky = endpoint(house, f"{receiver.url}/hook", max_retries=5, backoff_seconds=10)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     deliver_due(at=at + 2 * HOUR)
     shaky.refresh_from_db()
@@ -97,7 +97,7 @@ def test_an_exhausted_delivery__is_announced_and_so_is_its_recovery(
 ) -> None:
     broken = endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     at = clock.now()
-    task_id = tell(house, at=at)
+    task_id = emit(house, at=at)
     live(at, at + timedelta(seconds=2), timedelta(seconds=1))
     delivery = Delivery.objects.get(destination=broken)
     ((kind, data),) = notices(receiver)
@@ -111,7 +111,7 @@ def test_an_exhausted_delivery__is_announced_and_so_is_its_recovery(
         "attempts": 1,
         "last_error": "HTTP 500",
     }
-    receiver.judge = lambda _: Reply(204)
+    receiver.reply_to = lambda _: Reply(204)
     resend(actor=house.alice.principal, delivery_id=delivery.id, at=at + HOUR)
     live(at + HOUR, at + HOUR + timedelta(seconds=2), timedelta(seconds=1))
     kind, data = notices(receiver)[-1]
@@ -119,10 +119,10 @@ def test_an_exhausted_delivery__is_announced_and_so_is_its_recovery(
 
 
 def test_gone__is_announced_at_once(house: House, receiver: Receiver, watch: Destination) -> None:
-    receiver.judge = lambda request: Reply(204 if request.path == "/watch" else 410)
+    receiver.reply_to = lambda request: Reply(204 if request.path == "/watch" else 410)
     endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     live(at, at + timedelta(seconds=2), timedelta(seconds=1))
     assert sorted(kind for kind, _ in notices(receiver)) == [
         "delivery.exhausted",
@@ -140,7 +140,7 @@ def test_an_endpoint__is_never_told_of_itself_and_notices_make_no_notices(
             house, f"{receiver.url}/{path}", event_types=wants, max_retries=0, backoff_seconds=1
         )
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     live(at, at + 4 * HOUR, timedelta(minutes=20))
     assert Message.objects.filter(event_type="delivery.exhausted").count() == 2
     assert {path for path, _ in _notified(receiver)} == {"/a", "/b"}
@@ -159,10 +159,10 @@ def _notified(receiver: Receiver) -> list[tuple[str, str]]:
 
 
 def test_a_star__means_every_event_of_tasks_and_no_notice(house: House, receiver: Receiver) -> None:
-    receiver.judge = lambda request: Reply(204 if request.path == "/all" else 500)
+    receiver.reply_to = lambda request: Reply(204 if request.path == "/all" else 500)
     endpoint(house, f"{receiver.url}/all", event_types=["*"])
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     live(at, at + timedelta(seconds=2), timedelta(seconds=1))
     assert [kind for kind, _ in notices(receiver, "/all")] == ["task.created"]

@@ -21,7 +21,7 @@ from apps.webhooks.services import (
 from apps.webhooks.services.recoveries import recover_held
 from biolayer.errors import NotFound, RoleTooLow
 from biolayer.requests.webhooks import RecoveryRequest
-from tests.destinations import counts, endpoint, origin, tell, tell_many
+from tests.destinations import counts, emit, emit_many, endpoint, origin
 from tests.factories import House
 from tests.receiver import Receiver, Reply
 
@@ -57,7 +57,7 @@ def test_resend__of_an_exhausted_delivery_has_the_full_budget(
     receiver.reply = lambda _: Reply(500)
     endpoint(house, f"{receiver.url}/hook", max_retries=1, backoff_seconds=1)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     deliver_due(at=at + HOUR)
     given_up = Delivery.objects.get()
@@ -76,7 +76,7 @@ def test_resend__of_an_exhausted_delivery_has_the_full_budget(
 
 def test_resend__of_a_delivered_one_sends_it_again(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     deliver_due()
     delivered = Delivery.objects.get()
     resend(actor=house.alice.principal, delivery_id=delivered.id, at=clock.now())
@@ -99,7 +99,7 @@ def test_resend__of_a_gone_callback_enables_it(house: House, receiver: Receiver)
 
 def test_resend__is_for_its_own_organisation_and_role(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook")
-    tell(house, at=clock.now())
+    emit(house, at=clock.now())
     delivery = Delivery.objects.get()
     with pytest.raises(NotFound):
         resend(actor=house.charlie.principal, delivery_id=delivery.id, at=clock.now())
@@ -124,7 +124,7 @@ def test_after_48_hours_of_outage__one_call_restores_everything_once_and_in_orde
     receiver.reply = lambda _: Reply(503)
     told: list[UUID] = []
     for hour in range(0, 48, 4):
-        told += tell_many(house, subjects=4, each=4, at=start + hour * HOUR)
+        told += emit_many(house, subjects=4, each=4, at=start + hour * HOUR)
         drain_until(start + hour * HOUR, start + (hour + 4) * HOUR, timedelta(minutes=20))
     assert "succeeded" not in counts()
     receiver.received.clear()
@@ -146,7 +146,7 @@ def test_recover__is_paced(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500)
     slow = endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     at = clock.now()
-    tell_many(house, subjects=8, each=1, at=at)
+    emit_many(house, subjects=8, each=1, at=at)
     drain_until(at, at + HOUR, timedelta(minutes=1))
     assert counts() == {"exhausted": 8}
     receiver.reply = lambda _: Reply(204)
@@ -164,8 +164,8 @@ def test_recover__leaves_alone_what_is_older_or_elses(house: House, receiver: Re
     mine = endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     other = endpoint(house, f"{receiver.url}/other", max_retries=0, backoff_seconds=1)
     at = clock.now()
-    tell(house, at=at)
-    tell(house, at=at + HOUR)
+    emit(house, at=at)
+    emit(house, at=at + HOUR)
     drain_until(at, at + 2 * HOUR, timedelta(minutes=30))
     recover(house, at + 3 * HOUR, since=at + HOUR / 2, endpoint_id=mine.id)
     assert release_recoveries(at=at + 3 * HOUR) == 1
@@ -175,11 +175,11 @@ def test_recover__leaves_alone_what_is_older_or_elses(house: House, receiver: Re
 
 def test_missed__tells_a_new_endpoint_of_what_it_wants(house: House, receiver: Receiver) -> None:
     at = clock.now()
-    before = tell_many(house, subjects=3, each=3, at=at)
-    tell(house, event_type="task.cancelled", at=at)
+    before = emit_many(house, subjects=3, each=3, at=at)
+    emit(house, event_type="task.cancelled", at=at)
     wants = ["task.created", "endpoint.*"]
     late = endpoint(house, f"{receiver.url}/hook", event_types=wants)
-    tell(house, at=at + HOUR)
+    emit(house, at=at + HOUR)
     deliver_due(at=at + HOUR)
     receiver.received.clear()
     recovery = recover(house, at + 2 * HOUR, kind="missed", endpoint_id=late.id)
@@ -201,8 +201,8 @@ def test_missed__has_a_silent_event_only_where_it_is_named(
     house: House, receiver: Receiver, wants: list[str], *, is_told: bool
 ) -> None:
     at = clock.now()
-    tell(house, event_type="task.created", at=at)
-    tell(house, event_type="task.sla_at_risk", at=at)
+    emit(house, event_type="task.created", at=at)
+    emit(house, event_type="task.sla_at_risk", at=at)
     late = endpoint(house, f"{receiver.url}/hook", event_types=wants)
     recover(house, at + HOUR, kind="missed", endpoint_id=late.id)
     assert release_recoveries(at=at + HOUR) == 1 + is_told
@@ -215,7 +215,7 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
 ) -> None:
     paused = endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     at = clock.now()
-    told = tell_many(house, subjects=5, each=4, at=at)
+    told = emit_many(house, subjects=5, each=4, at=at)
     deliver_due(at=at)
     assert counts() == {"held": 20}
     Destination.objects.update(status=DestinationStatus.ENABLED)
@@ -227,7 +227,7 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
         at=later,
     )
     # What comes meanwhile waits for its turn in its lane.
-    tell(house, subject_id=told[0], sequence=5, at=later)
+    emit(house, subject_id=told[0], sequence=5, at=later)
     deliver_due(at=later)
     drain_until(later, later + timedelta(seconds=3), timedelta(seconds=1))
     assert came(receiver)[str(told[0])] == [1, 2, 3, 4, 5]
@@ -243,7 +243,7 @@ def test_a_recovery_that_died_midway__goes_on(
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     at = clock.now()
     for number in range(9):
-        tell(house, at=at + timedelta(seconds=number))
+        emit(house, at=at + timedelta(seconds=number))
     drain_until(at, at + 2 * HOUR, timedelta(minutes=10))
     assert counts() == {"exhausted": 9}
     monkeypatch.setattr(releasing, "PAGE", 4)
@@ -258,7 +258,7 @@ def test_a_recovery_that_died_midway__goes_on(
 def test_what_is_not_delivered_in_30_days__expires(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     apply_retention(at=at + timedelta(days=29, hours=23))
     assert counts() == {"held": 1}
@@ -273,7 +273,7 @@ def test_what_was_delivered__is_kept_30_days_with_its_attempts(
 ) -> None:
     endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
-    tell(house, at=at)
+    emit(house, at=at)
     deliver_due(at=at)
     apply_retention(at=at + timedelta(days=29))
     assert (counts(), Attempt.objects.count()) == ({"succeeded": 1}, 1)
@@ -285,7 +285,7 @@ def test_a_recovery__has_the_breaker_look_at_once(house: House, receiver: Receiv
     receiver.reply = lambda _: Reply(500)
     broken = endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
-    tell_many(house, subjects=12, each=1, at=at)
+    emit_many(house, subjects=12, each=1, at=at)
     drain_until(at, at + HOUR, timedelta(minutes=2))
     assert origin(broken).probe_seconds == 900
     receiver.reply = lambda _: Reply(204)

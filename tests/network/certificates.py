@@ -1,4 +1,4 @@
-"""An authority of the tests' own, and servers' certificates by it."""
+"""Create a certificate authority for the tests, and servers' certificates signed by it."""
 
 import datetime as dt
 import ssl
@@ -13,32 +13,32 @@ DAY = dt.timedelta(days=1)
 
 
 class Authority:
-    """Whoever is given `pem` believes the certificates that `context_for` makes."""
+    """Sign certificates that a client with `pem` among its authorities trusts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
-        made = self._begun(self._name, self._key.public_key(), days=2).add_extension(
+        builder = self._builder(self._name, self._key.public_key(), days=2).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
-        self.pem = _pem(made.sign(self._key, hashes.SHA256())).decode()
+        self.pem = _pem(builder.sign(self._key, hashes.SHA256())).decode()
 
     def context_for(self, *names: str, days: int = 1) -> ssl.SSLContext:
-        """A server's side of TLS with a certificate for these hosts; negative days: expired."""
+        """Return a server's TLS context for these hosts; negative days: an expired certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         hosts = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        made = self._begun(subject, key.public_key(), days=days).add_extension(
+        builder = self._builder(subject, key.public_key(), days=days).add_extension(
             hosts, critical=False
         )
         file = self._folder / f"{names[0]}{days}.pem"
-        file.write_bytes(_key_pem(key) + _pem(made.sign(self._key, hashes.SHA256())))
+        file.write_bytes(_key_pem(key) + _pem(builder.sign(self._key, hashes.SHA256())))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
 
-    def _begun(
+    def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int
     ) -> x509.CertificateBuilder:
         ends = dt.datetime.now(dt.UTC) + days * DAY

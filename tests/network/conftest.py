@@ -1,4 +1,4 @@
-"""Senders for the tests of this folder. Their names are looked up at a server of the test's own."""
+"""Provide senders, which resolve names at a scripted name server."""
 
 from collections.abc import Iterator
 
@@ -40,6 +40,6 @@ def spy() -> Iterator[Spy]:
 
 @pytest.fixture
 def production() -> Iterator[None]:
-    """Loopback is as forbidden as anything that is not public."""
+    """Deny loopback addresses, as in production."""
     with override_settings(ALLOW_LOOPBACK_CALLBACKS=False):
         yield

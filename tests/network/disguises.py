@@ -1,9 +1,9 @@
-"""Ways to write an address that a naive guard takes for something else."""
+"""List ways to write an address that a naive check does not recognise."""
 
 import ipaddress
 from collections.abc import Iterator
 
-FULLWIDTH = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001 - the very point
+FULLWIDTH = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001 - intended
 BOLD = {ord("0") + digit: chr(0x1D7CE + digit) for digit in range(10)}
 DOTS = "\u3002\uff0e\uff61"
 
@@ -20,7 +20,7 @@ EMBEDDINGS = {
 
 
 def of_v4(text: str) -> Iterator[tuple[str, str]]:
-    """What each form is called, and the authority of a URL that spells the address so."""
+    """Yield the name of each form, and the authority of a URL in that form."""
     address = ipaddress.IPv4Address(text)
     yield from _by_numbers(address)
     yield from _by_characters(text)

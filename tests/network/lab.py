@@ -1,4 +1,4 @@
-"""Servers on loopback that do one thing wrong each. Real sockets; every fault is one function."""
+"""Run servers on loopback that do one thing wrong each. Real sockets; each fault is a function."""
 
 import gzip
 import socket
@@ -16,7 +16,7 @@ GIGABYTE = 1 << 30
 
 @dataclass
 class Lab:
-    """A server that is running: where, how often it was reached, and what it sent and got."""
+    """Observe a running server: its port, its connections, and what it sent and received."""
 
     port: int = 0
     accepted: int = 0
@@ -28,15 +28,15 @@ class Lab:
         connection.sendall(data)
         self.sent += len(data)
 
-    def take(self, connection: socket.socket) -> bytes:
-        """One request, head and body; empty when there is none."""
-        got = b""
-        while b"\r\n\r\n" not in got:
+    def read_request(self, connection: socket.socket) -> bytes:
+        """Return one request, head and body; empty when the connection ends."""
+        data = b""
+        while b"\r\n\r\n" not in data:
             chunk = connection.recv(65_536)
             if not chunk:
                 return b""
-            got += chunk
-        head, _, body = got.partition(b"\r\n\r\n")
+            data += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
         while len(body) < length:
             body += connection.recv(65_536)
@@ -48,7 +48,7 @@ Fault = Callable[[Lab, socket.socket], None]
 
 
 class Server:
-    """Treats each connection to the fault, in a thread of its own."""
+    """Run the fault on each connection, in a thread of its own."""
 
     def __init__(self, fault: Fault, context: ssl.SSLContext | None) -> None:
         self.lab = Lab()
@@ -65,12 +65,12 @@ class Server:
                 return
             self.lab.accepted += 1
             self._open.append(connection)
-            thread = threading.Thread(target=self._treat, args=(connection,), daemon=True)
+            thread = threading.Thread(target=self._run_fault, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _treat(self, connection: socket.socket) -> None:
-        # What the other side does in its distress is not the server's affair.
+    def _run_fault(self, connection: socket.socket) -> None:
+        # The other side may close at any time.
         with suppress(OSError):
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
@@ -89,7 +89,7 @@ class Server:
 
 @contextmanager
 def serving(fault: Fault, context: ssl.SSLContext | None = None) -> Iterator[Lab]:
-    """A server that runs while the block does."""
+    """Run a server while the block runs."""
     server = Server(fault, context)
     lab = server.lab
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
@@ -105,11 +105,11 @@ def serving(fault: Fault, context: ssl.SSLContext | None = None) -> Iterator[Lab
             server.end()
 
 
-def answers(raw: bytes, *, and_closes: bool = False) -> Fault:
-    """No fault by itself: this answer to every request of a connection."""
+def responds(raw: bytes, *, and_closes: bool = False) -> Fault:
+    """Return the same response to every request of a connection: no fault by itself."""
 
     def act(lab: Lab, connection: socket.socket) -> None:
-        while lab.take(connection):
+        while lab.read_request(connection):
             lab.send(connection, raw)
             if and_closes:
                 return
@@ -118,10 +118,10 @@ def answers(raw: bytes, *, and_closes: bool = False) -> Fault:
 
 
 def drips(head: bytes) -> Fault:
-    """Goes on with one byte a second."""
+    """Continue with one byte a second after the head."""
 
     def act(lab: Lab, connection: socket.socket) -> None:
-        lab.take(connection)
+        lab.read_request(connection)
         lab.send(connection, head)
         while not lab.is_over.wait(1.0):
             lab.send(connection, b"a")
@@ -130,8 +130,10 @@ def drips(head: bytes) -> Fault:
 
 
 def resets_after(raw: bytes) -> Fault:
+    """Send some bytes, then reset the connection."""
+
     def act(lab: Lab, connection: socket.socket) -> None:
-        lab.take(connection)
+        lab.read_request(connection)
         lab.send(connection, raw)
         lab.is_over.wait(0.05)  # what was sent must arrive before the reset overtakes it
         reset(connection)
@@ -145,10 +147,10 @@ def reset(connection: socket.socket) -> None:
 
 
 def floods(head: bytes, block: bytes, *, times: int = 1_000_000) -> Fault:
-    """As much as the other side takes."""
+    """Send a block again and again, as long as the other side reads."""
 
     def act(lab: Lab, connection: socket.socket) -> None:
-        lab.take(connection)
+        lab.read_request(connection)
         lab.send(connection, head)
         for _ in range(times):
             if lab.is_over.is_set():
@@ -159,12 +161,12 @@ def floods(head: bytes, block: bytes, *, times: int = 1_000_000) -> Fault:
 
 
 def silence(lab: Lab, connection: socket.socket) -> None:
-    lab.take(connection)
+    lab.read_request(connection)
     lab.is_over.wait()
 
 
 def deafness(lab: Lab, connection: socket.socket) -> None:
-    """The request is not even read."""
+    """Do not even read the request."""
     lab.is_over.wait()
 
 
@@ -184,7 +186,7 @@ def reset_handshake(lab: Lab, connection: socket.socket) -> None:
 
 
 def gzip_bomb() -> bytes:
-    """100 MB of nothing in 100 KB, honestly declared."""
+    """Return 100 MB of zeros in 100 KB, correctly declared."""
     body = gzip.compress(bytes(100_000_000), 6)
     return HEAD + b"Content-Encoding: gzip\r\n" + b"Content-Length: %d\r\n\r\n" % len(body) + body
 

@@ -1,4 +1,4 @@
-"""A name server on loopback whose every answer is scripted: it rebinds, lies and falls silent."""
+"""Run a name server on loopback with scripted answers: rebinding, missing, silent."""
 
 import ipaddress
 import socket
@@ -15,7 +15,7 @@ NO_ERROR, NO_SUCH_NAME = 0, 3
 
 @dataclass(frozen=True)
 class Answer:
-    """What a name leads to. Nothing at all is said to whoever asks for a silent one."""
+    """Script what a name resolves to. A silent one gets no reply."""
 
     addresses: tuple[str, ...] = ()
     alias: str = ""
@@ -23,7 +23,7 @@ class Answer:
     is_silent: bool = False
 
 
-def leads_to(*addresses: str, alias: str = "") -> Answer:
+def resolves_to(*addresses: str, alias: str = "") -> Answer:
     return Answer(addresses, alias)
 
 
@@ -33,24 +33,24 @@ SILENCE = Answer(is_silent=True)
 
 @dataclass
 class Nameserver:
-    """The n-th look-up of a name gets its n-th answer; after the last, the last again."""
+    """Answer the n-th query of a name with its n-th script; after the last, with the last."""
 
     address: str
     zone: dict[str, list[Answer]] = field(default_factory=dict)
-    asked: Counter[tuple[str, int]] = field(default_factory=Counter)
+    queries: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def reply(self, query: bytes) -> bytes | None:
-        """The message that answers a query, or None for silence."""
+        """Return the reply to a query; None for silence."""
         name, kind, question = _question(query)
-        number = self.asked[name, kind]
-        self.asked[name, kind] += 1
+        number = self.queries[name, kind]
+        self.queries[name, kind] += 1
         script = self.zone.get(name, [NOWHERE])
         answer = script[min(number, len(script) - 1)]
         if answer.is_silent:
             return None
         records = list(_records(answer, kind))
         code = NO_ERROR if answer.exists else NO_SUCH_NAME
-        # Who says that there is nothing says for how long (RFC 2308): for no time at all.
+        # A negative answer has a time to live (RFC 2308): zero.
         absence = [] if records else [_record(b"\x00", SOA, b"\x00\x00" + bytes(20))]
         counts = (1, len(records), len(absence), 0)
         head = struct.pack("!2s5H", query[:2], 0x8580 | code, *counts)
@@ -69,7 +69,7 @@ def _question(query: bytes) -> tuple[str, int, bytes]:
 def _records(answer: Answer, kind: int) -> Iterator[bytes]:
     owner = b"\xc0\x0c"  # the question's name
     if answer.alias:
-        target = b"".join(bytes([len(one)]) + one.encode() for one in answer.alias.split("."))
+        target = b"".join(bytes([len(label)]) + label.encode() for label in answer.alias.split("."))
         yield _record(owner, CNAME, target + b"\x00")
         owner = target + b"\x00"
     for text in answer.addresses:
@@ -79,31 +79,31 @@ def _records(answer: Answer, kind: int) -> Iterator[bytes]:
 
 
 def _record(owner: bytes, kind: int, content: bytes) -> bytes:
-    lifetime = 0  # nobody may keep it
+    lifetime = 0  # not to be cached
     return owner + struct.pack("!HHIH", kind, 1, lifetime, len(content)) + content
 
 
 @contextmanager
 def answering() -> Iterator[Nameserver]:
-    """A name server that runs while the block does."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
-        door.bind(("127.0.0.1", 0))
-        host, port = door.getsockname()
+    """Run a name server while the block runs."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        host, port = listener.getsockname()
         server = Nameserver(f"{host}:{port}")
-        thread = threading.Thread(target=_serve, args=(door, server), daemon=True)
+        thread = threading.Thread(target=_serve, args=(listener, server), daemon=True)
         thread.start()
         try:
             yield server
         finally:
-            door.sendto(b"", (host, port))
+            listener.sendto(b"", (host, port))
             thread.join(timeout=5)
 
 
-def _serve(door: socket.socket, server: Nameserver) -> None:
+def _serve(listener: socket.socket, server: Nameserver) -> None:
     while True:
-        query, asker = door.recvfrom(4096)
+        query, client = listener.recvfrom(4096)
         if not query:
             return
         reply = server.reply(query)
         if reply is not None:
-            door.sendto(reply, asker)
+            listener.sendto(reply, client)

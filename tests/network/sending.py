@@ -1,4 +1,4 @@
-"""One request through a sender, and what came of it."""
+"""Send one request through a sender and return its result."""
 
 import queue
 import time
@@ -18,12 +18,12 @@ class Sent:
     seconds: float
 
 
-def queued(url: str, **given: Any) -> QueuedRequest:
-    made = request(url, **given)
-    return QueuedRequest(uuid4(), lambda: made)
+def queued(url: str, **fields: Any) -> QueuedRequest:
+    built = request(url, **fields)
+    return QueuedRequest(uuid4(), lambda: built)
 
 
-def request(url: str, **given: Any) -> Request:
+def request(url: str, **fields: Any) -> Request:
     return Request(
         **{
             "pool_id": uuid4(),
@@ -31,19 +31,19 @@ def request(url: str, **given: Any) -> Request:
             "headers": {"Content-Type": "application/json"},
             "body": b"{}",
             "timeout_seconds": DEADLINE,
-            **given,
+            **fields,
         }
     )
 
 
-def send(sender: Sender, url: str, **given: Any) -> Sent:
-    """Send one request and wait for its one result."""
-    asked = queued(url, **given)
+def send(sender: Sender, url: str, **fields: Any) -> Sent:
+    """Send one request, wait for its result and check that there is only one."""
+    attempt = queued(url, **fields)
     results: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
-    began = time.monotonic()
-    sender.send_all([asked], results.put)
-    result = results.get(timeout=given.get("timeout_seconds", DEADLINE) + 5)
-    seconds = time.monotonic() - began
-    assert result.token == asked.token
+    started_at = time.monotonic()
+    sender.send_all([attempt], results.put)
+    result = results.get(timeout=fields.get("timeout_seconds", DEADLINE) + 5)
+    seconds = time.monotonic() - started_at
+    assert result.token == attempt.token
     assert results.empty()
     return Sent(result, seconds)

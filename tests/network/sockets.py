@@ -1,4 +1,4 @@
-"""A spy on every TCP connection that the sender's thread tries to open, at `socket.connect`."""
+"""Record every TCP connection that the sender's thread tries to open, at `socket.connect`."""
 
 import ipaddress
 import socket
@@ -12,8 +12,9 @@ from unittest import mock
 
 @dataclass
 class Spy:
-    """Where connections were tried to. No packet leaves for another machine: a public address is
-    refused, unless it is routed to a port of this one.
+    """Hold the addresses tried. No packet leaves this machine.
+
+    A public address is refused, unless it is routed to a port of this machine.
     """
 
     tried: list[str] = field(default_factory=list)

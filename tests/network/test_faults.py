@@ -1,4 +1,4 @@
-"""What receivers and networks do wrong: each attempt ends in time, with the reason recorded."""
+"""Test faults of receivers and networks: each attempt ends in time, with its reason recorded."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from apps.webhooks.http_client.response import MAX_EXCERPT_BYTES
 from tests.network import lab
 from tests.network.certificates import Authority
 from tests.network.lab import HEAD, serving
-from tests.network.nameserver import NOWHERE, SILENCE, Nameserver, leads_to
+from tests.network.nameserver import NOWHERE, SILENCE, Nameserver, resolves_to
 from tests.network.sending import DEADLINE, Sent, send
 
 GRACE = 0.5
@@ -19,7 +19,7 @@ GRACE = 0.5
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and what is to be recorded of it."""
+    """Describe a fault and the result that it must have."""
 
     fault: lab.Fault
     outcome: Outcome
@@ -29,7 +29,7 @@ class Case:
 
 
 PLAIN = {
-    "reset before the answer": Case(lab.resets_after(b""), Outcome.CONNECTION, "headers"),
+    "reset before the response": Case(lab.resets_after(b""), Outcome.CONNECTION, "headers"),
     "reset mid-header": Case(lab.resets_after(HEAD + b"X-He"), Outcome.CONNECTION, "headers"),
     "reset mid-body": Case(
         lab.resets_after(HEAD + b"Content-Length: 100\r\n\r\nhalf"),
@@ -41,19 +41,19 @@ PLAIN = {
         lab.resets_after(HEAD + b"\r\nhalf"), Outcome.CONNECTION, "body", 200
     ),
     "cut mid-body": Case(
-        lab.answers(HEAD + b"Content-Length: 100\r\n\r\nhalf", and_closes=True),
+        lab.responds(HEAD + b"Content-Length: 100\r\n\r\nhalf", and_closes=True),
         Outcome.CONNECTION,
         "body",
         200,
     ),
     "cut mid-chunk": Case(
-        lab.answers(HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nhalf", and_closes=True),
+        lab.responds(HEAD + b"Transfer-Encoding: chunked\r\n\r\n40\r\nhalf", and_closes=True),
         Outcome.CONNECTION,
         "body",
         200,
     ),
-    "closed before the answer": Case(
-        lab.answers(b"", and_closes=True), Outcome.CONNECTION, "headers"
+    "closed before the response": Case(
+        lab.responds(b"", and_closes=True), Outcome.CONNECTION, "headers"
     ),
     "drip of a header": Case(lab.drips(HEAD + b"X-Drip: "), Outcome.TIMEOUT, "headers"),
     "drip of a body": Case(
@@ -63,12 +63,12 @@ PLAIN = {
     "deafness to a large request": Case(
         lab.deafness, Outcome.TIMEOUT, "request", body=bytes(20_000_000)
     ),
-    "10,000 headers": Case(lab.answers(lab.many_headers(10_000)), Outcome.CONNECTION, "headers"),
+    "10,000 headers": Case(lab.responds(lab.many_headers(10_000)), Outcome.CONNECTION, "headers"),
     "an endless header": Case(lab.floods(HEAD + b"X: ", lab.BLOCK), Outcome.CONNECTION, "headers"),
-    "endless informational answers": Case(
+    "endless informational responses": Case(
         lab.floods(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), Outcome.CONNECTION, "headers"
     ),
-    "no HTTP": Case(lab.answers(b"220 mail.example.com ESMTP\r\n"), Outcome.CONNECTION, "headers"),
+    "no HTTP": Case(lab.responds(b"220 mail.example.com ESMTP\r\n"), Outcome.CONNECTION, "headers"),
 }
 SECURE = {
     "bad TLS": Case(lab.bad_handshake, Outcome.TLS, "tls"),
@@ -79,7 +79,7 @@ SECURE = {
 
 
 def check(sent: Sent, case: Case) -> None:
-    """In time, and for the right reason."""
+    """Check that the attempt ended in time, for the right reason."""
     result = sent.result
     assert (result.outcome, result.phase, result.status_code) == (
         case.outcome,
@@ -111,13 +111,13 @@ def test_fault_of_tls(name: str, sender: Sender) -> None:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that nobody else gets, and on which nobody listens."""
+    """Reserve a port without listening on it."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
 
 
-def test_a_refused_connection(sender: Sender, closed_port: int) -> None:
+def test_refused_connection(sender: Sender, closed_port: int) -> None:
     sent = send(sender, f"http://127.0.0.1:{closed_port}/")
     check(sent, Case(lab.silence, Outcome.CONNECTION, "connect"))
     assert sent.result.error == "Connection refused"
@@ -130,7 +130,7 @@ def test_a_refused_connection(sender: Sender, closed_port: int) -> None:
         ("receiver.test", -1, "certificate has expired"),
     ],
 )
-def test_a_wrong_certificate(
+def test_wrong_certificate(
     *,
     certified: str,
     days: int,
@@ -139,9 +139,9 @@ def test_a_wrong_certificate(
     names: Nameserver,
     authority: Authority,
 ) -> None:
-    names.zone["receiver.test"] = [leads_to("127.0.0.1")]
+    names.zone["receiver.test"] = [resolves_to("127.0.0.1")]
     with serving(
-        lab.answers(HEAD + b"\r\n"), authority.context_for(certified, days=days)
+        lab.responds(HEAD + b"\r\n"), authority.context_for(certified, days=days)
     ) as server:
         sent = send(sender, f"https://receiver.test:{server.port}/")
         assert server.requests == []
@@ -149,32 +149,32 @@ def test_a_wrong_certificate(
     assert words in sent.result.error
 
 
-def test_a_certificate_by_an_unknown_authority(authority: Authority, names: Nameserver) -> None:
-    stranger = Sender(allows_loopback=lambda: True)
+def test_certificate__of_an_unknown_authority(authority: Authority, names: Nameserver) -> None:
+    distrusting = Sender(allows_loopback=lambda: True)
     try:
         with serving(lab.silence, authority.context_for("127.0.0.1")) as server:
-            sent = send(stranger, f"https://127.0.0.1:{server.port}/")
+            sent = send(distrusting, f"https://127.0.0.1:{server.port}/")
             assert server.requests == []
     finally:
-        stranger.close()
+        distrusting.close()
     check(sent, Case(lab.silence, Outcome.TLS, "tls"))
     assert "unable to get local issuer certificate" in sent.result.error
 
 
-def test_a_name_server_that_is_silent(sender: Sender, names: Nameserver) -> None:
+def test_name_server__that_is_silent(sender: Sender, names: Nameserver) -> None:
     names.zone["slow.test"] = [SILENCE]
     sent = send(sender, "https://slow.test/")
     check(sent, Case(lab.silence, Outcome.TIMEOUT, "dns"))
 
 
-def test_a_name_that_does_not_exist(sender: Sender, names: Nameserver) -> None:
+def test_name__that_does_not_exist(sender: Sender, names: Nameserver) -> None:
     names.zone["nowhere.test"] = [NOWHERE]
     sent = send(sender, "https://nowhere.test/")
     check(sent, Case(lab.silence, Outcome.DNS, "dns"))
     assert sent.result.error == "the host name could not be resolved: Domain name not found"
 
 
-def test_a_gigabyte_is_not_read(sender: Sender) -> None:
+def test_body__of_a_gigabyte_is_not_read(sender: Sender) -> None:
     head = HEAD + b"Content-Length: %d\r\n\r\n" % lab.GIGABYTE
     flood = lab.floods(head, lab.BLOCK, times=lab.GIGABYTE // len(lab.BLOCK))
     with serving(flood) as server:
@@ -182,13 +182,13 @@ def test_a_gigabyte_is_not_read(sender: Sender) -> None:
     assert (sent.result.outcome, sent.result.status_code) == (Outcome.OK, 200)
     assert sent.seconds <= DEADLINE + GRACE
     assert sent.result.response_excerpt == "x" * MAX_EXCERPT_BYTES
-    # What the kernel and one read take, and no more.
+    # No more than the buffers of the kernel and one read.
     assert server.sent < 20_000_000
 
 
-def test_a_gzip_bomb_is_not_inflated(sender: Sender) -> None:
+def test_gzip_bomb__is_not_inflated(sender: Sender) -> None:
     bomb = lab.gzip_bomb()
-    with serving(lab.answers(bomb)) as server:
+    with serving(lab.responds(bomb)) as server:
         sent = send(sender, f"http://127.0.0.1:{server.port}/")
         assert b"\r\naccept-encoding: identity\r\n" in server.requests[0].lower()
     assert sent.result.outcome is Outcome.OK

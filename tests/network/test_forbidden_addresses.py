@@ -1,7 +1,7 @@
-"""No connection to what is not public, however it is spelled, looked up or redirected to.
+"""Test that nothing but public addresses is called, however spelled, resolved or redirected to.
 
-Both doors are tried: the check of a URL that is given to us, and the sender, as if the first had let
-it pass. A spy sees every connection that is tried, a listener every one that is made.
+Both checks are tested: that of a URL before it is stored, and the sender's, as if the first one had
+failed. A spy records every connection that is tried, a listener every one that is made.
 """
 
 import ipaddress
@@ -17,8 +17,8 @@ from apps.webhooks.http_client import Outcome, Sender
 from apps.webhooks.http_client.addresses import may_connect
 from tests.network.certificates import Authority
 from tests.network.disguises import OTHERS, of_v4
-from tests.network.lab import HEAD, Lab, answers, serving
-from tests.network.nameserver import AAAA, A, Nameserver, leads_to
+from tests.network.lab import HEAD, Lab, responds, serving
+from tests.network.nameserver import AAAA, A, Nameserver, resolves_to
 from tests.network.sending import send
 from tests.network.sockets import Spy
 
@@ -26,7 +26,7 @@ LISTS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "data" / "outgoing-addresses.json").read_text()
 )
 BLOCKS = [ipaddress.ip_network(block) for block in LISTS["deny_v4"] + LISTS["except_v6"]]
-MORE = [  # what clouds answer on, among others
+MORE = [  # metadata services of clouds, among others
     "169.254.170.2",
     "169.254.169.253",
     "192.168.0.1",
@@ -58,12 +58,12 @@ pytestmark = pytest.mark.usefixtures("production")
 
 @pytest.fixture(scope="module")
 def inside() -> Iterator[Lab]:
-    """A service on this machine that nobody may reach."""
-    with serving(answers(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
+    """Run a service on this machine that no request may reach."""
+    with serving(responds(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
         yield lab
 
 
-def test_there_are_enough_vectors() -> None:
+def test_vectors__are_at_least_300() -> None:
     assert len(VECTORS) >= 300
 
 
@@ -86,24 +86,24 @@ def test_plain_http_to_a_literal(address: str, sender: Sender, inside: Lab, spy:
 @pytest.mark.parametrize("address", DENIED)
 def test_name(address: str, sender: Sender, names: Nameserver, inside: Lab, spy: Spy) -> None:
     host = f"a{ipaddress.ip_address(address).packed.hex()}.test"
-    names.zone[host] = [leads_to(address)]
+    names.zone[host] = [resolves_to(address)]
     url = f"https://{host}:{inside.port}/hook"
     assert url_problem(url) is None
     result = send(sender, url).result
     assert (result.outcome, result.phase) == (Outcome.ADDRESS_DENIED, "connect")
     assert result.error == f"{host} resolves to {address}: no address that may be called"
-    assert names.asked[host, A] == names.asked[host, AAAA] == 1
+    assert names.queries[host, A] == names.queries[host, AAAA] == 1
     assert (spy.tried, inside.accepted) == ([], 0)
 
 
 @pytest.mark.parametrize(
     ("host", "answer"),
     [
-        ("several.test", leads_to("127.0.0.1", "10.0.0.1", "::1", "fd00::1")),
-        ("alias.test", leads_to("127.0.0.1", alias="localhost")),
-        ("alias-in.test", leads_to("169.254.169.254", alias="metadata.google.internal")),
-        ("mapped.test", leads_to("::ffff:127.0.0.1")),
-        ("nat64.test", leads_to("64:ff9b::a9fe:a9fe", "169.254.169.254")),
+        ("several.test", resolves_to("127.0.0.1", "10.0.0.1", "::1", "fd00::1")),
+        ("alias.test", resolves_to("127.0.0.1", alias="localhost")),
+        ("alias-in.test", resolves_to("169.254.169.254", alias="metadata.google.internal")),
+        ("mapped.test", resolves_to("::ffff:127.0.0.1")),
+        ("nat64.test", resolves_to("64:ff9b::a9fe:a9fe", "169.254.169.254")),
     ],
 )
 def test_name_with_several_records(
@@ -119,14 +119,14 @@ def test_name_with_several_records(
 def test_name_that_rebinds(
     inner: str, sender: Sender, names: Nameserver, inside: Lab, spy: Spy
 ) -> None:
-    """First public, then not: the first attempt goes to the public address, the second nowhere."""
+    """A name first public, then not: only the first attempt connects, to the public address."""
     host = f"rebinds-{ipaddress.ip_address(inner).packed.hex()}.test"
-    names.zone[host] = [leads_to(PUBLIC, OTHER_PUBLIC), leads_to(inner)]
+    names.zone[host] = [resolves_to(PUBLIC, OTHER_PUBLIC), resolves_to(inner)]
     url = f"https://{host}:{inside.port}/hook"
     outcomes = [send(sender, url).result.outcome for _ in range(3)]
     assert outcomes == [Outcome.CONNECTION, Outcome.ADDRESS_DENIED, Outcome.ADDRESS_DENIED]
-    # One look-up for each attempt: what was checked is what the socket connects to.
-    assert names.asked[host, AAAA if ":" in inner else A] == 3
+    # One query for each attempt: the socket connects to the address that was checked.
+    assert names.queries[host, AAAA if ":" in inner else A] == 3
     assert (sorted(spy.tried), inside.accepted) == ([OTHER_PUBLIC, PUBLIC], 0)
 
 
@@ -143,10 +143,10 @@ def test_name_with_mixed_answers__reaches_the_public_ones_only(
     addresses: tuple[str, ...], sender: Sender, names: Nameserver, inside: Lab, spy: Spy
 ) -> None:
     host = f"mixed{len(''.join(addresses))}.test"
-    names.zone[host] = [leads_to(*addresses)]
+    names.zone[host] = [resolves_to(*addresses)]
     result = send(sender, f"https://{host}:{inside.port}/hook").result
     assert (result.outcome, result.error) == (Outcome.CONNECTION, "Connection refused")
-    assert set(spy.tried) == {one for one in addresses if one in {PUBLIC, OTHER_PUBLIC}}
+    assert set(spy.tried) == {address for address in addresses if address in {PUBLIC, OTHER_PUBLIC}}
     assert inside.accepted == 0
 
 
@@ -173,10 +173,10 @@ def test_redirect(
     inside: Lab,
     spy: Spy,
 ) -> None:
-    names.zone["receiver.test"] = [leads_to(PUBLIC)]
-    names.zone["inside.test"] = [leads_to("127.0.0.1")]
+    names.zone["receiver.test"] = [resolves_to(PUBLIC)]
+    names.zone["inside.test"] = [resolves_to("127.0.0.1")]
     raw = f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
-    answer = answers(raw.format(port=inside.port).encode())
+    answer = responds(raw.format(port=inside.port).encode())
     with serving(answer, authority.context_for("receiver.test")) as outside:
         spy.routes[PUBLIC] = outside.port
         result = send(sender, "https://receiver.test/hook").result
@@ -185,22 +185,22 @@ def test_redirect(
     assert (spy.tried, outside.accepted, inside.accepted) == ([PUBLIC], 1, 0)
 
 
-def test_the_spy_and_the_listener_see_what_is_allowed(
+def test_spy_and_listener__see_allowed_connections(
     sender: Sender, inside: Lab, spy: Spy, settings: Any
 ) -> None:
-    """The proof that the zeros above say something."""
+    """Prove that the zeros of the other tests mean something."""
     settings.ALLOW_LOOPBACK_CALLBACKS = True
-    with serving(answers(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
+    with serving(responds(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
         assert send(sender, f"http://127.0.0.1:{lab.port}/").result.outcome is Outcome.OK
         assert (spy.tried, lab.accepted) == (["127.0.0.1"], 1)
 
 
-def test_a_kept_connection__is_of_no_use_to_another_pool(
+def test_idle_connection__is_not_used_by_another_pool(
     sender: Sender, inside: Lab, spy: Spy, settings: Any
 ) -> None:
-    """What was allowed to one does not become reachable for others."""
+    """An address allowed once does not stay reachable for others."""
     settings.ALLOW_LOOPBACK_CALLBACKS = True
-    with serving(answers(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
+    with serving(responds(HEAD + b"Content-Length: 0\r\n\r\n")) as lab:
         url = f"http://127.0.0.1:{lab.port}/"
         assert send(sender, url).result.outcome is Outcome.OK
         settings.ALLOW_LOOPBACK_CALLBACKS = False
@@ -208,7 +208,7 @@ def test_a_kept_connection__is_of_no_use_to_another_pool(
         assert (spy.tried, lab.accepted) == (["127.0.0.1"], 1)
 
 
-def test_may_connect__is_asked_of_the_vectors_addresses() -> None:
+def test_may_connect__denies_the_addresses_of_the_vectors() -> None:
     assert not any(
         may_connect(address, scheme="https", allows_loopback=False) for address in DENIED
     )

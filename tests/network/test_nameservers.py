@@ -1,4 +1,4 @@
-"""`BIOLAYER_NAMESERVERS`: which servers are asked for names, as the environment says it."""
+"""Test `BIOLAYER_NAMESERVERS`: which name servers the environment sets."""
 
 import pytest
 
@@ -24,6 +24,6 @@ def test_read__takes_addresses_with_or_without_port(given: str, servers: list[st
 @pytest.mark.parametrize(
     "given", ["dns.example.com", "127.0.0.1:99999", "127.0.0.1:x", "[::1", ":53"]
 )
-def test_read__refuses_what_is_no_address(given: str) -> None:
+def test_read__refuses_an_invalid_address(given: str) -> None:
     with pytest.raises(SystemExit, match="BIOLAYER_NAMESERVERS"):
         read({"BIOLAYER_NAMESERVERS": given})

@@ -1,4 +1,4 @@
-"""Every status there is: 2xx is a success, and nothing else."""
+"""Test every status: 2xx is a success, and nothing else."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -9,7 +9,6 @@ from apps.webhooks.http_client import Outcome, Sender
 from tests.network import lab
 from tests.network.lab import Lab, serving
 from tests.network.sending import POOL, send
-from tests.network.sockets import Spy
 
 INFORMATIONAL = [status for status in range(100, 200) if status != HTTPStatus.SWITCHING_PROTOCOLS]
 FINAL = [HTTPStatus.SWITCHING_PROTOCOLS, *range(200, 600)]
@@ -18,17 +17,17 @@ BODY = b"what the receiver has to say"
 
 
 def by_path(running: Lab, connection: lab.socket.socket) -> None:
-    """`/404` is answered by 404; `/103/204` by 103 and then by 204."""
-    while request := running.take(connection):
+    """Respond as the path says: `/404` with 404; `/103/204` with 103 and then 204."""
+    while request := running.read_request(connection):
         path = request.split(b" ")[1].decode()
         statuses = [int(part) for part in path.strip("/").split("/")]
         for status in statuses:
-            running.send(connection, _answer(status, running.port))
+            running.send(connection, _response(status, running.port))
         if statuses[-1] < 200:
             return
 
 
-def _answer(status: int, port: int) -> bytes:
+def _response(status: int, port: int) -> bytes:
     lines = [f"HTTP/1.1 {status} Reason"]
     if 300 <= status < 400:
         lines.append(f"Location: http://127.0.0.1:{port}/200")
@@ -56,8 +55,8 @@ def test_final_status(status: int, sender: Sender, server: Lab) -> None:
 
 
 @pytest.mark.parametrize("status", INFORMATIONAL)
-def test_informational_status__is_passed_over(status: int, sender: Sender, server: Lab) -> None:
-    """What counts is the answer after it; without one there was none."""
+def test_informational_status__is_skipped(status: int, sender: Sender, server: Lab) -> None:
+    """The response after it counts; without one the attempt failed."""
     base = f"http://127.0.0.1:{server.port}/{status}"
     for final, expected in [(204, Outcome.OK), (500, Outcome.STATUS)]:
         result = send(sender, f"{base}/{final}").result
@@ -68,26 +67,27 @@ def test_informational_status__is_passed_over(status: int, sender: Sender, serve
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "outcome", "code"),
     [
-        ("600", (Outcome.STATUS, 600)),
-        ("999", (Outcome.STATUS, 999)),
-        ("099", (Outcome.STATUS, 99)),
-        ("42", (Outcome.CONNECTION, None)),
-        ("20x", (Outcome.CONNECTION, None)),
-        ("-200", (Outcome.CONNECTION, None)),
+        ("600", Outcome.STATUS, 600),
+        ("999", Outcome.STATUS, 999),
+        ("099", Outcome.STATUS, 99),
+        ("42", Outcome.CONNECTION, None),
+        ("20x", Outcome.CONNECTION, None),
+        ("-200", Outcome.CONNECTION, None),
     ],
 )
-def test_a_status_beyond_http(
-    status: str, expected: tuple[Outcome, int | None], sender: Sender
+def test_status__beyond_http(
+    status: str, outcome: Outcome, code: int | None, sender: Sender
 ) -> None:
+    """Three digits are a status; anything else is not HTTP."""
     raw = f"HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n".encode()
-    with serving(lab.answers(raw)) as running:
+    with serving(lab.responds(raw)) as running:
         result = send(sender, f"http://127.0.0.1:{running.port}/").result
-    assert (result.outcome, result.status_code) == expected
+    assert (result.outcome, result.status_code) == (outcome, code)
 
 
-def test_a_body_beyond_the_bound__is_judged_by_its_status(sender: Sender, spy: Spy) -> None:
+def test_long_body__counts_by_its_status(sender: Sender) -> None:
     for status, expected in [(200, Outcome.OK), (500, Outcome.STATUS)]:
         head = f"HTTP/1.1 {status} X\r\nContent-Length: 9999999\r\n\r\n".encode()
         with serving(lab.floods(head, lab.BLOCK, times=100)) as running:

@@ -1,4 +1,4 @@
-"""URLs: which are none, and that what is called is what was registered."""
+"""Test URLs: which are invalid, and that the registered target is the one called."""
 
 import pytest
 
@@ -25,7 +25,7 @@ from apps.webhooks.http_client.http1 import Target
         ("https://[2606:4700::1]:8443/a", "/a"),
     ],
 )
-def test_target__is_what_was_registered(url: str, target: str) -> None:
+def test_target__is_the_registered_one(url: str, target: str) -> None:
     assert url_problem(url) is None
     head = Target.of(url).head({}, 0).decode()
     assert head.startswith(f"POST {target} HTTP/1.1\r\n")
@@ -70,5 +70,5 @@ def test_target__is_what_was_registered(url: str, target: str) -> None:
         "",
     ],
 )
-def test_url__that_is_none(url: str) -> None:
+def test_url__that_is_invalid(url: str) -> None:
     assert url_problem(url) is not None

@@ -1,4 +1,4 @@
-"""What is kept of an answer: bounded, storable, without secrets, and when to come again."""
+"""Test what is stored of a response: bounded, storable, without secrets; and `Retry-After`."""
 
 import datetime as dt
 import json
@@ -60,15 +60,15 @@ def test_retry_after_seconds(headers: dict[str, str], seconds: float | None) -> 
 def test_excerpt__is_bounded_in_bytes_and_storable() -> None:
     assert excerpt(b"", is_truncated=False, redact=NOTHING) == ""
     assert excerpt(b"a\x00b\xff", is_truncated=False, redact=NOTHING) == "a\ufffdb\ufffd"
-    kept = excerpt("é".encode() * MAX_BODY_BYTES, is_truncated=True, redact=NOTHING)
-    assert len(kept.encode()) == MAX_EXCERPT_BYTES
+    stored = excerpt("é".encode() * MAX_BODY_BYTES, is_truncated=True, redact=NOTHING)
+    assert len(stored.encode()) == MAX_EXCERPT_BYTES
     assert (
         len(excerpt(b"\xff" * MAX_BODY_BYTES, is_truncated=False, redact=NOTHING).encode())
         <= MAX_EXCERPT_BYTES
     )
 
 
-def test_redaction__blots_out_every_spelling() -> None:
+def test_redaction__replaces_every_spelling() -> None:
     redact = Redaction((SECRET, "s3cret", "", "other"))
     assert redact(f"a {SECRET} b") == "a [redacted] b"
     assert redact(json.dumps({"token": SECRET})) == '{"token": "[redacted]"}'
@@ -93,10 +93,10 @@ def test_redaction__blots_out_every_spelling() -> None:
 )
 def test_redaction__of_a_signing_secret_as_an_echo_may_spell_it(spelled: str) -> None:
     redact = Redaction(("whsec_MfKQ9r8/Gk+w==",))
-    kept = redact(f"before {spelled} after")
-    assert "Mf" not in kept
-    assert kept.startswith("before ")
-    assert kept.endswith(" after")
+    stored = redact(f"before {spelled} after")
+    assert "Mf" not in stored
+    assert stored.startswith("before ")
+    assert stored.endswith(" after")
 
 
 @pytest.mark.parametrize(
@@ -119,24 +119,24 @@ def test_redaction__leaves_no_beginning_of_a_secret_where_the_text_was_cut() -> 
     redact = Redaction(("0123456789",))
     for length in range(1, 10):
         assert "0" not in redact.of_truncated("x" * 50 + "0123456789"[:length])
-    # Blotting shortens: what was far behind the bound comes to the front.
+    # Redaction shortens: text far behind the bound may come before it.
     body = (b"0123456789" * MAX_BODY_BYTES)[: MAX_BODY_BYTES - 4] + b"0123"
     assert "0123" not in excerpt(body, is_truncated=True, redact=redact)
 
 
-def test_kept_headers__are_few_and_short() -> None:
+def test_stored_headers__are_few_and_short() -> None:
     many = {f"x-{number}": "v" * 1_000 for number in range(100)}
-    kept = stored_headers(many, NOTHING)
-    assert len(kept) == MAX_HEADERS
-    assert {len(value) for value in kept.values()} == {200}
+    stored = stored_headers(many, NOTHING)
+    assert len(stored) == MAX_HEADERS
+    assert {len(value) for value in stored.values()} == {200}
     assert stored_headers({"set-cookie": "session=1", "x-a": "1"}, NOTHING) == {"x-a": "1"}
 
 
-def test_what_a_receiver_echoes__holds_no_secret(sender: Sender) -> None:
+def test_echo_of_a_request__has_no_secret(sender: Sender) -> None:
     secrets = ("whsec_abcdef", "Bearer t0ken")
     echo = " and ".join(secrets).encode()
     raw = b"HTTP/1.1 500 X\r\nX-Echo: %s\r\nContent-Length: %d\r\n\r\n%s" % (echo, len(echo), echo)
-    with serving(lab.answers(raw)) as server:
+    with serving(lab.responds(raw)) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/", secrets=secrets).result
     assert result.outcome is Outcome.STATUS
     assert result.response_excerpt == "[redacted] and [redacted]"
@@ -144,29 +144,29 @@ def test_what_a_receiver_echoes__holds_no_secret(sender: Sender) -> None:
     assert not any(secret in repr(result) for secret in secrets)
 
 
-def test_an_error_holds_no_secret(sender: Sender) -> None:
+def test_error__has_no_secret(sender: Sender) -> None:
     result = send(sender, "http://s3cr3t.test:99999/", secrets=("s3cr3t",)).result
     assert result.outcome is Outcome.INVALID
     assert "s3cr3t" not in result.error
     assert len(result.error) <= 500
 
 
-def test_an_answer_is_kept_as_it_came(sender: Sender) -> None:
+def test_response__is_stored_as_received(sender: Sender) -> None:
     raw = (
         HEAD
         + b"X-Odd: \xff\xfe caf\xc3\xa9\r\nRetry-After: 7\r\nContent-Length: 3\r\n\r\n\x00\xffa"
     )
-    with serving(lab.answers(raw)) as server:
+    with serving(lab.responds(raw)) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/").result
     assert result.response_excerpt == "\ufffd\ufffda"
     assert result.response_headers["x-odd"].endswith("café")
     assert result.retry_after_seconds == 7
-    # Nothing that PostgreSQL would refuse.
+    # Nothing that PostgreSQL refuses.
     assert "\x00" not in repr(result)
     repr(result).encode()
 
 
-def test_a_date_is_measured_against_the_receivers_own_clock(sender: Sender) -> None:
+def test_retry_after__compares_a_date_with_the_receivers_own_clock(sender: Sender) -> None:
     then = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
     lines = [
         "HTTP/1.1 503 Busy",
@@ -174,6 +174,6 @@ def test_a_date_is_measured_against_the_receivers_own_clock(sender: Sender) -> N
         f"Retry-After: {format_datetime(then + dt.timedelta(minutes=5), usegmt=True)}",
         "Content-Length: 0",
     ]
-    with serving(lab.answers("\r\n".join([*lines, "", ""]).encode())) as server:
+    with serving(lab.responds("\r\n".join([*lines, "", ""]).encode())) as server:
         result = send(sender, f"http://127.0.0.1:{server.port}/").result
     assert result.retry_after_seconds == 300
