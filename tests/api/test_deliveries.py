@@ -1,4 +1,4 @@
-"""Deliveries by HTTP: found, seen in full with every attempt, what each waits for, and sent again."""
+"""Test deliveries by HTTP: listed, read with every attempt, what each waits for, and resent."""
 
 import json
 from datetime import timedelta
@@ -40,16 +40,16 @@ def listed(caller: Caller, **filters: Any) -> list[dict[str, Any]]:
     answer = caller.get(f"{PATH}?{query}")
     assert answer.status_code == 200, answer.content
     DeliveryPage.model_validate_json(answer.content, extra="forbid")
-    found: list[dict[str, Any]] = answer.json()["data"]
-    return found
+    documents: list[dict[str, Any]] = answer.json()["data"]
+    return documents
 
 
 def read(caller: Caller, delivery_id: Any) -> dict[str, Any]:
     answer = caller.get(f"{PATH}/{delivery_id}")
     assert answer.status_code == 200, answer.content
     DeliveryInFull.model_validate_json(answer.content, extra="forbid")
-    found: dict[str, Any] = answer.json()
-    return found
+    documents: dict[str, Any] = answer.json()
+    return documents
 
 
 # --- one ------------------------------------------------------------------------------------------
@@ -63,11 +63,11 @@ def test_get__shows_every_attempt_of_a_callbacks_delivery(house: House, receiver
     services.deliver_due(at=now)
     services.deliver_due(at=now + timedelta(minutes=5))
     row = Delivery.objects.get()
-    shown = read(house.alice, row.id)
-    attempts = shown.pop("attempts")
-    body = shown.pop("body")
+    document = read(house.alice, row.id)
+    attempts = document.pop("attempts")
+    body = document.pop("body")
     assert body == json.loads(receiver.received[0].body)
-    assert shown == {
+    assert document == {
         "delivery_id": str(row.id),
         "message_id": receiver.received[0].headers["webhook-id"],
         "endpoint_id": None,
@@ -85,9 +85,9 @@ def test_get__shows_every_attempt_of_a_callbacks_delivery(house: House, receiver
         "last_status_code": 200,
         "recovery_id": None,
         "created_at": format_time(now),
-        "finished_at": shown["finished_at"],
+        "finished_at": document["finished_at"],
     }
-    assert shown["finished_at"] is not None
+    assert document["finished_at"] is not None
     first, second = attempts
     assert (first["number"], first["outcome"], first["status_code"]) == (1, "status", 503)
     assert (second["number"], second["outcome"], second["status_code"]) == (2, "ok", 200)
@@ -102,9 +102,9 @@ def test_get__shows_every_attempt_of_a_callbacks_delivery(house: House, receiver
 def test_get__shows_the_thin_body_where_that_is_sent(house: House) -> None:
     endpoint(house, payload="thin")
     task = house.task()
-    shown = read(house.alice, Delivery.objects.get().id)
-    assert shown["body"]["data"] == {"task_id": str(task.id), "sequence": 1}
-    assert shown["endpoint_id"] == str(Destination.objects.get().id)
+    document = read(house.alice, Delivery.objects.get().id)
+    assert document["body"]["data"] == {"task_id": str(task.id), "sequence": 1}
+    assert document["endpoint_id"] == str(Destination.objects.get().id)
 
 
 def test_get__shows_the_last_25_attempts_and_a_list_shows_all(house: House) -> None:
@@ -147,8 +147,8 @@ def test_list__is_paged_newest_first(house: House) -> None:
     tasks = [house.task(**callback(NOWHERE)) for _ in range(3)]
     first = house.alice.get(f"{PATH}?limit=2").json()
     second = house.alice.get(f"{PATH}?limit=2&cursor={first['next_cursor']}").json()
-    found = [each["task_id"] for page in (first, second) for each in page["data"]]
-    assert (found, second["next_cursor"]) == ([str(task.id) for task in tasks[::-1]], None)
+    documents = [row["task_id"] for page in (first, second) for row in page["data"]]
+    assert (documents, second["next_cursor"]) == ([str(task.id) for task in tasks[::-1]], None)
     assert house.charlie.get(PATH).json() == {"data": [], "next_cursor": None}
 
 
@@ -164,10 +164,10 @@ def test_list__is_filtered(house: House, receiver: Receiver) -> None:
     house.task(at=later + timedelta(seconds=10), **callback(NOWHERE))
 
     def sequences(**filters: Any) -> list[tuple[str | None, str | None, str]]:
-        found = [
+        documents = [
             (d["task_id"], d["endpoint_id"], d["status"]) for d in listed(house.alice, **filters)
         ]
-        return sorted(found, key=str)
+        return sorted(documents, key=str)
 
     of_failing = (str(failing.id), None, "exhausted")
     to_callback = (str(good.id), None, "succeeded")
@@ -179,25 +179,25 @@ def test_list__is_filtered(house: House, receiver: Receiver) -> None:
     assert sequences(task_id=failing.id) == [of_failing]
     assert sequences(task_id=good.id, endpoint_id=mine, type="task.created") == [to_endpoint]
     assert sequences(type="task.queued") == sequences(task_id=uuid4()) == []
-    assert sequences(endpoint_id=good.id) == []  # A callback is no endpoint.
+    assert sequences(endpoint_id=good.id) == []  # A callback is not an endpoint.
     assert sequences(until=format_time(later)) == [of_failing]
     since = sequences(since=format_time(later), until=format_time(later + timedelta(seconds=1)))
     assert since == sorted([to_callback, to_endpoint], key=str)
     assert sequences(since="2026-01-01T00:00:00+01:00", status="exhausted") == [of_failing]
 
 
-def test_list__of_a_task_has_no_tests_and_notices(house: House) -> None:
+def test_list__of_a_task_has_no_tests_and_no_operational_events(house: House) -> None:
     mine = endpoint(house)
-    shown = services.send_test_event(
+    document = services.send_test_event(
         actor=house.alice.principal, endpoint_id=mine, event_type="task.failed", at=clock.now()
     )
-    assert listed(house.alice, task_id=shown.subject_id) == []
-    (found,) = listed(house.alice, type="task.failed")
-    assert (found["task_id"], found["is_test"]) == (None, True)
+    assert listed(house.alice, task_id=document.subject_id) == []
+    (document,) = listed(house.alice, type="task.failed")
+    assert (document["task_id"], document["is_test"]) == (None, True)
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "codes"),
     [
         ("status=lost", {"/status": "not_one_of"}),
         ("type=task.*", {"/type": "not_one_of"}),
@@ -223,21 +223,21 @@ def test_list__of_a_task_has_no_tests_and_notices(house: House) -> None:
         ),
     ],
 )
-def test_list__names_every_bad_parameter(house: House, query: str, found: dict[str, str]) -> None:
-    assert faults(house.alice.get(f"{PATH}?{query}")) == found
+def test_list__names_every_bad_parameter(house: House, query: str, codes: dict[str, str]) -> None:
+    assert faults(house.alice.get(f"{PATH}?{query}")) == codes
 
 
-def test_a_credential_for_some_pools__sees_what_tells_of_these_alone(house: House) -> None:
+def test_credential_for_some_pools__sees_deliveries_of_these_only(house: House) -> None:
     front = restricted(house, house.pool.id)
     mine = house.task(requirements={"worker_pool_id": str(house.pool.id)}, **callback(NOWHERE))
     house.task(**callback(NOWHERE))
-    (found,) = listed(front)
-    assert found["task_id"] == str(mine.id)
+    (document,) = listed(front)
+    assert document["task_id"] == str(mine.id)
     hidden = Delivery.objects.exclude(subject_id=mine.id).get()
     with expect_unchanged():
         expect_problem(front.get(f"{PATH}/{hidden.id}"), 404, "not_found")
         expect_problem(front.post(f"{PATH}/{hidden.id}/resend"), 404, "not_found")
-    # A test of its own endpoint is its own as well.
+    # It also sees tests of its own endpoint.
     ours = endpoint(house, pool_ids=[str(house.pool.id)])
     tested = front.post(f"/v1/webhook-endpoints/{ours}/test", {"type": "task.failed"}).json()
     assert read(front, tested["delivery_id"])["is_test"] is True
@@ -247,12 +247,12 @@ def test_a_credential_for_some_pools__sees_what_tells_of_these_alone(house: Hous
 
 
 def waits(house: House) -> tuple[str | None, str | None]:
-    """Why the only delivery waits, and until when."""
-    (shown,) = listed(house.alice)
-    return shown["waiting_for"], shown["next_attempt_at"]
+    """Return why the only delivery waits, and until when."""
+    (document,) = listed(house.alice)
+    return document["waiting_for"], document["next_attempt_at"]
 
 
-def test_waiting_for__says_what_holds_it_up_longest(house: House) -> None:
+def test_waiting_for__is_the_reason_that_ends_last(house: House) -> None:
     now = clock.now()
     house.task(at=now, **callback(NOWHERE))
     assert waits(house) == ("new", format_time(now))
@@ -271,30 +271,30 @@ def test_waiting_for__says_what_holds_it_up_longest(house: House) -> None:
     assert waits(house) == ("endpoint_disabled", None)
 
 
-def test_waiting_for__forgets_what_is_past(house: House) -> None:
+def test_waiting_for__ignores_past_times(house: House) -> None:
     now = clock.now()
     long_ago, past = now - timedelta(hours=1), now - timedelta(minutes=1)
     house.task(at=now, **callback(NOWHERE))
     Delivery.objects.update(due_at=long_ago, wait="order")
     Origin.objects.update(rate_per_minute=1, next_slot_at=past, held_until=past)
     assert waits(house) == ("order", format_time(long_ago))
-    # An open breaker holds up still: it lets through one at a time.
+    # A breaker that may be probed still counts: one delivery at a time is sent.
     Origin.objects.update(open_until=past, probe_seconds=30)
     assert waits(house) == ("breaker", format_time(past))
 
 
-def test_waiting_for__knows_what_is_under_way(house: House) -> None:
+def test_waiting_for__of_an_attempt_under_way(house: House) -> None:
     now = clock.now()
     house.task(at=now, **callback(NOWHERE))
     Delivery.objects.update(claim_token=uuid4(), due_at=now + timedelta(seconds=25))
     assert waits(house) == ("under_way", None)
-    # Whoever had it did not live to say what came of it.
+    # The claim expired: its sender has died.
     lost = now - timedelta(seconds=1)
     Delivery.objects.update(due_at=lost)
     assert waits(house) == ("new", format_time(lost))
 
 
-def test_waiting_for__of_what_was_held_and_is_about_to_be_released(house: House) -> None:
+def test_waiting_for__of_a_held_delivery_before_its_release(house: House) -> None:
     house.task(**callback(NOWHERE))
     Delivery.objects.update(status="held")
     assert waits(house) == ("resent", None)
@@ -316,15 +316,15 @@ def test_attempts_left__are_those_of_the_budget(
 ) -> None:
     house.task(**callback(NOWHERE, **({"retry_policy": policy} if policy else {})))
     Delivery.objects.update(attempt_count=made, forgiven_count=forgiven)
-    (shown,) = listed(house.alice)
-    assert (shown["attempt_count"], shown["attempts_left"]) == (made, left)
+    (document,) = listed(house.alice)
+    assert (document["attempt_count"], document["attempts_left"]) == (made, left)
 
 
 # --- sending again --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [204, 500])
-def test_resend__sends_the_same_again_with_its_whole_budget(
+def test_resend__repeats_the_delivery_with_its_whole_budget(
     house: House, receiver: Receiver, status: int
 ) -> None:
     receiver.reply = lambda _: Reply(status)
@@ -335,12 +335,12 @@ def test_resend__sends_the_same_again_with_its_whole_budget(
     answer = house.alice.post(f"{PATH}/{row.id}/resend")
     assert answer.status_code == 202, answer.content
     DeliveryAnswer.model_validate_json(answer.content, extra="forbid")
-    shown = answer.json()
+    document = answer.json()
     named = ("status", "waiting_for", "attempt_count", "attempts_left", "finished_at")
-    assert [shown[name] for name in named] == ["pending", "resent", 1, 1, None]
+    assert [document[name] for name in named] == ["pending", "resent", 1, 1, None]
     services.deliver_due()
     ids = [request.headers["webhook-id"] for request in receiver.received]
-    assert ids == [shown["message_id"]] * 2
+    assert ids == [document["message_id"]] * 2
     assert receiver.received[0].body == receiver.received[1].body
 
 
@@ -356,7 +356,7 @@ def test_resend__twice_with_one_key_sends_once(house: House, receiver: Receiver)
     assert len(receiver.received) == 2
 
 
-def test_resend__of_what_is_not_there(house: House) -> None:
+def test_resend__of_an_unknown_delivery(house: House) -> None:
     with expect_unchanged():
         expect_problem(house.alice.post(f"{PATH}/{uuid4()}/resend"), 404, "not_found")
         expect_problem(house.alice.post(f"{PATH}/latest/resend"), 404, "not_found")
@@ -368,13 +368,13 @@ def test_resend__by_a_credential_that_may_only_manage(house: House) -> None:
     assert answer.status_code == 202, answer.content
 
 
-def test_resend__of_what_succeeded_goes_where_the_endpoint_is_now(
+def test_resend__of_a_delivered_one_goes_to_the_present_url(
     house: House, receiver: Receiver
 ) -> None:
     mine = endpoint(house, receiver.url)
     house.task()
     services.deliver_due()
-    # The same receiver by another name, so another origin.
+    # The same receiver with another host name, so another origin.
     url = receiver.url.replace("127.0.0.1", "localhost")
     house.alice.patch(f"/v1/webhook-endpoints/{mine}", {"url": f"{url}/new"})
     row = Delivery.objects.get()

@@ -1,4 +1,4 @@
-"""Endpoints that change: by part, to another URL, paused, enabled, deleted."""
+"""Test changes of endpoints: single fields, another URL, paused, enabled, deleted."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.receiver import Receiver
 OTHER_URL = "http://127.0.0.1:8/events"
 
 
-def test_patch__changes_what_is_given_alone(house: House) -> None:
+def test_patch__changes_only_the_fields_of_the_body(house: House) -> None:
     before = made(
         house.alice,
         headers={"X-A": "1"},
@@ -33,7 +33,7 @@ def test_patch__changes_what_is_given_alone(house: House) -> None:
     assert {**nothing, "updated_at": ""} == {**after, "updated_at": ""}
 
 
-def test_patch__replaces_credentials_and_headers_whole_and_apart(
+def test_patch__replaces_credentials_and_headers_as_a_whole_each(
     house: House, receiver: Receiver
 ) -> None:
     endpoint = made(
@@ -51,31 +51,33 @@ def test_patch__replaces_credentials_and_headers_whole_and_apart(
     assert not {"x-a", "x-b", "authorization"} & set(request.headers)
 
 
-def test_patch__refused_when_a_kept_header_and_new_credentials_clash(house: House) -> None:
+def test_patch__refused_when_a_stored_header_and_new_credentials_clash(house: House) -> None:
     endpoint = made(house.alice, headers={"X-Key": "1"})
     path = path_of(endpoint)
     auth = {"type": "header", "name": "x-key", "value": "v"}
     with expect_unchanged():
         assert faults(house.alice.patch(path, {"auth": auth})) == {"/auth/name": "duplicate"}
-    shown = changed(house.alice, endpoint, auth=auth, headers={})
-    assert (shown["auth"]["type"], shown["headers"]) == ("header", {})
+    document = changed(house.alice, endpoint, auth=auth, headers={})
+    assert (document["auth"]["type"], document["headers"]) == ("header", {})
 
 
-def test_patch__with_another_url__sends_there_what_waits(house: House, receiver: Receiver) -> None:
+def test_patch__with_another_url_sends_undelivered_events_there(
+    house: House, receiver: Receiver
+) -> None:
     endpoint = made(house.alice, url=OTHER_URL, rate_limit_per_minute=60)
     house.task()
     old = Origin.objects.get()
     assert (Delivery.objects.get().origin_id, old.rate_per_minute) == (old.id, 60)
-    shown = changed(house.alice, endpoint, url=f"{receiver.url}/new")
-    new = Origin.objects.get(text=shown["origin"])
+    document = changed(house.alice, endpoint, url=f"{receiver.url}/new")
+    new = Origin.objects.get(text=document["origin"])
     old.refresh_from_db()
-    assert (Delivery.objects.get().origin_id, shown["origin"]) == (new.id, receiver.url)
+    assert (Delivery.objects.get().origin_id, document["origin"]) == (new.id, receiver.url)
     assert (old.rate_per_minute, new.rate_per_minute) == (None, 60)
     assert services.deliver_due() == 1
     assert [request.path for request in receiver.received] == ["/new"]
 
 
-def test_an_origin__keeps_to_the_least_limit_of_its_endpoints(house: House) -> None:
+def test_origin__has_the_least_limit_of_its_endpoints(house: House) -> None:
     fast = made(house.alice, url=f"{URL}/fast", rate_limit_per_minute=600)
     assert Origin.objects.get().rate_per_minute == 600
     made(house.alice, url=f"{URL}/free")
@@ -92,28 +94,28 @@ def test_an_origin__keeps_to_the_least_limit_of_its_endpoints(house: House) -> N
     assert rate() == 600
     changed(house.alice, fast, rate_limit_per_minute=None)
     assert rate() is None
-    # Nothing waits for a slot of a pace that is gone.
+    # No delivery waits for a slot of the former limit.
     mine = Origin.objects.get(organisation_id=house.organisation.id)
     assert mine.next_slot_at is None
 
 
-def test_pausing__holds_what_comes_and_enabling_sends_it_in_order(
+def test_pausing__holds_events_and_enabling_sends_them_in_order(
     house: House, receiver: Receiver
 ) -> None:
     endpoint = made(house.alice, url=receiver.url)
-    shown = changed(house.alice, endpoint, enabled=False)
-    assert (shown["status"], shown["enabled"]) == ("paused", False)
+    document = changed(house.alice, endpoint, enabled=False)
+    assert (document["status"], document["enabled"]) == ("paused", False)
     house.completed()
     assert services.deliver_due() == 0
     assert house.alice.get(path_of(endpoint)).json()["health"]["held"] == 9
     assert changed(house.alice, endpoint, enabled=True)["status"] == "enabled"
     assert services.release_recoveries() == 9
     services.deliver_due(at=clock.now() + timedelta(seconds=5))
-    told = [json.loads(request.body)["data"]["sequence"] for request in receiver.received]
-    assert told == list(range(1, 10))
+    sequences = [json.loads(request.body)["data"]["sequence"] for request in receiver.received]
+    assert sequences == list(range(1, 10))
 
 
-def test_enabling__starts_a_disabled_endpoint_with_a_clean_record(house: House) -> None:
+def test_enabling__clears_the_failures_of_a_disabled_endpoint(house: House) -> None:
     endpoint = made(house.alice)
     Destination.objects.update(
         status="disabled",
@@ -122,21 +124,21 @@ def test_enabling__starts_a_disabled_endpoint_with_a_clean_record(house: House) 
         failure_count=40,
         warned_hours=72,
     )
-    # What it is called by its owner does not hide why it is disabled.
+    # Pausing it does not hide why it is disabled.
     assert changed(house.alice, endpoint, enabled=False)["disabled_reason"] == "failing"
-    shown = changed(house.alice, endpoint, enabled=True)
+    document = changed(house.alice, endpoint, enabled=True)
     named = ("status", "disabled_reason", "failing_since", "failure_count")
-    assert [shown[name] for name in named] == ["enabled", None, None, 0]
+    assert [document[name] for name in named] == ["enabled", None, None, 0]
     assert Destination.objects.get().warned_hours == 0
 
 
-def test_enabling__what_is_enabled_recovers_nothing(house: House) -> None:
+def test_enabling__an_enabled_endpoint_recovers_nothing(house: House) -> None:
     endpoint = made(house.alice)
     changed(house.alice, endpoint, enabled=True)
     assert count("webhooks_recovery") == 0
 
 
-def test_delete__takes_its_deliveries_along_and_nobody_elses(
+def test_delete__deletes_its_own_deliveries_only(
     house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(management, "DELETE_BATCH", 4)

@@ -1,4 +1,4 @@
-"""Recoveries by HTTP: asked for, followed, and what they bring to whom."""
+"""Test recoveries by HTTP: started, followed, and which deliveries they send."""
 
 import json
 from datetime import datetime, timedelta
@@ -29,23 +29,23 @@ def endpoint(house: House, url: str, **changes: Any) -> UUID:
     return made.id
 
 
-def started(caller: Caller, **wanted: Any) -> dict[str, Any]:
-    answer = caller.post(PATH, {"since": LONG_AGO, **wanted})
+def started(caller: Caller, **fields: Any) -> dict[str, Any]:
+    answer = caller.post(PATH, {"since": LONG_AGO, **fields})
     assert answer.status_code == 202, answer.content
     Recovery.model_validate_json(answer.content, extra="forbid")
-    shown: dict[str, Any] = answer.json()
-    assert answer["Location"] == f"{PATH}/{shown['recovery_id']}"
-    return shown
+    document: dict[str, Any] = answer.json()
+    assert answer["Location"] == f"{PATH}/{document['recovery_id']}"
+    return document
 
 
 def looked(caller: Caller, recovery: dict[str, Any]) -> tuple[str, dict[str, int]]:
-    """State and progress."""
+    """Return state and progress."""
     answer = caller.get(f"{PATH}/{recovery['recovery_id']}")
     assert answer.status_code == 200, answer.content
     Recovery.model_validate_json(answer.content, extra="forbid")
-    shown = answer.json()
-    assert (shown["released_at"] is None) == (shown["state"] == "releasing")
-    return shown["state"], shown["progress"]
+    document = answer.json()
+    assert (document["released_at"] is None) == (document["state"] == "releasing")
+    return document["state"], document["progress"]
 
 
 def progress(released: int, delivered: int, failed: int, pending: int) -> dict[str, int]:
@@ -57,8 +57,8 @@ def progress(released: int, delivered: int, failed: int, pending: int) -> dict[s
     }
 
 
-def told(receiver: Receiver, *, after: int) -> list[int]:
-    """The sequences of what was received after the first requests."""
+def sequences(receiver: Receiver, *, after: int) -> list[int]:
+    """Return the sequences received after the first requests."""
     bodies = [json.loads(request.body) for request in receiver.received[after:]]
     return [body["data"]["sequence"] for body in bodies]
 
@@ -68,7 +68,7 @@ def deliver_all(at: datetime) -> None:
         at += timedelta(minutes=20)
 
 
-def test_recover__what_failed_and_follow_it(house: House, receiver: Receiver) -> None:
+def test_recover__failed_deliveries_with_progress(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500)
     mine = endpoint(house, receiver.url, retry_policy={"max_retries": 0})
     house.completed()
@@ -85,23 +85,23 @@ def test_recover__what_failed_and_follow_it(house: House, receiver: Receiver) ->
     receiver.reply = lambda number: Reply(500 if number == received else 204)
     deliver_all(clock.now() + timedelta(minutes=1))
     assert looked(house.alice, recovery) == ("done", progress(9, 8, 1, 0))
-    assert told(receiver, after=received) == list(range(1, 10))
+    assert sequences(receiver, after=received) == list(range(1, 10))
     of_it = house.alice.get("/v1/deliveries?limit=1").json()["data"][0]
     assert (of_it["endpoint_id"], of_it["recovery_id"]) == (str(mine), recovery["recovery_id"])
 
 
-def test_recover__what_an_endpoint_made_later_missed(house: House, receiver: Receiver) -> None:
+def test_recover__missed_events_of_a_later_endpoint(house: House, receiver: Receiver) -> None:
     task = house.completed()
     mine = endpoint(house, receiver.url, event_types=["task.completed", "task.created"])
     recovery = started(house.alice, kind="missed", endpoint_id=str(mine))
     assert recovery["endpoint_id"] == str(mine)
     assert services.release_recoveries() == 2
     deliver_all(clock.now() + timedelta(minutes=1))
-    assert told(receiver, after=0) == [1, task.version]
+    assert sequences(receiver, after=0) == [1, task.version]
     assert looked(house.alice, recovery) == ("done", progress(2, 2, 0, 0))
 
 
-def test_recover__within_its_bounds_alone(house: House, receiver: Receiver) -> None:
+def test_recover__within_its_bounds_only(house: House, receiver: Receiver) -> None:
     mine = endpoint(house, receiver.url)
     now = clock.now()
     for minutes in (30, 20, 10):
@@ -125,7 +125,7 @@ def test_recover__twice_with_one_key_is_one(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "codes"),
     [
         ({"kind": "held"}, {"/kind": "not_one_of"}),
         ({"kind": "missed"}, {"/endpoint_id": "required"}),
@@ -143,17 +143,17 @@ def test_recover__twice_with_one_key_is_one(house: House) -> None:
     ],
     ids=str,
 )
-def test_a_bad_request__is_told_what_is_wrong(
-    house: House, changes: dict[str, Any], found: dict[str, str]
+def test_bad_request__names_every_fault(
+    house: House, changes: dict[str, Any], codes: dict[str, str]
 ) -> None:
     with expect_unchanged():
         body = {"kind": "failed", "since": LONG_AGO, **changes}
-        assert faults(house.alice.post(PATH, body)) == found
+        assert faults(house.alice.post(PATH, body)) == codes
         assert faults(house.alice.post(PATH, {})) == {"/kind": "required", "/since": "required"}
 
 
 @pytest.mark.parametrize("kind", ["failed", "missed"])
-def test_an_endpoint_of_nobody_or_somebody_else__is_not_found(house: House, kind: str) -> None:
+def test_unknown_or_foreign_endpoint__is_not_found(house: House, kind: str) -> None:
     mine = endpoint(house, "http://127.0.0.1:9/hook")
     body = {"kind": kind, "since": LONG_AGO}
     with expect_unchanged():
@@ -162,26 +162,26 @@ def test_an_endpoint_of_nobody_or_somebody_else__is_not_found(house: House, kind
             expect_problem(answer, 404, "not_found")
 
 
-def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) -> None:
+def test_list__is_paged_newest_first_and_takes_no_other_parameter(house: House) -> None:
     ids = [started(house.alice, kind="failed")["recovery_id"] for _ in range(3)]
     started(house.charlie, kind="failed")
     answer = house.alice.get(f"{PATH}?limit=2")
     RecoveryPage.model_validate_json(answer.content, extra="forbid")
     first = answer.json()
     second = house.alice.get(f"{PATH}?limit=2&cursor={first['next_cursor']}").json()
-    found = [each["recovery_id"] for page in (first, second) for each in page["data"]]
-    assert (found, second["next_cursor"]) == (ids[::-1], None)
+    listed_ids = [row["recovery_id"] for page in (first, second) for row in page["data"]]
+    assert (listed_ids, second["next_cursor"]) == (ids[::-1], None)
     assert faults(house.alice.get(f"{PATH}?state=done")) == {"/state": "unknown_parameter"}
 
 
-def test_list__shows_what_enabling_released(house: House) -> None:
+def test_list__includes_the_recovery_of_an_enabled_endpoint(house: House) -> None:
     path = f"/v1/webhook-endpoints/{endpoint(house, 'http://127.0.0.1:9/hook')}"
     house.alice.patch(path, {"enabled": False})
     house.task()
     assert services.deliver_due() == 0
     house.alice.patch(path, {"enabled": True})
-    (shown,) = house.alice.get(PATH).json()["data"]
-    assert (shown["kind"], shown["state"]) == ("held", "releasing")
+    (document,) = house.alice.get(PATH).json()["data"]
+    assert (document["kind"], document["state"]) == ("held", "releasing")
 
 
 def test_reading__takes_2_statements(house: House) -> None:
@@ -191,22 +191,22 @@ def test_reading__takes_2_statements(house: House) -> None:
         assert len(sent) == 2, sent
 
 
-def test_a_credential_for_some_pools__recovers_for_its_own_endpoints_alone(house: House) -> None:
+def test_credential_for_some_pools__recovers_for_its_own_endpoints_only(house: House) -> None:
     front = restricted(house, house.pool.id)
     url = "http://127.0.0.1:9/hook"
     ours = endpoint(house, url, pool_ids=[str(house.pool.id)])
-    everybodys = started(house.alice, kind="failed", endpoint_id=str(endpoint(house, url)))
+    unrestricted = started(house.alice, kind="failed", endpoint_id=str(endpoint(house, url)))
     mine = started(front, kind="failed", endpoint_id=str(ours))
     assert looked(front, mine)[0] == "releasing"
     listed = front.get(PATH).json()["data"]
     assert [each["recovery_id"] for each in listed] == [mine["recovery_id"]]
     with expect_unchanged():
-        expect_problem(front.get(f"{PATH}/{everybodys['recovery_id']}"), 404, "not_found")
+        expect_problem(front.get(f"{PATH}/{unrestricted['recovery_id']}"), 404, "not_found")
         without = front.post(PATH, {"kind": "failed", "since": LONG_AGO})
         assert faults(without) == {"/endpoint_id": "required"}
 
 
-def test_a_credential_that_may_only_manage__is_answered(house: House) -> None:
+def test_credential_that_may_only_manage__gets_a_response(house: House) -> None:
     caller = manager(house)
     mine = endpoint(house, "http://127.0.0.1:9/hook")
     started(caller, kind="missed", endpoint_id=str(mine))

@@ -1,4 +1,4 @@
-"""Test events: real deliveries of invented events."""
+"""Test that test events are real deliveries of invented events."""
 
 import json
 from typing import Any
@@ -16,38 +16,36 @@ from tests.factories import Caller, House
 from tests.receiver import Receiver, Reply
 
 
-def tried(caller: Caller, endpoint: dict[str, Any], event_type: str) -> dict[str, Any]:
+def send_test(caller: Caller, endpoint: dict[str, Any], event_type: str) -> dict[str, Any]:
     answer = caller.post(f"{path_of(endpoint)}/test", {"type": event_type})
     assert answer.status_code == 202, answer.content
     Delivery.model_validate_json(answer.content, extra="forbid")
-    shown: dict[str, Any] = answer.json()
-    assert answer["Location"] == f"/v1/deliveries/{shown['delivery_id']}"
-    return shown
+    document: dict[str, Any] = answer.json()
+    assert answer["Location"] == f"/v1/deliveries/{document['delivery_id']}"
+    return document
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_a_test_event__is_a_real_delivery(
-    house: House, receiver: Receiver, event_type: str
-) -> None:
+def test_test_event__is_a_real_delivery(house: House, receiver: Receiver, event_type: str) -> None:
     endpoint = made(house.alice, url=receiver.url, event_types=["task.failed"], domains=["x"])
-    shown = tried(house.alice, endpoint, event_type)
-    assert (shown["is_test"], shown["task_id"], shown["type"]) == (True, None, event_type)
+    document = send_test(house.alice, endpoint, event_type)
+    assert (document["is_test"], document["task_id"], document["type"]) == (True, None, event_type)
     assert services.deliver_due() == 1
     (request,) = receiver.received
     ours = house.organisation.id
     secret = services.keys_of([ours])[ours][0]
     body = Webhook(secret).verify(request.body, request.headers)
-    assert request.headers["webhook-id"] == shown["message_id"]
-    read = house.alice.get(f"/v1/deliveries/{shown['delivery_id']}").json()
+    assert request.headers["webhook-id"] == document["message_id"]
+    read = house.alice.get(f"/v1/deliveries/{document['delivery_id']}").json()
     assert (read["status"], read["body"]) == ("succeeded", body)
     assert body["type"] == event_type
 
 
-def test_a_test_event__in_the_thin_form(house: House, receiver: Receiver) -> None:
+def test_test_event__in_the_thin_form(house: House, receiver: Receiver) -> None:
     endpoint = made(house.alice, url=receiver.url, payload="thin")
     names = {}
     for event_type in ("task.created", "endpoint.failing", "delivery.recovered"):
-        tried(house.alice, endpoint, event_type)
+        send_test(house.alice, endpoint, event_type)
         services.deliver_due()
         names[event_type] = set(json.loads(receiver.received[-1].body)["data"])
     assert names == {
@@ -57,18 +55,18 @@ def test_a_test_event__in_the_thin_form(house: House, receiver: Receiver) -> Non
     }
 
 
-def test_a_test_event__is_guarded_like_any_other(
+def test_test_event__is_checked_like_any_other(
     house: House, receiver: Receiver, settings: Any
 ) -> None:
     endpoint = made(house.alice, url=receiver.url)
     settings.ALLOW_LOOPBACK_CALLBACKS = False
-    tried(house.alice, endpoint, "task.completed")
+    send_test(house.alice, endpoint, "task.completed")
     services.deliver_due()
     assert receiver.received == []
     assert Attempt.objects.get().outcome == "address_denied"
 
 
-def test_a_test_event__refused_when_nothing_is_sent_there(house: House) -> None:
+def test_test_event__refused_when_the_endpoint_is_not_enabled(house: House) -> None:
     endpoint = made(house.alice, enabled=False)
     path = f"{path_of(endpoint)}/test"
     with expect_unchanged():
@@ -78,7 +76,7 @@ def test_a_test_event__refused_when_nothing_is_sent_there(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "found"),
+    ("body", "codes"),
     [
         ({}, {"/type": "required"}),
         ({"type": "task.*"}, {"/type": "not_one_of"}),
@@ -87,15 +85,15 @@ def test_a_test_event__refused_when_nothing_is_sent_there(house: House) -> None:
         ({"type": "task.failed", "data": {}}, {"/data": "unknown_field"}),
     ],
 )
-def test_a_test_event__of_no_type_is_refused(
-    house: House, body: dict[str, Any], found: dict[str, str]
+def test_test_event__refused_without_a_known_type(
+    house: House, body: dict[str, Any], codes: dict[str, str]
 ) -> None:
     endpoint = made(house.alice)
     with expect_unchanged():
-        assert faults(house.alice.post(f"{path_of(endpoint)}/test", body)) == found
+        assert faults(house.alice.post(f"{path_of(endpoint)}/test", body)) == codes
 
 
-def test_a_test_event__sent_twice_with_one_key_is_one(house: House, receiver: Receiver) -> None:
+def test_test_event__sent_twice_with_one_key_is_one(house: House, receiver: Receiver) -> None:
     endpoint = made(house.alice, url=receiver.url)
     path, body = f"{path_of(endpoint)}/test", {"type": "task.failed"}
     first = house.alice.post(path, body, **{"Idempotency-Key": "k"})

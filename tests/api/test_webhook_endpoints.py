@@ -1,4 +1,4 @@
-"""Endpoints by HTTP: made, read, and what each is told; what others see of them."""
+"""Test endpoints by HTTP: created, read, what each receives; which credentials see them."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,11 +23,11 @@ from tests.integration.test_budgets import statements
 
 def test_create__with_a_url_alone(house: House) -> None:
     answer = house.alice.post(PATH, {"url": "https://Example.com/hooks?a=1"})
-    shown = answer.json()
+    document = answer.json()
     assert answer.status_code == 201
-    assert answer["Location"] == f"{PATH}/{shown['endpoint_id']}"
-    created_at = shown.pop("created_at")
-    assert shown == {
+    assert answer["Location"] == f"{PATH}/{document['endpoint_id']}"
+    created_at = document.pop("created_at")
+    assert document == {
         "endpoint_id": str(Destination.objects.get().id),
         "url": "https://Example.com/hooks?a=1",
         "origin": "https://example.com:443",
@@ -58,11 +58,11 @@ def test_create__with_a_url_alone(house: House) -> None:
             "held": 0,
         },
     }
-    assert house.alice.get(answer["Location"]).json() == {**shown, "created_at": created_at}
+    assert house.alice.get(answer["Location"]).json() == {**document, "created_at": created_at}
 
 
 def test_create__with_everything(house: House) -> None:
-    wanted = {
+    fields = {
         "description": "The ledger",
         "event_types": ["task.completed", "endpoint.*", "delivery.exhausted"],
         "pool_ids": [str(house.pool.id)],
@@ -74,18 +74,18 @@ def test_create__with_everything(house: House) -> None:
         "retry_policy": {"max_retries": 3, "backoff_seconds": 5},
         "enabled": False,
     }
-    shown = made(
+    document = made(
         house.alice,
-        **wanted,
+        **fields,
         headers={"X-Tenant": "north"},
         auth={"type": "basic", "username": "ann", "password": "pa55"},
     )
-    assert {name: shown[name] for name in wanted} == wanted
-    assert (shown["status"], shown["headers"]) == ("paused", {"X-Tenant": "redacted"})
-    assert shown["auth"] == {"type": "basic", "username": "redacted", "password": "redacted"}
+    assert {name: document[name] for name in fields} == fields
+    assert (document["status"], document["headers"]) == ("paused", {"X-Tenant": "redacted"})
+    assert document["auth"] == {"type": "basic", "username": "redacted", "password": "redacted"}
 
 
-def test_secrets__are_kept_sealed_and_never_shown(house: House) -> None:
+def test_secrets__are_encrypted_and_never_shown(house: House) -> None:
     body = {
         "url": URL,
         "headers": {"X-Token": "h1dden"},
@@ -103,7 +103,7 @@ def test_secrets__are_kept_sealed_and_never_shown(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "codes"),
     [
         ({"url": None}, {"/url": "wrong_type"}),
         ({"url": ""}, {"/url": "too_short"}),
@@ -145,13 +145,11 @@ def test_secrets__are_kept_sealed_and_never_shown(house: House) -> None:
     ],
     ids=str,
 )
-def test_a_bad_field__is_named(
-    house: House, changes: dict[str, Any], found: dict[str, str]
-) -> None:
+def test_bad_field__is_named(house: House, changes: dict[str, Any], codes: dict[str, str]) -> None:
     endpoint = made(house.alice)
     with expect_unchanged():
-        assert faults(house.alice.post(PATH, {"url": URL, **changes})) == found
-        assert faults(house.alice.patch(path_of(endpoint), changes)) == found
+        assert faults(house.alice.post(PATH, {"url": URL, **changes})) == codes
+        assert faults(house.alice.patch(path_of(endpoint), changes)) == codes
 
 
 @pytest.mark.parametrize(
@@ -162,7 +160,7 @@ def test_a_bad_field__is_named(
         "Content-Length", "Content-Type", "Transfer-Encoding", "Webhook-Id", "webhook-anything",
     ],
 )  # fmt: skip
-def test_a_header_that_is_ours__is_refused(house: House, name: str) -> None:
+def test_reserved_header__is_refused(house: House, name: str) -> None:
     answer = house.alice.post(PATH, {"url": URL, "headers": {name: "v", "X-Mine": "v"}})
     assert faults(answer) == {f"/headers/{name}": "reserved_header"}
 
@@ -185,17 +183,15 @@ def test_create__names_every_fault_at_once(house: House) -> None:
     assert faults(house.alice.post(PATH, {})) == {"/url": "required"}
 
 
-def test_an_unknown_event_type__is_answered_with_the_list(house: House) -> None:
+def test_unknown_event_type__is_refused_with_the_list(house: House) -> None:
     answer = house.alice.post(PATH, {"url": URL, "event_types": ["task.done"]})
     (fault,) = expect_problem(answer, 422)["errors"]
     assert all(event_type in fault["detail"] for event_type in EVENT_TYPES)
 
 
-def test_create__refused_when_there_are_as_many_as_may_be(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_create__refused_at_the_maximum(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(management, "MAX_ENDPOINTS", 2)
-    house.task(handoff={"callback_url": URL})  # A callback is none of them.
+    house.task(handoff={"callback_url": URL})  # A callback does not count.
     made(house.alice)
     first = made(house.alice)
     made(house.charlie)
@@ -209,13 +205,13 @@ def test_create__refused_when_there_are_as_many_as_may_be(
 # --- whom they hear of ----------------------------------------------------------------------------
 
 
-def told(endpoint: dict[str, Any]) -> list[tuple[UUID, str]]:
-    """Subjects and types of what an endpoint is sent."""
+def deliveries_of(endpoint: dict[str, Any]) -> list[tuple[UUID, str]]:
+    """Return subjects and types of an endpoint's deliveries."""
     mine = Delivery.objects.filter(destination_id=endpoint["endpoint_id"])
     return list(mine.order_by("created_at", "sequence").values_list("subject_id", "event_type"))
 
 
-def test_filters__decide_what_an_endpoint_is_told(house: House) -> None:
+def test_filters__decide_what_an_endpoint_receives(house: House) -> None:
     pool = str(house.pool.id)
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     everything = made(house.alice)
@@ -225,23 +221,23 @@ def test_filters__decide_what_an_endpoint_is_told(house: House) -> None:
     strangers = made(house.charlie)
     in_pool = house.task(requirements={"worker_pool_id": pool})
     of_finance = house.task(domain="finance")
-    assert [subject for subject, _ in told(everything)] == [in_pool.id, of_finance.id]
-    assert told(finance) == [(of_finance.id, "task.created")]
-    assert told(front) == [(in_pool.id, "task.created")]
-    assert told(operations) == told(strangers) == []
+    assert [subject for subject, _ in deliveries_of(everything)] == [in_pool.id, of_finance.id]
+    assert deliveries_of(finance) == [(of_finance.id, "task.created")]
+    assert deliveries_of(front) == [(in_pool.id, "task.created")]
+    assert deliveries_of(operations) == deliveries_of(strangers) == []
 
 
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) -> None:
+def test_list__is_paged_newest_first_and_takes_no_other_parameter(house: House) -> None:
     ids = [made(house.alice)["endpoint_id"] for _ in range(3)]
     made(house.charlie)
     first = house.alice.get(f"{PATH}?limit=2")
     WebhookEndpointPage.model_validate_json(first.content, extra="forbid")
     second = house.alice.get(f"{PATH}?limit=2&cursor={first.json()['next_cursor']}").json()
-    found = [each["endpoint_id"] for page in (first.json(), second) for each in page["data"]]
-    assert (found, second["next_cursor"]) == (ids[::-1], None)
+    listed_ids = [row["endpoint_id"] for page in (first.json(), second) for row in page["data"]]
+    assert (listed_ids, second["next_cursor"]) == (ids[::-1], None)
     wrong = faults(house.alice.get(f"{PATH}?status=enabled&url=x"))
     assert wrong == {"/status": "unknown_parameter", "/url": "unknown_parameter"}
 
@@ -277,7 +273,7 @@ def test_reading__takes_few_statements(house: House) -> None:
 # --- credentials for some pools -------------------------------------------------------------------
 
 
-def test_a_credential_for_some_pools__manages_endpoints_of_these_alone(house: House) -> None:
+def test_credential_for_some_pools__manages_endpoints_of_these_only(house: House) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     front = restricted(house, house.pool.id)
     for pool_ids, place in (
@@ -305,7 +301,7 @@ def test_a_credential_for_some_pools__manages_endpoints_of_these_alone(house: Ho
     assert changed(front, mine, description="Ours")["description"] == "Ours"
 
 
-def test_a_credential_that_may_only_manage__is_answered_but_reads_nothing(house: House) -> None:
+def test_credential_that_may_only_manage__gets_a_response_but_reads_nothing(house: House) -> None:
     caller = manager(house)
     endpoint = made(caller)
     assert changed(caller, endpoint, description="Mine")["description"] == "Mine"

@@ -1,4 +1,4 @@
-"""`/v1/webhook-keys`: keys are rotated, listed and expired; their public halves are for anybody."""
+"""Test `/v1/webhook-keys`: rotated, listed, expired; and the public JWK Set."""
 
 import base64
 from datetime import timedelta
@@ -27,8 +27,8 @@ def rotate(caller: Caller, kind: str = "v1", **body: Any) -> Any:
 
 
 def listed(caller: Caller) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = caller.get(KEYS).json()["data"]
-    return found
+    keys: list[dict[str, Any]] = caller.get(KEYS).json()["data"]
+    return keys
 
 
 def jwks(organisation_id: UUID | str) -> Any:
@@ -40,7 +40,7 @@ def expire(caller: Caller, key_id: str) -> Any:
 
 
 def age(key_id: str, **delta: float) -> None:
-    """Let a key have expired so long ago."""
+    """Move a key's end into the past."""
     key = SigningKey.objects.get(id=key_id)
     key.expires_at = key.created_at - timedelta(**delta)
     key.save()
@@ -49,7 +49,7 @@ def age(key_id: str, **delta: float) -> None:
 # --- rotate ---------------------------------------------------------------------------------------
 
 
-def test_rotate__gives_a_v1_secret_that_signs_at_once(house: House) -> None:
+def test_rotate__returns_a_v1_secret_that_signs_at_once(house: House) -> None:
     made = rotate(house.alice)
     assert set(made) == {*SHOWN, "secret", "earlier"}
     assert (made["kind"], made["status"], made["public_key"]) == ("v1", "current", None)
@@ -59,14 +59,14 @@ def test_rotate__gives_a_v1_secret_that_signs_at_once(house: House) -> None:
     assert made["secret"].startswith("whsec_")
 
 
-def test_rotate__gives_the_public_half_of_a_v1a_key(house: House) -> None:
+def test_rotate__returns_the_public_half_of_a_v1a_key(house: House) -> None:
     made = rotate(house.alice, "v1a")
     assert set(made) == {*SHOWN, "earlier"}
     ours = house.organisation.id
     assert signing.public_key(keys_of([ours])[ours][1]) == made["public_key"]
 
 
-def test_rotate__gives_the_one_before_an_end_and_leaves_earlier_ones_theirs(house: House) -> None:
+def test_rotate__ends_the_previous_key_and_keeps_earlier_ends(house: House) -> None:
     first = rotate(house.alice)
     second = rotate(house.alice, overlap_seconds=604_800)
     third = rotate(house.alice, overlap_seconds=60)
@@ -83,7 +83,7 @@ def test_rotate__gives_the_one_before_an_end_and_leaves_earlier_ones_theirs(hous
     assert keys_of([ours])[ours][:3] == [made["secret"] for made in (third, second, first)]
 
 
-def test_rotate__overlaps_a_day_unless_told(house: House) -> None:
+def test_rotate__overlaps_a_day_by_default(house: House) -> None:
     rotate(house.alice)
     made = rotate(house.alice)
     old = SigningKey.objects.get(id=made["earlier"][0]["key_id"])
@@ -91,7 +91,7 @@ def test_rotate__overlaps_a_day_unless_told(house: House) -> None:
     assert old.expires_at == new.created_at + timedelta(days=1)
 
 
-def test_rotate__without_overlap_ends_the_one_before_at_once(house: House) -> None:
+def test_rotate__without_overlap_ends_the_previous_key_at_once(house: House) -> None:
     rotate(house.alice)
     made = rotate(house.alice, overlap_seconds=0)
     assert [key["status"] for key in made["earlier"]] == ["expired"]
@@ -113,7 +113,7 @@ def test_rotate__refuses_an_eleventh_active_key_of_a_kind(house: House) -> None:
         answer = house.alice.post(ROTATE, {"kind": "v1"})
         assert expect_problem(answer, 409, "too_many_signing_keys")["limit"] == 10
     rotate(house.alice, "v1a")
-    # Without an overlap the one before makes room.
+    # Without an overlap the previous key no longer counts.
     rotate(house.alice, overlap_seconds=0)
     assert expire(house.alice, made[0]["key_id"]).status_code == 204
     rotate(house.alice)
@@ -130,20 +130,20 @@ def test_rotate__refuses_an_eleventh_active_key_of_a_kind(house: House) -> None:
         ({"kind": "v1", "secret": "whsec_mine"}, {"/secret": "unknown_field"}),
     ],
 )
-def test_rotate__refuses_what_is_no_rotation(
+def test_rotate__refuses_an_invalid_body(
     house: House, body: dict[str, Any], expected: dict[str, str]
 ) -> None:
     with expect_unchanged("accounts_apikey"):
         assert faults(house.alice.post(ROTATE, body)) == expected
 
 
-def test_rotate__sent_twice_rotates_once_and_does_not_tell_the_secret_again(house: House) -> None:
+def test_rotate__sent_twice_rotates_once_and_shows_the_secret_once(house: House) -> None:
     headers = {"Idempotency-Key": "rotate-1"}
     first = house.alice.post(ROTATE, {"kind": "v1"}, **headers)
     again = house.alice.post(ROTATE, {"kind": "v1"}, **headers)
-    told = first.json()
-    secret = told.pop("secret")
-    assert (again.status_code, again.json()) == (201, told)
+    document = first.json()
+    secret = document.pop("secret")
+    assert (again.status_code, again.json()) == (201, document)
     assert again["Idempotency-Replayed"] == "true"
     assert SigningKey.objects.count() == 1
     assert secret.encode() not in bytes(IdempotencyKey.objects.get().body)
@@ -152,7 +152,7 @@ def test_rotate__sent_twice_rotates_once_and_does_not_tell_the_secret_again(hous
 # --- list and expire ------------------------------------------------------------------------------
 
 
-def test_list__shows_what_signs_and_what_did_for_30_days_but_no_secret(house: House) -> None:
+def test_list__has_active_keys_and_expired_ones_for_30_days_without_secrets(house: House) -> None:
     made = [rotate(house.alice, overlap_seconds=0) for _ in range(3)]
     public = rotate(house.alice, "v1a")
     age(made[0]["key_id"], days=31)
@@ -196,7 +196,7 @@ def test_expire__a_second_time_changes_nothing(house: House) -> None:
 
 
 def test_expire__never_leaves_an_organisation_without_a_key(house: House) -> None:
-    """Refused for the key without end, though an earlier one still signs: that one has an end."""
+    """It refuses the key without an end even while an earlier one still signs."""
     rotate(house.alice)
     current = rotate(house.alice)
     with expect_unchanged("accounts_apikey"):
@@ -205,14 +205,14 @@ def test_expire__never_leaves_an_organisation_without_a_key(house: House) -> Non
 
 
 @pytest.mark.parametrize("key_id", [str(uuid4()), "no-uuid"])
-def test_expire__does_not_find_what_is_not_there(house: House, key_id: str) -> None:
+def test_expire__of_an_unknown_key(house: House, key_id: str) -> None:
     expect_problem(expire(house.alice, key_id), 404, "not_found")
 
 
 # --- the public halves ----------------------------------------------------------------------------
 
 
-def test_jwks__is_for_anybody(house: House) -> None:
+def test_jwks__needs_no_credential(house: House) -> None:
     made = rotate(house.alice, "v1a")
     answer = jwks(house.organisation.id)
     assert (answer.status_code, answer["Cache-Control"]) == (200, "public, max-age=60")
@@ -230,19 +230,19 @@ def test_jwks__is_for_anybody(house: House) -> None:
     assert signing.keys_from_jwks(answer.json()) == [made["public_key"]]
 
 
-def test_jwks__has_no_v1_secret_and_nobody_elses_key(house: House) -> None:
+def test_jwks__has_no_v1_secret_and_no_other_organisations_key(house: House) -> None:
     rotate(house.alice, "v1")
     rotate(house.charlie, "v1a")
     assert jwks(house.organisation.id).json() == {"keys": []}
 
 
 def test_jwks__looks_the_same_for_an_organisation_that_does_not_exist(house: House) -> None:
-    nobody, quiet = jwks(uuid4()), jwks(house.organisation.id)
-    assert (nobody.status_code, nobody.json()) == (quiet.status_code, quiet.json())
-    assert nobody.json() == {"keys": []}
+    unknown, keyless = jwks(uuid4()), jwks(house.organisation.id)
+    assert (unknown.status_code, unknown.json()) == (keyless.status_code, keyless.json())
+    assert unknown.json() == {"keys": []}
     expect_problem(jwks("no-uuid"), 404, "not_found")
 
 
-def test_jwks__is_only_read(house: House) -> None:
+def test_jwks__is_read_only(house: House) -> None:
     path = f"/v1/organisations/{house.organisation.id}/webhook-jwks.json"
     expect_problem(house.alice.post(path, {}), 405, "method_not_allowed")

@@ -1,4 +1,4 @@
-"""A drain whose database goes away with requests under way: nothing is sent twice for that."""
+"""Test a drain whose database fails while requests are under way: nothing is sent twice."""
 
 import threading
 import time
@@ -27,8 +27,8 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_results_are_kept_until_the_database_is_back(house: House, receiver: Receiver) -> None:
-    # Given three requests that are being answered
+def test_results__are_kept_until_the_database_is_back(house: House, receiver: Receiver) -> None:
+    # Given three requests under way
     answers = threading.Event()
     receiver.reply = lambda _: Reply(204 if answers.wait(10) else 500)
     endpoint(house, f"{receiver.url}/hook")
@@ -37,14 +37,14 @@ def test_results_are_kept_until_the_database_is_back(house: House, receiver: Rec
     draining.start()
     try:
         eventually(lambda: len(receiver.received) == 3)
-        # When the drain's connection is cut, and the answers come
+        # When the drain's connection is cut, and the responses arrive
         with connection.cursor() as cursor:
             cursor.execute(OTHERS)
             assert cursor.fetchone() == (1,)
     finally:
         answers.set()
         draining.join(timeout=10)
-    # Then they are written down, and nothing is asked for again
+    # Then they are recorded, and nothing is sent again
     assert not draining.is_alive()
     assert counts() == {"succeeded": 3}
     assert Attempt.objects.count() == len(receiver.received) == 3

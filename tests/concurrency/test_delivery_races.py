@@ -44,7 +44,7 @@ PATIENCE_SECONDS = 12.0
 
 
 class Witness:
-    """What several receivers got, in one list, and how many requests each had at once."""
+    """Record what several receivers got, and how many requests each had at the same time."""
 
     def __init__(self) -> None:
         self.came: list[tuple[str, UUID, int]] = []
@@ -53,7 +53,7 @@ class Witness:
         self._guard = threading.Lock()
 
     def of(self, host: str, *, fails: Callable[[str, int], bool] = lambda host, nth: False) -> Any:
-        """A receiver's `judge`. `fails` is asked with a delivery's id and the number of its
+        """A receiver's `reply_to`. `fails` is called with a delivery's id and the number of its
         attempt, from 0.
         """
         seen: Counter[str] = Counter()
@@ -74,14 +74,14 @@ class Witness:
         return judge
 
     def lanes(self) -> dict[tuple[str, UUID], list[int]]:
-        found: dict[tuple[str, UUID], list[int]] = defaultdict(list)
+        sequences: dict[tuple[str, UUID], list[int]] = defaultdict(list)
         for path, subject_id, sequence in self.came:
-            found[path, subject_id].append(sequence)
-        return found
+            sequences[path, subject_id].append(sequence)
+        return sequences
 
 
 def until(is_over: Callable[[], bool], call: Call) -> Call:
-    """`call` again and again, until it is over (or has taken too long)."""
+    """Repeat `call` until it is over (or has taken too long)."""
 
     def repeat() -> None:
         ends = time.monotonic() + PATIENCE_SECONDS
@@ -98,7 +98,7 @@ def all_delivered() -> bool:
 
 @contextmanager
 def meanwhile(call: Call) -> Iterator[Any]:
-    """`call` runs beside the block; what it raised is raised at the end."""
+    """Run `call` in parallel with the block; raise at the end what it raised."""
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(_run, call)
         yield future
@@ -113,18 +113,18 @@ def delivered(one: ClaimedDelivery) -> tuple[ClaimedDelivery, AttemptResult]:
     return one, AttemptResult(one.token, Outcome.OK, 5, status_code=204)
 
 
-def record_patiently(returned: Sequence[tuple[ClaimedDelivery, AttemptResult]]) -> None:
-    """As a drain does: what somebody's lock is in the way of is brought again."""
-    while returned:
-        returned = record(returned)
+def record_patiently(results: Sequence[tuple[ClaimedDelivery, AttemptResult]]) -> None:
+    """Record like a drain: pass results again while another transaction holds a lock."""
+    while results:
+        results = record(results)
         time.sleep(0.01)
 
 
 # --- drains among themselves ----------------------------------------------------------------------
 
 
-def test_a_claim__leaves_to_others_what_it_does_not_take(house: House) -> None:
-    """Two drains look at once: the first holds no origin that it takes nothing of."""
+def test_claim__leaves_other_origins_unlocked(house: House) -> None:
+    """Of two drains at the same time, the first locks no origin that it takes nothing of."""
     for number in range(3):
         endpoint(house, f"http://127.0.0.{number + 1}:9/hook")
     emit(house, at=clock.now())
@@ -136,8 +136,8 @@ def test_a_claim__leaves_to_others_what_it_does_not_take(house: House) -> None:
     assert (len(mine), len(theirs)) == (1, 2)
 
 
-def test_the_last_free_slot__goes_to_the_origin_that_has_fewest(house: House) -> None:
-    """A slow receiver with old rows and free slots of its own keeps no idle one waiting."""
+def test_last_free_slot__goes_to_the_origin_with_the_fewest_under_way(house: House) -> None:
+    """A slow receiver with old rows and free slots of its own does not delay an idle one."""
     at = clock.now()
     endpoint(house, "http://127.0.0.1:9/slow")
     emit_many(house, subjects=10, each=1, at=at - timedelta(minutes=1))
@@ -161,22 +161,22 @@ def test_four_drains__deliver_each_once_in_order_within_the_limits(
                 fails=lambda message_id, nth: nth == 0 and int(message_id[-4:], 16) % 5 == 0,
             )
             endpoint(house, f"{host.url}/{number}", max_retries=5, backoff_seconds=0)
-        told = emit_many(house, subjects=8, each=50, at=clock.now())
+        emitted = emit_many(house, subjects=8, each=50, at=clock.now())
         together(*[until(all_delivered, deliver_due)] * 4)
     assert counts() == {"succeeded": 2_000}
     lanes = witness.lanes()
-    assert set(lanes) == {(f"/{number}", subject) for number in range(5) for subject in told}
+    assert set(lanes) == {(f"/{number}", subject) for number in range(5) for subject in emitted}
     for came in lanes.values():
         assert came == sorted(came)
         assert set(came) == set(range(1, 51))
-    # One success each; as many failures as there were, and nothing sent twice beyond them.
+    # One success each, the expected failures, and nothing else sent twice.
     assert Attempt.objects.filter(outcome="ok").count() == 2_000
     assert len(witness.came) == Attempt.objects.count()
     assert max(witness.most.values()) <= 4
 
 
 def test_drains__against_resends_and_a_recovery(house: House, receiver: Receiver) -> None:
-    """Each is sent once for each who asked for it, in order; none is left behind."""
+    """Each is sent once for each resend or recovery, in order; none is missed."""
     endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     emit_many(house, subjects=60, each=5, at=clock.now())
     Delivery.objects.update(
@@ -187,14 +187,16 @@ def test_drains__against_resends_and_a_recovery(house: House, receiver: Receiver
     heads = list(Delivery.objects.filter(sequence=1).values_list("id", flat=True)[:30])
     actor = house.alice.principal
     now = clock.now()
-    wanted = RecoveryRequest(kind="failed", since=now - timedelta(days=1), rate_per_minute=60_000)
+    recovery_request = RecoveryRequest(
+        kind="failed", since=now - timedelta(days=1), rate_per_minute=60_000
+    )
 
     def resend_some() -> None:
         for delivery_id in heads:
             resend(actor=actor, delivery_id=delivery_id, at=clock.now())
 
     together(
-        lambda: start_recovery(actor=actor, request=wanted, at=clock.now()),
+        lambda: start_recovery(actor=actor, request=recovery_request, at=clock.now()),
         resend_some,
         until(all_delivered, release_recoveries),
         until(all_delivered, release_recoveries),
@@ -215,19 +217,19 @@ def test_drains__against_resends_and_a_recovery(house: House, receiver: Receiver
 # --- endpoints that change ------------------------------------------------------------------------
 
 
-def test_endpoints_that_are_deleted__fail_no_event(house: House) -> None:
+def test_deleted_endpoints__fail_no_event(house: House) -> None:
     ending = [endpoint(house, f"http://127.0.0.1:9/{number}") for number in range(4)]
     staying = endpoint(house, "http://127.0.0.1:9/stays")
     is_over = threading.Event()
 
-    def announce() -> int:
-        told = 0
-        while not is_over.is_set() and told < 500:
+    def emit_events() -> int:
+        emitted = 0
+        while not is_over.is_set() and emitted < 500:
             with transaction.atomic():
                 subject_id = emit(house, at=clock.now())
                 emit(house, subject_id=subject_id, sequence=2, at=clock.now())
-            told += 2
-        return told
+            emitted += 2
+        return emitted
 
     def delete() -> float:
         began = time.monotonic()
@@ -238,14 +240,14 @@ def test_endpoints_that_are_deleted__fail_no_event(house: House) -> None:
             is_over.set()
         return time.monotonic() - began
 
-    *told, took = together(announce, announce, announce, delete)
+    *emitted, took = together(emit_events, emit_events, emit_events, delete)
     assert list(Destination.objects.values_list("id", flat=True)) == [staying.id]
-    assert Delivery.objects.filter(destination=staying).count() == sum(told)
-    assert Delivery.objects.count() == sum(told)
+    assert Delivery.objects.filter(destination=staying).count() == sum(emitted)
+    assert Delivery.objects.count() == sum(emitted)
     assert took < 5
 
 
-def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: Receiver) -> None:
+def test_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: Receiver) -> None:
     hook = endpoint(house, f"{receiver.url}/hook")
     witness = Witness()
     receiver.reply_to = witness.of("host")
@@ -264,7 +266,7 @@ def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: R
         finally:
             is_over.set()
 
-    def announce() -> None:
+    def emit_events() -> None:
         subjects = [new_id() for _ in range(10)]
         for sequence in range(1, 21):
             for subject_id in subjects:
@@ -276,7 +278,7 @@ def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: R
 
     together(
         toggle,
-        announce,
+        emit_events,
         until(is_done, release_recoveries),
         until(is_done, deliver_due),
         until(is_done, deliver_due),
@@ -285,10 +287,10 @@ def test_an_endpoint_paused_and_enabled__loses_nothing(house: House, receiver: R
     assert list(witness.lanes().values()) == [list(range(1, 21))] * 10
 
 
-def test_what_a_drain_held_while_its_endpoint_was_being_enabled__is_sent(
+def test_delivery_held_while_its_endpoint_is_enabled__is_sent(
     house: House, receiver: Receiver
 ) -> None:
-    """The call waits for the origin: what is held until it has that is newer than the call."""
+    """The call waits for the origin's lock: deliveries held meanwhile are newer than the call."""
     hook = endpoint(house, f"{receiver.url}/hook", status="paused")
     asked_at = clock.now()
     emit(house, at=clock.now())
@@ -302,10 +304,10 @@ def test_what_a_drain_held_while_its_endpoint_was_being_enabled__is_sent(
     assert counts() == {"succeeded": 1}
 
 
-def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
+def test_next_event__is_unparked_although_its_endpoint_moved(
     house: House, receiver: Receiver
 ) -> None:
-    """What was claimed at the old origin frees the lane that is claimed at the new one."""
+    """The result of a claim at the old origin unparks the next event at the new one."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
     (task_id,) = emit_many(house, subjects=1, each=2, at=clock.now())
     first = claim(limit=1, at=None).deliveries
@@ -327,23 +329,23 @@ def test_the_next_event__comes_up_though_its_endpoint_moved_meanwhile(
     assert Delivery.objects.filter(subject_id=task_id, status="succeeded").count() == 2
 
 
-def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: House) -> None:
-    """Whoever has the recovery wants the origin; whoever has the origin must not want the recovery."""
+def test_deletion_of_an_endpoint__does_not_deadlock_with_its_recovery(house: House) -> None:
+    """A transaction with the recovery waits for the origin, never the other way round."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
     emit(house, at=clock.now())
     Delivery.objects.update(status="exhausted", finished_at=clock.now())
     actor = house.alice.principal
-    wanted = RecoveryRequest(
+    recovery_request = RecoveryRequest(
         kind="failed", since=clock.now() - timedelta(days=1), endpoint_id=hook.id
     )
-    recovery = start_recovery(actor=actor, request=wanted, at=clock.now())
+    recovery = start_recovery(actor=actor, request=recovery_request, at=clock.now())
     end: Call = lambda: delete_endpoint(actor=actor, endpoint_id=hook.id)  # noqa: E731
     with ThreadPoolExecutor(1) as threads:
         with transaction.atomic():
             Recovery.objects.select_for_update(no_key=True).get(id=recovery.id)
             ending = threads.submit(_run, end)
             _wait_for(1)
-            # Our next step, as a page takes it: it must not wait for the one that waits for us.
+            # The next lock of a page: it must not wait for the transaction that waits for us.
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '500ms'")
                 cursor.execute(
@@ -357,7 +359,7 @@ def test_the_end_of_an_endpoint__waits_for_no_deadlock_with_its_recovery(house: 
 # --- a drain and one other ------------------------------------------------------------------------
 
 
-def test_a_claim__passes_over_what_a_sweep_is_just_expiring(house: House) -> None:
+def test_claim__skips_what_retention_is_expiring(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook")
     emit(house, at=clock.now() - timedelta(days=31))
     young = emit(house, at=clock.now())
@@ -367,10 +369,10 @@ def test_a_claim__passes_over_what_a_sweep_is_just_expiring(house: House) -> Non
         assert [one.subject_id for one in claiming_.result(timeout=10).deliveries] == [young]
 
 
-def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
+def test_claim__respects_a_retry_after_that_arrived_meanwhile(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look at all origins takes its time; what it saw may be over when it has the lock."""
+    """Reading all origins takes time; an origin may have changed when it is locked."""
     endpoint(house, "http://127.0.0.1:9/hook")
     emit_many(house, subjects=10, each=1, at=clock.now())
     (first, *_rest) = claim(limit=1, at=None).deliveries
@@ -387,7 +389,7 @@ def test_a_claim__sees_what_a_receiver_asked_for_meanwhile(
         assert list(looking.result(timeout=10).deliveries) == []
 
 
-def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
+def test_resend__during_the_last_attempt_counts(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/hook", max_retries=1, backoff_seconds=1)
     emit(house, at=clock.now())
     Delivery.objects.update(attempt_count=1, wait="retry")
@@ -398,21 +400,23 @@ def test_a_resend__of_one_in_its_last_attempt_counts(house: House) -> None:
     assert not Delivery.objects.filter(event_type="delivery.exhausted").exists()
 
 
-def test_a_recovery__counts_for_one_in_an_attempt(house: House) -> None:
-    """It fails a moment later: it must not then wait for the hours of its old schedule."""
+def test_recovery__during_an_attempt_counts(house: House) -> None:
+    """The attempt fails then: it must not wait for the hours of its old schedule."""
     hook = endpoint(house, "http://127.0.0.1:9/hook")
     emit(house, at=clock.now())
     Delivery.objects.update(attempt_count=10, wait="retry")
     (under_way,) = claim(limit=1, at=None).deliveries
     now = clock.now()
-    wanted = RecoveryRequest(kind="failed", since=now - timedelta(days=1), endpoint_id=hook.id)
-    start_recovery(actor=house.alice.principal, request=wanted, at=now)
+    recovery_request = RecoveryRequest(
+        kind="failed", since=now - timedelta(days=1), endpoint_id=hook.id
+    )
+    start_recovery(actor=house.alice.principal, request=recovery_request, at=now)
     release_recoveries()
     record([failed(under_way)])
     assert Delivery.objects.get().due_at < now + timedelta(minutes=1)
 
 
-def test_a_notice__reaches_an_endpoint_that_fails_in_the_same_batch(house: House) -> None:
+def test_operational_event__reaches_an_endpoint_that_fails_in_the_same_batch(house: House) -> None:
     endpoint(house, "http://127.0.0.1:9/one", max_retries=0, backoff_seconds=1)
     asks = endpoint(
         house,
@@ -428,8 +432,8 @@ def test_a_notice__reaches_an_endpoint_that_fails_in_the_same_batch(house: House
     assert Delivery.objects.get(event_type="delivery.exhausted").destination_id == asks.id
 
 
-def test_the_parked_event__does_not_overtake_one_under_way(house: House) -> None:
-    """It has waited its 15 minutes just when the retry of the one before it is being sent."""
+def test_parked_event__does_not_overtake_one_under_way(house: House) -> None:
+    """Its 15 minutes end while the retry of the one before it is being sent."""
     endpoint(house, "http://127.0.0.1:9/hook")
     at = clock.now()
     emit_many(house, subjects=1, each=2, at=at)
@@ -444,8 +448,8 @@ def test_the_parked_event__does_not_overtake_one_under_way(house: House) -> None
     assert taken(timedelta(minutes=15)) == []
 
 
-def test_an_origin_that_somebody_holds__stalls_no_other(house: House, receiver: Receiver) -> None:
-    """A result for it is there and cannot be recorded yet; everybody else's events go on."""
+def test_locked_origin__delays_no_other(house: House, receiver: Receiver) -> None:
+    """A result for it cannot be recorded yet; all other events are sent."""
     receiver.reply = lambda _: Reply(204) if time.sleep(0.3) is None else Reply()
     held = endpoint(house, f"{receiver.url}/hook", event_types=["task.failed"])
     is_over = threading.Event()
@@ -460,7 +464,7 @@ def test_an_origin_that_somebody_holds__stalls_no_other(house: House, receiver: 
             time.sleep(0.15)
             with transaction.atomic():
                 Origin.objects.select_for_update(no_key=True).get(id=held.origin_id)
-                time.sleep(0.5)  # The answer has come.
+                time.sleep(0.5)  # The response has arrived.
                 with meanwhile(lambda: emit(house, at=clock.now())):
                     pass
                 ends = time.monotonic() + 1

@@ -1,4 +1,4 @@
-"""Endpoints that change while events happen: nothing goes astray, nothing fails, nothing is lost."""
+"""Test endpoints that change while events happen: nothing is misdirected, fails or is lost."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +23,7 @@ NOWHERE = "http://127.0.0.1:9/hook"
 
 
 def call(caller: Caller, method: str, path: str, body: Any = None) -> Call:
-    """The call, from a client of its own."""
+    """Return the call, from a client of its own."""
     return lambda: Caller(caller.key).call(method, path, body)
 
 
@@ -61,7 +61,9 @@ def change(house: House, endpoint_id: str, **changes: Any) -> None:
     )
 
 
-def test_a_move__takes_along_what_an_event_under_way_adds(house: House, receiver: Receiver) -> None:
+def test_move__includes_deliveries_of_a_running_transaction(
+    house: House, receiver: Receiver
+) -> None:
     endpoint_id = endpoint(house)
     move = call(house.alice, "PATCH", f"{PATH}/{endpoint_id}", {"url": receiver.url})
     with held_up(move) as moved:
@@ -72,7 +74,7 @@ def test_a_move__takes_along_what_an_event_under_way_adds(house: House, receiver
     assert len(receiver.received) == 1
 
 
-def test_an_event__goes_where_a_move_under_way_leads(house: House, receiver: Receiver) -> None:
+def test_event__is_sent_to_the_target_of_a_running_move(house: House, receiver: Receiver) -> None:
     endpoint_id = endpoint(house)
     with held_up(call(house.alice, "POST", "/v1/tasks", contract())) as posted:
         change(house, endpoint_id, url=receiver.url)
@@ -80,7 +82,7 @@ def test_an_event__goes_where_a_move_under_way_leads(house: House, receiver: Rec
     assert Delivery.objects.get().origin == Origin.objects.get(text=receiver.url)
 
 
-def test_an_end__takes_along_what_an_event_under_way_adds(house: House) -> None:
+def test_deletion__includes_deliveries_of_a_running_transaction(house: House) -> None:
     end = call(house.alice, "DELETE", f"{PATH}/{endpoint(house)}")
     with held_up(end) as ended:
         house.task()
@@ -88,7 +90,7 @@ def test_an_end__takes_along_what_an_event_under_way_adds(house: House) -> None:
     assert (Destination.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
-def test_an_event__passes_over_an_endpoint_that_is_ending(house: House) -> None:
+def test_event__skips_an_endpoint_that_is_being_deleted(house: House) -> None:
     endpoint_id = UUID(endpoint(house))
     with held_up(call(house.alice, "POST", "/v1/tasks", contract())) as posted:
         services.delete_endpoint(actor=house.alice.principal, endpoint_id=endpoint_id)
@@ -96,7 +98,7 @@ def test_an_event__passes_over_an_endpoint_that_is_ending(house: House) -> None:
     assert (Destination.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
-def test_two_changes__both_count(house: House) -> None:
+def test_two_changes__both_apply(house: House) -> None:
     endpoint_id = endpoint(house)
     path = f"{PATH}/{endpoint_id}"
     changes = (
@@ -108,7 +110,7 @@ def test_two_changes__both_count(house: House) -> None:
     assert (shown["headers"], shown["auth"]["type"]) == ({"X-A": "redacted"}, "bearer")
 
 
-def test_the_last_place__is_taken_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_free_place__is_taken_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(management, "MAX_ENDPOINTS", 1)
     create = call(house.alice, "POST", PATH, {"url": NOWHERE})
     calls = (create, create)

@@ -1,4 +1,4 @@
-"""Keys rotate while deliveries go out: whoever knows what is published believes every one of them."""
+"""Test rotation under load: every delivery verifies with the published keys."""
 
 import itertools
 import threading
@@ -24,7 +24,7 @@ from tests.receiver import Received, Reply, receiving
 ROTATE = "/v1/webhook-keys/rotate"
 
 
-# --- two calls at a time --------------------------------------------------------------------------
+# --- two calls at the same time -------------------------------------------------------------------
 
 
 def rotation(caller: Caller, kind: str = "v1", overlap: int = 3600) -> Callable[[], Any]:
@@ -53,7 +53,7 @@ def test_two_rotations__happen_one_after_the_other(house: House) -> None:
 def test_rotations_and_the_first_delivery__leave_one_key_of_a_kind_without_end(
     house: House,
 ) -> None:
-    """Nobody has a key yet: senders make one, and so do rotations."""
+    """There is no key yet: senders create one, and so do rotations."""
     ours = house.organisation.id
     calls = [lambda: services.keys_of([ours]), rotation(house.alice), rotation(house.alice, "v1a")]
     together(*calls, *calls)
@@ -62,7 +62,7 @@ def test_rotations_and_the_first_delivery__leave_one_key_of_a_kind_without_end(
 
 
 def test_one_idempotency_key__rotates_once(house: House) -> None:
-    """Two at once: one of them rotates; the other is told to wait, or what was answered."""
+    """Of two calls one rotates; the other gets a 409 or the stored response."""
 
     def call() -> Any:
         caller = Caller(house.alice.key)
@@ -78,36 +78,35 @@ def test_one_idempotency_key__rotates_once(house: House) -> None:
 
 SECONDS = 4.0
 PAUSE_SECONDS = 0.15
+# How long a delivery waits before the published keys are read, so that a rotation may intervene.
 LATE_SECONDS = 0.1
-"""How long a delivery waits before the published keys are read: so a rotation comes between."""
-
-TELLING_SECONDS = 0.3
-"""How long the owner of a new secret takes to give it to the receiver: less than the least overlap."""
+# How long the owner of a new secret takes to configure the receiver: less than the least overlap.
+CONFIGURE_SECONDS = 0.3
 
 
 @dataclass
-class Judge:
-    """Two receivers in one: what knows the published keys only, and what knows v1 secrets only.
+class Verifier:
+    """Verify deliveries as two receivers: one with the published keys, one with v1 secrets only.
 
-    The second decides: what it does not believe is answered by 401.
+    The second one decides: a delivery that it cannot verify gets a 401.
     """
 
     organisation_id: UUID
-    # The secrets that the organisation was told, from the moment when it was.
+    # The secrets that the organisation has configured so far.
     secrets: list[str] = field(default_factory=list)
-    # Why a delivery was not believed by what was published, or told, when it came in.
-    unpublished: list[str] = field(default_factory=list)
-    untold: list[str] = field(default_factory=list)
-    # Many may come in at once; the database has not that many connections.
+    # Why deliveries did not verify with the published keys, or with the configured secrets.
+    published_failures: list[str] = field(default_factory=list)
+    secret_failures: list[str] = field(default_factory=list)
+    # Many deliveries may arrive at once; the database has fewer connections.
     readers: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(4))
 
-    def look(self, request: Received) -> Reply:
-        told = list(self.secrets)
+    def verify(self, request: Received) -> Reply:
+        secrets = list(self.secrets)
         time.sleep(LATE_SECONDS)
-        self.unpublished += unverified(request, self._published())
-        disbelieved = unverified(request, told)
-        self.untold += disbelieved
-        return Reply(401 if disbelieved else 204)
+        self.published_failures += failures(request, self._published())
+        by_secret = failures(request, secrets)
+        self.secret_failures += by_secret
+        return Reply(401 if by_secret else 204)
 
     def _published(self) -> list[str]:
         path = f"/v1/organisations/{self.organisation_id}/webhook-jwks.json"
@@ -118,8 +117,8 @@ class Judge:
                 connections.close_all()
 
 
-def unverified(request: Received, keys: list[str]) -> list[str]:
-    """The reason why none of `keys` verifies it, if so."""
+def failures(request: Received, keys: list[str]) -> list[str]:
+    """Return why none of `keys` verifies a delivery; empty when one does."""
     try:
         signing.verify(
             secrets=keys, headers=request.headers, body=request.body, now=datetime.now(UTC)
@@ -131,11 +130,11 @@ def unverified(request: Received, keys: list[str]) -> list[str]:
 
 @dataclass
 class Load:
-    """Tasks are created, their events delivered and the keys rotated, all at once."""
+    """Create tasks, deliver their events and rotate the keys, all at the same time."""
 
     house: House
     url: str
-    judge: Judge
+    verifier: Verifier
     overlaps: tuple[int, ...]
     ends: float = 0.0
     created: int = 0
@@ -174,36 +173,37 @@ class Load:
         answer = rotation(self.house.alice, kind, overlap)()
         assert answer.status_code == 201, answer.content
         if kind == "v1":
-            time.sleep(TELLING_SECONDS)
-            self.reply_to.secrets.append(answer.json()["secret"])
+            time.sleep(CONFIGURE_SECONDS)
+            self.verifier.secrets.append(answer.json()["secret"])
         self.rotated += 1
 
 
-def loaded(house: House, overlaps: tuple[int, ...]) -> Judge:
-    """What a receiver saw of a load, after everything was delivered."""
-    judge = Judge(house.organisation.id)
+def loaded(house: House, overlaps: tuple[int, ...]) -> Verifier:
+    """Return what a receiver saw of a load, after everything was delivered."""
+    verifier = Verifier(house.organisation.id)
     with receiving() as receiver:
-        receiver.reply_to = judge.look
-        load = Load(house, f"{receiver.url}/hook", judge, overlaps)
+        receiver.reply_to = verifier.verify
+        load = Load(house, f"{receiver.url}/hook", verifier, overlaps)
         load.run()
         services.deliver_due()
-        # What was refused is due again by now at the latest; time is passed in.
+        # Refused deliveries are due again at that time at the latest.
         services.deliver_due(at=clock.now() + timedelta(seconds=60))
     assert load.created >= 50
     assert load.rotated >= 10
     assert Delivery.objects.filter(status=DeliveryStatus.SUCCEEDED).count() == load.created
-    assert len(receiver.received) == load.created + len(judge.untold)
-    return judge
+    assert len(receiver.received) == load.created + len(verifier.secret_failures)
+    return verifier
 
 
-def test_rotation_with_an_overlap__is_noticed_by_nobody(house: House) -> None:
-    judge = loaded(house, overlaps=(1, 2, 5, 1))
-    assert (judge.unpublished, judge.untold) == ([], [])
+def test_rotation_with_an_overlap__fails_no_verification(house: House) -> None:
+    verifier = loaded(house, overlaps=(1, 2, 5, 1))
+    assert (verifier.published_failures, verifier.secret_failures) == ([], [])
 
 
-def test_rotation_without_overlap__is_believed_by_the_published_keys(house: House) -> None:
-    """Who knows v1 secrets only, cannot know the new one before its owner does: what such a
-    receiver refuses in between is sent again (`loaded` sees that everything arrives).
+def test_rotation_without_overlap__verifies_with_the_published_keys(house: House) -> None:
+    """A receiver with v1 secrets only refuses deliveries until the new secret is configured.
+
+    They are sent again: `loaded` checks that every delivery succeeds.
     """
-    judge = loaded(house, overlaps=(0,))
-    assert judge.unpublished == []
+    verifier = loaded(house, overlaps=(0,))
+    assert verifier.published_failures == []

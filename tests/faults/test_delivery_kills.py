@@ -1,9 +1,8 @@
-"""A sender of webhooks is killed again and again, and its receiver fails: nothing is lost, nothing
-comes out of order, and what comes twice comes under one id.
+"""Kill a sender of webhooks repeatedly while its receiver fails: nothing is lost or out of order.
 
-The worker is a real process, killed by `kill -9` in the midst of its work. What follows goes by real
-time: the killed worker's claims end after 17 s (a timeout of 2 s and the lease's margin). Run one
-again as it was by `FAULTS_SEED=<the printed seed>`.
+The worker is a real process, killed by `kill -9` during its work. What arrives twice has the same id.
+The rest happens in real time: the killed worker's claims end after 17 s (a timeout of 2 s and the
+lease's margin). Repeat a run with `FAULTS_SEED=<the printed seed>`.
 """
 
 import os
@@ -38,24 +37,24 @@ from tests.faults.installation import PROJECT, eventually, say
 
 TASKS = 500
 EVENTS_EACH = 9
-TOLD_WITHIN_SECONDS = 30.0
+EMITTED_WITHIN_SECONDS = 30.0
 WORKER = "tests.faults.delivery_worker"
 KILLS = 5
-# The last is early enough for its claims to end while events are still told.
+# The last kill is early enough for its claims to end while events are still emitted.
 KILLED_WITHIN_SECONDS = 20.0
 A_BACKLOG = 20
-MOST_REPEATED = TASKS * EVENTS_EACH * 5 // 1000
+MAX_REPEATED = TASKS * EVENTS_EACH * 5 // 1000
 # 30 % of the requests: three of each ten, so that the breaker never sees seven failures in ten.
 FAILURES_OF_TEN = (500, 503, None)
 # A fourth failure of one event would cost this test half a minute.
-MOST_FAILURES = 3
+MAX_FAILURES = 3
 
 Event = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came; `status` is what it was answered, None for a reset."""
+    """Hold one request; `status` is its response's, None for a reset."""
 
     event: Event
     webhook_id: str
@@ -65,17 +64,17 @@ class Request:
 
 @dataclass
 class Receiver:
-    """Fails by chance, three times in ten."""
+    """Fail at random, three times in ten."""
 
     chance: random.Random
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     _failures: Counter[Event] = field(default_factory=Counter)
-    _coming: list[int | None] = field(default_factory=list)
+    _statuses: list[int | None] = field(default_factory=list)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, webhook_id: str, body: bytes) -> int | None:
-        """Keep a request; what to answer."""
+        """Store a request. Return the status to respond with; None for a reset."""
         data = orjson.loads(body)["data"]
         event = (data["task_id"], data["sequence"])
         with self._guard:
@@ -84,14 +83,14 @@ class Receiver:
         return status
 
     def _next(self, event: Event) -> int | None:
-        if not self._coming:
-            self._coming = [*FAILURES_OF_TEN, *[204] * (10 - len(FAILURES_OF_TEN))]
-            self.chance.shuffle(self._coming)
-        status = self._coming.pop()
+        if not self._statuses:
+            self._statuses = [*FAILURES_OF_TEN, *[204] * (10 - len(FAILURES_OF_TEN))]
+            self.chance.shuffle(self._statuses)
+        status = self._statuses.pop()
         if status == 204:
             return status
         self._failures[event] += 1
-        return status if self._failures[event] <= MOST_FAILURES else 204
+        return status if self._failures[event] <= MAX_FAILURES else 204
 
     def successes(self) -> list[Request]:
         with self._guard:
@@ -100,16 +99,16 @@ class Receiver:
 
 @dataclass
 class Worker:
-    """The process that sends; a killed one is followed by the next at once."""
+    """Run the process that sends; a killed one is replaced at once."""
 
     log: Path
     kills: int = 0
 
     @contextmanager
     def running(self, chance: random.Random) -> Iterator[None]:
-        """Runs until the block ends, and is killed meanwhile at moments of chance."""
-        spell = KILLED_WITHIN_SECONDS / KILLS
-        moments = [(number + chance.uniform(0.5, 1)) * spell for number in range(KILLS)]
+        """Run until the block ends, and kill the process at random times meanwhile."""
+        interval = KILLED_WITHIN_SECONDS / KILLS
+        moments = [(number + chance.uniform(0.5, 1)) * interval for number in range(KILLS)]
         is_over = threading.Event()
         thread = threading.Thread(target=self._run, args=(moments, is_over), name="kills")
         thread.start()
@@ -133,7 +132,7 @@ class Worker:
 
     @contextmanager
     def _started(self) -> "Iterator[subprocess.Popen[bytes]]":
-        """One life of it, which ends by `kill -9`."""
+        """Run the process once, until `kill -9`."""
         with self.log.open("ab") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", WORKER, connection.settings_dict["NAME"]],
@@ -152,8 +151,10 @@ class Worker:
 
 
 def has_caught_up() -> bool:
-    """Whether it sends at the pace of the events. While it works off what waited for its start, as
-    many are under way as its origin has slots, so 64 would come again: that is no common moment.
+    """Return whether it keeps up with the events.
+
+    While it sends what waited for its start, all 64 slots of its origin are in use, so 64 attempts
+    would be repeated: not a typical moment for a kill.
     """
     waiting = Delivery.objects.filter(status="pending", claim_token=None, due_at__lte=Now())
     return waiting.count() < A_BACKLOG
@@ -163,40 +164,42 @@ def has_caught_up() -> bool:
 
 
 def test_kills_and_failures__lose_nothing_and_keep_the_order(
-    here: Receiver, worker: Worker, house: House
+    failing_receiver: Receiver, worker: Worker, house: House
 ) -> None:
-    endpoint(house, f"{here.url}/hook", timeout_seconds=2, max_retries=20, backoff_seconds=1)
+    endpoint(
+        house, f"{failing_receiver.url}/hook", timeout_seconds=2, max_retries=20, backoff_seconds=1
+    )
     began = time.monotonic()
     # When 500 tasks make nine events each, and the worker is killed five times meanwhile
     events = emit(house)
     wait_until_succeeded(len(events))
-    told = here.successes()
+    successes = failing_receiver.successes()
     say(
-        f"{len(here.requests)} requests, {worker.kills} kills, {len(told) - len(events)} repeated,"
+        f"{len(failing_receiver.requests)} requests, {worker.kills} kills, {len(successes) - len(events)} repeated,"
         f" {time.monotonic() - began:.0f} s"
     )
     assert worker.kills == KILLS
-    # Then nothing is lost, and nothing that did not happen was told
-    assert {request.event for request in told} == events
-    # And each task's events came in their order
-    assert inversions(told) == []
-    # And what came again is little, and has the same id and body
-    assert len(told) - len(events) <= MOST_REPEATED
-    assert forms_of_events(here.requests) == dict.fromkeys(events, 1)
-    assert len({request.webhook_id for request in here.requests}) == len(events)
+    # Then nothing is lost, and nothing that did not happen was sent
+    assert {request.event for request in successes} == events
+    # And each task's events arrived in order
+    assert inversions(successes) == []
+    # And few requests are repeated, with the same id and body
+    assert len(successes) - len(events) <= MAX_REPEATED
+    assert forms_of_events(failing_receiver.requests) == dict.fromkeys(events, 1)
+    assert len({request.webhook_id for request in failing_receiver.requests}) == len(events)
     # And the rows say the same: the last attempt of each was its success, and the only one
     assert Delivery.objects.filter(last_outcome="ok", claim_token=None).count() == len(events)
     assert Attempt.objects.filter(outcome="ok").count() == len(events)
 
 
 def emit(house: House) -> set[Event]:
-    """The events of the tasks, at a steady pace; those of one task in their order."""
+    """Write the events of the tasks at a steady rate; those of one task in order."""
     tasks = [new_id() for _ in range(TASKS)]
     began = time.monotonic()
-    pause = TOLD_WITHIN_SECONDS / (TASKS * EVENTS_EACH)
-    turns = ((task, sequence) for sequence in range(1, EVENTS_EACH + 1) for task in tasks)
+    pause = EMITTED_WITHIN_SECONDS / (TASKS * EVENTS_EACH)
+    pairs = ((task, sequence) for sequence in range(1, EVENTS_EACH + 1) for task in tasks)
     events: set[Event] = set()
-    for number, (task_id, sequence) in enumerate(turns):
+    for number, (task_id, sequence) in enumerate(pairs):
         time.sleep(max(0.0, began + number * pause - time.monotonic()))
         rows.write(changes.event_fan_out(outbound_event(house, task_id, sequence)))
         events.add((str(task_id), sequence))
@@ -221,27 +224,27 @@ def outbound_event(house: House, task_id: UUID, sequence: int) -> OutboundEvent:
     )
 
 
-def inversions(told: list[Request]) -> list[Event]:
-    """Events whose first success came after that of a later one of the same task."""
-    firsts = dict.fromkeys(request.event for request in told)
+def inversions(successes: list[Request]) -> list[Event]:
+    """Return events whose first success came after that of a later one of the same task."""
+    firsts = dict.fromkeys(request.event for request in successes)
     latest: dict[str, int] = {}
-    found = []
+    events = []
     for task_id, sequence in firsts:
         if sequence < latest.get(task_id, 0):
-            found.append((task_id, sequence))
+            events.append((task_id, sequence))
         latest[task_id] = max(sequence, latest.get(task_id, 0))
-    return found
+    return events
 
 
 def forms_of_events(requests: list[Request]) -> dict[Event, int]:
-    """Of each event, how many different pairs of id and body came."""
+    """Return how many different pairs of id and body arrived of each event."""
     forms: dict[Event, set[tuple[str, bytes]]] = {}
     for request in requests:
         forms.setdefault(request.event, set()).add((request.webhook_id, request.body))
-    return {event: len(found) for event, found in forms.items()}
+    return {event: len(pairs) for event, pairs in forms.items()}
 
 
-# --- the scene ------------------------------------------------------------------------------------
+# --- fixtures -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -252,15 +255,15 @@ def chance() -> random.Random:
 
 
 @pytest.fixture
-def here(chance: random.Random) -> Iterator[Receiver]:
-    """A receiver that listens."""
+def failing_receiver(chance: random.Random) -> Iterator[Receiver]:
+    """Run a receiver."""
     with listening(Receiver(chance)) as receiver:
         yield receiver
 
 
 @pytest.fixture
 def worker(chance: random.Random, database: None, tmp_path: Path) -> Iterator[Worker]:
-    """A worker that sends; it is gone before the tables are emptied."""
+    """Run a worker; it has ended before the tables are emptied."""
     worker = Worker(tmp_path / "worker.log")
     with worker.running(random.Random(chance.random())):
         yield worker
@@ -277,7 +280,7 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             status = receiver.take(self.headers["webhook-id"], body)
             if status is None:
-                # Closed in this way, a connection is reset.
+                # With this option the close resets the connection.
                 linger = struct.pack("ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.close_connection = True
@@ -287,12 +290,12 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
             self.end_headers()
 
         def handle(self) -> None:
-            # A sender that was killed hangs up: that is what this test does.
+            # A killed sender closes the connection.
             with suppress(ConnectionError):
                 super().handle()
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         receiver.url = f"http://127.0.0.1:{server.server_port}"

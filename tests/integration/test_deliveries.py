@@ -1,4 +1,4 @@
-"""Deliveries: signed, recorded, tried again by their rows, never lost and never believed twice."""
+"""Test deliveries: signed, recorded, retried by their rows, never lost or recorded twice."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ def callback(url: str, **handoff: Any) -> dict[str, Any]:
     return {"handoff": {"callback_url": f"{url}/hook", **handoff}}
 
 
-def test_deliver_due__sends_what_every_library_believes(house: House, receiver: Receiver) -> None:
+def test_deliver_due__is_verified_by_a_standard_library(house: House, receiver: Receiver) -> None:
     auth = {"type": "bearer", "token": "s3cret-token"}
     task = house.completed(**callback(receiver.url, callback_auth=auth))
     assert services.deliver_due() == 9
@@ -76,13 +76,13 @@ def test_deliver_due__authenticates(
     assert receiver.received[0].headers[header] == value
 
 
-def test_credentials_are_sealed_at_rest(house: House) -> None:
+def test_credentials__are_encrypted_at_rest(house: House) -> None:
     auth = {"type": "bearer", "token": "s3cret-token"}
     house.task(**callback("http://127.0.0.1:9", callback_auth=auth))
     assert b"s3cret-token" not in bytes(Destination.objects.get().sealed)
 
 
-def test_a_failed_attempt__is_tried_again_by_the_retry_policy_under_the_same_id(
+def test_failed_attempt__is_retried_by_the_policy_with_the_same_id(
     house: House, receiver: Receiver
 ) -> None:
     receiver.reply = lambda number: Reply(503 if number < 2 else 200)
@@ -108,7 +108,7 @@ def test_a_failed_attempt__is_tried_again_by_the_retry_policy_under_the_same_id(
     assert codes == [(1, 503), (2, 503), (3, 200)]
 
 
-def test_a_failed_attempt__exhausts_the_delivery_when_no_retry_is_left(
+def test_failed_attempt__exhausts_the_delivery_without_retries_left(
     house: House, receiver: Receiver
 ) -> None:
     receiver.reply = lambda _: Reply(500, body=b"boom")
@@ -125,12 +125,12 @@ def test_a_failed_attempt__exhausts_the_delivery_when_no_retry_is_left(
 
 
 @pytest.mark.parametrize("backoff", [1, 3600])
-def test_a_delay_is_never_longer_than_12_hours(backoff: int) -> None:
+def test_next_delay__is_never_longer_than_12_hours(backoff: int) -> None:
     delay = next_delay(retries_used=19, max_retries=20, backoff_seconds=backoff)
     assert delay == timedelta(hours=12)
 
 
-def test_a_redirect_is_a_failure_and_not_followed(house: House, receiver: Receiver) -> None:
+def test_redirect__is_a_failure_and_not_followed(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(302, headers={"Location": f"{receiver.url}/elsewhere"})
     house.task(**callback(receiver.url))
     services.deliver_due()
@@ -138,7 +138,7 @@ def test_a_redirect_is_a_failure_and_not_followed(house: House, receiver: Receiv
     assert Attempt.objects.get().status_code == 302
 
 
-def test_an_address_is_checked_when_the_socket_is_made(
+def test_address__is_checked_when_the_socket_is_made(
     house: House, receiver: Receiver, settings: Any
 ) -> None:
     house.task(**callback(receiver.url))
@@ -148,7 +148,7 @@ def test_an_address_is_checked_when_the_socket_is_made(
     assert Attempt.objects.get().outcome == "address_denied"
 
 
-def test_a_refused_connection_is_recorded(house: House) -> None:
+def test_refused_connection__is_recorded(house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     house.task(**callback(f"http://127.0.0.1:{port}"))
@@ -157,7 +157,9 @@ def test_a_refused_connection_is_recorded(house: House) -> None:
     assert (attempt.outcome, attempt.status_code) == ("connection", None)
 
 
-def test_silence_ends_at_the_deadline_and_holds_up_nobody(house: House, receiver: Receiver) -> None:
+def test_silent_receiver__ends_at_the_deadline_and_delays_no_other(
+    house: House, receiver: Receiver
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         slow = house.task(**callback(f"http://127.0.0.1:{silent.getsockname()[1]}"))
         Destination.objects.filter(id=slow.id).update(timeout_seconds=1)
@@ -168,32 +170,28 @@ def test_silence_ends_at_the_deadline_and_holds_up_nobody(house: House, receiver
     assert sorted(Attempt.objects.values_list("outcome", flat=True)) == ["ok", "timeout"]
 
 
-def test_an_endless_answer_is_read_no_further_than_its_bound(
-    house: House, receiver: Receiver
-) -> None:
+def test_long_response__is_read_up_to_the_bound(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(200, body=b"x" * 5_000_000)
     house.task(**callback(receiver.url))
     services.deliver_due()
     assert len(Attempt.objects.get().response_excerpt) == MAX_EXCERPT_BYTES
 
 
-def test_a_claim_that_its_sender_did_not_live_to_record_is_sent_again(
-    house: House, receiver: Receiver
-) -> None:
+def test_claim_of_a_dead_sender__is_sent_again(house: House, receiver: Receiver) -> None:
     now = clock.now()
     house.task(at=now, **callback(receiver.url))
     (lost,) = claim(limit=10, at=now).deliveries
     assert services.deliver_due(at=now) == 0
     later = now + timedelta(seconds=lost.timeout_seconds + LEASE_MARGIN_SECONDS)
     assert services.deliver_due(at=later) == 1
-    # Whoever was thought dead comes back with its result: it is not believed.
+    # The late result of the first sender is not recorded.
     record([(lost, AttemptResult(lost.token, Outcome.CONNECTION, 1))])
     done = Delivery.objects.get()
     assert (done.status, done.attempt_count) == (DeliveryStatus.SUCCEEDED, 1)
     assert Attempt.objects.count() == 1
 
 
-def test_a_delivery_that_cannot_be_made_is_recorded_and_holds_up_nobody(
+def test_undecryptable_credentials__are_recorded_and_delay_no_other(
     house: House, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     auth = {"type": "bearer", "token": "t"}
@@ -206,7 +204,7 @@ def test_a_delivery_that_cannot_be_made_is_recorded_and_holds_up_nobody(
     assert "the credentials cannot be decrypted" in caplog.text
 
 
-def test_nothing_is_delivered_without_a_callback(house: House) -> None:
+def test_task_without_callback__has_no_delivery(house: House) -> None:
     house.task()
     tasks.queue_created()
     assert Delivery.objects.count() == 0

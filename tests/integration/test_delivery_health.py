@@ -1,4 +1,4 @@
-"""One origin's troubles are its own: limits, breaker, rate, Retry-After, 410, holding."""
+"""Test that an origin's failures affect no other: limits, breaker, rate, Retry-After, 410."""
 
 import threading
 import time
@@ -31,30 +31,30 @@ def other() -> Iterator[Receiver]:
         yield started
 
 
-def test_an_origin__has_no_more_under_way_than_its_limit(house: House) -> None:
+def test_origin__has_no_more_under_way_than_its_limit(house: House) -> None:
     at = clock.now()
     busy = endpoint(house, "https://busy.example.com/hook")
     quiet = endpoint(house, "https://quiet.example.com/hook", event_types=["task.completed"])
     emit_many(house, subjects=50, each=1, at=at)
     emit(house, event_type="task.completed", at=at)
     claims = claim(limit=100, at=at).deliveries
-    taken = [one.destination_id for one in claims]
-    assert (taken.count(busy.id), taken.count(quiet.id)) == (4, 1)
-    # As long as those are under way nobody gets more of it, whichever process asks.
+    destination_ids = [delivery.destination_id for delivery in claims]
+    assert (destination_ids.count(busy.id), destination_ids.count(quiet.id)) == (4, 1)
+    # As long as those are under way, no process can claim more of it.
     assert claim(limit=100, at=at).deliveries == ()
 
 
-def test_free_slots__are_shared_by_turns(house: House) -> None:
+def test_free_slots__are_shared_evenly(house: House) -> None:
     at = clock.now()
     for number in range(5):
         endpoint(house, f"https://host-{number}.example.com/hook")
     Origin.objects.update(concurrency=64)
     emit_many(house, subjects=30, each=1, at=at)
-    origins = [one.origin_id for one in claim(limit=10, at=at).deliveries]
-    assert sorted(origins.count(each) for each in set(origins)) == [2, 2, 2, 2, 2]
+    origins = [delivery.origin_id for delivery in claim(limit=10, at=at).deliveries]
+    assert sorted(origins.count(origin_id) for origin_id in set(origins)) == [2, 2, 2, 2, 2]
 
 
-def test_a_rate_limit__spreads_deliveries(house: House, receiver: Receiver) -> None:
+def test_rate_limit__spreads_deliveries(house: House, receiver: Receiver) -> None:
     busy = endpoint(house, f"{receiver.url}/hook")
     Origin.objects.filter(id=busy.origin_id).update(rate_per_minute=60, concurrency=64)
     at = clock.now()
@@ -64,7 +64,7 @@ def test_a_rate_limit__spreads_deliveries(house: House, receiver: Receiver) -> N
     assert max(sent[1:]) == 1
 
 
-def test_a_high_rate__allows_a_seconds_worth_at_once(house: House, receiver: Receiver) -> None:
+def test_high_rate__allows_a_seconds_worth_at_once(house: House, receiver: Receiver) -> None:
     busy = endpoint(house, f"{receiver.url}/hook")
     Origin.objects.filter(id=busy.origin_id).update(rate_per_minute=1200, concurrency=64)
     at = clock.now()
@@ -75,7 +75,7 @@ def test_a_high_rate__allows_a_seconds_worth_at_once(house: House, receiver: Rec
     assert deliver_due(at=at + timedelta(seconds=1)) == 20
 
 
-def test_the_breaker__stops_a_failing_origin_and_costs_no_retries(
+def test_breaker__stops_a_failing_origin_and_costs_no_retries(
     house: House, receiver: Receiver, other: Receiver
 ) -> None:
     receiver.reply = lambda _: Reply(500)
@@ -94,7 +94,7 @@ def test_the_breaker__stops_a_failing_origin_and_costs_no_retries(
     assert deliver_due(at=at + timedelta(seconds=20)) == 0
     assert deliver_due(at=at + timedelta(seconds=35)) == 1
     assert len(receiver.received) == seen + 1
-    # A probe that succeeds lets all of it through.
+    # After a successful probe everything is sent.
     receiver.reply = lambda _: Reply(204)
     deliver_due(at=at + timedelta(seconds=100))
     assert origin(failing).open_until is None
@@ -130,7 +130,7 @@ def test_retry_after__counts_for_a_day_at_most(house: House, receiver: Receiver)
     assert Delivery.objects.get().due_at - at < timedelta(hours=24, seconds=2)
 
 
-def test_retry_after__of_another_status_is_no_request(house: House, receiver: Receiver) -> None:
+def test_retry_after__of_another_status_is_ignored(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda number: Reply(500, {"Retry-After": "86400"})
     busy = endpoint(house, f"{receiver.url}/hook", max_retries=3, backoff_seconds=1)
     at = clock.now()
@@ -140,7 +140,9 @@ def test_retry_after__of_another_status_is_no_request(house: House, receiver: Re
     assert origin(busy).held_until is None
 
 
-def test_gone__disables_the_endpoint_and_holds_what_comes(house: House, receiver: Receiver) -> None:
+def test_gone__disables_the_endpoint_and_holds_later_events(
+    house: House, receiver: Receiver
+) -> None:
     receiver.reply = lambda _: Reply(410)
     gone = endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
@@ -168,7 +170,7 @@ def test_gone__of_a_callback_stops_that_tasks_callback_only(
     assert statuses == {task.id: "disabled", another.id: "enabled"}
 
 
-def test_a_paused_endpoint__has_its_events_held(house: House, receiver: Receiver) -> None:
+def test_paused_endpoint__has_its_events_held(house: House, receiver: Receiver) -> None:
     paused = endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     sibling = endpoint(house, f"{receiver.url}/other")
     emit_many(house, subjects=30, each=3, at=clock.now())
@@ -178,8 +180,8 @@ def test_a_paused_endpoint__has_its_events_held(house: House, receiver: Receiver
     assert {request.path for request in receiver.received} == {"/other"}
 
 
-def test_a_slow_origin__keeps_nobody_waiting(house: House, receiver: Receiver) -> None:
-    """What becomes due while an attempt hangs is sent at once by the same drain."""
+def test_slow_origin__delays_no_other(house: House, receiver: Receiver) -> None:
+    """Send what becomes due while an attempt hangs at once, by the same drain."""
     hanging = threading.Event()
     receiver.reply = lambda _: Reply(204 if hanging.wait(5) else 500)
     endpoint(house, f"{receiver.url}/hook", timeout_seconds=10)
@@ -206,7 +208,7 @@ def _drain() -> None:
     connection.close()
 
 
-def test_an_attempt__is_kept_with_its_phases(house: House, receiver: Receiver) -> None:
+def test_attempt__is_stored_with_its_phases(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500, {"X-Trace": "abc"}, b"no")
     endpoint(house, f"{receiver.url}/hook")
     emit(house, at=clock.now())

@@ -23,7 +23,7 @@ KINDS = [kind.value for kind in KeyKind]
 
 
 def rotated(house: House, kind: str = "v1", *, overlap: int = 3600, **after: float) -> Any:
-    """A rotation so long after noon."""
+    """Rotate a key some time after noon."""
     return services.rotate_key(
         actor=system("test", house.organisation.id),
         kind=kind,
@@ -42,7 +42,7 @@ def secrets_of(house: House, **after: float) -> list[str]:
 
 
 def published(house: House, **after: float) -> list[str]:
-    """The ids of the keys that the JWKS shows."""
+    """Return the ids of the published keys."""
     at = NOON + timedelta(**after)
     keys = selectors.public_keys(organisation_id=house.organisation.id, at=at)
     return [str(key.key_id) for key in keys]
@@ -51,16 +51,16 @@ def published(house: House, **after: float) -> list[str]:
 # --- signing --------------------------------------------------------------------------------------
 
 
-def test_keys_of__makes_the_first_of_each_kind_once(house: House) -> None:
+def test_keys_of__creates_the_first_of_each_kind_once(house: House) -> None:
     first = signing_with(house)
     assert [key.partition("_")[0] for key in first] == ["whsec", "whsk"]
     assert signing_with(house) == first
 
 
-def test_keys_of__keeps_organisations_apart(house: House) -> None:
+def test_keys_of__separates_organisations(house: House) -> None:
     ours, theirs = house.organisation.id, house.strangers_pool.organisation_id
-    found = services.keys_of([ours, theirs])
-    assert len({*found[ours], *found[theirs]}) == 4
+    keys = services.keys_of([ours, theirs])
+    assert len({*keys[ours], *keys[theirs]}) == 4
 
 
 def test_keys_of__is_one_statement_for_a_batch(
@@ -72,16 +72,16 @@ def test_keys_of__is_one_statement_for_a_batch(
         services.keys_of(both)
 
 
-def test_keys_are_sealed_at_rest(house: House) -> None:
+def test_keys__are_encrypted_at_rest(house: House) -> None:
     for key in signing_with(house):
         _, _, encoded = key.partition("_")
         assert all(encoded.encode() not in bytes(row.sealed) for row in SigningKey.objects.all())
 
 
-# --- rotation, as time goes on --------------------------------------------------------------------
+# --- rotation over time ---------------------------------------------------------------------------
 
 
-def test_an_earlier_key__signs_along_until_its_end(house: House) -> None:
+def test_earlier_key__signs_until_its_end(house: House) -> None:
     old = rotated(house, minutes=0).secret
     new = rotated(house, overlap=60, minutes=10).secret
     assert secrets_of(house, minutes=10) == [new, old]
@@ -89,7 +89,7 @@ def test_an_earlier_key__signs_along_until_its_end(house: House) -> None:
     assert secrets_of(house, minutes=11) == [new]
 
 
-def test_seven_days__is_the_longest_overlap_and_kept(house: House) -> None:
+def test_seven_days__is_the_longest_overlap(house: House) -> None:
     old = rotated(house).secret
     new = rotated(house, overlap=604_800).secret
     assert secrets_of(house, days=6, hours=23) == [new, old]
@@ -97,33 +97,33 @@ def test_seven_days__is_the_longest_overlap_and_kept(house: House) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_keys_of_a_kind__may_sign_and_an_eleventh_is_refused(house: House, kind: str) -> None:
+def test_rotate_key__refused_for_an_eleventh_active_key(house: House, kind: str) -> None:
     for minute in range(10):
         rotated(house, kind, minutes=minute)
     with pytest.raises(TooManySigningKeys):
         rotated(house, kind, minutes=10)
     assert SigningKey.objects.count() == 10
-    # The first got its end at the second's birth: from then on there is room again.
+    # The first key's overlap ends an hour after the second was created.
     assert len(rotated(house, kind, minutes=61).earlier) == 9
 
 
-def test_rotation__whose_call_began_before_another_ended_is_the_later_one(house: House) -> None:
-    """It waited for the other's lock with the time of its own credential."""
-    winner = rotated(house, seconds=1)
+def test_rotation__that_waited_for_another_is_the_later_one(house: House) -> None:
+    """It has the time at which its credential was read, before it waited for the lock."""
+    first = rotated(house, seconds=1)
     late = rotated(house, overlap=0, seconds=0)
-    assert late.key.created_at > winner.key.created_at
+    assert late.key.created_at > first.key.created_at
     (ended,) = late.earlier
-    assert (ended.id, ended.expires_at) == (winner.key.id, late.key.created_at)
+    assert (ended.id, ended.expires_at) == (first.key.id, late.key.created_at)
     assert secrets_of(house, seconds=2) == [late.secret]
 
 
-def test_the_database__has_one_key_of_a_kind_without_end(house: House) -> None:
+def test_database__allows_one_key_of_a_kind_without_end(house: House) -> None:
     key = rotated(house).key
     with pytest.raises(IntegrityError, match="signing_key_one_of_a_kind_without_end"):
         SigningKey.objects.create(organisation_id=key.organisation_id, sealed=b"x")
 
 
-def test_expire_key__refuses_the_one_without_end_for_ever(house: House) -> None:
+def test_expire_key__always_refuses_the_one_without_end(house: House) -> None:
     key = rotated(house).key
     for days in (0, 400):
         with pytest.raises(SigningKeyInUse):
@@ -139,7 +139,7 @@ def with_scopes(house: House, scopes: Collection[Scope], role: str = "admin") ->
     return Principal("api_key", "k", "k", ours, role, frozenset(scope.value for scope in scopes))
 
 
-def test_services__ask_for_scope_and_role(house: House) -> None:
+def test_services__require_scope_and_role(house: House) -> None:
     reader = with_scopes(house, [Scope.WEBHOOKS_READ])
     viewer = with_scopes(house, [Scope.WEBHOOKS_MANAGE], role="viewer")
     for actor, refusal in ((reader, ScopeMissing), (viewer, RoleTooLow)):
@@ -155,18 +155,18 @@ def test_services__ask_for_scope_and_role(house: House) -> None:
 # --- after its end --------------------------------------------------------------------------------
 
 
-def test_a_retired_key__stays_published_longer_than_an_attempt_lasts(house: House) -> None:
-    """What is signed just before its key's end arrives after it."""
+def test_expired_key__stays_published_longer_than_an_attempt_lasts(house: House) -> None:
+    """A delivery that is signed just before its key's end arrives after it."""
     old = rotated(house, "v1a").key
     new = rotated(house, "v1a", overlap=60, minutes=1).key
     both = [str(new.id), str(old.id)]
     assert [published(house, minutes=2, seconds=seconds) for seconds in (0, 45, 119)] == [both] * 3
     assert published(house, minutes=2, seconds=120) == [str(new.id)]
-    # Published, but it signs no more.
+    # It is published, but it no longer signs.
     assert len(signing_with(house, minutes=2)) == 2
 
 
-def test_an_expired_key__is_published_for_a_while_too(house: House) -> None:
+def test_key_that_was_ended__is_published_for_120_seconds(house: House) -> None:
     old = rotated(house, "v1a").key
     rotated(house, "v1a")
     actor = system("test", house.organisation.id)

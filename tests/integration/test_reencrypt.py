@@ -1,4 +1,4 @@
-"""Secrets under several keys: which open, which fail their own deliveries alone, and sealing anew."""
+"""Test secrets under several encryption keys: which open, which fail, and reencryption."""
 
 from io import StringIO
 from typing import Any
@@ -20,10 +20,10 @@ AUTH = {"type": "bearer", "token": "s3cret-of-the-receiver"}
 
 @pytest.fixture
 def keys(settings: Any) -> list[str]:
-    """The first key, and another that is to replace it."""
-    made = [Fernet.generate_key().decode() for _ in range(2)]
-    settings.ENCRYPTION_KEYS = made[:1]
-    return made
+    """Return the first key, and another that replaces it."""
+    keys_made = [Fernet.generate_key().decode() for _ in range(2)]
+    settings.ENCRYPTION_KEYS = keys_made[:1]
+    return keys_made
 
 
 def reencrypted() -> str:
@@ -32,7 +32,7 @@ def reencrypted() -> str:
     return out.getvalue()
 
 
-def test_reencrypt__seals_everything_under_the_newest_key(
+def test_reencrypt__uses_the_newest_key_for_everything(
     house: House,
     receiver: Receiver,
     keys: list[str],
@@ -51,7 +51,7 @@ def test_reencrypt__seals_everything_under_the_newest_key(
     settings.ENCRYPTION_KEYS = [second]
     while services.deliver_due():
         pass
-    assert {one.headers.get("authorization") for one in receiver.received} == {
+    assert {request.headers.get("authorization") for request in receiver.received} == {
         f"Bearer {AUTH['token']}",
         None,
     }
@@ -74,7 +74,7 @@ def test_reencrypt__names_what_no_key_opens(
     assert crypto.is_current(bytes(Destination.objects.get(id=kept.id).sealed))
 
 
-def test_a_key_that_cannot_be_opened__fails_its_own_organisations_deliveries(
+def test_undecryptable_key__fails_its_own_organisations_deliveries_only(
     house: House, receiver: Receiver
 ) -> None:
     from apps.accounts.selectors import authenticate_key
@@ -100,10 +100,10 @@ def test_a_key_that_cannot_be_opened__fails_its_own_organisations_deliveries(
     assert attempt.error == "the signing key cannot be decrypted: see ENCRYPTION_KEYS"
 
 
-def test_what_cannot_be_opened__says_nothing_of_the_receiver(
+def test_undecryptable_key__does_not_count_for_the_receiver(
     house: House, receiver: Receiver
 ) -> None:
-    """Neither its origin's breaker nor its endpoint's record counts our own fault."""
+    """Neither the origin's breaker nor the endpoint's failures count our own fault."""
     from datetime import timedelta
 
     from apps.base import clock

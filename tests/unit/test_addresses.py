@@ -1,4 +1,4 @@
-"""Which addresses may be called: every form of the contract's list, in both modes."""
+"""Test which addresses may be called: every form of the shared list, in both modes."""
 
 import ipaddress
 import json
@@ -32,12 +32,12 @@ def production(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("address", DENIED)
-def test_may_connect__refuses_what_is_not_public(address: str) -> None:
+def test_may_connect__refuses_non_public_addresses(address: str) -> None:
     assert not may_connect(address, scheme="https", allows_loopback=False)
 
 
 @pytest.mark.parametrize("address", LISTS["allowed"])
-def test_may_connect__allows_the_public_by_https_only(address: str) -> None:
+def test_may_connect__allows_public_addresses_by_https_only(address: str) -> None:
     assert may_connect(address, scheme="https", allows_loopback=False)
     assert not may_connect(address, scheme="http", allows_loopback=False)
 
@@ -92,7 +92,7 @@ def test_url_problem__names_the_problem(url: str, code: str, production: None) -
         "https://[2606:4700:4700:0:0:0:0:1111]/hook",
     ],
 )
-def test_url_problem__allows_the_public(url: str, production: None) -> None:
+def test_url_problem__allows_public_hosts(url: str, production: None) -> None:
     assert url_problem(url) is None
 
 

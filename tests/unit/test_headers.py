@@ -1,4 +1,4 @@
-"""Which headers a caller may choose."""
+"""Test which headers a caller may set."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -9,13 +9,13 @@ from biolayer.headers import Headers
 HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(Headers)
 
 REFUSED = [
-    # What each delivery has already (docs/webhooks.md).
+    # Set by the service (docs/webhooks.md).
     *["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "Date"],
     *["Webhook-Id", "webhook-timestamp", "WEBHOOK-SIGNATURE", "webhook-anything"],
     # How the message is framed (RFC 9110, 7.6.1, 8.4; RFC 9112, 6).
     *["Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Keep-Alive"],
     *["Content-Encoding", "Content-Range", "Proxy-Connection", "HTTP2-Settings"],
-    # Who calls, and which way the call came, as gateways believe it.
+    # Client address and routing, as gateways trust them.
     *["Forwarded", "Via", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP", "True-Client-IP"],
     *["CF-Connecting-IP", "Fastly-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Client-IP"],
     *["X-Envoy-External-Address", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override"],
@@ -41,7 +41,7 @@ def test_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "Set-Cookie"])
-def test_credentials__belong_into_auth(name: str) -> None:
+def test_credentials__belong_in_auth(name: str) -> None:
     with pytest.raises(ValidationError, match="reserved_header"):
         HEADERS.validate_python({name: "x"})
     CallbackAuth.model_validate({"type": "header", "name": name, "value": "x"})

@@ -1,4 +1,4 @@
-"""Sending again: one, all that failed, all that was held, all that was missed. Nothing is dropped."""
+"""Test sending again: one delivery, or all that failed, was held, or was missed."""
 
 import json
 from collections import Counter
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 
 
 def drain_until(start: datetime, until: datetime, step: timedelta) -> None:
-    """Let the worker live from `start` to `until`, looking every `step`."""
+    """Drain from `start` to `until`, once every `step`."""
     at = start
     while at <= until:
         release_recoveries(at=at)
@@ -37,18 +37,20 @@ def drain_until(start: datetime, until: datetime, step: timedelta) -> None:
         at += step
 
 
-def came(receiver: Receiver) -> dict[str, list[int]]:
-    """The sequences of each task, in the order in which they came."""
-    found: dict[str, list[int]] = {}
+def sequences_by_task(receiver: Receiver) -> dict[str, list[int]]:
+    """Return the sequences of each task, in the order received."""
+    received: dict[str, list[int]] = {}
     for request in receiver.received:
         data = json.loads(request.body)["data"]
-        found.setdefault(data["task_id"], []).append(data["sequence"])
-    return found
+        received.setdefault(data["task_id"], []).append(data["sequence"])
+    return received
 
 
 def recover(house: House, at: datetime, **request: Any) -> Recovery:
-    wanted = RecoveryRequest(**{"kind": "failed", "since": at - timedelta(days=29), **request})
-    return start_recovery(actor=house.alice.principal, request=wanted, at=at)
+    recovery_request = RecoveryRequest(
+        **{"kind": "failed", "since": at - timedelta(days=29), **request}
+    )
+    return start_recovery(actor=house.alice.principal, request=recovery_request, at=at)
 
 
 def test_resend__of_an_exhausted_delivery_has_the_full_budget(
@@ -94,10 +96,10 @@ def test_resend__of_a_gone_callback_enables_it(house: House, receiver: Receiver)
     resend(actor=house.alice.principal, delivery_id=first.id, at=clock.now())
     drain_until(clock.now(), clock.now() + timedelta(seconds=3), timedelta(seconds=1))
     assert Destination.objects.get(id=task.id).status == DestinationStatus.ENABLED
-    assert came(receiver) == {str(task.id): [1, 1, 2]}
+    assert sequences_by_task(receiver) == {str(task.id): [1, 1, 2]}
 
 
-def test_resend__is_for_its_own_organisation_and_role(house: House, receiver: Receiver) -> None:
+def test_resend__requires_organisation_and_role(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook")
     emit(house, at=clock.now())
     delivery = Delivery.objects.get()
@@ -122,9 +124,9 @@ def test_after_48_hours_of_outage__one_call_restores_everything_once_and_in_orde
     ]
     start = clock.now()
     receiver.reply = lambda _: Reply(503)
-    told: list[UUID] = []
+    task_ids: list[UUID] = []
     for hour in range(0, 48, 4):
-        told += emit_many(house, subjects=4, each=4, at=start + hour * HOUR)
+        task_ids += emit_many(house, subjects=4, each=4, at=start + hour * HOUR)
         drain_until(start + hour * HOUR, start + (hour + 4) * HOUR, timedelta(minutes=20))
     assert "succeeded" not in counts()
     receiver.received.clear()
@@ -132,11 +134,14 @@ def test_after_48_hours_of_outage__one_call_restores_everything_once_and_in_orde
     end = start + 48 * HOUR
     recovery = recover(house, end)
     drain_until(end, end + timedelta(minutes=3), timedelta(seconds=1))
-    total = len(told) * 4 + len(callbacks) * 2
+    total = len(task_ids) * 4 + len(callbacks) * 2
     assert counts() == {"succeeded": total}
-    assert Counter(len(sequences) for sequences in came(receiver).values()) == {4: len(told), 2: 5}
-    for task_id in told:
-        assert came(receiver)[str(task_id)] == [1, 2, 3, 4]
+    assert Counter(len(sequences) for sequences in sequences_by_task(receiver).values()) == {
+        4: len(task_ids),
+        2: 5,
+    }
+    for task_id in task_ids:
+        assert sequences_by_task(receiver)[str(task_id)] == [1, 2, 3, 4]
     recovery.refresh_from_db()
     assert recovery.released_at is not None
     assert recovery.released_count > 0
@@ -159,7 +164,9 @@ def test_recover__is_paced(house: House, receiver: Receiver) -> None:
     assert (recovery.released_count, counts()) == (8, {"succeeded": 8})
 
 
-def test_recover__leaves_alone_what_is_older_or_elses(house: House, receiver: Receiver) -> None:
+def test_recover__leaves_older_deliveries_and_other_endpoints(
+    house: House, receiver: Receiver
+) -> None:
     receiver.reply = lambda _: Reply(500)
     mine = endpoint(house, f"{receiver.url}/hook", max_retries=0, backoff_seconds=1)
     other = endpoint(house, f"{receiver.url}/other", max_retries=0, backoff_seconds=1)
@@ -173,41 +180,43 @@ def test_recover__leaves_alone_what_is_older_or_elses(house: House, receiver: Re
     assert counts(destination=other) == {"exhausted": 2}
 
 
-def test_missed__tells_a_new_endpoint_of_what_it_wants(house: House, receiver: Receiver) -> None:
+def test_missed__sends_a_new_endpoint_what_matches_its_filters(
+    house: House, receiver: Receiver
+) -> None:
     at = clock.now()
     before = emit_many(house, subjects=3, each=3, at=at)
     emit(house, event_type="task.cancelled", at=at)
-    wants = ["task.created", "endpoint.*"]
-    late = endpoint(house, f"{receiver.url}/hook", event_types=wants)
+    event_types = ["task.created", "endpoint.*"]
+    late = endpoint(house, f"{receiver.url}/hook", event_types=event_types)
     emit(house, at=at + HOUR)
     deliver_due(at=at + HOUR)
     receiver.received.clear()
     recovery = recover(house, at + 2 * HOUR, kind="missed", endpoint_id=late.id)
     assert release_recoveries(at=at + 2 * HOUR) == 9
     drain_until(at + 2 * HOUR, at + 2 * HOUR + timedelta(seconds=3), timedelta(seconds=1))
-    assert came(receiver) == {str(task_id): [1, 2, 3] for task_id in before}
+    assert sequences_by_task(receiver) == {str(task_id): [1, 2, 3] for task_id in before}
     recovery.refresh_from_db()
     assert recovery.released_count == 9
-    # FeedQuery again, there is nothing more.
+    # A second recovery finds nothing more.
     recover(house, at + 3 * HOUR, kind="missed", endpoint_id=late.id)
     assert release_recoveries(at=at + 3 * HOUR) == 0
 
 
 @pytest.mark.parametrize(
-    ("wants", "is_told"),
+    ("event_types", "is_sent"),
     [(["*"], False), (["task.*"], False), (["task.created", "task.sla_at_risk"], True)],
 )
 def test_missed__has_a_silent_event_only_where_it_is_named(
-    house: House, receiver: Receiver, wants: list[str], *, is_told: bool
+    house: House, receiver: Receiver, event_types: list[str], *, is_sent: bool
 ) -> None:
     at = clock.now()
     emit(house, event_type="task.created", at=at)
     emit(house, event_type="task.sla_at_risk", at=at)
-    late = endpoint(house, f"{receiver.url}/hook", event_types=wants)
+    late = endpoint(house, f"{receiver.url}/hook", event_types=event_types)
     recover(house, at + HOUR, kind="missed", endpoint_id=late.id)
-    assert release_recoveries(at=at + HOUR) == 1 + is_told
-    told = set(Delivery.objects.values_list("event_type", flat=True))
-    assert told == {"task.created"} | ({"task.sla_at_risk"} if is_told else set())
+    assert release_recoveries(at=at + HOUR) == 1 + is_sent
+    sent_types = set(Delivery.objects.values_list("event_type", flat=True))
+    assert sent_types == {"task.created"} | ({"task.sla_at_risk"} if is_sent else set())
 
 
 def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
@@ -215,7 +224,7 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
 ) -> None:
     paused = endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     at = clock.now()
-    told = emit_many(house, subjects=5, each=4, at=at)
+    task_ids = emit_many(house, subjects=5, each=4, at=at)
     deliver_due(at=at)
     assert counts() == {"held": 20}
     Destination.objects.update(status=DestinationStatus.ENABLED)
@@ -226,15 +235,15 @@ def test_held__goes_out_in_order_when_its_endpoint_is_enabled(
         created_by="Alice",
         at=later,
     )
-    # What comes meanwhile waits for its turn in its lane.
-    emit(house, subject_id=told[0], sequence=5, at=later)
+    # A later event of the same task waits for those before it.
+    emit(house, subject_id=task_ids[0], sequence=5, at=later)
     deliver_due(at=later)
     drain_until(later, later + timedelta(seconds=3), timedelta(seconds=1))
-    assert came(receiver)[str(told[0])] == [1, 2, 3, 4, 5]
+    assert sequences_by_task(receiver)[str(task_ids[0])] == [1, 2, 3, 4, 5]
     assert counts() == {"succeeded": 21}
 
 
-def test_a_recovery_that_died_midway__goes_on(
+def test_interrupted_recovery__continues(
     house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from apps.webhooks.services.recoveries import releasing
@@ -255,7 +264,7 @@ def test_a_recovery_that_died_midway__goes_on(
     assert counts() == {"pending": 9}
 
 
-def test_what_is_not_delivered_in_30_days__expires(house: House, receiver: Receiver) -> None:
+def test_undelivered_for_30_days__expires(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook", status=DestinationStatus.PAUSED)
     at = clock.now()
     emit(house, at=at)
@@ -268,9 +277,7 @@ def test_what_is_not_delivered_in_30_days__expires(house: House, receiver: Recei
     assert counts() == {}
 
 
-def test_what_was_delivered__is_kept_30_days_with_its_attempts(
-    house: House, receiver: Receiver
-) -> None:
+def test_delivered__is_kept_30_days_with_its_attempts(house: House, receiver: Receiver) -> None:
     endpoint(house, f"{receiver.url}/hook")
     at = clock.now()
     emit(house, at=at)
@@ -281,7 +288,7 @@ def test_what_was_delivered__is_kept_30_days_with_its_attempts(
     assert (counts(), Attempt.objects.count()) == ({}, 0)
 
 
-def test_a_recovery__has_the_breaker_look_at_once(house: House, receiver: Receiver) -> None:
+def test_recovery__makes_the_breaker_probe_at_once(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500)
     broken = endpoint(house, f"{receiver.url}/hook")
     at = clock.now()

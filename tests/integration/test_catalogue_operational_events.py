@@ -1,4 +1,4 @@
-"""What an organisation is told of its deliveries is what the catalogue says."""
+"""Test that the bodies of operational events match their models in the catalogue."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def endpoint(house: House, url: str) -> Destination:
-    """An endpoint that wants every event of a task."""
+    """Create an endpoint for every event of a task."""
     organisation_id, origin = house.organisation.id, origin_of(url)
     rows.write([changes.origin_insert(organisation_id=organisation_id, text=origin)])
     return Destination.objects.create(
@@ -36,54 +36,54 @@ def endpoint(house: House, url: str) -> Destination:
     )
 
 
-def told(event_type: str) -> list[dict[str, Any]]:
-    """The data of each notice of a type, after holding its body and its thin one to their models."""
+def checked_data(event_type: str) -> list[dict[str, Any]]:
+    """Return the data of each event of a type, after validating its bodies by their models."""
     kind = CATALOGUE[event_type]
-    found = []
+    data = []
     for message in Message.objects.filter(event_type=event_type).order_by("created_at", "id"):
         body, thin = bytes(message.body), bytes(message.thin_body)
         kind.model.model_validate_json(body, extra="forbid")
         kind.thin_model.model_validate_json(thin, extra="forbid")
-        found.append(json.loads(body)["data"])
-    return found
+        data.append(json.loads(body)["data"])
+    return data
 
 
-def test_a_delivery_that_is_exhausted_and_recovers__is_told_as_catalogued(
+def test_exhausted_and_recovered_delivery__matches_the_catalogue(
     house: House, receiver: Receiver
 ) -> None:
     receiver.reply = lambda number: Reply(500 if number == 0 else 200)
     handoff = {"callback_url": receiver.url, "retry_policy": {"max_retries": 0}}
     task = house.task(handoff=handoff)
     assert services.deliver_due() == 1
-    (exhausted,) = told("delivery.exhausted")
+    (exhausted,) = checked_data("delivery.exhausted")
     delivery = Delivery.objects.get(subject_id=task.id)
     services.resend(actor=house.alice.principal, delivery_id=delivery.id, at=clock.now())
     assert services.deliver_due() == 1
-    (recovered,) = told("delivery.recovered")
+    (recovered,) = checked_data("delivery.recovered")
     assert (exhausted["endpoint_id"], exhausted["task_id"]) == (None, str(task.id))
     assert (exhausted["event_type"], exhausted["attempts"]) == ("task.created", 1)
     assert "500" in exhausted["last_error"]
     assert recovered == {**exhausted, "attempts": 2, "last_error": None}
 
 
-def test_an_endpoint_that_fails__is_told_as_catalogued(house: House, receiver: Receiver) -> None:
+def test_failing_endpoint__matches_the_catalogue(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(500)
     failing = endpoint(house, receiver.url)
     now = clock.now()
     house.task(at=now)
     assert services.deliver_due(at=now) == 1
-    assert told("endpoint.failing") == []
+    assert checked_data("endpoint.failing") == []
     assert services.deliver_due(at=now + timedelta(minutes=61)) == 1
-    (warning,) = told("endpoint.failing")
+    (warning,) = checked_data("endpoint.failing")
     assert (warning["endpoint_id"], warning["url"]) == (str(failing.id), receiver.url)
     assert (warning["hours"], warning["failed_attempts"]) == (1, 2)
     assert "500" in warning["last_error"]
 
 
-def test_an_endpoint_that_is_gone__is_told_as_catalogued(house: House, receiver: Receiver) -> None:
+def test_gone_endpoint__matches_the_catalogue(house: House, receiver: Receiver) -> None:
     receiver.reply = lambda _: Reply(410)
     gone = endpoint(house, receiver.url)
     house.task()
     assert services.deliver_due() == 1
-    (notice,) = told("endpoint.disabled")
+    (notice,) = checked_data("endpoint.disabled")
     assert (notice["endpoint_id"], notice["reason"]) == (str(gone.id), "gone")

@@ -1,4 +1,4 @@
-"""When a failed delivery is tried again."""
+"""Test when a failed delivery is tried again."""
 
 import random
 import statistics
@@ -15,7 +15,7 @@ def same_chance() -> None:
 
 
 def whole_schedule() -> list[timedelta]:
-    """The waits of one delivery that fails to the end."""
+    """Return the waits of one delivery that always fails."""
     waits = []
     while (
         wait := next_delay(retries_used=len(waits), max_retries=None, backoff_seconds=None)
@@ -24,13 +24,13 @@ def whole_schedule() -> list[timedelta]:
     return waits
 
 
-def test_the_default_schedule__is_twelve_attempts_over_about_76_hours() -> None:
+def test_default_schedule__is_twelve_attempts_over_about_76_hours() -> None:
     assert len(whole_schedule()) + 1 == 12
     totals = [sum(whole_schedule(), timedelta()) / timedelta(hours=1) for _ in range(2_000)]
     assert 74 < statistics.mean(totals) < 78
 
 
-def test_the_default_schedule__has_full_jitter() -> None:
+def test_default_schedule__has_full_jitter() -> None:
     for number, mean in enumerate(DEFAULT_DELAYS):
         waits = [
             next_delay(retries_used=number, max_retries=None, backoff_seconds=None)
@@ -41,7 +41,7 @@ def test_the_default_schedule__has_full_jitter() -> None:
         assert 1.95 < max(shares) <= 2
 
 
-def test_a_policy__doubles_its_backoff_give_or_take_a_fifth_up_to_12_hours() -> None:
+def test_policy__doubles_its_backoff_within_20_percent_up_to_12_hours() -> None:
     for used in range(20):
         wait = next_delay(retries_used=used, max_retries=20, backoff_seconds=30)
         assert wait is not None
