@@ -1,7 +1,7 @@
 """Post the same signed bodies with a bare aiohttp client: the most that one Python process can.
 
-The signatures are made before the clock starts. No rows, no address check, no deadline, no attempts.
-The program prints, as JSON, how long the posts took and how much CPU time.
+The signatures are made before the clock starts. No rows, no address check, no deadline. The program
+prints, as JSON, how long the posts took and how much CPU time.
 """
 
 import argparse

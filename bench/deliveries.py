@@ -1,17 +1,17 @@
 """Measure how many webhooks one worker process delivers in a second, beside three other ways.
 
-- **ours**: the deliveries worker by its own command line, with everything on: claims, leases, limits
-  and health of each origin, order, two signatures (v1 and v1a), the address check, an attempt's row
-  for each, results written back. Its time is from the wake-up to the last row.
+- **ours**: the deliveries worker by its own command line, with all its features: claims, leases,
+  limits and health of each origin, order, two signatures (v1 and v1a), the address check, an
+  attempt's row for each, results written back. Its time is from the wake-up to the last row.
 - **bare aiohttp**: the same bodies with the same signatures, made beforehand, from one process with
   128, 256 and 512 requests in flight; the best of them counts (see bench/bare_deliveries.py).
 - **Celery, 2 processes** and **Celery, 32 threads**: a task for each delivery with `requests` (see
   bench/usual_deliveries.py). Their time is from the first request to the last.
 
-All post to the same receivers: 32 loopback ports in one process, each of which responds after 50 ms.
-A warm-up has raised the origins' concurrency. The contestants run one after another, each round in
-another order; a waiting one costs nothing. Then events are committed at half of the measured rate,
-and the time from commit to request is measured.
+All post to the same receivers: 32 loopback ports in one process that respond after 50 ms. A warm-up
+has raised the origins' concurrency. The contestants run one after another, each round in another
+order; a waiting one costs nothing. Then events are committed at half of the measured rate, and the
+time from commit to request is measured.
 
 CPU µs is the CPU time of the sending process for each delivery, all its threads together: on a
 machine that is busy otherwise it says more than the rates do.

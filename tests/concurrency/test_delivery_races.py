@@ -1,7 +1,6 @@
-"""Deliveries, while several drains, people and sweeps are at them at once.
+"""Test deliveries under several drains, resends and retention at the same time.
 
-The free-running races are judged by what must hold whoever wins; where the order matters it is
-forced.
+Free races assert what must hold in any order; where the order matters it is forced.
 """
 
 import threading

@@ -69,8 +69,8 @@ def test_one_idempotency_key__rotates_once(house: House) -> None:
         return caller.post(ROTATE, {"kind": "v1"}, **{"Idempotency-Key": "one"})
 
     answers = together(call, call)
-    told = [answer for answer in answers if "secret" in answer.json()]
-    assert len(told) == SigningKey.objects.count() == 1
+    with_secret = [answer for answer in answers if "secret" in answer.json()]
+    assert len(with_secret) == SigningKey.objects.count() == 1
     assert {answer.status_code for answer in answers} <= {201, 409}
 
 

@@ -1,8 +1,8 @@
 """Kill a sender of webhooks repeatedly while its receiver fails: nothing is lost or out of order.
 
-The worker is a real process, killed by `kill -9` during its work. What arrives twice has the same id.
-The rest happens in real time: the killed worker's claims end after 17 s (a timeout of 2 s and the
-lease's margin). Repeat a run with `FAULTS_SEED=<the printed seed>`.
+The worker is a real process, killed by `kill -9` during its work. What arrives twice has the same
+id. The rest happens in real time: the killed worker's claims end after 17 s (a timeout of 2 s and
+the lease's margin). Repeat a run with `FAULTS_SEED=<the printed seed>`.
 """
 
 import os
@@ -175,8 +175,8 @@ def test_kills_and_failures__lose_nothing_and_keep_the_order(
     wait_until_succeeded(len(events))
     successes = failing_receiver.successes()
     say(
-        f"{len(failing_receiver.requests)} requests, {worker.kills} kills, {len(successes) - len(events)} repeated,"
-        f" {time.monotonic() - began:.0f} s"
+        f"{len(failing_receiver.requests)} requests, {worker.kills} kills,"
+        f" {len(successes) - len(events)} repeated, {time.monotonic() - began:.0f} s"
     )
     assert worker.kills == KILLS
     # Then nothing is lost, and nothing that did not happen was sent

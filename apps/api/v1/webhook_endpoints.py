@@ -68,7 +68,8 @@ class Endpoint(View):
     @operation(
         "update_webhook_endpoint",
         scope=Scope.WEBHOOKS_MANAGE,
-        summary="Change the given fields of a webhook endpoint; `enabled` pauses it, or sends what was held",
+        summary="Change the given fields of a webhook endpoint; `enabled` pauses it, or sends what"
+        " was held",
         returns={200: responses.WebhookEndpoint},
         body=EndpointChange,
     )

@@ -44,7 +44,7 @@ LOOPBACK = (V4("127.0.0.0/8"), V6("::1/128"))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# The forms that inet_aton, and so every resolver, reads as an IPv4 address: 2130706433, 0x7f.1, 127.1
+# The forms that inet_aton, and so every resolver, reads as an IPv4 address: 2130706433, 0x7f.1
 NUMERIC_HOST = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}", re.ASCII)
 
 

@@ -65,8 +65,8 @@ class Resolver:
     def _reset_cache(self) -> None:
         """Empty the cache, at most once a second.
 
-        c-ares keeps "no address of this kind" for an hour, whatever the answer's time to live
-        (1.34.9): an attempt after the record was corrected would still fail.
+        c-ares keeps "no address of this kind" for an hour, independent of the answer's time to
+        live (1.34.9): an attempt after the record was corrected would still fail.
         """
         if self._loop.time() - self._cache_reset_at >= CACHE_RESET_SECONDS:
             self._cache_reset_at = self._loop.time()

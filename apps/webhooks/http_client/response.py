@@ -95,7 +95,7 @@ def excerpt(body: bytes | bytearray, *, is_truncated: bool, redact: Redaction) -
 
 
 def stored_headers(headers: Mapping[str, str], redact: Redaction) -> dict[str, str]:
-    """Return the first 20 headers, whose names are in lower case, each of at most 200 characters."""
+    """Return the first 20 headers, whose names are in lower case; values up to 200 characters."""
     stored = {
         storable(name): storable(value)
         for name, value in islice(headers.items(), MAX_HEADERS)

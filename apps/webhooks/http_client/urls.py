@@ -47,7 +47,7 @@ def url_problem(url: str, *, allows_loopback: bool) -> UrlProblem | None:
 
 
 def _syntax_problem(url: str) -> UrlProblem | None:
-    """Return why the text is not a URL, whatever its host."""
+    """Return why the text is not a URL; the host is not checked."""
     if any(
         character.isspace() or not character.isprintable() or character in FORBIDDEN_CHARACTERS
         for character in url

@@ -108,8 +108,8 @@ class Delivery(models.Model):
     attempt_count = models.PositiveSmallIntegerField(default=0)
     # Attempts that no longer count against the retry budget: those before the last resend.
     forgiven_count = models.PositiveSmallIntegerField(default=0)
-    # When to try (again). A claim moves it to the claim's end, so that the delivery of a sender that
-    # dies becomes due again; the first sender's late result is then refused by the token.
+    # When to try (again). A claim moves it to the claim's end, so that a dead sender's delivery
+    # becomes due again; the first sender's late result is then refused by the token.
     due_at = models.DateTimeField()
     wait = models.CharField(max_length=12, choices=WaitReason, default=WaitReason.NEW)
     claim_token = models.UUIDField(null=True, blank=True)

@@ -1,4 +1,4 @@
--- Add a delivery for each event of a page that matches an endpoint's filters and was never sent to it.
+-- Add a delivery for each event of a page that an endpoint has missed.
 WITH page AS (
     -- The next events of the recovery's period, with all that were created at the same time.
     SELECT m.* FROM webhooks_message m

@@ -17,8 +17,8 @@ from apps.webhooks.models import KeyKind, SigningKey
 # How long an expired key is still listed, so that its owner can find out which key signed what.
 EXPIRED_KEY_RETENTION = timedelta(days=30)
 
-# How long an expired public key can still be read. A claim that was signed just before the end lasts
-# 45 s at most (30 s of timeout and a margin); the rest is for a receiver that verifies late.
+# How long an expired public key can still be read. A claim that was signed just before the end
+# lasts 45 s at most (30 s of timeout and a margin); the rest is for a receiver that verifies late.
 PUBLISHED_AFTER_EXPIRY = timedelta(seconds=120)
 
 NEWEST = ("-created_at", "-id")

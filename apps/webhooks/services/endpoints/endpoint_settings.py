@@ -60,7 +60,10 @@ def _may_filter_by(actor: Principal, text: Any) -> bool:
 
 
 def _header_faults(stored: Credentials) -> Check:
-    """Return a check for custom headers that `auth` sets as well, with stored values as defaults."""
+    """Return a check for custom headers that `auth` sets as well.
+
+    The stored values stand for absent fields.
+    """
 
     def faults(document: Any) -> Iterable[Fault]:
         if not isinstance(document, dict):

@@ -27,7 +27,7 @@ IDS = {
 def send_test_event(
     *, actor: Principal, endpoint_id: UUID, event_type: str, at: datetime
 ) -> Delivery:
-    """Send the catalogue's example of an event type to an endpoint, whatever its filters.
+    """Send the catalogue's example of an event type to an endpoint, regardless of its filters.
 
     It is signed, checked, paced and retried like any delivery; the receiver can tell it by its
     invented ids only. Raise `EndpointNotEnabled`, `NotFound`, `ScopeMissing`.

@@ -81,7 +81,7 @@ def _with_breaker(health: OriginHealth, attempt: Observation) -> OriginHealth:
         # Attempts that were under way when the breaker opened say nothing new; a probe does.
         is_probe = attempt.claimed_at >= health.open_until
         return _after_probe(health, attempt) if is_probe else health
-    # Whatever failed before, a receiver that has just succeeded is available.
+    # A receiver that has just succeeded is available, even if others failed before.
     if attempt.is_success or not _is_failing(health):
         return health
     return _opened(health, FIRST_PROBE_SECONDS, attempt.ended_at)

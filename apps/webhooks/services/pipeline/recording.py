@@ -119,7 +119,7 @@ FROM webhooks_origin WHERE id IN (
 
 
 def _locked_origins(results: Sequence[UnrecordedResult]) -> dict[UUID, OriginHealth]:
-    """Lock the origins concerned until we commit, and return those that were not locked elsewhere."""
+    """Lock the origins concerned. Return those that were not locked elsewhere."""
     origin_ids = list({delivery.origin_id for delivery, _ in results})
     with connection.cursor() as cursor:
         cursor.execute(LOCK_ORIGINS, [origin_ids, [delivery.id for delivery, _ in results]])

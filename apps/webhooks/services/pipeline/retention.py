@@ -1,6 +1,6 @@
 """Expire what was not delivered in time, and delete what is old.
 
-A delivery that is not delivered within `RETENTION` expires, whatever delayed it; a final one is
+A delivery that is not delivered within `RETENTION` expires, for any reason; a final one is
 deleted with its attempts and message when it is as old. Everything happens in batches that hold no
 lock for long.
 """

@@ -24,7 +24,7 @@ from apps.webhooks.services.recoveries.starting import recover_held
 
 @atomic()
 def resend(*, actor: Principal, delivery_id: UUID, at: datetime) -> Delivery:
-    """Send a delivery again, whatever its status, with its whole retry budget.
+    """Send a delivery of any status again, with its whole retry budget.
 
     A callback that was disabled by a 410 is enabled by that. Raise `NotFound`, `ScopeMissing`.
     """
