@@ -325,7 +325,7 @@ def _submit(owner: Owner, task_id: UUID, at: Any) -> None:
     from apps.tasks.models import Task
     from apps.tasks.selectors import open_run
     from apps.tasks.services import claim_task, start_run, submit_run
-    from biolayer.contract import Submission
+    from biolayer.requests.runs import Submission
 
     by, worker_id = owner.worker, owner.worker.worker_id
     with atomic():

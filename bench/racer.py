@@ -30,8 +30,8 @@ from apps.matching import services as matching  # noqa: E402
 from apps.tasks import services as tasks  # noqa: E402
 from apps.tasks.models import RUN_HELD, Run, Task  # noqa: E402
 from bench import crowd  # noqa: E402
-from biolayer.contract import Submission  # noqa: E402
 from biolayer.errors import Conflict, NotFound  # noqa: E402
+from biolayer.requests.runs import Submission  # noqa: E402
 
 OUTPUT = {"reached_user": True, "notes": "Owner ran a patch script."}
 WAITING_TASKS = 200

@@ -1,4 +1,4 @@
-"""What both sides of BioLayer's wire share: the law, the contract, signatures, errors, a client.
+"""Provide what the service and its clients share: lifecycle, contract, signatures, errors, client.
 
-Nothing here knows a framework, so a product backend can install it beside anything.
+The package depends on no web framework, so any product backend can install it.
 """

@@ -1,4 +1,4 @@
-"""`python3 -m biolayer`."""
+"""Run `python3 -m biolayer`."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""The hash chain over a task's events: whoever holds the log can prove that nothing was changed.
+"""Compute and verify the hash chain of a task's events, which shows that no event was changed.
 
-`hash = SHA-256(prev_hash + canonical JSON of the event)`, the first `prev_hash` being 32 zero
-bytes. Canonical means: the keys of `HASHED`, times in UTC with six decimals and `Z`, spelled by
-RFC 8785 (JSON Canonicalization Scheme), in which every language's numbers are JavaScript's.
+`hash = SHA-256(prev_hash + canonical JSON of the event)`. The first `prev_hash` is 32 zero bytes.
+The canonical JSON has the keys of `HASHED` and times in UTC with six decimals and `Z`, serialised
+by RFC 8785 (JSON Canonicalization Scheme), which writes numbers as JavaScript does.
 """
 
 import hashlib
@@ -19,54 +19,56 @@ HASHED = ("task_id", "sequence", "type", "timestamp", "status", "previous_status
 def link(prev_hash: bytes, event: Mapping[str, Any]) -> bytes:
     """Return the hash of `event`, a mapping with at least the keys of `HASHED`, after `prev_hash`.
 
-    Raises `ValueError` for a number that is none in JSON.
+    Raise `ValueError` for NaN and the infinities.
     """
     return hashlib.sha256(prev_hash + canonical({key: event[key] for key in HASHED})).digest()
 
 
 def canonical(value: Any) -> bytes:
-    """Return a JSON value as RFC 8785 spells it. Raises `ValueError` for NaN and the infinities."""
-    if _is_plain(value):
-        return _dumped(value).encode()
-    return _spelled(value).encode()
+    """Serialise a JSON value by RFC 8785. Raise `ValueError` for NaN and the infinities."""
+    if _is_simple(value):
+        return _dumps(value).encode()
+    return _serialise(value).encode()
 
 
 LARGEST_EXACT = 2**53
 
 
-def _is_plain(value: Any) -> bool:
-    """Return whether the standard library spells a value by RFC 8785: it has no number beside small
-    integers, and no key that UTF-16 and Unicode put into another order.
+def _is_simple(value: Any) -> bool:
+    """Return whether the standard library serialises a value as RFC 8785 does.
+
+    That holds if all numbers are integers up to 2^53, and all keys sort the same by UTF-16 as by
+    Unicode code points.
     """
     if isinstance(value, dict):
         in_order = all(key.isascii() or max(key) < "\ud800" for key in value)
-        return in_order and all(map(_is_plain, value.values()))
+        return in_order and all(map(_is_simple, value.values()))
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(_is_simple, value))
     if isinstance(value, int):
         return -LARGEST_EXACT <= value <= LARGEST_EXACT
     return not isinstance(value, float)
 
 
-def _dumped(value: Any) -> str:
+def _dumps(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _spelled(value: Any) -> str:
+def _serialise(value: Any) -> str:
     if isinstance(value, dict):
         names = sorted(value, key=lambda name: name.encode("utf-16-be"))
-        return "{" + ",".join(f"{_dumped(name)}:{_spelled(value[name])}" for name in names) + "}"
+        return "{" + ",".join(f"{_dumps(name)}:{_serialise(value[name])}" for name in names) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_spelled, value)) + "]"
+        return "[" + ",".join(map(_serialise, value)) + "]"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(float(value))
-    return _dumped(value)
+    return _dumps(value)
 
 
 def _number(value: float) -> str:
-    """Return a number as ECMAScript does (ECMA-262, Number::toString), from its shortest digits."""
+    """Return a number as ECMAScript writes it (ECMA-262, Number::toString)."""
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no number in JSON")
+        raise ValueError(f"{value} is not a JSON number")
     if value == 0:
         return "0"
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
@@ -84,17 +86,15 @@ def _number(value: float) -> str:
 
 
 def _link_of_0_1(prev_hash: bytes, event: Mapping[str, Any]) -> bytes:
-    """The hash that version 0.1 gave to events, whose fractions are spelled as Python does."""
-    return hashlib.sha256(
-        prev_hash + _dumped({key: event[key] for key in HASHED}).encode()
-    ).digest()
+    """Return the hash by version 0.1, which wrote fractions as Python does."""
+    return hashlib.sha256(prev_hash + _dumps({key: event[key] for key in HASHED}).encode()).digest()
 
 
 def first_broken(events: Iterable[Mapping[str, Any]]) -> int | None:
-    """The sequence of the first event that breaks the chain, or None when the chain holds.
+    """Return the sequence of the first event that breaks the chain; None if the chain is intact.
 
-    `events` are one task's events from its first, in order, as `GET /v1/tasks/{id}/events` lists
-    them. A gap in the sequence counts as a break.
+    `events` are all events of one task, in order, as `GET /v1/tasks/{id}/events` lists them. A gap
+    in the sequence is a break.
     """
     prev_hash = GENESIS
     for expected, event in enumerate(events, start=1):

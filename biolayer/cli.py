@@ -1,4 +1,4 @@
-"""`python3 -m biolayer`: a backend's calls from a shell. Keys come from the environment."""
+"""Provide `python3 -m biolayer`, a command line for a product backend's calls."""
 
 import argparse
 import contextlib
@@ -18,19 +18,19 @@ from biolayer.listen import listen, signing_keys
 VARIABLES = """\
 environment:
   BIOLAYER_API_KEY         the API key
-  BIOLAYER_URL             where BioLayer runs; http://127.0.0.1:8000 unless set
-  BIOLAYER_WEBHOOK_SECRET  what `listen` signs with; a new one each time unless set
+  BIOLAYER_URL             the URL of BioLayer (default: http://127.0.0.1:8000)
+  BIOLAYER_WEBHOOK_SECRET  the secret that `listen` signs with (default: a new one each time)
 """
-WHERE_KEYS_ARE = "`make run` keeps the demo's in .biolayer/demo.json."
+WHERE_KEYS_ARE = "`make run` stores the demo's keys in .biolayer/demo.json."
 UNAUTHENTICATED = 401
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it was done, 1 when it was refused."""
+    """Run one command. Return the exit status: 0 on success, 1 on an error."""
     parsed = _parser().parse_args(arguments)
     key = os.environ.get("BIOLAYER_API_KEY")
     if not key:
-        print(f"Set BIOLAYER_API_KEY to an API key of yours. {WHERE_KEYS_ARE}", file=sys.stderr)
+        print(f"Set BIOLAYER_API_KEY to your API key. {WHERE_KEYS_ARE}", file=sys.stderr)
         return 1
     url = os.environ.get("BIOLAYER_URL", "http://127.0.0.1:8000")
     for name, address in ("BIOLAYER_URL", url), ("--forward", getattr(parsed, "forward", url)):
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(parsed.run(backend, parsed))
     except httpx.TransportError as error:
         print(
-            f"Nothing answers at {url} ({error}). Set BIOLAYER_URL to where BioLayer runs.",
+            f"Cannot connect to {url} ({error}). Set BIOLAYER_URL to the URL of BioLayer.",
             file=sys.stderr,
         )
         return 1
@@ -58,34 +58,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m biolayer",
-        description="A product backend's calls from a shell.",
+        description="Call BioLayer as a product backend.",
         epilog=VARIABLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    create = commands.add_parser("create", help="post a task from a JSON file (- is stdin)")
+    create = commands.add_parser("create", help="create a task from a JSON file (- for stdin)")
     create.add_argument("file")
     create.set_defaults(run=_create)
     show = commands.add_parser("show", help="show a task")
     show.add_argument("task_id")
     show.set_defaults(run=_show)
-    cancel = commands.add_parser("cancel", help="call a task off")
+    cancel = commands.add_parser("cancel", help="cancel a task")
     cancel.add_argument("task_id")
     cancel.add_argument("--reason", default="")
     cancel.set_defaults(run=_cancel)
-    verify = commands.add_parser("verify", help="check the hash chain of a task's events")
+    verify = commands.add_parser("verify", help="verify the hash chain of a task's events")
     verify.add_argument("task_id")
     verify.set_defaults(run=_verify)
-    hear = commands.add_parser(
+    forward = commands.add_parser(
         "listen",
-        help="forward events as webhooks to an address of yours",
+        help="forward events as webhooks to a local URL",
         epilog=VARIABLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    hear.add_argument("--forward", required=True, metavar="URL", help="http://localhost:3000/hook")
-    hear.add_argument("--types", default="task.*", help="parted by commas; task.* unless given")
-    hear.add_argument("--after", default="latest", help="a cursor, or `beginning`")
-    hear.set_defaults(run=_listen)
+    forward.add_argument(
+        "--forward", required=True, metavar="URL", help="http://localhost:3000/hook"
+    )
+    forward.add_argument(
+        "--types", default="task.*", help="event types, separated by commas (default: task.*)"
+    )
+    forward.add_argument(
+        "--after", default="latest", help="a cursor, `beginning` or `latest` (default: latest)"
+    )
+    forward.set_defaults(run=_listen)
     return parser
 
 
@@ -111,9 +117,9 @@ def _verify(backend: Backend, parsed: argparse.Namespace) -> int:
     events = list(backend.events(parsed.task_id))
     broken = chain.first_broken(events)
     if broken is None:
-        print(f"{len(events)} events, the chain is whole")
+        print(f"{len(events)} events, the chain is intact")
         return 0
-    print(f"the chain breaks at event {broken}", file=sys.stderr)
+    print(f"the chain is broken at event {broken}", file=sys.stderr)
     return 1
 
 
@@ -123,12 +129,12 @@ def _listen(backend: Backend, parsed: argparse.Namespace) -> int:
             backend,
             forward=parsed.forward,
             keys=signing_keys(os.environ.get("BIOLAYER_WEBHOOK_SECRET")),
-            say=_say,
+            report=_report,
             types=",".join(part.strip() for part in parsed.types.split(",")),
             after=parsed.after,
         )
     return 0
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, flush=True)

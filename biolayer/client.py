@@ -1,7 +1,7 @@
-"""What a product backend calls BioLayer with: a thin client over httpx.
+"""Call BioLayer from a product backend: a thin client over httpx.
 
-Every POST carries an `Idempotency-Key` and is sent again after a network error or a 5xx, so that a
-call that returns has had its effect once, and one that raises may be called again.
+Each POST has an `Idempotency-Key` and is retried after a network error or a 5xx. A call that
+returns has taken effect exactly once; a call that raises can be repeated.
 """
 
 import time
@@ -14,14 +14,13 @@ import httpx
 
 from biolayer.errors import BioLayerError, Fault
 
-TRIES = 4
+ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.2
 IDLE_PAUSE_SECONDS = 1.0
 
 
 class Problem(BioLayerError):
-    """The service refused a call. `http_status`, `problem_code` and `faults` are its answer's
-    (RFC 9457)."""
+    """Report a refused call, with `http_status`, `problem_code` and `faults` (RFC 9457)."""
 
     def __init__(self, status: int, document: Mapping[str, Any]) -> None:
         self.http_status = status
@@ -35,10 +34,10 @@ class Problem(BioLayerError):
 
 
 class Backend:
-    """The calls of `/v1` for product backends. Use it as a context manager, or `close` it.
+    """Call `/v1` as a product backend. Use it as a context manager, or call `close`.
 
-    `timeout` is in seconds and bounds each try. Raises `Problem` for what the service refuses and
-    `httpx.TransportError` when it cannot be reached after four tries.
+    `timeout` is in seconds, for each attempt. Methods raise `Problem` for a refused call, and
+    `httpx.TransportError` if the service cannot be reached in four attempts.
     """
 
     def __init__(self, base_url: str, api_key: str, *, timeout: float = 10.0) -> None:
@@ -46,30 +45,30 @@ class Backend:
         self._http = httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {api_key}"})
 
     def create_task(self, **contract: Any) -> dict[str, Any]:
-        """Post a task; `contract` is the body, field by field (see biolayer.contract.TaskContract).
+        """Create a task. `contract` are the fields of `biolayer.contract.TaskContract`.
 
-        With `depends_on=[task_id, …]` it waits for their results.
+        With `depends_on=[task_id, …]` the task waits until those are completed.
         """
         return self._call("POST", "/v1/tasks", contract)
 
     def task(self, task_id: str) -> dict[str, Any]:
-        """One task; `output` is there once it is verified."""
+        """Return a task. `output` is null until it is verified."""
         return self._call("GET", f"/v1/tasks/{task_id}")
 
     def cancel_task(self, task_id: str, reason: str = "") -> dict[str, Any]:
-        """Call a task off. Raises `Problem` 409 once an output was submitted."""
+        """Cancel a task. Raise `Problem` 409 if an output has been submitted."""
         return self._call("POST", f"/v1/tasks/{task_id}/cancel", {"reason": reason})
 
     def tasks(self, **filters: str) -> Iterator[dict[str, Any]]:
-        """All tasks, newest first, page by page. Filters: status, domain, urgency, pool."""
+        """Yield all tasks, newest first. Filters: status, domain, urgency, pool."""
         return self._pages("/v1/tasks", filters)
 
     def events(self, task_id: str) -> Iterator[dict[str, Any]]:
-        """A task's log from its first event; `biolayer.chain.first_broken` checks it."""
+        """Yield a task's events from the first; verify them with `biolayer.chain.first_broken`."""
         return self._pages(f"/v1/tasks/{task_id}/events", {})
 
     def events_page(self, *, after: str = "beginning", types: str = "task.*") -> dict[str, Any]:
-        """One page of the feed as it is now: `data`, `next_cursor`, `has_more`."""
+        """Return one page of the feed, without waiting: `data`, `next_cursor`, `has_more`."""
         return self._call("GET", "/v1/events", query={"after": after, "types": types, "limit": "1"})
 
     def feed(
@@ -80,22 +79,22 @@ class Backend:
         wait: int = 30,
         payload: str | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The organisation's events as they happen, for ever.
+        """Yield the organisation's events as they happen, without an end.
 
-        Each has a `cursor`; keep that of the last one you dealt with, and go on with it as `after`
-        (or with `latest`, from now on). `types` are parted by commas; `wait` is how many seconds each
-        question may wait for an answer (0 to 55). With `payload="webhook"` each has the body that
-        webhooks tell of it.
+        Each event has a `cursor`. Store that of the last event you processed, and pass it as
+        `after` to continue; `latest` starts with future events. Separate `types` with commas.
+        `wait` is the time of a long poll in seconds (0 to 55). With `payload="webhook"` each event
+        also has its webhook body.
         """
         while True:
             query = {"after": after, "types": types, "wait": str(wait)}
             query |= {} if payload is None else {"payload": payload}
-            asked_at = time.monotonic()
+            requested_at = time.monotonic()
             page = self._call("GET", "/v1/events", query=query, patience=wait)
             yield from page["data"]
             after = page["next_cursor"]
-            # A process whose places to wait are taken answers at once: not to be asked in a rush.
-            if not page["data"] and time.monotonic() - asked_at < IDLE_PAUSE_SECONDS:
+            # A process that holds its maximum of long polls returns at once: do not busy-loop.
+            if not page["data"] and time.monotonic() - requested_at < IDLE_PAUSE_SECONDS:
                 time.sleep(0 if page["has_more"] else IDLE_PAUSE_SECONDS)
 
     def close(self) -> None:
@@ -130,8 +129,8 @@ class Backend:
     ) -> dict[str, Any]:
         timeout = self._timeout + patience
         headers = {"Idempotency-Key": str(uuid4())} if method == "POST" else {}
-        for attempt in range(TRIES):
-            is_last = attempt == TRIES - 1
+        for attempt in range(ATTEMPTS):
+            is_last = attempt == ATTEMPTS - 1
             try:
                 response = self._http.request(
                     method, path, json=document, params=query, headers=headers, timeout=timeout
@@ -141,17 +140,16 @@ class Backend:
                     raise
             else:
                 if response.status_code < 500 or is_last:
-                    return _answer(response)
+                    return _document(response)
             time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
+def _document(response: httpx.Response) -> dict[str, Any]:
     try:
-        document = response.json()
+        document: dict[str, Any] = response.json()
     except ValueError:
         document = {"detail": response.text[:200]}
     if response.is_success:
-        answer: dict[str, Any] = document
-        return answer
+        return document
     raise Problem(response.status_code, document)

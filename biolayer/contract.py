@@ -1,8 +1,8 @@
-"""The wire, once: what a caller may send, as frozen models that name every fault at once.
+"""Define the task contract: the body of `POST /v1/tasks`, as frozen models.
 
-`parse` turns a decoded JSON document into a model or raises `InvalidInput` with one `Fault` for
+`parse` turns a decoded JSON document into a model, or raises `InvalidInput` with one `Fault` for
 each problem. Models are strict: nothing is coerced, and an unknown field is a fault, except inside
-`context`, which is the caller's own space. The same models give the API its schemas.
+`context`, which takes any members. The same models give the API its schemas.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,19 +44,18 @@ from biolayer.values import (
 KIB = 1024
 MAX_CONTEXT_BYTES = 64 * KIB
 MAX_SCHEMA_BYTES = 32 * KIB
-MAX_EVIDENCE_PER_RUN = 20
 MAX_DEPENDENCIES = 32
 MAX_DEPTH = 160
-"""How deep any document may nest: far above what people write, far below what parsers stumble on."""
+"""The maximum nesting of a document: far above real use, far below the limits of parsers."""
 
 Document = Mapping[str, Any]
 Check = Callable[[Any], Iterable[Fault]]
-"""A look at the raw document for faults that the models cannot know: the world's, not the form's."""
+"""Yields faults of the raw document that depend on stored data, which the models cannot know."""
 
 
-def _no_twins(ids: list[UUID]) -> list[UUID]:
+def _unique(ids: list[UUID]) -> list[UUID]:
     if len(set(ids)) < len(ids):
-        raise PydanticCustomError("duplicate", "must not name one twice")
+        raise PydanticCustomError("duplicate", "must not contain duplicates")
     return ids
 
 
@@ -98,7 +97,7 @@ class Sla(Model):
 
 
 class EscalationStep(Model):
-    """What changes for a task that still waits `after_seconds` after it was first queued."""
+    """A change that applies if the task still waits `after_seconds` after it was first queued."""
 
     after_seconds: Annotated[int, Field(ge=1, le=2_592_000), INTEGRAL]
     drop_preferred_skills: bool = False
@@ -119,30 +118,30 @@ class EscalationStep(Model):
 
 
 class EscalationPolicy(Model):
-    """What is done, step by step, when nobody takes a task. A task's own or its pool's."""
+    """Steps to take while no worker accepts a task. A task's own policy replaces its pool's."""
 
     steps: Annotated[list[EscalationStep], Field(max_length=10)] = []
-    # When the last step was taken and still nobody does: go on waiting, give up, or say so.
+    # After the last step, if no worker has accepted: keep waiting, fail, or send an event.
     at_end: Literal["wait", "fail", "notify"] = "wait"
 
     @field_validator("steps")
     @classmethod
-    def _one_after_another(cls, steps: list[EscalationStep]) -> list[EscalationStep]:
+    def _in_order(cls, steps: list[EscalationStep]) -> list[EscalationStep]:
         if any(later.after_seconds <= step.after_seconds for step, later in pairwise(steps)):
             raise PydanticCustomError("not_growing", "after_seconds must grow from step to step")
         return steps
 
 
-def _is_asked_for(skill: str, info: ValidationInfo) -> str:
+def _is_required(skill: str, info: ValidationInfo) -> str:
     if skill not in info.data.get("skills", [skill]):
-        raise PydanticCustomError("unknown_skill", "is none of the skills asked for")
+        raise PydanticCustomError("unknown_skill", "is not one of the required skills")
     return skill
 
 
 class Requirements(Model):
     skills: Slugs = []
     skill_levels: dict[
-        Annotated[Slug, AfterValidator(_is_asked_for)], Annotated[int, Field(ge=1, le=5), INTEGRAL]
+        Annotated[Slug, AfterValidator(_is_required)], Annotated[int, Field(ge=1, le=5), INTEGRAL]
     ] = {}
     preferred_skills: Slugs = []
     languages: Annotated[list[Language], Field(max_length=8)] = []
@@ -156,23 +155,25 @@ class Requirements(Model):
 
 class Output(Model):
     expected_format: Format = "structured_json"
-    # Named with an underscore because pydantic's own `schema` stands in the way; on the wire: schema.
+    # The underscore avoids pydantic's own attribute `schema`.
     schema_: dict[str, Any] | None = Field(default=None, alias="schema", validate_default=True)
     evidence_required: bool = False
 
     @field_validator("schema_")
     @classmethod
-    def _where_structured(cls, schema: Document | None, info: ValidationInfo) -> Document | None:
+    def _required_if_structured(
+        cls, schema: Document | None, info: ValidationInfo
+    ) -> Document | None:
         if schema is None and info.data.get("expected_format") == "structured_json":
             raise PydanticCustomError(
                 "required",
-                'is needed, such as {"notes": "string"}, unless expected_format is text or file',
+                'is required, such as {"notes": "string"}, unless expected_format is text or file',
             )
         return schema
 
 
 class CallbackAuth(Model):
-    """How the callback proves to the receiver's gateway who calls, beside the signature."""
+    """How deliveries authenticate to the receiver's gateway, in addition to their signature."""
 
     NEEDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "none": (),
@@ -194,19 +195,19 @@ class CallbackAuth(Model):
 
     @field_validator("token", "username", "password", "name", "value")
     @classmethod
-    def _fits_the_type(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _belongs_to_type(cls, value: str | None, info: ValidationInfo) -> str | None:
         kind = info.data.get("type")
         if kind is None:
             return value
-        needed = info.field_name in cls.NEEDS[kind]
-        if needed and value is None:
-            raise PydanticCustomError("required", "is needed for this type")
-        if value is not None and not needed:
+        is_required = info.field_name in cls.NEEDS[kind]
+        if is_required and value is None:
+            raise PydanticCustomError("required", "is required for this type")
+        if value is not None and not is_required:
             raise PydanticCustomError("unknown_field", "does not belong to this type")
         return value
 
     def redacted(self) -> dict[str, str]:
-        """Return what may be shown again: the type. All else is a secret, or half of one."""
+        """Return the type, and `redacted` for each other field: all of them are credentials."""
         return {"type": self.type} | dict.fromkeys(self.NEEDS[self.type], "redacted")
 
 
@@ -230,7 +231,7 @@ class Audit(Model):
 class TaskContract(Model):
     """The body of `POST /v1/tasks`."""
 
-    # An output that is left out lacks its schema, so that it is needed in any case.
+    # Without an output there is no schema, which the default format requires.
     model_config = ConfigDict(json_schema_extra=lambda schema: schema["required"].append("output"))
 
     origin: Origin = Origin()
@@ -241,7 +242,7 @@ class TaskContract(Model):
     context: Context = Context()
     sla: Sla = Sla()
     requirements: Requirements = Requirements()
-    # An output that is left out is looked at like an empty one: its schema is missing.
+    # A missing output is validated like an empty one, so that its schema is reported missing.
     output: Output = Field(default={}, validate_default=True)
     handoff: Handoff = Handoff()
     audit: Audit = Audit()
@@ -249,46 +250,12 @@ class TaskContract(Model):
     depends_on: Annotated[
         list[Identifier],
         Field(max_length=MAX_DEPENDENCIES, json_schema_extra={"uniqueItems": True}),
-        AfterValidator(_no_twins),
+        AfterValidator(_unique),
     ] = []
 
 
 class TaskContracts(RootModel[Annotated[list[TaskContract], Field(min_length=1, max_length=500)]]):
     """The body of `POST /v1/tasks/batch`."""
-
-
-class Cancellation(Model):
-    reason: Annotated[Text, Field(max_length=1000)] = ""
-
-
-class Decline(Model):
-    reason: Annotated[Text, Field(max_length=1000)] = ""
-
-
-class RunCall(Model):
-    """A call on a run one holds. `epoch` is the fence: it was given with the lease."""
-
-    epoch: Annotated[int, Field(ge=1, le=2**31 - 1), INTEGRAL]
-
-
-class Release(RunCall):
-    reason: Annotated[Text, Field(max_length=1000)] = ""
-
-
-class Heartbeat(RunCall):
-    lease_seconds: Annotated[int, Field(ge=1, le=86_400), INTEGRAL] | None = None
-
-
-class Submission(RunCall):
-    output: Any = None
-    evidence: Annotated[list[Identifier], Field(max_length=MAX_EVIDENCE_PER_RUN)] = []
-
-
-class KeyRotation(Model):
-    """A new signing key; the one before it signs along for `overlap_seconds` more."""
-
-    kind: Literal["v1", "v1a"]
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800), INTEGRAL] = 86_400
 
 
 M = TypeVar("M", bound=Model)
@@ -297,7 +264,11 @@ M = TypeVar("M", bound=Model)
 def parse(
     model: type[M], document: Any, *, now: datetime | None = None, checks: Sequence[Check] = ()
 ) -> M:
-    """`document` as a `model`, or `InvalidInput` with every fault that the form and `checks` find."""
+    """Return `document` as a `model`.
+
+    Raise `InvalidInput` with every fault that the model and `checks` find. `now` decides which
+    times are in the past.
+    """
     faults: list[Fault] = []
     parsed: M | None = None
     try:
@@ -312,18 +283,18 @@ def parse(
 
 
 def parse_task(document: Any, *, now: datetime, checks: Sequence[Check] = ()) -> TaskContract:
-    """The contract of a new task. `now` decides what counts as a future deadline."""
+    """Return the contract of a new task. Raise `InvalidInput`. A deadline must be after `now`."""
     return parse(TaskContract, document, now=now, checks=[free_json_faults, *checks])
 
 
 def free_json_faults(document: Any) -> Iterable[Fault]:
-    """Faults of the two places where any JSON may stand: too large, or not storable."""
+    """Yield the faults of `context` and `output.schema`: too large, or with a NUL."""
     for path, limit in (("context",), MAX_CONTEXT_BYTES), (("output", "schema"), MAX_SCHEMA_BYTES):
         yield from json_faults(dig(document, *path), path, limit)
 
 
 def json_faults(value: Any, path: Sequence[str], limit: int) -> Iterable[Fault]:
-    """Faults of a free JSON value at `path`: more than `limit` bytes, or a NUL in a string or key."""
+    """Yield the faults of a JSON value at `path`: over `limit` bytes, or a NUL in a text or key."""
     encoded = to_json(value)
     if len(encoded) > limit:
         yield Fault(pointer(*path), "too_large", f"must be at most {limit} bytes of JSON")
@@ -332,34 +303,34 @@ def json_faults(value: Any, path: Sequence[str], limit: int) -> Iterable[Fault]:
 
 
 def nul_faults(value: Any, path: Sequence[str | int]) -> Iterable[Fault]:
-    """Where a free JSON value holds the one character that PostgreSQL cannot store."""
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [(tuple(path), value)]
-    while waiting:
-        place, item = waiting.pop()
+    """Yield a fault for each U+0000 in a JSON value: PostgreSQL cannot store that character."""
+    pending: list[tuple[tuple[str | int, ...], Any]] = [(tuple(path), value)]
+    while pending:
+        place, item = pending.pop()
         if isinstance(item, str) and "\x00" in item:
             yield Fault(pointer(*place), "nul_character", "must not contain the character U+0000")
         elif isinstance(item, dict):
-            waiting += [((*place, key), child) for key, child in item.items()]
-            waiting += [((*place, key), key) for key in item if "\x00" in key]
+            pending += [((*place, key), child) for key, child in item.items()]
+            pending += [((*place, key), key) for key in item if "\x00" in key]
         elif isinstance(item, list):
-            waiting += [((*place, index), child) for index, child in enumerate(item)]
+            pending += [((*place, index), child) for index, child in enumerate(item)]
 
 
 def depth_of(value: Any) -> int:
-    """How many objects and arrays are inside each other, at most; 0 for a plain value."""
+    """Return the maximum nesting of objects and arrays in a value; 0 for a scalar."""
     deepest = 0
-    waiting = [(value, 0)]
-    while waiting:
-        item, depth = waiting.pop()
+    pending = [(value, 0)]
+    while pending:
+        item, depth = pending.pop()
         if isinstance(item, dict | list):
             deepest = max(deepest, depth + 1)
             children = item.values() if isinstance(item, dict) else item
-            waiting += [(child, depth + 1) for child in children]
+            pending += [(child, depth + 1) for child in children]
     return deepest
 
 
 def is_same_json(one: Any, other: Any) -> bool:
-    """Return whether two values are the same in JSON Schema's sense: 1 is 1.0, and true is not 1.
+    """Return whether two values are equal in JSON Schema's sense: 1 equals 1.0, true is not 1.
 
     Source: JSON Schema Core 2020-12, section 4.2.2.
     """
@@ -373,7 +344,7 @@ def is_same_json(one: Any, other: Any) -> bool:
 
 
 def dig(document: Any, *path: str) -> Any:
-    """The value at `path`, or None where the document does not go that deep."""
+    """Return the value at `path`; None if the path does not exist."""
     for key in path:
         if not isinstance(document, dict):
             return None

@@ -1,41 +1,41 @@
-"""Every error that BioLayer raises on purpose. The HTTP status of each is the API's business.
+"""Define every error that BioLayer raises on purpose. Each API maps them to HTTP statuses.
 
 BioLayerError
-├── InvalidInput               the contract or a parameter is wrong: `faults` names every place
-│   └── MalformedJSON          the body is no JSON at all
-├── Refused                    who you are does not allow it
-│   ├── Unauthenticated        no credential, or one that does not hold
+├── InvalidInput               the contract or a parameter is invalid: `faults` lists every fault
+│   └── MalformedJSON          the body is not JSON
+├── Refused                    the credential does not allow the call
+│   ├── Unauthenticated        no valid credential
 │   ├── ScopeMissing
 │   ├── RoleTooLow
-│   ├── PoolNotGranted         the credential is for certain pools, and this concerns others
-│   ├── NotTheOwner            another credential made it: its maker or a manager may change it
+│   ├── PoolNotGranted         the credential is limited to other pools
+│   ├── NotTheOwner            only the credential that made the object, or a manager, may change it
 │   ├── AddressNotAllowed
 │   └── OrganisationMismatch
-├── NotFound                   it is not there, or not yours: the answer is the same
-├── Conflict                   it is there, but not in a state for that
-│   ├── IllegalTransition      the law refuses the command: `task_status`, `allowed`
+├── NotFound                   it does not exist, or the credential may not see it
+├── Conflict                   its state does not allow the call
+│   ├── IllegalTransition      not in the transition table: `task_status`, `allowed`
 │   ├── TaskGated              a gate holds the task at `created`
-│   ├── LeaseLost              a late call on a run that somebody else may hold by now
-│   ├── RunSubmitted           the run has an output already, and this is another one
+│   ├── LeaseLost              a late call on a run, which another worker may hold by now
+│   ├── RunSubmitted           the run has another output already
 │   ├── OfferClosed
 │   ├── OfferExpired
 │   ├── AttemptsExhausted
-│   ├── RequestIdReused        the natural key came with another body
-│   ├── SigningKeyInUse        the key without end: rotate, then it has one
+│   ├── RequestIdReused        the natural key was used with another body
+│   ├── SigningKeyInUse        the current key: rotate it before it can be expired
 │   ├── TooManySigningKeys
 │   ├── TooManyEndpoints
 │   ├── TooManyConsumers
-│   ├── ConsumerNameTaken      by a consumer that the credential does not see
-│   ├── EndpointNotEnabled     paused or disabled: enable it first
-│   ├── PoolClosed             kept for its history only
-│   ├── WorkerHasHistory       it was offered or did something: it is not deleted
+│   ├── ConsumerNameTaken      by a consumer that the credential may not see
+│   ├── EndpointNotEnabled     paused or disabled
+│   ├── PoolClosed
+│   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
 │   └── IdempotencyInFlight
-├── IdempotencyKeyReused       the same key came with another body
+├── IdempotencyKeyReused       the key was used with another body
 ├── TooLarge
 ├── UnsupportedMedia
 │   └── UnsupportedEncoding    the body is compressed
-├── Unavailable                something that the call needs is busy: send it again
-└── SignatureInvalid           a webhook that must not be believed
+├── Unavailable                a resource that the call needs is busy: retry it
+└── SignatureInvalid           the webhook is not authentic
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a document: where (a JSON Pointer, RFC 6901), a stable code, and words."""
+    """Describe a fault of a document: a JSON Pointer (RFC 6901), a stable code, and a text."""
 
     pointer: str
     code: str
@@ -53,19 +53,19 @@ class Fault:
 
 
 def pointer(*parts: str | int) -> str:
-    """The JSON Pointer (RFC 6901) of a path into a document; "" is the whole document."""
+    """Return the JSON Pointer (RFC 6901) of a path into a document; "" for the whole document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 class BioLayerError(Exception):
-    """`code` is stable and meant for programs; `str(error)` is a sentence for people."""
+    """Carry a stable `code` for programs, and a sentence for people as `str(error)`."""
 
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "Something went wrong"
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What a program needs beside the code to go on."""
+        """Return further members of the problem document, by name."""
         return {}
 
 
@@ -111,20 +111,20 @@ class ScopeMissing(Refused):
 
 class RoleTooLow(Refused):
     code = "role_too_low"
-    title = "The credential's role does not allow that"
+    title = "The credential's role does not allow this"
 
-    def __init__(self, needed: str) -> None:
-        self.needed = needed
-        super().__init__(f"This call needs the role `{needed}` or a higher one.")
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(f"This call needs the role `{role}` or a higher one.")
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"role": self.needed}
+        return {"role": self.role}
 
 
 class PoolNotGranted(Refused):
     code = "pool_not_granted"
-    title = "The credential is not for these pools"
+    title = "The credential does not include these pools"
 
 
 class NotTheOwner(Refused):
@@ -139,7 +139,7 @@ class AddressNotAllowed(Refused):
 
 class OrganisationMismatch(Refused):
     code = "organisation_mismatch"
-    title = "That is another organisation"
+    title = "The credential belongs to another organisation"
 
 
 class NotFound(BioLayerError):
@@ -152,7 +152,7 @@ class NotFound(BioLayerError):
 
 class Conflict(BioLayerError):
     code = "conflict"
-    title = "The resource is not in a state for that"
+    title = "The resource's state does not allow this"
 
 
 class IllegalTransition(Conflict):
@@ -161,7 +161,7 @@ class IllegalTransition(Conflict):
     def __init__(self, command: str, status: str, allowed: Sequence[str]) -> None:
         self.task_status = status
         self.allowed = list(allowed)
-        super().__init__(f"A task that is {status} cannot take the command `{command}`.")
+        super().__init__(f"The command `{command}` is not allowed in the status `{status}`.")
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -174,16 +174,16 @@ class TaskGated(Conflict):
 
 class LeaseLost(Conflict):
     code = "lease_lost"
-    title = "The lease on this run is no longer yours"
+    title = "You no longer hold the lease of this run"
 
 
 class RunSubmitted(Conflict):
     code = "run_submitted"
-    title = "The run was submitted before"
+    title = "The run has already been submitted"
 
     def __init__(self) -> None:
         super().__init__(
-            "You submitted this run with another output or other evidence, which stays."
+            "The run was submitted with another output or evidence. That submission is kept."
         )
 
 
@@ -208,7 +208,7 @@ class RequestIdReused(Conflict):
 
     def __init__(self, task_id: str | None) -> None:
         self.task_id = task_id
-        super().__init__("The product sent this request_id before, with another body.")
+        super().__init__("This product and request_id were used before with another body.")
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -217,10 +217,10 @@ class RequestIdReused(Conflict):
 
 class SigningKeyInUse(Conflict):
     code = "signing_key_in_use"
-    title = "This key signs until it is replaced"
+    title = "The signing key is in use"
 
     def __init__(self) -> None:
-        super().__init__("Rotate its kind; then this key has an end and can be expired at once.")
+        super().__init__("Rotate the key first. It can then be expired immediately.")
 
 
 class TooManySigningKeys(Conflict):
@@ -230,7 +230,7 @@ class TooManySigningKeys(Conflict):
     def __init__(self, kind: str, limit: int) -> None:
         self.limit = limit
         super().__init__(
-            f"At most {limit} keys of kind {kind} sign at a time. Expire an earlier one first."
+            f"At most {limit} keys of kind {kind} can be active. Expire an earlier one first."
         )
 
     @property
@@ -244,7 +244,7 @@ class TooManyEndpoints(Conflict):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"An organisation has at most {limit} endpoints. Delete one first.")
+        super().__init__(f"An organisation can have at most {limit} endpoints. Delete one first.")
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -253,10 +253,12 @@ class TooManyEndpoints(Conflict):
 
 class TooManyConsumers(Conflict):
     code = "too_many_consumers"
-    title = "The organisation has as many event consumers as it may have"
+    title = "Too many event consumers"
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"At most {most}; delete one that nobody reads any more.")
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"An organisation can have at most {limit} event consumers. Delete one first."
+        )
 
 
 class ConsumerNameTaken(Conflict):
@@ -266,7 +268,7 @@ class ConsumerNameTaken(Conflict):
 
 class EndpointNotEnabled(Conflict):
     code = "endpoint_not_enabled"
-    title = "Nothing is sent to this endpoint now"
+    title = "The endpoint is not enabled"
 
     def __init__(self, status: str) -> None:
         self.endpoint_status = status
@@ -282,20 +284,20 @@ class PoolClosed(Conflict):
     title = "The pool is closed"
 
     def __init__(self) -> None:
-        super().__init__("A closed pool is kept for its history. Make a new one.")
+        super().__init__("A closed pool is kept for its history only. Create a new pool.")
 
 
 class WorkerHasHistory(Conflict):
     code = "worker_has_history"
-    title = "The worker was offered tasks"
+    title = "The worker has a history"
 
     def __init__(self) -> None:
-        super().__init__("Offers and runs name this worker. Take it out of its pools instead.")
+        super().__init__("Offers or runs refer to this worker. Remove it from its pools instead.")
 
 
 class IdempotencyInFlight(Conflict):
     code = "idempotency_in_flight"
-    title = "The first request with this Idempotency-Key is still running"
+    title = "The first request with this Idempotency-Key is still in progress"
 
 
 class IdempotencyKeyReused(BioLayerError):
@@ -320,9 +322,9 @@ class UnsupportedEncoding(UnsupportedMedia):
 
 class Unavailable(BioLayerError):
     code = "unavailable"
-    title = "The service is not available just now"
+    title = "The service is temporarily unavailable"
 
 
 class SignatureInvalid(BioLayerError):
     code = "signature_invalid"
-    title = "The webhook's signature does not verify"
+    title = "The webhook's signature is not valid"

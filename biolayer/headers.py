@@ -1,4 +1,4 @@
-"""Which headers a caller may have us send with callbacks and webhooks."""
+"""Validate the custom headers that a caller may set for callbacks and webhooks."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-SET_BY_US = frozenset(
+SET_BY_SERVICE = frozenset(
     [
         "accept",
         "accept-encoding",
@@ -20,7 +20,7 @@ SET_BY_US = frozenset(
         "webhook-timestamp",
     ]
 )
-"""Headers that each delivery has already, or that the service or its HTTP client may add."""
+"""Headers that the service or its HTTP client sets."""
 
 FRAMING = frozenset(
     [
@@ -36,9 +36,9 @@ FRAMING = frozenset(
         "upgrade",
     ]
 )
-"""Headers that change how the message is read (RFC 9110, 7.6.1, 8.4, 10.1.1; RFC 9112, 6, 9)."""
+"""Headers that change how a message is parsed (RFC 9110, 7.6.1, 8.4, 10.1.1; RFC 9112, 6, 9)."""
 
-CALLER = frozenset(
+TRUSTED_BY_GATEWAYS = frozenset(
     [
         "cf-connecting-ip",
         "cf-connecting-ipv6",
@@ -85,44 +85,41 @@ CALLER = frozenset(
         "x-remote-user",
     ]
 )
-"""Headers that gateways believe to say who calls, which way the call came, or what it asks for."""
+"""Headers that gateways trust for the client's identity, the route, or the method or URL."""
 
 REFUSED_PREFIXES = ("proxy-", "sec-", "webhook-", "x-forwarded-")
 CREDENTIALS = frozenset(["authorization", "cookie", "set-cookie"])
-REFUSED = SET_BY_US | FRAMING | CALLER
-"""What neither `headers` nor a callback's `auth` may name. `headers` may not name credentials besides."""
+REFUSED = SET_BY_SERVICE | FRAMING | TRUSTED_BY_GATEWAYS
+"""Refused in `headers` and in `auth`. `headers` also refuses `CREDENTIALS`."""
 
 
 def is_refused(name: str) -> bool:
-    """Return whether a header may not be chosen by a caller.
+    """Return whether callers must not set a header.
 
-    The case of its letters makes no difference, nor does `_` for `-`: gateways (CGI, WSGI) take one for
-    the other.
+    Case is ignored, and `_` counts as `-`: gateways (CGI, WSGI) do not distinguish them.
     """
     lowered = name.lower().replace("_", "-")
     return lowered in REFUSED or lowered.startswith(REFUSED_PREFIXES)
 
 
-def _chosen(name: str) -> str:
+def _not_reserved(name: str) -> str:
     if is_refused(name):
         raise PydanticCustomError(
-            "reserved_header", "is set by the service, or is not for callers to set"
+            "reserved_header", "is reserved: the service sets it, or callers must not set it"
         )
     return name
 
 
 def _no_credential(name: str) -> str:
     if name.lower().replace("_", "-") in CREDENTIALS:
-        raise PydanticCustomError(
-            "reserved_header", "carries credentials: these belong into `auth`"
-        )
+        raise PydanticCustomError("reserved_header", "contains credentials: set them in `auth`")
     return name
 
 
-def _named_once(headers: Mapping[str, str]) -> Mapping[str, str]:
-    # Names are the same whatever their case (RFC 9110, 5.1): one of the two would be lost.
+def _unique_names(headers: Mapping[str, str]) -> Mapping[str, str]:
+    # Header names are case-insensitive (RFC 9110, 5.1): one of the two would be lost.
     if len({name.lower() for name in headers}) < len(headers):
-        raise PydanticCustomError("duplicate", "must not name a header twice")
+        raise PydanticCustomError("duplicate", "must not contain a header twice")
     return headers
 
 
@@ -130,7 +127,9 @@ HeaderText = Annotated[
     str, Field(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 ]
 AuthHeaderName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_chosen)
+    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_not_reserved)
 ]
 HeaderName = Annotated[AuthHeaderName, AfterValidator(_no_credential)]
-Headers = Annotated[dict[HeaderName, HeaderText], Field(max_length=20), AfterValidator(_named_once)]
+Headers = Annotated[
+    dict[HeaderName, HeaderText], Field(max_length=20), AfterValidator(_unique_names)
+]

@@ -1,6 +1,6 @@
-"""Run a command by the checkout's own Python, where the one that was called has not what it needs.
+"""Restart a command with the Python of `.venv` if the present one lacks a package.
 
-`make run` installs everything into `.venv`; `python3 manage.py …` is what people type.
+`make run` installs all packages into `.venv`, but users type `python3 manage.py …`.
 """
 
 import os
@@ -12,12 +12,12 @@ OWN = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "python"
 
 
 def require(package: str) -> None:
-    """Go on if a package is installed; else start again by `.venv`, or exit and say what to do."""
+    """Return if a package is installed. Else restart with `.venv`, or exit with instructions."""
     if find_spec(package) is not None:
         return
     if OWN.exists() and Path(sys.prefix).resolve() != OWN.parents[1].resolve():
-        os.execv(OWN, [str(OWN), *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
+        os.execv(OWN, [str(OWN), *sys.orig_argv[1:]])  # noqa: S606 - no shell is needed
     sys.exit(
-        f"The Python package {package} is missing. In a checkout `make run` installs all that BioLayer"
-        f" needs into .venv; elsewhere: pip install {package}"
+        f"The Python package {package} is missing. In a checkout, `make run` installs all packages"
+        f" into .venv. Elsewhere, run: pip install {package}"
     )

@@ -1,7 +1,7 @@
-"""The law of a task: which command may take it from which status to which, and what happened then.
+"""Define the transition table of a task: each command's source and target status, and its event.
 
-`TRANSITIONS` is the whole of it. One function of the service writes by it, and the documentation,
-the client and every API read it. Whoever adds a command adds its rows here, and nowhere else.
+`TRANSITIONS` is the whole table. One function of the service writes by it; the documentation and
+every API read it. A new command needs its rows here, and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from types import MappingProxyType
 
 
 class Status(StrEnum):
-    DRAFT = "draft"  # kept aside by its author; leaves by `publish`
-    CREATED = "created"  # accepted contract, held while a gate is closed; leaves by `queue`
+    DRAFT = "draft"  # not yet published by its author; leaves by `publish`
+    CREATED = "created"  # valid contract, held while a gate is closed; leaves by `queue`
     QUEUED = "queued"  # waits for a worker; leaves by `match`, or by an agent's `claim`
-    MATCHED = "matched"  # a worker was found and reserved; leaves by `offer`
-    OFFERED = "offered"  # an offer is out; leaves by `accept`, or back by `requeue`
+    MATCHED = "matched"  # a worker is reserved; leaves by `offer`
+    OFFERED = "offered"  # an offer is open; leaves by `accept`, or returns by `requeue`
     ACCEPTED = "accepted"  # a worker holds the run's lease; leaves by `start`
-    STARTED = "started"  # the worker is at it; leaves by `submit`
-    SUBMITTED = "submitted"  # an output that fits the schema is in; leaves by `verify` or `rework`
-    VERIFIED = "verified"  # checked, and approved where that is asked for; leaves by `complete`
-    COMPLETED = "completed"  # handed off; only an operator's `reopen` leads out
-    FAILED = "failed"  # given up; only an operator's `reopen` leads out
-    CANCELLED = "cancelled"  # called off by its caller; final
+    STARTED = "started"  # the worker has started; leaves by `submit`
+    SUBMITTED = "submitted"  # a valid output was submitted; leaves by `verify` or `rework`
+    VERIFIED = "verified"  # checked, and approved if required; leaves by `complete`
+    COMPLETED = "completed"  # handed off; leaves only by an operator's `reopen`
+    FAILED = "failed"  # failed; leaves only by an operator's `reopen`
+    CANCELLED = "cancelled"  # cancelled by its caller; final
 
 
 class Command(StrEnum):
@@ -34,25 +34,25 @@ class Command(StrEnum):
     OFFER = "offer"
     REQUEUE = "requeue"  # every offer was declined, expired or withdrawn
     ACCEPT = "accept"
-    CLAIM = "claim"  # an agent takes queued work without an offer
+    CLAIM = "claim"  # an agent accepts a queued task without an offer
     START = "start"
-    RELEASE = "release"  # the worker gives the run back
-    LAPSE = "lapse"  # the lease ended without a sign of life
+    RELEASE = "release"  # the worker releases the run
+    LAPSE = "lapse"  # the lease ended without a heartbeat
     RETRY = "retry"  # the run failed and an attempt is left
     SUBMIT = "submit"
-    REWORK = "rework"  # the reviewer sent it back and an attempt is left
+    REWORK = "rework"  # the reviewer requested rework and an attempt is left
     VERIFY = "verify"
     COMPLETE = "complete"
     CANCEL = "cancel"
     FAIL = "fail"
     REOPEN = "reopen"
-    ESCALATE = "escalate"  # nobody takes it: less is asked for, or more are asked; the status stays
-    WARN = "warn"  # most of an SLA clock's time has passed; the status stays
-    BREACH = "breach"  # an SLA clock ran out; the status stays
+    ESCALATE = "escalate"  # no worker accepted: an escalation step applies; no new status
+    WARN = "warn"  # 80 % of an SLA clock's time has passed; no new status
+    BREACH = "breach"  # an SLA clock ran out; no new status
 
 
 class EventType(StrEnum):
-    DRAFTED = "task.drafted"  # internal: a draft is not yet announced to anyone
+    DRAFTED = "task.drafted"  # internal: drafts are not reported
     CREATED = "task.created"
     QUEUED = "task.queued"
     MATCHED = "task.matched"
@@ -71,7 +71,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of the law. `source` is None where the command makes the task."""
+    """Represent a row of the table. `source` is None for commands that create a task."""
 
     command: Command
     source: Status | None
@@ -83,8 +83,8 @@ def _rows(command: Command, sources: str, target: Status, event: EventType) -> l
     return [Transition(command, Status(source), target, event) for source in sources.split()]
 
 
-def _remarks(command: Command, event: EventType) -> list[Transition]:
-    """Rows for what is noted of a task that is announced and open: the status stays."""
+def _without_new_status(command: Command, event: EventType) -> list[Transition]:
+    """Return rows for an event of an open, published task that does not change its status."""
     return [
         Transition(command, status, status, event)
         for status in Status
@@ -127,18 +127,18 @@ TRANSITIONS: tuple[Transition, ...] = (
         Transition(Command.ESCALATE, status, status, EventType.ESCALATED)
         for status in (Status.QUEUED, Status.MATCHED, Status.OFFERED)
     ),
-    *_remarks(Command.WARN, EventType.SLA_AT_RISK),
-    *_remarks(Command.BREACH, EventType.SLA_BREACHED),
+    *_without_new_status(Command.WARN, EventType.SLA_AT_RISK),
+    *_without_new_status(Command.BREACH, EventType.SLA_BREACHED),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-"""Where a caller's story ends: no SLA clock fires, no worker holds the task."""
+"""The task has ended: no SLA clock fires, and no worker holds the task."""
 
 HELD = frozenset({Status.ACCEPTED, Status.STARTED})
-"""A worker holds the run's lease."""
+"""A worker holds the lease of the task's run."""
 
 OUTPUT_SHOWN = frozenset({Status.VERIFIED, Status.COMPLETED})
-"""The output is shown to the caller only once it has been verified."""
+"""The caller can read the output."""
 
 BY_COMMAND: Mapping[tuple[Command, Status | None], Transition] = MappingProxyType(
     {(row.command, row.source): row for row in TRANSITIONS}
@@ -146,12 +146,12 @@ BY_COMMAND: Mapping[tuple[Command, Status | None], Transition] = MappingProxyTyp
 
 
 def find(command: Command, status: Status | None) -> Transition | None:
-    """The law's row for `command` on a task in `status`, or None where the law refuses it."""
+    """Return the row for `command` on a task in `status`; None if the table has none."""
     return BY_COMMAND.get((command, status))
 
 
 def allowed(status: Status) -> list[Command]:
-    """The commands that a task in `status` can still take, in the law's order."""
+    """Return the commands that are allowed in `status`, in the order of the table."""
     return [row.command for row in TRANSITIONS if row.source is status]
 
 

@@ -1,8 +1,8 @@
-"""Webhooks on a developer's machine: pulled from the feed, signed anew, posted to a local address.
+"""Forward events as webhooks to a developer's machine, without a tunnel or a public address.
 
-No tunnel and no public address is needed, since this side asks. What arrives has the form of a real
-delivery: the same body and headers, a `webhook-id` that stays when it is sent again, and a signature
-of each kind.
+Events are read from the feed, signed, and posted to a local URL. Each request looks like a real
+delivery: the same body and headers, a `webhook-id` that stays the same when an event is forwarded
+again, and a signature of each kind.
 """
 
 import json
@@ -20,14 +20,14 @@ from biolayer.client import Backend, Problem
 
 TIMEOUT_SECONDS = 30.0
 PAUSES_SECONDS = (1.0, 3.0)
-"""Between the tries of one event. The service itself tries for three days (docs/webhooks.md)."""
+"""Pauses between the attempts of one event. The service itself retries for three days."""
 
 SERVER_ERRORS = 500
-AWAY_SECONDS = 2.0
-GONE = "gone: messages are kept for 30 days"
+RECONNECT_SECONDS = 2.0
+EXPIRED = "expired: bodies are kept for 30 days"
 HEADERS = {"User-Agent": "BioLayer-Webhooks/1", "Content-Type": "application/json"}
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def listen(
@@ -35,88 +35,88 @@ def listen(
     *,
     forward: str,
     keys: Sequence[str],
-    say: Say,
+    report: Report,
     types: str = "task.*",
     after: str = "latest",
 ) -> None:
-    """Forward each event to `forward`, for ever; `say` is told a line of each try.
+    """Forward each event to the URL `forward`, and report each attempt. Never returns.
 
-    `keys` sign: `whsec_` secrets and `whsk_` keys. Raises `biolayer.client.Problem` for a key or a
-    parameter that the service refuses, before anything is said.
+    `keys` are the `whsec_` secrets and `whsk_` keys to sign with. Raise `biolayer.client.Problem`
+    for a key or parameter that the service refuses, before the first line is reported.
     """
     page = backend.events_page(after=after, types=types)
-    place = page["next_cursor"] if after == "latest" else after
+    cursor = page["next_cursor"] if after == "latest" else after
     for line in introduction(forward, keys):
-        say(line)
+        report(line)
     with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False, headers=HEADERS) as receiver:
         while True:
             try:
-                for item in backend.feed(after=place, types=types, payload="webhook"):
-                    _forward(receiver, forward, keys, item, say)
-                    place = item["cursor"]
+                for item in backend.feed(after=cursor, types=types, payload="webhook"):
+                    _forward(receiver, forward, keys, item, report)
+                    cursor = item["cursor"]
             except (httpx.TransportError, Problem) as error:
                 if isinstance(error, Problem) and error.http_status < SERVER_ERRORS:
                     raise
-                say("BioLayer does not answer; trying again")
-                time.sleep(AWAY_SECONDS)
+                report("BioLayer cannot be reached; retrying")
+                time.sleep(RECONNECT_SECONDS)
 
 
 def _forward(
-    receiver: httpx.Client, url: str, keys: Sequence[str], item: Mapping[str, Any], say: Say
+    receiver: httpx.Client, url: str, keys: Sequence[str], item: Mapping[str, Any], report: Report
 ) -> None:
     if item["webhook"] is None:
-        say(_told(item, GONE))
+        report(_line(item, EXPIRED))
         return
     for pause in (*PAUSES_SECONDS, None):
-        is_taken, outcome = _tried(receiver, url, keys, item)
-        if is_taken or pause is None:
-            say(_told(item, outcome if is_taken else f"{outcome}; given up"))
+        is_accepted, outcome = _send(receiver, url, keys, item)
+        if is_accepted or pause is None:
+            report(_line(item, outcome if is_accepted else f"{outcome}; giving up"))
             return
-        say(_told(item, f"{outcome}; again in {pause:.0f} s"))
+        report(_line(item, f"{outcome}; retrying in {pause:.0f} s"))
         time.sleep(pause)
 
 
-def _tried(
+def _send(
     receiver: httpx.Client, url: str, keys: Sequence[str], item: Mapping[str, Any]
 ) -> tuple[bool, str]:
-    """Return whether the receiver took an event, and what came of it in a few words."""
+    """Send an event once. Return whether the receiver accepted it, and the result in words."""
     body = json.dumps(item["webhook"], ensure_ascii=False, separators=(",", ":")).encode()
     signed = signing.sign(
         secrets=keys, message_id=_message_id(item), at=datetime.now(UTC), body=body
     )
     try:
-        answer = receiver.post(url, content=body, headers=signed)
+        response = receiver.post(url, content=body, headers=signed)
     except httpx.ConnectError:
-        return False, f"nothing answers at {url}"
+        return False, f"cannot connect to {url}"
     except httpx.TimeoutException:
-        return False, f"no answer within {TIMEOUT_SECONDS:.0f} s"
+        return False, f"no response within {TIMEOUT_SECONDS:.0f} s"
     except httpx.TransportError as error:
         return False, str(error) or type(error).__name__
-    text = f"{answer.status_code} in {answer.elapsed.total_seconds() * 1000:.0f} ms"
-    return answer.is_success, text
+    text = f"{response.status_code} in {response.elapsed.total_seconds() * 1000:.0f} ms"
+    return response.is_success, text
 
 
 def _message_id(item: Mapping[str, Any]) -> str:
-    """Return an id that is the same whenever the event is forwarded, so that a receiver can tell."""
+    """Return an ID that is the same each time the event is forwarded."""
     return f"msg_{uuid5(UUID(item['task_id']), str(item['sequence'])).hex}"
 
 
 def signing_keys(secret: str | None) -> list[str]:
-    """Return what to sign with: a secret, a new one unless given, and a key of the other kind.
+    """Return the keys to sign with: `secret` or a new one, and a new `v1a` key.
 
-    The latter needs `cryptography` and `pynacl`, and is left out where these are not installed.
+    The `v1a` key is left out if `cryptography` or `pynacl` is not installed.
     """
     has_both = find_spec("cryptography") and find_spec("nacl")
     return [secret or signing.new_secret(), *([signing.new_private_key()] if has_both else [])]
 
 
-def _told(item: Mapping[str, Any], outcome: str) -> str:
+def _line(item: Mapping[str, Any], outcome: str) -> str:
     return f"{datetime.now(UTC):%H:%M:%S}  {item['type']:<18}  {item['task_id']}  {outcome}"
 
 
 def introduction(forward: str, keys: Sequence[str]) -> Iterator[str]:
-    """Yield what a developer must know before the first event comes."""
-    yield f"Forwarding events to {forward}. Ctrl-C ends it."
+    """Yield the lines that a developer needs before the first event."""
+    yield f"Forwarding events to {forward}. Press Ctrl-C to stop."
     secret, *others = keys
     yield f"Verify them with the secret      {secret}"
     for key in others:

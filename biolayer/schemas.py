@@ -1,8 +1,8 @@
-"""The JSON Schemas (2020-12) of the wire's models, for documents.
+"""Generate JSON Schemas (2020-12) of the API's models, for documents.
 
-Without titles that only repeat a field's name, and without defaults that say nothing: null, the
-empty text, and an object of nothing but defaults. Each field is described, and has an example: its own,
-or that of its note (field_descriptions.py).
+Titles that only repeat a field's name are left out, and so are the defaults null, "" and an object
+of defaults. Each field gets a description and an example: its own, or those of
+`biolayer.field_descriptions`.
 """
 
 import json
@@ -13,83 +13,90 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from biolayer.field_descriptions import NONE, note_of
+from biolayer.field_descriptions import FROM_PARTS, description_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _Quiet(GenerateJsonSchema):
+class _PlainSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        made = super().default_schema(schema)
-        default = made.get("default")
+        generated = super().default_schema(schema)
+        default = generated.get("default")
         if default is None or default == "" or isinstance(default, dict):
-            made.pop("default", None)
-        return made
+            generated.pop("default", None)
+        return generated
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of one model, complete in itself."""
-    made = model.model_json_schema(schema_generator=_Quiet)
-    for name, schema in [(model.__name__, made), *made.get("$defs", {}).items()]:
+    """Return the schema of one model, including the definitions that it refers to."""
+    generated = model.model_json_schema(schema_generator=_PlainSchema)
+    for name, schema in [(model.__name__, generated), *generated.get("$defs", {}).items()]:
         _describe(name, schema)
-    return {"$schema": DIALECT, **made}
+    return {"$schema": DIALECT, **generated}
 
 
 def components(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    """Return the schemas of `models` and of what they are made of, for `#/components/schemas` of OpenAPI.
+    """Return the schemas of `models` and of their parts, for `#/components/schemas` of OpenAPI.
 
-    A default is told in the description: generators of clients take a field that has one for required.
+    A default is written into the description: client generators treat a field with a default as
+    required.
     """
-    wanted = [(model, "validation") for model in models]
-    _, made = models_json_schema(
-        wanted,  # type: ignore[arg-type]
-        schema_generator=_Quiet,
+    inputs = [(model, "validation") for model in models]
+    _, generated = models_json_schema(
+        inputs,  # type: ignore[arg-type]
+        schema_generator=_PlainSchema,
         ref_template="#/components/schemas/{model}",
     )
-    for name, schema in made["$defs"].items():
+    for name, schema in generated["$defs"].items():
         _describe(name, schema)
         for field in schema.get("properties", {}).values():
             if "default" in field:
                 default = json.dumps(field.pop("default"))
-                field["description"] += f" Unless given: `{default}`."
-    return dict(sorted(made["$defs"].items()))
+                field["description"] += f" Default: `{default}`."
+    return dict(sorted(generated["$defs"].items()))
 
 
 def _describe(model: str, schema: dict[str, Any]) -> None:
     for name, field in schema.get("properties", {}).items():
-        note = note_of(model, name)
-        if note is None:
+        entry = description_of(model, name)
+        if entry is None:
             continue
-        description, example = note
+        description, example = entry
         field.setdefault("description", description)
-        # A constant or a choice says enough by itself, and an object is shown by its parts.
-        if example is not NONE and "$ref" not in field and "const" not in field:
-            field.setdefault("examples", [_fitting(field, example)])
+        # A constant needs no example, and an object has those of its fields.
+        if example is not FROM_PARTS and "$ref" not in field and "const" not in field:
+            field.setdefault("examples", [_allowed_example(field, example)])
 
 
-def _fitting(field: dict[str, Any], example: Any) -> Any:
-    """Return an example that a choice of this field allows: the same name may have several."""
-    choices = [choice for part in _parts(field) for choice in part.get("enum", ())]
+def _allowed_example(field: dict[str, Any], example: Any) -> Any:
+    """Return `example`, or the first choice where the field does not allow it.
+
+    Several models may have a field of the same name with different choices.
+    """
+    choices = [choice for branch in _branches(field) for choice in branch.get("enum", ())]
     return example if not choices or example in choices else choices[0]
 
 
-def _parts(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _branches(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield field
     yield from field.get("anyOf", ())
 
 
 def example_of(schema: dict[str, Any], known: dict[str, Any]) -> Any:
-    """Return an example of a schema, made of those of its fields. `known`: those of `components`."""
+    """Return an example of a schema, built from those of its fields.
+
+    `known` are the schemas that references lead to, as `components` returns them.
+    """
     if "$ref" in schema:
         return example_of(known[schema["$ref"].rpartition("/")[2]], known)
     if "const" in schema:
         return schema["const"]
-    given = [*schema.get("examples", ()), *schema.get("enum", ())]
-    if given:
-        return given[0]
+    examples = [*schema.get("examples", ()), *schema.get("enum", ())]
+    if examples:
+        return examples[0]
     if "anyOf" in schema:
         return example_of(schema["anyOf"][0], known)
     if schema.get("type") == "array":

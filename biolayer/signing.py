@@ -1,8 +1,8 @@
-"""Signing and verifying webhook bytes by Standard Webhooks (https://www.standardwebhooks.com).
+"""Sign and verify webhooks by Standard Webhooks (https://www.standardwebhooks.com).
 
 The signed content is `id + "." + timestamp + "." + body`. `v1` is HMAC-SHA256 under a `whsec_`
-secret, base64; `v1a` is ed25519 under a `whsk_` key. Only the `v1a` functions need more than the
-standard library: `cryptography`, and to sign `pynacl`.
+secret, base64; `v1a` is ed25519 under a `whsk_` key. Only the `v1a` functions need
+packages: `cryptography`, and `pynacl` to sign.
 """
 
 import base64
@@ -25,16 +25,16 @@ PRIVATE_PREFIX = "whsk_"
 PUBLIC_PREFIX = "whpk_"
 ED25519_BYTES = 32
 TOLERANCE_SECONDS = 300
-"""How far a delivery's timestamp may be from the receiver's clock, in either direction."""
+"""The maximum difference between a delivery's timestamp and the receiver's clock."""
 
 
 def new_secret() -> str:
-    """A fresh `v1` secret of 192 random bits, in the form that every Standard Webhooks library takes."""
+    """Return a new `v1` secret: `whsec_` and 192 random bits in base64."""
     return SECRET_PREFIX + base64.b64encode(random.token_bytes(24)).decode()
 
 
 def new_private_key() -> str:
-    """A fresh `v1a` key: `whsk_` and base64 of the seed followed by the public key."""
+    """Return a new `v1a` key: `whsk_` and base64 of the seed followed by the public key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
@@ -43,13 +43,13 @@ def new_private_key() -> str:
 
 
 def public_key(private: str) -> str:
-    """The `whpk_` half of a `whsk_` key: what receivers verify `v1a` with."""
+    """Return the `whpk_` public key of a `whsk_` key, with which receivers verify `v1a`."""
     raw = _private_key(private).public_key().public_bytes_raw()
     return PUBLIC_PREFIX + base64.b64encode(raw).decode()
 
 
 def jwk(public: str, *, key_id: str) -> dict[str, str]:
-    """A `whpk_` key as a JSON Web Key (RFC 7517; OKP keys: RFC 8037)."""
+    """Return a `whpk_` key as a JSON Web Key (RFC 7517; OKP keys: RFC 8037)."""
     raw = _decode(public, PUBLIC_PREFIX)
     return {
         "kty": "OKP",
@@ -62,20 +62,20 @@ def jwk(public: str, *, key_id: str) -> dict[str, str]:
 
 
 def keys_from_jwks(document: Any) -> list[str]:
-    """The `whpk_` keys of a decoded JWKS document, for `verify`.
+    """Return the `whpk_` keys of a decoded JWKS document, for `verify`.
 
-    Keys of other types and malformed ones are passed over (RFC 7517, 5). Raises `InvalidInput` for
-    what is no JWKS document at all, such as an error's body.
+    Keys of other types and malformed keys are ignored (RFC 7517, 5). Raise `InvalidInput` for a
+    document that is not a JWKS, such as an error's body.
     """
     keys = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(keys, list):
         raise InvalidInput([Fault("/keys", "invalid_jwks", "must be a list of keys")])
-    found = (_raw_key(key) for key in keys)
-    return [PUBLIC_PREFIX + base64.b64encode(raw).decode() for raw in found if raw is not None]
+    raw_keys = (_raw_key(key) for key in keys)
+    return [PUBLIC_PREFIX + base64.b64encode(raw).decode() for raw in raw_keys if raw is not None]
 
 
 def _raw_key(key: Any) -> bytes | None:
-    """The 32 bytes of a JWK that verifies ed25519 signatures; None for any other."""
+    """Return the 32 bytes of a JWK for ed25519 signatures; None for other keys."""
     if not isinstance(key, Mapping) or (key.get("kty"), key.get("crv")) != ("OKP", "Ed25519"):
         return None
     if key.get("use", "sig") != "sig" or not isinstance(key.get("x"), str):
@@ -89,7 +89,7 @@ def _raw_key(key: Any) -> bytes | None:
 
 
 def sign(*, secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of one attempt: one signature per secret, parted by exactly one space.
+    """Return the three headers of one attempt, with a signature for each secret.
 
     `whsec_` secrets (or bare base64) sign `v1`, `whsk_` keys sign `v1a`.
     """
@@ -111,22 +111,22 @@ def verify(
     now: datetime,
     tolerance_seconds: int = TOLERANCE_SECONDS,
 ) -> None:
-    """Believe a webhook, or raise `SignatureInvalid` with the reason.
+    """Verify a webhook's signature and age. Raise `SignatureInvalid` with the reason.
 
-    `secrets` are `whsec_` secrets and `whpk_` public keys; one that verifies is enough. Unknown
-    signature versions are passed over, as the standard asks.
+    `secrets` are `whsec_` secrets and `whpk_` public keys; one match is enough. Unknown signature
+    versions are ignored, as the standard requires.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     try:
         message_id = lowered["webhook-id"]
         timestamp = lowered["webhook-timestamp"]
-        offered = lowered["webhook-signature"]
+        signature_header = lowered["webhook-signature"]
     except KeyError as missing:
         raise SignatureInvalid(f"The header {missing.args[0]} is missing.") from None
     _check_age(timestamp, now, tolerance_seconds)
     content = _content(message_id, timestamp, body)
-    for version, signature in _tokens(offered):
-        if any(_fits(secret, version, signature, content) for secret in secrets):
+    for version, signature in _signatures(signature_header):
+        if any(_matches(secret, version, signature, content) for secret in secrets):
             return
     raise SignatureInvalid("No signature matches.")
 
@@ -139,10 +139,12 @@ def _check_age(timestamp: str, now: datetime, tolerance_seconds: int) -> None:
     if not timestamp.isascii() or not timestamp.isdigit():
         raise SignatureInvalid("The timestamp is not a number.")
     if abs(now.timestamp() - int(timestamp)) > tolerance_seconds:
-        raise SignatureInvalid(f"The timestamp is more than {tolerance_seconds} s away.")
+        raise SignatureInvalid(
+            f"The timestamp is more than {tolerance_seconds} s from the current time."
+        )
 
 
-def _tokens(header: str) -> Iterator[tuple[str, bytes]]:
+def _signatures(header: str) -> Iterator[tuple[str, bytes]]:
     for token in header.split(" "):
         version, comma, encoded = token.partition(",")
         if not comma:
@@ -160,7 +162,7 @@ def _sign_one(secret: str, content: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
-def _fits(secret: str, version: str, signature: bytes, content: bytes) -> bool:
+def _matches(secret: str, version: str, signature: bytes, content: bytes) -> bool:
     if version == "v1a" and secret.startswith(PUBLIC_PREFIX):
         return _verify_ed25519(secret, signature, content)
     if version == "v1" and not secret.startswith((PUBLIC_PREFIX, PRIVATE_PREFIX)):
@@ -171,14 +173,14 @@ def _fits(secret: str, version: str, signature: bytes, content: bytes) -> bool:
 
 @lru_cache(maxsize=1024)
 def _decode(secret: str, prefix: str) -> bytes:
-    """The key's bytes. Secrets are seen in the wild without prefix and without base64 padding."""
+    """Return the key's bytes. Some libraries omit the prefix or the base64 padding."""
     encoded = secret.removeprefix(prefix)
     return base64.b64decode(encoded + "=" * (-len(encoded) % 4))
 
 
 def _sign_ed25519(secret: str, content: bytes) -> bytes:
-    # libsodium signs in two thirds of OpenSSL's time, and without the interpreter's lock: who signs
-    # thousands a second has another thread that sends them meanwhile.
+    # libsodium takes two thirds of OpenSSL's time and releases the interpreter lock, so another
+    # thread can send while this one signs thousands a second.
     from nacl.bindings import crypto_sign, crypto_sign_BYTES
 
     return crypto_sign(content, _signing_key(secret))[:crypto_sign_BYTES]
@@ -186,7 +188,7 @@ def _sign_ed25519(secret: str, content: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _signing_key(secret: str) -> bytes:
-    """As libsodium has it: the seed followed by the public key."""
+    """Return the key in libsodium's format: the seed followed by the public key."""
     from nacl.bindings import crypto_sign_seed_keypair
 
     _, private = crypto_sign_seed_keypair(_decode(secret, PRIVATE_PREFIX)[:32])
@@ -197,7 +199,7 @@ def _signing_key(secret: str) -> bytes:
 def _private_key(secret: str) -> "Ed25519PrivateKey":
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    # A `whsk_` key is the seed followed by the public key; the seed alone signs.
+    # The first 32 bytes are the seed, from which the private key is derived.
     return Ed25519PrivateKey.from_private_bytes(_decode(secret, PRIVATE_PREFIX)[:32])
 
 

@@ -1,4 +1,4 @@
-"""pydantic's errors in our codes and words, each at its JSON Pointer."""
+"""Translate pydantic's errors into faults with stable codes."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -18,7 +18,7 @@ CODES = {
     "less_than_equal": "too_large",
     "finite_number": "wrong_type",
 }
-"""pydantic's name of an error -> ours, which stays when pydantic's changes. `*_type` is wrong_type."""
+"""Our code for each error type of pydantic. `*_type` and `*_parsing` are `wrong_type`."""
 
 
 SENTENCES = {
@@ -38,24 +38,24 @@ LENGTHS = {"too_long": ("at most", "max_length"), "too_short": ("at least", "min
 
 
 def as_faults(error: ValidationError) -> list[Fault]:
-    """pydantic's errors in our codes and words, each at its JSON Pointer."""
+    """Return a fault for each of pydantic's errors, with its JSON Pointer."""
     return [
         Fault(
-            _place(line["loc"], line["type"]),
-            _code(line["type"]),
-            _sentence(line),
+            _pointer_of(detail["loc"], detail["type"]),
+            _code(detail["type"]),
+            _sentence(detail),
         )
-        for line in error.errors(include_url=False)
+        for detail in error.errors(include_url=False)
     ]
 
 
-def _place(location: tuple[str | int, ...], kind: str) -> str:
+def _pointer_of(location: tuple[str | int, ...], kind: str) -> str:
     if kind == "extra_forbidden":
         return pointer(*location)
-    # A bad key of a map: JSON Pointer has no word for "the key, not the value".
+    # An invalid key of a map: a JSON Pointer cannot refer to a key, only to its value.
     if location[-1:] == ("[key]",):
         location = location[:-1]
-    # A default's error carries the attribute's name instead of the alias on the wire.
+    # The error of a default has the attribute's name instead of its alias.
     return pointer(*("schema" if part == "schema_" else part for part in location))
 
 
@@ -65,13 +65,13 @@ def _code(name: str) -> str:
     return CODES.get(name, name)
 
 
-def _sentence(line: ErrorDetails) -> str:
-    name, bounds = line["type"], line.get("ctx", {})
+def _sentence(detail: ErrorDetails) -> str:
+    name, bounds = detail["type"], detail.get("ctx", {})
     if name in SENTENCES:
         return SENTENCES[name]
     if name in LENGTHS:
-        # pydantic counts "items" of a text that a validator of ours has looked at before.
-        parts = "characters" if isinstance(line["input"], str) else "items"
+        # pydantic calls the characters of a text "items" after a validator of ours has run.
+        parts = "characters" if isinstance(detail["input"], str) else "items"
         words, bound = LENGTHS[name]
         return f"must have {words} {bounds[bound]} {parts}"
-    return line["msg"].replace("Input should be", "must be").replace("String should", "must")
+    return detail["msg"].replace("Input should be", "must be").replace("String should", "must")

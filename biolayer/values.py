@@ -1,6 +1,6 @@
-"""The values that the wire is made of: texts, names, numbers, times, languages, headers.
+"""Define the value types of the API: texts, names, numbers, times, languages.
 
-Each type refuses what it does not mean with one fault, and is shared by all models.
+All models share them. Each type refuses an invalid value with one fault.
 """
 
 import re
@@ -14,9 +14,9 @@ from pydantic_core import PydanticCustomError
 from biolayer.times import format_time
 
 MAX_LANGUAGE_CHARACTERS = 35
-"""What every processor of tags must take at least (RFC 5646, 4.4.1)."""
+"""The length that every implementation must accept (RFC 5646, 4.4.1)."""
 
-# RFC 3339, 5.6. A space may stand for the T, and letters may be small (its notes).
+# RFC 3339, 5.6. By its notes a space may replace the T, and letters may be lower case.
 RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?"
     r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
@@ -57,11 +57,11 @@ IRREGULAR_LANGUAGES = frozenset(
         "sgn-ch-de",
     ]
 )
-"""Tags that were registered before there was a grammar, and do not follow it."""
+"""Tags that were registered before the grammar, and do not follow it."""
 
 
 def _no_nul(text: str) -> str:
-    # PostgreSQL stores no NUL in text; refused here, it is a fault with a place instead of a crash.
+    # PostgreSQL cannot store NUL in text.
     if "\x00" in text:
         raise PydanticCustomError("nul_character", "must not contain the character U+0000")
     return text
@@ -85,12 +85,12 @@ def _as_uuid(value: object) -> UUID:
 
 
 def _as_integer(value: object) -> object:
-    """Take 600.0 for 600: in JSON Schema both are the same integer (Validation 2020-12, 6.1.1)."""
+    """Return 600 for 600.0: JSON Schema treats both as integers (Validation 2020-12, 6.1.1)."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _as_time(value: object) -> datetime:
-    """Return a moment with an offset, in UTC. Numbers and times without an offset are refused."""
+    """Return an RFC 3339 text, or a datetime with an offset, in UTC. Refuse all else."""
     try:
         if isinstance(value, str):
             value = _time_of(value)
@@ -104,9 +104,10 @@ def _as_time(value: object) -> datetime:
 
 
 def _time_of(text: str) -> datetime:
-    """Return the moment of an RFC 3339 time, to the microsecond: further digits are cut off.
+    """Return the moment of an RFC 3339 time, truncated to the microsecond.
 
-    A leap second is the first second of the next minute, as POSIX and PostgreSQL count. Raises `ValueError`.
+    A leap second is the first second of the next minute, as in POSIX and PostgreSQL. Raise
+    `ValueError` for an invalid time.
     """
     match = RFC3339.fullmatch(text)
     if match is None:
@@ -121,20 +122,24 @@ def _time_of(text: str) -> datetime:
     time = day + timedelta(hours=int(hour), minutes=int(minute), microseconds=micros)
     if second != "60":
         return time + timedelta(seconds=int(second))
-    # RFC 3339, 5.7: a leap second ends a day of UTC.
+    # RFC 3339, 5.7: a leap second is the last second of a UTC day.
     if (time.astimezone(UTC).hour, time.astimezone(UTC).minute) != (23, 59):
         raise ValueError(text)
     return time + timedelta(seconds=60)
 
 
 def _as_language(tag: str) -> str:
-    """Return a well-formed tag in lower case: case means nothing in it (RFC 5646, 2.1.1)."""
+    """Return a well-formed tag in lower case: tags are case-insensitive (RFC 5646, 2.1.1)."""
     lowered = tag.lower()
     match = LANGUAGE_TAG.fullmatch(lowered)
     if lowered in IRREGULAR_LANGUAGES:
         return lowered
-    # RFC 5646, 2.2.5 and 2.2.6: neither a variant nor the letter of an extension comes twice.
-    if match is None or _has_twins(match["variants"]) or _has_twins(_letters(match["extensions"])):
+    # RFC 5646, 2.2.5 and 2.2.6: variants and the letters of extensions must be unique.
+    if (
+        match is None
+        or _has_duplicates(match["variants"])
+        or _has_duplicates(_letters(match["extensions"]))
+    ):
         raise PydanticCustomError("pattern", "must be a language tag (BCP 47) such as pt-BR")
     return lowered
 
@@ -143,7 +148,7 @@ def _letters(extensions: str | None) -> str:
     return "".join("-" + part for part in (extensions or "").split("-") if len(part) == 1)
 
 
-def _has_twins(subtags: str | None) -> bool:
+def _has_duplicates(subtags: str | None) -> bool:
     parts = (subtags or "").split("-")[1:]
     return len(set(parts)) < len(parts)
 
@@ -157,18 +162,18 @@ Language = Annotated[
     Field(
         min_length=2,
         max_length=MAX_LANGUAGE_CHARACTERS,
-        # The outline of the grammar, which is beyond what a pattern should say.
+        # A simplified pattern: the full grammar is too long for a schema.
         json_schema_extra={"pattern": "^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$"},
     ),
     AfterValidator(_as_language),
 ]
 INTEGRAL = BeforeValidator(_as_integer)
-"""For an `int`, after its bounds."""
+"""For an `int` field, placed after its bounds."""
 
 Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
 Moment = Annotated[datetime, BeforeValidator(_as_time)]
 Timestamp = Annotated[Moment, PlainSerializer(format_time, return_type=str, when_used="json")]
-"""A `Moment` that the service returns."""
+"""A `Moment` in a response."""
 
 Urgency = Literal["low", "normal", "high", "critical"]
 Format = Literal["structured_json", "text", "file"]

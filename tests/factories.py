@@ -198,7 +198,7 @@ class House:
 
 
 def tasks_submission(epoch: int, output: Any, evidence: list[UUID] | None = None) -> Any:
-    from biolayer.contract import Submission
+    from biolayer.requests.runs import Submission
 
     return Submission(epoch=epoch, output=output, evidence=evidence or [])
 

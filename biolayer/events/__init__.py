@@ -1,9 +1,9 @@
-"""What webhooks tell, once: each event type with its model, its meaning and an example.
+"""Define the events that webhooks report: each type with its model, description and example.
 
 A body is `{"type", "timestamp", "data"}`, the form of Standard Webhooks. There are twelve events of
-a task, silent ones that are told only to who names them, and four operational ones, about endpoints
-and deliveries themselves. Fields are only ever added: the models let through what they do not know,
-and so must every receiver.
+a task, silent ones that are sent only to receivers that name their type, and four operational ones
+about endpoints and deliveries. New fields may be added at any time: the models accept fields that
+they do not know, and receivers must do so too.
 
     event = TaskOffered.model_validate_json(body)
     event.data.expires_at

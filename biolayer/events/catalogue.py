@@ -1,4 +1,4 @@
-"""The table of event types: model, meaning, example. A new type needs its row here, and only here."""
+"""Define the table of event types. A new type needs a row here, and only here."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from biolayer.events import deliveries, tasks
 from biolayer.events.envelope import Envelope, ThinEnvelope
 from biolayer.times import format_time
 
-_SHOWN_AT = datetime(2026, 2, 4, 19, 21, 30, tzinfo=UTC)
-"""The moment of the examples in the documentation."""
+_EXAMPLE_TIME = datetime(2026, 2, 4, 19, 21, 30, tzinfo=UTC)
+"""The time of the examples in the documentation."""
 
 _TASK = "019c2a4e-7d10-7b3a-9c51-52a1f0c3d7e8"
 _RUN = "019c2a4e-8f42-7c0d-8a11-0f6b6f0a2b91"
@@ -27,9 +27,11 @@ _URL = "https://example.com/webhooks/biolayer"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event type. `facts` make its example: a `timedelta` stands for that long after the event.
+    """Describe an event type.
 
-    One that is silent is told only to who names it: no wildcard means it, and callbacks never get it.
+    `facts` are the data of its example; a `timedelta` stands for a time relative to the event. A
+    silent type is sent only to receivers that name it: no wildcard includes it, and callbacks never
+    get it.
     """
 
     model: type[Envelope]
@@ -38,22 +40,22 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """What the body's `type` says."""
+        """Return the value of `type` in the body."""
         (name,) = get_args(self.model.model_fields["type"].annotation)
         return str(name)
 
     @property
     def description(self) -> str:
-        """One paragraph: when it comes, and what to do."""
+        """Return one paragraph: when the event is sent, and what a receiver should do."""
         return " ".join(inspect.cleandoc(self.model.__doc__ or "").split())
 
     @property
     def thin_model(self) -> type[Envelope]:
-        """What an endpoint with the payload `thin` gets instead."""
+        """Return the model of the body for endpoints with the payload `thin`."""
         return _THIN[self.name.partition(".")[0]]
 
     def example(self, at: datetime) -> dict[str, Any]:
-        """A plausible, invented body of this type, as if it happened `at`."""
+        """Return an invented body of this type, as if the event happened `at`."""
         data = _dated(self.facts, at)
         return {"type": self.name, "timestamp": format_time(at), "data": data}
 
@@ -74,7 +76,7 @@ def _dated(value: Any, at: datetime) -> Any:
 
 
 def _of_task(sequence: int, previous: str | None, status: str, **facts: Any) -> dict[str, Any]:
-    """The facts in the order in which the service writes them: the event's own, then the task's."""
+    """Return facts in the order in which the service writes them: the event's, then the task's."""
     return {
         **facts,
         "task_id": _TASK,
@@ -204,25 +206,28 @@ _KINDS = (
 CATALOGUE: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
 
 EVENT_TYPES: tuple[str, ...] = tuple(CATALOGUE)
-"""Every type that is announced, in the order in which a task lives; silent ones after the others."""
+"""All public types, in the order of a task's life; silent ones after the others of a task."""
 
 SILENT: frozenset[str] = frozenset(kind.name for kind in _KINDS if kind.is_silent)
-"""The types that are told only to who names them."""
+"""The types that are sent only to receivers that name them."""
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {kind.name: kind.example(_SHOWN_AT) for kind in _KINDS}
+    {kind.name: kind.example(_EXAMPLE_TIME) for kind in _KINDS}
 )
 """One invented body of each type."""
 
 THIN_EXAMPLE: Mapping[str, Any] = MappingProxyType(
     {
         "type": "task.offered",
-        "timestamp": format_time(_SHOWN_AT),
+        "timestamp": format_time(_EXAMPLE_TIME),
         "data": {"task_id": _TASK, "sequence": 4},
     }
 )
 
 
 def example(event_type: str, *, at: datetime) -> dict[str, Any]:
-    """An invented body of the type, as if it happened `at`. Raises `KeyError` for an unknown type."""
+    """Return an invented body of the type, as if the event happened `at`.
+
+    Raise `KeyError` for an unknown type.
+    """
     return CATALOGUE[event_type].example(at)

@@ -1,4 +1,4 @@
-"""The operational events: how an organisation's endpoints and deliveries fare."""
+"""Define the operational events, about webhook endpoints and deliveries."""
 
 from typing import Literal
 
@@ -11,35 +11,38 @@ from biolayer.values import Identifier, Moment
 class EndpointFacts(OpenModel):
     endpoint_id: Identifier
     url: str
-    failed_attempts: int = Field(ge=0, description="In a row, without a success between them.")
+    failed_attempts: int = Field(ge=0, description="Consecutive failures.")
 
 
 class FailingFacts(EndpointFacts):
-    failing_since: Moment = Field(description="The first failure of the row.")
-    hours: Literal[1, 24, 72] = Field(description="Which warning this is.")
+    failing_since: Moment = Field(description="The first of the consecutive failures.")
+    hours: Literal[1, 24, 72] = Field(description="How long the endpoint has been failing.")
     last_error: str
 
 
 class DisabledFacts(EndpointFacts):
     reason: Literal["failing", "gone"] = Field(
-        description="`failing`: no success for days; `gone`: it answered 410."
+        description="`failing`: no success for days; `gone`: it returned 410."
     )
-    failing_since: Moment | None = Field(description="Null where the 410 was the first failure.")
+    failing_since: Moment | None = Field(description="Null if the 410 was the first failure.")
 
 
 class DeliveryFacts(OpenModel):
     delivery_id: Identifier
-    endpoint_id: Identifier | None = Field(description="Null: the callback of the task.")
+    endpoint_id: Identifier | None = Field(description="Null: the task's callback.")
     task_id: Identifier
     event_type: str
-    sequence: int = Field(ge=1, description="The task's event that was delivered.")
-    attempts: int = Field(ge=1, description="How often it was sent so far.")
+    sequence: int = Field(
+        ge=1, description="The `sequence` of the task's event that was delivered."
+    )
+    attempts: int = Field(ge=1, description="The number of attempts so far.")
     last_error: str | None
 
 
 class EndpointFailing(Envelope):
-    """An endpoint has answered nothing but failures for 1, 24 or 72 hours; it comes once for each.
-    Its events are kept and tried again. Mend the receiver: after five days the endpoint is disabled.
+    """Sent when every attempt to an endpoint has failed for 1, 24 or 72 hours, once for each.
+    Events are kept and retried. Repair the receiver: after five days of failures the endpoint is
+    disabled.
     """
 
     type: Literal["endpoint.failing"]
@@ -47,8 +50,8 @@ class EndpointFailing(Envelope):
 
 
 class EndpointDisabled(Envelope):
-    """An endpoint is sent to no more: it failed for five days, or answered 410. Its events are held
-    for 30 days. Mend the receiver, enable the endpoint, and what was held is sent.
+    """Sent when an endpoint is disabled because it failed for five days or returned 410. Its events
+    are held for 30 days. Repair the receiver and enable the endpoint to get the held events.
     """
 
     type: Literal["endpoint.disabled"]
@@ -56,8 +59,8 @@ class EndpointDisabled(Envelope):
 
 
 class DeliveryExhausted(Envelope):
-    """Every attempt of a delivery failed and no retry is left. Resend it, or recover everything that
-    failed since a time, once the receiver works again.
+    """Sent when every attempt of a delivery has failed and no retry is left. When the receiver
+    works again, resend the delivery, or start a recovery of all that failed since a time.
     """
 
     type: Literal["delivery.exhausted"]
@@ -65,7 +68,7 @@ class DeliveryExhausted(Envelope):
 
 
 class DeliveryRecovered(Envelope):
-    """A delivery that was exhausted has arrived after all, by a resend or a recovery."""
+    """Sent when an exhausted delivery succeeds after a resend or a recovery."""
 
     type: Literal["delivery.recovered"]
     data: DeliveryFacts
@@ -80,12 +83,12 @@ class ThinDeliveryFacts(OpenModel):
 
 
 class ThinEndpointEnvelope(Envelope):
-    """What an endpoint with the payload `thin` gets of an event of an endpoint."""
+    """The body of an endpoint's event for endpoints with the payload `thin`."""
 
     data: ThinEndpointFacts
 
 
 class ThinDeliveryEnvelope(Envelope):
-    """What an endpoint with the payload `thin` gets of an event of a delivery."""
+    """The body of a delivery's event for endpoints with the payload `thin`."""
 
     data: ThinDeliveryFacts

@@ -1,4 +1,4 @@
-"""The form that every webhook's body has."""
+"""Define the shape that all webhook bodies share."""
 
 from typing import Annotated
 
@@ -8,14 +8,16 @@ from biolayer.values import Identifier, Moment
 
 
 class OpenModel(BaseModel):
-    """What we send. Strict about what it names, and open: a field that comes later is let through."""
+    """A body that the service sends. Known fields are strict; unknown fields are accepted."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
 
 class Envelope(OpenModel):
     type: str
-    timestamp: Annotated[Moment, Field(description="When it happened; the same at every attempt.")]
+    timestamp: Annotated[
+        Moment, Field(description="When the event happened. The same in every attempt.")
+    ]
     data: OpenModel
 
 
@@ -23,8 +25,8 @@ Sequence = Annotated[
     int,
     Field(
         ge=1,
-        description="1, 2, 3 … within the task, without a gap: order its events by it. One that does"
-        " not come was not asked for.",
+        description="1, 2, 3 … within the task, without gaps. Use it to order the task's events. A"
+        " number that does not arrive belongs to an event that you did not subscribe to.",
     ),
 ]
 
@@ -35,8 +37,8 @@ class ThinFacts(OpenModel):
 
 
 class ThinEnvelope(Envelope):
-    """What an endpoint with the payload `thin` gets of a task's event: that it happened, and to which
-    task. Read the rest with `GET /v1/tasks/{task_id}`.
+    """The body of a task's event for endpoints with the payload `thin`: the IDs of the event. Get
+    the task with `GET /v1/tasks/{task_id}`.
     """
 
     data: ThinFacts

@@ -1,4 +1,4 @@
-"""What an endpoint, a feed or a consumer asks for: event types by name or by `task.*`."""
+"""Match event types with the patterns of endpoints, feeds and consumers, such as `task.*`."""
 
 from collections.abc import Collection, Iterable
 
@@ -10,34 +10,33 @@ _KNOWN = frozenset(EVENT_TYPES)
 
 
 def patterns_for(event_type: str) -> tuple[str, ...]:
-    """The patterns that ask for an event type: what a query compares its lists with.
+    """Return the patterns that include an event type, for queries to compare their lists with.
 
-    `*` alone means every event of a task. Operational events come only to who names them or their
-    group, silent ones only to who names them. An internal type, such as `task.drafted`, is asked for
-    by no pattern.
+    `*` includes every event of a task. Operational events are included by their name or group only,
+    silent ones by their name only. No pattern includes an internal type, such as `task.drafted`.
     """
     if event_type not in _KNOWN:
         return ()
     if event_type in SILENT:
         return (event_type,)
     group = event_type.partition(".")[0]
-    named = (event_type, f"{group}.*")
-    return (*named, EVERY_TASK_EVENT) if group == "task" else named
+    patterns = (event_type, f"{group}.*")
+    return (*patterns, EVERY_TASK_EVENT) if group == "task" else patterns
 
 
 def matches(patterns: Collection[str], event_type: str) -> bool:
-    """Whether one of `patterns` asks for the event type."""
+    """Return whether one of `patterns` includes the event type."""
     return any(pattern in patterns for pattern in patterns_for(event_type))
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """What is wrong with a pattern, as a sentence without its subject; None when it is good."""
+    """Return what is wrong with a pattern, as a sentence without a subject; None if it is valid."""
     if pattern in _known_patterns():
         return None
     if pattern.endswith(".*"):
         return f"must be one of {', '.join(f'{group}.*' for group in GROUPS)}"
     if "*" in pattern:
-        return "may have a star only alone or after a group, as in task.*"
+        return "may contain a star only alone or after a group, as in task.*"
     return f"must be *, a group such as task.*, or one of {', '.join(EVENT_TYPES)}"
 
 

@@ -1,4 +1,4 @@
-"""The events of a task. Their facts are those of its log, with what a reader needs of the task."""
+"""Define the events of a task. Their data are those of its log, with the task's main fields."""
 
 from typing import Annotated, Any, Literal
 
@@ -28,20 +28,20 @@ StatusName = Annotated[
 
 class OriginFacts(OpenModel):
     org_id: Identifier
-    product: str = Field(description="Empty where the contract named none.")
+    product: str = Field(description="Empty if the contract named none.")
     request_id: str | None
     created_by: str
     created_at: Timestamp
 
 
 class TaskFacts(OpenModel):
-    """What every event says of its task."""
+    """The fields that all events of a task share."""
 
     task_id: Identifier
     sequence: Sequence
-    status: StatusName = Field(description="Where the event brought it.")
+    status: StatusName = Field(description="The status after the event.")
     previous_status: StatusName | None = Field(
-        description="Null at a task's first event; equal to `status` where only an SLA clock is told of."
+        description="Null in the first event; equal to `status` in events that do not change it."
     )
     origin: OriginFacts
     task_type: str
@@ -57,22 +57,22 @@ class QueuedFacts(TaskFacts):
     status: Literal["queued"]
     run_id: Identifier | None = Field(
         default=None,
-        description="The run that waits (with `run_failed`: that failed); left out when an offer ended.",
+        description="The waiting run, or the failed run (`run_failed`). Omitted when an offer ended.",
     )
     attempt: int | None = Field(
         default=None,
         ge=1,
-        description="Which attempt begins: at the first queueing, after a rework, after a reopening.",
+        description="The new attempt: when first queued, and after a rework or a reopening.",
     )
     offer_id: Identifier | None = Field(default=None, description="The offer that ended.")
     worker_id: Identifier | None = Field(
-        default=None, description="Whose offer ended, or who held the run."
+        default=None, description="The worker whose offer ended, or that held the run."
     )
     reason: str | None = Field(
         default=None,
-        description="Why it is queued again: `offer_declined`, `offer_expired`, `lease_ended`,"
-        " `run_failed`, or the words of whoever released it, sent it back or reopened it. Left out"
-        " at the first queueing.",
+        description="Why the task is queued again: `offer_declined`, `offer_expired`,"
+        " `lease_ended`, `run_failed`, or the reason of a release, a rework or a reopening. Omitted"
+        " when first queued.",
     )
 
 
@@ -90,10 +90,10 @@ class OfferedFacts(TaskFacts):
     status: Literal["offered"]
     offer_id: Identifier
     worker_id: Identifier
-    expires_at: Moment = Field(description="Until when the worker may accept.")
+    expires_at: Moment = Field(description="When the offer expires.")
     offers: list[OfferedTo] | None = Field(
         default=None,
-        description="Where several were asked at once: all of them, the one named above included.",
+        description="With a broadcast: all offers, including the one above.",
     )
 
 
@@ -103,7 +103,7 @@ class AcceptedFacts(TaskFacts):
     worker_id: Identifier
     attempt: int = Field(ge=1)
     offer_id: Identifier | None = Field(
-        default=None, description="Left out when an agent claimed the task without an offer."
+        default=None, description="Omitted when an agent claimed the task without an offer."
     )
 
 
@@ -117,47 +117,47 @@ class SubmittedFacts(TaskFacts):
     status: Literal["submitted"]
     run_id: Identifier
     worker_id: Identifier
-    evidence: list[Identifier] = Field(description="The files that belong to the submission.")
+    evidence: list[Identifier] = Field(description="IDs of the files that belong to the output.")
 
 
 class VerifiedFacts(TaskFacts):
     status: Literal["verified"]
     run_id: Identifier
     worker_id: Identifier
-    output: Any = Field(description="What was handed in; it satisfies the contract's schema.")
+    output: Any = Field(description="The result. It satisfies the contract's schema.")
 
 
 class CompletedFacts(TaskFacts):
     status: Literal["completed"]
     worker_id: Identifier
-    output: Any = Field(description="The result; it satisfies the contract's schema.")
+    output: Any = Field(description="The result. It satisfies the contract's schema.")
 
 
 class FailedFacts(TaskFacts):
     status: Literal["failed"]
     reason: str = Field(
-        description="`attempts_exhausted` after the last rework, `run_failed` with the last attempt,"
-        " `nobody_found` at the end of an escalation, `dependency_failed` or `dependency_cancelled`,"
-        " or why it was given up for good."
+        description="`attempts_exhausted` after the last rework, `run_failed` with the last"
+        " attempt, `nobody_found` at the end of an escalation policy, `dependency_failed`,"
+        " `dependency_cancelled`, or the reason of a rejection."
     )
-    run_id: Identifier | None = Field(default=None, description="The run that failed, if one did.")
-    worker_id: Identifier | None = Field(default=None, description="Who held that run.")
+    run_id: Identifier | None = Field(default=None, description="The failed run, if a run failed.")
+    worker_id: Identifier | None = Field(default=None, description="The worker that held that run.")
 
 
 class CancelledFacts(TaskFacts):
     status: Literal["cancelled"]
-    reason: str = Field(description="The caller's words; may be empty.")
+    reason: str = Field(description="The caller's reason; may be empty.")
 
 
 class BreachedFacts(TaskFacts):
-    breach: Literal["deadline", "target_latency"] = Field(description="Which clock ran out.")
+    breach: Literal["deadline", "target_latency"] = Field(description="The clock that ran out.")
     due_at: Moment
     detected_at: Moment
     output: Any = Field(default=None, description="Only where the task is verified already.")
 
 
 class AtRiskFacts(TaskFacts):
-    clock: Literal["deadline", "target_latency"] = Field(description="Which clock is meant.")
+    clock: Literal["deadline", "target_latency"] = Field(description="The clock that is at risk.")
     at_risk_at: Moment = Field(description="When 80 % of the clock's time had passed.")
     due_at: Moment
     detected_at: Moment
@@ -165,11 +165,13 @@ class AtRiskFacts(TaskFacts):
 
 
 class EscalatedFacts(TaskFacts):
-    step: int = Field(description="Which step of the policy was taken, from 1 on.")
+    step: int = Field(description="The step that was taken, counted from 1.")
     at_end: Literal["notify"] | None = Field(
-        default=None, description="The last step was taken before, and nobody was found."
+        default=None, description="The policy has ended, and no worker accepted."
     )
-    after_seconds: int | None = Field(default=None, description="Since the task was first queued.")
+    after_seconds: int | None = Field(
+        default=None, description="Seconds since the task was first queued."
+    )
     drop_preferred_skills: bool | None = None
     drop_certifications: bool | None = None
     lower_trust_level_by: int | None = None
@@ -182,8 +184,8 @@ class EscalatedFacts(TaskFacts):
 
 
 class TaskCreated(Envelope):
-    """A contract was accepted and its task stands at `created`, or a draft was published. Nobody has
-    been asked yet. Nothing to do; keep `task_id` if you do not have it.
+    """Sent when a task is created, or a draft is published. No worker has got an offer yet. No
+    action is needed; store `task_id` if you do not have it.
     """
 
     type: Literal["task.created"]
@@ -191,9 +193,9 @@ class TaskCreated(Envelope):
 
 
 class TaskQueued(Envelope):
-    """The task waits for a worker: for the first time, or again because an offer ended, a run was
-    given back or failed, a reviewer sent it back, or an administrator reopened it. `reason` tells
-    which. Nothing to do; what was said of an earlier worker no longer holds.
+    """Sent when a task is queued: for the first time, or again because an offer ended, a run was
+    released or failed, a reviewer requested rework, or an administrator reopened it. `reason` says
+    why. No action is needed; discard what earlier events said about a worker.
     """
 
     type: Literal["task.queued"]
@@ -201,15 +203,15 @@ class TaskQueued(Envelope):
 
 
 class TaskMatched(Envelope):
-    """An eligible worker was found and reserved. `task.offered` follows at once."""
+    """Sent when an eligible worker is reserved. `task.offered` follows immediately."""
 
     type: Literal["task.matched"]
     data: MatchedFacts
 
 
 class TaskOffered(Envelope):
-    """The worker sees the task and may accept it until `expires_at`. If that does not happen,
-    `task.queued` follows.
+    """Sent when a worker gets an offer, which it may accept until `expires_at`. If no worker
+    accepts, `task.queued` follows.
     """
 
     type: Literal["task.offered"]
@@ -217,8 +219,8 @@ class TaskOffered(Envelope):
 
 
 class TaskAccepted(Envelope):
-    """A worker holds the task, by an offer or, an agent, by a claim. You may tell your user that
-    somebody has taken it on.
+    """Sent when a worker accepts an offer, or an agent claims the task. You can inform your user
+    that the task has a worker.
     """
 
     type: Literal["task.accepted"]
@@ -226,15 +228,16 @@ class TaskAccepted(Envelope):
 
 
 class TaskStarted(Envelope):
-    """The worker began. From now on a cancellation throws work away."""
+    """Sent when the worker starts. From now on a cancellation discards work."""
 
     type: Literal["task.started"]
     data: StartedFacts
 
 
 class TaskSubmitted(Envelope):
-    """An output that satisfies the schema was handed in, with evidence where the contract asks for
-    it. It is not shown before it is verified. The task can no longer be cancelled.
+    """Sent when the worker submits an output that satisfies the schema, with evidence if the
+    contract requires it. The output is not visible until it is verified. The task can no longer
+    be cancelled.
     """
 
     type: Literal["task.submitted"]
@@ -242,8 +245,8 @@ class TaskSubmitted(Envelope):
 
 
 class TaskVerified(Envelope):
-    """The output passed its checks and, where a policy asks for it, a reviewer's approval. It is in
-    `output`. `task.completed` follows; act on that one.
+    """Sent when the output has passed its checks and, if a policy requires it, a review. `output`
+    contains the result. `task.completed` follows; act on that event.
     """
 
     type: Literal["task.verified"]
@@ -251,8 +254,8 @@ class TaskVerified(Envelope):
 
 
 class TaskCompleted(Envelope):
-    """The task is done and its result is in `output`. Go on with your own work. Should an
-    administrator reopen it, `task.queued` and later another `task.completed` follow.
+    """Sent when the task is completed. `output` contains the result; continue your own process. If
+    an administrator reopens the task, `task.queued` and later another `task.completed` follow.
     """
 
     type: Literal["task.completed"]
@@ -260,8 +263,8 @@ class TaskCompleted(Envelope):
 
 
 class TaskFailed(Envelope):
-    """The task was given up: no attempt is left, or it was rejected for good. There is no output.
-    Post another task, or take the way you have without a person.
+    """Sent when the task fails: `reason` says why. There is no output. Post another task, or use
+    your process without a human.
     """
 
     type: Literal["task.failed"]
@@ -269,15 +272,16 @@ class TaskFailed(Envelope):
 
 
 class TaskCancelled(Envelope):
-    """The task was called off before an output was handed in. This is its last event."""
+    """Sent when the task is cancelled before an output was submitted. It is the last event."""
 
     type: Literal["task.cancelled"]
     data: CancelledFacts
 
 
 class TaskSlaBreached(Envelope):
-    """An SLA clock ran out: `deadline`, or `target_latency` from the creation on. It comes once for
-    each clock; the status stays and work goes on. Escalate, cancel, or wait.
+    """Sent when an SLA clock runs out: `deadline`, or `target_latency` since the creation. Sent
+    once for each clock; the status does not change and work continues. Escalate, cancel, or
+    wait.
     """
 
     type: Literal["task.sla_breached"]
@@ -285,9 +289,9 @@ class TaskSlaBreached(Envelope):
 
 
 class TaskSlaAtRisk(Envelope):
-    """Four fifths of an SLA clock's time have passed and the task is still open. It comes once for
-    each clock, unless the clock has run out by then. Told only to who names this type: neither `*` nor
-    `task.*` means it, and callbacks never get it. Ask somebody, or make ready to do without.
+    """Sent when 80 % of an SLA clock's time has passed and the task is still open. Sent once for
+    each clock, unless the clock has run out by then. Sent only to receivers that name this type:
+    `*` and `task.*` do not include it, and callbacks never get it. Prepare an alternative.
     """
 
     type: Literal["task.sla_at_risk"]
@@ -295,9 +299,10 @@ class TaskSlaAtRisk(Envelope):
 
 
 class TaskEscalated(Envelope):
-    """Nobody took the task, and its policy took a step: less is asked of a worker, or more are asked;
-    what changed is in the data. Told only to who names this type: neither `*` nor `task.*` means it,
-    and callbacks never get it. Nothing to do, or find somebody yourself.
+    """Sent when no worker has accepted the task and its escalation policy takes a step:
+    requirements are lowered, or more workers get offers. `data` shows what changed. Sent only to
+    receivers that name this type: `*` and `task.*` do not include it, and callbacks never get
+    it. No action is needed.
     """
 
     type: Literal["task.escalated"]

@@ -1,1 +1,1 @@
-"""The bodies that `/v1` takes, beside the task contract."""
+"""Define the request bodies of `/v1`, except for the task contract (`biolayer.contract`)."""

@@ -1,4 +1,4 @@
-"""The bodies of `/v1/event-consumers`."""
+"""Define the bodies of `/v1/event-consumers`."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Cursor = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class ConsumerSettings(Model):
-    """What a consumer reads, and where a new one begins: `beginning`, `latest`, or a cursor."""
+    """What a consumer reads, and where a new one starts: `beginning`, `latest`, or a cursor."""
 
     types: (
         Annotated[list[Annotated[Text, Field(max_length=40)]], Field(min_length=1, max_length=50)]

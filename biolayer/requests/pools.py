@@ -1,6 +1,4 @@
-"""The wire of pools and workers: what those who run pools may send, and what workers say of
-themselves.
-"""
+"""Define the bodies of calls on pools and workers, and of a worker's call on itself."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,46 +35,47 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 @lru_cache(maxsize=1)
 def _time_zones() -> frozenset[str]:
-    # `localtime` is a link that some machines have among the zones, each to another one.
+    # Some machines list `localtime`, a link to the zone of the machine.
     return frozenset(available_timezones()) - {"localtime"}
 
 
 def _known_zone(name: str) -> str:
     if name not in _time_zones():
-        raise PydanticCustomError("unknown_time_zone", "must be a zone such as Europe/Berlin")
+        raise PydanticCustomError("unknown_time_zone", "must be a time zone such as Europe/Berlin")
     return name
 
 
-def _forward(span: list[str]) -> list[str]:
+def _ends_after_start(span: list[str]) -> list[str]:
     if span[0] >= span[1]:
-        raise PydanticCustomError("ends_before_it_begins", "must end after it begins, the same day")
+        raise PydanticCustomError(
+            "ends_before_it_begins", "must end after its start, on the same day"
+        )
     return span
 
 
-def _apart(spans: list[list[str]]) -> list[list[str]]:
-    """In the order of the day."""
+def _sorted_without_overlap(spans: list[list[str]]) -> list[list[str]]:
     in_order = sorted(spans)
     if any(later[0] < earlier[1] for earlier, later in pairwise(in_order)):
         raise PydanticCustomError("overlap", "must not overlap")
     return in_order
 
 
-def _once_each(words: list[str]) -> list[str]:
-    return list(dict.fromkeys(words))
+def _without_duplicates(items: list[str]) -> list[str]:
+    return list(dict.fromkeys(items))
 
 
 def _https_only(url: str) -> str:
-    """A link that people follow: nothing is fetched from it."""
+    """Return a link for people to open. The service itself never fetches it."""
     try:
         parts = urlsplit(url)
-        is_odd = not parts.hostname or parts.port == 0
+        lacks_host = not parts.hostname or parts.port == 0
     except ValueError:
         raise PydanticCustomError("invalid_url", "is not a URL") from None
     if parts.scheme != "https":
         raise PydanticCustomError("scheme_not_allowed", "must begin with https://")
     if parts.username is not None or parts.password is not None:
         raise PydanticCustomError("credentials_in_url", "must not contain credentials")
-    if is_odd:
+    if lacks_host:
         raise PydanticCustomError("invalid_url", "needs a host")
     return url
 
@@ -92,16 +91,21 @@ MissesUntilAway = Annotated[int, Field(ge=1, le=100), INTEGRAL]
 Costs = Annotated[dict[Slug, Annotated[int, Field(ge=1, le=100), INTEGRAL]], Field(max_length=200)]
 PoolIds = Annotated[list[Identifier], Field(max_length=50)]
 
-Skills = Annotated[list[Slug], Field(max_length=100), AfterValidator(_once_each)]
+Skills = Annotated[list[Slug], Field(max_length=100), AfterValidator(_without_duplicates)]
 SkillLevels = dict[Slug, Annotated[int, Field(ge=1, le=5), INTEGRAL]]
-Languages = Annotated[list[Language], Field(max_length=32), AfterValidator(_once_each)]
+Languages = Annotated[list[Language], Field(max_length=32), AfterValidator(_without_duplicates)]
 TrustLevel = Annotated[int, Field(ge=0, le=5), INTEGRAL]
 Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 Capacity = Annotated[int, Field(ge=1, le=100), INTEGRAL]
 TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
-Span = Annotated[list[TimeOfDay], Field(min_length=2, max_length=2), AfterValidator(_forward)]
+Span = Annotated[
+    list[TimeOfDay], Field(min_length=2, max_length=2), AfterValidator(_ends_after_start)
+]
 Hours = dict[
-    Weekday, Annotated[list[Span], Field(min_length=1, max_length=24), AfterValidator(_apart)]
+    Weekday,
+    Annotated[
+        list[Span], Field(min_length=1, max_length=24), AfterValidator(_sorted_without_overlap)
+    ],
 ]
 TimeZone = Annotated[Text, Field(max_length=64), AfterValidator(_known_zone)]
 DocumentUrl = Annotated[
@@ -110,7 +114,7 @@ DocumentUrl = Annotated[
 
 
 class HeldCertificate(Model):
-    """Proof of something that a worker may do; it stops counting at the second it expires."""
+    """A worker's certification. It is valid until the second at which it expires."""
 
     code: Slug
     issuer: Annotated[Text, Field(max_length=200)] = ""
@@ -118,13 +122,16 @@ class HeldCertificate(Model):
     document_url: DocumentUrl | None = None
 
 
-def _coded_once(held: list[HeldCertificate]) -> list[HeldCertificate]:
-    if len({one.code for one in held}) < len(held):
-        raise PydanticCustomError("duplicate", "must not have a code twice")
-    return held
+def _unique_codes(certificates: list[HeldCertificate]) -> list[HeldCertificate]:
+    codes = {certificate.code for certificate in certificates}
+    if len(codes) < len(certificates):
+        raise PydanticCustomError("duplicate", "must not contain a code twice")
+    return certificates
 
 
-Certificates = Annotated[list[HeldCertificate], Field(max_length=100), AfterValidator(_coded_once)]
+Certificates = Annotated[
+    list[HeldCertificate], Field(max_length=100), AfterValidator(_unique_codes)
+]
 
 
 class PoolCreation(Model):
@@ -140,24 +147,24 @@ class PoolCreation(Model):
     offer_window_seconds: OfferWindowSeconds = 3600
     misses_until_away: MissesUntilAway | None = 3
     costs: Costs = {}
-    # None: a task that nobody takes waits.
+    # None: a task that no worker accepts keeps waiting.
     escalation: EscalationPolicy | None = None
 
 
 _UNCHANGED: Any = None
-"""Stands where nothing was given. It is never looked at: see `Change.given`."""
+"""A placeholder for a field that was not sent. It is never read: see `Change.given`."""
 
 
 class Change(Model):
-    """What is not given stays as it is; maps and lists are replaced whole."""
+    """A partial update. Fields that are not sent keep their values; maps and lists are replaced."""
 
     def given(self) -> dict[str, Any]:
-        """The fields that shall change, with their new values: null is a value, too."""
+        """Return the fields that were sent, with their values, which may be None."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class PoolChange(Change):
-    """The body of `PATCH /v1/pools/{pool_id}`. What is not given stays as it is."""
+    """The body of `PATCH /v1/pools/{pool_id}`. Fields that are not sent keep their values."""
 
     name: Name = _UNCHANGED
     description: Description = _UNCHANGED
@@ -179,7 +186,7 @@ class NewMember(Model):
 
 
 class WorkerCreation(Model):
-    """The body of `POST /v1/workers`. A `rating` counts as if ten had been given."""
+    """The body of `POST /v1/workers`. An initial `rating` counts as ten ratings."""
 
     name: Name
     kind: WorkerKind = "human"
@@ -197,7 +204,7 @@ class WorkerCreation(Model):
 
 
 class WorkerChange(Change):
-    """The body of `PATCH /v1/workers/{worker_id}`. What is not given stays as it is."""
+    """The body of `PATCH /v1/workers/{worker_id}`. Fields that are not sent keep their values."""
 
     name: Name = _UNCHANGED
     kind: WorkerKind = _UNCHANGED
@@ -213,7 +220,7 @@ class WorkerChange(Change):
 
 
 class WorkerUpdate(Model):
-    """The body of `PATCH /v1/workers/me`: either or both."""
+    """The body of `PATCH /v1/workers/me`: one of the fields, or both."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -222,22 +229,25 @@ class WorkerUpdate(Model):
 
     @field_validator("presence")
     @classmethod
-    def _or_a_snooze(cls, presence: Presence | None, info: ValidationInfo) -> Presence | None:
-        # A snooze that is faulty is not in the data; its own fault says enough.
+    def _required_without_snooze(
+        cls, presence: Presence | None, info: ValidationInfo
+    ) -> Presence | None:
+        # An invalid snooze is missing from the data and has a fault of its own.
         if presence is None and info.data.get("snooze_seconds", 0) is None:
-            raise PydanticCustomError("required", "say this, or `snooze_seconds`")
+            raise PydanticCustomError("required", "is required unless `snooze_seconds` is sent")
         return presence
 
 
 def unheld_levels(document: Any, *, skills: Sequence[str]) -> Iterable[Fault]:
-    """Faults of levels for skills that a worker does not have, who has `skills` unless the document
-    gives others.
+    """Yield a fault for each level of a skill that the worker lacks.
+
+    The worker's skills are those of the document, or `skills` if it contains none.
     """
-    held = document.get("skills", skills) if isinstance(document, Mapping) else skills
+    held_skills = document.get("skills", skills) if isinstance(document, Mapping) else skills
     levels = dig(document, "skill_levels")
-    if not isinstance(held, Sequence) or not isinstance(levels, Mapping):
+    if not isinstance(held_skills, Sequence) or not isinstance(levels, Mapping):
         return
     for skill in levels:
-        if skill not in held and SLUG.fullmatch(skill):
+        if skill not in held_skills and SLUG.fullmatch(skill):
             place = pointer("skill_levels", skill)
-            yield Fault(place, "unknown_skill", "is none of the worker's skills")
+            yield Fault(place, "unknown_skill", "is not one of the worker's skills")

@@ -1,4 +1,4 @@
-"""Describe the request bodies that manage endpoints and send deliveries again."""
+"""Define the bodies of calls on webhook endpoints, test events and recoveries."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

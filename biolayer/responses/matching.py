@@ -1,4 +1,4 @@
-"""What `/v1` says of how a task finds somebody."""
+"""Define the responses about matching: the explanation of a task, and a pool's dry run."""
 
 from typing import Any, Literal
 
@@ -10,12 +10,17 @@ from biolayer.values import Identifier, Timestamp
 
 class MatchQueue(OpenModel):
     sort_at: Timestamp
-    tasks_ahead: int = Field(description="Of the organisation's; 10,000 stands for more.")
+    tasks_ahead: int = Field(
+        description="Tasks of the organisation that come first. 10,000 means that or more."
+    )
 
 
 class MatchRequirements(OpenModel):
     pool_ids: list[Identifier] | None
-    abilities: list[str] = Field(description="Skills; `phone:3` from level 3 on; `@en` a language.")
+    abilities: list[str] = Field(
+        description="Required skills and languages. `phone:3`: level 3 or higher; `@en`:"
+        " a language."
+    )
     preferred: list[str]
     certifications: list[str]
     trust_level: int
@@ -23,7 +28,7 @@ class MatchRequirements(OpenModel):
 
 
 class ExcludedWorkers(OpenModel):
-    """Each worker under the first rule that keeps it out."""
+    """Workers that are not eligible, each counted at the first rule that excludes it."""
 
     skills: int
     skill_levels: int
@@ -40,7 +45,9 @@ class ExcludedWorkers(OpenModel):
 
 
 class MatchWorkers(OpenModel):
-    in_pools: int = Field(description="The sum of `eligible` and all that is excluded.")
+    in_pools: int = Field(
+        description="Workers in the task's pools: the sum of `eligible` and all of `excluded`."
+    )
     eligible: int
     excluded: ExcludedWorkers
 
@@ -62,29 +69,31 @@ class MatchEscalation(OpenModel):
 
 
 class Match(OpenModel):
-    """How a task finds somebody: who could be asked, who is, and what happens next."""
+    """How a task is matched: eligible workers, offers, and what happens next."""
 
     task_id: Identifier
     status: str
     queue: MatchQueue | None
     requirements: MatchRequirements
     workers: MatchWorkers
-    offers: list[MatchOffer] = Field(description="Who is asked now, and why these.")
-    taken: MatchOffer | None = Field(description="The offer of whoever holds the task or did it.")
-    past_offers: dict[str, int] = Field(description="How many ended in each way.")
+    offers: list[MatchOffer] = Field(description="Open offers, and how their workers were ranked.")
+    taken: MatchOffer | None = Field(description="The offer that was accepted.")
+    past_offers: dict[str, int] = Field(
+        description="The number of earlier offers, by how they ended."
+    )
     escalation: MatchEscalation | None
-    next: str = Field(description="What has to happen for the task to go on.")
+    next: str = Field(description="What has to happen for the task to progress.")
     next_at: Timestamp | None = Field(
-        description="When the first thing happens that the clock brings: a rest, a snooze, a shift's"
-        " break or a window of offers ends, an offer or a lease does, a step is taken. Null: none of"
-        " these is known."
+        description="When the next timed change is due: the end of a pause, a snooze, a break of"
+        " working hours, an offer window, an offer or a lease, or an escalation step. Null: none is"
+        " known."
     )
 
 
 class PoolOutlook(OpenModel):
-    offered: int = Field(description="Tasks that would be offered to somebody at once.")
+    offered: int = Field(description="Tasks that would be offered immediately.")
     waits: int
-    fails: int = Field(description="Tasks that the policy's end would fail.")
+    fails: int = Field(description="Tasks that the end of the escalation policy would fail.")
     workers_asked: int
 
 
@@ -95,11 +104,15 @@ class ChangedFate(OpenModel):
 
 
 class PoolDryRun(OpenModel):
-    """What a change of a pool would do to the tasks that wait for it now. Nothing was changed."""
+    """The effect that a change of a pool would have on the tasks that wait for it. Nothing is
+    changed.
+    """
 
     pool_id: Identifier
     tasks_waiting: int
-    tasks_looked_at: int = Field(description="The first in line.")
+    tasks_looked_at: int = Field(
+        description="How many of them were evaluated: the first in the queue."
+    )
     before: PoolOutlook
     after: PoolOutlook
-    changed: list[ChangedFate] = Field(description="The first 50 that would fare differently.")
+    changed: list[ChangedFate] = Field(description="The first 50 tasks whose outcome would differ.")

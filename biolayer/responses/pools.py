@@ -1,4 +1,4 @@
-"""What `/v1` answers of pools, workers and skills. Open, as all answers are."""
+"""Define the responses about pools, workers and skills."""
 
 from typing import Any, Literal
 
@@ -6,14 +6,16 @@ from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
 from biolayer.requests.pools import WorkerKind
-from biolayer.responses.tasks import Page
+from biolayer.responses.pages import Page
 from biolayer.values import Identifier, OfferMode, Presence, Timestamp
 
 
 class PoolCounts(OpenModel):
     members: int
-    available_members: int = Field(description="Those that could be offered something now.")
-    queued_tasks: int = Field(description="Those that name the pool; 10,000 stands for more.")
+    available_members: int = Field(description="Members that could get an offer now.")
+    queued_tasks: int = Field(
+        description="Queued tasks that name the pool. 10,000 means that or more."
+    )
     open_offers: int
 
 
@@ -25,30 +27,39 @@ class Pool(OpenModel):
     description: str
     status: Literal["active", "closed"]
     offer_seconds: dict[str, int] = Field(
-        description="By urgency. One that is missing: 30 (critical), 60 (high), 120 (normal), 300 (low)."
+        description="By urgency. Defaults: 30 (critical), 60 (high), 120 (normal), 300 (low)."
     )
-    work_seconds: int = Field(description="How long a person's lease lasts.")
+    work_seconds: int = Field(description="The length of a person's lease.")
     offer_mode: OfferMode
     broadcast_to: int
-    offers_per_window: int | None = Field(description="To one worker; null: no limit.")
+    offers_per_window: int | None = Field(
+        description="The maximum of offers to one worker in a window; null: none."
+    )
     offer_window_seconds: int
-    misses_until_away: int | None = Field(description="Offers let lapse in a row; null: never.")
-    costs: dict[str, int] = Field(description="Units of capacity by task type; 1 for others.")
+    misses_until_away: int | None = Field(
+        description="Consecutive offers that may expire before a worker is set to `away`; null: no"
+        " limit."
+    )
+    costs: dict[str, int] = Field(
+        description="Capacity units by task type; 1 for types not listed."
+    )
     escalation: dict[str, Any] | None
-    rating_mean: float | None = Field(description="Of its rated members, as of minutes ago.")
+    rating_mean: float | None = Field(
+        description="The mean rating of the rated members, a few minutes old."
+    )
     counts: PoolCounts
     created_at: Timestamp
     updated_at: Timestamp
 
 
 class Member(OpenModel):
-    """A worker's seat in a pool."""
+    """A worker's membership in a pool."""
 
     worker_id: Identifier
     name: str
     kind: WorkerKind
     presence: Presence
-    free: int = Field(description="Units that can be given to it now; 0 while it may not be asked.")
+    free: int = Field(description="Free capacity units; 0 while the worker cannot get offers.")
     load: int
     capacity: int
 
@@ -69,11 +80,11 @@ class Worker(OpenModel):
     name: str
     presence: Presence
     presence_reason: str | None = Field(
-        description="`missed_offers`, `operator`; null: the worker said so itself."
+        description="`missed_offers` or `operator`; null: the worker set its presence."
     )
     is_on_shift: bool
     snoozed_until: Timestamp | None
-    missed_in_row: int = Field(description="Offers let lapse since it last answered one.")
+    missed_in_row: int = Field(description="Consecutive offers that expired without a response.")
     skills: list[str]
     skill_levels: dict[str, int]
     languages: list[str]
@@ -83,20 +94,22 @@ class Worker(OpenModel):
     rating_count: int
     capacity: int
     load: int
-    hours: dict[str, list[list[str]]] = Field(description="Empty: always.")
+    hours: dict[str, list[list[str]]] = Field(description="By weekday; empty: always.")
     time_zone: str
-    waiting_since: Timestamp = Field(description="When it last completed work, or joined.")
-    pool_ids: list[Identifier] = Field(description="Of the pools that the credential is for.")
+    waiting_since: Timestamp = Field(description="When the worker last completed work, or joined.")
+    pool_ids: list[Identifier] = Field(
+        description="The worker's pools that the credential may see."
+    )
     created_at: Timestamp
 
 
 class Skill(OpenModel):
-    """A word by which workers and tasks are brought together."""
+    """A skill that workers have or tasks require."""
 
     skill: str
     workers: int
-    available_workers: int = Field(description="Those that could be offered something now.")
-    queued_tasks: int = Field(description="Those that demand it, at whatever level.")
+    available_workers: int = Field(description="Workers that could get an offer now.")
+    queued_tasks: int = Field(description="Queued tasks that require it, at any level.")
 
 
 class PoolPage(Page):

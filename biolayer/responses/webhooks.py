@@ -9,7 +9,8 @@ from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
 from biolayer.requests.webhooks import Ordering, Payload
-from biolayer.responses.tasks import Page, ShownAuth, TaskRetryPolicy
+from biolayer.responses.pages import Page
+from biolayer.responses.tasks import ShownAuth, TaskRetryPolicy
 from biolayer.values import Identifier, Timestamp
 
 

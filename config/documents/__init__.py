@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code: they cannot say anything else than it does."""
+"""Generate the pages of docs/ that describe the code."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,4 +9,4 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/openapi.json": openapi.page,
     **events.pages(),
 }
-"""Each page's path and what makes it."""
+"""The path of each page, and the function that returns its text."""

@@ -1,4 +1,4 @@
-"""`docs/events/`: a page on all events, and a schema and an example for each type."""
+"""Generate `docs/events/`: a page about all events, and a schema and an example of each type."""
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
@@ -15,40 +15,40 @@ FOLDER = "docs/events"
 HEAD = """\
 # Events
 
-Made from `biolayer/events/` by `python3 manage.py document`; edit the models, not this page.
+Generated from `biolayer/events/` by `python3 manage.py document`. Edit the models, not this page.
 
-Every webhook's body is `{"type", "timestamp", "data"}`. For each type there is a JSON Schema
-(`<type>.schema.json`) and an example (`<type>.example.json`) in this folder; the same schemas are
-the `webhooks` of [`docs/openapi.json`](../openapi.json), and in Python they are the models of
-`biolayer.events`. How a body is signed and sent is told in [docs/webhooks.md](../webhooks.md).
+The body of every webhook is `{"type", "timestamp", "data"}`. This folder contains a JSON Schema
+(`<type>.schema.json`) and an example (`<type>.example.json`) of each type. The schemas are also the
+`webhooks` of [`docs/openapi.json`](../openapi.json), and the models of `biolayer.events` in Python.
+[docs/webhooks.md](../webhooks.md) describes how webhooks are signed and sent.
 
-Facts are only ever added: every schema lets through what it does not name
-(`"additionalProperties": true`), and so must a receiver. A fact that may be left out is left out
-where it does not apply; it is never null then.
+New fields may be added at any time. All schemas allow unknown fields
+(`"additionalProperties": true`), and receivers must ignore them. An optional field is omitted where
+it does not apply; it is never null.
 
-An endpoint asks for types by name, by group (`task.*`, `endpoint.*`, `delivery.*`) or by `*`, which
-means every event of a task. The operational ones come only to who names them or their group, silent
-ones ({silent}) only to who names them.
+Endpoints subscribe to types by name, by group (`task.*`, `endpoint.*`, `delivery.*`) or by `*`, which
+includes all events of tasks. Operational events are sent only to endpoints that name the type or its
+group. Silent events ({silent}) are sent only to endpoints that name the type.
 
-## What every event of a task says
+## Fields of all task events
 
 """
 
 THIN = """\
 ## The thin payload
 
-{description} [Schema](thin.schema.json). Of an operational event it has `endpoint_id` or
-`delivery_id` alone.
+{description} [Schema](thin.schema.json). The thin body of an operational event contains
+`endpoint_id` or `delivery_id` only.
 
 """
 
 
 def pages() -> dict[str, Callable[[], str]]:
-    """Each page of the folder and what makes it."""
-    made: dict[str, Callable[[], str]] = {f"{FOLDER}/README.md": page}
+    """Return the path of each page in the folder, and the function that returns its text."""
+    generated: dict[str, Callable[[], str]] = {f"{FOLDER}/README.md": page}
     for kind in CATALOGUE.values():
-        made |= _pair(kind.name, kind.model, EXAMPLES[kind.name])
-    return made | _pair("thin", ThinEnvelope, THIN_EXAMPLE)
+        generated |= _pair(kind.name, kind.model, EXAMPLES[kind.name])
+    return generated | _pair("thin", ThinEnvelope, THIN_EXAMPLE)
 
 
 def _pair(
@@ -73,17 +73,17 @@ def _section(kind: Kind) -> str:
     facts = kind.model.model_fields["data"].annotation
     assert isinstance(facts, type)
     assert issubclass(facts, BaseModel)
-    told_above = TaskFacts.model_fields if issubclass(facts, TaskFacts) else {}
-    own = _table(facts, leave_out=told_above)
+    shared = TaskFacts.model_fields if issubclass(facts, TaskFacts) else {}
+    table = _table(facts, leave_out=shared)
     parts = [f"## `{kind.name}`\n", f"{kind.description} [Schema]({kind.name}.schema.json).\n"]
-    parts += [own] if own else []
+    parts += [table] if table else []
     return "\n".join([*parts, _block(EXAMPLES[kind.name]), ""])
 
 
 def _table(model: type[BaseModel], leave_out: Container[str] = ()) -> str:
     schema = schema_of(model)
     rows = list(_rows(schema, schema.get("$defs", {}), leave_out=leave_out))
-    head = ["| fact | is | |", "|---|---|---|"]
+    head = ["| field | type | description |", "|---|---|---|"]
     return "\n".join([*head, *rows, ""]) if rows else ""
 
 
@@ -94,7 +94,7 @@ def _rows(
     leave_out: Container[str] = (),
     prefix: str = "",
 ) -> Iterator[str]:
-    """A row for each fact; those of an object follow it."""
+    """Yield a row for each field; the fields of an object follow it."""
     for name, field in schema["properties"].items():
         if name not in leave_out:
             yield _row(f"{prefix}{name}", field, required=name in schema.get("required", []))
@@ -104,15 +104,15 @@ def _rows(
 
 
 def _row(name: str, field: Mapping[str, Any], *, required: bool) -> str:
-    words = list(_words(field))
+    types = list(_types(field))
     if not required:
-        words = [*(word for word in words if word != "null"), "may be left out"]
-    kind = " or ".join(words).replace(" or may be", ", may be")
-    return f"| `{name}` | {kind} | {field.get('description', '')} |"
+        types = [name for name in types if name != "null"]
+    text = " or ".join(types) + ("" if required else ", optional")
+    return f"| `{name}` | {text} | {field.get('description', '')} |"
 
 
-def _words(field: Mapping[str, Any]) -> Iterator[str]:
-    """What may stand there, in words."""
+def _types(field: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the types or values that a field may have."""
     for branch in field.get("anyOf", [field]):
         if "$ref" in branch:
             yield "object"
@@ -123,7 +123,7 @@ def _words(field: Mapping[str, Any]) -> Iterator[str]:
         elif "enum" in branch:
             yield from (f"`{value}`" for value in branch["enum"])
         elif branch.get("type") == "array":
-            yield f"list of {' or '.join(_words(branch['items']))}"
+            yield f"list of {' or '.join(_types(branch['items']))}"
         else:
             yield branch.get("format") or branch.get("type") or "any JSON"
 

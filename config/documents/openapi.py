@@ -1,4 +1,4 @@
-"""`docs/openapi.json`: what `GET /v1/openapi.json` serves."""
+"""Generate `docs/openapi.json`, which `GET /v1/openapi.json` serves."""
 
 from apps.api.v1.document import openapi
 from config.documents.text import pretty

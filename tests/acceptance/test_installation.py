@@ -136,7 +136,9 @@ def test_command_line__posts_and_verifies(
     file.write_text(json.dumps(example(installation, "http://127.0.0.1:9/", "IR-4")))
     made = json.loads(command(installation, "create", str(file)).stdout)
     completed(backend, made["task_id"])
-    assert "9 events, the chain is whole" in command(installation, "verify", made["task_id"]).stdout
+    assert (
+        "9 events, the chain is intact" in command(installation, "verify", made["task_id"]).stdout
+    )
     missing = command(installation, "show", made["origin"]["org_id"])
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "404 not_found" in missing.stderr

@@ -18,7 +18,7 @@ from apps.api.v1.examples import BODIES
 from apps.webhooks.services import deliver_due
 from biolayer.contract import parse
 from biolayer.events import EVENT_TYPES, EXAMPLES
-from biolayer.responses.tasks import Problem
+from biolayer.responses.problems import Problem
 from biolayer.schemas import example_of
 from config import stream_urls
 from tests.api.expect import expect_problem
@@ -412,7 +412,7 @@ def test_no_field_of_a_request__has_a_default() -> None:
     ]
     assert not [field for field in fields if "default" in field]
     urgency = schemas["Sla"]["properties"]["urgency"]
-    assert urgency["description"].endswith('Unless given: `"normal"`.')
+    assert urgency["description"].endswith('Default: `"normal"`.')
 
 
 def test_every_operation__is_described_with_examples() -> None:

@@ -93,7 +93,7 @@ def test_listen__sends_again_what_was_not_taken(house: House, receiver: Receiver
     receiver.reply = lambda _: Reply(500)
     said = heard(api, house.alice.key, receiver, lines=5)
     assert "500 in" in said[3]
-    assert said[3].rstrip().endswith("; again in 1 s")
+    assert said[3].rstrip().endswith("; retrying in 1 s")
     ids = [request.headers["webhook-id"] for request in receiver.received]
     assert len(ids) >= 2
     assert len({*ids}) == 1
@@ -108,7 +108,7 @@ def test_listen__says_what_is_wrong_before_anything_else(
     assert "BIOLAYER_API_KEY is not a key of" in refused.stderr
     away = ended("http://127.0.0.1:9", house.alice.key, receiver.url)
     assert away.stdout == ""
-    assert "Nothing answers at http://127.0.0.1:9" in away.stderr
+    assert "Cannot connect to http://127.0.0.1:9" in away.stderr
     assert "BIOLAYER_URL" in away.stderr
     assert "Errno" not in away.stderr.split("(")[0]
 

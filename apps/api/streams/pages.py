@@ -10,7 +10,7 @@ from apps.api.v1.representations import events as representations
 from apps.events import selectors as events
 from apps.events.selectors import FeedSlice, Position
 from apps.tasks.selectors import visible_ids
-from biolayer.responses.tasks import FeedItem, FeedPage
+from biolayer.responses.events import FeedItem, FeedPage
 
 
 @dataclass(frozen=True, slots=True)

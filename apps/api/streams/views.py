@@ -27,7 +27,7 @@ from apps.api.streams.long_poll import wait
 from apps.api.streams.pages import Page
 from apps.api.streams.params import AFTER, PAYLOAD, TYPES, FeedQuery, asked_of_stream
 from apps.api.v1.events import ConsumerEvents, Events, PageAnswer
-from biolayer.responses.tasks import FeedItem
+from biolayer.responses.events import FeedItem
 
 KEEP_ALIVE_SECONDS = 15.0
 MAX_SECONDS = 900.0

@@ -18,7 +18,8 @@ from apps.api.http.views import View
 from apps.api.v1.examples import BODIES
 from biolayer.events import CATALOGUE, EXAMPLES
 from biolayer.field_descriptions import UUID
-from biolayer.responses.tasks import OpenApiDocument, Problem
+from biolayer.responses.documents import OpenApiDocument
+from biolayer.responses.problems import Problem
 
 INFO = {
     "title": "BioLayer",

@@ -40,7 +40,7 @@ from apps.tasks.selectors import ids_in_pools
 from biolayer.contract import parse
 from biolayer.errors import Fault, InvalidInput
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
-from biolayer.responses.tasks import EventConsumer, EventConsumerPage, FeedPage
+from biolayer.responses.events import EventConsumer, EventConsumerPage, FeedPage
 
 BY_NAME = Keyset(("name",))
 NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
-from biolayer.requests import pools, webhooks
+from biolayer.requests import offers, pools, runs, tasks, webhook_keys, webhooks
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
@@ -27,17 +27,17 @@ BODIES: Mapping[type[BaseModel], Any] = {
             "callback_auth": {"type": "bearer", "token": "s3cret-token"},
         },
     },
-    contract.Cancellation: {"reason": "The owner called back by themselves"},
-    contract.Decline: {"reason": "Not now"},
-    contract.RunCall: {"epoch": 1},
-    contract.Heartbeat: {"epoch": 1, "lease_seconds": 300},
-    contract.Submission: {
+    tasks.Cancellation: {"reason": "The owner called back by themselves"},
+    offers.Decline: {"reason": "Not now"},
+    runs.RunCall: {"epoch": 1},
+    runs.Heartbeat: {"epoch": 1, "lease_seconds": 300},
+    runs.Submission: {
         "epoch": 1,
         "output": {"reached_user": True, "notes": "Owner ran a patch script."},
         "evidence": [],
     },
-    contract.Release: {"epoch": 1, "reason": "The line is dead"},
-    contract.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
+    runs.Release: {"epoch": 1, "reason": "The line is dead"},
+    webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     ConsumerSettings: {"types": ["task.*"], "start": "latest"},
     Acknowledgement: {"cursor": "eyJhIjoxfQ"},
     pools.WorkerUpdate: {"presence": "available"},

@@ -21,10 +21,13 @@ from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explained
 from apps.tasks import selectors, services
-from biolayer.contract import Cancellation, TaskContract, TaskContracts, parse
+from biolayer.contract import TaskContract, TaskContracts, parse
 from biolayer.errors import BioLayerError, Fault, InvalidInput
+from biolayer.requests.tasks import Cancellation
 from biolayer.responses import tasks as responses
+from biolayer.responses.events import EventPage
 from biolayer.responses.matching import Match
+from biolayer.responses.problems import Problem
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 BY_SEQUENCE = Keyset(("sequence",))
@@ -126,7 +129,7 @@ def _batch(request: Request, results: Sequence[services.Result]) -> responses.Ta
 
 def _result(request: Request, result: services.Result) -> responses.TaskResult:
     if isinstance(result, BioLayerError):
-        problem = responses.Problem(**problem_of(request, result))
+        problem = Problem(**problem_of(request, result))
         return responses.TaskResult(status=problem.status, problem=problem)
     status = HTTPStatus.CREATED if result.is_new else HTTPStatus.OK
     return responses.TaskResult(status=status.value, task=representations.task(result.task))
@@ -189,7 +192,7 @@ class TaskEvents(View):
         "list_task_events",
         scope=Scope.TASKS_READ,
         summary="List a task's events, oldest first",
-        returns={200: responses.EventPage},
+        returns={200: EventPage},
         query=PAGED,
     )
     def get(self, request: Request, task_id: str) -> Response:
@@ -198,4 +201,4 @@ class TaskEvents(View):
         log: Any = events.task_events(task_id=task.id)
         found = page(request, log, BY_SEQUENCE)
         shown = [event_representations.event(event) for event in found.rows]
-        return Response(responses.EventPage(data=shown, next_cursor=found.next_cursor))
+        return Response(EventPage(data=shown, next_cursor=found.next_cursor))

@@ -11,7 +11,8 @@ from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
 from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
-from biolayer.contract import KeyRotation, parse
+from biolayer.contract import parse
+from biolayer.requests.webhook_keys import KeyRotation
 from biolayer.responses import webhooks as responses
 
 NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)

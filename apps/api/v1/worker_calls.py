@@ -22,26 +22,14 @@ from apps.matching import services as matching
 from apps.pools import selectors as pools
 from apps.pools import services as pool_services
 from apps.tasks import selectors, services
-from biolayer.contract import (
-    Decline,
-    Heartbeat,
-    Release,
-    RunCall,
-    Submission,
-    parse,
-)
+from biolayer.contract import parse
 from biolayer.errors import Fault, InvalidInput
+from biolayer.requests.offers import Decline
 from biolayer.requests.pools import WorkerUpdate
+from biolayer.requests.runs import Heartbeat, Release, RunCall, Submission
+from biolayer.responses.offers import DeclinedOffer, OfferPage
 from biolayer.responses.pools import Worker
-from biolayer.responses.tasks import (
-    DeclinedOffer,
-    Evidence,
-    HeldRun,
-    OfferPage,
-    RunChanged,
-    RunPage,
-    RunWithTask,
-)
+from biolayer.responses.runs import Evidence, HeldRun, RunChanged, RunPage, RunWithTask
 
 OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
 OLDEST_RUN_FIRST = Keyset(("id",))

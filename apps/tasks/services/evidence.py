@@ -17,8 +17,8 @@ from apps.tasks.models import Evidence
 from apps.tasks.services.locks import lock_held_run
 from apps.tasks.services.media import ACCEPTED, media_type
 from apps.tasks.services.runs import evidence_of
-from biolayer.contract import MAX_EVIDENCE_PER_RUN
 from biolayer.errors import Fault, InvalidInput, TooLarge, UnsupportedMedia
+from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN
 
 MAX_BYTES = 10 * 1024 * 1024
 

@@ -23,9 +23,10 @@ from apps.tasks.services.queueing import next_run
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from apps.timers.changes import timer_advance
-from biolayer.contract import Submission, is_same_json, json_faults
+from biolayer.contract import is_same_json, json_faults
 from biolayer.errors import Fault, InvalidInput, RunSubmitted, pointer
 from biolayer.lifecycle import Command
+from biolayer.requests.runs import Submission
 
 MAX_OUTPUT_BYTES = 64 * 1024
 

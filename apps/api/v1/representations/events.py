@@ -6,7 +6,7 @@ from typing import Any
 from apps.api.streams.cursors import sealed
 from apps.events import selectors
 from apps.events.models import Event, EventConsumer
-from biolayer.responses import tasks as responses
+from biolayer.responses import events as responses
 
 
 def event(row: Event) -> responses.Event:

@@ -2,7 +2,7 @@
 
 from apps.api.v1.representations.tasks import briefing
 from apps.matching.models import Offer
-from biolayer.responses import tasks as responses
+from biolayer.responses import offers as responses
 
 
 def offer(row: Offer) -> responses.Offer:

@@ -8,6 +8,7 @@ from apps.tasks import selectors
 from apps.tasks.models import Evidence, Run, Task
 from biolayer.events.tasks import OriginFacts
 from biolayer.lifecycle import OUTPUT_SHOWN
+from biolayer.responses import runs
 from biolayer.responses import tasks as responses
 
 
@@ -63,24 +64,24 @@ def briefing(row: Task) -> responses.Briefing:
     )
 
 
-def run(row: Run) -> responses.Run:
+def run(row: Run) -> runs.Run:
     """Return a run as its worker sees it."""
-    return responses.Run(**_run(row))
+    return runs.Run(**_run(row))
 
 
-def held_run(row: Run) -> responses.HeldRun:
+def held_run(row: Run) -> runs.HeldRun:
     """Return a run in a list of its worker's, with all that an app needs to go on with it."""
-    return responses.HeldRun(**_run(row), task=briefing(row.task))
+    return runs.HeldRun(**_run(row), task=briefing(row.task))
 
 
-def run_with_task(row: Run) -> responses.RunWithTask:
+def run_with_task(row: Run) -> runs.RunWithTask:
     """Return a run that a worker's call changed, with its task."""
-    return responses.RunWithTask(run=run(row), task=briefing(row.task))
+    return runs.RunWithTask(run=run(row), task=briefing(row.task))
 
 
-def evidence(row: Evidence) -> responses.Evidence:
+def evidence(row: Evidence) -> runs.Evidence:
     """Return a file's description."""
-    return responses.Evidence(
+    return runs.Evidence(
         evidence_id=row.id,
         run_id=row.run_id,
         filename=row.filename,

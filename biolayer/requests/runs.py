@@ -1,0 +1,29 @@
+"""Define the bodies of calls on a run."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from biolayer.contract import Model
+from biolayer.values import INTEGRAL, Identifier, Text
+
+MAX_EVIDENCE_PER_RUN = 20
+
+
+class RunCall(Model):
+    """A call on a run that the worker holds. `epoch` is the fencing token of its lease."""
+
+    epoch: Annotated[int, Field(ge=1, le=2**31 - 1), INTEGRAL]
+
+
+class Release(RunCall):
+    reason: Annotated[Text, Field(max_length=1000)] = ""
+
+
+class Heartbeat(RunCall):
+    lease_seconds: Annotated[int, Field(ge=1, le=86_400), INTEGRAL] | None = None
+
+
+class Submission(RunCall):
+    output: Any = None
+    evidence: Annotated[list[Identifier], Field(max_length=MAX_EVIDENCE_PER_RUN)] = []

@@ -1,0 +1,25 @@
+"""Define the body of an error response (RFC 9457)."""
+
+from pydantic import Field
+
+from biolayer.events.envelope import OpenModel
+
+
+class ProblemFault(OpenModel):
+    pointer: str = Field(description="A JSON Pointer (RFC 6901) into the request.")
+    code: str
+    detail: str
+
+
+class Problem(OpenModel):
+    """An error (RFC 9457). `code` is stable and meant for programs, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemFault] | None = Field(
+        default=None, description="With `invalid_input`: every fault of the request."
+    )
