@@ -57,7 +57,8 @@ class QueuedFacts(TaskFacts):
     status: Literal["queued"]
     run_id: Identifier | None = Field(
         default=None,
-        description="The waiting run, or the failed run (`run_failed`). Omitted when an offer ended.",
+        description="The waiting run, or the failed one (`run_failed`). Omitted when an offer"
+        " ended.",
     )
     attempt: int | None = Field(
         default=None,

@@ -26,9 +26,9 @@ New fields may be added at any time. All schemas allow unknown fields
 (`"additionalProperties": true`), and receivers must ignore them. An optional field is omitted where
 it does not apply; it is never null.
 
-Endpoints subscribe to types by name, by group (`task.*`, `endpoint.*`, `delivery.*`) or by `*`, which
-includes all events of tasks. Operational events are sent only to endpoints that name the type or its
-group. Silent events ({silent}) are sent only to endpoints that name the type.
+Endpoints subscribe to types by name, by group (`task.*`, `endpoint.*`, `delivery.*`) or by `*`,
+which includes all events of tasks. Operational events are sent only to endpoints that name the type
+or its group. Silent events ({silent}) are sent only to endpoints that name the type.
 
 ## Fields of all task events
 

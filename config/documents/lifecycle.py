@@ -26,7 +26,7 @@ WHEN: Mapping[Command, str] = {
     Command.CANCEL: "the caller cancels",
     Command.FAIL: "no attempt is left, or the output was rejected permanently",
     Command.REOPEN: "an administrator reopens it and an attempt is left",
-    Command.ESCALATE: "no worker accepted, and an escalation step applies; the status does not change",
+    Command.ESCALATE: "no worker accepted: an escalation step applies; the status does not change",
     Command.WARN: "80 % of an SLA clock's time has passed; the status does not change",
     Command.BREACH: "an SLA clock ran out; the status does not change",
 }
