@@ -152,13 +152,13 @@ class PoolCreation(Model):
 
 
 _UNCHANGED: Any = None
-"""A placeholder for a field that was not sent. It is never read: see `Change.given`."""
+"""A placeholder for a field that was not sent. It is never read: see `Change.sent_fields`."""
 
 
 class Change(Model):
     """A partial update. Fields that are not sent keep their values; maps and lists are replaced."""
 
-    def given(self) -> dict[str, Any]:
+    def sent_fields(self) -> dict[str, Any]:
         """Return the fields that were sent, with their values, which may be None."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 

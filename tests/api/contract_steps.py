@@ -1,4 +1,4 @@
-"""Parts of a contract, for the tests of every side of it."""
+"""Provide parts of a contract for the tests."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ NO_REQUIREMENTS: dict[str, Any] = {
     "worker_pool_id": None,
     "escalation": None,
 }
-"""As a task shows them whose contract had none."""
+"""The requirements of a task whose contract had none."""
 
 
 def steps(count: int, **changes: Any) -> list[dict[str, Any]]:
-    """Steps of an escalation, a second apart."""
+    """Return steps of an escalation policy, a second apart."""
     return [{"after_seconds": 1 + place, "notify": True, **changes} for place in range(count)]

@@ -1,4 +1,4 @@
-"""Having one task done while others wait, for the tests of dependencies."""
+"""Complete one task while others wait, for the tests of dependencies."""
 
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,7 @@ def submit(worker: Worker, caller: Caller, task_id: UUID) -> Run:
 
 
 def complete(house: House, task: Task) -> None:
-    """Bob does a task that is queued, or can be."""
+    """Complete a task as Bob."""
     tasks.queue_created()
     submit(house.bobs_worker, house.bob, task.id)
     assert verify_submitted() == 1

@@ -1,4 +1,4 @@
-"""What a caller may rely on: the form of every refusal, and that a refusal changes nothing."""
+"""Check guarantees of the API: the shape of each refusal, and that it changes nothing."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def expect_problem(response: Any, status: int, code: str | None = None) -> Mapping[str, Any]:
-    """Return the body of a refusal, after asserting that it is RFC 9457 as docs/api.md describes."""
+    """Assert that a response is an RFC 9457 problem, and return its body."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == MEDIA_TYPE
     body: dict[str, Any] = response.json()
@@ -28,26 +28,26 @@ def expect_problem(response: Any, status: int, code: str | None = None) -> Mappi
 
 
 def faults(response: Any) -> dict[str, str]:
-    """Pointer -> code of a 422; two faults at one place would hide each other, so there are none."""
+    """Return the code of each fault of a 422 by its pointer, of which each occurs once."""
     listed = expect_problem(response, 422, "invalid_input")["errors"]
-    found = {fault["pointer"]: fault["code"] for fault in listed}
-    assert len(found) == len(listed), listed
-    return found
+    codes = {fault["pointer"]: fault["code"] for fault in listed}
+    assert len(codes) == len(listed), listed
+    return codes
 
 
 def everything() -> dict[str, list[str]]:
-    """Every row of every table as text."""
+    """Return every row of every table as text."""
     with connection.cursor() as cursor:
-        found = {}
+        rows = {}
         for table in sorted(connection.introspection.table_names()):
             cursor.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
-            found[table] = [row[0] for row in cursor.fetchall()]
-    return found
+            rows[table] = [row[0] for row in cursor.fetchall()]
+    return rows
 
 
 @contextmanager
 def expect_unchanged(*but: str) -> Iterator[None]:
-    """Not one row differs afterwards, in any table except `but`."""
+    """Assert that the block changes no row, except in the tables `but`."""
     before = everything()
     yield
     after = everything()

@@ -24,7 +24,7 @@ def upload(caller: Caller, run: Run, content: bytes, name: str = "a.bin", **form
 
 
 def statuses(task_id: Any) -> tuple[str, str]:
-    """The task's status and its newest run's."""
+    """Return the status of the task and of its newest run."""
     return (
         Task.objects.get(id=task_id).status,
         Run.objects.filter(task_id=task_id).latest("attempt").status,
@@ -47,4 +47,4 @@ VERBS: list[tuple[str, dict[str, Any]]] = [
     ("submit", {"output": {"wrong": True}}),
     ("release", {"reason": "late"}),
 ]
-"""The calls on a run, one of them with an output that would be refused."""
+"""Calls on a run, one of them with an invalid output."""

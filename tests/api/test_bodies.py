@@ -1,4 +1,4 @@
-"""Bodies as they come over the wire: in chunks, encoded, with numbers of any size."""
+"""Test bodies in chunks, with an encoding, and with numbers of any size."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ BOUNDARY = "f00d"
 
 
 class Chunks(io.RawIOBase):
-    """A body that comes in pieces, as a server gives what comes in chunks."""
+    """Stand for a chunked body, which a server passes on in pieces."""
 
     def __init__(self, body: bytes, cuts: Sequence[int]) -> None:
         ends = sorted({cut for cut in cuts if 0 < cut < len(body)})
@@ -45,7 +45,7 @@ def chunked(
     *,
     cuts: Sequence[int] = (100, 1000),
 ) -> tuple[int, Any]:
-    """Send a body without a length (RFC 9112, 7.1), and return the answer's status and document."""
+    """Send a body without a length (RFC 9112, 7.1). Return the status and the document."""
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)
     environ |= {
@@ -75,7 +75,7 @@ def test_chunked__a_task_is_posted_and_cancelled_with_its_reason(house: House) -
     assert log[-1]["data"]["reason"] == "No need"
 
 
-def test_chunked__a_patch_changes_what_is_given(house: House) -> None:
+def test_chunked__a_patch_changes_the_sent_fields(house: House) -> None:
     status, me = chunked(house.bob, "PATCH", "/v1/workers/me", b'{"presence": "away"}')
     assert (status, me["presence"]) == (200, "away")
 
@@ -141,7 +141,7 @@ def test_content_encoding__of_a_token_request(house: House) -> None:
     expect_problem(answer, 415, "unsupported_content_encoding")
 
 
-# Integers of 64 bits are kept; what is longer would be rounded (RFC 8259, 6).
+# Integers of 64 bits are stored; longer ones would be rounded (RFC 8259, 6).
 KEPT = [2**53 + 1, 2**63, 2**64 - 1, -(2**63)]
 TOO_LONG = [2**64, 2**64 + 1, -(2**63) - 1, 10**400]
 

@@ -1,4 +1,4 @@
-"""`POST /v1/tasks`: check the whole contract, each bound from both sides."""
+"""Test `POST /v1/tasks`: each bound of the contract, from both sides."""
 
 import json
 from copy import deepcopy
@@ -20,7 +20,7 @@ KIB = 1024
 
 
 def with_value(path: str, value: Any, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A small valid body (or `body`) with `value` at the dotted `path`."""
+    """Return a small valid body (or `body`) with `value` at the dotted `path`."""
     changed = deepcopy(contract() if body is None else body)
     *parents, name = path.split(".")
     place = changed
@@ -47,7 +47,7 @@ def at(path: str) -> str:
 # --- what is answered ----------------------------------------------------------------------
 
 
-def test_create__answers_the_resource_and_its_address(house: House) -> None:
+def test_create__returns_the_task_and_its_location(house: House) -> None:
     answer = house.alice.post("/v1/tasks", contract())
     assert answer.status_code == 201
     body = answer.json()
@@ -87,7 +87,7 @@ def test_create__small_body_gets_the_defaults(house: House) -> None:
     assert body["audit"]["log_required"] is False
 
 
-def test_create__pages_example_as_it_stands(house: House) -> None:
+def test_create__accepts_the_example_of_the_website(house: House) -> None:
     sent = page_example(
         org_id=house.organisation.id,
         pool_id=house.pool.id,
@@ -303,9 +303,9 @@ def test_create__context_keeps_the_callers_own_keys(house: House) -> None:
     assert house.alice.get(answer["Location"]).json()["context"] == standard | own
 
 
-# 1e300 is written out as an integer of 301 digits by jsonb.
+# jsonb stores 1e300 as an integer of 301 digits.
 @pytest.mark.parametrize("number", [1e300, -1e300, 2**53, 2**63, 2**64 - 1, 1e25, 5e-324, -0.0])
-def test_create__number_in_context_comes_back(house: House, number: float) -> None:
+def test_create__number_in_context_is_returned_unchanged(house: House, number: float) -> None:
     answer = house.alice.post("/v1/tasks", contract(context={"number": number}))
     assert answer.status_code == 201
     shown = house.alice.get(answer["Location"])
@@ -317,7 +317,7 @@ def test_create__number_in_context_comes_back(house: House, number: float) -> No
 
 @pytest.mark.parametrize("depth", [100, 300, 900])
 def test_create__deeply_nested_context(house: House, depth: int) -> None:
-    """The spec bounds the context's size, not its depth; too deep may be refused, never a crash."""
+    """Accept or refuse a deep context, but never crash: only its size is limited."""
     nested: Any = 0
     for _ in range(depth):
         nested = [nested]
@@ -374,7 +374,7 @@ def test_create__callback_and_schema_faults_come_with_the_others(house: House) -
 
 
 def sized(frame: dict[str, Any], key: str, size: int) -> dict[str, Any]:
-    """`frame` with `key` filled up so that its compact JSON has `size` bytes."""
+    """Fill `key` of `frame` so that its compact JSON has `size` bytes."""
     empty = len(json.dumps({**frame, key: ""}, separators=(",", ":")))
     return {**frame, key: "x" * (size - empty)}
 

@@ -1,4 +1,4 @@
-"""`handoff`: callbacks that can be delivered, and secrets that are never shown again."""
+"""Test `handoff`: URLs of callbacks, and secrets that are never returned."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ AUTHS: list[tuple[dict[str, str], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("auth", "shown"), AUTHS)
-def test_create__callback_secret_is_never_shown_nor_stored_in_clear(
+def test_create__callback_secret_is_never_returned_nor_stored_in_clear(
     house: House, auth: dict[str, str], shown: dict[str, str]
 ) -> None:
     body = contract(

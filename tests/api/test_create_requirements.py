@@ -1,4 +1,4 @@
-"""`requirements` of a create: levels of skills, languages, and the task's own escalation policy."""
+"""Test `requirements`: levels of skills, languages, and the task's own escalation policy."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_create__briefing_has_all_but_the_escalation(house: House) -> None:
         ({"a": 1, "Not a slug": 1, "b": 1}, {"/Not a slug": "pattern", "/b": "unknown_skill"}),
     ],
 )
-def test_create__level_out_of_bounds_or_of_no_skill_asked_for(
+def test_create__level_out_of_bounds_or_of_no_required_skill(
     house: House, levels: dict[str, Any], expected: dict[str, str]
 ) -> None:
     body = contract(requirements={"skills": ["a"], "skill_levels": levels})
@@ -72,7 +72,7 @@ def test_create__language_of_36_characters(house: House) -> None:
     assert faults(answer) == {"/requirements/languages/0": "too_long"}
 
 
-def test_create__escalation_comes_back_in_full(house: House) -> None:
+def test_create__escalation_is_returned_in_full(house: House) -> None:
     step = {"after_seconds": 60, "widen_to_pools": [str(house.pool.id)]}
     body = contract(requirements={"escalation": {"steps": [step]}})
     answer = house.alice.post("/v1/tasks", body)

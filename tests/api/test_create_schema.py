@@ -1,4 +1,4 @@
-"""`output.schema`: the shorthand, JSON Schema 2020-12, and what is refused as neither."""
+"""Test `output.schema`: the shorthand, JSON Schema 2020-12, and invalid documents."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.factories import House, contract
 
 
 def depth_of(levels: int) -> dict[str, Any]:
-    """`levels` objects in one another, each of them a schema."""
+    """Return a schema of `levels` nested objects."""
     schema: dict[str, Any] = {}
     for _ in range(levels - 1):
         schema = {"not": schema}
@@ -39,7 +39,9 @@ GOOD_SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schema", GOOD_SCHEMAS)
-def test_create__schema_accepted_and_shown_as_sent(house: House, schema: dict[str, Any]) -> None:
+def test_create__schema_is_accepted_and_returned_as_sent(
+    house: House, schema: dict[str, Any]
+) -> None:
     answer = house.alice.post("/v1/tasks", contract(output={"schema": schema}))
     assert answer.status_code == 201, answer.content
     assert house.alice.get(answer["Location"]).json()["output_contract"]["schema"] == schema

@@ -128,7 +128,7 @@ def test_get__shows_the_last_25_attempts_and_a_list_shows_all(house: House) -> N
     assert faults(house.alice.get(f"{path}?outcome=ok")) == {"/outcome": "unknown_parameter"}
 
 
-def test_reading__takes_at_most_3_statements(house: House) -> None:
+def test_reading__needs_at_most_3_statements(house: House) -> None:
     house.task(**callback(NOWHERE))
     house.task(**callback(NOWHERE))
     row = Delivery.objects.first()

@@ -1,4 +1,4 @@
-"""`depends_on`: a task is held until those it names are completed, and fails with any that is not."""
+"""Test `depends_on`: a task waits for its dependencies, and fails if one of them does."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from tests.probes import see, verify_nothing_changed, verify_transition
 
 
 def after(*needed: Task, **changes: Any) -> dict[str, Any]:
-    """The body of a task that depends on others."""
+    """Return the body of a task that depends on others."""
     return contract(depends_on=[str(task.id) for task in needed], **changes)
 
 
@@ -39,7 +39,7 @@ def task_after(house: House, *needed: Task, **changes: Any) -> Task:
 
 
 def waits_for(house: House, task: Task) -> tuple[list[str], int]:
-    """As the caller sees it, and as intake does."""
+    """Return what a task waits for, by the API and by intake."""
     return shown(house, task)["waiting_for"], Task.objects.get(id=task.id).gate_count
 
 
@@ -86,7 +86,7 @@ def test_depends_on__held_until_the_last_is_completed(house: House) -> None:
     assert shown(house, task)["depends_on"] == ids(second, first)
 
 
-def test_depends_on__what_is_completed_already_holds_nobody(house: House) -> None:
+def test_depends_on__completed_tasks_hold_nothing(house: House) -> None:
     done, undone = house.completed(), house.task()
     task = task_after(house, done, undone)
     assert waits_for(house, task) == (ids(undone), 1)
@@ -95,14 +95,14 @@ def test_depends_on__what_is_completed_already_holds_nobody(house: House) -> Non
     complete(house, free)
 
 
-def test_depends_on__nobody_else_is_let_go(house: House) -> None:
+def test_depends_on__releases_only_dependent_tasks(house: House) -> None:
     done, other = house.task(), house.task()
     task = task_after(house, other)
     complete(house, done)
     assert waits_for(house, task) == (ids(other), 1)
 
 
-def test_depends_on__list_shows_it_too(house: House) -> None:
+def test_depends_on__is_in_the_list(house: House) -> None:
     needed = house.task()
     task = task_after(house, needed)
     listed = house.alice.get("/v1/tasks").json()["data"]
@@ -163,7 +163,7 @@ def test_depends_on__unknown_and_closed_are_named_by_their_place(house: House) -
     }
 
 
-def test_depends_on__only_what_the_credential_may_see(house: House) -> None:
+def test_depends_on__only_tasks_that_the_credential_may_see(house: House) -> None:
     back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
     hidden = house.task(requirements={"worker_pool_id": str(back_office.id)})
     scoped = Caller(
@@ -184,7 +184,7 @@ def test_dependency_ended__dependents_fail_by_a_timer(house: House, end: str) ->
     needed, other = house.task(), house.task()
     task = task_after(house, other, needed)
     END[end](house, needed)
-    # The process might die here: what is left to do is a row.
+    # If the process died here, the rest would still be stored as a row.
     assert [(timer.kind, timer.subject_id) for timer in Timer.objects.all()] == [
         ("dependency", needed.id)
     ]
@@ -193,7 +193,7 @@ def test_dependency_ended__dependents_fail_by_a_timer(house: House, end: str) ->
     body = shown(house, task)
     assert (body["close_reason"], body["waiting_for"]) == (f"dependency_{end}", [])
     assert see(task.id).events[-1]["actor"] == {"kind": "system", "id": "dependencies"}
-    assert (Timer.objects.count(), tasks.queue_created()) == (0, 1)  # The other one is queued.
+    assert (Timer.objects.count(), tasks.queue_created()) == (0, 1)  # The other task is queued.
 
 
 def test_dependency_ended__chain_falls_link_by_link(house: House) -> None:
@@ -228,7 +228,7 @@ def test_dependency_ended__without_dependents_sets_no_timer(house: House) -> Non
     assert Timer.objects.count() == 0
 
 
-def test_dependency_ended__who_is_cancelled_already_stays_so(house: House) -> None:
+def test_dependency_ended__cancelled_dependents_stay_cancelled(house: House) -> None:
     needed = house.task()
     task = task_after(house, needed)
     cancel(house, task)
@@ -261,7 +261,7 @@ def test_dependency_ended__late_ones_say_so_first(house: House) -> None:
 # --- reopened ------------------------------------------------------------------------------
 
 
-def test_reopened__holds_again_whoever_is_still_held(house: House) -> None:
+def test_reopened__holds_dependents_at_created_again(house: House) -> None:
     done, other = house.completed(), house.task()
     task, on_its_way = task_after(house, done, other), task_after(house, done)
     tasks.queue_created()
@@ -275,7 +275,7 @@ def test_reopened__holds_again_whoever_is_still_held(house: House) -> None:
     assert waits_for(house, task) == ([], 0)
 
 
-def test_reopened__and_ended_fails_who_is_held_and_nobody_else(house: House) -> None:
+def test_reopened__and_ended_fails_held_dependents_only(house: House) -> None:
     done, other = house.completed(), house.task()
     task, on_its_way = task_after(house, done, other), task_after(house, done)
     tasks.queue_created()
@@ -286,7 +286,7 @@ def test_reopened__and_ended_fails_who_is_held_and_nobody_else(house: House) -> 
     assert Task.objects.get(id=on_its_way.id).status == "queued"
 
 
-def test_reopened__before_the_timer_fires_nobody_fails(house: House) -> None:
+def test_reopened__before_the_timer_fires_no_task_fails(house: House) -> None:
     needed = house.task()
     task = task_after(house, needed)
     fail(house, needed)
@@ -297,7 +297,7 @@ def test_reopened__before_the_timer_fires_nobody_fails(house: House) -> None:
     assert waits_for(house, task) == ([], 0)
 
 
-def test_reopened__and_ended_anew_before_the_timer_fires(house: House) -> None:
+def test_reopened__and_ended_again_before_the_timer_fires(house: House) -> None:
     needed = house.task()
     task = task_after(house, needed)
     fail(house, needed)

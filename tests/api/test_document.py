@@ -1,4 +1,4 @@
-"""The OpenAPI document: every route is in it, it is valid, and the answers are as it says."""
+"""Test the OpenAPI document: complete, valid, and consistent with the responses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ SHOWN_ELSEWHERE = {
     "get_document": "below",
     "expire_webhook_key": "tests/api/test_webhook_keys.py; it answers nothing",
 }
-"""Operations whose answers are not compared here, and where instead."""
+"""Operations whose responses are compared elsewhere, and where."""
 
 
 def named(operation: Operation) -> str:
@@ -42,12 +42,12 @@ def named(operation: Operation) -> str:
 
 
 def of_patterns(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Each route below `prefix` with each method that it answers."""
+    """Yield each method of each route below `prefix`."""
     for pattern in patterns:
         assert isinstance(pattern, URLPattern), f"{pattern}: enumerate included patterns as well"
         route, view = str(pattern.pattern), getattr(pattern.callback, "view_class", None)
         if route.startswith(prefix):
-            # A stream's view is a function: it answers GET.
+            # A stream's view is a function for GET.
             methods = [name for name in HTTP if hasattr(view, name)] if view else ["get"]
             yield from ((name, route.removeprefix(prefix)) for name in methods)
 
@@ -73,11 +73,11 @@ def test_the_document_is_valid() -> None:
 
 
 def test_components__have_the_names_of_their_models() -> None:
-    """Two models of one name would get long ones, made from their modules."""
+    """Check that models have different names: equal ones would get names with their modules."""
     assert [name for name in openapi()["components"]["schemas"] if "_" in name] == []
 
 
-def test_the_document_is_served_to_anybody() -> None:
+def test_the_document__needs_no_credential() -> None:
     answer = Client().get("/v1/openapi.json")
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
     assert answer.json() == openapi()
@@ -97,7 +97,7 @@ def described(operation: Operation) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("operation", operations(), ids=named)
-def test_an_operation__says_what_it_needs(operation: Operation) -> None:
+def test_an_operation__documents_its_needs(operation: Operation) -> None:
     found = described(operation)
     assert found["operationId"] == operation.name
     wanted = {operation.scope.value} if operation.scope else set()
@@ -118,7 +118,7 @@ def test_security_schemes__know_every_scope() -> None:
 
 
 def fits(value: Any, schema: dict[str, Any]) -> bool:
-    """Whether a value fits a schema of the document, by the word of an independent validator."""
+    """Return whether a value satisfies a schema of the document, by another validator."""
     known = {"components": openapi()["components"], "allOf": [schema]}
     return jsonschema_rs.is_valid(known, value, validate_formats=True)
 
@@ -162,12 +162,14 @@ def body_schema(name: str) -> dict[str, Any]:
         ("update_pool", {"misses_until_away": None}, True),
     ],
 )
-def test_a_body__fits_where_the_service_takes_it(name: str, body: Any, *, is_taken: bool) -> None:
+def test_a_body__is_valid_if_the_service_accepts_it(
+    name: str, body: Any, *, is_taken: bool
+) -> None:
     assert fits(body, body_schema(name)) is is_taken
 
 
 class Answers:
-    """Collects what was answered and holds each answer against its operation."""
+    """Compare responses with their operations, and record which were seen."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -299,7 +301,7 @@ def walk_endpoints(house: House, answers: Answers) -> None:
 
 
 def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
-    """A delivery that failed: looked at, resent, recovered."""
+    """Get, resend and recover a failed delivery."""
     alice, recoveries = house.alice, "/v1/recoveries"
     answers.expect("get_delivery", 200, alice.get(delivery))
     listed = answers.expect("list_delivery_attempts", 200, alice.get(f"{delivery}/attempts"))
@@ -322,7 +324,7 @@ def test_answers_are_as_documented(house: House) -> None:
         walk(house, answers)
     unseen = set(BY_NAME) - answers.seen - set(SHOWN_ELSEWHERE)
     assert not unseen, (
-        f"nobody has seen what these answer: {sorted(unseen)}. Call them in one of WALKS, or name"
+        f"no test compares the responses of: {sorted(unseen)}. Call them in one of WALKS, or name"
         " in SHOWN_ELSEWHERE the test that compares their answers with the document."
     )
 
@@ -345,7 +347,7 @@ def test_a_refusal_is_as_documented(house: House, path: str, body: Any, status: 
     assert fits(answer.json(), refusal["content"][media_type]["schema"])
 
 
-def test_a_stranger__is_refused_as_documented(database: None) -> None:
+def test_an_unknown_key__is_refused_as_documented(database: None) -> None:
     answer = Caller("bl_live_nobody").get("/v1/tasks")
     assert answer.status_code == 401
     Problem.model_validate_json(answer.content)
@@ -384,7 +386,7 @@ def test_every_property__is_described_and_has_an_example() -> None:
     ]
     assert len(fields) > 800
     assert [name for name, field in fields if not field.get("description", "").strip()] == []
-    # A constant says enough, and an object or a list of them is shown by its parts.
+    # A constant needs no example, and an object has those of its fields.
     shown = ("examples", "const", "$ref")
     lacking = [
         name
@@ -405,7 +407,7 @@ def test_every_property__has_an_example_that_its_schema_allows() -> None:
 
 
 def test_no_field_of_a_request__has_a_default() -> None:
-    """Generators of clients take a field with one for required."""
+    """Check that there is none: client generators treat such fields as required."""
     schemas = openapi()["components"]["schemas"]
     fields = [
         field for schema in schemas.values() for field in schema.get("properties", {}).values()
@@ -434,7 +436,7 @@ def test_every_operation__is_described_with_examples() -> None:
 @pytest.mark.parametrize(
     ("model", "body"), BODIES.items(), ids=lambda one: getattr(one, "__name__", "")
 )
-def test_every_example_of_a_body__is_taken_by_its_model(model: Any, body: Any) -> None:
+def test_every_example_of_a_body__is_accepted_by_its_model(model: Any, body: Any) -> None:
     assert parse(model, body)
 
 

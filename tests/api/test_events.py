@@ -1,4 +1,4 @@
-"""`/v1/events` and `/v1/event-consumers` in the web process: every answer, good and bad."""
+"""Test `/v1/events` and `/v1/event-consumers` in the web process."""
 
 import threading
 import time
@@ -30,13 +30,13 @@ CONSUMER = "/v1/event-consumers/ledger"
 
 @pytest.fixture(autouse=True)
 def watcher_at_rest() -> Iterator[None]:
-    """Its connection would hold the database of the run."""
+    """Close its connection, which would block the removal of the test database."""
     yield
     watcher.close()
 
 
 def settle() -> None:
-    """Until everything committed is settled: a maintenance transaction of PostgreSQL may delay that."""
+    """Wait until all commits are visible in the feed; a maintenance transaction may delay that."""
     newest = Event.objects.aggregate(newest=Max("id"))["newest"]
     xid = Event.objects.get(id=newest).xid if newest else 0
     ends = time.monotonic() + 10
@@ -119,14 +119,14 @@ def test_events__by_type(house: House) -> None:
         assert len(feed(house.alice, f"types={everything}")["data"]) == 9
 
 
-def test_events__what_is_not_wanted_is_passed(house: House) -> None:
+def test_events__other_types_are_skipped(house: House) -> None:
     house.task()
     body = feed(house.alice, "types=task.failed")
     assert (body["data"], body["has_more"]) == ([], False)
     assert feed(house.alice, f"after={body['next_cursor']}")["data"] == []
 
 
-def test_events__a_draft_is_told_when_it_is_published(house: House) -> None:
+def test_events__a_draft_is_reported_when_it_is_published(house: House) -> None:
     from biolayer.lifecycle import EventType
 
     assert EventType.DRAFTED.value not in selectors.FEED_TYPES
@@ -134,19 +134,19 @@ def test_events__a_draft_is_told_when_it_is_published(house: House) -> None:
     assert faults(answer) == {"/types": "unknown_event_type"}
 
 
-def test_events__of_another_organisation_are_not_shown(house: House) -> None:
+def test_events__of_another_organisation_are_not_returned(house: House) -> None:
     house.task()
     assert feed(house.charlie)["data"] == []
 
 
-def test_events__of_a_pool_that_was_not_granted_are_not_shown(house: House) -> None:
+def test_events__of_a_pool_that_was_not_granted_are_not_returned(house: House) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     mine = house.task(requirements={"worker_pool_id": str(house.pool.id)})
     house.task(requirements={"worker_pool_id": str(other.id)})
     key = issue_key(organisation_id=house.organisation.id, name="Desk", pool_ids=[house.pool.id])
     body = feed(Caller(key))
     assert [item["task_id"] for item in body["data"]] == [str(mine.id)]
-    # What it may not see is passed as well.
+    # Events that it may not see are skipped as well.
     assert feed(Caller(key), f"after={body['next_cursor']}")["data"] == []
 
 
@@ -199,7 +199,7 @@ def test_cursor__no_character_can_be_changed(house: House) -> None:
 
 
 def later(call: Callable[[], Any], seconds: float = 0.5) -> threading.Thread:
-    """Make a call on a connection of its own, in a moment."""
+    """Make a call on another connection after a moment."""
 
     def run() -> None:
         time.sleep(seconds)
@@ -219,7 +219,7 @@ def test_wait__answers_at_once_when_something_is_there(house: House) -> None:
     assert at_once(lambda: types(feed(house.alice, "wait=30"))) == ["created"]
 
 
-def test_wait__answers_when_something_comes(house: House) -> None:
+def test_wait__returns_when_an_event_happens(house: House) -> None:
     cursor = feed(house.alice, "after=latest")["next_cursor"]
     writer = later(house.task)
     started = time.monotonic()
@@ -229,7 +229,7 @@ def test_wait__answers_when_something_comes(house: House) -> None:
     writer.join()
 
 
-def test_wait__what_is_not_wanted_wakes_nobody(house: House) -> None:
+def test_wait__other_types_do_not_wake_it(house: House) -> None:
     cursor = feed(house.alice, "after=latest")["next_cursor"]
     writers = [later(house.task, 0.1), later(queue_created, 0.6)]
     body = feed(house.alice, f"after={cursor}&types=task.queued&wait=30")
@@ -238,7 +238,7 @@ def test_wait__what_is_not_wanted_wakes_nobody(house: House) -> None:
         writer.join()
 
 
-def test_wait__ends_with_an_empty_page_that_goes_on(house: House) -> None:
+def test_wait__ends_with_an_empty_page_and_a_cursor(house: House) -> None:
     house.task()
     started = time.monotonic()
     body = feed(house.alice, "types=task.failed&wait=1")
@@ -266,7 +266,7 @@ def test_wait__in_the_web_process_two_wait_and_the_third_is_answered(house: Hous
         assert body["data"] == []
         house.task()
         assert [poll.result(10) for poll in polls] == [["created"]] * long_poll.SEATS
-    # The seats are free again.
+    # The slots for long polls are free again.
     assert long_poll._seats._value == long_poll.SEATS
 
 
@@ -281,7 +281,7 @@ def ack(caller: Caller, cursor: str, path: str = CONSUMER, **headers: str) -> An
     return caller.post(f"{path}/ack", {"cursor": cursor}, **headers)
 
 
-def test_consumer__is_made_and_shown(house: House) -> None:
+def test_consumer__is_created_and_returned(house: House) -> None:
     house.completed()
     settle()
     answer = put(house.alice, types=["task.completed", "task.verified"])
@@ -296,7 +296,7 @@ def test_consumer__is_made_and_shown(house: House) -> None:
     assert house.alice.get("/v1/event-consumers").json() == {"data": [shown], "next_cursor": None}
 
 
-def test_consumer__a_second_put_changes_what_it_wants_and_not_where_it_is(house: House) -> None:
+def test_consumer__a_second_put_changes_its_types_and_not_its_position(house: House) -> None:
     house.task()
     settle()
     first = put(house.alice, start="latest").json()

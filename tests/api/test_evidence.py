@@ -54,7 +54,7 @@ def test_evidence__type_that_is_not_accepted(house: House, content: bytes) -> No
 
 
 @pytest.mark.parametrize("content", [b"<svg><script>1</script></svg>", b"<!DOCTYPE html><html>"])
-def test_evidence__markup_is_never_taken_for_more_than_text(house: House, content: bytes) -> None:
+def test_evidence__markup_is_stored_as_text(house: House, content: bytes) -> None:
     answer = upload(house.bob, house.started(), content, "page.html")
     assert answer.status_code in (201, 415)
     assert answer.status_code == 415 or answer.json()["content_type"] == "text/plain"
@@ -126,7 +126,7 @@ def test_evidence__hostile_name_leads_nowhere(house: House, name: str) -> None:
         assert ".." not in kept.path
 
 
-def test_evidence__is_needed_where_it_was_asked_for(house: House) -> None:
+def test_evidence__is_needed_if_the_contract_requires_it(house: House) -> None:
     run = house.started(output=WANTS_EVIDENCE)
     with expect_unchanged():
         answer = act(house.bob, run, "submit", output=OUTPUT)

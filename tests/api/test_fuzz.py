@@ -1,4 +1,4 @@
-"""No input gives a 500, and every refusal is a problem document. The examples are always the same."""
+"""Check that no input gives a 500, and that each refusal is a problem. Examples are fixed."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def expect_no_crash(response: Any) -> None:
 
 
 def afresh(house: House) -> None:
-    """No task is there, and Bob is free: an example must not meet what another left."""
+    """Remove all tasks and free Bob, so that examples are independent."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE tasks_task, timers_timer, webhooks_destination CASCADE")
     Worker.objects.filter(id=house.bobs_worker.id).update(load=0, presence="available")
@@ -54,7 +54,7 @@ def afresh(house: House) -> None:
 
 @pytest.fixture
 def patient(house: House, settings: Any) -> House:
-    """A house whose callers may call as often as they like."""
+    """Return a house without rate limits."""
     settings.RATE_LIMIT_PER_MINUTE = 10_000_000
     return house
 
@@ -63,7 +63,7 @@ def patient(house: House, settings: Any) -> House:
 
 
 class Token(str):
-    """Text that stands in the body as it is, without quotes: not every one is JSON."""
+    """Hold a text that is written into the body without quotes; it need not be JSON."""
 
     __slots__ = ()
 
@@ -116,7 +116,7 @@ hostile = st.one_of(
 
 
 def encoded(value: Any) -> bytes:
-    """JSON as a hostile caller writes it: tokens raw, floats as Python spells them."""
+    """Write JSON as a hostile caller does: raw tokens, floats as Python writes them."""
     return _text(value).encode("utf-8", "surrogatepass")
 
 
@@ -124,7 +124,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Token):
         return str(value)
     if isinstance(value, dict):
-        # Loops, not recursion: the values nest deeper than json.dumps goes.
+        # A loop instead of recursion: the values nest deeper than json.dumps allows.
         return _unnested(value, "{")
     if isinstance(value, list):
         return _unnested(value, "[")
@@ -154,7 +154,7 @@ def _unnested(value: Any, kind: str) -> str:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every path into a document, as deep as the valid ones go."""
+    """Return every path into a document, as deep as the valid ones."""
     yield path
     if len(path) > 8:
         return
@@ -169,7 +169,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: st.DrawFn, document: Any) -> Any:
-    """`document` with one to three values replaced, deleted or inserted."""
+    """Replace, delete or insert one to three values of `document`."""
     document = deepcopy(document)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(list(places(document))))
@@ -219,7 +219,7 @@ WISHES: dict[str, Any] = {
 @bounded(300)
 @given(data=st.data())
 def test_create__mutated_body(patient: House, data: st.DataObject) -> None:
-    """What is accepted can be read as well, alone and in a list; nothing else leaves a trace."""
+    """Check that an accepted task can be read and listed, and that a refusal stores nothing."""
     afresh(patient)
     whole = page_example(
         org_id=patient.organisation.id,
@@ -264,7 +264,7 @@ def test_create__accepted_schema_never_crashes_a_submission(patient: House, sche
 
 
 def _started(house: House, task_id: str) -> Run:
-    """Bob's run of the only task there is."""
+    """Return Bob's run of the only task."""
     assert queue_created() == 1
     assert match_queued() == 1
     offer = Offer.objects.get(task_id=task_id, status="open")
@@ -298,7 +298,7 @@ def _digits(count: int) -> st.SearchStrategy[str]:
 
 @st.composite
 def times(draw: st.DrawFn) -> str:
-    """Texts that are RFC 3339 times (5.6), or nearly."""
+    """Draw texts that are RFC 3339 times (5.6), or similar."""
     year = draw(st.sampled_from(["2026", "1998", "2016", "9998"]))
     month, day = draw(
         st.sampled_from(["06-30", "12-31", "02-29", "02-30", "13-01", "00-10"])
@@ -334,7 +334,7 @@ JUDGE = Draft202012Validator({"type": "string", "format": "date-time"}, validate
 
 @bounded(200)
 @given(text=times())
-def test_create__a_time_is_taken_where_an_output_may_have_it(patient: House, text: str) -> None:
+def test_create__accepts_a_time_if_an_output_may_contain_it(patient: House, text: str) -> None:
     afresh(patient)
     answer = patient.alice.post("/v1/tasks", contract(origin={"created_at": text}))
     assert answer.status_code == (201 if JUDGE.is_valid(text) else 422), (text, answer.content)
@@ -361,7 +361,7 @@ SHAPES: list[Callable[[Callable[[], Any]], Any]] = [
 
 @st.composite
 def referring(draw: st.DrawFn) -> dict[str, Any]:
-    """Schemas of a few parts that refer to each other in whatever way there is."""
+    """Draw schemas whose parts refer to each other in all ways."""
     way = draw(st.sampled_from(WAYS))
     keyword = draw(st.sampled_from(["$ref", "$ref", "$dynamicRef"]))
     names = {
@@ -473,8 +473,8 @@ def test_run_calls__mutated_body(patient: House, data: st.DataObject) -> None:
 
 @bounded(120)
 @given(output=hostile)
-def test_submit__whatever_is_accepted_is_shown(patient: House, output: Any) -> None:
-    """A schema that allows anything: what the worker hands in must reach the caller."""
+def test_submit__an_accepted_output_is_returned(patient: House, output: Any) -> None:
+    """Check with a schema that allows anything that the output reaches the caller."""
     afresh(patient)
     task = patient.alice.post("/v1/tasks", contract(output={"schema": {"minProperties": 0}}))
     run = _started(patient, task.json()["task_id"])
@@ -675,7 +675,7 @@ def test_header__false_content_length(patient: House, length: str) -> None:
 
 
 def test_encoded__is_json_where_it_should_be() -> None:
-    """The fuzzer's own encoder."""
+    """Test the encoder of this file."""
     value = {"a": [[{"a": {"a": [1, "x", None]}}], []], "b": {"a": {}}}
     assert json.loads(encoded(value)) == value
     assert encoded([Token("NaN")]) == b"[NaN]"

@@ -1,4 +1,4 @@
-"""After a failover: cursors, consumers and streams of before go back to what both primaries had."""
+"""Test a failover: earlier cursors, consumers and streams return to a common position."""
 
 import time
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ def raised(since: datetime) -> Generation:
     return raise_generation(since=since, at=clock.now())
 
 
-def test_a_cursor_of_before__is_read_from_what_happened_since(house: House) -> None:
+def test_an_earlier_cursor__continues_at_the_time_of_the_failover(house: House) -> None:
     first = house.task()
     lost_since = clock.now()
     second = house.task()
@@ -43,11 +43,11 @@ def test_a_cursor_of_before__is_read_from_what_happened_since(house: House) -> N
     assert feed(house, cursor) == []
     raised(lost_since)
     assert feed(house, cursor) == [f"{second.id} 1"]
-    # An earlier place stays where it was.
+    # An earlier position does not move.
     assert feed(house, "beginning") == [f"{first.id} 1", f"{second.id} 1"]
 
 
-def test_a_cursor_of_after__stays_where_it_is(house: House) -> None:
+def test_a_later_cursor__keeps_its_position(house: House) -> None:
     lost_since = clock.now()
     house.task()
     raised(lost_since)
@@ -111,7 +111,7 @@ def test_an_acknowledgement__of_a_place_of_before_does_not_undo_it(house: House)
     assert consumer.xid <= made.begins_at_xid
 
 
-def test_a_consumer__that_begins_at_a_place_of_before_begins_where_it_was_raised(
+def test_a_consumer__that_starts_at_an_earlier_cursor_starts_at_the_failover(
     house: House,
 ) -> None:
     lost_since = clock.now()
@@ -123,7 +123,7 @@ def test_a_consumer__that_begins_at_a_place_of_before_begins_where_it_was_raised
     assert EventConsumer.objects.get().xid == made.begins_at_xid
 
 
-def test_a_reader__that_waits_while_one_is_raised_goes_back_as_well(house: House) -> None:
+def test_a_reader__that_waits_during_the_failover_goes_back_as_well(house: House) -> None:
     lost_since = clock.now()
     task = house.task()
     actor = house.alice.principal

@@ -1,4 +1,4 @@
-"""What load balancers and proxies ask of a process: whether it lives, is ready, and serves a host."""
+"""Test what load balancers request: liveness, readiness, and the host."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ Records = list[logging.LogRecord]
 
 @pytest.fixture
 def lines() -> Iterator[Records]:
-    """What is logged of requests."""
+    """Return the log records of requests."""
     found: Records = []
     handler = logging.Handler()
     handler.emit = found.append  # type: ignore[method-assign]
@@ -32,7 +32,7 @@ def lines() -> Iterator[Records]:
 
 @pytest.fixture
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state of a process that has not looked for migrations yet."""
+    """Reset the process to one that has not checked migrations yet."""
     monkeypatch.setattr(health, "_migrations", health._Migrations())
 
 
@@ -60,7 +60,7 @@ def test_ready__not_while_migrations_are_missing(house: House, nothing_known: No
     assert Client().get("/readyz").status_code == 200
 
 
-def test_ready__not_while_the_database_is_away(house: House) -> None:
+def test_ready__not_while_the_database_is_unreachable(house: House) -> None:
     host, connection.settings_dict["HOST"] = connection.settings_dict["HOST"], "/nowhere"
     connection.close()
     try:
@@ -81,7 +81,7 @@ def test_host__that_is_not_served(house: House, settings: Any) -> None:
         expect_problem(client.get("/v1/tasks", headers={"Host": host}), 400, "bad_request")
     assert client.get("/v1/tasks", headers={"Host": "api.example"}).status_code == 200
     assert client.get("/v1/tasks", headers={"Host": "API.example:8443"}).status_code == 200
-    # A load balancer asks by address.
+    # A load balancer uses the address as host.
     assert client.get("/readyz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
 
 

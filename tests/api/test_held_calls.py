@@ -1,4 +1,4 @@
-"""Calls whose rows another transaction holds: a 503 within a moment, and nobody else waits."""
+"""Test calls whose rows another transaction holds: a quick 503, and others do not wait."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ LOCK_MILLISECONDS = 200
 
 @pytest.fixture(autouse=True)
 def bounded_as_web(database: None) -> Iterator[None]:
-    """This thread's connection waits no longer than a web process's would."""
+    """Set the limits of a web process on this thread's connection."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = {LOCK_MILLISECONDS}")
     yield
@@ -30,7 +30,7 @@ def bounded_as_web(database: None) -> Iterator[None]:
 
 @contextmanager
 def holding(statement: str, *params: Any) -> Iterator[None]:
-    """Another transaction that has executed the statement and does nothing, until the block ends."""
+    """Keep a transaction open that has executed the statement, until the block ends."""
     is_held, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -57,7 +57,7 @@ def cancel(caller: Caller, task_id: Any) -> Any:
     return caller.post(f"/v1/tasks/{task_id}/cancel", {})
 
 
-def test_a_held_task__is_unavailable_and_then_refused_at_once(house: House) -> None:
+def test_a_held_task__is_unavailable_and_then_refused_immediately(house: House) -> None:
     task, other = house.task(), house.task()
     with holding(TASK, task.id):
         with expect_unchanged():
@@ -70,10 +70,10 @@ def test_a_held_task__is_unavailable_and_then_refused_at_once(house: House) -> N
         for answer in again:
             expect_problem(answer, 503, "unavailable")
             assert answer["Retry-After"] == "1"
-        # Of the task it may be read, and another one may be changed.
+        # The task can be read, and another one can be changed.
         assert house.alice.get(f"/v1/tasks/{task.id}").status_code == 200
         assert cancel(house.alice, other.id).status_code == 200
-        # To a stranger it is as unknown as ever.
+        # For another organisation it is not found, as always.
         expect_problem(cancel(house.charlie, task.id), 404, "not_found")
     held.held_calls.forget()
     assert cancel(house.alice, task.id).status_code == 200
@@ -90,7 +90,7 @@ def test_a_held_call__may_be_sent_again_after_a_pause(
 
 
 def test_a_requirement_that_is_being_changed__holds_up_no_create(house: House) -> None:
-    """As the matcher changes it in each of its turns."""
+    """Change it as each batch of the matcher does."""
     house.task()
     with holding("UPDATE tasks_requirement SET nobody_at = now()"):
         answer = house.alice.post("/v1/tasks", _like(house))
@@ -98,7 +98,7 @@ def test_a_requirement_that_is_being_changed__holds_up_no_create(house: House) -
 
 
 def test_an_origin_that_is_being_changed__holds_up_no_create(house: House) -> None:
-    """As the drain of deliveries does with each round."""
+    """Change it as each round of deliveries does."""
     callback = {"callback_url": "http://127.0.0.1:9/hook"}
     house.task(handoff=callback)
     with holding("UPDATE webhooks_origin SET concurrency = 5"):

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: check that a POST sent again has one effect and one response."""
+"""Test `Idempotency-Key`: a repeated POST has one effect and one response."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_replay__gives_the_first_answer_again(house: House) -> None:
     assert Task.objects.count() == IdempotencyKey.objects.count() == 1
 
 
-def test_replay__tells_what_was_true_then(house: House) -> None:
+def test_replay__returns_the_stored_response(house: House) -> None:
     first = house.alice.post("/v1/tasks", contract(), **KEY).json()
     house.alice.post(f"/v1/tasks/{first['task_id']}/cancel")
     assert house.alice.post("/v1/tasks", contract(), **KEY).json()["status"] == "created"
@@ -107,7 +107,7 @@ def test_refused__stores_nothing_and_can_be_mended(
 
 
 def test_refused__late_stores_nothing(house: House) -> None:
-    """Refused inside the transaction, after the key was looked up."""
+    """Refuse it inside the transaction, after the key was stored."""
     task = house.completed()
     with expect_unchanged():
         expect_problem(
@@ -215,7 +215,7 @@ def test_evidence__without_a_key_is_another_file(house: House) -> None:
     assert Evidence.objects.count() == 2
 
 
-def test_in_flight__second_call_is_told_to_wait(house: House) -> None:
+def test_in_flight__second_call_is_refused_with_retry_after(house: House) -> None:
     run = house.started()
 
     def cancel() -> Any:
@@ -247,7 +247,7 @@ def test_in_flight__holds_up_no_other_key(house: House) -> None:
 
 
 def test_replay__of_an_accept_after_the_run_was_lost(house: House) -> None:
-    """The answer is the first one; the fence, not the replay, protects the run."""
+    """Return the first response; the epoch, not the replay, protects the run."""
     offer = house.offered()
     worker_in(house.pool)
     path = f"/v1/offers/{offer.id}/accept"

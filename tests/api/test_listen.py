@@ -1,4 +1,4 @@
-"""`python3 -m biolayer listen`: webhooks on a developer's machine, over the real API."""
+"""Test `python3 -m biolayer listen` with the real API."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SIGNATURES = re.compile(r"v1,[A-Za-z0-9+/]{43}= v1a,[A-Za-z0-9+/]{86}==")
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def handle(self) -> None:
         super().handle()
@@ -37,7 +37,7 @@ class Quiet(WSGIRequestHandler):
 
 @pytest.fixture
 def api() -> Iterator[str]:
-    """The address of the API, served for real."""
+    """Serve the API, and return its URL."""
     with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -46,7 +46,7 @@ def api() -> Iterator[str]:
         thread.join()
 
 
-def test_listen__forwards_what_every_library_believes(
+def test_listen__forwards_webhooks_that_libraries_verify(
     house: House, receiver: Receiver, api: str
 ) -> None:
     task = house.completed()
@@ -79,7 +79,7 @@ def test_listen__forwards_what_every_library_believes(
     assert public is not None
     for request in receiver.received:
         assert Webhook(secret).verify(request.body, request.headers)
-        # As a real delivery: both kinds of signature, and an id of the same form.
+        # Like a real delivery: both kinds of signature, and an ID of the same form.
         assert SIGNATURES.fullmatch(request.headers["webhook-signature"])
         assert re.fullmatch(r"msg_[0-9a-f]{32}", request.headers["webhook-id"])
         assert request.headers["user-agent"] == "BioLayer-Webhooks/1"
@@ -88,7 +88,7 @@ def test_listen__forwards_what_every_library_believes(
         )
 
 
-def test_listen__sends_again_what_was_not_taken(house: House, receiver: Receiver, api: str) -> None:
+def test_listen__retries_failures(house: House, receiver: Receiver, api: str) -> None:
     house.task()
     receiver.reply = lambda _: Reply(500)
     said = heard(api, house.alice.key, receiver, lines=5)
@@ -99,7 +99,7 @@ def test_listen__sends_again_what_was_not_taken(house: House, receiver: Receiver
     assert len({*ids}) == 1
 
 
-def test_listen__says_what_is_wrong_before_anything_else(
+def test_listen__reports_errors_of_configuration_first(
     house: House, receiver: Receiver, api: str
 ) -> None:
     refused = ended(api, "bl_live_unknown", receiver.url)
@@ -113,7 +113,7 @@ def test_listen__says_what_is_wrong_before_anything_else(
     assert "Errno" not in away.stderr.split("(")[0]
 
 
-def test_listen__wants_whole_addresses(house: House, api: str) -> None:
+def test_listen__needs_complete_urls(house: House, api: str) -> None:
     refused = ended(api, house.alice.key, "localhost:3000/hook")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "--forward must begin with http:// or https://" in refused.stderr
@@ -132,7 +132,7 @@ def environment_of(api: str, key: str) -> dict[str, str]:
 
 
 def ended(api: str, key: str, forward: str) -> "subprocess.CompletedProcess[str]":
-    """What `listen` says that ends by itself."""
+    """Run `listen` until it exits, and return its output."""
     command = [sys.executable, "-m", "biolayer", "listen", "--forward", forward]
     return subprocess.run(
         command,
@@ -146,7 +146,7 @@ def ended(api: str, key: str, forward: str) -> "subprocess.CompletedProcess[str]
 
 
 def heard(api: str, key: str, receiver: Receiver, *, lines: int) -> list[str]:
-    """The first lines that `listen` says of all events so far."""
+    """Return the first lines of `listen` about all events so far."""
     command = [sys.executable, "-m", "biolayer", "listen", "--after", "beginning"]
     command += ["--forward", f"{receiver.url}/hook"]
     with subprocess.Popen(

@@ -15,11 +15,11 @@ from tests.api.test_workers import ME, path_of, shown
 from tests.factories import House
 
 
-def test_me__is_what_the_operator_sees(house: House) -> None:
+def test_me__equals_the_operators_view(house: House) -> None:
     assert shown(house.bob.get(ME)) == shown(house.alice.get(path_of(house.bobs_worker)))
 
 
-def test_me__says_where_it_is_and_starts_afresh(house: House) -> None:
+def test_me__setting_a_presence_resets_the_count_of_misses(house: House) -> None:
     Worker.objects.update(presence="away", presence_reason="missed_offers", missed_in_row=3)
     assert house.bob.get(ME).json()["presence_reason"] == "missed_offers"
     back = shown(house.bob.patch(ME, {"presence": "available"}))

@@ -1,4 +1,4 @@
-"""The natural key: one task for each (organisation, product, request_id)."""
+"""Test the natural key: one task for each (organisation, product, request_id)."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_natural_key__order_of_members_anywhere_is_no_difference(house: House) -
     expect_problem(house.alice.post("/v1/tasks", other), 409, "request_id_reused")
 
 
-def test_natural_key__what_is_left_out_is_the_same_as_its_default(house: House) -> None:
+def test_natural_key__a_missing_member_equals_its_default(house: House) -> None:
     first = house.alice.post("/v1/tasks", request("IR-1"))
     spelled = request(
         "IR-1", sla={"urgency": "normal", "deadline": None}, requirements={}, depends_on=[]
@@ -60,7 +60,7 @@ def test_natural_key__what_is_left_out_is_the_same_as_its_default(house: House) 
     assert (first.status_code, again.status_code) == (201, 200), again.content
 
 
-def test_natural_key__of_a_task_of_the_version_before(house: House) -> None:
+def test_natural_key__of_a_task_of_the_previous_version(house: House) -> None:
     body = request("IR-1", context={"b": 1, "a": 2})
     task = Task.objects.get(id=house.alice.post("/v1/tasks", body).json()["task_id"])
     assert bytes(task.request_hash)[:1] == b"\x02"
@@ -123,7 +123,7 @@ def test_natural_key__body_without_request_id_is_always_new(house: House) -> Non
 
 
 def test_natural_key__sent_again_after_its_deadline(house: House) -> None:
-    """A retry of what was accepted is answered with the task, however late it comes."""
+    """Return the task for a repeated request, however late."""
     body = request("IR-1", sla={"deadline": soon(minutes=-5).isoformat()})
     made = services.create_task(
         actor=house.alice.principal, document=body, at=soon(minutes=-10)
@@ -143,7 +143,7 @@ def test_natural_key__sent_again_after_its_pool_closed(house: House) -> None:
     assert answer.json()["task_id"] == first.json()["task_id"]
 
 
-def test_natural_key__racing_calls_make_one_task(house: House) -> None:
+def test_natural_key__racing_calls_create_one_task(house: House) -> None:
     calls = [lambda: Caller(house.alice.key).post("/v1/tasks", request("IR-1"))] * 8
     answers = together(*calls)
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]

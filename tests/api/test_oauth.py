@@ -1,4 +1,4 @@
-"""Delegated access: OAuth 2.0 client credentials, inside one organisation, with scopes."""
+"""Test OAuth 2.0 client credentials: one organisation, with scopes."""
 
 import base64
 from typing import Any
@@ -69,7 +69,7 @@ def test_token__of_another_organisation_sees_nothing(
 
 
 def test_secret__is_kept_as_a_keyed_hash(application: OAuthApplication) -> None:
-    """A slow one would cost a quarter of a second for each wrong secret that somebody sends."""
+    """Check the hash of the secret: a slow one would take 250 ms for each wrong secret."""
     assert application.client_secret.startswith("keyed$")
     assert SECRET not in application.client_secret
     assert token_for(application, "tasks:read").status_code == 200
@@ -109,7 +109,7 @@ def test_tokens__are_so_many_a_minute_for_a_client(
 
 
 def ask(*, address: str, client: str, basic: bool = True) -> Any:
-    """Ask for a token with a wrong secret."""
+    """Request a token with a wrong secret."""
     pair = base64.b64encode(f"{client}:wrong".encode()).decode()
     form = {"grant_type": "client_credentials"}
     if not basic:
@@ -119,12 +119,12 @@ def ask(*, address: str, client: str, basic: bool = True) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def counted_anew() -> None:
+def reset_limits() -> None:
     for key in throttling._client().scan_iter("biolayer:rate:token-*"):
         throttling._client().delete(key)
 
 
-# RFC 6749, 5.2: a client that is not known is invalid_client, whatever it calls itself.
+# RFC 6749, 5.2: an unknown client is invalid_client.
 @pytest.mark.parametrize("client_id", ["a\x00b", "\x00", "nobody", "\ufffd", "x" * 5000 + "\x00"])
 @pytest.mark.parametrize("way", ["form", "basic"])
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
@@ -175,5 +175,5 @@ def test_token__with_an_odd_query(house: House, path: str, query: str) -> None:
     answer = Client(raise_request_exception=False).post(
         f"{path}?{quote(query, safe='=%')}", {"grant_type": "client_credentials"}, secure=True
     )
-    # The library answers an odd query by a bare 400.
+    # The library returns a plain 400 for a malformed query.
     assert answer.status_code in (400, 401)

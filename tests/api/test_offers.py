@@ -17,7 +17,7 @@ from tests.api.steps import load, open_offers, statuses
 from tests.factories import SCHEMA, House, contract, worker_in
 
 
-def test_offers__shows_what_is_asked_and_until_when(house: House) -> None:
+def test_offers__contain_the_task_and_the_expiry(house: House) -> None:
     offer = house.offered()
     (shown,) = open_offers(house.bob)
     assert shown["offer_id"] == str(offer.id)
@@ -32,7 +32,7 @@ def test_offers__shows_what_is_asked_and_until_when(house: House) -> None:
 @pytest.mark.parametrize(
     ("urgency", "seconds"), [("critical", 30), ("high", 60), ("normal", 120), ("low", 300)]
 )
-def test_offers__limit_goes_by_urgency(house: House, urgency: str, seconds: int) -> None:
+def test_offers__duration_depends_on_urgency(house: House, urgency: str, seconds: int) -> None:
     offer = house.offered(sla={"urgency": urgency})
     assert offer.expires_at - offer.offered_at == timedelta(seconds=seconds)
 
@@ -50,7 +50,7 @@ def test_offers__callback_and_origin_are_not_the_workers_affair(house: House) ->
     assert "private-hook" not in house.bob.get("/v1/offers").content.decode()
 
 
-def test_offers__expired_one_is_not_listed_and_cannot_be_taken(house: House) -> None:
+def test_offers__expired_offer_is_not_listed_and_cannot_be_accepted(house: House) -> None:
     offer = house.offered(at=clock.now() - timedelta(minutes=10))
     assert open_offers(house.bob) == []
     for verb in ("accept", "decline"):
@@ -114,7 +114,7 @@ def test_decline__sends_the_task_to_the_next_worker(house: House) -> None:
     assert (load(house.bobs_worker), load(carols_worker)) == (0, 1)
 
 
-def test_decline__lone_worker_is_not_asked_again_at_once(house: House) -> None:
+def test_decline__only_worker_gets_no_second_offer_immediately(house: House) -> None:
     offer = house.offered()
     house.bob.post(f"/v1/offers/{offer.id}/decline")
     with expect_unchanged("tasks_requirement", "matching_turn"):
@@ -122,8 +122,8 @@ def test_decline__lone_worker_is_not_asked_again_at_once(house: House) -> None:
     assert statuses(offer.task_id) == ("queued", "queued")
 
 
-def test_decline__workers_take_turns(house: House) -> None:
-    """Never the same worker twice in a row, however often the task goes round."""
+def test_decline__alternates_between_workers(house: House) -> None:
+    """Check that consecutive offers of a task go to different workers."""
     _, carol = worker_in(house.pool)
     offer = house.offered()
     offered = [offer.worker_id]
@@ -182,7 +182,7 @@ INELIGIBLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("needs", "traits"), INELIGIBLE)
-def test_offers__unsuitable_worker_is_not_asked(
+def test_offers__ineligible_worker_gets_none(
     house: House, needs: dict[str, Any], traits: dict[str, Any]
 ) -> None:
     Worker.objects.update(presence="offline")
@@ -202,7 +202,7 @@ SUITABLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("needs", "traits"), SUITABLE)
-def test_offers__suitable_worker_is_asked(
+def test_offers__eligible_worker_gets_one(
     house: House, needs: dict[str, Any], traits: dict[str, Any]
 ) -> None:
     Worker.objects.update(presence="offline")

@@ -1,4 +1,4 @@
-"""What belongs to a whole organisation, and to somebody in it: signing keys, event consumers."""
+"""Test objects of a whole organisation or of a credential: signing keys, consumers."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def key_of(house: House, **changes: Any) -> Caller:
 
 @pytest.fixture
 def of_pool(house: House) -> Caller:
-    """A backend's key for one pool of Alice's organisation."""
+    """Return a backend's key for one pool of Alice's organisation."""
     return key_of(house, pool_ids=[house.pool.id])
 
 
@@ -28,7 +28,7 @@ def of_pool(house: House) -> Caller:
 
 
 @pytest.mark.parametrize("kind", ["v1", "v1a"])
-def test_signing_keys__are_rotated_by_whom_every_pool_is_granted(
+def test_signing_keys__are_rotated_without_a_pool_limit_only(
     house: House, of_pool: Caller, kind: str
 ) -> None:
     with expect_unchanged():
@@ -37,9 +37,7 @@ def test_signing_keys__are_rotated_by_whom_every_pool_is_granted(
     assert house.alice.post("/v1/webhook-keys/rotate", {"kind": kind}).status_code == 201
 
 
-def test_signing_keys__are_ended_by_whom_every_pool_is_granted(
-    house: House, of_pool: Caller
-) -> None:
+def test_signing_keys__are_expired_without_a_pool_limit_only(house: House, of_pool: Caller) -> None:
     for _ in range(2):
         house.alice.post("/v1/webhook-keys/rotate", {"kind": "v1", "overlap_seconds": 600})
     listed = house.alice.get("/v1/webhook-keys").json()["data"]
@@ -113,7 +111,7 @@ def test_consumer__of_every_pool_is_unknown_to_a_key_for_some(
     assert names(of_pool) == []
 
 
-def test_consumer__of_some_pools_is_seen_by_whom_all_of_them_are_granted(
+def test_consumer__of_some_pools_is_visible_with_all_of_these_pools(
     house: House, of_pool: Caller
 ) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
@@ -123,7 +121,7 @@ def test_consumer__of_some_pools_is_seen_by_whom_all_of_them_are_granted(
     assert names(key_of(house, pool_ids=[other.id])) == []
 
 
-def test_consumer__is_moved_by_its_maker_or_a_manager(house: House) -> None:
+def test_consumer__is_moved_by_its_creator_or_a_manager(house: House) -> None:
     put(house.alice)
     cursor, other = place(house.alice), key_of(house)
     with expect_unchanged():
@@ -150,7 +148,7 @@ def test_consumer__of_a_version_without_owners_may_be_taken_over(house: House) -
     assert answer.status_code == 200
 
 
-def test_lag__of_some_pools_counts_what_may_be_seen(house: House, of_pool: Caller) -> None:
+def test_lag__of_some_pools_counts_visible_events(house: House, of_pool: Caller) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     for pool in (house.pool, other, other):
         house.task(requirements={"worker_pool_id": str(pool.id)})
@@ -171,7 +169,7 @@ def test_consumers__are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -
 # --- lists of a key for some pools ----------------------------------------------------------------
 
 
-def test_tasks__of_a_set_of_pools_are_seen_by_whom_all_are_granted(house: House) -> None:
+def test_tasks__of_several_pools_are_visible_with_all_of_these_pools(house: House) -> None:
     pools = [
         house.pool,
         *(provision_pool(organisation_id=house.organisation.id, name=name) for name in ("B", "C")),

@@ -1,4 +1,4 @@
-"""The parameters of the query, at every route: unknown ones, repeated ones, and those of several values."""
+"""Test query parameters at every route: unknown, repeated, and with several values."""
 
 import re
 from typing import Any
@@ -14,10 +14,10 @@ from tests.factories import Caller, House, contract
 ID = "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41"
 PLACE = re.compile(r"<str:\w+>")
 STREAM = "events/stream"
-"""Answered by the stream process alone."""
+"""Routes of the stream process."""
 
 PUBLIC = {"openapi.json", "organisations/<str:organisation_id>/webhook-jwks.json"}
-"""Documents that anybody may fetch, with whatever a cache adds to the address."""
+"""Public documents, whose URL may contain any parameters of caches."""
 
 CALLS = [one for one in operations() if one.route not in PUBLIC and one.route != STREAM]
 LISTS = [one for one in CALLS if one.query]
@@ -48,7 +48,7 @@ def test_repeated_parameter(house: House, operation: Operation) -> None:
     single = [query.name for query in operation.query if not query.is_repeatable]
     for name in single:
         if name == "types":
-            continue  # A list of its own, by commas or by repetition.
+            continue  # A list, separated by commas or repeated.
         found = faults(call(house, operation, f"{name}=1&{name}=1"))
         assert found[f"/{name}"] == "repeated_parameter"
 

@@ -1,4 +1,4 @@
-"""Pools by HTTP: founded, changed, closed, their members; and what others see of them."""
+"""Test `/v1/pools`: creation, changes, closing, members, and visibility."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,7 +52,7 @@ EMPTY = {"members": 0, "available_members": 0, "queued_tasks": 0, "open_offers":
 
 
 def made(caller: Caller, **wanted: Any) -> dict[str, Any]:
-    """A new pool as it was answered."""
+    """Create a pool, and return the response."""
     answer = caller.post(PATH, {"name": "Night desk", **wanted})
     assert answer.status_code == 201, answer.content
     return shown(answer)
@@ -195,7 +195,7 @@ def test_escalation__widens_to_open_pools_of_the_organisation_alone(house: House
 # --- changing -------------------------------------------------------------------------------------
 
 
-def test_update__changes_what_is_given(house: House) -> None:
+def test_update__changes_the_sent_fields(house: House) -> None:
     path = path_of(house.pool)
     before = shown(house.alice.get(path))
     after = shown(house.alice.patch(path, {"name": "Day desk", "costs": {"verification": 2}}))
@@ -239,7 +239,7 @@ def test_delete__closes_it_once(house: House) -> None:
         assert house.alice.call("DELETE", path).status_code == 204
 
 
-def test_a_closed_pool__offers_nothing_new_and_lets_what_is_open_go_on(house: House) -> None:
+def test_a_closed_pool__makes_no_offers_and_keeps_open_ones(house: House) -> None:
     offer = house.offered(requirements={"worker_pool_id": str(house.pool.id)})
     _, carol = worker_in(house.pool)
     waiting = house.task(requirements={"worker_pool_id": str(house.pool.id)})
@@ -251,7 +251,7 @@ def test_a_closed_pool__offers_nothing_new_and_lets_what_is_open_go_on(house: Ho
     assert waiting.status in ("created", "queued")
 
 
-def test_a_closed_pool__takes_no_changes_and_no_members(house: House) -> None:
+def test_a_closed_pool__refuses_changes_and_members(house: House) -> None:
     worker = provision_worker(pools=[house.pool], name="Dora")
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     house.alice.call("DELETE", path_of(other))
@@ -302,7 +302,7 @@ def test_members__are_paged_the_longest_enrolled_first(house: House) -> None:
     assert faults(house.alice.get(f"{path}?presence=away")) == {"/presence": "unknown_parameter"}
 
 
-def test_members__nobody_elses_worker_is_taken_in(house: House) -> None:
+def test_members__worker_of_another_organisation_is_refused(house: House) -> None:
     path = f"{path_of(house.pool)}/members"
     stranger = provision_worker(pools=[house.strangers_pool], name="Charlie's worker")
     with expect_unchanged():
@@ -314,7 +314,7 @@ def test_members__nobody_elses_worker_is_taken_in(house: House) -> None:
         expect_problem(house.alice.call("DELETE", f"{path}/bob"), 404, "not_found")
 
 
-def test_a_member_who_leaves__finishes_what_is_open_and_is_asked_no_more(house: House) -> None:
+def test_a_removed_member__keeps_open_offers_and_gets_no_new_ones(house: House) -> None:
     offer = house.offered()
     house.alice.call("DELETE", f"{path_of(house.pool)}/members/{house.bobs_worker.id}")
     assert house.bob.post(f"/v1/offers/{offer.id}/decline").status_code == 200
@@ -322,7 +322,7 @@ def test_a_member_who_leaves__finishes_what_is_open_and_is_asked_no_more(house: 
     assert match_queued(at=offer.expires_at) == 0
 
 
-def test_a_member_who_joins__is_asked(house: House) -> None:
+def test_a_new_member__gets_offers(house: House) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     house.queued(requirements={"worker_pool_id": str(other.id)})
     assert match_queued() == 0
@@ -342,7 +342,7 @@ def test_counts(house: House) -> None:
     for _ in range(2):
         house.queued(**named)
     house.queued(requirements={"worker_pool_id": str(other.id)})
-    house.queued()  # for whichever pool
+    house.queued()  # for any pool
     counts = shown(house.alice.get(path_of(house.pool)))["counts"]
     assert counts == {"members": 2, "available_members": 0, "queued_tasks": 2, "open_offers": 1}
     worker_in(other, capacity=3)
@@ -367,7 +367,7 @@ def test_list__is_paged_newest_first_and_knows_no_other_parameter(house: House) 
     assert faults(elsewhere) == {"/cursor": "invalid_cursor"}
 
 
-def test_reading__takes_few_statements(house: House) -> None:
+def test_reading__needs_few_statements(house: House) -> None:
     provision_pool(organisation_id=house.organisation.id, name="Back office")
     path = path_of(house.pool)
     assert len(statements(lambda: house.alice.get(path), answered=200)) == 3
@@ -396,7 +396,7 @@ def test_a_credential_for_some_pools__sees_and_manages_these_alone(house: House)
         assert list(faults(widened)) == ["/escalation/steps/0/widen_to_pools/0"]
 
 
-def test_a_credential_for_some_pools__takes_in_workers_that_it_sees(house: House) -> None:
+def test_a_credential_for_some_pools__adds_workers_that_it_sees(house: House) -> None:
     mine, other = (
         provision_pool(organisation_id=house.organisation.id, name=name) for name in "AB"
     )

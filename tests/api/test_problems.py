@@ -1,4 +1,4 @@
-"""Every refusal is RFC 9457, with the status and headers that its kind asks for."""
+"""Check that refusals are RFC 9457, with the right status and headers."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def test_400__malformed_json(house: House, body: bytes) -> None:
 
 
 def keys(house: House) -> dict[str, str]:
-    """Authorization headers that must not open anything."""
+    """Authorization headers that must be refused."""
     good = house.alice.key
     issue = {"organisation_id": house.organisation.id, "name": "Old"}
     expired = issue_key(**issue, expires_at=soon(seconds=-1))
@@ -74,7 +74,7 @@ def test_401__credential_does_not_hold(house: House) -> None:
         assert answer["WWW-Authenticate"].startswith("Bearer"), name
 
 
-def test_401__comes_before_anything_is_read(house: House) -> None:
+def test_401__precedes_reading_the_body(house: House) -> None:
     stranger = Caller("bl_live_nobody")
     for body in (b"{", b"x" * 300_000):
         expect_problem(raw(stranger, "/v1/tasks", body), 401, "unauthenticated")
@@ -86,7 +86,7 @@ def test_401__scheme_is_case_insensitive(house: House) -> None:
     assert Client().get("/v1/tasks", headers=headers).status_code == 200
 
 
-def test_401__key_holds_until_it_expires(house: House) -> None:
+def test_401__key_is_valid_until_it_expires(house: House) -> None:
     key = issue_key(organisation_id=house.organisation.id, name="Soon", expires_at=soon(minutes=1))
     assert Caller(key).get("/v1/tasks").status_code == 200
 
@@ -249,7 +249,9 @@ def test_415__json_by_any_spelling(house: House, content_type: str) -> None:
 
 def test_429__after_so_many_calls(house: House, settings: Any) -> None:
     settings.RATE_LIMIT_PER_MINUTE = 3
-    answers = [house.alice.get("/v1/tasks") for _ in range(8)]  # A minute may end in between.
+    answers = [
+        house.alice.get("/v1/tasks") for _ in range(8)
+    ]  # A minute may end between the calls.
     refused = [answer for answer in answers if answer.status_code == 429]
     assert 2 <= len(refused) <= 5
     for answer in refused:
@@ -269,7 +271,7 @@ def test_429__refused_call_has_no_effect(house: House, settings: Any) -> None:
     assert len(house.alice.get("/v1/tasks").json()["data"]) == made
 
 
-def test_rate_limit__is_told_with_every_answer(house: House, settings: Any) -> None:
+def test_rate_limit__is_in_the_headers_of_every_response(house: House, settings: Any) -> None:
     settings.RATE_LIMIT_PER_MINUTE = 1000
     answers = [
         house.alice.get("/v1/tasks"),
@@ -283,7 +285,7 @@ def test_rate_limit__is_told_with_every_answer(house: House, settings: Any) -> N
         assert answer["RateLimit"].startswith('"key";r=9')
 
 
-def test_request_id__is_kept_or_made(house: House) -> None:
+def test_request_id__is_kept_or_generated(house: House) -> None:
     kept = house.alice.get("/v1/nothing", **{"X-Request-ID": "trace-7.a_B"})
     assert (kept["X-Request-ID"], kept.json()["request_id"]) == ("trace-7.a_B", "trace-7.a_B")
     for hostile in ("", "a b", "x" * 65, "<script>", "caf\u00e9"):

@@ -27,7 +27,7 @@ def ids(answer: Any) -> list[str]:
 
 
 def pages(caller: Caller, path: str, limit: int) -> Iterator[list[dict[str, Any]]]:
-    """Every page of a list, following `next_cursor`."""
+    """Return every page of a list, following `next_cursor`."""
     joint = "&" if "?" in path else "?"
     cursor = ""
     while True:
@@ -49,7 +49,7 @@ def caller_for(house: House, *pools: Pool) -> Caller:
 # --- one task ------------------------------------------------------------------------------
 
 
-def test_get__every_status_is_told(house: House) -> None:
+def test_get__returns_every_status(house: House) -> None:
     task = house.completed()
     shown = house.alice.get(f"/v1/tasks/{task.id}").json()
     assert (shown["task_id"], shown["status"]) == (str(task.id), "completed")
@@ -59,7 +59,7 @@ def test_get__every_status_is_told(house: House) -> None:
 @pytest.mark.parametrize(
     "stage", ["created", "queued", "offered", "accepted", "started", "submitted"]
 )
-def test_get__output_is_not_shown_before_verification(house: House, stage: str) -> None:
+def test_get__output_is_null_before_verification(house: House, stage: str) -> None:
     make: dict[str, Any] = {
         "created": lambda: house.task().id,
         "queued": lambda: house.queued().id,
@@ -196,14 +196,14 @@ def test_cursor__every_row_once_though_rows_come_in_between(house: House, limit:
 
 
 def test_cursor__rows_of_one_moment(house: House) -> None:
-    """The same created_at for all: the id decides, and none is lost at a page's edge."""
+    """Order tasks of the same created_at by id, and lose none between pages."""
     moment = clock.now()
     made = {str(house.task(at=moment).id) for _ in range(9)}
     seen = [task["task_id"] for page in pages(house.alice, "/v1/tasks", 2) for task in page]
     assert (set(seen), len(seen)) == (made, 9)
 
 
-def test_cursor__goes_on_with_the_filter(house: House) -> None:
+def test_cursor__continues_with_the_filter(house: House) -> None:
     for number in range(6):
         house.task(domain="medical" if number % 2 else "security")
     found = list(pages(house.alice, "/v1/tasks?domain=medical", 1))
@@ -256,7 +256,7 @@ def test_cursor__shows_nothing_of_another_organisation(house: House) -> None:
 # --- events --------------------------------------------------------------------------------
 
 
-def test_events__whole_story_in_order(house: House) -> None:
+def test_events__all_in_order(house: House) -> None:
     task = house.completed()
     path = f"/v1/tasks/{task.id}/events"
     log = [event for page in pages(house.alice, path, 2) for event in page]
@@ -286,7 +286,7 @@ def test_events__of_a_breached_task(house: House) -> None:
 # --- keys that may see some pools only -----------------------------------------------------
 
 
-def test_pool_key__sees_its_pools_alone(house: House) -> None:
+def test_pool_key__sees_its_pools_only(house: House) -> None:
     back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
     in_front = house.task(requirements={"worker_pool_id": str(house.pool.id)})
     in_back = house.task(requirements={"worker_pool_id": str(back_office.id)})
@@ -303,7 +303,7 @@ def test_pool_key__sees_its_pools_alone(house: House) -> None:
     assert set(ids(both.get("/v1/tasks"))) == {str(in_front.id), str(in_back.id)}
 
 
-def test_pool_key__sees_what_it_made_without_naming_a_pool(house: House) -> None:
+def test_pool_key__sees_its_own_tasks_without_a_pool(house: House) -> None:
     front = caller_for(house, house.pool)
     made = front.post("/v1/tasks", contract()).json()["task_id"]
     assert ids(front.get("/v1/tasks")) == [made]
@@ -317,7 +317,7 @@ def test_pool_key__of_no_pool_sees_nothing(house: House) -> None:
 
 
 def test_pool_key__natural_key_is_no_window(house: House) -> None:
-    """Another key's task with the same product, request and body is not this key's to read."""
+    """Refuse to return another key's task of the same product, request and body."""
     body = contract(origin={"product": "threatlabs", "request_id": "IR-1", "created_by": "x"})
     hidden = house.alice.post("/v1/tasks", body).json()["task_id"]
     Task.objects.filter(id=hidden).update(pool_ids=[uuid4()])

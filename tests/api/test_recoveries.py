@@ -184,7 +184,7 @@ def test_list__includes_the_recovery_of_an_enabled_endpoint(house: House) -> Non
     assert (document["kind"], document["state"]) == ("held", "releasing")
 
 
-def test_reading__takes_2_statements(house: House) -> None:
+def test_reading__needs_2_statements(house: House) -> None:
     path = f"{PATH}/{started(house.alice, kind='failed')['recovery_id']}"
     for each in (path, PATH):
         sent = statements(lambda each=each: house.alice.get(each), answered=200)  # type: ignore[misc]

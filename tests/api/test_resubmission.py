@@ -1,4 +1,4 @@
-"""A call sent again after its answer was lost, without a key; and one that comes too late."""
+"""Test repeated calls without a key after a lost response, and late calls."""
 
 from datetime import timedelta
 from typing import Any
@@ -47,7 +47,7 @@ def test_submit__numbers_are_the_same_by_value(house: House, output: Any, again:
 @pytest.mark.parametrize(
     "other", [{"n": 2}, {"n": True}, {"n": "1"}, {"n": 1, "m": 1}, {}, [], None, {"n": [1]}]
 )
-def test_submit__another_output_is_refused_and_says_why(house: House, other: Any) -> None:
+def test_submit__another_output_is_refused(house: House, other: Any) -> None:
     run = house.started(output=NUMBERS)
     act(house.bob, run, "submit", output={"n": 1})
     with expect_unchanged():

@@ -21,13 +21,13 @@ CONSUMER = "/v1/event-consumers/ledger"
 
 @pytest.fixture(autouse=True)
 def watcher_at_rest() -> Any:
-    """Its connection would hold the database of the run."""
+    """Close its connection, which would block the removal of the test database."""
     yield
     watcher.close()
 
 
 def at_risk(house: House) -> str:
-    """A task that was created, and said to be at risk; its id."""
+    """Create a task, report it at risk, and return its ID."""
     task = house.task(sla={"target_latency_seconds": 60})
     assert fire_due(at=task.created_at + timedelta(seconds=48)) == 1
     return str(task.id)
@@ -106,11 +106,11 @@ def test_a_stream__shows_it_by_name(house: House) -> None:
         assert names(told(named, 2)) == ["created", "sla_at_risk"]
         assert names(told(all_but_silent, 1)) == ["created"]
         house.task()
-        # Nothing came in between.
+        # No event was between them.
         assert names(told(all_but_silent, 1)) == ["created"]
 
 
-def test_its_webhooks_body__is_in_the_feed_of_who_names_it(house: House) -> None:
+def test_its_webhooks_body__is_in_the_feed_by_name(house: House) -> None:
     task_id = at_risk(house)
     (item,) = feed(house.alice, f"types={AT_RISK}&payload=webhook")["data"]
     body = item["webhook"]

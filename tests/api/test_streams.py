@@ -1,4 +1,4 @@
-"""The ASGI process, run as in production: `/v1/events/stream`, and the calls that may wait."""
+"""Test the ASGI process as in production: `/v1/events/stream` and long polls."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ def server(migrated_database: None, django_db_blocker: Any) -> Iterator[StreamSe
 
 
 def told(frames: Iterator[Frame], count: int) -> list[Frame]:
-    """The next events; frames without data are passed over."""
+    """Return the next events, without comments."""
     return list(islice((frame for frame in frames if frame.data is not None), count))
 
 
@@ -60,7 +60,7 @@ def get(server: StreamServer, path: str, key: str, **headers: str) -> httpx.Resp
 # --- the stream ----------------------------------------------------------------------------
 
 
-def test_stream__tells_what_happens_from_now_on(house: House, server: StreamServer) -> None:
+def test_stream__sends_future_events(house: House, server: StreamServer) -> None:
     house.task(title="Before")
     with listening(server.url, house.alice.key) as frames:
         assert next(frames).comment == "connected"
@@ -77,12 +77,12 @@ def test_stream__from_the_beginning_and_by_type(house: House, server: StreamServ
         assert names(told(frames, 2)) == ["created", "completed"]
 
 
-def test_stream__comes_back_without_gap_or_repeat(house: House, server: StreamServer) -> None:
+def test_stream__resumes_without_gap_or_repeat(house: House, server: StreamServer) -> None:
     house.completed()
     seen: list[Frame] = []
     last_id = None
     while len(seen) < 9:
-        query = {"after": "beginning"}  # Last-Event-ID counts for more
+        query = {"after": "beginning"}  # Last-Event-ID takes precedence
         with listening(server.url, house.alice.key, last_id=last_id, **query) as frames:
             seen += told(frames, 2 if len(seen) < 8 else 1)
             last_id = seen[-1].id
@@ -100,7 +100,7 @@ def test_stream__cut_off_before_the_first_event_misses_nothing(
         assert names(told(frames, 1)) == ["created"]
 
 
-def test_stream__shows_what_its_key_may_see(house: House, server: StreamServer) -> None:
+def test_stream__sends_events_that_its_key_may_see(house: House, server: StreamServer) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     key = issue_key(organisation_id=house.organisation.id, name="Back", pool_ids=[other.id])
     with (
@@ -135,7 +135,7 @@ def test_stream__refused_before_its_first_byte(
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
-def test_doors__ask_who_it_is(house: House, server: StreamServer, path: str) -> None:
+def test_routes__need_a_credential(house: House, server: StreamServer, path: str) -> None:
     unknown = get(server, path, "bl_live_nobody")
     assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthenticated")
     assert "WWW-Authenticate" in unknown.headers
@@ -158,10 +158,10 @@ def test_stream__a_cursor_of_another_organisation_is_refused(
     assert answer.json()["errors"][0]["code"] == "invalid_cursor"
 
 
-def test_stream__keeps_alive_and_tells_how_far_it_is(
+def test_stream__keep_alive_has_the_present_position(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it does not show moves its place on: a client does not come back to long ago."""
+    """Move the position past other events, so that a client does not return far back."""
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.3)
     asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
     house.task()
@@ -183,7 +183,7 @@ def test_stream__keeps_alive_and_tells_how_far_it_is(
 
 
 def test_stream__ends_in_the_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its client comes back, and its key is looked at again."""
+    """End the stream, so that the client reconnects and its key is checked again."""
     monkeypatch.setattr(views, "MAX_SECONDS", 0.5)
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.2)
     asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
@@ -237,7 +237,7 @@ def test_poll__ends_empty_after_its_time(house: House, server: StreamServer) -> 
     assert (body["data"], body["has_more"]) == ([], False)
 
 
-def test_client__feed_goes_on_for_ever(house: House, server: StreamServer) -> None:
+def test_client__feed_has_no_end(house: House, server: StreamServer) -> None:
     task = house.task()
     with Backend(server.url, house.alice.key) as backend:
         feed = backend.feed(wait=10)
@@ -273,7 +273,7 @@ def test_idle__streams_hold_neither_connection_nor_thread(
         for _ in range(WAITERS):
             frames = stack.enter_context(listening(server.url, house.alice.key))
             assert next(frames).comment == "connected"
-        # The watcher's, one for all of them.
+        # The watcher's, shared by all streams.
         eventually(lambda: connections() == 1, "only the watcher has a connection")
         assert psutil.Process(server.pid).num_threads() < 15
     eventually(lambda: connections() == 0, "the watcher gave its back", LINGER_SECONDS + 10)
@@ -281,7 +281,7 @@ def test_idle__streams_hold_neither_connection_nor_thread(
 
 @contextmanager
 def database_away() -> Iterator[None]:
-    """Every connection but ours is cut, and no new one is let in until the block ends."""
+    """Close all connections except ours, and refuse new ones until the block ends."""
     name = connection.settings_dict["NAME"]
     parameters = {**connection.get_connection_params(), "dbname": "postgres"}
     for ours in ("cursor_factory", "prepare_threshold", "server_side_binding", "context"):
@@ -302,7 +302,7 @@ def database_away() -> Iterator[None]:
             admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
-def test_database_away__streams_and_polls_go_on_when_it_is_back(
+def test_database_away__streams_and_polls_continue_afterwards(
     house: House, server: StreamServer
 ) -> None:
     path = "/v1/events?after=latest&wait=30"

@@ -1,4 +1,4 @@
-"""Submissions: checked against the contract, shown once verified."""
+"""Test submissions: validated by the contract, visible when verified."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_submit__missing_and_surplus_fields(house: House, output: Any) -> None:
     assert all(name in errors for name in set(output) ^ set(OUTPUT))
 
 
-def test_submit__refused_one_can_be_mended(house: House) -> None:
+def test_submit__can_be_repeated_after_a_refusal(house: House) -> None:
     run = house.started()
     assert act(house.bob, run, "submit", output={}).status_code == 422
     assert act(house.bob, run, "submit", output=OUTPUT).status_code == 200
@@ -97,7 +97,7 @@ def test_submit__json_schema_with_a_reference(house: House) -> None:
 
 
 @pytest.mark.parametrize("number", [1e300, 1e25, 2**64 - 1])
-def test_submit__huge_number_comes_back(house: House, number: float) -> None:
+def test_submit__huge_number_is_returned_unchanged(house: House, number: float) -> None:
     run = house.started(output={"schema": {"field": "number"}})
     assert act(house.bob, run, "submit", output={"field": number}).status_code == 200
     assert verify_submitted() == 1
@@ -139,7 +139,7 @@ def test_submit__text(house: House, output: Any, status: int) -> None:
 
 
 def test_submit__file_format_wants_a_file(house: House) -> None:
-    """The spec is silent; a task whose output is a file cannot be done without one."""
+    """Require a file if the output is a file."""
     run = house.started(output={"expected_format": "file"})
     with expect_unchanged():
         assert faults(act(house.bob, run, "submit")) != {}

@@ -1,7 +1,7 @@
-"""Every route of `/v1` against everybody who has no business there.
+"""Test every route of `/v1` with every credential that must not use it.
 
-`MATRIX` has a row for each route and method. The first test compares it with the URL patterns: who
-adds a route must say here who may call it, and what a stranger sees.
+`MATRIX` has a row for each route and method. The first test compares it with the URL patterns: a new
+route must state here which credentials may call it, and what others get.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ HTTP = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Row:
-    """A route and method: the scope it needs and a body that would do."""
+    """Describe a route and method: its scope, and a valid body."""
 
     method: str
     route: str
@@ -40,7 +40,7 @@ class Row:
     body: Any = None
     # Whose id is in the path: a task's, an offer's, a run's, a key's; empty for a list or the caller itself.
     subject: str = field(default="")
-    # The name in the path of a row that has no subject: whoever calls chooses it.
+    # The name in the path of a row without a subject: the caller chooses it.
     chosen: str = ""
 
     def __str__(self) -> str:
@@ -113,17 +113,17 @@ OPEN = {
     ("get", "openapi.json"),
     ("get", "organisations/<str:organisation_id>/webhook-jwks.json"),
 }
-"""Routes that ask for no credential: what they say is the same for everybody."""
+"""Routes that need no credential: the response is the same for all."""
 
 OF_POOLS = ("task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer")
-"""What a credential for some pools sees only where it is of these."""
+"""Objects that a credential for some pools sees only if they belong to these."""
 
 OF_ORGANISATION = [
     ("post", "webhook-keys/rotate"),
     ("delete", "webhook-keys/<str:key_id>"),
     ("post", "pools"),
 ]
-"""What belongs to the whole organisation: a credential for some pools changes nothing of it."""
+"""Objects of the whole organisation, which a credential for some pools cannot change."""
 
 WITH_ID = [row for row in MATRIX if row.subject]
 WITHOUT_ID = [row for row in MATRIX if not row.subject]
@@ -151,7 +151,7 @@ def test_matrix__has_every_route() -> None:
 
 @dataclass(frozen=True)
 class World:
-    """Alice's organisation with a task in each stage, and everybody who might knock."""
+    """Return Alice's organisation with a task in each stage, and all other callers."""
 
     house: House
     subjects: dict[str, UUID]
@@ -184,7 +184,7 @@ def world(house: House) -> World:
 
 
 def a_consumer(house: House) -> UUID:
-    """A consumer of Alice's, named by an id."""
+    """Create a consumer of Alice's, named by an ID."""
     name = uuid4()
     events.save_consumer(
         actor=house.alice.principal, name=str(name), types=None, start=BEGINNING, at=clock.now()
@@ -193,7 +193,7 @@ def a_consumer(house: House) -> UUID:
 
 
 def webhook_subjects(house: House) -> dict[str, UUID]:
-    """An endpoint of Alice's, a delivery to it and a recovery for it."""
+    """Create an endpoint of Alice's, with a delivery and a recovery."""
     actor, at = house.alice.principal, clock.now()
     endpoint = webhooks.create_endpoint(actor=actor, document=ENDPOINT, at=at)
     delivery = webhooks.send_test_event(
@@ -205,7 +205,7 @@ def webhook_subjects(house: House) -> dict[str, UUID]:
 
 
 def everything_key(house: House, organisation_id: UUID, worker: Caller) -> Caller:
-    """A key with every scope there is, of `worker`'s organisation."""
+    """Return a key with every scope, of `worker`'s organisation."""
     return Caller(
         issue_key(
             organisation_id=organisation_id,
@@ -225,7 +225,7 @@ def test_another_organisations_id__is_not_found(world: World, row: Row) -> None:
         answer = world.call(stranger, row)
         body = expect_problem(answer, 404, "not_found")
         nobody = world.call(stranger, row, UUID(int=7))
-    # Word for word what is said of an id that nobody has.
+    # The same response as for an unknown ID.
     assert {**body, "request_id": ""} == {**nobody.json(), "request_id": ""}
 
 
@@ -261,14 +261,14 @@ def test_key_without_the_scope__is_refused(world: World, row: Row) -> None:
 
 @pytest.mark.parametrize("row", MATRIX, ids=str)
 def test_key_of_the_other_side__is_refused(world: World, row: Row) -> None:
-    """A worker's key posts no tasks; a backend's key does no work."""
+    """Refuse tasks of a worker's key, and work of a backend's key."""
     wrong = world.house.alice if row.scope is Scope.WORK else world.house.bob
     with expect_unchanged():
         expect_problem(world.call(wrong, row), 403, "scope_missing")
 
 
 @pytest.mark.parametrize("row", MATRIX, ids=str)
-def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
+def test_missing_credential__is_refused(world: World, row: Row) -> None:
     with expect_unchanged():
         answer = world.call(Caller("bl_live_nobody"), row)
     expect_problem(answer, 401, "unauthenticated")
@@ -277,7 +277,7 @@ def test_nobody__is_asked_who_he_is(world: World, row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in WITH_ID if row.scope is Scope.WORK], ids=str)
 def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
-    """In the same organisation: an offer or run of somebody else's cannot be used."""
+    """Refuse calls on an offer or run of another worker of the organisation."""
     _, dave = worker_in(world.house.pool)
     with expect_unchanged():
         answer = world.call(dave, row)
@@ -311,7 +311,7 @@ def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row
     )
     answer = world.call(Caller(key), row)
     assert answer.status_code == 200
-    # Signing keys are the organisation's; what is shown of them is no secret.
+    # Signing keys belong to the organisation; their public parts are not secret.
     known = [value for name, value in world.subjects.items() if name != "key"]
     assert not any(str(secret) in answer.content.decode() for secret in known)
 
@@ -319,7 +319,7 @@ def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row
 @pytest.mark.parametrize(
     "row", [row for row in MATRIX if (row.method, row.route) in OF_ORGANISATION], ids=str
 )
-def test_what_is_the_organisations__is_not_changed_by_a_key_for_some_pools(
+def test_objects_of_the_organisation__are_not_changed_by_a_key_for_some_pools(
     world: World, row: Row
 ) -> None:
     house = world.house
@@ -328,7 +328,7 @@ def test_what_is_the_organisations__is_not_changed_by_a_key_for_some_pools(
         expect_problem(world.call(Caller(key), row), 403, "pool_not_granted")
 
 
-def test_matcher__asks_nobody_of_another_organisation(house: House) -> None:
+def test_matcher__makes_no_offer_to_another_organisation(house: House) -> None:
     worker_in(house.strangers_pool, trust_level=5, rating=5, capacity=9)
     house.bob.patch("/v1/workers/me", {"presence": "offline"})
     house.queued()
@@ -356,5 +356,5 @@ def test_evidence__of_another_organisation_cannot_be_named(world: World) -> None
 
 
 def test_routes__take_any_text_as_an_id() -> None:
-    """An id that is no UUID is a 404 of ours, not of the URL resolver: `<str:…>`, never `<uuid:…>`."""
+    """Return a 404 problem for an ID that is not a UUID: use `<str:…>`, never `<uuid:…>`."""
     assert not [pattern for pattern in urlpatterns if "<uuid:" in str(pattern.pattern)]

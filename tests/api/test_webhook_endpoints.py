@@ -262,7 +262,7 @@ def test_health__shows_the_origin(house: House) -> None:
     assert house.alice.get(path).json()["health"]["under_way"] == 2
 
 
-def test_reading__takes_few_statements(house: House) -> None:
+def test_reading__needs_few_statements(house: House) -> None:
     endpoint = made(house.alice)
     made(house.alice)
     path = path_of(endpoint)

@@ -1,4 +1,4 @@
-"""The worker's calls: runs, leases, cancellation, presence. The drains run when the test says so."""
+"""Test the worker's calls: runs, leases, cancellation, presence. Tests run the drains."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ def test_start__begins_the_run(house: House) -> None:
     assert statuses(run.task_id) == ("started", "running")
 
 
-def test_start__second_time_is_refused_by_the_law(house: House) -> None:
+def test_start__second_time_is_refused(house: House) -> None:
     run = house.started()
     with expect_unchanged():
         body = expect_problem(act(house.bob, run, "start"), 409, "illegal_transition")
@@ -37,7 +37,7 @@ def test_start__second_time_is_refused_by_the_law(house: House) -> None:
     assert "submit" in body["allowed_commands"]
 
 
-def test_submit__before_start_is_refused_by_the_law(house: House) -> None:
+def test_submit__before_start_is_refused(house: House) -> None:
     run = house.accepted()
     with expect_unchanged():
         expect_problem(act(house.bob, run, "submit", output=OUTPUT), 409, "illegal_transition")
@@ -139,7 +139,7 @@ def test_stale_epoch__evidence_is_refused_too(house: House) -> None:
 
 @pytest.mark.parametrize(("verb", "body"), VERBS)
 def test_lapsed_lease__changes_nothing(house: House, verb: str, body: dict[str, Any]) -> None:
-    """The lease is over by the clock, though no timer has said so yet."""
+    """Refuse calls after the lease has ended, though its timer has not fired yet."""
     run = house.started(at=clock.now() - timedelta(hours=2))
     with expect_unchanged():
         expect_problem(act(house.bob, run, verb, **body), 409, "lease_lost")
@@ -148,7 +148,7 @@ def test_lapsed_lease__changes_nothing(house: House, verb: str, body: dict[str, 
 
 
 @pytest.mark.parametrize(("verb", "body"), VERBS)
-def test_lapsed_lease__after_the_run_was_handed_on(
+def test_lapsed_lease__after_another_worker_got_the_run(
     house: House, verb: str, body: dict[str, Any]
 ) -> None:
     run = house.started()
@@ -249,7 +249,7 @@ def test_cancel__too_late(house: House, stage: str) -> None:
 
 
 @pytest.mark.parametrize(("verb", "body"), VERBS)
-def test_cancel__run_is_over_for_its_worker(house: House, verb: str, body: dict[str, Any]) -> None:
+def test_cancel__ends_the_run(house: House, verb: str, body: dict[str, Any]) -> None:
     run = house.started()
     house.alice.post(f"/v1/tasks/{run.task_id}/cancel")
     with expect_unchanged():
@@ -301,13 +301,13 @@ def test_me__bad_update(house: House, update: Any, pointer: str) -> None:
     assert list(faults(answer)) == [pointer]
 
 
-def test_me__going_away_keeps_what_is_held(house: House) -> None:
+def test_me__setting_away_keeps_held_runs(house: House) -> None:
     run = house.started()
     house.bob.patch("/v1/workers/me", {"presence": "offline"})
     assert act(house.bob, run, "submit", output=OUTPUT).status_code == 200
 
 
-def test_runs__lists_what_the_worker_holds(house: House) -> None:
+def test_runs__lists_held_runs(house: House) -> None:
     assert house.bob.get("/v1/runs").json() == {"data": [], "next_cursor": None}
     run = house.started()
     (shown,) = house.bob.get("/v1/runs").json()["data"]

@@ -1,4 +1,4 @@
-"""Workers by HTTP: enrolled, changed, deleted, found; and what others see of them."""
+"""Test `/v1/workers`: creation, changes, deletion, lists, and visibility."""
 
 import io
 from datetime import timedelta
@@ -50,7 +50,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 def made(caller: Caller, **wanted: Any) -> dict[str, Any]:
-    """A new worker as it was answered."""
+    """Create a worker, and return the response."""
     answer = caller.post(PATH, {"name": "Dora Quist", **wanted})
     assert answer.status_code == 201, answer.content
     return shown(answer)
@@ -136,7 +136,7 @@ def test_create__twice_with_one_key_is_one_worker(house: House) -> None:
     assert Worker.objects.filter(name="Once").count() == 1
 
 
-def test_create__the_new_worker_is_asked(house: House) -> None:
+def test_create__the_new_worker_gets_offers(house: House) -> None:
     house.bob.patch(ME, {"presence": "away"})
     house.queued(requirements={"skills": ["audit"]})
     assert match_queued() == 0
@@ -223,7 +223,7 @@ def test_a_bad_field__is_named(
     ],
     ids=str,
 )  # fmt: skip
-def test_create__a_bad_field_of_its_own(
+def test_create__an_invalid_field(
     house: House, changes: dict[str, Any], found: dict[str, str]
 ) -> None:
     with expect_unchanged():
@@ -250,7 +250,7 @@ def test_create__needs_a_name(house: House) -> None:
 # --- changing -------------------------------------------------------------------------------------
 
 
-def test_update__changes_what_is_given(house: House) -> None:
+def test_update__changes_the_sent_fields(house: House) -> None:
     before = made(house.alice, **EVERYTHING)
     with expect_unchanged():
         assert changed(house.alice, before) == before
@@ -259,13 +259,13 @@ def test_update__changes_what_is_given(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["rating", "pool_ids"])
-def test_update__not_what_is_given_at_creation_alone(house: House, name: str) -> None:
+def test_update__refuses_fields_of_creation(house: House, name: str) -> None:
     with expect_unchanged():
         answer = house.alice.patch(path_of(house.bobs_worker), {name: None})
     assert faults(answer) == {f"/{name}": "unknown_field"}
 
 
-def test_update__a_skill_that_is_gone_takes_its_level_along(house: House) -> None:
+def test_update__removing_a_skill_removes_its_level(house: House) -> None:
     worker = made(house.alice, skills=["phone", "audit"], skill_levels={"phone": 5, "audit": 2})
     after = changed(house.alice, worker, skills=["audit", "visit", "audit"])
     assert (after["skills"], after["skill_levels"]) == (["audit", "visit"], {"audit": 2})
@@ -285,7 +285,7 @@ def test_update__certifications_are_replaced_whole(house: House) -> None:
     assert Certification.objects.count() == 0
 
 
-def test_update__who_learns_something_is_asked(house: House) -> None:
+def test_update__a_new_skill_makes_the_worker_eligible(house: House) -> None:
     house.queued(requirements={"skills": ["audit"], "certifications": ["soc"], "trust_level": 2})
     for changes in (
         {"skills": ["audit"]},
@@ -328,7 +328,7 @@ def test_update__sets_the_timer_of_the_hours(house: House) -> None:
 # --- deleting -------------------------------------------------------------------------------------
 
 
-def test_delete__a_worker_that_was_never_asked(house: House) -> None:
+def test_delete__a_worker_without_offers(house: House) -> None:
     worker, caller = worker_in(house.pool, name="Dora")
     house.alice.patch(path_of(worker), {"hours": {"mon": [["09:00", "10:00"]]}})
     answer = house.alice.call("DELETE", path_of(worker))
@@ -338,7 +338,7 @@ def test_delete__a_worker_that_was_never_asked(house: House) -> None:
     expect_problem(caller.get(ME), 401, "unauthenticated")
 
 
-def test_delete__refused_when_it_was_offered_something(house: House) -> None:
+def test_delete__refused_after_an_offer(house: House) -> None:
     offer = house.offered()
     house.bob.post(f"/v1/offers/{offer.id}/decline")
     with expect_unchanged():
@@ -389,7 +389,7 @@ def test_list__is_paged_newest_first(house: House) -> None:
     assert (listed, second["next_cursor"]) == (sorted(ids, reverse=True), None)
 
 
-def test_reading__takes_few_statements(house: House) -> None:
+def test_reading__needs_few_statements(house: House) -> None:
     provision_worker(pools=[house.pool], name="Ann", certifications={"a": None})
     path = path_of(house.bobs_worker)
     assert len(statements(lambda: house.alice.get(path), answered=200)) == 4
@@ -415,7 +415,7 @@ def test_a_credential_for_some_pools__sees_their_workers_alone(house: House) -> 
             expect_problem(front.call(method, path_of(hidden)), 404, "not_found")
 
 
-def test_a_credential_for_some_pools__changes_nobody_who_is_in_others(house: House) -> None:
+def test_a_credential_for_some_pools__changes_no_worker_of_other_pools(house: House) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
     shared = provision_worker(pools=[house.pool, other], name="Cem")
     front = restricted(house, house.pool.id)
@@ -436,7 +436,7 @@ def test_a_credential_for_some_pools__enrols_into_these_alone(house: House) -> N
     assert made(front, pool_ids=[str(house.pool.id)])["pool_ids"] == [str(house.pool.id)]
 
 
-def test_a_worker_enrolled_by_the_api__works_with_a_key_of_its_own(house: House) -> None:
+def test_a_worker_created_by_the_api__works_with_its_own_key(house: House) -> None:
     made = house.alice.post(
         "/v1/workers", {"name": "Dora", "pool_ids": [str(house.pool.id)]}
     ).json()

@@ -33,7 +33,7 @@ def moment(text: str) -> datetime:
         ("2026-03-02T17:00+01:00", False, "2026-03-03T09:00+01:00"),
         ("2026-03-06T18:00+01:00", False, "2026-03-09T09:00+01:00"),  # over a weekend
         ("2026-03-27T18:00+01:00", False, "2026-03-30T09:00+02:00"),  # over the one in which
-        ("2026-10-23T18:00+02:00", False, "2026-10-26T09:00+01:00"),  # the clock is turned
+        ("2026-10-23T18:00+02:00", False, "2026-10-26T09:00+01:00"),  # the clocks change
     ],
 )
 def test_office_hours_in_berlin(at: str, is_on: bool, changes_at: str) -> None:
@@ -44,7 +44,7 @@ def test_office_hours_in_berlin(at: str, is_on: bool, changes_at: str) -> None:
 @pytest.mark.parametrize(
     ("hours", "at", "is_on", "changes_at"),
     [
-        # 02:00 to 03:00 is skipped on 29 March 2026 and comes twice on 25 October.
+        # 02:00 to 03:00 is skipped on 29 March 2026 and occurs twice on 25 October.
         ([["02:15", "02:45"]], "2026-03-28T12:00+01:00", False, "2026-04-05T02:15+02:00"),
         ([["01:00", "02:30"]], "2026-03-29T01:00+01:00", True, "2026-03-29T03:00+02:00"),
         ([["02:30", "04:00"]], "2026-03-29T01:59+01:00", False, "2026-03-29T03:00+02:00"),
@@ -55,7 +55,7 @@ def test_office_hours_in_berlin(at: str, is_on: bool, changes_at: str) -> None:
         ([["02:30", "03:00"]], "2026-10-25T02:30+02:00", True, "2026-10-25T02:00+01:00"),
     ],
 )
-def test_a_sunday_on_which_the_clock_is_turned(
+def test_a_sunday_on_which_the_clocks_change(
     hours: Sequence[Sequence[str]], at: str, is_on: bool, changes_at: str
 ) -> None:
     found = shift_at(hours={"sun": hours}, time_zone="Europe/Berlin", at=moment(at))
@@ -63,14 +63,14 @@ def test_a_sunday_on_which_the_clock_is_turned(
 
 
 def test_a_day_that_the_calendar_skips() -> None:
-    """Samoa had no 30 December 2011, a Friday."""
+    """Skip 30 December 2011, a Friday that Samoa did not have."""
     friday = {"fri": [["09:00", "10:00"]]}
     thursday = moment("2011-12-29T12:00-10:00")
     found = shift_at(hours=friday, time_zone="Pacific/Apia", at=thursday)
     assert found == (False, moment("2012-01-06T09:00+14:00"))
 
 
-def test_spans_that_meet__are_one_shift() -> None:
+def test_adjacent_spans__are_one_shift() -> None:
     night = {"mon": [["12:00", "18:00"], ["18:00", "24:00"]], "tue": [["00:00", "06:00"]]}
     found = shift_at(hours=night, time_zone="UTC", at=moment("2026-03-02T12:00+00:00"))
     assert found == (True, moment("2026-03-03T06:00+00:00"))
@@ -78,12 +78,12 @@ def test_spans_that_meet__are_one_shift() -> None:
 
 @pytest.mark.parametrize("hours", [{}, ALWAYS])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Apia"])
-def test_without_hours__always(hours: Hours, zone: str) -> None:
+def test_without_hours__a_worker_is_always_on_shift(hours: Hours, zone: str) -> None:
     at = moment("2026-03-28T12:00+00:00")
     assert shift_at(hours=hours, time_zone=zone, at=at) == (True, None)
 
 
-def test_shift_at__takes_any_offset() -> None:
+def test_shift_at__accepts_any_offset() -> None:
     at = datetime.fromisoformat("2026-03-02T23:30-09:00")
     assert shift_at(hours=OFFICE, time_zone="Europe/Berlin", at=at).is_on
 
@@ -105,7 +105,7 @@ AT = moment("2026-03-02T12:00+00:00")
         ({"mon": [["12:01", "13:00"]]}, None, (False, None, 60)),
     ],
 )
-def test_availability__is_looked_at_again_when_the_first_thing_changes(
+def test_availability__is_due_at_the_next_change(
     hours: Hours, snooze: int | None, expected: tuple[bool, int | None, int | None]
 ) -> None:
     def later(seconds: int | None) -> datetime | None:
@@ -127,7 +127,7 @@ CLOCK_CHANGES = {
     "Australia/Lord_Howe": ["2026-04-05", "2026-10-04"],  # by half an hour
     "Africa/Casablanca": ["2026-02-15", "2026-03-22"],  # around Ramadan
     "Pacific/Apia": ["2011-12-30", "2012-04-01"],  # a day skipped
-    "Asia/Kathmandu": ["2026-06-01"],  # never turned, at 5:45
+    "Asia/Kathmandu": ["2026-06-01"],  # no changes, at 5:45
     "UTC": ["2026-06-01"],
 }
 
@@ -172,7 +172,7 @@ def next_change(hours: Hours, zone: ZoneInfo, at: datetime) -> datetime | None:
 
 @settings(max_examples=300, derandomize=True, database=None, deadline=None)
 @given(hours=weeks, where=moments())
-def test_shift_at__is_what_the_clock_on_the_wall_says(hours: Any, where: Any) -> None:
+def test_shift_at__agrees_with_a_local_clock(hours: Any, where: Any) -> None:
     name, at = where
     zone = ZoneInfo(name)
     expected = is_worked(hours, zone, at), next_change(hours, zone, at)

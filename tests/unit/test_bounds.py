@@ -1,4 +1,4 @@
-"""How long each kind of process waits for PostgreSQL, and what PgBouncer is spared."""
+"""Test how long each kind of process waits for PostgreSQL, also through PgBouncer."""
 
 import os
 import subprocess
@@ -55,7 +55,9 @@ def test_behind_pgbouncer__nothing_is_kept_on_a_connection() -> None:
         ("sys.argv = ['manage.py', 'shell']; import config.celery", "command"),
     ],
 )
-def test_each_entry_point__says_what_it_is(program: str, kind: str, tmp_path: Path) -> None:
+def test_each_entry_point__names_its_kind_of_process(
+    program: str, kind: str, tmp_path: Path
+) -> None:
     code = f"import sys; {program}; from config.settings import ENV; print(ENV.BIOLAYER_PROCESS)"
     environment = {**os.environ, "BIOLAYER_HOME": str(tmp_path)}
     environment["DJANGO_SETTINGS_MODULE"] = "config.settings"

@@ -1,4 +1,4 @@
-"""The hash chain: its input by RFC 8785, and logs of the version before."""
+"""Test the hash chain: its input by RFC 8785, and logs of the previous version."""
 
 import hashlib
 import json
@@ -92,7 +92,7 @@ def test_vectors() -> None:
     assert chain.first_broken([vector["event"] for vector in VECTORS]) is None
 
 
-def test_first_broken__takes_what_version_0_1_wrote() -> None:
+def test_first_broken__accepts_logs_of_version_0_1() -> None:
     event: dict[str, Any] = {
         **VECTORS[0]["event"],
         "data": {"lower_min_rating_by": 1e-7, "seconds": 2.0},

@@ -36,7 +36,7 @@ def named(kind: Kind) -> str:
 
 
 def objects(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every schema of an object with named properties inside a schema."""
+    """Yield every schema of an object with named properties inside a schema."""
     if isinstance(schema, dict):
         if "properties" in schema and "type" in schema:
             yield schema
@@ -47,7 +47,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
             yield from objects(child)
 
 
-def test_catalogue__has_what_is_announced_and_the_operational_events() -> None:
+def test_catalogue__has_all_public_and_operational_events() -> None:
     assert list(EVENT_TYPES) == [*ANNOUNCED, *OPERATIONAL], (
         "A new event type needs its model and its row in biolayer/events/catalogue.py."
     )
@@ -55,7 +55,7 @@ def test_catalogue__has_what_is_announced_and_the_operational_events() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
-def test_an_example__is_what_the_model_names_and_nothing_else(kind: Kind) -> None:
+def test_an_example__has_the_fields_of_the_model_only(kind: Kind) -> None:
     body = json.dumps(EXAMPLES[kind.name])
     read = kind.model.model_validate_json(body, extra="forbid")
     assert read.type == kind.name
@@ -80,16 +80,16 @@ def test_example__of_an_unknown_type_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
-def test_a_model__lets_through_what_it_does_not_know(kind: Kind) -> None:
+def test_a_model__accepts_unknown_fields(kind: Kind) -> None:
     made = events.example(kind.name, at=AT)
     later = {**made, "new": 1, "data": {**made["data"], "new": 2}}
     assert kind.model.model_validate(later).model_dump()["data"]["new"] == 2
     jsonschema_rs.validate(schema_of(kind.model), later)
-    assert all(found["additionalProperties"] is True for found in objects(schema_of(kind.model)))
+    assert all(schema["additionalProperties"] is True for schema in objects(schema_of(kind.model)))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=named)
-def test_a_model__refuses_a_body_without_one_of_its_facts(kind: Kind) -> None:
+def test_a_model__refuses_a_body_without_a_required_field(kind: Kind) -> None:
     made = events.example(kind.name, at=AT)
     facts = kind.model.model_fields["data"].annotation
     assert facts is not None
@@ -108,7 +108,7 @@ def test_a_model__refuses_the_body_of_another_type() -> None:
 
 
 @pytest.mark.parametrize("kind", OF_TASKS, ids=named)
-def test_a_tasks_event__stands_where_the_law_has_it(kind: Kind) -> None:
+def test_a_tasks_event__agrees_with_the_transition_table(kind: Kind) -> None:
     data = EXAMPLES[kind.name]["data"]
     rows = [row for row in TRANSITIONS if row.event == kind.name]
     assert (data["previous_status"], data["status"]) in {(row.source, row.target) for row in rows}
@@ -168,20 +168,20 @@ def test_matches(patterns: list[str], event_type: str, *, is_wanted: bool) -> No
     assert events.matches(patterns, event_type) is is_wanted
 
 
-def test_patterns_for__is_what_matches_goes_by() -> None:
+def test_patterns_for__agrees_with_matches() -> None:
     assert set(events.patterns_for("task.offered")) == {"task.offered", "task.*", "*"}
     assert set(events.patterns_for("endpoint.failing")) == {"endpoint.failing", "endpoint.*"}
     assert events.patterns_for("task.drafted") == ()
     assert events.patterns_for("task.sla_at_risk") == ("task.sla_at_risk",)
 
 
-def test_silent__is_what_no_wildcard_means() -> None:
-    unheard = {name for name in EVENT_TYPES if not events.matches(["*", *WILDCARDS], name)}
-    assert unheard == events.SILENT == {"task.sla_at_risk", "task.escalated"}
+def test_silent__is_what_no_wildcard_includes() -> None:
+    unmatched = {name for name in EVENT_TYPES if not events.matches(["*", *WILDCARDS], name)}
+    assert unmatched == events.SILENT == {"task.sla_at_risk", "task.escalated"}
 
 
 @pytest.mark.parametrize("pattern", [*EVENT_TYPES, "*", *WILDCARDS])
-def test_pattern_problem__has_none_with_what_exists(pattern: str) -> None:
+def test_pattern_problem__accepts_known_patterns(pattern: str) -> None:
     assert events.pattern_problem(pattern) is None
 
 
@@ -206,7 +206,7 @@ def test_pattern_problem__says_what_is_wrong(pattern: str, words: str) -> None:
     assert words in problem
 
 
-def test_the_folder_of_events__has_no_page_of_a_type_that_is_gone() -> None:
+def test_the_folder_of_events__has_no_page_of_an_unknown_type() -> None:
     made = {ROOT / name for name in DOCUMENTS}
     left = [path.name for path in (ROOT / "docs" / "events").iterdir() if path not in made]
     assert left == [], f"no longer made: {left}. Mend: delete them."

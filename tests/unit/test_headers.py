@@ -12,7 +12,7 @@ REFUSED = [
     # Set by the service (docs/webhooks.md).
     *["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "Date"],
     *["Webhook-Id", "webhook-timestamp", "WEBHOOK-SIGNATURE", "webhook-anything"],
-    # How the message is framed (RFC 9110, 7.6.1, 8.4; RFC 9112, 6).
+    # Framing of the message (RFC 9110, 7.6.1, 8.4; RFC 9112, 6).
     *["Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Keep-Alive"],
     *["Content-Encoding", "Content-Range", "Proxy-Connection", "HTTP2-Settings"],
     # Client address and routing, as gateways trust them.

@@ -1,4 +1,4 @@
-"""`output.schema` against the JSON-Schema-Test-Suite: every schema taken, every instance judged the same."""
+"""Test `output.schema` with the JSON-Schema-Test-Suite: schemas accepted, instances judged."""
 
 import json
 from collections.abc import Iterator

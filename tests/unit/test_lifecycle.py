@@ -46,7 +46,7 @@ REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
 """Events of a task whose status does not change."""
 
 
-def test_the_law_is_the_specification_and_what_the_design_adds() -> None:
+def test_the_table__is_the_specification_with_the_additions() -> None:
     moves = {
         (row.source, row.target) for row in TRANSITIONS if row.source and row.source != row.target
     }
@@ -73,13 +73,13 @@ def test_the_twelve_events_are_announced_by_their_names() -> None:
     }
 
 
-def test_a_move_is_told_by_the_event_of_its_target() -> None:
+def test_a_transition__has_the_event_of_its_target() -> None:
     for row in TRANSITIONS:
         if row.command not in (*REMARKS, Command.DRAFT):
             assert row.event == f"task.{row.target}"
 
 
-def test_cancelled_has_no_way_out() -> None:
+def test_cancelled__has_no_exits() -> None:
     assert lifecycle.allowed(Status.CANCELLED) == []
 
 

@@ -1,4 +1,4 @@
-"""The type of a file of evidence, from the first bytes that such files have."""
+"""Test how the type of evidence is detected from its first bytes."""
 
 import pytest
 
@@ -8,13 +8,13 @@ WAVE = b"WAVEfmt \x10\0\0\0\1\0\1\0\x44\xac\0\0"
 
 
 def ftyp(major: bytes, *others: bytes) -> bytes:
-    """A `ftyp` box (ISO/IEC 14496-12, 4.3) and the beginning of the next."""
+    """Return a `ftyp` box (ISO/IEC 14496-12, 4.3) and the beginning of the next."""
     box = b"ftyp" + major + b"\0\0\2\0" + b"".join(others)
     return (len(box) + 4).to_bytes(4, "big") + box + b"\0\0\0\x08free"
 
 
 def ogg(first_packet: bytes) -> bytes:
-    """The first page of an Ogg stream (RFC 3533, 6)."""
+    """Return the first page of an Ogg stream (RFC 3533, 6)."""
     return b"OggS\0\2" + bytes(20) + b"\1" + bytes([len(first_packet)]) + first_packet
 
 

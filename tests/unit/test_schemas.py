@@ -1,4 +1,4 @@
-"""`output.schema`: two notations, one meaning; and no schema that costs more than it is worth."""
+"""Test `output.schema`: both notations, and the limits of cost."""
 
 import os
 import time
@@ -21,7 +21,7 @@ def faults(schema: Any) -> list[tuple[str, str]]:
 
 
 def fan_out(steps: int) -> dict[str, Any]:
-    """References that double at each step."""
+    """Return a schema whose references double at each step."""
     definitions: dict[str, Any] = {
         f"a{step}": {"allOf": [{"$ref": f"#/$defs/a{step + 1}"}] * 2} for step in range(steps)
     }
@@ -116,7 +116,7 @@ def test_schema_faults__names_place_and_reason(
     ],
     ids=["a list of itself", "a tree", "some fan-out", "wide", "any JSON", "a grammar"],
 )
-def test_schema_faults__none_for_what_people_write(schema: Any) -> None:
+def test_schema_faults__none_for_common_schemas(schema: Any) -> None:
     assert faults(schema) == []
 
 
@@ -156,7 +156,7 @@ def test_schema_faults__none_for_data_and_for_references_inside(schema: Any) -> 
     assert faults(schema) == []
 
 
-# Patterns of this kind go to a process of their own.
+# Patterns of this kind are checked in a separate process.
 LIMITED = {"type": "array", "items": {"type": "string", "pattern": "^(?=.*[0-9])[a-z0-9]+$"}}
 
 
@@ -188,7 +188,7 @@ def test_output_faults__name_the_first_where_all_would_take_too_long() -> None:
     assert len(found[0].detail) <= 300
 
 
-# Each once, and RFC 6901's pointers: a field may have no name, or one with a slash.
+# RFC 6901: a name may be empty or contain a slash.
 @pytest.mark.parametrize(
     ("schema", "output", "expected"),
     [
@@ -255,7 +255,7 @@ def test_output_faults__too_deep() -> None:
 
 
 def doubling(steps: int) -> dict[str, Any]:
-    """Definitions that double at each step, of which `a0` is the first."""
+    """Return definitions that double at each step; `a0` is the first."""
     made: dict[str, Any] = {
         f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}, {"$ref": f"#/$defs/a{n + 1}"}]}
         for n in range(steps)
@@ -330,7 +330,7 @@ def branch(name: str) -> dict[str, Any]:
     ],
     ids=["a union that recurses", "unevaluated", "definitions", "normalised", "letters", "wide"],
 )
-def test_schema_faults__none_for_what_generators_make(schema: Any) -> None:
+def test_schema_faults__none_for_generated_schemas(schema: Any) -> None:
     assert faults(schema) == []
 
 
@@ -347,7 +347,7 @@ def test_output_faults__of_a_union_that_recurses() -> None:
     [("^(a|a?+)+$c", "a" * 14), (r"(?:1|0.)" + ".?" * 200 + "x", "01" * 30_000)],
 )
 def test_output_faults__of_patterns_that_seem_plain(pattern: str, text: str) -> None:
-    """The limited process ends them: not the web process's time is spent."""
+    """End expensive checks in the limited process, not in the web process."""
     schema = {"type": "array", "items": {"allOf": [{"not": {"pattern": pattern}}] * 10}}
     began = time.process_time()
     output_faults([text] * (64_000 // len(text)), schema, "structured_json")
@@ -369,7 +369,7 @@ def checking_processes() -> list[psutil.Process]:
     ]
 
 
-def test_limited__does_not_wait_for_ever_for_a_process_that_stands_still() -> None:
+def test_limited__does_not_wait_forever_for_a_stalled_process() -> None:
     more_than_a_pipe_holds = "a" * 1_000_000
     limited.check({"type": "string"}, "a")
     for child in checking_processes():

@@ -1,4 +1,4 @@
-"""Signatures, against the published vectors and the libraries that receivers already have."""
+"""Test signatures with the published vectors and with other libraries."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ def test_sign__gives_the_published_signature(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda vector: vector["scheme"])
-def test_verify__believes_the_published_signature(vector: dict[str, Any]) -> None:
+def test_verify__accepts_the_published_signature(vector: dict[str, Any]) -> None:
     signing.verify(
         secrets=[vector.get("public", vector["secret"])],
         headers=headers(vector, vector["signature"]),
@@ -82,7 +82,7 @@ def test_verify__refuses_a_missing_header_and_another_body() -> None:
 
 
 @pytest.mark.parametrize("library", [Webhook, SvixWebhook])
-def test_sign__believed_by_the_libraries_also_while_a_secret_rotates(library: Any) -> None:
+def test_sign__verifies_with_other_libraries_also_during_a_rotation(library: Any) -> None:
     old, new = signing.new_secret(), signing.new_secret()
     body = '{"type":"task.completed","data":{"notes":"Grüße"}}'.encode()
     signed = signing.sign(secrets=[new, old], message_id="msg_1", at=datetime.now(UTC), body=body)
@@ -109,7 +109,7 @@ PUBLIC = next(vector["public"] for vector in VECTORS["valid"] if "public" in vec
 OTHER = signing.public_key(signing.new_private_key())
 
 
-def test_keys_from_jwks__gives_back_what_was_published() -> None:
+def test_keys_from_jwks__returns_the_published_keys() -> None:
     document = {
         "keys": [signing.jwk(PUBLIC, key_id="a"), signing.jwk(OTHER, key_id="b")],
         "extra": True,
@@ -140,20 +140,20 @@ def test_a_jwk__is_as_rfc_8037_has_it() -> None:
     ],
     ids=str,
 )
-def test_keys_from_jwks__passes_over_what_is_no_key_of_ours(changes: dict[str, Any]) -> None:
+def test_keys_from_jwks__ignores_other_keys(changes: dict[str, Any]) -> None:
     foreign = {**signing.jwk(OTHER, key_id="b"), **changes}
     document = {"keys": [foreign, "key", None, signing.jwk(PUBLIC, key_id="a")]}
     assert signing.keys_from_jwks(document) == [PUBLIC]
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"keys": None}, {"keys": {}}, "keys"])
-def test_keys_from_jwks__refuses_what_is_no_jwks(document: Any) -> None:
+def test_keys_from_jwks__refuses_other_documents(document: Any) -> None:
     with pytest.raises(InvalidInput) as refusal:
         signing.keys_from_jwks(document)
     assert refusal.value.faults[0].pointer == "/keys"
 
 
-def test_sign__parts_the_signatures_of_many_keys_by_one_space_each() -> None:
+def test_sign__separates_signatures_by_one_space() -> None:
     secrets = [signing.new_secret() for _ in range(10)]
     keys = [signing.new_private_key() for _ in range(10)]
     now, body = datetime.now(UTC), b"{}"

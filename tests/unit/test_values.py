@@ -1,4 +1,4 @@
-"""The values of the wire: RFC 3339 times, BCP 47 tags, integers as JSON Schema has them."""
+"""Test the value types: RFC 3339 times, BCP 47 tags, integers as JSON Schema defines them."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ INTEGER: TypeAdapter[int] = TypeAdapter(Annotated[int, INTEGRAL])
 NOON = datetime(2026, 2, 4, 12, 0, 0, tzinfo=UTC)
 
 
-# RFC 3339, 5.6 to 5.8; what is stored has six digits, and a leap second is the next minute's first.
+# RFC 3339, 5.6 to 5.8. Stored with six digits; a leap second is the next minute's first.
 @pytest.mark.parametrize(
     ("text", "moment"),
     [

@@ -78,7 +78,7 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
     change = parse(PoolChange, document, checks=[_escalation_check(actor)])
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
-    values = change.given()
+    values = change.sent_fields()
     Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(values))
     if "escalation" in values and values["escalation"] != pool.escalation:
         for reaction in _policy_reactions:

@@ -103,7 +103,7 @@ def update_worker(*, actor: Principal, worker_id: UUID, document: Any, at: datet
     """
     worker = lock_worker(actor=actor, worker_id=worker_id)
     change = parse(WorkerChange, document, checks=[_level_check(skills=worker.skills)])
-    changes = change.given()
+    changes = change.sent_fields()
     if "certifications" in changes:
         worker.certifications.all().delete()
         _certify(worker, map(_certification, changes.pop("certifications")))
