@@ -83,8 +83,10 @@ def test_chunked__a_patch_changes_the_sent_fields(house: House) -> None:
 def test_chunked__evidence(house: House) -> None:
     run = house.started()
     parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="epoch"\r\n\r\n{run.epoch}\r\n'.encode(),
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'.encode(),
+        f"--{BOUNDARY}\r\n".encode(),
+        f'Content-Disposition: form-data; name="epoch"\r\n\r\n{run.epoch}\r\n'.encode(),
+        f"--{BOUNDARY}\r\n".encode(),
+        b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n',
         PNG.ljust(3_000_000, b"\0") + f"\r\n--{BOUNDARY}--\r\n".encode(),
     ]
     path, kind = f"/v1/runs/{run.id}/evidence", f"multipart/form-data; boundary={BOUNDARY}"

@@ -168,7 +168,8 @@ def test_events__of_a_pool_that_was_not_granted_are_not_returned(house: House) -
         ("after=%00", {"/after": "invalid_cursor"}),
         ("after=" + "A" * 44, {"/after": "invalid_cursor"}),
         ("before=x", {"/before": "unknown_parameter"}),
-        ("limit=0&wait=x&x=1", {"/limit": "out_of_range", "/wait": "out_of_range", "/x": "unknown_parameter"}),
+        ("limit=0&wait=x&x=1", {"/limit": "out_of_range", "/wait": "out_of_range",
+                "/x": "unknown_parameter"}),
     ],
 )  # fmt: skip
 def test_events__bad_parameters(house: House, query: str, found: dict[str, str]) -> None:
@@ -397,12 +398,14 @@ def test_consumers__are_listed_by_name(house: House) -> None:
         ("a" * 65, {}, {"/name": "pattern"}),
         ("a%0A", {}, {"/name": "pattern"}),
         ("ledger", {"types": []}, {"/types": "too_short"}),
-        ("ledger", {"types": ["task.created", "task.exploded"]}, {"/types/1": "unknown_event_type"}),
+        ("ledger", {"types": ["task.created", "task.exploded"]},
+        {"/types/1": "unknown_event_type"}),
         ("ledger", {"types": ["delivery.*"]}, {"/types/0": "unknown_event_type"}),
         ("ledger", {"types": "task.*"}, {"/types": "wrong_type"}),
         ("ledger", {"start": "yesterday"}, {"/start": "invalid_cursor"}),
         ("ledger", {"begin": "latest"}, {"/begin": "unknown_field"}),
-        ("Ledger", {"types": ["x"], "start": "y"}, {"/name": "pattern", "/types/0": "unknown_event_type", "/start": "invalid_cursor"}),
+        ("Ledger", {"types": ["x"], "start": "y"},
+            {"/name": "pattern", "/types/0": "unknown_event_type", "/start": "invalid_cursor"}),
     ],
 )  # fmt: skip
 def test_consumer__bad_settings(

@@ -86,30 +86,39 @@ TEXTS = [
     "\N{GRINNING FACE}" * 300, "x" * 25_000, "..", "%00", "' OR 1=1 --", "{{7*7}}", "$ref", "null",
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999999999Z",
     "0000-00-00T00:00:00Z", "2026-06-30T23:59:60Z", "2999-01-01T00:00:00-00:00",
-    "2999-01-01T00:00:00.9999999999Z", "2999-01-01T24:00:00Z", "\u0662\u0669\u0669\u0669-01-01T00:00:00Z",
-    "http://[::1", "https://\u2488.com/", "https://a..b/", "https://-a/", "https://\x00/", "https://xn--/",
-    "https://[fe80::1%25eth0]/", "https://1.2.3.4.5/", "https://0xffffffffffff/", "https://a:\u0661/",
-    "https://" + "a" * 300 + ".com/", "https://example.com\\@127.0.0.1/", "https://%31%32%37.0.0.1/",
+    "2999-01-01T00:00:00.9999999999Z", "2999-01-01T24:00:00Z",
+    "\u0662\u0669\u0669\u0669-01-01T00:00:00Z",
+    "http://[::1", "https://\u2488.com/", "https://a..b/", "https://-a/", "https://\x00/",
+    "https://xn--/",
+    "https://[fe80::1%25eth0]/", "https://1.2.3.4.5/", "https://0xffffffffffff/",
+    "https://a:\u0661/",
+    "https://" + "a" * 300 + ".com/", "https://example.com\\@127.0.0.1/",
+    "https://%31%32%37.0.0.1/",
     "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}",
     "\u0660" * 36, "----" * 9,
 ]  # fmt: skip
 PLAIN = [
     None, True, False, 0, -1, 1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**400, 0.1, 1e300,
     -1e300, 5e-324, [], {}, [[]], {"": ""}, [None], {"$ref": "#"}, {"$ref": "http://a/"},
-    {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}, {"type": "array", "items": 5},
-    {"$id": "\x00", "type": "string"}, {"pattern": "(a+)+$"}, {"pattern": "(?<=a)b"}, {"$anchor": 1},
+    {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}},
+    {"type": "array", "items": 5},
+    {"$id": "\x00", "type": "string"}, {"pattern": "(a+)+$"}, {"pattern": "(?<=a)b"},
+    {"$anchor": 1},
     {"$schema": "x"}, {"properties": {"a": {"$schema": "http://a/"}}}, {"multipleOf": 0},
-    {"minimum": 1e300}, {"enum": []}, {"$defs": {"a": {"$id": "b"}}, "$ref": "b"}, {"format": "regex"},
+    {"minimum": 1e300}, {"enum": []}, {"$defs": {"a": {"$id": "b"}}, "$ref": "b"},
+    {"format": "regex"},
     {"$dynamicRef": "#x"}, {"$vocabulary": {}}, {"contains": {}, "minContains": -1}, {"a/b~c": 1},
 ]  # fmt: skip
 hostile = st.one_of(
     st.sampled_from(PLAIN).map(deepcopy),
     st.sampled_from(TEXTS),
     st.sampled_from(TOKENS).map(Token),
-    st.builds(nested, st.sampled_from([7, 60, 130, 250, 260, 500, 1010, 1030]), of=st.sampled_from("[{")),
+    st.builds(nested, st.sampled_from([7, 60, 130, 250, 260, 500, 1010, 1030]),
+    of=st.sampled_from("[{")),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner,
+        max_size=4),
         max_leaves=12,
     ),
 )  # fmt: skip
@@ -248,7 +257,8 @@ def test_create__accepted_schema_never_crashes_a_submission(patient: House, sche
         schema = schema.draw(
             mutated({
                 "type": "object",
-                "properties": {"a": {"type": "string", "pattern": "^x"}, "b": {"$ref": "#/$defs/n"}},
+                "properties": {"a": {"type": "string", "pattern": "^x"},
+                "b": {"$ref": "#/$defs/n"}},
                 "required": ["a"],
                 "additionalProperties": {"anyOf": [{"type": "array", "items": {"minimum": 1}}]},
                 "$defs": {"n": {"type": "number", "multipleOf": 2, "format": "date-time"}},
@@ -326,7 +336,8 @@ def times(draw: st.DrawFn) -> str:
             ]
         )
     )
-    return f"{year}-{month}-{day}{draw(st.sampled_from('TTt'))}{hour}:{minute}:{second}{fraction}{offset}"
+    separator = draw(st.sampled_from("TTt"))
+    return f"{year}-{month}-{day}{separator}{hour}:{minute}:{second}{fraction}{offset}"
 
 
 JUDGE = Draft202012Validator({"type": "string", "format": "date-time"}, validate_formats=True)
@@ -505,12 +516,14 @@ def test_offer_and_worker_calls__mutated_body(
 POOL = {
     "name": "Desk", "offer_seconds": {"low": 5}, "work_seconds": 5, "offer_mode": "broadcast",
     "offers_per_window": 5, "costs": {"call": 2},
-    "escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [], "notify": True}], "at_end": "fail"},
+    "escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [], "notify": True}],
+        "at_end": "fail"},
 }  # fmt: skip
 WORKER = {
     "name": "Dora", "skills": ["phone", "audit"], "skill_levels": {"phone": 2}, "languages": ["en"],
     "hours": {"mon": [["09:00", "17:00"], ["18:00", "24:00"]]}, "time_zone": "Europe/Berlin",
-    "certifications": [{"code": "soc", "expires_at": "2030-01-01T00:00:00Z", "document_url": "https://a.com/"}],
+    "certifications": [{"code": "soc", "expires_at": "2030-01-01T00:00:00Z",
+            "document_url": "https://a.com/"}],
 }  # fmt: skip
 
 
@@ -525,8 +538,10 @@ def test_pools_and_workers__mutated_body(patient: House, kind: str, data: st.Dat
 
 
 SIGNATURES = [
-    b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%PDF-", b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WAVE", b"PK\3\4",
-    b"ID3", b"OggS", b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"GIF89a", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+    b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%PDF-", b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0WAVE",
+    b"PK\3\4",
+    b"ID3", b"OggS", b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3", b"GIF89a",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
     b"<?xml ", b"{\\rtf", b"MZ", b"\x7fELF", b"\x1f\x8b", b"BZh", b"\xef\xbb\xbf", b"\xff\xfe",
 ]  # fmt: skip
 
@@ -535,7 +550,8 @@ SIGNATURES = [
 @given(
     signature=st.sampled_from(SIGNATURES),
     rest=st.binary(max_size=100),
-    name=st.sampled_from(["a.png", "", ".", "\x00", "a\r\nb", "../x", "x" * 300, "\u202ea", "a;b\"c"]),
+    name=st.sampled_from(["a.png", "", ".", "\x00", "a\r\nb", "../x", "x" * 300, "\u202ea",
+            "a;b\"c"]),
     epoch=st.sampled_from(["1", "0", "", "\x00", "\u0661", "1e3", "9" * 50, "-1", " 1"]),
 )  # fmt: skip
 def test_evidence__odd_files(
@@ -550,14 +566,16 @@ def test_evidence__odd_files(
     expect_no_crash(answer)
 
 
+FIELD = b"--x\r\nContent-Disposition: form-data; name="
 FORMS = [
-    b"", b"--x", b"--x--", b"--x\r\n\r\n\r\n--x--", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--",
-    b'--x\r\nContent-Disposition: form-data; name="epoch"\r\nContent-Transfer-Encoding: base64\r\n\r\n!\r\n--x--',
-    b'--x\r\nContent-Disposition: form-data; name="file"; filename*=UTF-8\'\'%00%ff\r\n\r\n1\r\n--x--',
-    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\nContent-Type: text/plain; charset=\xff\r\n\r\n1\r\n--x--',
+    b"", b"--x", b"--x--", b"--x\r\n\r\n\r\n--x--",
+    b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--",
+    FIELD + b'"epoch"\r\nContent-Transfer-Encoding: base64\r\n\r\n!\r\n--x--',
+    FIELD + b'"file"; filename*=UTF-8\'\'%00%ff\r\n\r\n1\r\n--x--',
+    FIELD + b'"file"; filename="a"\r\nContent-Type: text/plain; charset=\xff\r\n\r\n1\r\n--x--',
     b'--x\r\nContent-Disposition: form-data; name="\0"\r\n\r\n\0\r\n--x--',
-    b"".join(b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' for _ in range(1100)) + b"--x--",
-    b"".join(b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n1\r\n' for _ in range(150)) + b"--x--",
+    (FIELD + b'"a"\r\n\r\n1\r\n') * 1100 + b"--x--",
+    (FIELD + b'"f"; filename="a"\r\n\r\n1\r\n') * 150 + b"--x--",
 ]  # fmt: skip
 FORM_TYPES = [
     "multipart/form-data; boundary=x",
@@ -581,7 +599,8 @@ def test_evidence__odd_forms(patient: House, content_type: str) -> None:
 
 # --- queries, paths, headers ---------------------------------------------------------------
 
-LISTS = ["/v1/tasks", "/v1/tasks/{task}/events", "/v1/offers", "/v1/runs", "/v1/pools", "/v1/workers",
+LISTS = ["/v1/tasks", "/v1/tasks/{task}/events", "/v1/offers", "/v1/runs", "/v1/pools",
+         "/v1/workers",
          "/v1/skills"]  # fmt: skip
 NAMES = ["status", "domain", "urgency", "pool", "presence", "skill", "cursor", "limit", "page", "",
          "\x00", "status[]"]  # fmt: skip
@@ -617,9 +636,12 @@ def test_list__malformed_query(patient: House, path: str, query: str) -> None:
 
 
 PATHS = ["tasks/{}", "tasks/{}/events", "tasks/{}/cancel", "offers/{}/accept", "offers/{}/decline",
-         "runs/{}", "runs/{}/start", "runs/{}/submit", "runs/{}/evidence", "workers/{}", "{}"]  # fmt: skip
-IDS = ["%00", "%ff%fe", "..%2f..", "%2e%2e", "%0a", "{}", "\u0661", "0" * 32, "0" * 5000, "-", "null", "me",
-       "urn:uuid:00000000-0000-0000-0000-000000000000", "%F0%9F%98%80", "a;b", "a%3Fb", "' OR 1=1"]  # fmt: skip
+         "runs/{}", "runs/{}/start", "runs/{}/submit", "runs/{}/evidence", "workers/{}",
+         "{}"]  # fmt: skip
+IDS = ["%00", "%ff%fe", "..%2f..", "%2e%2e", "%0a", "{}", "\u0661", "0" * 32, "0" * 5000, "-",
+       "null", "me",
+       "urn:uuid:00000000-0000-0000-0000-000000000000", "%F0%9F%98%80", "a;b", "a%3Fb",
+       "' OR 1=1"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -632,7 +654,8 @@ def test_path__hostile_id(patient: House, path: str) -> None:
                 assert answer.status_code >= 400 or "workers/me" in path.format(text)
 
 
-ODD_HEADERS = ["", " ", "\x00", "a\x00", "\xff", "\u20ac", "x" * 300, "x" * 20_000, "a\tb", "\x7f", "\x1b[2J",
+ODD_HEADERS = ["", " ", "\x00", "a\x00", "\xff", "\u20ac", "x" * 300, "x" * 20_000, "a\tb", "\x7f",
+               "\x1b[2J",
                "'; DROP TABLE x", "null", "0"]  # fmt: skip
 
 
@@ -645,15 +668,18 @@ def test_header__hostile_value(patient: House, name: str, value: str) -> None:
     expect_no_crash(send(patient.alice, "GET", "/v1/tasks", **{name: value}))
 
 
-@pytest.mark.parametrize("value", [*ODD_HEADERS, "application/json; charset=utf-99", "application/json;;",
-                                   "text/json", "application/x-www-form-urlencoded", "application/JSON"])  # fmt: skip
+@pytest.mark.parametrize("value", [*ODD_HEADERS, "application/json; charset=utf-99",
+        "application/json;;",
+                                   "text/json", "application/x-www-form-urlencoded",
+                                   "application/JSON"])  # fmt: skip
 def test_header__hostile_content_type(patient: House, value: str) -> None:
     for body in (encoded(contract()), b""):
         expect_no_crash(send(patient.alice, "POST", "/v1/tasks", body, content_type=value))
 
 
 @pytest.mark.parametrize("value", [*ODD_HEADERS, "Bearer", "Bearer ", "Bearer \x00", "Bearer \xff",
-                                   "Basic YTpi", "Bearer bl_live_", "Bearer bl_live_\x00_x", "bearer  x y"])  # fmt: skip
+                                   "Basic YTpi", "Bearer bl_live_", "Bearer bl_live_\x00_x",
+                                   "bearer  x y"])  # fmt: skip
 def test_header__hostile_credential(patient: House, value: str) -> None:
     headers = {"Authorization": value}
     answer = patient.alice.client.get("/v1/tasks", headers=headers)

@@ -12,17 +12,21 @@ from tests.api.test_parameters import PLACE, STREAM
 from tests.factories import Caller, House
 
 TEXTS = [
-    "\x00", "a\x00b", "..", ".", "%00", "\u0661", "\U0001f600", "a" * 3000, "' OR 1=1 --", "null", "-1",
+    "\x00", "a\x00b", "..", ".", "%00", "\u0661", "\U0001f600", "a" * 3000, "' OR 1=1 --", "null",
+    "-1",
     "00000000-0000-0000-0000-000000000000", "{00000000-0000-0000-0000-000000000000}",
-    "urn:uuid:00000000-0000-0000-0000-000000000000", "\ufeff", "a/b", "a;b", "a\\b", "\r\nX: 1", "[]", "NaN",
+    "urn:uuid:00000000-0000-0000-0000-000000000000", "\ufeff", "a/b", "a;b", "a\\b", "\r\nX: 1",
+    "[]", "NaN",
     "1e9", "0x10", "9" * 40, "2026-02-04T12:00:00+00:60", "\xff",
 ]  # fmt: skip
 RAW = ["%ff", "%c0%80", "%ed%a0%80", "%", "%u0041"]
 HEADERS = {
     "Idempotency-Key": ["\x00", "\u00e9", "a" * 256, "", " "],
     "X-Request-ID": ["\x00", "a b", "\u00e9", "a" * 300],
-    "Content-Type": ["", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "\x00", "a/b;="],
-    "Authorization": ["", "Bearer", "Bearer \x00", "Bearer \u00e9", "Basic Og==", "bl_live_x", "Bearer " + "a" * 9000],
+    "Content-Type": ["", "text/plain", "application/json; charset=utf-16", "multipart/form-data",
+    "\x00", "a/b;="],
+    "Authorization": ["", "Bearer", "Bearer \x00", "Bearer \u00e9", "Basic Og==", "bl_live_x",
+    "Bearer " + "a" * 9000],
     "X-Forwarded-For": ["\x00", "a", "::1%lo", "1.2.3.4, \u00e9", "9" * 500],
     "Content-Encoding": ["\x00", "gzip"],
     "Content-Length": ["-1", "x", "\u0661"],

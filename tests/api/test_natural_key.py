@@ -1,5 +1,6 @@
 """Test the natural key: one task for each (organisation, product, request_id)."""
 
+from functools import partial
 from typing import Any
 
 from apps.accounts.services import issue_key
@@ -155,7 +156,7 @@ def test_natural_key__racing_calls_with_other_bodies(house: House) -> None:
     def post(title: str) -> Any:
         return Caller(house.alice.key).post("/v1/tasks", request("IR-1", title=title))
 
-    answers = together(*[lambda title=f"Title {n}": post(title) for n in range(8)])  # type: ignore[misc]
+    answers = together(*[partial(post, f"Title {n}") for n in range(8)])
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert Task.objects.count() == count("events_event") == 1
     for answer in answers:

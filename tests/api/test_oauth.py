@@ -125,7 +125,7 @@ def reset_limits() -> None:
 
 
 # RFC 6749, 5.2: an unknown client is invalid_client.
-@pytest.mark.parametrize("client_id", ["a\x00b", "\x00", "nobody", "\ufffd", "x" * 5000 + "\x00"])
+@pytest.mark.parametrize("client_id", ["a\x00b", "\x00", "unknown", "\ufffd", "x" * 5000 + "\x00"])
 @pytest.mark.parametrize("way", ["form", "basic"])
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
 def test_token__for_a_client_that_is_none(

@@ -143,11 +143,13 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"misses_until_away": 0}, {"/misses_until_away": "too_small"}),
     ({"misses_until_away": 101}, {"/misses_until_away": "too_large"}),
     ({"costs": {"Not A Slug": 1}}, {"/costs/Not A Slug": "pattern"}),
-    ({"costs": {"call": 0, "visit": 101}}, {"/costs/call": "too_small", "/costs/visit": "too_large"}),
+    ({"costs": {"call": 0, "visit": 101}},
+    {"/costs/call": "too_small", "/costs/visit": "too_large"}),
     ({"costs": {f"t{n}": 1 for n in range(201)}}, {"/costs": "too_long"}),
     ({"escalation": []}, {"/escalation": "wrong_type"}),
     ({"escalation": {"at_end": "cry"}}, {"/escalation/at_end": "not_one_of"}),
-    ({"escalation": {"steps": [{"after_seconds": 0, "notify": True}]}}, {"/escalation/steps/0/after_seconds": "too_small"}),
+    ({"escalation": {"steps": [{"after_seconds": 0, "notify": True}]}},
+    {"/escalation/steps/0/after_seconds": "too_small"}),
     (
         {"escalation": {"steps": [{"after_seconds": 5, "widen_to_pools": [UNKNOWN_ID, "desk"]}]}},
         {
@@ -156,7 +158,8 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
         },
     ),
     (
-        {"escalation": {"steps": [{"after_seconds": 5, "drop_certifications": True, "lower_trust_level_by": 1}]}},
+        {"escalation": {"steps": [{"after_seconds": 5, "drop_certifications": True,
+                        "lower_trust_level_by": 1}]}},
         {
             "/escalation/steps/0/drop_certifications": "not_for_pools",
             "/escalation/steps/0/lower_trust_level_by": "not_for_pools",
@@ -164,7 +167,8 @@ BAD: list[tuple[dict[str, Any], dict[str, str]]] = [
     ),
     ({"status": "closed"}, {"/status": "unknown_field"}),
     ({"rating_mean": 5}, {"/rating_mean": "unknown_field"}),
-    ({"work_seconds": 0, "costs": {"call": 0}, "nane": 1}, {"/work_seconds": "too_small", "/costs/call": "too_small", "/nane": "unknown_field"}),
+    ({"work_seconds": 0, "costs": {"call": 0}, "nane": 1},
+        {"/work_seconds": "too_small", "/costs/call": "too_small", "/nane": "unknown_field"}),
 ]  # fmt: skip
 
 
@@ -489,7 +493,7 @@ def test_tasks_that_a_policy_may_open_to_another_pool__wait_for_it(house: House)
     assert match_queued() == 1
 
 
-# --- a dry run is a POST like any other ------------------------------------------------------------
+# --- a dry run is a POST like any other -----------------------------------------------------------
 
 
 def test_dry_run__with_an_idempotency_key_is_answered_once(house: House) -> None:

@@ -1,7 +1,7 @@
 """Test every route of `/v1` with every credential that must not use it.
 
-`MATRIX` has a row for each route and method. The first test compares it with the URL patterns: a new
-route must state here which credentials may call it, and what others get.
+`MATRIX` has a row for each route and method. The first test compares it with the URL patterns: a
+new route must state here which credentials may call it, and what others get.
 """
 
 from dataclasses import dataclass, field
@@ -64,7 +64,8 @@ MATRIX = [
     Row("get", "event-consumers/<str:name>", Scope.TASKS_READ, subject="consumer"),
     Row("delete", "event-consumers/<str:name>", Scope.TASKS_READ, subject="consumer"),
     Row("get", "event-consumers/<str:name>/events", Scope.TASKS_READ, subject="consumer"),
-    Row("post", "event-consumers/<str:name>/ack", Scope.TASKS_READ, {"cursor": "none"}, subject="consumer"),
+    Row("post", "event-consumers/<str:name>/ack", Scope.TASKS_READ, {"cursor": "none"},
+    subject="consumer"),
     Row("get", "offers", Scope.WORK),
     Row("post", "offers/<str:offer_id>/accept", Scope.WORK, {}, subject="offer"),
     Row("post", "offers/<str:offer_id>/decline", Scope.WORK, {}, subject="offer"),
@@ -72,7 +73,8 @@ MATRIX = [
     Row("get", "runs/<str:run_id>", Scope.WORK, subject="run"),
     Row("post", "runs/<str:run_id>/start", Scope.WORK, {"epoch": 1}, subject="run"),
     Row("post", "runs/<str:run_id>/heartbeat", Scope.WORK, {"epoch": 1}, subject="run"),
-    Row("post", "runs/<str:run_id>/submit", Scope.WORK, {"epoch": 1, "output": OUTPUT}, subject="run"),
+    Row("post", "runs/<str:run_id>/submit", Scope.WORK, {"epoch": 1, "output": OUTPUT},
+    subject="run"),
     Row("post", "runs/<str:run_id>/release", Scope.WORK, {"epoch": 1}, subject="run"),
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),
@@ -80,7 +82,8 @@ MATRIX = [
     Row("post", "workers", Scope.POOLS_MANAGE, {"name": "Dora"}),
     Row("get", "workers", Scope.POOLS_READ),
     Row("get", "workers/<str:worker_id>", Scope.POOLS_READ, subject="worker"),
-    Row("patch", "workers/<str:worker_id>", Scope.POOLS_MANAGE, {"trust_level": 5}, subject="worker"),
+    Row("patch", "workers/<str:worker_id>", Scope.POOLS_MANAGE, {"trust_level": 5},
+    subject="worker"),
     Row("delete", "workers/<str:worker_id>", Scope.POOLS_MANAGE, subject="worker"),
     Row("get", "skills", Scope.POOLS_READ),
     Row("post", "pools", Scope.POOLS_MANAGE, {"name": "Night desk"}),
@@ -88,20 +91,26 @@ MATRIX = [
     Row("get", "pools/<str:pool_id>", Scope.POOLS_READ, subject="pool"),
     Row("patch", "pools/<str:pool_id>", Scope.POOLS_MANAGE, {"name": "Ours"}, subject="pool"),
     Row("delete", "pools/<str:pool_id>", Scope.POOLS_MANAGE, subject="pool"),
-    Row("post", "pools/<str:pool_id>/dry-run", Scope.POOLS_MANAGE, {"name": "Ours"}, subject="pool"),
-    Row("post", "pools/<str:pool_id>/members", Scope.POOLS_MANAGE, {"worker_id": str(UUID(int=7))}, subject="pool"),
+    Row("post", "pools/<str:pool_id>/dry-run", Scope.POOLS_MANAGE, {"name": "Ours"},
+    subject="pool"),
+    Row("post", "pools/<str:pool_id>/members", Scope.POOLS_MANAGE, {"worker_id": str(UUID(int=7))},
+    subject="pool"),
     Row("get", "pools/<str:pool_id>/members", Scope.POOLS_READ, subject="pool"),
-    Row("delete", "pools/<str:pool_id>/members/<str:worker_id>", Scope.POOLS_MANAGE, subject="pool"),
+    Row("delete", "pools/<str:pool_id>/members/<str:worker_id>", Scope.POOLS_MANAGE,
+    subject="pool"),
     Row("post", "webhook-endpoints", Scope.WEBHOOKS_MANAGE, ENDPOINT),
     Row("get", "webhook-endpoints", Scope.WEBHOOKS_READ),
     Row("get", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_READ, subject="endpoint"),
-    Row("patch", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, {"enabled": False}, subject="endpoint"),
+    Row("patch", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, {"enabled": False},
+    subject="endpoint"),
     Row("delete", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, subject="endpoint"),
-    Row("post", "webhook-endpoints/<str:endpoint_id>/test", Scope.WEBHOOKS_MANAGE, {"type": "task.failed"}, subject="endpoint"),
+    Row("post", "webhook-endpoints/<str:endpoint_id>/test", Scope.WEBHOOKS_MANAGE,
+    {"type": "task.failed"}, subject="endpoint"),
     Row("get", "deliveries", Scope.WEBHOOKS_READ),
     Row("get", "deliveries/<str:delivery_id>", Scope.WEBHOOKS_READ, subject="delivery"),
     Row("get", "deliveries/<str:delivery_id>/attempts", Scope.WEBHOOKS_READ, subject="delivery"),
-    Row("post", "deliveries/<str:delivery_id>/resend", Scope.WEBHOOKS_MANAGE, {}, subject="delivery"),
+    Row("post", "deliveries/<str:delivery_id>/resend", Scope.WEBHOOKS_MANAGE, {},
+    subject="delivery"),
     Row("post", "recoveries", Scope.WEBHOOKS_MANAGE, RECOVERY),
     Row("get", "recoveries", Scope.WEBHOOKS_READ),
     Row("get", "recoveries/<str:recovery_id>", Scope.WEBHOOKS_READ, subject="recovery"),
@@ -142,7 +151,8 @@ def test_matrix__has_every_route() -> None:
     listed = {(row.method, row.route) for row in MATRIX}
     missing, gone = routes() - listed - OPEN, listed - routes()
     assert not missing, (
-        f"routes without a row: {sorted(missing)}. Add a Row to MATRIX in tests/api/test_tenancy.py:"
+        f"routes without a row: {sorted(missing)}. Add a Row to MATRIX in"
+        " tests/api/test_tenancy.py:"
         " the scope it needs, a body that would do, and whose id its path holds, so that the tests"
         " below can show that another organisation's id is a 404 there."
     )
@@ -224,9 +234,9 @@ def test_another_organisations_id__is_not_found(world: World, row: Row) -> None:
     with expect_unchanged():
         answer = world.call(stranger, row)
         body = expect_problem(answer, 404, "not_found")
-        nobody = world.call(stranger, row, UUID(int=7))
+        unknown = world.call(stranger, row, UUID(int=7))
     # The same response as for an unknown ID.
-    assert {**body, "request_id": ""} == {**nobody.json(), "request_id": ""}
+    assert {**body, "request_id": ""} == {**unknown.json(), "request_id": ""}
 
 
 @pytest.mark.parametrize("row", WITHOUT_ID, ids=str)

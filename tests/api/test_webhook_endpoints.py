@@ -155,7 +155,8 @@ def test_bad_field__is_named(house: House, changes: dict[str, Any], codes: dict[
 @pytest.mark.parametrize(
     "name",
     [
-        "Authorization", "Cookie", "Set-Cookie", "User-Agent", "Accept-Encoding", "Proxy-Connection",
+        "Authorization", "Cookie", "Set-Cookie", "User-Agent", "Accept-Encoding",
+        "Proxy-Connection",
         "Sec-Fetch-Site", "X-Forwarded-For", "Forwarded", "Via", "Keep-Alive", "Date", "Host",
         "Content-Length", "Content-Type", "Transfer-Encoding", "Webhook-Id", "webhook-anything",
     ],

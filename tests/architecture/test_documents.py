@@ -1,4 +1,4 @@
-"""The generated pages are what the code says now."""
+"""Check that the generated pages are up to date."""
 
 from pathlib import Path
 

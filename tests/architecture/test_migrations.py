@@ -1,4 +1,4 @@
-"""A migration serves the version before, holds no table for long, and has a way back (docs/adr/0015)."""
+"""Check that migrations suit the previous version, lock briefly, and reverse (docs/adr/0015)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ OURS = {config.label for config in apps.get_app_configs() if config.name.startsw
 
 
 def ours() -> dict[str, migrations.Migration]:
-    """Our migrations by name."""
+    """Return our migrations by name."""
     loader = MigrationLoader(None, ignore_no_migrations=True)
     return {
         f"{label}.{name}": migration
@@ -26,7 +26,7 @@ def ours() -> dict[str, migrations.Migration]:
 
 
 def faults(migration: migrations.Migration) -> Iterator[str]:
-    """What is wrong with a migration, each with what to do instead."""
+    """Yield the faults of a migration, each with its remedy."""
     new = {op.name_lower for op in migration.operations if isinstance(op, migrations.CreateModel)}
     for op in migration.operations:
         if not op.reversible:
@@ -38,13 +38,13 @@ def faults(migration: migrations.Migration) -> Iterator[str]:
 def _faults_on_existing(op: Operation) -> Iterator[str]:
     match op:
         case migrations.AddField(field=field) if not _is_filled(field):
-            yield f"{op.describe()}: make it null, or give it a db_default for the version before"
+            yield f"{op.describe()}: make it null, or give it a db_default for the previous version"
         case migrations.AddIndex() if not isinstance(op, BuildIndex):
-            yield f"{op.describe()}: build it by apps.base.sql.BuildIndex, while others write"
+            yield f"{op.describe()}: build it with apps.base.sql.BuildIndex, beside writes"
         case AddIndexConcurrently() if not isinstance(op, BuildIndex):
-            yield f"{op.describe()}: BuildIndex can be run again after it was cut off"
+            yield f"{op.describe()}: use BuildIndex, which can be repeated after an interruption"
         case migrations.RemoveField() | migrations.RenameField() | migrations.RenameModel():
-            yield f"{op.describe()}: the version before still uses it; take it away one version later"
+            yield f"{op.describe()}: the previous version uses it; remove it one version later"
 
 
 def _is_filled(field: Any) -> bool:
@@ -52,8 +52,10 @@ def _is_filled(field: Any) -> bool:
 
 
 def test_migrations__serve_two_versions() -> None:
-    found = [f"{name}: {fault}" for name, one in ours().items() for fault in faults(one)]
-    assert not found, "\n".join(found)
+    listed = [
+        f"{name}: {fault}" for name, migration in ours().items() for fault in faults(migration)
+    ]
+    assert not listed, "\n".join(listed)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_migrations__serve_two_versions() -> None:
     ],
     ids=lambda op: op.describe(),
 )
-def test_a_planted_fault__is_found(planted: Operation) -> None:
+def test_a_planted_fault__is_detected(planted: Operation) -> None:
     migration = migrations.Migration("0099_planted", "tasks")
     migration.operations = [planted]
     assert len(list(faults(migration))) == 1
@@ -85,7 +87,7 @@ def test_a_planted_fault__is_found(planted: Operation) -> None:
     ],
     ids=lambda op: op.describe(),
 )
-def test_what_serves_both__is_no_fault(harmless: Operation) -> None:
+def test_a_compatible_operation__is_no_fault(harmless: Operation) -> None:
     migration = migrations.Migration("0099_harmless", "tasks")
     migration.operations = [harmless]
     assert not list(faults(migration))

@@ -1,4 +1,4 @@
-"""Test the assignment of a batch: earlier tasks come first, and the total score is optimal."""
+"""The choice of a batch: nobody is overtaken, and the whole is as good as it can be."""
 
 import itertools
 import random
@@ -33,7 +33,7 @@ def pairs(choices: list[Choice]) -> dict[int, int]:
 
 
 def test_ranking__is_as_the_rules_are_written() -> None:
-    """Check the order: preferred skills, load, the longest wait, rating."""
+    """Preferred skills, then load, then the longest wait, then rating."""
     worse_and_better = [
         (seat(1, free=4), seat(2, free=1, preferred=0.5)),
         (seat(1, free=2, waited=600), seat(2, free=3)),
@@ -44,19 +44,19 @@ def test_ranking__is_as_the_rules_are_written() -> None:
         assert pairs(assign([demand(7, worse, better)], at=NOW)) == {7: 2}
 
 
-def test_the_previous_worker_of_a_task__ranks_first() -> None:
+def test_whoever_did_it_before__is_asked_first() -> None:
     assert pairs(assign([demand(7, seat(1, preferred=1.0), seat(2), first_choice=2)], at=NOW)) == {
         7: 2
     }
 
 
-def test_an_earlier_task__is_assigned_though_a_later_one_scores_higher() -> None:
+def test_an_earlier_task__is_served_though_a_later_one_fits_better() -> None:
     only = seat(1, preferred=0.0)
     assert pairs(assign([demand(7, only), demand(8, seat(1, preferred=1.0))], at=NOW)) == {7: 1}
 
 
-def test_an_earlier_task__takes_another_worker_if_it_can() -> None:
-    """Assign both tasks, though the first could take the only worker of the second."""
+def test_an_earlier_task__makes_room_when_it_can() -> None:
+    """The first could have either worker, the second only one: both are served."""
     both = assign([demand(7, seat(1, preferred=1.0), seat(2)), demand(8, seat(1))], at=NOW)
     assert pairs(both) == {7: 2, 8: 1}
 
@@ -68,7 +68,7 @@ def test_capacity__is_never_exceeded() -> None:
     assert pairs(assign(dear, at=NOW)) == {0: 1}
 
 
-def test_a_worker_with_capacity__gets_several_tasks_if_no_other_is_eligible() -> None:
+def test_a_worker_with_room__takes_more_when_nobody_else_does() -> None:
     choices = assign([demand(number, seat(1, free=6)) for number in range(6)], at=NOW)
     assert len(choices) == 6
 
@@ -78,10 +78,10 @@ COSTS = [((1, 4), (2, 3)), ((1, 3), (2, 3)), ((1, 4), (2, 4)), ((1, 2), (2, 2))]
 
 @pytest.mark.parametrize("workers", COSTS)
 @pytest.mark.parametrize("count", [3, 4, 5])
-def test_order__is_kept_beside_tasks_of_lower_cost(
+def test_nobody_is_overtaken__by_cheaper_ones(
     workers: tuple[tuple[int, int], ...], count: int
 ) -> None:
-    """Check that a task without a worker fits none beside the earlier assignments."""
+    """A task that gets nobody fits none beside those before it, as they were placed."""
     for units in itertools.product((1, 2, 3), repeat=count):
         seats = {
             (number, cost): seat(number, free=free, units=cost)
@@ -115,7 +115,7 @@ def batches(draw: st.DrawFn) -> list[Demand]:
 
 
 def most_served(demands: list[Demand]) -> int:
-    """Return how many tasks can be assigned together, by an independent solver."""
+    """How many can be served together, by an independent solver."""
     columns = [
         (one.worker_id, slot)
         for one in {seat.worker_id: seat for d in demands for seat in d.seats}.values()
@@ -131,10 +131,9 @@ def most_served(demands: list[Demand]) -> int:
 
 
 @given(batches())
-def test_order__is_kept(demands: list[Demand]) -> None:
-    """Check that the assigned tasks are the lexicographically first possible set.
-
-    Each task gets a worker if that is possible together with all earlier assigned tasks.
+def test_nobody_is_overtaken(demands: list[Demand]) -> None:
+    """Who is served is the lexicographically first set that can be: each task gets somebody if it can
+    together with those before it that got somebody.
     """
     served = {choice.task_id for choice in assign(demands, at=NOW)}
     kept: list[Demand] = []
@@ -145,7 +144,7 @@ def test_order__is_kept(demands: list[Demand]) -> None:
 
 
 @given(batches())
-def test_assignments__are_eligible_and_within_capacity(demands: list[Demand]) -> None:
+def test_every_choice_fits_and_no_place_is_taken_twice(demands: list[Demand]) -> None:
     by_id = {one.task_id: one for one in demands}
     taken: dict[UUID, int] = {}
     for choice in assign(demands, at=NOW):

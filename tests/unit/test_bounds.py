@@ -11,7 +11,10 @@ import pytest
 from config.settings.database import BOUNDS, database
 
 PROJECT = Path(__file__).resolve().parents[2]
-URL = "postgresql://biolayer:secret@db.internal:5433/biolayer?sslmode=require&options=-c%20work_mem%3D8MB"
+URL = (
+    "postgresql://biolayer:secret@db.internal:5433/biolayer"
+    "?sslmode=require&options=-c%20work_mem%3D8MB"
+)
 
 
 def options_of(**changes: Any) -> dict[str, Any]:

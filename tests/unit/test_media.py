@@ -105,8 +105,10 @@ def test_no_text(content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0", b"\x7fELF\2\1\1\0", b"PK\3\4\x14\0\0\0", ftyp(b"jpx "),
-     b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska\0", b"RIFF\x24\0\0\0AVI LIST\0\1", b"\xff\xff\xff\xff"],
+    [b"MZ\x90\0\3\0\0\0\4\0\0\0\xff\xff\0\0", b"\x7fELF\2\1\1\0", b"PK\3\4\x14\0\0\0",
+     ftyp(b"jpx "),
+     b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska\0", b"RIFF\x24\0\0\0AVI LIST\0\1",
+     b"\xff\xff\xff\xff"],
 )  # fmt: skip
 def test_other_types(content: bytes) -> None:
     assert media_type(content) is None
