@@ -71,8 +71,8 @@ def _called(function: ast.expr) -> str:
 def test_changes__are_never_discarded() -> None:
     names = described()
     found = [
-        f"{path.relative_to(ROOT)}:{line} discards {name}(), which only describes rows. Mend: give its"
-        " result to `transitions.apply(also=…)`, return it, or write it by `apps.base.rows.write`."
+        f"{path.relative_to(ROOT)}:{line} discards {name}(), which only describes rows. Mend: give"
+        " its result to `transitions.apply(also=…)`, return it, or write it by `rows.write`."
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*.py")
         for line, name in discarded(path.read_text(), names)
@@ -98,8 +98,8 @@ def test_changes__have_names_of_their_own() -> None:
     """No other function has the name of one, so that a name in a call is enough to find it."""
     names, own = described(), set(modules())
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno} defines {node.name}, which a changes.py defines, too."
-        " Mend: rename one of them."
+        f"{path.relative_to(ROOT)}:{node.lineno} defines {node.name}, as a changes.py does. Mend:"
+        " rename one of them."
         for path in (ROOT / "apps").rglob("*.py")
         if path not in own
         for node in ast.walk(ast.parse(path.read_text()))

@@ -1,9 +1,9 @@
-"""Each table has one writer: read off the syntax trees and the SQL files.
+"""Check that each table has one writer, in the syntax trees and the SQL files.
 
 1. Only apps/tasks/transitions.py writes a task's status. PostgreSQL refuses another write at commit
    (tests/integration/test_promises.py); this test finds it before anything runs.
-2. Only the app that owns a table writes it, by SQL or by its models. The prefix of a table's name is
-   the label of its app.
+2. Only the app that owns a table writes it, by SQL or by its models. The prefix of a table's name
+   is the label of its app.
 """
 
 import ast
@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TRANSITIONS = Path("apps/tasks/transitions.py")
 MEND = (
-    "writes a task's status. Mend: call the verb in apps.tasks.services; a new transition is a row in"
-    " biolayer/lifecycle.py and a verb that calls transitions.apply."
+    "writes a task's status. Mend: call the verb in apps.tasks.services; a new transition is a row"
+    " in biolayer/lifecycle.py and a verb that calls transitions.apply."
 )
 RAW_UPDATE = re.compile(
     r"(update\s+\"?tasks_task\"?\s.*\bstatus\s*=)|(insert\s+into\s+\"?tasks_task)", re.I | re.S
@@ -65,7 +65,7 @@ def _sets_by_name(call: ast.Call) -> bool:
 
 
 def _writes_task(call: ast.Call) -> bool:
-    """Match `Task(status=…)`, `Task.objects….update(status=…)`, `Update(Task, …, {"status": …})`."""
+    """Match `Task(status=…)`, `Task.objects….update(status=…)`, `Update(Task, …, {"status": …})`"""
     keywords = {keyword.arg for keyword in call.keywords}
     function = call.func
     if isinstance(function, ast.Name) and function.id == "Task":

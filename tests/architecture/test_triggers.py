@@ -1,8 +1,8 @@
-"""Each function and trigger of the database has its current source in `apps/<app>/triggers/`.
+"""Check that `apps/<app>/triggers/` has the current source of each database function and trigger.
 
-Migrations stay as they are, so the latest text of a function may be in any of them. A file holds one
-function and the triggers that call it; this test compares it with the migrated database. White space
-and comments do not count.
+Migrations are never edited, so the latest text of a function may be in any of them. A file contains
+one function and the triggers that call it; this test compares it with the migrated database.
+White space and comments do not count.
 """
 
 import re

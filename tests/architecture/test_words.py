@@ -19,6 +19,10 @@ DONE = (
     "docs/events",
     "docs/events-feed.md",
     "docs/lifecycle.md",
+    "docs/openapi.json",
+    "tests/api",
+    "tests/architecture",
+    "tests/clients",
     "CHANGELOG.md",
 )
 """Folders and files that are checked. The others are still to be reworded; add them here then."""
