@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for. Tests commit for real; each starts with empty tables."""
+"""Provide fixtures for all tests. Tests commit for real; each starts with empty tables."""
 
 import itertools
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 @pytest.fixture(scope="session")
 def migrated_database(django_db_blocker: Any) -> Iterator[None]:
-    """A database of this run's own, migrated."""
+    """Create and migrate a database for this run."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False)
     yield
@@ -32,20 +32,20 @@ def migrated_database(django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture
 def database(migrated_database: None, django_db_blocker: Any) -> Iterator[None]:
-    """The real database, with real commits, emptied afterwards by one statement."""
+    """Provide the real database, with real commits, emptied afterwards by one statement."""
     with django_db_blocker.unblock():
         yield
         _empty()
 
 
 FULL_EVERY = 200
-"""Tests after which tables are truncated: what is deleted stays in their files until then."""
+"""The number of tests after which tables are truncated: deleted rows stay in their files."""
 
 _emptied = itertools.count(1)
 
 
 def _empty() -> None:
-    """Delete what the test wrote. To truncate every table takes ten times as long."""
+    """Delete the rows of the test. Truncating all tables takes ten times as long."""
     tables = sorted(set(connection.introspection.table_names()) - KEPT)
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('is_superuser') = 'on'")
@@ -57,7 +57,7 @@ def _empty() -> None:
         cursor.execute(" UNION ALL ".join(looks))
         written = [row[0] for row in cursor.fetchall()]
     with transaction.atomic(), connection.cursor() as cursor:
-        # Triggers and foreign keys rest: the log would refuse, and the order would matter.
+        # Triggers and foreign keys are disabled: the log refuses deletion, and order would matter.
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in written:
             cursor.execute(f"DELETE FROM {table}")
@@ -65,12 +65,12 @@ def _empty() -> None:
 
 @pytest.fixture
 def house(database: None) -> House:
-    """An organisation with a pool, a backend's key (Alice's) and a worker, and a stranger's."""
+    """Provide an organisation with a pool, a backend (Alice) and a worker, and another one."""
     return House.build()
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A real HTTP server on loopback that takes webhooks."""
+    """Provide an HTTP server on loopback that receives webhooks."""
     with receiving() as started:
         yield started

@@ -1,6 +1,4 @@
-"""The ASGI process for tests: the real one, by its own command line, on the tests' database; and a
-reader of Server-Sent Events.
-"""
+"""Run the ASGI process on the tests' database, and read Server-Sent Events."""
 
 import json
 import os
@@ -35,7 +33,7 @@ class StreamServer:
 
 @contextmanager
 def stream_server() -> Iterator[StreamServer]:
-    """A process that answers; ended with the block."""
+    """Run the process while the block runs, and wait until it responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with tempfile.TemporaryFile() as log:
@@ -86,7 +84,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", url: str) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """What one blank line ends: a comment, an id, an event; what is not there is empty."""
+    """Hold one frame of a stream: comment, ID, event; missing fields are empty."""
 
     comment: str
     id: str
@@ -98,7 +96,7 @@ class Frame:
 def listening(
     url: str, key: str, *, last_id: str | None = None, **query: str
 ) -> Iterator[Iterator[Frame]]:
-    """The frames of a stream, which is cut off with the block."""
+    """Yield the frames of a stream, which is closed with the block."""
     headers = {"Authorization": f"Bearer {key}"}
     if last_id is not None:
         headers["Last-Event-ID"] = last_id

@@ -212,4 +212,14 @@ RUNS: Table = {
     "sha256": ("The SHA-256 of the bytes, in hexadecimal.", HASH),
 }
 
-TABLE: Table = {**IDENTIFIERS, **CONTRACT, **ESCALATION_POLICY, **STATE, **RUNS}
+BATCHES: Table = {
+    "TaskBatch.data": ("The results, in the order of the contracts.", FROM_PARTS),
+    "TaskResult.status": ("The status that the contract would have alone.", 201),
+    "TaskResult.task": ("The task; omitted if the contract was refused.", FROM_PARTS),
+    "TaskResult.problem": ("Why the contract was refused; omitted otherwise.", FROM_PARTS),
+    "created": ("The number of created tasks.", 1),
+    "replayed": ("The number of tasks that existed before, by natural key.", 0),
+    "refused": ("The number of refused contracts.", 0),
+}
+
+TABLE: Table = {**IDENTIFIERS, **CONTRACT, **ESCALATION_POLICY, **STATE, **RUNS, **BATCHES}

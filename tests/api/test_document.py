@@ -198,6 +198,7 @@ def walk_tasks(house: House, answers: Answers) -> None:
     body = contract(origin={"request_id": "IR-1"}, handoff=callback)
     task_id = answers.expect("create_task", 201, alice.post("/v1/tasks", body))["task_id"]
     answers.expect("create_task", 200, alice.post("/v1/tasks", body))
+    answers.expect("create_tasks", 200, alice.post("/v1/tasks/batch", [body, {}]))
     answers.expect("cancel_task", 200, alice.post(f"/v1/tasks/{task_id}/cancel"))
     done = house.completed(sla={"deadline": soon(hours=1).isoformat()})
     answers.expect("list_tasks", 200, alice.get("/v1/tasks?limit=1"))

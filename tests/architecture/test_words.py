@@ -22,8 +22,12 @@ DONE = (
     "docs/openapi.json",
     "tests/api",
     "tests/architecture",
+    "tests/acceptance",
     "tests/clients",
+    "tests/upgrades",
+    "tests/verifiers",
     "CHANGELOG.md",
+    "README.md",
 )
 """Folders and files that are checked. The others are still to be reworded; add them here then."""
 
@@ -65,7 +69,7 @@ def test_a_forbidden_word__is_found(parts: tuple[str, str]) -> None:
     assert list(forbidden_words(f"One.\nTwo {word}.")) == [(2, " ".join(word.split()))]
 
 
-@pytest.mark.parametrize("harmless", ["nobody_found", "renewal", "anewspaper", "vain"])
+@pytest.mark.parametrize("harmless", ["nobody_found", '"nobody"', "renewal", "anewspaper", "vain"])
 def test_a_similar_word__is_allowed(harmless: str) -> None:
     assert not list(forbidden_words(harmless))
 

@@ -1,6 +1,6 @@
-"""Hold a row, a lock or a connection of an installation for long; call it and watch its events.
+"""Hold a row, a lock or a connection of an installation; call it and watch its events.
 
-As a program, `python3 -m tests.faults.holding URL TASK_ID`, it is a client that stops in the midst of a
+As a program, `python3 -m tests.faults.holding URL TASK_ID`, it is a client that stops during a
 transaction.
 """
 
@@ -59,7 +59,7 @@ COMMON: Changes = {"requirements": {"skills": ["phone_verification"]}}
 HARBOUR: Changes = {"requirements": {"skills": ["harbour_inspection"]}}
 
 PATIENT = {"offer_seconds": {"normal": 3600}, "misses_until_away": None}
-"""Policies of a pool whose workers have time to answer, and stay available."""
+"""Policies of a pool whose offers stay open, and whose workers stay available."""
 
 STOP, GO = signal.SIGSTOP, signal.SIGCONT
 FOREIGN = "foreign"
@@ -76,9 +76,9 @@ SETTLES_SECONDS = 0.02
 
 @contextmanager
 def foreign(url: str, sql: str, params: Sequence[object]) -> Iterator[None]:
-    """Hold what `sql` locks, by a transaction of another program, while the block runs.
+    """Hold the locks of `sql` in a transaction of another program, while the block runs.
 
-    No limit that the database sets for open transactions ends it.
+    No limit of the database ends that transaction.
     """
     connection = psycopg.connect(url, application_name=FOREIGN, connect_timeout=5)
     try:
@@ -92,7 +92,7 @@ def foreign(url: str, sql: str, params: Sequence[object]) -> Iterator[None]:
 
 @contextmanager
 def stopped_client(url: str, task_id: str) -> Iterator[None]:
-    """Hold a task and its timers by a process that is stopped in the midst of its transaction."""
+    """Hold a task and its timers by a process that is stopped during its transaction."""
     command = [sys.executable, "-m", "tests.faults.holding", url, task_id]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as client:
         try:
@@ -105,7 +105,7 @@ def stopped_client(url: str, task_id: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Lock a task and its timers, say so, and keep the transaction open."""
+    """Lock a task and its timers, report it, and keep the transaction open."""
     url, task_id = sys.argv[1:]
     with foreign(url, LOCK_TASK_AND_TIMERS, [task_id, task_id]):
         print("held", flush=True)
@@ -132,7 +132,7 @@ class Proxy:
     @staticmethod
     @contextmanager
     def running(home: Path) -> Iterator["Proxy"]:
-        """Take connections while the block runs; at its end all of them break."""
+        """Accept connections while the block runs; then break all of them."""
         proxy = Proxy(home)
         proxy._start(proxy._accept)
         try:
@@ -200,7 +200,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Halt:
-    """How a worker is brought to a standstill, and set going again."""
+    """Halt a worker, and resume it."""
 
     stop: Callable[[], None]
     go: Callable[[], None]
@@ -208,7 +208,7 @@ class Halt:
 
 @contextmanager
 def workers_to_stop(installation: Installation, url: str) -> Iterator[dict[str, Halt]]:
-    """Start a second worker of each kind, which is halted by its process."""
+    """Start a second worker of each kind, which is halted by stopping its process."""
     with ExitStack() as stack:
         pids = {
             process: stack.enter_context(_second_worker(installation, process, url))
@@ -222,7 +222,7 @@ def workers_to_stop(installation: Installation, url: str) -> Iterator[dict[str, 
 
 @contextmanager
 def workers_to_cut_off(installation: Installation) -> Iterator[dict[str, Halt]]:
-    """Start a second worker of each kind, which is halted by its way to the database."""
+    """Start a second worker of each kind, which is halted by freezing its connection."""
     with ExitStack() as stack:
         proxies = {
             process: stack.enter_context(Proxy.running(installation.home)) for process in WORKERS
@@ -234,7 +234,7 @@ def workers_to_cut_off(installation: Installation) -> Iterator[dict[str, Halt]]:
 
 @contextmanager
 def _second_worker(installation: Installation, process: str, url: str) -> Iterator[int]:
-    """Start another worker like `process`, which reaches the database at `url`. Yield its number."""
+    """Start another worker like `process` with the database at `url`. Yield its process ID."""
     name = f"second-{process}"
     command = [*service_commands(host="127.0.0.1", port=0, stream_port=0)[process]]
     command[command.index("-n") + 1] = f"{name}@%h"
@@ -259,7 +259,7 @@ def _second_worker(installation: Installation, process: str, url: str) -> Iterat
 
 
 def inherited_environment(installation: Installation) -> dict[str, str]:
-    """Return what a program of the installation inherits from the test run."""
+    """Return the environment that a program of the installation inherits from the test run."""
     return {
         **{
             name: value
@@ -272,7 +272,7 @@ def inherited_environment(installation: Installation) -> dict[str, str]:
 
 
 def _environment(installation: Installation, url: str) -> dict[str, str]:
-    """Return what the installation's own processes have, with another way to its database."""
+    """Return the environment of the installation's processes, with another database URL."""
     kept = json.loads((installation.home / "secrets.json").read_text())
     return {
         **inherited_environment(installation),
@@ -285,7 +285,7 @@ def _environment(installation: Installation, url: str) -> dict[str, str]:
 
 
 def halt_in_transaction(halt: Halt, *, process: str, observer_url: str) -> None:
-    """Bring the second worker like `process` to a standstill while it holds what it has written."""
+    """Halt the second worker like `process` while it holds uncommitted rows."""
     ends = time.monotonic() + CAUGHT_WITHIN_SECONDS
     with psycopg.connect(observer_url, autocommit=True) as observer:
         while True:
@@ -299,7 +299,7 @@ def halt_in_transaction(halt: Halt, *, process: str, observer_url: str) -> None:
 
 
 def wait_until_connected(observer_url: str) -> None:
-    """Wait until each second worker works: it connects when its first job comes."""
+    """Wait until each second worker is active: it connects with its first job."""
     names = {f"second-{process}" for process in WORKERS}
     connected = "SELECT application_name FROM pg_stat_activity"
     with psycopg.connect(observer_url, autocommit=True) as observer:
@@ -315,7 +315,7 @@ def wait_until_connected(observer_url: str) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """How a request was answered, or what went wrong with it."""
+    """Hold the response of a request, or its error."""
 
     seconds: float
     response: httpx.Response | None
@@ -323,7 +323,7 @@ class Call:
 
     @property
     def answer(self) -> str:
-        """Return the status, and whether it says when to come again."""
+        """Return the status, and whether there is a `Retry-After`."""
         if self.response is None:
             return self.fault
         retries = " with Retry-After" if "Retry-After" in self.response.headers else ""
@@ -331,7 +331,7 @@ class Call:
 
     @property
     def task_id(self) -> str | None:
-        """Return the id of a task that was made."""
+        """Return the ID of a created task."""
         if self.response is None or self.response.status_code != 201:
             return None
         return str(self.response.json()["task_id"])
@@ -348,7 +348,7 @@ def timed(request: Callable[[], httpx.Response]) -> Call:
 
 @dataclass(frozen=True)
 class Organisation:
-    """An organisation's backend, as it calls by HTTP."""
+    """Call the API as an organisation's backend."""
 
     org_id: str
     pool_id: str
@@ -374,7 +374,7 @@ class Organisation:
         return self.client.post("/v1/tasks", json=body)
 
     def create(self, changes: Changes, *, latency: int | None = None) -> str:
-        """Post a task, with a clock where a latency is given. Return its id."""
+        """Post a task, with a target latency if one is given. Return its ID."""
         sla = {} if latency is None else {"sla": {"target_latency_seconds": latency}}
         return _made(self.post_task({**changes, **sla}), "task_id")
 
@@ -392,7 +392,7 @@ class Organisation:
         return _made(self.client.post("/v1/pools", json={"name": name, **PATIENT}), "pool_id")
 
     def enrol(self, name: str, **wanted: Any) -> str:
-        """Enrol an available worker, in the first pool where none is named. Return its id."""
+        """Create an available worker, by default in the first pool. Return its ID."""
         body = {"name": name, "presence": "available", "pool_ids": [self.pool_id], **wanted}
         return _made(self.client.post("/v1/workers", json=body), "worker_id")
 
@@ -446,7 +446,7 @@ FROM events_event WHERE id > %s AND id <> ALL (%s) ORDER BY id
 
 @dataclass(frozen=True)
 class Seen:
-    """An event: its own times, and when others could first read it."""
+    """Hold an event: its own times, and when it became readable."""
 
     occurred_at: datetime
     due_at: datetime | None
@@ -478,7 +478,7 @@ class Watch:
             thread.join(timeout=5)
 
     def first(self, task_id: str, event_type: str) -> Seen | None:
-        """Return the task's first event of that type, if it was seen."""
+        """Return the task's first event of that type; None if none was seen."""
         with self._guard:
             return self._first.get((task_id, event_type))
 

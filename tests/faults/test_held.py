@@ -62,7 +62,7 @@ TURN_SECONDS = 3.0
 
 HOLD_SECONDS = 5.0
 STOP_SECONDS = 2.0
-"""How long a stopped process of ours may hold up others."""
+"""The maximum delay that a stopped process of the service may cause."""
 
 CLOCKS = 30
 MANY = 300
@@ -149,12 +149,12 @@ def test_held_pool_row(here: "Scene") -> None:
                 with_held=True, knock=lambda: held.patch(f"/v1/pools/{pool}", name="Archive")
             )
         trial.release()
-        # An offer need not lock its pool: one that comes before the release is well.
+        # An offer need not lock its pool, so it may be made before the release.
         trial.goes_on("the tasks for the held pool", trial.few, OFFERED, maybe_before=True)
 
 
 def test_held_requirement_row(here: "Scene") -> None:
-    # Given a requirement whose only worker has its hands full: the matcher will note that
+    # Given a requirement whose only worker has no free capacity, which the matcher will park
     held = here.organisation()
     worker = held.enrol("Dora Quist", skills=["harbour_inspection"], capacity=1)
     with here.trial(held) as trial:
@@ -209,8 +209,9 @@ def test_dead_peer_of_workers(here: "Scene") -> None:
 
 
 def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
-    """Bring second workers to a standstill in the midst of a stream of tasks, each while it holds what
-    it has written; see how others fare from `STOP_SECONDS` on; and set the workers going again.
+    """Halt second workers during a stream of tasks, each while it holds uncommitted rows.
+
+    Measure other work from `STOP_SECONDS` on, then resume the workers.
     """
     # So many that one process does not handle all of it before the others get a hint.
     with trial.streaming(every=0.05):
@@ -226,7 +227,7 @@ def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
         for halt in halts.values():
             halt.go()
     trial.release()
-    # Which of the stream they held is chance.
+    # It is random which tasks they hold.
     trial.goes_on("the stream", trial.stream, OFFERED, maybe_before=True)
     trial.goes_on("the stream's clocks", trial.stream, BREACHED, maybe_before=True)
 
@@ -236,7 +237,7 @@ def halt_and_hold(trial: "Trial", halts: Mapping[str, Halt]) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """An installation with an organisation for each test, and the other one, of which nothing is held."""
+    """Hold an installation with an organisation for each test, and one without held objects."""
 
     installation: Installation
     url: str
@@ -244,12 +245,12 @@ class Scene:
     _unused: list[Organisation]
 
     def organisation(self) -> Organisation:
-        """Return one that no test has touched yet."""
+        """Return an organisation that no test has used yet."""
         return self._unused.pop().prepare()
 
     @contextmanager
     def trial(self, held: Organisation) -> Iterator["Trial"]:
-        """Measure a hold of something of that organisation. At the end all bounds are checked."""
+        """Measure a hold of an object of that organisation, and check all bounds at the end."""
         with Watch.watching(self.url) as watch:
             trial = Trial(self, held, watch)
             yield trial
@@ -258,7 +259,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def here(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """Run one installation for all tests: each holds what an organisation of its own has."""
+    """Run one installation for all tests, which use different organisations."""
     failed = request.session.testsfailed
     tests = [item for item in request.session.items if item.path == request.path]
     with Installation.running(workforce=False) as installation:
@@ -278,7 +279,7 @@ def here(request: pytest.FixtureRequest) -> Iterator[Scene]:
 
 @dataclass
 class Trial:
-    """What others notice of a hold, and what becomes of what was held."""
+    """Measure the effect of a hold on other work, and on the held work."""
 
     here: Scene
     held: Organisation
@@ -286,7 +287,7 @@ class Trial:
     clocks: list[str] = field(default_factory=list)
     few: list[str] = field(default_factory=list)
     stream: list[str] = field(default_factory=list)
-    # Organisation -> task -> when its post was answered.
+    # Organisation -> task -> when its post returned.
     _offers: dict[str, dict[str, datetime]] = field(default_factory=dict)
     _calls: list[Call] = field(default_factory=list)
     _knocks: list[Call] = field(default_factory=list)
@@ -297,8 +298,9 @@ class Trial:
     # --- what is done
 
     def post_clocks(self) -> None:
-        """Post tasks that no worker takes and whose clocks run out during the hold, half of them of
-        either organisation.
+        """Post tasks without eligible workers whose clocks run out during the hold.
+
+        Half of them belong to each organisation.
         """
         for number in range(CLOCKS):
             organisation = (self.held, self.here.other)[number % 2]
@@ -306,7 +308,7 @@ class Trial:
             self.clocks.append(organisation.create(UNMATCHED, latency=latency))
 
     def post_few(self, changes: Changes) -> None:
-        """Post some tasks of the held organisation that cannot go on before the release."""
+        """Post tasks of the held organisation that cannot progress before the release."""
         calls = [timed(partial(self.held.post_task, changes)) for _ in range(FEW)]
         self._knocks += calls
         self.few += [call.task_id for call in calls if call.task_id is not None]
@@ -347,7 +349,7 @@ class Trial:
             for name, organisation in offered.items():
                 work.append(pool.submit(self._post_offered, name, organisation, ends))
             if knock is not None:
-                # So that its answer, where it comes in time, comes before the release.
+                # So that a response in time precedes the release.
                 until = ends - KNOCK_SECONDS
                 work += [pool.submit(self._knock, knock, until) for _ in range(KNOCKERS)]
             time.sleep(seconds)
@@ -355,7 +357,7 @@ class Trial:
             one.result()
 
     def release(self) -> None:
-        """Note that nothing is held any more."""
+        """Record the time of the release."""
         self._released_at = datetime.now(UTC)
 
     def _call(self, ends: float) -> None:
@@ -383,12 +385,12 @@ class Trial:
     # --- what is seen
 
     def seen(self, task_id: str, *types: str) -> Seen | None:
-        """Return the first event of the task that is of one of these types."""
+        """Return the first event of the task of one of these types."""
         found = [self.watch.first(task_id, event_type) for event_type in types]
         return min(filter(None, found), key=attrgetter("seen_at"), default=None)
 
     def wait_for(self, task_ids: Iterable[str], *types: str, within: float) -> None:
-        """Wait until such an event was seen of each task, or the time is over."""
+        """Wait until such an event of each task was seen, or the time is over."""
         ends = time.monotonic() + within
         missing = list(task_ids)
         while missing and time.monotonic() < ends:
@@ -403,9 +405,7 @@ class Trial:
         within: float = GOES_ON_SECONDS,
         maybe_before: bool = False,
     ) -> None:
-        """Check that each task has such an event soon after the release, and none before: or it was
-        not held at all.
-        """
+        """Check that each task has such an event soon after the release, and none before it."""
         assert self._released_at is not None
         self.wait_for(task_ids, *types, within=within)
         seen = [self.seen(task_id, *types) for task_id in task_ids]
@@ -418,7 +418,7 @@ class Trial:
     # --- what must hold
 
     def check(self) -> None:
-        """Say all figures. Raises where one of them is out of its bounds."""
+        """Print all figures. Fail if one of them is out of its bounds."""
         self._check_clocks()
         for name, posted in self._offers.items():
             self._check_offers(name, posted)
@@ -428,7 +428,7 @@ class Trial:
         figures = "\n".join(self._lines)
         say(f"\n{figures}")
         if self._faults:
-            # The figures say it all: where they were checked does not matter.
+            # The figures are enough: a traceback adds nothing.
             pytest.fail(f"{self._faults} bounds do not hold\n{figures}", pytrace=False)
 
     def _check_clocks(self) -> None:
@@ -473,7 +473,7 @@ class Trial:
     def _bound(
         self, what: str, values: Sequence[float], most: float, *, percent: int = 100
     ) -> None:
-        """Note a figure, and whether it is in its bounds; without any value it is not."""
+        """Record a figure, and whether it is within its bounds; without values it is not."""
         ordered = sorted(values)
         at = math.ceil(len(ordered) * percent / 100) - 1
         worst = ordered[at] if ordered else math.inf
@@ -492,10 +492,10 @@ class Trial:
 
 
 def when(seen: Seen | None) -> datetime | None:
-    """Return when others could first read an event, if it came."""
+    """Return when an event became readable; None if it did not."""
     return None if seen is None else seen.seen_at
 
 
 def seconds(since: datetime | None, until: datetime | None) -> float:
-    """Return the seconds between two times; infinite where one of them did not come."""
+    """Return the seconds between two times; infinite if one of them is missing."""
     return math.inf if since is None or until is None else (until - since).total_seconds()

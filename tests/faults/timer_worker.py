@@ -1,7 +1,7 @@
-"""A lifecycle worker for tests that kill it: nothing but the timers' drain, again and again.
+"""Run the timers' drain repeatedly, for tests that kill it.
 
 It runs with the settings of the test run, in the database that its command line names. Its batches
-are small, so that a kill finds it in the midst of one, and its claims short, so that the next need not
+are small, so that a kill interrupts one, and its claims short, so that the next worker need not
 wait for them.
 """
 

@@ -1,4 +1,4 @@
-"""A rating is compared as it is: nothing is rounded before that."""
+"""Check that ratings are compared without rounding."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.factories import House
 
 
 def is_asked(house: House, min_rating: float) -> bool:
-    """Return whether a task that wants this rating is offered to Bob."""
+    """Return whether a task that requires this rating is offered to Bob."""
     task = house.queued(requirements={"min_rating": min_rating})
     match_queued(at=clock.now() + timedelta(seconds=1))
     found = Offer.objects.filter(task=task, worker=house.bobs_worker).exists()

@@ -1,6 +1,6 @@
-"""What we send is believed by the libraries that receivers already have, while keys rotate too.
+"""Verify deliveries with libraries that receivers use, also while keys rotate.
 
-The deliveries are real: made by a task's events, sent by the drain, taken by an HTTP server.
+The deliveries are real: caused by a task's events, sent by the drain, received by an HTTP server.
 """
 
 import base64
@@ -35,17 +35,17 @@ SIGNATURES = re.compile(r"v1,[A-Za-z0-9+/]{43}=|v1a,[A-Za-z0-9+/]{86}==")
 
 @dataclass(frozen=True)
 class Sent:
-    """What arrived, and what may be known to verify it."""
+    """Hold the received requests, and the keys to verify them."""
 
     received: list[Received]
-    # Newest first: one that signs without end, one that expires.
+    # Newest first: the current key, and one that expires.
     secrets: list[str]
     jwks: dict[str, Any]
 
 
 @pytest.fixture
 def sent(house: House) -> Iterator[Sent]:
-    """A task's first two events, sent while a key of each kind rotates."""
+    """Return a task's first two events, sent while a key of each kind rotates."""
     secrets = [rotated(house, kind).secret for kind in ("v1", "v1a", "v1", "v1a")]
     with receiving() as receiver:
         house.task(title=NOTES, handoff={"callback_url": f"{receiver.url}/hook"})
@@ -67,7 +67,7 @@ def rotated(house: House, kind: str) -> services.Rotation:
 def test_every_delivery__is_signed_by_all_active_keys_of_both_kinds(sent: Sent) -> None:
     assert (len(sent.secrets), len(sent.jwks["keys"])) == (2, 2)
     for request in sent.received:
-        # Split at every single space: two in a row would leave an empty part.
+        # Split at each space: two in a row would leave an empty part.
         parts = request.headers["webhook-signature"].split(" ")
         assert all(SIGNATURES.fullmatch(part) for part in parts), parts
         assert [part.partition(",")[0] for part in parts] == ["v1", "v1", "v1a", "v1a"]
@@ -76,7 +76,7 @@ def test_every_delivery__is_signed_by_all_active_keys_of_both_kinds(sent: Sent) 
 @pytest.mark.parametrize("library", [Webhook, SvixWebhook])
 def test_python_libraries__believe_it_by_either_secret(sent: Sent, library: Any) -> None:
     for request in sent.received:
-        # All headers as they came, the server's and the client's own among them.
+        # All received headers, including those of the HTTP client.
         assert set(request.headers) > HEADERS
         assert json.loads(request.body)["data"]["title"] == NOTES
         for secret in sent.secrets:
@@ -96,7 +96,7 @@ def test_biolayer__believes_it_by_secret_and_by_published_key(sent: Sent) -> Non
 
 
 def run_script(node: str, name: str, question: Any) -> str:
-    """Return what a script of tests/verifiers prints for a question."""
+    """Return the output of a script of tests/verifiers for an input."""
     done = subprocess.run(
         [node, name],
         cwd=VERIFIERS,
@@ -110,7 +110,7 @@ def run_script(node: str, name: str, question: Any) -> str:
 
 
 def chain_says(node: str, events: list[Any]) -> str:
-    """What Node says of a task's log: the sequence of the first event that breaks it, or `intact`."""
+    """Return Node's result for a task's log: the sequence of the first break, or `intact`."""
     return run_script(node, "chain.mjs", events).strip()
 
 
@@ -135,7 +135,7 @@ def test_the_published_vectors__are_believed_in_javascript(node: str) -> None:
 
 @pytest.fixture
 def node() -> str:
-    """Node with the npm package. `REQUIRE_NODE` (set by .ci/run) makes its absence a failure."""
+    """Require Node with the npm package: skip without it, or fail with `REQUIRE_NODE` (.ci/run)."""
     found = shutil.which("node")
     if found and (VERIFIERS / "node_modules" / "standardwebhooks").is_dir():
         return found
@@ -146,7 +146,7 @@ def node() -> str:
 
 
 def asked(node: str, **question: Any) -> list[dict[str, list[str]]]:
-    """What Node says of deliveries."""
+    """Return Node's result for deliveries."""
     answer: list[dict[str, list[str]]] = json.loads(run_script(node, "verify.mjs", question))
     return answer
 

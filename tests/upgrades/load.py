@@ -1,4 +1,4 @@
-"""Load for an upgrade: callers and workers who use an installation at a steady pace.
+"""Generate load during an upgrade: callers and workers that use an installation steadily.
 
 `Load` runs them on threads, and knows which version's processes get their calls. `Backend` is the
 customer's product that posts tasks and follows their events, `Group` some workers. A call that goes
@@ -45,7 +45,7 @@ Key = tuple[str, int]
 def happened(
     logs: Logs, *, hidden: Collection[str] = (), types: Collection[str] | None = None
 ) -> dict[Key, Document]:
-    """Return the events of all logs but the hidden types, or those of `types` alone."""
+    """Return the events of all logs except the hidden types, or those of `types` only."""
     return {
         key_of(event): event
         for event in itertools.chain.from_iterable(logs.values())
@@ -54,7 +54,7 @@ def happened(
 
 
 def key_of(event: Document) -> Key:
-    """Return what identifies an event in all logs."""
+    """Return the key that identifies an event in all logs."""
     return event["task_id"], event["sequence"]
 
 
@@ -64,7 +64,7 @@ class Load:
     def __init__(self, access: Document, *, callbacks: Receiver, endpoint: Receiver) -> None:
         self.access, self.callbacks, self.endpoint = access, callbacks, endpoint
         self.notes = Notes()
-        # For each phase, how many of its tasks went from their post to the last callback.
+        # The number of tasks of each phase that got all callbacks.
         self.done: dict[str, int] = {}
         self._webs, self._streams = Balancer(), Balancer()
         self._web = self._caller(access["api_key"])
@@ -84,7 +84,7 @@ class Load:
     @staticmethod
     @contextmanager
     def listening(access: Document) -> "Iterator[Load]":
-        """Yield a load whose receivers listen. Stop it at the end of the block."""
+        """Yield a load whose receivers listen, and stop it at the end of the block."""
         secret = access["webhook_secret"]
         with (
             Receiver.listening(secret=secret, token=TOKEN) as callbacks,
@@ -97,17 +97,17 @@ class Load:
                 load.stop()
 
     def use(self, service: Service) -> None:
-        """Send calls to this version too."""
+        """Send calls to this version, too."""
         self._webs.add(service.url("web"))
         self._streams.add(service.url("stream"))
 
     def leave(self, service: Service) -> None:
-        """Send no more calls to this version. Returns when all that were sent are answered."""
+        """Stop sending calls to this version. Return when all of its calls have returned."""
         self._webs.withdraw(service.url("web"))
         self._streams.withdraw(service.url("stream"))
 
     def start(self, service: Service) -> None:
-        """Make an endpoint and a second pool, post a task, and start all threads."""
+        """Create an endpoint and a second pool, post a task, and start all threads."""
         self.use(service)
         handoff = self.endpoint.handoff()
         body = {"url": handoff["callback_url"], "auth": handoff["callback_auth"]}
@@ -115,7 +115,7 @@ class Load:
         self._web.call("POST", "/v1/webhook-endpoints", expects=201, json=body)
         pool = self._web.call("POST", "/v1/pools", expects=201, json={"name": "Second desk"})
         self.backend.other_pool_id = pool["pool_id"]
-        # `look` chooses among the tasks that were posted.
+        # `look` chooses among the posted tasks.
         self.backend.post()
         backend, is_ending = self.backend, self.backend.is_ending
         self._repeat(backend.post, every=POST_EVERY, until=is_ending)
@@ -157,7 +157,7 @@ class Load:
         return len(done.intersection(self.backend.created[posted:]))
 
     def say(self, phase: str) -> None:
-        """Begin a phase, and print the figures of the one before."""
+        """Start a phase, and print the figures of the previous one."""
         seconds, call = self.notes.slowest.get(self.notes.phase, (0.0, "none"))
         count = self.notes.counted[self.notes.phase]
         say(f"  {count} calls, the slowest took {seconds:.2f} s: {call}")
@@ -167,7 +167,7 @@ class Load:
     def settle(self) -> Logs:
         """Stop posting, wait until all tasks are closed and all events received; return the logs.
 
-        Gives up either wait after `PATIENCE_SECONDS`.
+        Return the log of each task. Each wait ends after `PATIENCE_SECONDS`.
         """
         self.backend.is_ending.set()
         wait_for(self.backend.is_settled)
@@ -185,7 +185,7 @@ class Load:
         )
 
     def stop(self) -> None:
-        """End all threads. Does nothing when they have ended."""
+        """End all threads that have not ended yet."""
         self.backend.is_ending.set()
         self._is_over.set()
         for thread in self._threads:
@@ -209,7 +209,7 @@ class Backend:
     pool_id: str
     handoff: Document
     types: str
-    # A pool without members, to which tasks that no worker can do are widened.
+    # A pool without members, to which tasks without an eligible worker are widened.
     other_pool_id: str = ""
     is_ending: threading.Event = field(default_factory=threading.Event)
     created: list[str] = field(default_factory=list)
@@ -233,7 +233,7 @@ class Backend:
     # --- posts ----------------------------------------------------------------------------------
 
     def post(self) -> None:
-        """Post a task; post some again, as a client does that got no answer."""
+        """Post a task; repeat some, as a client does that got no response."""
         number = self._turn("post")
         body, key = self._contract(number), f"key-{number}"
         task_id = self._posted(body, expects=201, key=key)
@@ -283,11 +283,11 @@ class Backend:
         return body
 
     def cancel(self) -> None:
-        """Cancel what no worker can do, and some tasks that workers may have begun."""
+        """Cancel tasks without an eligible worker, and some that workers may have started."""
         while self.perhaps:
             with suppress(Refused):
                 self._cancel(self.perhaps.pop(0), bears=409)
-        # The latest are left for a while, until their latency target and escalation have passed.
+        # The latest tasks wait until their latency target and escalation have passed.
         ripe = self.unworkable if self.is_ending.is_set() else self.unworkable[:-4]
         for task_id in [task_id for task_id in ripe if task_id not in self.called_off]:
             self._cancel(task_id)
@@ -300,7 +300,7 @@ class Backend:
     # --- looks ----------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Read a task, its log, what belongs to it, or a list, in turn."""
+        """Read a task, its log, its deliveries, or a list, alternately."""
         task_id = self._chance.choice(self.created)
         match self._turn("look") % 5:
             case 0:
@@ -318,7 +318,7 @@ class Backend:
                 self._look_at_list()
 
     def _look_at_list(self) -> None:
-        """Read two pages, the second perhaps from another version than the first."""
+        """Read two pages, possibly from different versions."""
         name, value = self._chance.choice(
             [
                 ("status", self._chance.choice(CLOSED)),
@@ -354,7 +354,7 @@ class Backend:
     # --- follows --------------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """Read on in the feed from the last cursor, by web and stream processes in turn."""
+        """Continue the feed from the last cursor, by web and stream processes alternately."""
         caller = self.stream if self._turn("follow") % 2 else self.web
         query = {"after": self._cursor, "types": self.types, "limit": "50", "wait": "1"}
         page = caller.call("GET", "/v1/events", params=query)
@@ -373,7 +373,7 @@ class Backend:
 
 
 def filtered_by(task: Document) -> dict[str, str]:
-    """Return the values of a task that lists can be filtered by."""
+    """Return the values of a task by which lists can be filtered."""
     return {
         "status": task["status"],
         "domain": task["domain"],
@@ -384,7 +384,7 @@ def filtered_by(task: Document) -> dict[str, str]:
 
 @dataclass
 class Group:
-    """Act as some workers, who do most of what they are offered, and return a task once at most."""
+    """Act as workers that complete most tasks, and release a task at most once."""
 
     workers: list[Caller]
     called_off: set[str]
@@ -393,7 +393,7 @@ class Group:
     _turns: Iterator[int] = field(default_factory=itertools.count)
 
     def work(self) -> None:
-        """Answer all open offers, and do what is accepted."""
+        """Accept or decline all open offers, and complete accepted tasks."""
         is_tenth_turn = next(self._turns) % 10 == 0
         for worker in self.workers:
             if is_tenth_turn:
@@ -404,7 +404,7 @@ class Group:
                 try:
                     self._take(worker, offer["offer_id"], task_id)
                 except Refused as refused:
-                    # Only a cancelled task may be taken away from its worker.
+                    # A worker may lose only a cancelled task.
                     if task_id not in self.called_off:
                         worker.notes.trouble(str(refused))
 

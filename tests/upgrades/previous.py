@@ -1,8 +1,8 @@
 """Run the previous version: find it in git, unpack it, and call it beside the present one.
 
-Both versions run by the interpreter that runs this, each with the packages that its own
-`requirements.txt` pins: the previous version sees a folder of those that differ before the virtual
-environment's.
+Both versions run with the present interpreter, each with the packages that its own
+`requirements.txt` pins: for the previous version, a folder with the packages that differ precedes
+the virtual environment's.
 """
 
 import io
@@ -32,7 +32,7 @@ COMMIT = "PREVIOUS_COMMIT"
 """The environment variable that names the previous version, instead of the history."""
 
 NOT_INHERITED = (*OURS, "PYTHONPATH")
-"""What the caller's environment says of the present code or of other servers."""
+"""Variables of the environment that refer to the present code or to other servers."""
 
 COMMAND_SECONDS = 60.0
 START_SECONDS = 60.0
@@ -76,13 +76,13 @@ MIGRATION = re.compile(r"\d{4}_\w+\.py")
 
 
 class NoHistory(Exception):
-    """The previous version cannot be had. Says why, and how to get it."""
+    """Report why the previous version is not available, and how to get it."""
 
 
 def previous_commit() -> str:
     """Return the commit to upgrade from: `PREVIOUS_COMMIT`, or the one before the present version.
 
-    Raises `NoHistory`.
+    It is `PREVIOUS_COMMIT`, or the parent of the last change of version.
     """
     if named := os.environ.get(COMMIT):
         return _git("rev-parse", "--verify", "--end-of-options", f"{named}^{{commit}}")
@@ -91,7 +91,7 @@ def previous_commit() -> str:
 
 
 def unpacked(commit: str, *, into: Path) -> "Tree":
-    """Unpack a commit's files into a new folder and install what it pins. Raises `NoHistory`."""
+    """Unpack a commit into a new folder and install its requirements. Raise `NoHistory`."""
     packed = _git_bytes("archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(into, filter="data")
@@ -162,12 +162,12 @@ def _git_bytes(*arguments: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The files of one version. `name` is what its processes and logs are called by."""
+    """Hold the files of one version. `name` names its processes and logs."""
 
     folder: Path
     name: str
     packages: Path | None = None
-    """The packages that it pins otherwise than the present version does."""
+    """The packages whose pins differ from the present version."""
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return the environment of its processes: this home, and none of the caller's servers."""
@@ -181,17 +181,17 @@ class Tree:
         }
 
     def manage(self, *arguments: str, home: Path) -> str:
-        """Run `manage.py`. Return what it printed; an assertion shows that when it failed."""
+        """Run `manage.py` and return its output, which an assertion shows on a failure."""
         return self._run("manage.py", *arguments, home=home)
 
     def ask(self, code: str, *arguments: str, home: Path) -> Any:
-        """Run Python code in this version's folder. Return what it printed as JSON."""
+        """Run Python code in this version's folder, and return its output from JSON."""
         return json.loads(self._run("-c", code, *arguments, home=home))
 
     def found(self, *, workers: int, skills: Sequence[str], home: Path) -> dict[str, Any]:
-        """Found an organisation with workers, by the commands that docs/running.md names.
+        """Create an organisation with workers, by the commands of docs/running.md.
 
-        Returns what they print, the workers' keys as `workers`, and the types that are `silent`.
+        Return their output, the workers' keys as `workers`, and the `silent` types.
         """
         found: dict[str, Any] = self.ask(FOUND, str(workers), *skills, home=home)
         return found
@@ -225,7 +225,7 @@ def _last_of(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of a version; `url` is None where it does not listen."""
+    """Run one process of a version. `url` is None if it does not listen."""
 
     name: str
     url: str | None
@@ -233,7 +233,7 @@ class Process:
     popen: "subprocess.Popen[bytes]"
 
     def is_answering(self) -> bool:
-        """Return whether it listens. An assertion shows the log when it has ended."""
+        """Return whether it listens. An assertion shows the log if it has ended."""
         assert self.popen.poll() is None, f"{self.name} ended:\n{self.log.read_text()[-4000:]}"
         try:
             return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
@@ -241,7 +241,7 @@ class Process:
             return False
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
+        """Kill it and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
@@ -249,7 +249,7 @@ class Process:
 
 @dataclass(slots=True)
 class Service:
-    """One of each of a version's processes, by its own command lines."""
+    """Run one of each of a version's processes, by its own command lines."""
 
     tree: Tree
     home: Path
@@ -314,11 +314,11 @@ class Service:
 
 
 class Trouble(Exception):
-    """A call went wrong. It is noted already."""
+    """Report a failed call, which is recorded already."""
 
 
 class Refused(Exception):
-    """A call was refused as its caller may have to expect. Says how."""
+    """Report a call that was refused in an expected way."""
 
 
 @dataclass
@@ -339,7 +339,7 @@ class Notes:
 
 
 class Balancer:
-    """The addresses that are up, in turn. One that is withdrawn gets no further call."""
+    """Alternate between the available addresses. A withdrawn address gets no further calls."""
 
     def __init__(self) -> None:
         self._clients: dict[str, httpx.Client] = {}
@@ -352,7 +352,7 @@ class Balancer:
             self._clients[url] = httpx.Client(base_url=url, timeout=CALL_SECONDS, trust_env=False)
 
     def withdraw(self, url: str) -> None:
-        """Return once its last call is answered."""
+        """Return when its last call has returned."""
         with self._changed:
             client = self._clients.pop(url)
             is_idle = self._changed.wait_for(lambda: not self._busy[url], timeout=2 * CALL_SECONDS)
@@ -380,7 +380,7 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone with a key, who is served by whichever process is next."""
+    """Call with a key, each time the next process."""
 
     balancer: Balancer
     notes: Notes
@@ -396,9 +396,9 @@ class Caller:
         key: str = "",
         **content: Any,
     ) -> Any:
-        """Return the answer's body. A POST has an `Idempotency-Key`, a new one unless it is given.
+        """Return the response's body. A POST has an `Idempotency-Key`, by default a new one.
 
-        Raises `Refused` for the status that it `bears`, `Trouble` for any other than `expects`.
+        Raise `Refused` for the status that it `bears`, `Trouble` for any other than `expects`.
         """
         headers = {"Authorization": f"Bearer {self.api_key}"}
         if method == "POST":

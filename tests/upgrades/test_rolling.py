@@ -1,13 +1,13 @@
-"""Rolling upgrade under load: no call fails, no task, event or callback is lost.
+"""Test a rolling upgrade under load: no call fails, no task, event or callback is lost.
 
 One installation goes from the previous version to the present one, in the steps that an operator
 takes:
 
-1. The previous version's processes run, and callers and workers use them all the time.
-2. The present code migrates. The previous processes go on with the new tables.
-3. The present processes start beside them; calls go to either version in turn.
-4. No more calls go to the previous web and stream; then these processes are stopped.
-5. The present ones go on alone, the load ends, and the open tasks are finished.
+1. The previous version's processes run, and callers and workers use them throughout.
+2. The present code migrates. The previous processes continue with the new tables.
+3. The present processes start beside them; calls alternate between both versions.
+4. The previous web and stream get no more calls; then these processes are stopped.
+5. The present ones continue alone, the load ends, and the open tasks are completed.
 
 Then the migrations are reverted, and applied again, on the database with all these rows.
 """
@@ -43,7 +43,7 @@ from tests.upgrades.previous import (
 
 WORKERS = 12
 AS_LOGGED = (*chain.HASHED, "prev_hash", "hash")
-"""Fields of an event that every version must show alike."""
+"""Fields of an event that are the same in all versions."""
 
 ALARMS = ("Traceback", "failed", "ERROR", "CRITICAL")
 EXPECTED = (
@@ -52,7 +52,7 @@ EXPECTED = (
     "could not obtain lock",
     "canceling statement due to lock timeout",
 )
-"""Messages of PostgreSQL about statements that are repeated, or that would not wait."""
+"""Messages of PostgreSQL about statements that are repeated, or that do not wait."""
 
 SHOWN = 20
 
@@ -71,7 +71,7 @@ UNION ALL SELECT pg_get_functiondef(p.oid) FROM pg_proc p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
 """
-"""Returns a line for each column, index, constraint, trigger and function."""
+"""The query of a line for each column, index, constraint, trigger and function."""
 
 GO_BACK = """
 import json, sys
@@ -95,7 +95,7 @@ SELECT (SELECT count(*) FROM tasks_task), (SELECT count(*) FROM tasks_run),
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Keep what the upgrade left: what its callers saw, and the database with all of its rows."""
+    """Hold the results of the upgrade: the responses, and the database with its rows."""
 
     home: Path
     previous: Tree
@@ -107,7 +107,7 @@ class Upgrade:
 
 @pytest.fixture(scope="module")
 def upgrade() -> Iterator[Upgrade]:
-    """Yield what the one upgrade of this module left."""
+    """Yield the results of the upgrade, which runs once for this module."""
     with the_previous_version() as previous, a_home() as home:
         yield upgraded(home, previous)
 
@@ -270,14 +270,14 @@ def test_no_process_complained(upgrade: Upgrade) -> None:
 
 
 def is_alarm(line: str) -> bool:
-    """Return whether a line of a log tells of a failure that is not `EXPECTED`."""
+    """Return whether a line of a log reports a failure that is not `EXPECTED`."""
     return any(word in line for word in ALARMS) and not any(word in line for word in EXPECTED)
 
 
 def test_migrations_go_back_and_come_again(upgrade: Upgrade) -> None:
     home, previous = upgrade.home, upgrade.previous
     schema_after, rows = schema(home), counts(home)
-    # When each app is taken back to where the previous version has it
+    # When each app is migrated back to the previous version
     known = previous.last_migrations()
     targets = {
         app: known.get(app, "zero")
@@ -286,7 +286,7 @@ def test_migrations_go_back_and_come_again(upgrade: Upgrade) -> None:
     }
     say(f"going back to {targets}")
     present().ask(GO_BACK, json.dumps(targets), home=home)
-    # Then the database is the previous version's, with all that is in it
+    # Then the schema is the previous version's, and all rows remain
     assert schema(home) ^ upgrade.schema_before == set()
     assert counts(home) == rows
     previous.manage("migrate", "--check", home=home)

@@ -12,21 +12,24 @@ from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
 
-BODIES: Mapping[type[BaseModel], Any] = {
-    contract.TaskContract: {
-        "origin": {"product": "threatlabs", "request_id": "IR-48219"},
-        "task_type": "verification",
-        "domain": "security",
-        "title": "Verify endpoint owner activity",
-        "instructions": "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
-        "sla": {"urgency": "high", "target_latency_seconds": 600},
-        "requirements": {"skills": ["phone_verification"]},
-        "output": {"schema": {"reached_user": "boolean", "notes": "string"}},
-        "handoff": {
-            "callback_url": "https://product.example/hooks/biolayer",
-            "callback_auth": {"type": "bearer", "token": "s3cret-token"},
-        },
+CONTRACT = {
+    "origin": {"product": "threatlabs", "request_id": "IR-48219"},
+    "task_type": "verification",
+    "domain": "security",
+    "title": "Verify endpoint owner activity",
+    "instructions": "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
+    "sla": {"urgency": "high", "target_latency_seconds": 600},
+    "requirements": {"skills": ["phone_verification"]},
+    "output": {"schema": {"reached_user": "boolean", "notes": "string"}},
+    "handoff": {
+        "callback_url": "https://product.example/hooks/biolayer",
+        "callback_auth": {"type": "bearer", "token": "s3cret-token"},
     },
+}
+
+BODIES: Mapping[type[BaseModel], Any] = {
+    contract.TaskContract: CONTRACT,
+    contract.TaskContracts: [CONTRACT],
     tasks.Cancellation: {"reason": "The owner called back by themselves"},
     offers.Decline: {"reason": "Not now"},
     runs.RunCall: {"epoch": 1},

@@ -1,5 +1,6 @@
 """`/v1/tasks`: for product backends."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.parsing import BatchParser, LinesParser
 from apps.api.http.problems import problem_of
 from apps.api.http.views import View, parse_id
+from apps.api.v1.examples import CONTRACT
 from apps.api.v1.filters import ATOMIC, TASK_FILTERS, is_atomic, no_filters, task_filters
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import tasks as representations
@@ -89,7 +91,12 @@ class TaskBatch(View):
         returns={200: responses.TaskBatch},
         body=TaskContracts,
         query=(ATOMIC,),
-        other_bodies={LinesParser.media_type: {"schema": {"type": "string"}}},
+        other_bodies={
+            LinesParser.media_type: {
+                "schema": {"type": "string"},
+                "example": json.dumps(CONTRACT),
+            }
+        },
     )
     def post(self, request: Request) -> Response:
         all_or_nothing = is_atomic(request)
