@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from apps.base.queries import load_query
-from apps.base.rows import BulkStatement, Change, Insert, Statement
+from apps.base.rows import BulkStatement, Change, Insert, Statement, insert
 from apps.webhooks.credentials import Credentials
 from apps.webhooks.fan_out import OutboundEvent, new_delivery
 from apps.webhooks.models import Destination, DestinationKind, Message
@@ -59,18 +59,17 @@ def callback_destination(
     policy = handoff.retry_policy
     origin_text = origin_of(handoff.callback_url)
     yield origin_insert(organisation_id=organisation_id, text=origin_text)
-    yield Insert(
-        Destination(
-            id=task_id,
-            organisation_id=organisation_id,
-            kind=DestinationKind.CALLBACK,
-            origin_id=origin_id(organisation_id, origin_text),
-            url=handoff.callback_url,
-            auth_type=handoff.callback_auth.type,
-            sealed=Credentials(handoff.callback_auth).sealed(organisation_id),
-            max_retries=None if policy is None else policy.max_retries,
-            backoff_seconds=None if policy is None else policy.backoff_seconds,
-        )
+    yield insert(
+        Destination,
+        id=task_id,
+        organisation_id=organisation_id,
+        kind=DestinationKind.CALLBACK,
+        origin_id=origin_id(organisation_id, origin_text),
+        url=handoff.callback_url,
+        auth_type=handoff.callback_auth.type,
+        sealed=Credentials(handoff.callback_auth).sealed(organisation_id),
+        max_retries=None if policy is None else policy.max_retries,
+        backoff_seconds=None if policy is None else policy.backoff_seconds,
     )
 
 
@@ -95,14 +94,21 @@ def restored_callback_destination(
     )
 
 
-def origin_insert(*, organisation_id: UUID, text: str) -> Statement:
-    """Return the insert of an origin's row, unless it exists.
+# `ON CONFLICT` alone would wait for a transaction that is just recording the origin's health.
+INSERT_ORIGIN = """
+INSERT INTO webhooks_origin (id, organisation_id, text)
+SELECT new.id, new.organisation_id, new.text
+FROM jsonb_to_recordset(%s) AS new (id uuid, organisation_id uuid, text text)
+WHERE NOT EXISTS (SELECT FROM webhooks_origin origin WHERE origin.id = new.id)
+ON CONFLICT DO NOTHING
+"""
 
-    `ON CONFLICT` alone would wait for a transaction that is just recording the origin's health.
-    """
-    id_ = origin_id(organisation_id, text)
-    return Statement(
-        "INSERT INTO webhooks_origin (id, organisation_id, text) SELECT %s::uuid, %s::uuid, %s"
-        " WHERE NOT EXISTS (SELECT FROM webhooks_origin WHERE id = %s) ON CONFLICT DO NOTHING",
-        (id_, organisation_id, text, id_),
-    )
+
+def origin_insert(*, organisation_id: UUID, text: str) -> BulkStatement:
+    """Return the insert of an origin's row, unless it exists."""
+    row = {
+        "id": origin_id(organisation_id, text),
+        "organisation_id": organisation_id,
+        "text": text,
+    }
+    return BulkStatement(INSERT_ORIGIN, row)

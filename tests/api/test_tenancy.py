@@ -38,7 +38,7 @@ class Row:
     route: str
     scope: Scope
     body: Any = None
-    # Whose id is in the path: a task's, an offer's, a run's, a key's; empty for a list or the caller itself.
+    # What the id in the path is of; empty for a list, or the caller itself.
     subject: str = field(default="")
     # The name in the path of a row without a subject: the caller chooses it.
     chosen: str = ""

@@ -223,7 +223,10 @@ def test_a_bad_field__is_named(
         ({"name": None}, {"/name": "wrong_type"}),
         ({"rating": 5.1}, {"/rating": "too_large"}),
         ({"rating": "5"}, {"/rating": "wrong_type"}),
-        ({"pool_ids": [UNKNOWN_ID, "desk"]}, {"/pool_ids/0": "unknown_pool", "/pool_ids/1": "wrong_type"}),
+        (
+            {"pool_ids": [UNKNOWN_ID, "desk"]},
+            {"/pool_ids/0": "unknown_pool", "/pool_ids/1": "wrong_type"},
+        ),
         ({"pool_ids": [str(uuid4())] * 51}, {"/pool_ids": "too_long"}),
     ],
     ids=str,
