@@ -196,7 +196,7 @@ def _defaults_of(
     for field in model._meta.concrete_fields:
         if field.attname not in _columns(model):
             continue
-        if callable(field.default):
+        if field.has_default() and callable(field.default):
             called.append((field.attname, field.default))
         else:
             constant[field.attname] = field.get_default()

@@ -11,6 +11,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
+from apps.webhooks.models import Destination, DestinationKind, Origin
 from tests.factories import House, contract
 
 
@@ -124,3 +125,29 @@ def test_a_batch_of_creates__is_one_statement(house: House) -> None:
             tasks.create_task(actor=actor, document=contract(), at=clock.now())
     assert len([q for q in captured.captured_queries if "tasks_task" in q["sql"]]) == 1
     assert Task.objects.count() == 3
+
+
+def test_insert__fills_the_defaults_of_the_model(house: House) -> None:
+    """A row by its columns is the row that an instance of the model would be."""
+    by_instance, by_columns = new_id(), new_id()
+    given = {
+        "organisation_id": house.organisation.id,
+        "kind": DestinationKind.ENDPOINT,
+        "url": "https://product.example/events",
+    }
+    origin = Origin.objects.create(
+        id=new_id(), organisation_id=house.organisation.id, text="https://product.example:443"
+    )
+    rows.write(
+        [
+            Insert(Destination(id=by_instance, origin_id=origin.id, **given)),
+            rows.insert(Destination, id=by_columns, origin_id=origin.id, **given),
+        ]
+    )
+    first, second = (
+        Destination.objects.filter(id=one).values().get() for one in (by_instance, by_columns)
+    )
+    times = {"id", "created_at", "updated_at", "status_changed_at"}
+    assert {name: value for name, value in first.items() if name not in times} == {
+        name: value for name, value in second.items() if name not in times
+    }
