@@ -1,4 +1,4 @@
-"""Batches of tasks and workers by chance, and ways to choose among them: for bench/matching.py."""
+"""Draw batches of tasks and workers, and assign them in several ways: for bench/matching.py."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
-from apps.matching.assignment import Demand, Seat, assign
+from apps.matching.assignment import EligibleWorker, PendingTask, assign
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 POOL = UUID(int=1)
@@ -16,23 +16,24 @@ POOL = UUID(int=1)
 
 @dataclass(frozen=True)
 class Scene:
-    """`scores` has a row for each task and a column for each worker; -1 where it does not fit."""
+    """Hold a batch. `scores` has rows of tasks and columns of workers; -1: not eligible."""
 
-    demands: Sequence[Demand]
+    tasks: Sequence[PendingTask]
     scores: "np.ndarray[tuple[int, int], np.dtype[np.float64]]"
 
     def totals(self) -> dict[str, float]:
-        rows = range(len(self.demands))
-        fewest_first = sorted(rows, key=lambda row: len(self.demands[row].seats))
-        chosen = assign(self.demands, at=NOW)
+        """Return the total score of each way to assign the batch."""
+        rows = range(len(self.tasks))
+        fewest_first = sorted(rows, key=lambda row: len(self.tasks[row].workers))
+        assignments = assign(self.tasks, at=NOW)
         return {
-            "ours": sum(choice.score for choice in chosen),
+            "ours": sum(assignment.score for assignment in assignments),
             "greedy by arrival": self._greedy(rows),
             "fewest fits first": self._greedy(fewest_first),
         }
 
     def _greedy(self, rows: Sequence[int]) -> float:
-        """Each takes the best that is left."""
+        """Assign each task to the best worker that is left. Return the total score."""
         left = self.scores.copy()
         total = 0.0
         for row in rows:
@@ -44,16 +45,16 @@ class Scene:
 
 
 def scene(chance: random.Random, *, tasks: int, workers: int, fits: float) -> Scene:
-    """Workers with one free place each; each pair fits by chance, and suits more or less."""
+    """Draw workers with one free unit each; `fits` is the share of pairs that fit."""
     since = [NOW - timedelta(minutes=chance.uniform(0, 480)) for _ in range(workers)]
-    demands = []
+    pending = []
     scores = np.full((tasks, workers), -1.0)
     for row in range(tasks):
-        seats = []
+        eligible = []
         for column in range(workers):
             if chance.random() >= fits:
                 continue
-            seat = Seat(
+            worker = EligibleWorker(
                 UUID(int=1_000 + column),
                 POOL,
                 1,
@@ -63,7 +64,7 @@ def scene(chance: random.Random, *, tasks: int, workers: int, fits: float) -> Sc
                 4.0,
                 preferred=chance.choice((0, 0.5, 1)),
             )
-            seats.append(seat)
-            scores[row, column] = seat.score(slot=0, at=NOW)
-        demands.append(Demand(UUID(int=row), seats))
-    return Scene(demands, scores)
+            eligible.append(worker)
+            scores[row, column] = worker.score(slot=0, at=NOW)
+        pending.append(PendingTask(UUID(int=row), eligible))
+    return Scene(pending, scores)

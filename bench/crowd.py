@@ -1,6 +1,6 @@
-"""Many workers and many queued tasks, written in bulk: the scene of bench/matching.py.
+"""Write many workers and queued tasks in bulk: for bench/matching.py and others.
 
-To be imported once a home is there: it needs Django's settings.
+Import it when the home of the bench has been made: it needs Django's settings.
 """
 
 import os
@@ -24,13 +24,13 @@ from apps.accounts.selectors import authenticate_key  # noqa: E402
 from apps.accounts.services import create_organisation, issue_key  # noqa: E402
 from apps.base import clock, rows  # noqa: E402
 from apps.base.wake import send, wake  # noqa: E402
-from apps.matching import turns  # noqa: E402
+from apps.matching import fair_share  # noqa: E402
 from apps.matching.models import Offer  # noqa: E402
 from apps.pools.models import Pool, Worker  # noqa: E402
 from apps.pools.services import provision_pool  # noqa: E402
 from apps.tasks.services import create_task, queue_created  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
-from config import celery  # noqa: E402, F401 - the hints go to the broker by the service's own
+from config import celery  # noqa: E402, F401 - hints go to the broker by its settings
 
 SKILLS = [f"skill-{number:02}" for number in range(50)]
 SKILLS_OF_A_WORKER = 6
@@ -42,7 +42,8 @@ INSERT INTO pools_worker (id, organisation_id, kind, name, presence, presence_re
     missed_in_row, hours, time_zone, is_on_shift)
 SELECT gen_random_uuid(), %(organisation)s, 'human', 'Worker ' || n, 'available', '',
     (SELECT array_agg(skill) FROM (
-        SELECT skill FROM unnest(%(skills)s::varchar[]) AS skill ORDER BY random() + n * 0 LIMIT %(each)s
+        SELECT skill FROM unnest(%(skills)s::varchar[]) AS skill
+        ORDER BY random() + n * 0 LIMIT %(each)s
     ) AS chosen),
     '{}', '{}', 3, 3 + random() * 2, 20, %(capacity)s, 0, now() - random() * interval '8 hours',
     0, '{}', 'UTC', true
@@ -60,12 +61,13 @@ WHERE w.organisation_id = %(organisation)s AND m.id IS NULL
 
 START_SECONDS = 30.0
 QUIET_SECONDS = 3.0
-LOOK_SECONDS = 0.004
+POLL_SECONDS = 0.004
 
 OFFERED = "SELECT task_id FROM matching_offer WHERE task_id = ANY (%s)"
 
-ASKED_AGAIN = """
-SELECT worker_id FROM matching_offer WHERE worker_id = ANY (%s) GROUP BY worker_id HAVING count(*) > 1
+OFFERED_AGAIN = """
+SELECT worker_id FROM matching_offer WHERE worker_id = ANY (%s)
+GROUP BY worker_id HAVING count(*) > 1
 """
 
 QUEUED_AT = """
@@ -75,12 +77,13 @@ WHERE task_id = ANY (%s) AND type = 'task.queued'
 
 
 def prepare() -> tuple[Organisation, Pool, Principal]:
-    """The tables, and an organisation with a pool and somebody who posts tasks."""
+    """Migrate, and make an organisation with a pool and a credential that posts tasks."""
     organisation, pool, key = prepare_with_key()
     return organisation, pool, caller_of(key)
 
 
 def prepare_with_key() -> tuple[Organisation, Pool, str]:
+    """Do the same, and return the API key instead of its principal."""
     call_command("migrate", verbosity=0)
     organisation = create_organisation(name="bench")
     pool = provision_pool(organisation_id=organisation.id, name="bench")
@@ -88,17 +91,19 @@ def prepare_with_key() -> tuple[Organisation, Pool, str]:
 
 
 def caller_of(key: str) -> Principal:
+    """Return the principal of an API key."""
     known = authenticate_key(key)
     assert known is not None
     return known.principal
 
 
 def pool_of(pool_id: UUID) -> Pool:
+    """Return a pool by its id."""
     return Pool.objects.get(id=pool_id)
 
 
 def enrol(pool: Pool, *, count: int, capacity: int) -> None:
-    """So many more workers, each with some skills by chance, all available."""
+    """Add available workers to the pool, each with some random skills."""
     values = {
         "organisation": pool.organisation_id,
         "pool": pool.id,
@@ -113,8 +118,8 @@ def enrol(pool: Pool, *, count: int, capacity: int) -> None:
         cursor.execute("VACUUM ANALYZE pools_worker, pools_membership")
 
 
-def demands(chance: random.Random, *, extra: Sequence[str] = ()) -> Iterator[list[str]]:
-    """What tasks ask for: one skill or two, by chance."""
+def skills_of_tasks(chance: random.Random, *, extra: Sequence[str] = ()) -> Iterator[list[str]]:
+    """Yield the skills that tasks require: one or two random ones, and the extra ones."""
     while True:
         yield [*chance.sample(SKILLS, chance.choice((1, 2, 2))), *extra]
 
@@ -122,34 +127,34 @@ def demands(chance: random.Random, *, extra: Sequence[str] = ()) -> Iterator[lis
 def post(
     actor: Principal,
     pool: Pool,
-    wanted: Iterator[list[str]],
+    skills: Iterator[list[str]],
     *,
     count: int,
     at: datetime | None = None,
 ) -> list[UUID]:
-    """So many tasks by the kernel's own `create_task`, a batch in one statement; their ids."""
+    """Create tasks by the kernel's own service, a batch in one statement. Return their ids."""
     ids = []
     for _ in range(0, count, WRITTEN_AT_ONCE):
         with rows.batched():
             for _ in range(min(WRITTEN_AT_ONCE, count - len(ids))):
                 created = create_task(
-                    actor=actor, document=_body(pool, next(wanted)), at=at or clock.now()
+                    actor=actor, document=_body(pool, next(skills)), at=at or clock.now()
                 )
                 ids.append(created.task.id)
     return ids
 
 
-def queue_up(actor: Principal, pool: Pool, wanted: Iterator[list[str]], *, count: int) -> None:
-    """So many queued tasks, a moment apart in age."""
+def queue_up(actor: Principal, pool: Pool, skills: Iterator[list[str]], *, count: int) -> None:
+    """Create and queue tasks, as if an hour ago."""
     long_ago = clock.now() - timedelta(hours=1)
-    post(actor, pool, wanted, count=count, at=long_ago)
+    post(actor, pool, skills, count=count, at=long_ago)
     queue_created(at=long_ago + timedelta(seconds=1))
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE tasks_task, tasks_run, tasks_requirement")
 
 
-def others_in_vain(count: int) -> None:
-    """So many other organisations, each of which waits for a skill that nobody has, and was looked at."""
+def add_others_with_parked_tasks(count: int) -> None:
+    """Add organisations, each with a task that no worker can do and whose requirement is parked."""
     for _ in range(count):
         organisation = create_organisation(name="other")
         pool = provision_pool(organisation_id=organisation.id, name="other")
@@ -160,10 +165,10 @@ def others_in_vain(count: int) -> None:
         cursor.execute("VACUUM ANALYZE tasks_task, tasks_run, tasks_requirement, pools_pool")
     ends = time.monotonic() + START_SECONDS
     send("matching")
-    while turns.in_turn(at=clock.now()):
+    while fair_share.queued_organisations(at=clock.now()):
         if time.monotonic() > ends:
             raise LoadFailed("the matcher did not come to an end")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _body(pool: Pool, skills: Sequence[str]) -> dict[str, object]:
@@ -177,10 +182,10 @@ def _body(pool: Pool, skills: Sequence[str]) -> dict[str, object]:
     }
 
 
-def start_anew() -> None:
-    """As if all that was offered were done, and nothing queued."""
+def reset() -> None:
+    """Delete all tasks and offers, and free all workers."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE matching_offer, timers_timer")
+        cursor.execute("TRUNCATE matching_offer, matching_parkedrequirement, timers_timer")
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("DELETE FROM tasks_task")
         cursor.execute("DELETE FROM tasks_run")
@@ -190,55 +195,59 @@ def start_anew() -> None:
 
 
 def offered_until_quiet() -> tuple[int, float]:
-    """Wake the matcher and wait until no more is offered. How many were, and how many a second from
-    the first that could be seen on: the worker's start does not count.
+    """Wake the matcher and wait until no more offers are made.
+
+    Return how many were made, and how many a second after the first that was read: the start of the
+    process does not count.
     """
-    looks = [(time.monotonic(), 0)]
+    readings = [(time.monotonic(), 0)]
     patience = START_SECONDS
-    while time.monotonic() - looks[-1][0] < patience:
-        if len(looks) == 1:
-            # As the ticker does: an earlier hint may be too old by the time the worker is up.
+    while time.monotonic() - readings[-1][0] < patience:
+        if len(readings) == 1:
+            # As the ticker does: an earlier hint may have expired by the time the process is up.
             send("matching")
         time.sleep(0.02)
         count = Offer.objects.count()
-        if count != looks[-1][1]:
-            looks.append((time.monotonic(), count))
+        if count != readings[-1][1]:
+            readings.append((time.monotonic(), count))
             patience = QUIET_SECONDS
-    if len(looks) < 3:
+    if len(readings) < 3:
         raise LoadFailed("hardly anything was offered")
-    (first_at, first), (last_at, last) = looks[1], looks[-1]
+    (first_at, first), (last_at, last) = readings[1], readings[-1]
     return last, (last - first) / (last_at - first_at)
 
 
 def wait_for_offers(count: int) -> None:
-    """Until so many were made. Raises `LoadFailed` after `START_SECONDS`."""
+    """Wait until that many offers were made. Raise `LoadFailed` after `START_SECONDS`."""
     ends = time.monotonic() + START_SECONDS
     while (made := Offer.objects.count()) < count:
         if time.monotonic() > ends:
             raise LoadFailed(f"only {made} of {count} offers were made")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def posted_steadily(
-    actor: Principal, pool: Pool, wanted: Iterator[list[str]], *, rate: int, seconds: float
+    actor: Principal, pool: Pool, skills: Iterator[list[str]], *, rate: int, seconds: float
 ) -> list[float]:
-    """Post tasks one by one. Milliseconds of each from when it was queued to when its offer could be
-    seen by somebody else, who looks every few milliseconds.
+    """Post tasks one by one. Return for each the milliseconds from when it was queued to when
+    another connection, which polls every few milliseconds, could read its offer.
     """
 
     def post_one() -> UUID:
-        body = _body(pool, next(wanted))
+        body = _body(pool, next(skills))
         return create_task(actor=actor, document=body, at=clock.now()).task.id
 
-    seen = _steadily(post_one, OFFERED, rate=rate, seconds=seconds)
+    offered_at = _steadily(post_one, OFFERED, rate=rate, seconds=seconds)
     with connection.cursor() as cursor:
-        cursor.execute(QUEUED_AT, [list(seen)])
-        return [(seen[task_id] - queued_at) * 1000 for task_id, queued_at in cursor.fetchall()]
+        cursor.execute(QUEUED_AT, [list(offered_at)])
+        return [
+            (offered_at[task_id] - queued_at) * 1000 for task_id, queued_at in cursor.fetchall()
+        ]
 
 
 def freed_steadily(pool: Pool, *, rate: int, seconds: float) -> list[float]:
-    """Workers who have one offer each come free one by one. Milliseconds of each from then to when its
-    next offer could be seen.
+    """Free workers who have one offer each, one by one. Return for each the milliseconds until its
+    next offer could be read.
     """
     members = Worker.objects.filter(memberships__pool=pool, load__gt=0).order_by("?")
     full = iter(list(members.values_list("id", flat=True)[: int(rate * seconds)]))
@@ -251,25 +260,25 @@ def freed_steadily(pool: Pool, *, rate: int, seconds: float) -> list[float]:
         wake("matching")
         return worker_id
 
-    seen = _steadily(free_one, ASKED_AGAIN, rate=rate, seconds=seconds)
-    return [(seen[worker_id] - at) * 1000 for worker_id, at in freed_at.items()]
+    offered_at = _steadily(free_one, OFFERED_AGAIN, rate=rate, seconds=seconds)
+    return [(offered_at[worker_id] - at) * 1000 for worker_id, at in freed_at.items()]
 
 
 def _steadily(
-    begin: Callable[[], UUID], look: str, *, rate: int, seconds: float
+    begin: Callable[[], UUID], poll: str, *, rate: int, seconds: float
 ) -> dict[UUID, float]:
-    """Begin one after the other; the moments at which each was first found by `look`."""
+    """Begin one after the other. Return when `poll` first returned each id (Unix time)."""
     began = time.monotonic()
     ids: list[UUID] = []
-    seen: dict[UUID, float] = {}
+    offered_at: dict[UUID, float] = {}
     while time.monotonic() - began < seconds + QUIET_SECONDS:
         if len(ids) < min(rate * seconds, (time.monotonic() - began) * rate):
             ids.append(begin())
         with connection.cursor() as cursor:
-            cursor.execute(look, [[one for one in ids if one not in seen]])
+            cursor.execute(poll, [[one for one in ids if one not in offered_at]])
             now = time.time()
-            seen |= {row[0]: now for row in cursor.fetchall()}
-        time.sleep(LOOK_SECONDS)
-    if len(seen) != len(ids):
-        raise LoadFailed(f"only {len(seen)} of {len(ids)} got an offer")
-    return seen
+            offered_at |= {row[0]: now for row in cursor.fetchall()}
+        time.sleep(POLL_SECONDS)
+    if len(offered_at) != len(ids):
+        raise LoadFailed(f"only {len(offered_at)} of {len(ids)} got an offer")
+    return offered_at

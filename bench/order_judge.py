@@ -1,8 +1,9 @@
 """Judge whether the order of a queue was kept, by the event log of its organisation alone.
 
-1. Each task's events are read in their order, and give its `History`: its place, when it waited, and
-   which workers it was offered to.
-2. Each offer is compared with the tasks that waited at that moment: one that overtook another is a `Jump`.
+1. Each task's events are read in their order, and give its `History`: its place, when it waited,
+   and which workers it was offered to.
+2. Each offer is compared with the tasks that waited at that moment: one that overtook another task
+   is a `Jump`.
 3. Each offer's delay is measured from the moment at which a fitting worker was free.
 
 Nothing here calls the service or reads a clock.
@@ -25,9 +26,9 @@ AHEAD_SECONDS = {"critical": 3600.0, "high": 900.0, "normal": 0.0, "low": -900.0
 
 SKILLS = tuple(f"skill-{number}" for number in range(1, 9))
 LOW_RATING, HIGH_RATING, MIDDLE_RATING = 1.0, 5.0, 3.0
-"""Ratings of workers, and one that tasks ask for.
+"""Ratings of workers, and one that tasks require.
 
-Weighed with the pool's mean, the low one becomes 2.4 at most, and the high one 3.6 at least.
+Weighted with the pool's mean, the low one becomes 2.4 at most, and the high one 3.6 at least.
 """
 
 Event = Mapping[str, Any]
@@ -38,7 +39,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Describe what a task asks of its worker, and its urgency. Each task costs one unit."""
+    """Describe what a task requires of its worker, and its urgency. Each task takes one unit."""
 
     skills: tuple[str, ...] = ()
     trust_level: int = 0
@@ -74,7 +75,7 @@ class Profile:
     presence: str = "available"
 
     def fits(self, demand: Demand) -> bool:
-        """Return whether the worker may be asked for such a task while it has a unit free."""
+        """Return whether the worker may be offered such a task while it has a unit free."""
         return (
             set(demand.skills) <= set(self.skills)
             and self.trust_level >= demand.trust_level
@@ -98,7 +99,8 @@ class Offered:
 class Jump:
     """Record an offer that overtook `overtaken` tasks.
 
-    The task that was furthest ahead is `worst_id`: by `seconds` of place, after it had `waited` seconds.
+    The task that was furthest ahead is `worst_id`: by `seconds` of place, after it had `waited`
+    seconds.
     """
 
     offer: Offered
@@ -109,14 +111,15 @@ class Jump:
 
     def __str__(self) -> str:
         return (
-            f"task {self.offer.task_id} was offered to {self.offer.worker_id} ahead of {self.overtaken}:"
-            f" of {self.worst_id} by {self.seconds:.3f} s of place, which had waited {self.waited:.1f} s"
+            f"task {self.offer.task_id} was offered to {self.offer.worker_id}"
+            f" ahead of {self.overtaken}: of {self.worst_id} by {self.seconds:.3f} s of place,"
+            f" which had waited {self.waited:.1f} s"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Sum up the logs of some tasks. `delays`: seconds of each offer while a fitting worker was free."""
+    """Sum up the logs of some tasks. `delays`: seconds of each offer while a worker was free."""
 
     tasks: int = 0
     offers: int = 0
@@ -136,7 +139,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class Wait:
-    """Bound an uninterrupted time in which a task was queued (Unix times); `seen_at`: see `SEEN_AT`."""
+    """Bound a time in which a task was queued (Unix times); `seen_at`: see `SEEN_AT`."""
 
     begins: float
     seen_at: float
@@ -145,12 +148,12 @@ class Wait:
 
 @dataclass(slots=True)
 class History:
-    """Collect from a task's log its place, when it waited, and who was asked when (first offers only)."""
+    """Collect from a task's log its place, its waits, and the first offer to each worker."""
 
     demand: Demand
     place: float = math.inf
     waits: list[Wait] = field(default_factory=list)
-    asked: dict[str, float] = field(default_factory=dict)
+    offered_at: dict[str, float] = field(default_factory=dict)
 
     def note(self, event: Event) -> None:
         """Add the task's next event."""
@@ -163,11 +166,11 @@ class History:
                 self.place = at - AHEAD_SECONDS[self.demand.urgency]
         elif was_queued and not is_queued:
             self.waits[-1].ends = at
-        for worker_id in asked_in(event):
-            self.asked.setdefault(worker_id, at)
+        for worker_id in offered_in(event):
+            self.offered_at.setdefault(worker_id, at)
 
     def wait_over(self, at: float) -> Wait | None:
-        """Return the wait that goes on at and after `at`, and was settled by then."""
+        """Return the wait that lasts beyond `at`, and was settled by then."""
         waits = (one for one in self.waits if one.begins <= at - SETTLED_SECONDS and at < one.ends)
         return next((one for one in waits if one.seen_at <= at), None)
 
@@ -175,9 +178,9 @@ class History:
         """Return the begin of the wait that ended at `at`, by the offer that was made then."""
         return max(one.begins for one in self.waits if one.ends <= at)
 
-    def may_be_asked(self, worker_id: str, *, at: float) -> bool:
-        """Return whether the worker was never asked before `at`, so that it has no reason to rest."""
-        return self.asked.get(worker_id, math.inf) >= at
+    def may_be_offered(self, worker_id: str, *, at: float) -> bool:
+        """Return whether the worker had no offer before `at`, so that it has no cooldown."""
+        return self.offered_at.get(worker_id, math.inf) >= at
 
 
 def judge(
@@ -195,7 +198,7 @@ def judge(
     offers = [
         Offered(moment(event), event["task_id"], worker_id)
         for event in events
-        for worker_id in asked_in(event)
+        for worker_id in offered_in(event)
     ]
     jumps = (jump_of(offer, histories, workers[offer.worker_id]) for offer in offers)
     return Verdict(
@@ -217,7 +220,7 @@ def jump_of(offer: Offered, histories: Mapping[str, History], worker: Profile) -
             other.place < place
             and wait is not None
             and worker.fits(other.demand)
-            and other.may_be_asked(offer.worker_id, at=offer.at)
+            and other.may_be_offered(offer.worker_id, at=offer.at)
         ):
             ahead.append((place - other.place, offer.at - wait.begins, task_id))
     if not ahead:
@@ -229,28 +232,29 @@ def jump_of(offer: Offered, histories: Mapping[str, History], worker: Profile) -
 def delays_of(
     events: Iterable[Event], histories: Mapping[str, History], workers: Mapping[str, Profile]
 ) -> Iterator[float]:
-    """Yield for each offer the seconds that the task had waited while a fitting worker had a unit free.
+    """Yield for each offer the seconds that the task waited while a fitting worker was free.
 
-    1. A worker has one unit less from an offer on, until the task is queued again, submitted or ended.
-    2. `free_since` holds the workers with a unit free. A worker who was offline at first is not in it
-       before its first offer, since the log does not tell when it became available.
+    1. A worker has one unit less from an offer on, until the task is queued again, submitted or
+       ended.
+    2. `free_since` holds the workers with a unit free. A worker who was offline at first is not in
+       it before its first offer, since the log does not say when it became available.
     3. At an offer, the worker who was free longest counts: the task could have been offered to it.
     """
     free_since = {
-        worker_id: -math.inf for worker_id, its in workers.items() if its.presence == "available"
+        worker_id: -math.inf for worker_id, one in workers.items() if one.presence == "available"
     }
     load = dict.fromkeys(workers, 0)
     holder: dict[str, str] = {}
     for event in sorted(events, key=moment):
         at, task_id = moment(event), event["task_id"]
-        for worker_id in asked_in(event):
+        for worker_id in offered_in(event):
             history = histories[task_id]
             queued_at = history.waited_until(at)
             starts = [
                 max(queued_at, since)
                 for fitting_id, since in free_since.items()
                 if workers[fitting_id].fits(history.demand)
-                and history.may_be_asked(fitting_id, at=at)
+                and history.may_be_offered(fitting_id, at=at)
             ]
             if starts:
                 yield at - min(starts)
@@ -262,12 +266,12 @@ def delays_of(
         if event["status"] in {"queued", "submitted", "cancelled", "failed"} and task_id in holder:
             worker_id = holder.pop(task_id)
             load[worker_id] -= 1
-            # A unit that is freed while a turn goes on may be taken by an offer with an earlier time.
+            # A unit that is freed during a batch may be taken by an offer with an earlier time.
             if load[worker_id] < workers[worker_id].capacity:
                 free_since.setdefault(worker_id, at)
 
 
-def asked_in(event: Event) -> list[str]:
+def offered_in(event: Event) -> list[str]:
     """Return the ids of the workers to whom this event offers its task."""
     if event["type"] != "task.offered":
         return []

@@ -1,7 +1,7 @@
 """Play scenarios on a real installation, each with a seed and in an organisation of its own.
 
-`prepare` makes the organisations, and `played` plays one of them: tasks are posted, workers answer their
-offers, and the event log is judged.
+`prepare` makes the organisations, and `played` plays one of them: tasks are posted, workers answer
+their offers, and the event log is judged.
 """
 
 import json
@@ -39,7 +39,7 @@ POSTERS = 4
 WORKER_THREADS = 6
 PLAY_SECONDS = 15.0
 QUEUED_WITHIN_SECONDS = 10.0
-FOUNDED_WITHIN_SECONDS = 120.0
+MADE_WITHIN_SECONDS = 120.0
 LOOK_SECONDS = 0.03
 READ_SECONDS = 0.1
 HTTP_SECONDS = 10.0
@@ -50,7 +50,7 @@ HTTP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """Say what the workers do: shares of the offers or runs, and their work's seconds (least, most)."""
+    """Say what the workers do: shares of offers or runs, and the seconds of a run (from, to)."""
 
     declines: float = 0.0
     lapses: float = 0.0
@@ -202,21 +202,21 @@ def prepare(
 
     A process with the installation's own settings makes them all, since the API makes no keys.
     """
-    wanted = [(scenario, seed) for scenario in scenarios for seed in seeds]
-    crews = [scenario.workers(random.Random(seed)) for scenario, seed in wanted]
+    pairs = [(scenario, seed) for scenario in scenarios for seed in seeds]
+    crews = [scenario.workers(random.Random(seed)) for scenario, seed in pairs]
     described = [
         {"pool": dict(scenario.pool), "workers": [asdict(one) for one in crew]}
-        for (scenario, _), crew in zip(wanted, crews, strict=True)
+        for (scenario, _), crew in zip(pairs, crews, strict=True)
     ]
     inherited = {name: value for name, value in os.environ.items() if name not in OURS}
-    made = subprocess.run(
-        [sys.executable, "-c", "from bench import order_plays; order_plays.found_described()"],
+    process = subprocess.run(
+        [sys.executable, "-c", "from bench import order_plays; order_plays.make_described()"],
         cwd=PROJECT,
         env={**inherited, "BIOLAYER_HOME": str(installation.home)},
         input=json.dumps(described),
         stdout=subprocess.PIPE,
         text=True,
-        timeout=FOUNDED_WITHIN_SECONDS,
+        timeout=MADE_WITHIN_SECONDS,
         check=True,
     )
     return [
@@ -224,29 +224,29 @@ def prepare(
             scenario,
             seed,
             installation.access["base_url"],
-            founded["key"],
-            founded["pool_id"],
+            made["key"],
+            made["pool_id"],
             [
                 Member(worker_id, key, profile)
-                for (worker_id, key), profile in zip(founded["workers"], crew, strict=True)
+                for (worker_id, key), profile in zip(made["workers"], crew, strict=True)
             ],
         )
-        for (scenario, seed), crew, founded in zip(
-            wanted, crews, json.loads(made.stdout), strict=True
+        for (scenario, seed), crew, made in zip(
+            pairs, crews, json.loads(process.stdout), strict=True
         )
     ]
 
 
-def found_described() -> None:
-    """Read descriptions from standard input, make the organisations, and print ids and keys: `prepare`."""
+def make_described() -> None:
+    """Read descriptions from standard input, make the organisations, and print ids and keys."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    print(json.dumps([_founded(**one) for one in json.load(sys.stdin)]))
+    print(json.dumps([_make(**one) for one in json.load(sys.stdin)]))
 
 
-def _founded(*, pool: dict[str, Any], workers: list[dict[str, Any]]) -> dict[str, Any]:
+def _make(*, pool: dict[str, Any], workers: list[dict[str, Any]]) -> dict[str, Any]:
     from apps.accounts.scopes import Scope
     from apps.accounts.selectors import authenticate_key
     from apps.accounts.services import create_organisation, issue_key
@@ -375,10 +375,10 @@ class Reader:
 
 
 def played(play: Play) -> Verdict:
-    """Play a scenario once, for `PLAY_SECONDS` at most, and judge it. Leaves none of its tasks open."""
+    """Play a scenario once, for `PLAY_SECONDS` at most, and judge it. Leave no task open."""
     chance = random.Random(play.seed)
     profiles = [member.profile for member in play.members]
-    wanted = play.scenario.demands(chance, profiles)
+    drawn = play.scenario.demands(chance, profiles)
     stopped = threading.Event()
     with ExitStack() as stack:
         apps = [
@@ -393,7 +393,7 @@ def played(play: Play) -> Verdict:
         ends = time.monotonic() + PLAY_SECONDS
         reader = Reader(backend)
         reading = threads.submit(reader.run, stopped)
-        demands = _post_all(play, wanted)
+        demands = _post_all(play, drawn)
         _make_available(play, reader, demands)
         while time.monotonic() < ends and sum(app.submitted for app in apps) < len(demands):
             if any(thread.done() for thread in (reading, *working)):
@@ -415,7 +415,7 @@ def _work(apps: Sequence[App], stopped: threading.Event) -> None:
         stopped.wait(LOOK_SECONDS)
 
 
-def _post_all(play: Play, wanted: Sequence[Demand]) -> dict[str, Demand]:
+def _post_all(play: Play, drawn: Sequence[Demand]) -> dict[str, Demand]:
     """Post the tasks from several threads; return the demands by task id."""
 
     def post(demand: Demand) -> str:
@@ -424,11 +424,11 @@ def _post_all(play: Play, wanted: Sequence[Demand]) -> dict[str, Demand]:
         return str(answer.json()["task_id"])
 
     with play.client(play.key) as backend, ThreadPoolExecutor(POSTERS) as posters:
-        return dict(zip(posters.map(post, wanted), wanted, strict=True))
+        return dict(zip(posters.map(post, drawn), drawn, strict=True))
 
 
 def _make_available(play: Play, reader: Reader, demands: Mapping[str, Demand]) -> None:
-    """Make workers who were offline available once all tasks have waited long enough to be judged."""
+    """Make workers who were offline available once all tasks have waited long enough."""
     late = [member for member in play.members if member.profile.presence == "offline"]
     if not late:
         return
@@ -444,7 +444,7 @@ def _make_available(play: Play, reader: Reader, demands: Mapping[str, Demand]) -
 
 
 def _cancel_rest(backend: httpx.Client, log: Iterable[Event]) -> None:
-    """Cancel the tasks that were not submitted, or they would take turns from the next play."""
+    """Cancel the tasks that were not submitted, or they would take batches from the next play."""
     last = {event["task_id"]: event["status"] for event in log}
     for task_id, status in last.items():
         if status in {"created", "queued", "matched", "offered", "accepted", "started"}:

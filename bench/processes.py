@@ -1,15 +1,15 @@
-"""What do more lifecycle processes bring, and what do timers suffer from a backlog of matching?
+"""Measure what more lifecycle processes bring, and how late timers fire beside a backlog.
 
-1. **Offers**: the same number of queued tasks, of one organisation and of eight, are offered by 1, 2, 4
-   and 6 lifecycle processes by their own command line, with all their rows. The processes are up
-   beforehand, and are stopped (SIGSTOP) while the tasks are queued; measured is from when they go on
-   to the last offer. The counts take turns; medians of the rounds.
-2. **Timers**: 10,000 tasks wait to be offered; meanwhile SLA clocks of another organisation run out one
-   after another. How late each is told of.
+1. **Offers**: 1, 2, 4 and 6 lifecycle processes offer the same number of queued tasks, of one
+   organisation and of eight, with all rows. The processes are started beforehand, and stopped
+   (SIGSTOP) while the tasks are queued; the time counts from when they continue to the last offer.
+   The numbers of processes alternate; medians of the rounds.
+2. **Timers**: 10,000 tasks wait to be offered; meanwhile SLA clocks of another organisation run out
+   one after another. How late the event of each is.
 
-Exit code 1 when a target is missed: eight organisations' offers a second never fall from one count to the
-next (by more than the noise of `NOISE`), one organisation's are never below 0.9 of those of one process,
-and the timers' p99 is 2 s at most.
+Exit with 1 when a target is missed: eight organisations' offers a second never fall from one number
+of processes to the next (by more than `NOISE`), one organisation's are never below 0.9 of those of
+one process, and the timers' p99 is 2 s at most.
 """
 
 import argparse
@@ -36,9 +36,9 @@ from config.processes import QUIET_ROOT, service_commands, ticker_command  # noq
 COUNTS = (1, 2, 4, 6)
 ORGANISATIONS = 8
 WORKERS = 2_000
-PLACES = 6
+UNITS = 6
 NOISE = 0.95
-"""Two medians that are closer than that are alike on a shared machine."""
+"""Two medians that are closer than that count as equal on a shared machine."""
 LEAST_OF_ONE = 0.9
 BACKLOG = 10_000
 CLOCKS = 1_000
@@ -97,19 +97,19 @@ def _missed(one: dict[int, float], several: dict[int, float], p99: float) -> Ite
 
 
 def _medians(home: Path, options: argparse.Namespace, *, organisations: int) -> dict[int, float]:
-    """Offers a second by the number of processes."""
+    """Return the offers a second by the number of processes."""
     from bench import crowd
 
     callers = [crowd.prepare() for _ in range(organisations)]
     for _, pool, _ in callers:
-        crowd.enrol(pool, count=WORKERS // organisations, capacity=PLACES)
+        crowd.enrol(pool, count=WORKERS // organisations, capacity=UNITS)
     rates: dict[int, list[float]] = {count: [] for count in COUNTS}
     for number in range(options.rounds):
         for count in COUNTS:
             rate = _rate(home, callers, options.tasks, count, random.Random(number))
             rates[count].append(rate)
-    crowd.start_anew()
-    return {count: statistics.median(found) for count, found in rates.items()}
+    crowd.reset()
+    return {count: statistics.median(values) for count, values in rates.items()}
 
 
 def _rate(
@@ -119,12 +119,12 @@ def _rate(
     from apps.matching.models import Offer
     from bench import crowd
 
-    crowd.start_anew()
+    crowd.reset()
     with _processes(home, count) as processes:
         _warm_up(callers[0])
         _signal(processes, signal.SIGSTOP)
         for _, pool, actor in callers:
-            crowd.queue_up(actor, pool, crowd.demands(chance), count=tasks // len(callers))
+            crowd.queue_up(actor, pool, crowd.skills_of_tasks(chance), count=tasks // len(callers))
         before = Offer.objects.count()
         _signal(processes, signal.SIGCONT)
         for _ in range(count):
@@ -133,12 +133,12 @@ def _rate(
 
 
 def _offered(before: int, tasks: int) -> float:
-    """Offers a second until nearly all are made: the last few may wait for who fits."""
+    """Return the offers a second until nearly all are made: the last few may wait for a worker."""
     from apps.matching.models import Offer
 
     began = time.monotonic()
-    wanted = before + int(0.95 * tasks)
-    while (made := Offer.objects.count()) < wanted:
+    expected = before + int(0.95 * tasks)
+    while (made := Offer.objects.count()) < expected:
         if time.monotonic() - began > 120:
             raise LoadFailed(f"only {made - before} of {tasks} tasks were offered")
         time.sleep(0.02)
@@ -153,7 +153,7 @@ def _warm_up(caller: Any) -> None:
     _, pool, actor = caller
     time.sleep(BOOT_SECONDS)
     for _ in range(10):
-        crowd.post(actor, pool, crowd.demands(random.Random(0)), count=8)
+        crowd.post(actor, pool, crowd.skills_of_tasks(random.Random(0)), count=8)
         for _ in range(8):
             send("intake")
             send("matching")
@@ -185,13 +185,13 @@ def _signal(processes: Sequence[Any], number: signal.Signals) -> None:
 
 
 def _clocks(home: Path) -> tuple[float, float]:
-    """Seconds (p50, p99) that SLA clocks are told of late, beside a backlog of matching."""
+    """Return how late the events of SLA clocks are (p50, p99, in seconds) beside a backlog."""
     from apps.base import clock
     from bench import crowd, timers
 
     _, pool, actor = crowd.prepare()
-    crowd.enrol(pool, count=WORKERS, capacity=PLACES)
-    crowd.queue_up(actor, pool, crowd.demands(random.Random(3)), count=BACKLOG)
+    crowd.enrol(pool, count=WORKERS, capacity=UNITS)
+    crowd.queue_up(actor, pool, crowd.skills_of_tasks(random.Random(3)), count=BACKLOG)
     with _processes(home, 1), running(ticker_command(), log=home / "logs" / "ticker.log"):
         time.sleep(BOOT_SECONDS / 2)
         first = clock.now() + timedelta(seconds=3)
@@ -200,7 +200,7 @@ def _clocks(home: Path) -> tuple[float, float]:
         ends = time.monotonic() + 60
         while timers._told(organisation_id, timers.BREACHED).tasks < CLOCKS:
             if time.monotonic() > ends:
-                raise LoadFailed("not all clocks were told of")
+                raise LoadFailed("not all clocks have an event")
             time.sleep(0.2)
         return timers._told(organisation_id, timers.BREACHED).effect
 

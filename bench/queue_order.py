@@ -1,18 +1,18 @@
-"""Is the order of the queue kept? Scenarios on a real installation, judged by its event log alone.
+"""Judge whether the order of the queue is kept, by the event log of a real installation.
 
-1. **Three equal workers** of two units who can do everything: 160 tasks of all urgencies, posted within
-   seconds; every fifth run is released.
-2. **A crowd** of 30 different workers, 150 different tasks; offers are declined, or lapse, and runs are
-   released.
-3. **One worker** of three units, offline at first: 82 equal tasks wait when it comes.
+1. **Three equal workers** of two units who can do everything: 160 tasks of all urgencies, posted
+   within seconds; every fifth run is released.
+2. **A crowd** of 30 different workers, 150 different tasks; offers are declined, or lapse, and runs
+   are released.
+3. **One worker** of three units, offline at first: 82 equal tasks wait when it becomes available.
 
-Each seed has an organisation of its own. An offer is a *jump* when another task with an earlier place,
-which fits the same worker and was never offered to it, had waited for `SETTLED_SECONDS` at that moment, had
-been shown as queued by the feed before it (a busy machine commits late), and waited on. Exit code 1 when
-there was one.
+Each seed has an organisation of its own. An offer is a *jump* when another task with an earlier
+place, which fits the same worker and was never offered to it, had waited for `SETTLED_SECONDS` at
+that moment, had been shown as queued by the feed before it (a busy machine commits late), and
+waited on. Exit with 1 when there was one.
 
-Queued to offered is measured where a fitting worker was free: from the moment at which both the task
-waited and such a worker had a unit free, to the task's offer.
+Queued to offered is measured where a fitting worker was free: from the moment at which both the
+task waited and such a worker had a unit free, to the task's offer.
 """
 
 import argparse
@@ -34,18 +34,18 @@ SHOWN_JUMPS = 5
 
 
 def main() -> None:
-    """Play the chosen scenarios, print their figures, and exit with 1 if an offer jumped the queue."""
-    options = argparse.ArgumentParser(
+    """Play the chosen scenarios and print their figures. Exit with 1 after a jump."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--seeds", type=int, default=20, help="of each scenario")
-    options.add_argument("--first", type=int, default=1, help="the first seed")
-    options.add_argument("--scenario", choices=tuple(SCENARIOS), help="this one alone")
-    said = options.parse_args()
+    parser.add_argument("--seeds", type=int, default=20, help="of each scenario")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--scenario", choices=tuple(SCENARIOS), help="this one alone")
+    options = parser.parse_args()
     # Without this, SIGTERM would leave the installation running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    seeds = range(said.first, said.first + said.seeds)
-    chosen = [SCENARIOS[said.scenario]] if said.scenario else list(SCENARIOS.values())
+    seeds = range(options.first, options.first + options.seeds)
+    chosen = [SCENARIOS[options.scenario]] if options.scenario else list(SCENARIOS.values())
     jumps = 0
     with Installation.running(workforce=False) as installation:
         plays = prepare(installation, scenarios=chosen, seeds=seeds)
@@ -64,7 +64,8 @@ def line_of(scenario: Scenario, verdict: Verdict, *, seeds: int) -> str:
     """Return a scenario's figures in one line."""
     return (
         f"{scenario.name:<20} {seeds:>3} seeds  {verdict.tasks:>5} tasks"
-        f" ({verdict.submitted} submitted)  {verdict.offers:>5} offers  {len(verdict.jumps):>4} jumps"
+        f" ({verdict.submitted} submitted)  {verdict.offers:>5} offers"
+        f"  {len(verdict.jumps):>4} jumps"
         f"  queued→offered p50 {percentile(verdict.delays, 50) * 1000:.0f} ms,"
         f" p99 {percentile(verdict.delays, 99) * 1000:.0f} ms"
     )

@@ -158,7 +158,9 @@ class Racer(threading.Thread):
         missing = WAITING_TASKS - Task.objects.filter(status="queued").count()
         if missing > 0:
             pool = crowd.pool_of(self._pool_id)
-            crowd.post(self._caller, pool, crowd.demands(self._chance), count=min(missing, 50))
+            crowd.post(
+                self._caller, pool, crowd.skills_of_tasks(self._chance), count=min(missing, 50)
+            )
             tasks.queue_created()
         matching.match_queued()
 

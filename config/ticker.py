@@ -29,10 +29,10 @@ from apps.base.outages import outage
 from apps.base.wake import Sent, send
 from apps.events.services import warn_of_horizon
 from apps.matching.services import (
-    forget_in_vain,
-    look_for_stranded,
     restore_requirements,
-    set_out_forgotten,
+    schedule_missed_steps,
+    schedule_stranded_checks,
+    unpark_unused,
 )
 from apps.pools.services import refresh_rating_means
 from apps.tasks.selectors import closed_before
@@ -107,12 +107,12 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "keys": (600.0, forget_old_keys),
     "deliveries": (600.0, apply_retention),
     "callbacks": (600.0, partial(delete_old_callbacks, select_ended=closed_before)),
-    "unmatched": (600.0, forget_in_vain),
+    "unmatched": (600.0, unpark_unused),
     "requirements": (600.0, delete_unused_requirements),
     "missing": (60.0, restore_requirements),
-    "stranded": (600.0, look_for_stranded),
+    "stranded": (600.0, schedule_stranded_checks),
     "tokens": (3600.0, clear_expired),
-    "escalations": (600.0, set_out_forgotten),
+    "escalations": (600.0, schedule_missed_steps),
 }
 
 

@@ -20,6 +20,7 @@ from apps.base.connections import close_ended_connections
 from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
+from apps.matching.changes import next_step_timer, offers_withdrawal, requirement_unparking
 from apps.pools import selectors as pools
 from apps.pools import services as workers
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
@@ -64,7 +65,7 @@ def connect() -> None:
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], match_task)
     react([EventType.ESCALATED], match_again)
-    workers.react_to_policy_changes(matching.follow_policy)
+    workers.react_to_policy_changes(matching.apply_pool_policy)
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
     react(ENDED, set_dependents_timer)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
@@ -183,17 +184,17 @@ def stop_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
 
 
 def withdraw_offers(moved: AppliedTransition) -> Iterable[Change]:
-    return matching.withdraw_offers(task_id=moved.task.id, at=moved.event.occurred_at)
+    return offers_withdrawal(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
 def match_task(moved: AppliedTransition) -> Iterable[Change]:
-    """Mark a queued task for matching, and schedule the next step of its escalation policy."""
+    """Have a queued task matched, and schedule the next step of its escalation policy."""
     yield from match_again(moved)
-    yield from matching.set_out(moved.task)
+    yield next_step_timer(moved.task)
 
 
 def match_again(moved: AppliedTransition) -> Iterable[Change]:
-    return matching.look_again(moved.task)
+    yield requirement_unparking(moved.task)
 
 
 def change_gates(moved: AppliedTransition) -> Iterable[Change]:
@@ -241,7 +242,7 @@ def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
 
 
 def fail_stranded(timer: Timer, at: datetime) -> datetime | None:
-    return matching.fail_stranded(pool_id=timer.subject_id, at=at)
+    return matching.fail_stranded_tasks(pool_id=timer.subject_id, at=at)
 
 
 def sla_handler(clock: Clock) -> timers.Handler:

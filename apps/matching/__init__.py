@@ -1,1 +1,1 @@
-"""Who gets which task, and the offers that ask them."""
+"""Match queued tasks to workers: docs/matching.md says by which rules, docs/adr/0012 how."""

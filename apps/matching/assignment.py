@@ -1,17 +1,17 @@
-"""Who gets what, when several tasks wait and several workers are free. Pure rules over values.
+"""Assign tasks to workers, when several tasks are queued and several workers are free.
 
-Two wishes, in this order:
+Pure rules over values. Two aims, in this order:
 
-1. Nobody is overtaken: the tasks that get somebody are the earliest that can. Taking them one after
-   the other, each by an augmenting path (Kuhn, 1955), finds that set: who got somebody keeps somebody,
-   though it may be another one.
-2. The workers fit well: among all ways to serve just those tasks the one of the highest total score
-   is taken (`scipy.optimize.linear_sum_assignment`, Jonker and Volgenant's algorithm). Greedy choice
-   in order of arrival gives away a fifth of it.
+1. No task is overtaken: the tasks that get a worker are the earliest that can. Taking them one
+   after the other, each by an augmenting path (Kuhn, 1955), finds that set: a task that has a
+   worker keeps one, though it may be another.
+2. The workers fit well: of all ways to serve just those tasks, take the one with the highest total
+   score (`scipy.optimize.linear_sum_assignment`, the algorithm of Jonker and Volgenant). Greedy
+   choice in order of arrival loses a fifth of it.
 
-Both count places, which is exact while all tasks of a worker cost the same. Where they do not, the choices
-are gone through in order once more: whoever finds its worker full has first pick of what is left beside
-those before it.
+Both count slots, which is exact while all tasks take the same units of a worker. Where they do not,
+go through the assignments in order once more: a task whose worker is full by then gets the best of
+the workers with capacity left beside the tasks before it.
 """
 
 import itertools
@@ -24,40 +24,41 @@ PREFERRED_POINTS = 10_000.0
 FREE_POINTS = 100.0
 WAITING_HALF_SECONDS = 3_600.0
 RATING_POINTS = 0.01
-FIRST_CHOICE_POINTS = 1_000_000.0
-NOBODY = -1e12
-FEW_SLOTS, MOST_SLOTS = 2, 8
-"""A worker gets at most so many tasks out of one batch: more only where somebody would get nobody."""
+PREFERRED_WORKER_POINTS = 1_000_000.0
+NOT_ELIGIBLE = -1e12
+FEW_SLOTS, MAX_SLOTS = 2, 8
+"""The most tasks of one batch for a worker; the second only where a task would get no worker."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """A worker that fits a signature, as it stood when it was looked at."""
+class EligibleWorker:
+    """Describe a worker that is eligible for a requirement, as its membership was when read."""
 
     worker_id: UUID
     pool_id: UUID
-    # What the task takes of its capacity, how much of that is free, and how much there is in all.
+    # Units of its capacity that a task takes, how many of them are free, and how many there are.
     units: int
     free: int
     capacity: int
     waiting_since: datetime
     rating: float
-    # How many offers more its pool lets it be made for now; None: any number.
+    # How many more offers its pool allows now; None: any number.
     offers_left: int | None = None
     # Share of the preferred skills that it has: 0 to 1.
     preferred: float = 0.0
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many such tasks it could be offered."""
-        places = self.free // self.units
-        return places if self.offers_left is None else min(places, self.offers_left)
+        slots = self.free // self.units
+        return slots if self.offers_left is None else min(slots, self.offers_left)
 
     def score(self, *, slot: int, at: datetime) -> float:
-        """How good a choice it is for its `slot`-th task of a batch.
+        """Return how good a choice the worker is for its `slot`-th task of a batch, from 0.
 
-        Points are apart by orders of magnitude, so that they rank as the rules are written: preferred
-        skills, then load (in steps of 1 %), then the time since its last completed work, then rating.
+        The points of each rule are smaller than those of the one before by orders of magnitude, so
+        that they rank one after the other: preferred skills, then load (in steps of 1 %), then the
+        time since its last completed work, then rating.
         """
         free_share = max(0.0, (self.free - self.units * (slot + 1)) / self.capacity)
         waited = max(0.0, (at - self.waiting_since).total_seconds())
@@ -70,31 +71,33 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """A task that waits, and who may be asked: the best first."""
+class PendingTask:
+    """Describe a task to assign, and the workers that it may be offered to, in ranking order."""
 
     task_id: UUID
-    seats: Sequence[Seat]
-    # Whoever did it before is asked first.
-    first_choice: UUID | None = None
+    workers: Sequence[EligibleWorker]
+    # A worker who did the task before goes before all others.
+    preferred_worker_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Assignment:
+    """Assign a task to a worker."""
+
     task_id: UUID
-    seat: Seat
+    worker: EligibleWorker
     score: float
 
 
-def assign(demands: Sequence[Demand], *, at: datetime) -> list[Choice]:
-    """Somebody for as many of the demands, which come in their order, as can have somebody."""
-    for most in FEW_SLOTS, MOST_SLOTS:
-        slots = _Slots(demands, most)
-        served = _served(slots.open_to)
-        if len(served) == len(demands):
+def assign(tasks: Sequence[PendingTask], *, at: datetime) -> list[Assignment]:
+    """Assign as many of the tasks, which come in queue order, as can have a worker."""
+    for max_slots in FEW_SLOTS, MAX_SLOTS:
+        slots = _Slots(tasks, max_slots)
+        served = _served(slots.of_tasks)
+        if len(served) == len(tasks):
             break
-    best = _best([demands[row] for row in served], [slots.open_to[row] for row in served], at)
-    return _in_order(demands, {choice.task_id: choice for choice in best}, at)
+    best = _best([tasks[row] for row in served], [slots.of_tasks[row] for row in served], at)
+    return _in_order(tasks, {assignment.task_id: assignment for assignment in best}, at)
 
 
 def load_assignment() -> None:
@@ -103,104 +106,106 @@ def load_assignment() -> None:
 
 
 class _Slots:
-    """Each worker as one column for each task that it could take out of this batch."""
+    """Number the slots of all workers: one for each task of this batch that a worker could take."""
 
-    def __init__(self, demands: Sequence[Demand], most: int) -> None:
-        self._of: dict[UUID, range] = {}
+    def __init__(self, tasks: Sequence[PendingTask], max_slots: int) -> None:
+        self._by_worker: dict[UUID, range] = {}
         self._count = 0
-        self._most = most
-        # Of each demand the columns in which it could be served; `most` or fewer for each seat.
-        self.open_to = [[self._columns(seat) for seat in demand.seats] for demand in demands]
+        self._max_slots = max_slots
+        # For each task, the slots of each of its workers.
+        self.of_tasks = [[self._of(worker) for worker in task.workers] for task in tasks]
 
-    def _columns(self, seat: Seat) -> range:
-        known = self._of.get(seat.worker_id)
-        if known is None:
+    def _of(self, worker: EligibleWorker) -> range:
+        slots = self._by_worker.get(worker.worker_id)
+        if slots is None:
             first = self._count
-            self._count += min(self._most, seat.places)
-            known = self._of[seat.worker_id] = range(first, self._count)
-        return known
+            self._count += min(self._max_slots, worker.slots)
+            slots = self._by_worker[worker.worker_id] = range(first, self._count)
+        return slots
 
 
-def _served(open_to: Sequence[Sequence[range]]) -> list[int]:
-    """The rows that get somebody: each that can, without one before it losing out."""
+def _served(slots: Sequence[Sequence[range]]) -> list[int]:
+    """Return the rows of tasks that get a worker: each that can, unless an earlier one loses."""
     taken_by: dict[int, int] = {}
 
-    def find(row: int, seen: set[int]) -> bool:
-        for column in itertools.chain.from_iterable(open_to[row]):
-            if column in seen:
+    def find(row: int, visited: set[int]) -> bool:
+        for slot in itertools.chain.from_iterable(slots[row]):
+            if slot in visited:
                 continue
-            seen.add(column)
-            if column not in taken_by or find(taken_by[column], seen):
-                taken_by[column] = row
+            visited.add(slot)
+            if slot not in taken_by or find(taken_by[slot], visited):
+                taken_by[slot] = row
                 return True
         return False
 
-    return [row for row in range(len(open_to)) if find(row, set())]
+    return [row for row in range(len(slots)) if find(row, set())]
 
 
 def _best(
-    demands: Sequence[Demand], open_to: Sequence[Sequence[range]], at: datetime
-) -> list[Choice]:
-    """All of the demands, which can be served together, with the highest total score."""
-    if not demands:
+    tasks: Sequence[PendingTask], slots: Sequence[Sequence[range]], at: datetime
+) -> list[Assignment]:
+    """Assign all of the tasks, which can be served together, with the highest total score."""
+    if not tasks:
         return []
     import numpy as np
     from scipy.optimize import linear_sum_assignment  # type: ignore[attr-defined]
 
-    width = 1 + max(columns[-1] for row in open_to for columns in row)
-    scores = np.full((len(demands), width), NOBODY)
-    seats: list[dict[int, Seat]] = []
-    # Tasks of one signature share their seats.
+    width = 1 + max(of_worker[-1] for row in slots for of_worker in row)
+    scores = np.full((len(tasks), width), NOT_ELIGIBLE)
+    workers: list[dict[int, EligibleWorker]] = []
+    # Tasks of one requirement share their workers.
     points_of: dict[int, list[float]] = {}
-    for row, demand in enumerate(demands):
-        fits: dict[int, Seat] = {}
-        for seat, columns in zip(demand.seats, open_to[row], strict=True):
-            points = points_of.get(id(seat))
+    for row, task in enumerate(tasks):
+        by_slot: dict[int, EligibleWorker] = {}
+        for worker, of_worker in zip(task.workers, slots[row], strict=True):
+            points = points_of.get(id(worker))
             if points is None:
-                points = [seat.score(slot=slot, at=at) for slot in range(len(columns))]
-                points_of[id(seat)] = points
-            extra = FIRST_CHOICE_POINTS if seat.worker_id == demand.first_choice else 0.0
-            for column, score in zip(columns, points, strict=True):
-                scores[row, column] = extra + score
-                fits[column] = seat
-        seats.append(fits)
-    rows, columns_taken = linear_sum_assignment(scores, maximize=True)
+                points = [worker.score(slot=number, at=at) for number in range(len(of_worker))]
+                points_of[id(worker)] = points
+            extra = PREFERRED_WORKER_POINTS if worker.worker_id == task.preferred_worker_id else 0.0
+            for slot, score in zip(of_worker, points, strict=True):
+                scores[row, slot] = extra + score
+                by_slot[slot] = worker
+        workers.append(by_slot)
+    rows, taken = linear_sum_assignment(scores, maximize=True)
     return [
-        Choice(demands[row].task_id, seats[row][column], float(scores[row, column]))
-        for row, column in zip(rows.tolist(), columns_taken.tolist(), strict=True)
+        Assignment(tasks[row].task_id, workers[row][slot], float(scores[row, slot]))
+        for row, slot in zip(rows.tolist(), taken.tolist(), strict=True)
     ]
 
 
-def _in_order(demands: Sequence[Demand], best: Mapping[UUID, Choice], at: datetime) -> list[Choice]:
-    """The best choices as far as there is room, and for the others whoever has some left."""
-    room = Room()
-    choices: list[Choice] = []
-    for demand in demands:
-        choice = best.get(demand.task_id)
-        if choice is not None and room.take(choice.seat):
-            choices.append(choice)
-        elif seat := next((seat for seat in demand.seats if room.take(seat)), None):
-            choices.append(Choice(demand.task_id, seat, seat.score(slot=0, at=at)))
-    return choices
+def _in_order(
+    tasks: Sequence[PendingTask], best: Mapping[UUID, Assignment], at: datetime
+) -> list[Assignment]:
+    """Return the best assignments that capacity allows; other tasks get a worker with some left."""
+    capacity = RemainingCapacity()
+    assignments: list[Assignment] = []
+    for task in tasks:
+        assignment = best.get(task.task_id)
+        if assignment is not None and capacity.take(assignment.worker):
+            assignments.append(assignment)
+        elif worker := next((one for one in task.workers if capacity.take(one)), None):
+            assignments.append(Assignment(task.task_id, worker, worker.score(slot=0, at=at)))
+    return assignments
 
 
-class Room:
-    """What is left of the workers when some of a batch was given to them."""
+class RemainingCapacity:
+    """Count what is left of the workers' capacity and offers while tasks are assigned to them."""
 
     def __init__(self) -> None:
         self._units: dict[UUID, int] = {}
         self._offers: dict[UUID, int] = {}
 
-    def has(self, seat: Seat) -> bool:
-        """Whether the seat's worker could be offered one more."""
-        units = seat.free - self._units.get(seat.worker_id, 0)
-        offers = self._offers.get(seat.worker_id, 0)
-        return units >= seat.units and (seat.offers_left is None or offers < seat.offers_left)
+    def has(self, worker: EligibleWorker) -> bool:
+        """Return whether the worker could be offered one more task."""
+        units = worker.free - self._units.get(worker.worker_id, 0)
+        offers = self._offers.get(worker.worker_id, 0)
+        return units >= worker.units and (worker.offers_left is None or offers < worker.offers_left)
 
-    def take(self, seat: Seat) -> bool:
-        """Offer the seat's worker one more; False where there is no room."""
-        if not self.has(seat):
+    def take(self, worker: EligibleWorker) -> bool:
+        """Count one more task of the worker. Return False, and count nothing, where it is full."""
+        if not self.has(worker):
             return False
-        self._units[seat.worker_id] = self._units.get(seat.worker_id, 0) + seat.units
-        self._offers[seat.worker_id] = self._offers.get(seat.worker_id, 0) + 1
+        self._units[worker.worker_id] = self._units.get(worker.worker_id, 0) + worker.units
+        self._offers[worker.worker_id] = self._offers.get(worker.worker_id, 0) + 1
         return True

@@ -1,4 +1,4 @@
-"""Celery's way in."""
+"""Run the matcher as a Celery job."""
 
 from typing import Any
 
@@ -10,19 +10,20 @@ from apps.base.wake import has_hints, is_stopping
 from apps.matching import services
 
 SHARE_SECONDS = 0.5
-"""A call ends then if anything else waits for the same process: timers, new tasks. If nothing does it goes
-on: another process would begin where this one knows its way."""
+"""Seconds after which a call ends if the same process has other work: timers, new tasks. Otherwise
+it continues: another process would have to read again what this one knows."""
 
 
 @worker_ready.connect
 def load_assignment(sender: Any, **_: object) -> None:
-    """Load what assigns tasks before the first of them comes: it takes a third of a second."""
+    """Import what assigns tasks before the first one is queued: it takes a third of a second."""
     if "matching" in _queues():
         services.load_assignment()
 
 
 @shared_task(ignore_result=True)
 def drain_matching() -> None:
+    """Match queued tasks until nothing is left to do, or other work waits for this process."""
     others = _queues() - {"matching"}
 
     def may_go_on() -> bool:
@@ -39,5 +40,5 @@ def match_share() -> int:
 
 
 def _queues() -> set[str]:
-    """The queues that this worker takes hints from."""
+    """Return the queues that this Celery worker consumes."""
     return {*current_app.amqp.queues.consume_from}

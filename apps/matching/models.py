@@ -1,4 +1,4 @@
-"""Offers: a task put before a worker, for a limited time."""
+"""Store offers, the fair share of each organisation, and the requirements that are parked."""
 
 from django.db import models
 from django.db.models import Q
@@ -7,20 +7,20 @@ from apps.accounts.models import Organisation
 from apps.base.fields import JSON, Snapshot
 from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
-from apps.tasks.models import Run, Task
+from apps.tasks.models import Requirement, Run, Task
 
 
 class OfferStatus(models.TextChoices):
-    OPEN = "open"  # the worker is being asked; it holds one unit of the worker's load
+    OPEN = "open"  # the worker may accept; the offer reserves units of the worker's capacity
     ACCEPTED = "accepted"
     DECLINED = "declined"
     EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"  # the task was cancelled or given up meanwhile
-    RESCINDED = "rescinded"  # it went to several, and another one was first
+    WITHDRAWN = "withdrawn"  # the task was cancelled or failed meanwhile
+    RESCINDED = "rescinded"  # the task was offered to several workers, and another one accepted
 
 
 class Offer(models.Model):
-    """One worker asked for one run."""
+    """Offer a run of a task to one worker for a limited time."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -39,10 +39,10 @@ class Offer(models.Model):
     worker = models.ForeignKey(
         Worker, on_delete=models.PROTECT, related_name="offers", db_constraint=False
     )
-    # The pool by which the worker was found: its limits count.
+    # The pool whose member the worker is for this offer: its limits apply.
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     status = models.CharField(max_length=10, choices=OfferStatus, default=OfferStatus.OPEN)
-    # What it holds of the worker's capacity, and the run after it.
+    # Units of the worker's capacity that the offer reserves, and after it the run.
     units = models.PositiveSmallIntegerField(default=1)
     offered_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -82,24 +82,54 @@ class Offer(models.Model):
         return f"{self.task_id} to {self.worker_id} ({self.status})"
 
 
-class Turn(models.Model):
-    """How far an organisation is in the round-robin of this installation."""
+class FairShare(models.Model):
+    """Store how many offers an organisation of this installation has had for its weight."""
 
     organisation = models.OneToOneField(
         Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+"
     )
-    # Its share: twice the weight is twice the offers, while there is too much for all.
+    # Twice the weight is twice the offers, while there is more to do than the workers can take.
     weight = models.PositiveSmallIntegerField(default=1)
-    # Offers made, each counted as 1 / weight: whoever has least is next.
+    # Offers made, each counted as 1 / weight: the organisation with the lowest position is next.
     position = models.FloatField(default=0)
-    # Seats that opened in transactions which this saw were compared with all that was in vain (see
-    # vain.py). Null: none was.
-    compared = Snapshot(null=True, editable=False)
+    # The snapshot in which opened memberships were last compared with the parked requirements: see
+    # parked_requirements.py. Null: they never were.
+    compared_in = Snapshot(null=True, editable=False)
 
     class Meta:
+        # The column `compared`, which version 0.2 uses as it does `compared_in`, goes with the
+        # version after this one.
+        db_table = "matching_turn"
         constraints = [
             models.CheckConstraint(condition=Q(weight__range=(1, 100)), name="turn_weight_1_to_100")
         ]
 
     def __str__(self) -> str:
         return f"{self.organisation_id}: {self.position:.0f}"
+
+
+class ParkedRequirement(models.Model):
+    """Mark a requirement for which no eligible worker has free capacity.
+
+    Its queued tasks are left out of matching until a worker who fits becomes free: see
+    parked_requirements.py. The row is deleted then.
+    """
+
+    requirement = models.OneToOneField(
+        Requirement,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="+",
+        # A requirement may be deleted before its row here is: the statements that read the rows expect that.
+        db_constraint=False,
+    )
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+    parked_at = models.DateTimeField()
+    # Matched again then at the latest: the first worker who fits ends a cooldown, or a pool's
+    # window of offers ends. Null: no worker fits who could be offered a task by the clock alone.
+    recheck_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.requirement_id} since {self.parked_at}"

@@ -10,7 +10,7 @@ from apps.tasks.selectors import dependency_prefetch
 
 
 def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
-    """Return the offers before the actor's worker that can still be accepted, oldest first."""
+    """Return the offers of the actor's worker that can still be accepted, oldest first."""
     return (
         Offer.objects.filter(
             worker_id=actor.require_worker(), status=OfferStatus.OPEN, expires_at__gt=at

@@ -90,9 +90,9 @@ def test_a_held_call__may_be_sent_again_after_a_pause(
 
 
 def test_a_requirement_that_is_being_changed__holds_up_no_create(house: House) -> None:
-    """Change it as each batch of the matcher does."""
+    """As processes of version 0.2 do with each batch."""
     house.task()
-    with holding("UPDATE tasks_requirement SET nobody_at = now()"):
+    with holding("UPDATE tasks_requirement SET trust_level = trust_level"):
         answer = house.alice.post("/v1/tasks", _like(house))
         assert answer.status_code == 201
 

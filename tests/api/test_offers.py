@@ -117,7 +117,7 @@ def test_decline__sends_the_task_to_the_next_worker(house: House) -> None:
 def test_decline__only_worker_gets_no_second_offer_immediately(house: House) -> None:
     offer = house.offered()
     house.bob.post(f"/v1/offers/{offer.id}/decline")
-    with expect_unchanged("tasks_requirement", "matching_turn"):
+    with expect_unchanged("matching_parkedrequirement", "matching_turn"):
         assert match_queued() == 0
     assert statuses(offer.task_id) == ("queued", "queued")
 
@@ -188,7 +188,7 @@ def test_offers__ineligible_worker_gets_none(
     Worker.objects.update(presence="offline")
     worker_in(house.pool, **traits)
     house.queued(requirements=needs)
-    with expect_unchanged("tasks_requirement", "matching_turn"):
+    with expect_unchanged("matching_parkedrequirement", "matching_turn"):
         assert match_queued() == 0
 
 

@@ -10,7 +10,7 @@ from apps.accounts import principal
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import BACKEND_SCOPES, issue_key
 from apps.base import clock
-from apps.matching.services import look_for_stranded, match_queued
+from apps.matching.services import match_queued, schedule_stranded_checks
 from apps.pools.models import Membership, Pool
 from apps.pools.services import provision_pool, provision_worker
 from apps.tasks.models import Task
@@ -468,10 +468,10 @@ def test_tasks_that_come_back_to_a_closed_pool__fail_as_well(house: House) -> No
 def test_tasks_that_come_after_the_last_look_at_a_closed_pool__fail_as_well(house: House) -> None:
     task = house.completed(requirements={"worker_pool_id": str(house.pool.id)})
     fire_due(at=closing(house))
-    assert look_for_stranded() == 0
+    assert schedule_stranded_checks() == 0
     actor = principal.system("operator", house.organisation.id)
     reopen_task(actor=actor, task_id=task.id, reason="again", at=clock.now())
-    assert look_for_stranded() == 1
+    assert schedule_stranded_checks() == 1
     assert fire_due(at=clock.now()) == 1
     assert Task.objects.get().close_reason == "pool_closed"
 

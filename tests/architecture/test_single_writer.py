@@ -159,7 +159,7 @@ MODEL_WRITES = {
 CHANGES = {"InsertValues", "Update", "insert"}
 
 # Files that still write a table of another app, and the table.
-ALLOWED: set[tuple[str, str]] = {("apps/matching/vain.py", "tasks_requirement")}
+ALLOWED: set[tuple[str, str]] = set()
 
 
 def sql_writes(text: str) -> Iterator[tuple[int, str, str]]:

@@ -15,7 +15,7 @@ from apps.accounts.selectors import authenticate_key
 from apps.base import clock, drains
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
-from apps.matching.services.matching import TURN
+from apps.matching.services.batch_transaction import TRY_LOCK
 from apps.pools.models import Worker
 from apps.reviews.services import verify_submitted
 from apps.tasks import services as tasks
@@ -235,7 +235,7 @@ def test_matching__of_an_organisation_that_is_held_leaves_the_others_theirs(hous
     worker_in(house.strangers_pool)
     mine, theirs = house.task(), post(house.charlie)
     assert tasks.queue_created() == 2
-    with holding(TURN, str(house.organisation.id)):
+    with holding(TRY_LOCK, str(house.organisation.id)):
         assert match_queued() == 1
         assert offered() == {theirs.id}
     assert match_queued() == 1
@@ -271,15 +271,16 @@ def _in_another_pool(house: House) -> Any:
 
 
 def test_matching__goes_on_without_a_requirement_that_is_held(house: House) -> None:
-    """It is parked; a membership that fits it opens while its row is held."""
+    """It is parked; a membership that fits opens while another transaction has its row locked."""
     parked = house.queued(requirements={"skills": ["welsh"]})
     assert match_queued() == 0
     other = house.queued()
-    with held("tasks_requirement", parked.requirement_id):
+    row = "SELECT FROM matching_parkedrequirement WHERE requirement_id = %s FOR UPDATE"
+    with holding(row, parked.requirement_id):
         worker_in(house.pool, skills=["welsh"])
         assert match_queued() == 1
         assert offered() == {other.id}
-    # The comparison that passed over it is made once more.
+    # The comparison that skipped it is made once more.
     assert match_queued() == 1
     assert offered() == {parked.id, other.id}
 

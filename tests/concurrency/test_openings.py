@@ -1,32 +1,33 @@
-"""Seats that open while others look: none is missed, whichever transaction commits first."""
+"""Open memberships while the matcher runs: none is missed, whichever transaction commits first."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from apps.base import clock
-from apps.matching import turns
-from apps.matching.models import Offer
-from apps.matching.services import accept_offer, match_queued, matching
+from apps.matching import task_queue
+from apps.matching.models import Offer, ParkedRequirement
+from apps.matching.services import accept_offer, batch_fallback, match_queued
 from apps.pools import services as pools
 from apps.pools.models import Pool, Presence, Worker
 from apps.pools.services import locks, provision_pool
-from apps.tasks.models import Requirement, Task
+from apps.tasks.models import Task
 from apps.tasks.services import queue_created
 from apps.timers.models import Timer
 from tests.concurrency.together import _run, _wait_for, together
 from tests.factories import Caller, House, worker_in
-from tests.integration.asking import alone, asked
+from tests.integration.matching_steps import bob_is_offline, offered_to
 
 
-def test_a_seat__that_opened_in_an_older_transaction_is_seen_when_that_commits(
+def test_a_membership__that_opened_in_an_older_transaction_is_compared_when_that_commits(
     house: House,
 ) -> None:
-    """The long one began first, and ends after another seat has opened and was looked at."""
+    """The long transaction began first, and ends after another opening was compared."""
     away = {"presence": Presence.AWAY}
     long_gone, _ = worker_in(house.pool, skills=["phone"], **away)
     other, _ = worker_in(house.pool, skills=["typing"], **away)
@@ -42,31 +43,31 @@ def test_a_seat__that_opened_in_an_older_transaction_is_seen_when_that_commits(
         assert together(match_queued) == [0]
         assert _is_before(long_gone, other)
     assert match_queued() == 1
-    assert asked(task) == {long_gone.id}
+    assert offered_to(task) == {long_gone.id}
 
 
-def test_a_seat__is_compared_once_however_long_another_transaction_runs(house: House) -> None:
-    """It opened with less capacity than the task takes: the task is parked again, once."""
+def test_a_membership__is_compared_once_however_long_another_transaction_runs(house: House) -> None:
+    """It opened, and has less capacity than the task takes: one comparison is enough."""
     Pool.objects.update(costs={"verification": 2})
     house.queued(requirements={"skills": ["phone"]})
     assert match_queued() == 0
-    (parked_at,) = _nobody_at()
+    (parked_at,) = _parked_at()
     with transaction.atomic():
         Pool.objects.filter(id=house.strangers_pool.id).update(description="a long one")
         together(lambda: worker_in(house.pool, skills=["phone"]))
         assert together(match_queued) == [0]
-        (compared_at,) = _nobody_at()
+        (compared_at,) = _parked_at()
         assert together(match_queued) == [0]
-        (compared_again_at,) = _nobody_at()
+        (compared_again_at,) = _parked_at()
     assert parked_at < compared_at
     assert compared_again_at == compared_at
 
 
 @pytest.mark.parametrize("broadcast_to", [None, 2])
-def test_a_task__whose_worker_is_held_just_then_is_not_overtaken(
+def test_a_task__whose_worker_is_locked_is_not_overtaken(
     house: House, broadcast_to: int | None
 ) -> None:
-    """Both workers fit both tasks: the earlier one gets whoever can be had, and the later one waits."""
+    """Both workers fit both tasks: the earlier one gets the free worker, the later one waits."""
     if broadcast_to is not None:
         Pool.objects.update(offer_mode="broadcast", broadcast_to=broadcast_to)
     other, _ = worker_in(house.pool)
@@ -76,15 +77,15 @@ def test_a_task__whose_worker_is_held_just_then_is_not_overtaken(
         with transaction.atomic():
             Worker.objects.select_for_update().get(id=held.id)
             assert together(match_queued) == [1]
-        assert (asked(earlier), asked(later)) == ({free.id}, set())
+        assert (offered_to(earlier), offered_to(later)) == ({free.id}, set())
         assert match_queued() == 1
-        assert asked(later) == {held.id}
+        assert offered_to(later) == {held.id}
         earlier, later = house.task(), house.task()
         queue_created()
         Worker.objects.update(load=0)
 
 
-def test_a_task__whose_best_worker_is_held_goes_to_the_next_best(house: House) -> None:
+def test_a_task__whose_best_worker_is_locked_goes_to_the_next_best(house: House) -> None:
     longest, _ = worker_in(house.pool)
     since = clock.now() - timedelta(days=1)
     Worker.objects.filter(id=longest.id).update(waiting_since=since)
@@ -92,14 +93,13 @@ def test_a_task__whose_best_worker_is_held_goes_to_the_next_best(house: House) -
     with transaction.atomic():
         Worker.objects.select_for_update().get(id=longest.id)
         assert together(match_queued) == [1]
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
 
 
-def test_a_task__whose_worker_was_held_for_one_turn_is_not_overtaken_in_the_next(
+def test_a_task__whose_worker_was_locked_for_one_batch_is_not_overtaken_in_the_next(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lock is gone before the second turn of the same call, which looks at the later task."""
-    monkeypatch.setattr(turns, "BATCH", 1)
+    """The lock is gone before the second batch of the same call, which has the later task."""
     earlier, later = house.task(), house.task()
     queue_created()
     at_first = iter([True])
@@ -113,13 +113,13 @@ def test_a_task__whose_worker_was_held_for_one_turn_is_not_overtaken_in_the_next
         return set(locked)
 
     monkeypatch.setattr(pools, "lock_workers_with_capacity", lock)
-    assert match_queued() == 0
-    assert match_queued() == 1
-    assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())
+    assert match_queued(max_batch=1) == 0
+    assert match_queued(max_batch=1) == 1
+    assert (offered_to(earlier), offered_to(later)) == ({house.bobs_worker.id}, set())
 
 
-def test_a_worker__who_was_locked_in_vain_is_as_free_as_before(house: House) -> None:
-    """Two are to be asked, of whom one is held: the other is asked alone, in the same turn."""
+def test_a_worker__who_was_locked_without_an_offer_is_as_free_as_before(house: House) -> None:
+    """The task is for two workers, of whom one is locked: the other gets it in the same batch."""
     Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
     held, _ = worker_in(house.pool)
     task = house.queued()
@@ -127,16 +127,13 @@ def test_a_worker__who_was_locked_in_vain_is_as_free_as_before(house: House) -> 
     with transaction.atomic():
         Worker.objects.select_for_update().get(id=held.id)
         assert together(match_queued) == [1]
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
     assert house.bobs_worker.memberships.get().opened_in == opened_in
 
 
 @pytest.mark.parametrize("held", ["worker", "tasks"])
-def test_tasks__that_are_held_up_hold_up_none_behind_them(
-    house: House, held: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A whole batch for one worker, who is held just then, or whose tasks are."""
-    monkeypatch.setattr(turns, "BATCH", 2)
+def test_tasks__that_are_held_up_hold_up_none_behind_them(house: House, held: str) -> None:
+    """A whole batch is for one worker, who is locked, or whose tasks are."""
     other = provision_pool(organisation_id=house.organisation.id, name="Other")
     worker, _ = worker_in(other)
     ahead = [house.queued(requirements={"worker_pool_id": str(house.pool.id)}) for _ in range(4)]
@@ -146,18 +143,18 @@ def test_tasks__that_are_held_up_hold_up_none_behind_them(
             Worker.objects.select_for_update().get(id=house.bobs_worker.id)
         else:
             list(Task.objects.select_for_update().filter(id__in=[one.id for one in ahead]))
-        assert together(match_queued) == [1]
-    assert asked(behind) == {worker.id}
-    assert match_queued() == 1
-    assert asked(ahead[0]) == {house.bobs_worker.id}
+        assert together(partial(match_queued, max_batch=2)) == [1]
+    assert offered_to(behind) == {worker.id}
+    assert match_queued(max_batch=2) == 1
+    assert offered_to(ahead[0]) == {house.bobs_worker.id}
 
 
 def test_two_tasks_before_the_same_workers__may_be_accepted_at_once(house: House) -> None:
-    """Each acceptance relieves the other worker and forgets what its own missed: in which order, they
-    would wait in a circle. Timers are held so that both are under way at the same time.
+    """Each acceptance changes both workers: in different orders they would wait in a circle. Timers
+    are locked so that both are under way at the same time.
     """
     Pool.objects.update(offer_mode="broadcast", broadcast_to=2)
-    alone(house)
+    bob_is_offline(house)
     workers = [worker_in(house.pool, capacity=2) for _ in range(2)]
     house.task(), house.task()
     queue_created()
@@ -187,12 +184,12 @@ def test_two_tasks_before_the_same_workers__may_be_accepted_at_once(house: House
     )
 
 
-def _nobody_at() -> list[Any]:
-    return list(Requirement.objects.values_list("nobody_at", flat=True))
+def _parked_at() -> list[Any]:
+    return list(ParkedRequirement.objects.values_list("parked_at", flat=True))
 
 
 def _is_before(one: Worker, other: Worker) -> bool:
-    """Else the test would show nothing."""
+    """Return whether one opened before the other: otherwise the test would show nothing."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id()::text::bigint")
         (mine,) = cursor.fetchone()
@@ -200,49 +197,49 @@ def _is_before(one: Worker, other: Worker) -> bool:
     return int(mine) == one.memberships.get().opened_in < int(opened_in)
 
 
-# --- what opens in the midst of a turn ------------------------------------------------------------
+# --- memberships that open during a batch ---------------------------------------------------------
 
 
-def test_a_seat__that_opens_after_it_was_compared_goes_to_whoever_is_first(
+def test_a_membership__that_opens_after_the_comparison_goes_to_the_earliest_task(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The earlier task is parked; a later one of other demands is looked at in the turn in which the seat
-    opens. Neither may have it before it was compared with what is parked.
+    """The earlier task is parked; a later one with another requirement is in the batch during which
+    the membership opens. Neither may have it before it was compared with the parked requirements.
     """
     Worker.objects.update(skills=["phone", "typing"], presence=Presence.AWAY)
     earlier = house.queued(requirements={"skills": ["phone"]})
     assert match_queued() == 0
     later = house.queued(requirements={"skills": ["typing"]})
-    looked = matching._waiting
+    read_queue = task_queue.queued_requirements
 
-    def opening_meanwhile(*args: Any) -> Any:
-        monkeypatch.setattr(matching, "_waiting", looked)
+    def opening_meanwhile(**params: Any) -> Any:
+        monkeypatch.setattr(task_queue, "queued_requirements", read_queue)
         together(lambda: Worker.objects.update(presence=Presence.AVAILABLE))
-        return looked(*args)
+        return read_queue(**params)
 
-    monkeypatch.setattr(matching, "_waiting", opening_meanwhile)
+    monkeypatch.setattr(task_queue, "queued_requirements", opening_meanwhile)
     assert match_queued() == 0
     assert match_queued() == 1
-    assert (asked(earlier), asked(later)) == ({house.bobs_worker.id}, set())
+    assert (offered_to(earlier), offered_to(later)) == ({house.bobs_worker.id}, set())
 
 
-def test_a_task__that_was_left_out_is_looked_at_when_a_seat_opens_for_it(
+def test_a_task__that_was_excluded_is_matched_when_a_membership_opens_for_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who fits it is held in the first turn of a call; another one comes free before the second."""
+    """Its worker is locked during the first batch of a call; another opens before the second."""
     free, _ = worker_in(house.pool, skills=["phone"], presence=Presence.AWAY)
     Worker.objects.filter(id=house.bobs_worker.id).update(skills=["phone"])
     first = house.queued(requirements={"skills": ["phone"]})
-    turn, turns_taken = matching._turn, []
+    match_batch, scopes = batch_fallback.match_batch, []
 
-    def with_an_opening(batch: Any, at: Any) -> Any:
-        turns_taken.append(batch)
-        if len(turns_taken) == 2:
+    def with_an_opening(scope: Any, at: Any) -> Any:
+        scopes.append(scope)
+        if len(scopes) == 2:
             together(lambda: Worker.objects.filter(id=free.id).update(presence=Presence.AVAILABLE))
-        return turn(batch, at)
+        return match_batch(scope, at)
 
-    monkeypatch.setattr(matching, "_turn", with_an_opening)
+    monkeypatch.setattr(batch_fallback, "match_batch", with_an_opening)
     with ThreadPoolExecutor(1) as thread, transaction.atomic():
         Worker.objects.select_for_update().get(id=house.bobs_worker.id)
         assert thread.submit(_run, match_queued).result(timeout=20) == 1
-    assert asked(first) == {free.id}
+    assert offered_to(first) == {free.id}

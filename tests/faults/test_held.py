@@ -22,7 +22,7 @@ from operator import attrgetter
 import httpx
 import pytest
 
-from apps.matching.services.matching import TURN
+from apps.matching.services.batch_transaction import TRY_LOCK
 from config import embedded
 from tests.faults import holding
 from tests.faults.holding import (
@@ -74,8 +74,8 @@ CALL_EVERY_SECONDS = 0.1
 OFFER_EVERY_SECONDS = 0.4
 KNOCK_EVERY_SECONDS = 0.1
 
-LOCK_ORGANISATION = TURN.replace("pg_try_advisory", "pg_advisory")
-"""The lock that the matcher tries to get, with a wait."""
+LOCK_ORGANISATION = TRY_LOCK.replace("pg_try_advisory", "pg_advisory")
+"""The lock that a batch of the matcher tries to get; this waits for it."""
 
 QUEUED, OFFERED = "task.queued", "task.offered"
 BREACHED, CANCELLED = "task.sla_breached", "task.cancelled"

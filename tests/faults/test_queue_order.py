@@ -109,14 +109,15 @@ def test_judge__a_place_is_kept_when_the_task_is_queued_again() -> None:
     "way",
     [
         pytest.param([(4.6, "queued")], id="queued a moment ago"),
-        pytest.param([(0, "queued"), (5, "offered", "bob")], id="offered in the same turn"),
+        pytest.param([(0, "queued"), (5, "offered", "bob")], id="offered in the same batch"),
         pytest.param([(0, "queued"), (4, "offered", "bob"), (6, "queued")], id="offered just then"),
         pytest.param(
             [(0, "queued"), (3, "offered", "bob"), (4.7, "queued")], id="queued again a moment ago"
         ),
         pytest.param([(0, "queued"), (4, "cancelled")], id="cancelled before"),
         pytest.param(
-            [(0, "queued"), (1, "offered", "ann"), (3, "queued")], id="asked before of this worker"
+            [(0, "queued"), (1, "offered", "ann"), (3, "queued")],
+            id="offered to this worker before",
         ),
     ],
 )
@@ -173,7 +174,7 @@ def test_judge__delays_count_while_a_fitting_worker_is_free() -> None:
         *steps("one", (0, "queued"), (0.25, "offered", "ann"), (1, "accepted"), (3, "submitted")),
         *steps("two", (1, "queued"), (3.5, "offered", "ann"), (5, "queued")),
         *steps("three", (4, "queued"), (7, "offered", "ann")),
-        # Ann is not free between the two offers, and who was asked before does not count.
+        # Ann is not free between the two offers, and an earlier offer to a worker does not count.
         *steps("four", (8, "queued"), (9, "offered", "bob")),
     ]
     verdict = judged(log, one=phone, two=phone, three=phone)
@@ -185,7 +186,7 @@ def test_judge__delays_count_while_a_fitting_worker_is_free() -> None:
 
 
 def judged(log: Log, **demands: Demand) -> Verdict:
-    """Judge a log of tasks that ask for nothing but what is given; Ann can phone, Bob knows nothing."""
+    """Judge a log of tasks with no requirement but these. Ann can phone, Bob has no skill."""
     tasks = {event["task_id"]: Demand() for event in log} | demands
     ann = Profile(("phone",), trust_level=3, rating=4.0)
     bob = Profile((), trust_level=0, rating=1.0)
@@ -195,7 +196,7 @@ def judged(log: Log, **demands: Demand) -> Verdict:
 def steps(task_id: str, *ways: tuple[Any, ...]) -> Log:
     """Return a task's events: each way is the second, the status, and for an offer the worker."""
     log: Log = []
-    for second, status, *asked in ways:
+    for second, status, *workers in ways:
         log.append(
             {
                 "task_id": task_id,
@@ -203,7 +204,7 @@ def steps(task_id: str, *ways: tuple[Any, ...]) -> Log:
                 "timestamp": time(second),
                 "status": status,
                 "previous_status": log[-1]["status"] if log else "created",
-                "data": {"worker_id": asked[0]} if asked else {},
+                "data": {"worker_id": workers[0]} if workers else {},
             }
         )
     return log

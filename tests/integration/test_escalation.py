@@ -1,4 +1,4 @@
-"""What is done when nobody takes a task: steps of a policy, and its end."""
+"""Escalate tasks that no worker takes: the steps of a policy, and its end."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.base import clock, rows
 from apps.base.ids import new_id
 from apps.matching import services as matching
-from apps.matching.escalation import Policy
+from apps.matching.changes import next_step_timer
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
 from apps.pools.models import Pool, Worker
@@ -20,11 +20,11 @@ from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from tests.concurrency.together import together
 from tests.factories import House, worker_in
-from tests.integration.asking import alone, asked, decline, policy
+from tests.integration.matching_steps import bob_is_offline, decline, offered_to, policy
 
 
 def escalated(task: Task) -> Task:
-    """The task after its timer's next turn."""
+    """Fire the timer of a task's next step, and return the task."""
     due_at = Timer.objects.get(subject_id=task.id, kind=matching.ESCALATION).due_at
     fire_due(at=due_at)
     task.refresh_from_db()
@@ -51,7 +51,7 @@ def test_escalation__drops_what_a_step_drops_and_adds_up(house: House) -> None:
     assert not Timer.objects.filter(subject_id=task.id).exists()
 
 
-def test_escalation__goes_on_where_it_was_after_an_offer(house: House) -> None:
+def test_escalation__continues_where_it_was_after_an_offer(house: House) -> None:
     steps = ({"after_seconds": 60, "notify": True}, {"after_seconds": 120, "notify": True})
     task = house.queued(requirements=policy(*steps))
     match_queued()
@@ -77,7 +77,7 @@ def test_escalation__of_a_pool_never_drops_certifications_or_trust(house: House)
     task = escalated(house.queued(requirements={**needs, **pool}))
     asks = Requirement.objects.get(id=task.requirement_id)
     assert (asks.certifications, asks.trust_level, asks.min_rating) == (["soc"], 3, 3.0)
-    # A contract may.
+    # A contract's own policy may.
     task = escalated(house.queued(requirements={**needs, **pool, **policy(step)}))
     asks = Requirement.objects.get(id=task.requirement_id)
     assert (asks.certifications, asks.trust_level, asks.min_rating) == ([], 1, 3.0)
@@ -85,7 +85,7 @@ def test_escalation__of_a_pool_never_drops_certifications_or_trust(house: House)
 
 def test_escalation__widens_to_other_pools(house: House) -> None:
     other = provision_pool(organisation_id=house.organisation.id, name="Back office")
-    alone(house)
+    bob_is_offline(house)
     worker, _ = worker_in(other)
     step = {"after_seconds": 60, "widen_to_pools": [str(other.id)]}
     needs = {"worker_pool_id": str(house.pool.id), **policy(step)}
@@ -93,21 +93,21 @@ def test_escalation__widens_to_other_pools(house: House) -> None:
     assert match_queued() == 0
     escalated(task)
     assert match_queued() == 1
-    assert asked(task) == {worker.id}
+    assert offered_to(task) == {worker.id}
 
 
-def test_escalation__asks_several(house: House) -> None:
+def test_escalation__offers_to_several_workers(house: House) -> None:
     workers = [worker_in(house.pool)[0] for _ in range(2)]
     step = {"after_seconds": 60, "mode": "broadcast", "broadcast_to": 2}
     task = escalated(house.queued(requirements=policy(step)))
     assert match_queued() == 1
-    assert len(asked(task)) == 2
-    assert asked(task) <= {house.bobs_worker.id, *(worker.id for worker in workers)}
+    assert len(offered_to(task)) == 2
+    assert offered_to(task) <= {house.bobs_worker.id, *(worker.id for worker in workers)}
 
 
 @pytest.mark.parametrize(("at_end", "status"), [("fail", "failed"), ("notify", "queued")])
 def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
-    alone(house)
+    bob_is_offline(house)
     step = {"after_seconds": 60, "notify": True}
     task = house.queued(requirements=policy(step, at_end=at_end))
     escalated(task)
@@ -119,7 +119,7 @@ def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
 
 def test_escalation__is_never_later_for_having_been_late(house: House) -> None:
     """Each step counts from when the task began to wait, not from when the last was taken."""
-    alone(house)
+    bob_is_offline(house)
     now = clock.now()
     seconds = (60, 120, 180)
     steps = ({"after_seconds": one, "notify": True} for one in seconds)
@@ -145,10 +145,10 @@ STEPS: list[tuple[tuple[Any, Any], int, str]] = [
 
 @pytest.mark.parametrize("is_offered", [False, True])
 @pytest.mark.parametrize(("change", "taken", "status"), STEPS)
-def test_a_pools_new_policy__holds_for_what_waits(
+def test_a_pools_new_policy__applies_to_waiting_tasks(
     house: House, change: tuple[Any, Any], taken: int, status: str, is_offered: bool
 ) -> None:
-    """As if it had been so since the task was queued, ten minutes ago; and the dry run says the same."""
+    """As if it had been there since the task was queued, ten minutes ago. The dry run agrees."""
     before, after = change
     since = clock.now() - timedelta(minutes=10)
     Pool.objects.update(offer_seconds={"normal": 3600})
@@ -160,7 +160,7 @@ def test_a_pools_new_policy__holds_for_what_waits(
         Worker.objects.update(rating=5, rating_count=10)
         assert match_queued(at=since) == 1
     own = house.queued(at=since, requirements={**needs, **_policy([3600])})
-    told = house.alice.post(path + "/dry-run", _policy(after)).json()
+    result = house.alice.post(path + "/dry-run", _policy(after)).json()
     assert house.alice.patch(path, _policy(after)).status_code == 200
     for _ in range(4):
         fire_due()
@@ -175,15 +175,15 @@ def test_a_pools_new_policy__holds_for_what_waits(
         match_queued()
         task.refresh_from_db()
         fate = {"offered": "offered", "queued": "waits", "failed": "fails"}[task.status]
-        assert [one["after"] for one in told["changed"] if one["task_id"] == str(task.id)] in (
+        assert [one["after"] for one in result["changed"] if one["task_id"] == str(task.id)] in (
             [fate],
             [] if fate == "waits" else [fate],
         )
 
 
-def test_a_pools_new_policy__takes_no_step_back(house: House) -> None:
+def test_a_pools_new_policy__reverts_no_step(house: House) -> None:
     """Not even when the next one is taken."""
-    alone(house)
+    bob_is_offline(house)
     path = f"/v1/pools/{house.pool.id}"
     house.alice.patch(path, policy({"after_seconds": 60, "lower_min_rating_by": 1.0}))
     needs = {"min_rating": 4.5, "worker_pool_id": str(house.pool.id)}
@@ -197,8 +197,8 @@ def test_a_pools_new_policy__takes_no_step_back(house: House) -> None:
     assert Requirement.objects.get(id=task.requirement_id).min_rating == 3.0
 
 
-def test_escalation__stands_still_while_somebody_holds_the_task(house: House) -> None:
-    """Though it has a timer since before, and however often it is held."""
+def test_escalation__pauses_while_a_worker_has_the_task(house: House) -> None:
+    """Though its timer was set before, and however often that happens."""
     now = clock.now() - timedelta(hours=1)
     Pool.objects.update(offer_seconds={"normal": 10})
     step = {"after_seconds": 600, "notify": True}
@@ -225,10 +225,10 @@ def test_escalation__stands_still_while_somebody_holds_the_task(house: House) ->
     ],
 )
 @pytest.mark.parametrize("is_held", [True, False])
-def test_a_pools_new_policy__holds_for_what_came_back(
+def test_a_pools_new_policy__applies_to_tasks_that_are_queued_again(
     house: House, before: Any, after: Any, seconds: int, *, is_held: bool
 ) -> None:
-    """One step was taken, then somebody held the task; the policy changes meanwhile, or afterwards."""
+    """One step was taken, then a worker had the task; the policy changes meanwhile or later."""
     path = f"/v1/pools/{house.pool.id}"
     house.alice.patch(path, _policy(before))
     Pool.objects.update(offer_seconds={"normal": 3600})
@@ -243,6 +243,7 @@ def test_a_pools_new_policy__holds_for_what_came_back(
         house.alice.patch(path, _policy(after))
     tasks.release_run(actor=by, run_id=run.id, epoch=run.epoch, reason="", at=came_back)
     house.alice.patch(path, _policy(after))
+    fire_due(at=came_back)
     timer = Timer.objects.get(subject_id=run.task_id)
     assert timer.due_at == came_back + timedelta(seconds=seconds - 70)
 
@@ -261,9 +262,9 @@ def test_a_pools_new_policy__counts_declines_as_waiting(house: House) -> None:
     assert Timer.objects.get().due_at == began + timedelta(seconds=600)
 
 
-def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house: House) -> None:
-    """Neither transaction sees the other; the sweep finds what has no timer."""
-    alone(house)
+def test_a_task_queued_while_its_pool_gets_a_policy__goes_by_it(house: House) -> None:
+    """Neither transaction sees the other; the sweep finds tasks without a timer."""
+    bob_is_offline(house)
     path = f"/v1/pools/{house.pool.id}"
     needs = {"worker_pool_id": str(house.pool.id)}
     since = clock.now()
@@ -273,7 +274,7 @@ def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house
         (answer,) = together(lambda: house.alice.patch(path, _policy([60])))
         assert answer.status_code == 200
     assert not Timer.objects.exists()
-    matching.set_out_forgotten()
+    matching.schedule_missed_steps()
     timer = Timer.objects.get(subject_id=task.id)
     assert timer.due_at == since + timedelta(seconds=60)
     # So is a timer by the policy before, and a chain that came to its end is left alone.
@@ -281,37 +282,37 @@ def test_a_task_queued_while_its_pool_was_given_a_policy__is_not_forgotten(house
     ended = house.queued(requirements=needs)
     Timer.objects.filter(subject_id=ended.id).delete()
     Task.objects.filter(id=ended.id).update(escalation_step=1)
-    matching.set_out_forgotten()
+    matching.schedule_missed_steps()
     assert Timer.objects.get().due_at == since + timedelta(seconds=60)
 
 
-def test_the_sweep__leaves_a_timer_to_whoever_fires_it(house: House) -> None:
+def test_the_sweep__leaves_a_timer_that_is_being_fired(house: House) -> None:
     house.alice.patch(f"/v1/pools/{house.pool.id}", _policy([60]))
     house.queued(requirements={"worker_pool_id": str(house.pool.id)})
     held = {"due_at": clock.now() + timedelta(seconds=30), "claim_token": new_id()}
     Timer.objects.update(**held)
-    matching.set_out_forgotten()
+    matching.schedule_missed_steps()
     assert Timer.objects.values("due_at", "claim_token").get() == held
 
 
-def test_a_removed_policy__promises_nothing(house: House) -> None:
-    alone(house)
+def test_a_removed_policy__takes_no_step(house: House) -> None:
+    bob_is_offline(house)
     path = f"/v1/pools/{house.pool.id}"
     house.alice.patch(path, _policy([60]))
     task = house.queued(requirements={"worker_pool_id": str(house.pool.id)})
-    looks = []
+    explained = []
     for change in ([60], None):
         house.alice.patch(path, _policy(change))
-        told = house.alice.get(f"/v1/tasks/{task.id}/match").json()
-        looks.append((told["escalation"] is None, told["next_at"] is None))
-    assert looks == [(False, False), (True, True)]
+        result = house.alice.get(f"/v1/tasks/{task.id}/match").json()
+        explained.append((result["escalation"] is None, result["next_at"] is None))
+    assert explained == [(False, False), (True, True)]
     # Its timer is still there, does nothing, and is gone.
     escalated(task)
     assert (task.escalation_step, Timer.objects.count()) == (0, 0)
 
 
 def _policy(seconds: Any) -> dict[str, Any]:
-    """Steps that lower the rating asked for by 2.5 in all, and an end."""
+    """Return steps that lower the required rating by 2.5 in all, and an end."""
     if seconds is None:
         return {"escalation": None}
     at_end = seconds[-1] if isinstance(seconds[-1], str) else "wait"
@@ -320,18 +321,29 @@ def _policy(seconds: Any) -> dict[str, Any]:
     return policy(*({"after_seconds": one, **lower} for one in steps), at_end=at_end)
 
 
-@pytest.mark.parametrize("at_end", ["wait", "fail", "notify"])
-@pytest.mark.parametrize("seconds", [[], [60], [60, 90], [30, 600, 601]])
-def test_set_out__is_what_the_policy_says(house: House, seconds: list[int], at_end: str) -> None:
-    """The SQL of the reaction and the rule in Python agree on when each step comes."""
-    given = policy(*({"after_seconds": one, "notify": True} for one in seconds), at_end=at_end)
-    task = house.queued(requirements=given)
-    rule = Policy.of(task.escalation, None)
-    for step in range(len(seconds) + 3):
+@pytest.mark.parametrize(
+    ("seconds", "at_end", "moments"),
+    [
+        ([], "fail", [None, None, None]),
+        ([60], "wait", [60, None, None]),
+        ([60], "fail", [60, 120, 120]),
+        ([60, 90], "notify", [60, 90, 120, None]),
+        ([30, 600, 601], "fail", [30, 600, 601, 602, 602]),
+    ],
+)
+def test_schedule_next_step__sets_the_timer_of_each_step(
+    house: House, seconds: list[int], at_end: str, moments: list[int | None]
+) -> None:
+    """After the last step the timer fires at once, and is set to the end."""
+    steps = policy(*({"after_seconds": one, "notify": True} for one in seconds), at_end=at_end)
+    task = house.queued(requirements=steps)
+    assert task.waits_since is not None
+    for steps_taken, moment in enumerate(moments):
         Timer.objects.all().delete()
-        task.escalation_step = step
-        rows.write(matching.set_out(task))
-        found = Timer.objects.filter(subject_id=task.id).first()
-        moment = rule.next_moment(step)
+        Task.objects.filter(id=task.id).update(escalation_step=steps_taken)
+        task.refresh_from_db()
+        rows.write([next_step_timer(task)])
+        fire_due(at=task.waits_since)
+        timer = Timer.objects.filter(subject_id=task.id).first()
         expected = None if moment is None else task.waits_since + timedelta(seconds=moment)
-        assert (found and found.due_at) == expected
+        assert (timer and timer.due_at) == expected

@@ -1,4 +1,4 @@
-"""The order in which tasks get somebody: by place, by turns of organisations, and nobody is forgotten."""
+"""Match tasks in order: by place, by the shares of organisations, and none is forgotten."""
 
 import io
 import random
@@ -17,9 +17,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.services import create_organisation, issue_key
 from apps.base import clock, rows
-from apps.matching import turns
-from apps.matching.models import Offer, Turn
-from apps.matching.services import forget_in_vain, match_queued
+from apps.matching import fair_share
+from apps.matching.models import FairShare, Offer, ParkedRequirement
+from apps.matching.services import match_queued, set_weight, unpark_unused
 from apps.pools.models import Membership, Pool, Presence, Worker
 from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
@@ -29,7 +29,7 @@ from apps.timers.services import fire_due
 from biolayer.times import format_time
 from tests.concurrency.together import together
 from tests.factories import Caller, House, contract, worker_in
-from tests.integration.asking import alone, asked, decline, policy
+from tests.integration.matching_steps import bob_is_offline, decline, offered_to, policy
 
 # --- a task's place -------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ from tests.integration.asking import alone, asked, decline, policy
 def test_urgent_work__overtakes_only_what_was_queued_within_the_gap(house: House) -> None:
     """`high` is moved ahead by 15 minutes: by 14 it overtakes, by 16 it does not."""
     now = clock.now()
-    alone(house)
+    bob_is_offline(house)
     for gap, first in ((14, "high"), (16, "normal")):
         older = house.queued(at=now - timedelta(minutes=gap))
         newer = house.queued(at=now, sla={"urgency": "high"})
@@ -45,8 +45,8 @@ def test_urgent_work__overtakes_only_what_was_queued_within_the_gap(house: House
         assert match_queued() == 1
         expected = newer if first == "high" else older
         other = older if first == "high" else newer
-        assert asked(expected)
-        assert not asked(other)
+        assert offered_to(expected)
+        assert not offered_to(other)
         worker_in(house.pool)
         assert match_queued() == 1
 
@@ -72,10 +72,10 @@ def test_a_place__is_by_urgency_or_an_hour_before_it_is_due(
     house: House, sla: dict[str, Any], minutes_ahead: float
 ) -> None:
     at = clock.now()
-    given = {name: value for name, value in sla.items() if name != "due"}
+    limits = {name: value for name, value in sla.items() if name != "due"}
     if "due" in sla:
-        given["deadline"] = format_time(at + timedelta(minutes=sla["due"]))
-    task = house.queued(at=at, sla=given)
+        limits["deadline"] = format_time(at + timedelta(minutes=sla["due"]))
+    task = house.queued(at=at, sla=limits)
     assert task.sort_at is not None
     ahead = (at - task.sort_at).total_seconds() / 60
     assert ahead == pytest.approx(minutes_ahead, abs=0.001)
@@ -95,29 +95,31 @@ def test_a_place__of_what_is_queued_too_late_is_no_more_than_an_hour_ahead(house
 
 @pytest.mark.parametrize("seed", range(4))
 def test_overload__the_rest_flows_beside_twice_as_much_urgent_work(house: House, seed: int) -> None:
-    """Every ten minutes four units come free, while eight urgent tasks come, and some others. Whoever
-    fits all gets the earliest places, always; and when the boost gap is over the others have their part.
+    """Every ten minutes four units become free, while eight urgent tasks and some others are
+    queued. The worker always gets the earliest places; after the boost gap the other tasks have
+    their share.
     """
-    alone(house)
+    bob_is_offline(house)
     chance = random.Random(seed)
     worker, _ = worker_in(house.pool, capacity=4)
     start = clock.now() - timedelta(days=1)
     others, urgent, steps, per_step = ("normal", "low"), ("critical", "high"), 60, 4
-    came: dict[UUID, tuple[datetime, str]] = {}
+    queued: dict[UUID, tuple[datetime, str]] = {}
     served: list[str] = []
     for step in range(steps):
         at = start + timedelta(minutes=10 * step)
         mix = chance.choices(urgent, k=2 * per_step) + chance.choices(others, k=2)
         for task in _queued(house, mix, at=at):
             assert task.sort_at is not None
-            came[task.id] = task.sort_at, task.urgency
+            queued[task.id] = task.sort_at, task.urgency
         Worker.objects.filter(id=worker.id).update(load=0)
         assert match_queued(at=at) == per_step
         offered = Offer.objects.filter(offered_at=at).values_list("task_id", flat=True)
-        first = sorted(came, key=lambda task_id: (came[task_id][0], task_id))[:per_step]
+        first = sorted(queued, key=lambda task_id: (queued[task_id][0], task_id))[:per_step]
         assert set(offered) == set(first)
-        served += [came.pop(task_id)[1] for task_id in first]
-    # The gap between `critical` and `low` is 75 minutes: what came until then has been gone through.
+        served += [queued.pop(task_id)[1] for task_id in first]
+    # The gap between `critical` and `low` is 75 minutes: tasks from before have been offered by
+    # then.
     flow = Counter(served[per_step * steps // 3 :])
     share = sum(flow[urgency] for urgency in others) / flow.total()
     assert share == pytest.approx(2 / 10, abs=0.05)
@@ -141,7 +143,7 @@ def _queued(house: House, urgencies: Sequence[str], *, at: datetime) -> list[Tas
 def test_shares__follow_the_weights_of_organisations(
     database: None, weights: tuple[int, ...]
 ) -> None:
-    """While there is too much for all, each has its part of 1,000 offers within 5 % of it."""
+    """While more is queued than workers can take, each has its part of 1,000 offers within 5 %."""
     dispatches = 1_000
     for weight in weights:
         organisation = create_organisation(name="Org")
@@ -156,33 +158,33 @@ def test_shares__follow_the_weights_of_organisations(
     while Offer.objects.count() < dispatches:
         assert match_queued()
     offers = Offer.objects.order_by("id").values_list("organisation_id", flat=True)
-    given = Counter(islice(offers, dispatches))
-    for turn in Turn.objects.all():
-        part = dispatches * turn.weight / sum(weights)
-        assert given[turn.organisation_id] == pytest.approx(part, rel=0.05)
+    made = Counter(islice(offers, dispatches))
+    for share in FairShare.objects.all():
+        part = dispatches * share.weight / sum(weights)
+        assert made[share.organisation_id] == pytest.approx(part, rel=0.05)
 
 
-def test_organisations_for_which_nothing_changed__take_no_turn(house: House) -> None:
-    """However many wait in vain: one statement finds that there is nothing to do."""
+def test_organisations_for_which_nothing_changed__get_no_batch(house: House) -> None:
+    """However many have parked tasks: one statement finds that there is nothing to do."""
     for caller in (house.alice, house.charlie):
         body = contract(requirements={"skills": ["unheard-of"]})
         tasks.create_task(actor=caller.principal, document=body, at=clock.now())
     tasks.queue_created()
     assert match_queued() == 0
-    assert _looks() == 0
-    # A seat that opens is looked at once
+    assert _batches() == 0
+    # A membership that opens is compared once
     worker_in(house.pool)
-    assert _looks() == 1
-    assert _looks() == 0
+    assert _batches() == 1
+    assert _batches() == 0
     # And so is a new task
     house.queued()
     assert match_queued() == 1
-    assert _looks() == 0
+    assert _batches() == 0
 
 
 @pytest.mark.parametrize("waiting", [0, 1, 63, 64, 65, 130])
-def test_a_new_task__is_found_among_many_signatures_in_vain(house: House, waiting: int) -> None:
-    """Wherever it stands among them: signatures are gone through by their ids, which are hashes."""
+def test_a_new_task__is_matched_beside_many_parked_requirements(house: House, waiting: int) -> None:
+    """Wherever it stands among them: requirements are read by their ids, which are hashes."""
     with rows.batched():
         for number in range(waiting):
             body = contract(requirements={"skills": [f"unheard-of-{number}"]})
@@ -193,11 +195,11 @@ def test_a_new_task__is_found_among_many_signatures_in_vain(house: House, waitin
     for preferred in ("welsh", "manx", "cornish", "breton"):
         task = house.queued(requirements={"preferred_skills": [preferred]})
         assert match_queued() == 1
-        assert asked(task) == {house.bobs_worker.id}
+        assert offered_to(task) == {house.bobs_worker.id}
 
 
-def _looks() -> int:
-    """Turns of a call that finds nobody."""
+def _batches() -> int:
+    """Return the number of batches of a call that offers nothing."""
     with CaptureQueriesContext(connection) as captured:
         assert match_queued() == 0
     return sum("pg_try_advisory_xact_lock" in query["sql"] for query in captured)
@@ -205,38 +207,39 @@ def _looks() -> int:
 
 @pytest.mark.parametrize("weight", [30, 100])
 def test_shares__of_a_weight_that_outweighs_all(house: House, weight: int) -> None:
-    """As if each turn led to as many offers as it may: exact to two of the shortest."""
+    """As if each batch led to as many offers as it may: exact to two of the smallest."""
     for caller in (house.alice, house.charlie):
         tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
     tasks.queue_created()
-    turns.weigh(organisation_id=house.organisation.id, weight=weight)
-    given = Counter[UUID]()
-    while given.total() < 3_000:
-        waiting = turns.in_turn(at=clock.now())
-        first, length = waiting[0].organisation_id, turns.length(waiting[0], waiting)
-        turns.count(organisation_id=first, offered=length)
-        given[first] += length
-    strangers = given[house.strangers_pool.organisation_id]
-    assert strangers == pytest.approx(3_000 / (weight + 1), abs=2 * turns.FEWEST)
+    set_weight(organisation_id=house.organisation.id, weight=weight)
+    made = Counter[UUID]()
+    while made.total() < 3_000:
+        queued = fair_share.queued_organisations(at=clock.now())
+        first = queued[0].organisation_id
+        size = fair_share.batch_size(queued[0], queued, limit=fair_share.MAX_BATCH)
+        fair_share.advance(organisation_id=first, offers=size)
+        made[first] += size
+    strangers = made[house.strangers_pool.organisation_id]
+    assert strangers == pytest.approx(3_000 / (weight + 1), abs=2 * fair_share.MIN_BATCH)
 
 
-def test_weigh__refuses_what_is_no_organisation_or_no_weight(house: House) -> None:
+def test_set_weight__refuses_an_unknown_organisation_and_a_bad_weight(house: House) -> None:
     with pytest.raises(CommandError, match="does not exist"):
         call_command("set_weight", str(house.pool.id), "2")
     for weight in ("0", "101", "two"):
         with pytest.raises(CommandError, match="WEIGHT"):
             call_command("set_weight", str(house.organisation.id), weight)
-    assert not Turn.objects.exists()
+    assert not FairShare.objects.exists()
 
 
 def test_tasks_that_cannot_be_handled__hold_up_neither_their_organisation_nor_another(
-    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A pool's row was spoilt by hand: whoever asks for that pool fails whenever it is looked at. More
-    such tasks stand first than a turn takes, and before them some that are in vain.
+    """A pool's row was spoilt: a task for that pool fails whenever it is matched. More such tasks
+    are first than a batch takes, and before them some whose requirement is parked.
     """
-    monkeypatch.setattr(turns, "BATCH", 2)
     spoilt = provision_pool(organisation_id=house.organisation.id, name="Spoilt")
+    worker_in(spoilt, capacity=3)
     at = clock.now()
     for _ in range(3):
         house.queued(at=at - timedelta(hours=3), requirements={"skills": ["unheard-of"]})
@@ -245,18 +248,18 @@ def test_tasks_that_cannot_be_handled__hold_up_neither_their_organisation_nor_an
     bad = [house.queued(at=at - timedelta(hours=2), requirements=needs) for _ in range(3)]
     Pool.objects.filter(id=spoilt.id).update(costs={"verification": "many"})
     good = house.queued(at=at, requirements={"worker_pool_id": str(house.pool.id)})
-    assert match_queued() == 1
-    assert asked(good) == {house.bobs_worker.id}
+    assert match_queued(max_batch=2) == 1
+    assert offered_to(good) == {house.bobs_worker.id}
     assert str(bad[0].id) in caplog.text
     Pool.objects.filter(id=spoilt.id).update(costs={})
-    worker_in(spoilt, capacity=3)
-    assert match_queued() == 3
+    assert match_queued() == 0
+    assert match_queued(at=clock.now() + timedelta(seconds=5)) == 3
 
 
-# --- nobody is forgotten --------------------------------------------------------------------------
+# --- parked requirements --------------------------------------------------------------------------
 
 
-def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> None:
+def test_requirement__is_shared_by_tasks_that_ask_for_the_same(house: House) -> None:
     for _ in range(3):
         house.queued(requirements={"skills": ["phone", "french"]})
     house.queued(requirements={"skills": ["french", "phone"]})
@@ -264,8 +267,8 @@ def test_signature__is_shared_by_tasks_that_ask_for_the_same(house: House) -> No
     assert Requirement.objects.count() == 2
 
 
-def test_calls_that_are_cut_short__get_to_everybody(house: House) -> None:
-    """Each has time for one turn. The stranger's leads to nothing, over and over."""
+def test_calls_that_are_cut_short__get_to_every_organisation(house: House) -> None:
+    """Each has time for one batch. The stranger's leads to nothing, again and again."""
     for number in range(70):
         body = contract(requirements={"skills": [f"unheard-of-{number}"]})
         tasks.create_task(actor=house.charlie.principal, document=body, at=clock.now())
@@ -276,31 +279,31 @@ def test_calls_that_are_cut_short__get_to_everybody(house: House) -> None:
     task = house.queued()
     worker_in(house.strangers_pool)
     assert sum(match_queued(budget_seconds=0) for _ in range(3)) == 1
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
 
 
-def test_a_task_with_no_workers__holds_up_nobody(house: House) -> None:
+def test_a_task_without_workers__holds_up_no_other(house: House) -> None:
     house.queued(requirements={"skills": ["unheard-of"]})
     other = house.queued()
     assert match_queued() == 1
-    assert asked(other) == {house.bobs_worker.id}
+    assert offered_to(other) == {house.bobs_worker.id}
 
 
-def test_in_vain__until_a_seat_that_fits_opens(house: House) -> None:
+def test_parked__until_a_membership_that_fits_opens(house: House) -> None:
     task = house.queued(requirements={"skills": ["phone"]})
     assert match_queued() == 0
-    since = Requirement.objects.get().nobody_at
-    assert since is not None
+    since = ParkedRequirement.objects.get().parked_at
     worker_in(house.pool, skills=["typing"])
     assert match_queued() == 0
-    assert Requirement.objects.get().nobody_at == since
-    caller, _ = worker_in(house.pool, skills=["phone"])
+    assert ParkedRequirement.objects.get().parked_at == since
+    worker, _ = worker_in(house.pool, skills=["phone"])
     assert match_queued() == 1
-    assert asked(task) == {caller.id}
+    assert offered_to(task) == {worker.id}
+    assert not ParkedRequirement.objects.exists()
 
 
-def test_in_vain__a_worker_of_two_pools_is_no_seat_less(house: House) -> None:
-    """The first pool lets it be made one offer more, the other any number."""
+def test_parked__not_while_a_worker_is_eligible_by_another_pool(house: House) -> None:
+    """The first pool allows the worker one more offer, the other any number."""
     Pool.objects.filter(id=house.pool.id).update(offers_per_window=1)
     other = provision_pool(organisation_id=house.organisation.id, name="Other")
     Membership.objects.create(
@@ -313,8 +316,8 @@ def test_in_vain__a_worker_of_two_pools_is_no_seat_less(house: House) -> None:
     assert match_queued() == 2
 
 
-def test_in_vain__ends_at_the_moment_a_window_of_offers_does(house: House) -> None:
-    """A later task of another signature comes in that very second, and does not overtake."""
+def test_parked__until_a_window_of_offers_ends(house: House) -> None:
+    """A later task of another requirement is queued at that moment, and does not overtake."""
     at = clock.now()
     Pool.objects.update(offers_per_window=1, offer_window_seconds=60)
     Worker.objects.update(capacity=5)
@@ -325,46 +328,45 @@ def test_in_vain__ends_at_the_moment_a_window_of_offers_does(house: House) -> No
     ends = at + timedelta(seconds=60)
     for moment in (at, ends - timedelta(microseconds=1)):
         assert match_queued(at=moment) == 0
-    assert Requirement.objects.get(id=hopeless.requirement_id).looks_again_at is None
+    assert ParkedRequirement.objects.get(requirement=hopeless.requirement_id).recheck_at is None
     late = house.queued(at=ends, requirements={"preferred_skills": ["welsh"]})
     assert match_queued(at=ends) == 1
-    assert (asked(early), asked(late)) == ({house.bobs_worker.id}, set())
+    assert (offered_to(early), offered_to(late)) == ({house.bobs_worker.id}, set())
 
 
-def test_in_vain__who_rests_for_the_first_tasks_is_asked_for_those_behind_them(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turns, "BATCH", 2)
+def test_cooldown__of_the_first_tasks_does_not_hold_up_those_behind_them(house: House) -> None:
     for _ in range(5):
         decline(house.offered(), house.bob)
     behind = house.queued()
-    assert match_queued() == 1
-    assert asked(behind) == {house.bobs_worker.id}
+    assert match_queued(max_batch=2) == 1
+    assert offered_to(behind) == {house.bobs_worker.id}
 
 
-@pytest.mark.parametrize("resting", [127, 128, 129, 257])
-def test_in_vain__signatures_that_rest_hide_none_behind_them(house: House, resting: int) -> None:
-    """As many as a look takes, each with two tasks that the one who fits declined."""
-    Worker.objects.filter(id=house.bobs_worker.id).update(capacity=2 * resting, skills=["phone"])
+@pytest.mark.parametrize("cooling", [127, 128, 129, 257])
+def test_cooldown__of_many_requirements_does_not_hold_up_one_behind_them(
+    house: House, cooling: int
+) -> None:
+    """As many as a batch reads, each with two tasks that the only worker who fits declined."""
+    Worker.objects.filter(id=house.bobs_worker.id).update(capacity=2 * cooling, skills=["phone"])
     at = clock.now() - timedelta(hours=1)
     with rows.batched():
-        for number in [*range(resting), *range(resting)]:
+        for number in [*range(cooling), *range(cooling)]:
             needs = {"skills": ["phone"], "preferred_skills": [f"dialect-{number}"]}
             body = contract(requirements=needs)
             tasks.create_task(actor=house.alice.principal, document=body, at=at)
     tasks.queue_created(at=at)
-    assert match_queued() == 2 * resting
+    assert match_queued() == 2 * cooling
     for offer in Offer.objects.filter(status="open"):
         decline(offer, house.bob)
     other, _ = worker_in(house.pool, skills=["typing"])
     behind = house.queued(requirements={"skills": ["typing"]})
     assert match_queued() == 1
-    assert asked(behind) == {other.id}
-    # All the rest is noted, and need not be looked at again until somebody has rested.
-    assert Requirement.objects.filter(nobody_at__isnull=False).count() == resting
+    assert offered_to(behind) == {other.id}
+    # All others are parked until a cooldown ends.
+    assert ParkedRequirement.objects.count() == cooling
 
 
-def test_in_vain__a_task_that_escalates_to_a_signature_that_rests_is_looked_at(
+def test_parked__for_a_cooldown_until_a_task_escalates_to_the_requirement(
     house: House,
 ) -> None:
     decline(house.offered(), house.bob)
@@ -373,10 +375,10 @@ def test_in_vain__a_task_that_escalates_to_a_signature_that_rests_is_looked_at(
     assert match_queued() == 0
     fire_due(at=Timer.objects.get(subject_id=task.id).due_at)
     assert match_queued() == 1
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
 
 
-def test_in_vain__a_task_queued_while_its_signature_was_noted_waits_a_second(house: House) -> None:
+def test_parked__while_a_task_is_queued_and_rechecked_after_a_second(house: House) -> None:
     """Neither transaction saw the other."""
     decline(house.offered(), house.bob)
     task = house.task()
@@ -384,12 +386,12 @@ def test_in_vain__a_task_queued_while_its_signature_was_noted_waits_a_second(hou
         tasks.queue_created()
         assert together(match_queued) == [0]
     assert match_queued(at=clock.now() + timedelta(seconds=1)) == 1
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
 
 
-def test_in_vain__is_not_what_lost_out_to_another(house: House) -> None:
-    """Bob may be made one offer more by the first pool, which a task ahead gets, and any by the second. One
-    task of the signature rests, the other does not.
+def test_parked__not_where_a_task_lost_its_worker_to_another(house: House) -> None:
+    """The first pool allows Bob one more offer, which a task ahead gets, the second any number. One
+    task of the requirement waits for a cooldown, the other does not.
     """
     now = clock.now()
     first, second = sorted(
@@ -407,31 +409,50 @@ def test_in_vain__is_not_what_lost_out_to_another(house: House) -> None:
     house.queued(at=before, requirements={"preferred_skills": ["welsh"]})
     task = house.queued(at=now)
     assert match_queued(at=now + timedelta(milliseconds=1)) == 2
-    assert asked(task) == {house.bobs_worker.id}
+    assert offered_to(task) == {house.bobs_worker.id}
 
 
-def test_in_vain__is_looked_at_when_the_first_has_rested(house: House) -> None:
-    """And not every second until then."""
+def test_parked__until_the_first_cooldown_ends(house: House) -> None:
+    """And not rechecked every second until then."""
     declined = house.offered()
     decline(declined, house.bob)
     assert match_queued() == 0
     task, now = declined.task, clock.now()
     declined.refresh_from_db()
     assert declined.closed_at is not None
-    rested = declined.closed_at + (declined.expires_at - declined.offered_at)
+    cooldown_ends = declined.closed_at + (declined.expires_at - declined.offered_at)
     assert match_queued(at=now + timedelta(seconds=1)) == 0
-    assert Requirement.objects.get(id=task.requirement_id).looks_again_at == rested
-    assert match_queued(at=rested - timedelta(microseconds=1)) == 0
-    assert match_queued(at=rested) == 1
+    assert (
+        ParkedRequirement.objects.get(requirement=task.requirement_id).recheck_at == cooldown_ends
+    )
+    assert match_queued(at=cooldown_ends - timedelta(microseconds=1)) == 0
+    assert match_queued(at=cooldown_ends) == 1
 
 
-def test_in_vain__is_forgotten_when_nobody_waits_any_more(house: House) -> None:
+def test_parked__until_no_task_is_queued_for_the_requirement(house: House) -> None:
     gone, waiting = (house.queued(requirements={"skills": [skill]}) for skill in ("welsh", "manx"))
     assert match_queued() == 0
     tasks.cancel_task(actor=house.alice.principal, task_id=gone.id, reason="", at=clock.now())
-    assert forget_in_vain() == 1
-    in_vain = Requirement.objects.filter(nobody_at__isnull=False)
-    assert [one.id for one in in_vain] == [waiting.requirement_id]
+    assert unpark_unused() == 1
+    assert ParkedRequirement.objects.get().requirement_id == waiting.requirement_id
+
+
+def test_parked__not_while_its_requirement_was_gone_and_came_back(house: House) -> None:
+    """The row of an unused requirement is deleted before that of its parking."""
+    needs = {"skills": ["welsh"]}
+    now = clock.now()
+    gone = house.queued(at=now, requirements=needs)
+    for seconds in (0, 1):
+        assert match_queued(at=now + timedelta(seconds=seconds)) == 0
+    tasks.cancel_task(actor=house.alice.principal, task_id=gone.id, reason="", at=clock.now())
+    assert tasks.delete_unused_requirements() == 1
+    # A worker who would fit comes meanwhile, and is compared.
+    worker, _ = worker_in(house.pool, skills=["welsh"])
+    house.queued(requirements={"skills": ["manx"]})
+    assert match_queued() == 0
+    task = house.queued(requirements=needs)
+    assert match_queued() == 1
+    assert offered_to(task) == {worker.id}
 
 
 SKILLS = ("phone", "typing", "french")
@@ -439,14 +460,13 @@ SKILLS = ("phone", "typing", "french")
 
 @pytest.mark.parametrize("batch", [1, 2, 128])
 @pytest.mark.parametrize("seed", range(3))
-def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
-    house: House, seed: int, batch: int, monkeypatch: pytest.MonkeyPatch
+def test_parked__no_task_waits_while_a_worker_who_fits_is_free(
+    house: House, seed: int, batch: int
 ) -> None:
-    """Tasks come and go, workers decline, learn, fill up and free up; after each look of the matcher no
-    queued task fits a seat that is open, but for whoever declined it last, as one finds who asks each of
-    each.
+    """Tasks come and go, workers decline, learn skills and change their load; after each call of
+    the matcher no queued task fits an open membership, except of the worker who declined it last,
+    as a comparison of all with all finds.
     """
-    monkeypatch.setattr(turns, "BATCH", batch)
     chance = random.Random(seed)
     callers = dict(worker_in(house.pool, skills=_some(chance), capacity=2) for _ in range(5))
     workers = list(callers)
@@ -483,7 +503,7 @@ def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
     ]
     for _ in range(60):
         chance.choice(steps)()
-        match_queued()
+        match_queued(max_batch=batch)
         open_to = Membership.objects.filter(free__gt=0)
         for task in Task.objects.filter(status="queued"):
             fitting = {one.worker_id for one in open_to if set(task.skills) <= set(one.abilities)}
@@ -492,8 +512,8 @@ def test_in_vain__nobody_waits_while_somebody_who_fits_is_free(
 
 
 def _one(rows: Any, chance: random.Random) -> list[Any]:
-    found = list(rows.order_by("id"))
-    return found and [chance.choice(found)]
+    ordered = list(rows.order_by("id"))
+    return ordered and [chance.choice(ordered)]
 
 
 def _some(chance: random.Random) -> list[str]:

@@ -12,8 +12,9 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import no_filters
+from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import pools as representations
-from apps.matching import demand
+from apps.matching import queue_stats
 from apps.matching.services import dry_run
 from apps.pools import selectors, services
 from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
@@ -25,7 +26,7 @@ BY_WORKER = Keyset(("worker_id",))
 
 
 def _represented(pools: Sequence[Any]) -> list[responses.Pool]:
-    counts = demand.of_pools(pool_ids=[pool.id for pool in pools])
+    counts = queue_stats.pool_counts(pool_ids=[pool.id for pool in pools])
     return [representations.pool(pool, counts[pool.id]) for pool in pools]
 
 
@@ -113,16 +114,16 @@ class PoolDryRun(View):
         refused=(409,),
     )
     def post(self, request: Request, pool_id: str) -> Response:
-        def look() -> Answer:
-            outlook = dry_run(
+        def predict() -> Answer:
+            result = dry_run(
                 actor=self.actor(request),
                 pool_id=parse_id("pool", pool_id),
                 document=request.data,
                 at=self.at(request),
             )
-            return Answer(outlook)
+            return Answer(match_representations.dry_run(result))
 
-        return idempotent(request, request.data, look)
+        return idempotent(request, request.data, predict)
 
 
 class PoolMembers(View):

@@ -19,9 +19,10 @@ from apps.api.http.views import View, parse_id
 from apps.api.v1.examples import CONTRACT
 from apps.api.v1.filters import ATOMIC, TASK_FILTERS, is_atomic, no_filters, task_filters
 from apps.api.v1.representations import events as event_representations
+from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
-from apps.matching.explain import explained
+from apps.matching.explain import explain_match
 from apps.tasks import selectors, services
 from biolayer.contract import TaskContract, TaskContracts, parse
 from biolayer.errors import BioLayerError, Fault, InvalidInput
@@ -185,13 +186,10 @@ class TaskMatch(View):
         returns={200: Match},
     )
     def get(self, request: Request, task_id: str) -> Response:
-        return Response(
-            explained(
-                actor=self.actor(request),
-                task_id=parse_id("task", task_id),
-                at=self.at(request),
-            )
+        explanation = explain_match(
+            actor=self.actor(request), task_id=parse_id("task", task_id), at=self.at(request)
         )
+        return Response(match_representations.match(explanation))
 
 
 class TaskEvents(View):

@@ -14,7 +14,7 @@ from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import WORKER_FILTERS, no_filters, worker_filters
 from apps.api.v1.representations import pools as representations
-from apps.matching import demand
+from apps.matching import queue_stats
 from apps.pools import selectors, services
 from biolayer.requests.pools import WorkerChange, WorkerCreation
 from biolayer.responses import pools as responses
@@ -107,9 +107,9 @@ class Skills(View):
     def get(self, request: Request) -> Response:
         no_filters(request)
 
-        def read(after: Sequence[Any] | None, count: int) -> Sequence[demand.Skill]:
+        def read(after: Sequence[Any] | None, count: int) -> Sequence[queue_stats.SkillCounts]:
             last = after[0] if after else ""
-            return demand.skills(actor=self.actor(request), after=last, count=count)
+            return queue_stats.skill_counts(actor=self.actor(request), after=last, count=count)
 
         found = page_of(request, read, BY_NAME)
         shown = [responses.Skill(**asdict(skill)) for skill in found.rows]

@@ -1,45 +1,40 @@
-"""The verbs: finding somebody for queued tasks, and what becomes of the offers."""
+"""Match queued tasks to workers, and follow the offers."""
 
 from apps.matching.assignment import load_assignment
-from apps.matching.escalation import ESCALATION
-from apps.matching.services.closing import fail_stranded, look_for_stranded
+from apps.matching.escalation_policy import ESCALATION
+from apps.matching.fair_share import set_weight
+from apps.matching.parked_requirements import unpark_unused
 from apps.matching.services.dry_run import dry_run
-from apps.matching.services.escalating import (
+from apps.matching.services.escalation_steps import (
+    apply_pool_policy,
     escalate,
-    follow_policy,
     restore_requirements,
-    set_out,
-    set_out_forgotten,
+    schedule_missed_steps,
 )
-from apps.matching.services.matching import match_queued
+from apps.matching.services.matcher import match_queued
 from apps.matching.services.offers import (
     OFFER,
     accept_offer,
     decline_offer,
     expire_offer,
-    withdraw_offers,
 )
-from apps.matching.turns import weigh
-from apps.matching.vain import forget_in_vain, look_again
+from apps.matching.services.stranded_tasks import fail_stranded_tasks, schedule_stranded_checks
 
 __all__ = [
     "ESCALATION",
     "OFFER",
     "accept_offer",
+    "apply_pool_policy",
     "decline_offer",
     "dry_run",
     "escalate",
     "expire_offer",
-    "fail_stranded",
-    "follow_policy",
-    "forget_in_vain",
+    "fail_stranded_tasks",
     "load_assignment",
-    "look_again",
-    "look_for_stranded",
     "match_queued",
     "restore_requirements",
-    "set_out",
-    "set_out_forgotten",
-    "weigh",
-    "withdraw_offers",
+    "schedule_missed_steps",
+    "schedule_stranded_checks",
+    "set_weight",
+    "unpark_unused",
 ]

@@ -1,16 +1,15 @@
-"""What a changed policy of a pool would do to the tasks that wait for it now.
+"""Predict what a changed policy of a pool would do to the tasks that are queued for it now.
 
-The change is really made, the tasks are looked at as the matcher would, and all of it is rolled back:
-so the answer cannot differ from what the change does. Steps of an escalation policy count as taken
-when their time since the task was queued is over.
+The change is made, the tasks are matched as the matcher would, and all of it is rolled back: so the
+prediction cannot differ from the change. Steps of an escalation policy count as taken when their
+time since the task was queued is over.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
@@ -18,10 +17,10 @@ from django.db.models import Q
 
 from apps.accounts.principal import Principal
 from apps.base import rows
-from apps.matching.candidates import QueuedTask
-from apps.matching.escalation import Policy, relaxed
-from apps.matching.services.choosing import Look, others_to_ask, pools_of
-from apps.matching.turns import BATCH
+from apps.matching.escalation_policy import Policy, relaxed
+from apps.matching.fair_share import MAX_BATCH
+from apps.matching.services.batch import Batch, broadcast, pools_of
+from apps.matching.task_queue import QueuedTask
 from apps.pools import services as pools
 from apps.pools.selectors import pool_escalation
 from apps.pools.services.locks import lock_pool
@@ -30,96 +29,93 @@ from apps.tasks.models import Task
 from apps.tasks.requirements import current_requirement
 from biolayer.lifecycle import Status
 
-MOST_SHOWN = 50
+MAX_CHANGED = 50
+
+Fate = Literal["offered", "waits", "fails"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What would become of each task: `offered`, `waits` or `fails`; and how many would be asked."""
+    """Say what would become of each task, and to how many workers offers would be made."""
 
-    fates: dict[UUID, str]
-    workers_asked: int
+    fates: Mapping[UUID, Fate]
+    workers_offered: int
 
-    def shown(self) -> dict[str, int]:
-        counted = Counter(self.fates.values())
-        return {
-            **{fate: counted[fate] for fate in ("offered", "waits", "fails")},
-            "workers_asked": self.workers_asked,
-        }
+    def count(self, fate: Fate) -> int:
+        """Return how many tasks would have that fate."""
+        return sum(one == fate for one in self.fates.values())
 
 
-def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> dict[str, Any]:
-    """Before and after a change of the pool, for the first `BATCH` tasks that may wait for it
-    and that the actor may see.
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Say what a change of a pool would do to the first `MAX_BATCH` tasks queued for it."""
 
-    Raises what the change itself raises: `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
+    pool_id: UUID
+    tasks_queued: int
+    before: Outlook
+    after: Outlook
+
+    @property
+    def changed(self) -> Sequence[UUID]:
+        """The first `MAX_CHANGED` tasks that would have another fate."""
+        after = self.after.fates
+        changed = [task_id for task_id, fate in self.before.fates.items() if after[task_id] != fate]
+        return changed[:MAX_CHANGED]
+
+
+def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> DryRun:
+    """Predict what a change of the pool would do to the tasks that the actor may see.
+
+    Raise what the change itself raises: `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
     """
     with transaction.atomic():
         lock_pool(actor=actor, pool_id=pool_id)
-        may_wait = Q(pool_ids__contains=[pool_id]) | Q(pool_ids=None)
-        waiting = Task.objects.visible_to(actor).filter(may_wait, status=Status.QUEUED)
-        count = waiting.count()
-        first = waiting.order_by("sort_at", "id")[:BATCH]
+        is_for_pool = Q(pool_ids__contains=[pool_id]) | Q(pool_ids=None)
+        queued = Task.objects.visible_to(actor).filter(is_for_pool, status=Status.QUEUED)
+        count = queued.count()
+        first = queued.order_by("sort_at", "id")[:MAX_BATCH]
         before = _outlook(first.all(), pool_id, at)
         pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
         after = _outlook(first.all(), pool_id, at)
         transaction.set_rollback(True)
-    return {
-        "pool_id": str(pool_id),
-        "tasks_waiting": count,
-        "tasks_looked_at": len(before.fates),
-        "before": before.shown(),
-        "after": after.shown(),
-        "changed": _changed(before, after),
-    }
-
-
-def _changed(before: Outlook, after: Outlook) -> list[dict[str, str]]:
-    """The first tasks that would fare differently."""
-    differing = [
-        {"task_id": str(task_id), "before": fate, "after": after.fates[task_id]}
-        for task_id, fate in before.fates.items()
-        if after.fates[task_id] != fate
-    ]
-    return differing[:MOST_SHOWN]
+    return DryRun(pool_id, count, before, after)
 
 
 def _outlook(tasks: Iterable[Task], pool_id: UUID, at: datetime) -> Outlook:
-    """`tasks` are read here, and stand here as they would after the steps that are due."""
+    """Match the tasks, which are read here, as they would be after the steps that are due."""
     own = pool_escalation(pool_id=pool_id)
-    fates: dict[UUID, str] = {}
+    fates: dict[UUID, Fate] = {}
     queued: list[QueuedTask] = []
     by_id: dict[UUID, Task] = {}
     for task in tasks:
         by_id[task.id] = task
         policy = Policy.of(task.escalation, own if task.pool_id == pool_id else None)
         assert task.waits_since is not None
-        due = policy.steps_after((at - task.waits_since).total_seconds())
-        is_at_end = len(policy.steps) < due
-        if is_at_end and policy.at_end == "fail":
+        due = policy.steps_due(at - task.waits_since)
+        if len(policy.steps) < due and policy.at_end == "fail":
             fates[task.id] = "fails"
         else:
             fates[task.id] = "waits"
             if task.escalation_step < due:
                 _take_steps(task, policy, due)
             queued.append(_as_queued(task))
-    look = Look(sorted(queued, key=attrgetter("sort_at", "task_id")), at)
-    choices = look.choose()
-    fates |= {choice.task_id: "offered" for choice in choices}
-    others = others_to_ask(choices, look, by_id, pools_of(choices, by_id.values()))
-    return Outlook(fates, len(choices) + len(others))
+    batch = Batch(sorted(queued, key=attrgetter("sort_at", "task_id")), at)
+    assignments = batch.assign()
+    fates |= {assignment.task_id: "offered" for assignment in assignments}
+    further = broadcast(assignments, batch, by_id, pools_of(assignments, by_id.values()))
+    return Outlook(fates, len(assignments) + len(further))
 
 
 def _take_steps(task: Task, policy: Policy, due: int) -> None:
-    """The task as it stands after the steps that are due. What was taken before is not taken back."""
-    signature = current_requirement(task)
+    """Take the steps that are due on the instance. What steps before changed stays."""
+    requirement = current_requirement(task)
     for step in policy.steps[task.escalation_step : due]:
-        signature = relaxed(step, signature, is_of_contract=policy.is_of_contract)
+        requirement = relaxed(step, requirement, is_of_contract=policy.is_of_contract)
         assert task.sort_at is not None
         task.sort_at -= timedelta(seconds=step.boost_seconds)
-    rows.write([requirement_row(signature)])
+    rows.write([requirement_row(requirement)])
     task.escalation_step = due
-    task.requirement_id = signature.id
+    task.requirement_id = requirement.id
 
 
 def _as_queued(task: Task) -> QueuedTask:

@@ -94,7 +94,7 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
 def close_pool(*, actor: Principal, pool_id: UUID, at: datetime) -> None:
     """Close a pool permanently: it offers nothing more; open offers and held runs continue.
 
-    A timer fails the tasks for which no other pool is left (`matching.fail_stranded`). Raise
+    A timer fails the tasks for which no other pool is left (`matching.fail_stranded_tasks`). Raise
     `NotFound`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)

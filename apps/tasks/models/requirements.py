@@ -2,7 +2,6 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
 
 from apps.accounts.models import Organisation
 
@@ -28,21 +27,6 @@ class Requirement(models.Model):
     certifications = ArrayField(models.CharField(max_length=64), default=list)
     trust_level = models.PositiveSmallIntegerField(default=0)
     min_rating = models.FloatField(default=0)
-    # When it was parked: no eligible worker had free capacity. It is skipped until a membership
-    # that fits opens. Null: it is not parked.
-    nobody_at = models.DateTimeField(null=True)
-    # When the first eligible worker may be offered its tasks again, after all of them had declined
-    # or reached their pool's offers per window. Null where no worker fits.
-    looks_again_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [
-            models.Index(
-                fields=["organisation"],
-                condition=Q(nobody_at__isnull=False),
-                name="requirement_in_vain",
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"{self.task_type}: {', '.join(self.abilities) or 'any worker'}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.matching.services import weigh
+from apps.matching.services import set_weight
 from biolayer.errors import NotFound
 
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, organisation_id: UUID, weight: int, **options: Any) -> None:
         try:
-            weigh(organisation_id=organisation_id, weight=weight)
+            set_weight(organisation_id=organisation_id, weight=weight)
         except NotFound:
             raise CommandError(f"organisation {organisation_id} does not exist") from None
         self.stdout.write(f"organisation {organisation_id} now has the weight {weight}")

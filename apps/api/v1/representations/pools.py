@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from apps.api.v1.representations.values import choice
-from apps.matching.demand import PoolCounts
+from apps.matching.queue_stats import PoolCounts
 from apps.pools.models import Certification, Membership, Pool, Worker
 from biolayer.responses import pools as responses
 

@@ -1,0 +1,11 @@
+-- Find the workers to whom tasks were offered without success: they declined, let the offer expire, or
+-- accepted and did not complete the run. With each, when it was offered last, and the end of its
+-- cooldown, which is as long as the offer was open for.
+SELECT o.task_id, o.worker_id, max(o.offered_at), max(o.expires_at - o.offered_at + CASE o.status
+    WHEN 'accepted' THEN (SELECT t.changed_at FROM tasks_task t WHERE t.id = o.task_id)
+    ELSE coalesce(o.closed_at, o.offered_at) END)
+FROM matching_offer o
+WHERE o.task_id = ANY (%s) AND (o.status IN ('declined', 'expired') OR (o.status = 'accepted'
+    AND (SELECT (run.status, run.worker_id) IS DISTINCT FROM ('completed', o.worker_id)
+         FROM tasks_run run WHERE run.id = o.run_id)))
+GROUP BY o.task_id, o.worker_id

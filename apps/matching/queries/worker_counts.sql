@@ -1,0 +1,48 @@
+-- Count the workers of a requirement's pools under the first rule that excludes each of them, and find
+-- the earliest moment at which the clock ends the exclusion of one.
+WITH first_membership AS MATERIALIZED (
+    -- Each worker once, as a member of the first of its pools.
+    SELECT DISTINCT ON (m.worker_id) m.id
+    FROM tasks_requirement r JOIN pools_pool p ON {{ pool_is_allowed }}
+    JOIN pools_membership m ON m.pool_id = p.id
+    WHERE r.id = %(requirement_id)s ORDER BY m.worker_id, m.pool_id
+)
+SELECT rule, count(*), min(CASE rule
+    WHEN 'asked_already' THEN %(cooldown_ends_at)s::timestamptz
+    WHEN 'snoozed' THEN w.snoozed_until
+    WHEN 'working_hours' THEN (
+        SELECT due_at FROM timers_timer WHERE subject_id = w.id AND kind = %(hours_timer)s)
+    WHEN 'offer_limit' THEN {{ window_ends_at }} END)
+FROM first_membership JOIN pools_membership m ON m.id = first_membership.id
+JOIN pools_worker w ON w.id = m.worker_id
+JOIN tasks_requirement r ON r.id = %(requirement_id)s
+CROSS JOIN LATERAL (
+    SELECT p.*, {{ units }} AS units FROM pools_pool p WHERE p.id = m.pool_id
+) p
+CROSS JOIN LATERAL (
+    -- The rules in their order. Those of eligibility.py decide; the inner CASE says in more detail why
+    -- one of them does not hold.
+    SELECT CASE
+        WHEN NOT {{ has_abilities }} THEN CASE
+            -- `phone:3` is the skill `phone` from level 3 on, `@fr` a language.
+            WHEN NOT m.abilities @> ARRAY(
+                SELECT split_part(word, ':', 1)::varchar FROM unnest(r.abilities) AS word
+                WHERE word NOT LIKE '@%%') THEN 'skills'
+            WHEN NOT m.abilities @> ARRAY(
+                SELECT word FROM unnest(r.abilities) AS word
+                WHERE word NOT LIKE '@%%') THEN 'skill_levels'
+            ELSE 'languages' END
+        WHEN NOT {{ has_certifications }} THEN 'certifications'
+        WHEN NOT {{ has_trust_level }} THEN 'trust_level'
+        WHEN NOT {{ has_rating }} THEN 'rating'
+        WHEN NOT {{ has_capacity }} THEN CASE
+            WHEN w.presence <> 'available' THEN 'presence'
+            WHEN NOT w.is_on_shift THEN 'working_hours'
+            WHEN w.snoozed_until IS NOT NULL THEN 'snoozed'
+            ELSE 'capacity' END
+        WHEN NOT {{ is_below_offer_limit }} THEN 'offer_limit'
+        WHEN w.id = %(cooling_worker_id)s THEN 'asked_already'
+        WHEN w.id = ANY (%(past_worker_ids)s::uuid[]) THEN 'offered_before'
+        ELSE 'eligible' END AS rule
+) judged
+GROUP BY rule
