@@ -32,7 +32,7 @@ class Contestant:
     cpu: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self, seconds: float) -> None:
-        """Take one turn and keep its load. Raise `RowsMismatch` where rows are missing or too many."""
+        """Measure once and keep the load. Raise `RowsMismatch` if a row is missing or extra."""
         before, cpu_before = self._count(), self._cpu()
         load = self.run(seconds)
         after, cpu_after = self._count(), self._cpu()
@@ -76,10 +76,12 @@ class Contestant:
         if not self.rows:
             return {}
         with psycopg.connect(self.database) as connection:
-            return {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[index]
-                for table in self.rows
-            }
+            counts = {}
+            for table in self.rows:
+                row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+                assert row is not None
+                counts[table] = int(row[0])
+            return counts
 
 
 def play(contestants: Sequence[Contestant], *, rounds: int, seconds: float) -> None:

@@ -9,8 +9,8 @@
 
 All use one PostgreSQL, started for this run and durable (it syncs at each commit). Workers and the
 ticker do not run. The contestants take turns, each round in another order. Every response must be a
-201 and every row must be stored, or the run fails. CPU is the processor time of the web processes and
-of PostgreSQL for each create.
+201 and every row must be stored, or the run fails. CPU is the processor time of the web processes
+and of PostgreSQL for each create.
 
 Exit code 1 when ours makes less than `TARGET` times the creates of the usual way.
 """

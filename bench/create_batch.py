@@ -1,9 +1,9 @@
 """Compare tasks per second created by `POST /v1/tasks/batch` with single creates, in one run.
 
-Both are sent to the service's own web process, by its own command line. A batch has `SIZE` contracts.
-The contestants take turns, each round in another order. Every response must be the one expected and
-every row must be stored, or the run fails. CPU is the processor time of the web processes and of
-PostgreSQL for each task.
+Both are sent to the service's own web process, by its own command line. A batch has `SIZE`
+contracts. The contestants take turns, each round in another order. Every response must be the one
+expected and every row must be stored, or the run fails. CPU is the processor time of the web
+processes and of PostgreSQL for each task.
 
 Exit code 1 when batches create less than `TARGET` times the tasks per second of single creates.
 """

@@ -1,12 +1,13 @@
 """Compare reads per second of the service with the usual way, in one run.
 
-- `GET /v1/tasks/{id}` and `GET /v1/tasks` (25 tasks, newest first) by the service's own web process.
-- The same by DRF's generic views and a ModelSerializer (see bench/usual_way), on the same server with
-  the same number of processes and threads.
+- `GET /v1/tasks/{id}` and `GET /v1/tasks` (25 tasks, newest first) by the service's own web
+  process.
+- The same by DRF's generic views and a ModelSerializer (see bench/usual_way), on the same server
+  with the same number of processes and threads.
 
 Both read tasks that their own API created. The contestants take turns, each round in another order.
-Every response must be a 200. CPU is the processor time of the web processes and of PostgreSQL for each
-read.
+Every response must be a 200. CPU is the processor time of the web processes and of PostgreSQL for
+each read.
 
 Exit code 1 when ours makes less than `TARGET` times the reads of the usual way, of either kind.
 """

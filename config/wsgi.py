@@ -15,14 +15,14 @@ _application = get_wsgi_application()
 from apps.api.http.framing import with_chunked_bodies, with_hosts
 from apps.api.http.parsing import MAX_FORM_BYTES
 
-# The garbage collector would walk all that is loaded again and again. What a request leaves is freed by
-# reference counts; cycles are few.
+# The garbage collector would scan everything that is loaded again and again. What a request leaves
+# is freed by reference counts; cycles are few.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000, 20, 50)
 
-# A thread that waits for PostgreSQL gives the interpreter lock back by itself. Taken from a thread that
-# computes every 5 ms, as by default, it changes hands for nothing.
+# A thread that waits for PostgreSQL releases the interpreter lock by itself. The default, to take
+# the lock from a computing thread every 5 ms, only costs switches.
 sys.setswitchinterval(0.05)
 
 _limit = max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES)
