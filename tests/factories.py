@@ -33,7 +33,10 @@ OUTPUT = {"reached_user": True, "user_confirmed": True, "notes": "Owner ran a pa
 
 
 def contract(**changes: Any) -> dict[str, Any]:
-    """Return a task's body: small, valid, without a callback. `changes` replace top-level fields."""
+    """Return a task's body: small, valid, without a callback.
+
+    `changes` replace top-level fields.
+    """
     body: dict[str, Any] = {
         "task_type": "verification",
         "domain": "security",

@@ -47,8 +47,8 @@ def see(task_id: UUID) -> Seen:
 def verify_transition(task_id: UUID, call: Callable[[], R], *, event: EventType, to: Status) -> R:
     """Make the call; assert that it was one legal transition with exactly its rows.
 
-    Legal by the transition table; one new event, with the next sequence; a delivery for it where the task has a
-    callback; the whole log intact, and folding it gives the row.
+    Legal by the transition table; one new event, with the next sequence; a delivery for it where
+    the task has a callback; the whole log intact, and folding it gives the row.
     """
     before = see(task_id)
     result = call()
@@ -82,7 +82,7 @@ def verify_nothing_changed(task_id: UUID, call: Callable[[], R]) -> R:
 
 
 def assert_log_gives_row(seen: Seen) -> None:
-    """Assert that the log gives the row's status, version and hash, and that the chain is intact."""
+    """Assert that the chain is intact, and gives the row's status, version and hash."""
     assert seen.row is not None
     assert chain.first_broken(seen.events) is None
     last = seen.events[-1]

@@ -1,6 +1,6 @@
 """Store events, which a trigger protects from UPDATE and DELETE, and their consumers."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
@@ -97,7 +97,10 @@ class EventConsumer(models.Model):
     # When its position last changed. With the lag it shows a stalled consumer.
     moved_at = models.DateTimeField()
 
-    objects: ClassVar[EventConsumerQuerySet] = EventConsumerQuerySet.as_manager()  # type: ignore[assignment]
+    # What `as_manager` returns has the methods of the query set, which its type does not show.
+    objects: ClassVar[EventConsumerQuerySet] = cast(
+        "EventConsumerQuerySet", EventConsumerQuerySet.as_manager()
+    )
 
     class Meta:
         constraints = [

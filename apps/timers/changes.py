@@ -45,8 +45,8 @@ def timer_upsert(
 def timer_upsert_from(query: str, row: Mapping[str, Any]) -> BulkStatement:
     """Return the timers that `query` selects: (id, organisation_id, kind, subject_id, due_at).
 
-    `query` reads rows like `row`, and their new `id`, from `jsonb_to_recordset(%s)`. For timers whose
-    existence or time depends on other rows.
+    `query` reads rows like `row`, and their new `id`, from `jsonb_to_recordset(%s)`. For timers
+    whose existence or time depends on other rows.
     """
     return BulkStatement(UPSERT.format(rows=query), {"id": new_id(), **row})
 

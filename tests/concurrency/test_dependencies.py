@@ -1,5 +1,6 @@
-"""Dependencies that end while tasks that name them are made: nobody is missed, and nobody waits for
-ever, neither for a task nor for a lock.
+"""Dependencies that close while tasks that name them are created.
+
+No dependent is missed, and none waits forever, neither for a task nor for a lock.
 """
 
 import random
@@ -253,7 +254,7 @@ def first_event(task: Task, event_type: str) -> int | None:
 
 
 def assert_let_go_in_time(task: Task, needed: list[Task]) -> None:
-    """It was first queued after each of those had been completed; or an administrator reopened it."""
+    """It was first queued after each of those had completed; or an administrator reopened it."""
     queued = Event.objects.filter(task_id=task.id, type="task.queued").order_by("id").first()
     if queued is not None and queued.previous_status == Status.CREATED:
         for one in needed:

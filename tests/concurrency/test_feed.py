@@ -136,7 +136,7 @@ def test_feed__whole_and_in_order_for_every_reader(house: House, server: StreamS
 
 
 def expect_inversions_were_tried() -> None:
-    """Some events were given a later place than their own transaction's: else nothing was proven."""
+    """Some events have a later position than their own transaction: else nothing was proven."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM events_event WHERE xmin::text <> xid::xid::text")
         assert cursor.fetchone()[0] > 0

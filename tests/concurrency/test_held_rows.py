@@ -50,7 +50,7 @@ def not_postponed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def holding(statement: str, *params: Any) -> Iterator[None]:
-    """Another transaction that has executed the statement and does nothing, until the block ends."""
+    """Keep a transaction open that has executed the statement, until the block ends."""
     is_held, may_end = threading.Event(), threading.Event()
 
     @transaction.atomic

@@ -1,7 +1,7 @@
 """What happens at the same time: threads, a connection each, and real commits.
 
 Where the order matters it is forced: the calls queue up for the task's row in a known order. The
-free-running races repeat a little, and judge by what must hold whoever wins.
+free-running races repeat a little, and judge by what must hold whichever call wins.
 """
 
 from collections import Counter

@@ -275,7 +275,10 @@ class Scene:
         return found
 
     def wait_until_told(self, logs: dict[str, list[Event]], *, seconds: float) -> None:
-        """Until the receiver has heard of each event. A killed sender's claims take half a minute."""
+        """Until the receiver has heard of each event.
+
+        A killed sender's claims take half a minute.
+        """
         wanted = happened(logs)
         eventually(
             lambda: wanted <= self.receiver.by_event().keys(),

@@ -1,7 +1,7 @@
 """The events of a task have exactly the fields of the catalogue, at every transition.
 
-Each row of the transition table is applied once, and the bodies that it stored are read by their models with
-`extra="forbid"`: a fact that no model names fails here.
+Each row of the transition table is applied once, and the bodies that it stored are read by their
+models with `extra="forbid"`: a fact that no model names fails here.
 """
 
 import json

@@ -28,7 +28,7 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput, pointer
 
 MAX_DOCUMENTS = 500
 
-# Between two statements PostgreSQL waits for us, which `idle_in_transaction_session_timeout` bounds.
+# Between two statements PostgreSQL waits for us, up to `idle_in_transaction_session_timeout`.
 TASKS_PER_STATEMENT = 50
 
 Result = Created | BioLayerError

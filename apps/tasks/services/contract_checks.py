@@ -64,7 +64,7 @@ def _pool_check(usable: Collection[UUID]) -> Check:
 
 
 def _named_pools(document: Any) -> Iterator[tuple[tuple[str | int, ...], UUID]]:
-    """Yield each pool that a document names, with its place; what is no UUID is its model's fault."""
+    """Yield each pool that a document names, with its place; the model reports other values."""
     for place, text in islice(_pool_places(document), MAX_POOLS):
         try:
             yield place, UUID(text)

@@ -115,7 +115,7 @@ def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
 
 
 def sent_before(actor: Principal, document: Any) -> Task | None:
-    """Return the task that this very body made while it was acceptable: before its deadline, say."""
+    """Return the task that this body created while it was valid: before its deadline, say."""
     try:
         contract = parse(TaskContract, document)
     except InvalidInput:

@@ -25,7 +25,7 @@ class NaturalKey(NamedTuple):
 
 
 def natural_key(contract: TaskContract) -> NaturalKey | None:
-    """Return a contract's key; None where it has no `request_id`, so that each post is a new task."""
+    """Return a contract's key; None without a `request_id`: then each post is a new task."""
     if contract.origin.request_id is None:
         return None
     return NaturalKey(contract.origin.product, contract.origin.request_id)
@@ -48,7 +48,7 @@ class Earlier:
     def replayed(self, contract: TaskContract) -> Task:
         """Return the task for a contract with its key.
 
-        Raise `RequestIdReused` where the contract is another one, or the actor may not see the task.
+        Raise `RequestIdReused` where the contract differs, or the actor may not see the task.
         """
         if not self.is_visible:
             raise RequestIdReused(None)
