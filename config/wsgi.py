@@ -15,14 +15,14 @@ _application = get_wsgi_application()
 from apps.api.http.framing import with_chunked_bodies, with_hosts
 from apps.api.http.parsing import MAX_FORM_BYTES
 
-# The garbage collector would scan everything that is loaded again and again. What a request leaves
-# is freed by reference counts; cycles are few.
+# The garbage collector would traverse all loaded objects repeatedly. Reference counts free what a
+# request leaves; cycles are few.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000, 20, 50)
 
-# A thread that waits for PostgreSQL releases the interpreter lock by itself. The default, to take
-# the lock from a computing thread every 5 ms, only costs switches.
+# A thread that waits for PostgreSQL releases the interpreter lock by itself. Taking it from a
+# computing thread every 5 ms, the default, only costs context switches.
 sys.setswitchinterval(0.05)
 
 _limit = max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES)

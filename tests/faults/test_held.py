@@ -43,20 +43,17 @@ from tests.faults.holding import (
 from tests.faults.installation import Installation, eventually, say
 
 PATIENCE = 1.0 if "STRICT" in os.environ else 2.0
-"""The limits are for an otherwise idle machine; a shared one gets twice as long. `STRICT=1` uses
-the limits as they are."""
+"""The limits are for an idle machine; a shared one gets twice as long. `STRICT=1` does not."""
 
 CLOCK_SECONDS = 2.0 * PATIENCE
 OFFER_SECONDS = 1.0 * PATIENCE
 CALL_SECONDS = 1.0 * PATIENCE
-"""How long the others may wait at most: after the clock ran out, after the task was queued, for
-99 % of the responses."""
+"""The maximum delay of others: after a clock ran out, after a task was queued, of 99 % of the
+responses."""
 
 POSTED_SECONDS = 2.0 * PATIENCE
 KNOCK_SECONDS = 2.0 * PATIENCE
-"""How long a task may take from its post to its offer, and a call for a held row until its
-response.
-"""
+"""The maximum time from a post to its offer, and of a call for a held row."""
 
 GOES_ON_SECONDS = 5.0
 TURN_SECONDS = 3.0
@@ -317,7 +314,7 @@ class Trial:
 
     @contextmanager
     def streaming(self, *, every: float) -> Iterator[None]:
-        """Post a task of the held organisation, with a short clock, every `every` seconds."""
+        """Post a task of the held organisation every `every` seconds; its clock runs out soon."""
         is_over = threading.Event()
 
         def post() -> None:
@@ -339,9 +336,9 @@ class Trial:
         with_held: bool = False,
         seconds: float = HOLD_SECONDS,
     ) -> None:
-        """Let others call and get offers for `seconds`.
-
-        The other organisation and, where `with_held`, the held one. Meanwhile some clients call `knock` repeatedly, which needs the held row.
+        """Let others call and get offers for `seconds`: the other organisation and, with
+        `with_held`, the held one. Meanwhile some clients call `knock` repeatedly, which needs the
+        held row.
         """
         ends = time.monotonic() + seconds
         offered = {"the other organisation": self.here.other}

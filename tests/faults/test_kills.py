@@ -275,10 +275,7 @@ class Scene:
         return found
 
     def wait_until_told(self, logs: dict[str, list[Event]], *, seconds: float) -> None:
-        """Until the receiver has heard of each event.
-
-        A killed sender's claims take half a minute.
-        """
+        """Wait until the receiver has every event. A killed sender's claims take half a minute."""
         wanted = happened(logs)
         eventually(
             lambda: wanted <= self.receiver.by_event().keys(),

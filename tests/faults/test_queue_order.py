@@ -1,7 +1,7 @@
 """No offer overtakes an earlier task that fits the same worker: see bench/queue_order.py.
 
-The judge is checked with logs that the tests write; then a real installation plays each scenario with two
-seeds and is judged by its own event log.
+The judge is checked with logs that the tests write; then a real installation plays each scenario
+with two seeds and is judged by its own event log.
 """
 
 from collections.abc import Iterator, Mapping
@@ -186,7 +186,7 @@ def test_judge__delays_count_while_a_fitting_worker_is_free() -> None:
 
 
 def judged(log: Log, **demands: Demand) -> Verdict:
-    """Judge a log of tasks with no requirement but these. Ann can phone, Bob has no skill."""
+    """Judge a log of tasks with the given requirements. Ann can phone; Bob has no skills."""
     tasks = {event["task_id"]: Demand() for event in log} | demands
     ann = Profile(("phone",), trust_level=3, rating=4.0)
     bob = Profile((), trust_level=0, rating=1.0)

@@ -55,8 +55,7 @@ def test_kills__every_clock_is_reported_once(house: House, tmp_path: Path) -> No
     with drains(tmp_path / "worker.log"):
         eventually(lambda: reported() == TASKS, seconds=20, what="all reported")
     say(f"{KILLS} kills of {WORKERS} drains, {before} of {TASKS} reported before the last")
-    # Then each was reported once, in logs without gaps, and only tasks that may yet be late are
-    # watched
+    # Then each was reported once, in logs without gaps; only tasks that may be late are watched
     log = Event.objects.exclude(type="task.created").values_list("task_id", "type")
     assert Counter(log) == Counter(
         [(task_id, "task.sla_at_risk") for task_id in at_risk]

@@ -37,7 +37,7 @@ ATOMIC = Query(
     "atomic",
     {"type": "boolean", "default": False},
     "`true`: create all tasks of the batch, or none.",
-    "true",
+    example=True,
 )
 DELIVERY_FILTERS = (
     filter_by("status", "The status.", "exhausted", enum=list(STATUSES)),
