@@ -22,7 +22,7 @@ from django.db import connection  # noqa: E402
 from apps.accounts.services import create_organisation  # noqa: E402
 from apps.base import clock, rows, wake  # noqa: E402
 from apps.base.ids import new_id  # noqa: E402
-from apps.base.rows import Change, Insert  # noqa: E402
+from apps.base.rows import Change, Insert, InsertValues  # noqa: E402
 from apps.webhooks import changes, services  # noqa: E402
 from apps.webhooks.fan_out import OutboundEvent  # noqa: E402
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message  # noqa: E402
@@ -81,7 +81,10 @@ def to_callbacks(*, organisation_id: UUID, origins: Sequence[str], count: int) -
     written = []
     while batch := list(itertools.islice(tasks, WRITTEN_AT_ONCE)):
         rows.write(
-            change for task_rows, _ in batch for change in task_rows if isinstance(change, Insert)
+            change
+            for task_rows, _ in batch
+            for change in task_rows
+            if isinstance(change, Insert | InsertValues)
         )
         written += [due for _, due in batch]
     _analyse()
@@ -107,12 +110,13 @@ def _task_event(organisation_id: UUID, url: str, at: datetime) -> tuple[list[Cha
     callback = changes.callback_destination(
         task_id=task_id, organisation_id=organisation_id, handoff=Handoff(callback_url=url)
     )
-    task_rows: list[Change] = [change for change in callback if isinstance(change, Insert)]
-    task_rows += changes.event_fan_out(_event(organisation_id, task_id, at), callback_url=url)
-    _, message, delivery = (change.row for change in task_rows if isinstance(change, Insert))
+    event = _event(organisation_id, task_id, at)
+    event_rows = list(changes.event_fan_out(event, callback_url=url))
+    message, delivery = (change.row for change in event_rows if isinstance(change, Insert))
     assert isinstance(message, Message)
     assert isinstance(delivery, Delivery)
-    return task_rows, Due(url, f"msg_{delivery.id.hex}", bytes(message.body))
+    destination = [change for change in callback if isinstance(change, InsertValues)]
+    return [*destination, *event_rows], Due(url, f"msg_{delivery.id.hex}", bytes(message.body))
 
 
 def _event(organisation_id: UUID, task_id: UUID, at: datetime) -> OutboundEvent:
