@@ -14,6 +14,7 @@ from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_obje
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import load_query
+from apps.base.reading import Reader
 from apps.tasks.models import (
     NEWEST_FIRST,
     RUN_FINAL,
@@ -67,19 +68,18 @@ def first_tasks(
     return _tasks_by_id(actor, ids)
 
 
-READ_TASKS = load_query("apps.tasks", "read_tasks")
+_read_tasks = Reader(
+    Task, load_query("apps.tasks", "read_tasks"), alias="task", extra=("needs", "awaits")
+)
 
 
 def _tasks_by_id(actor: Principal, ids: Sequence[UUID]) -> list[Task]:
-    """Return those of the tasks that the actor may see, newest first, with their dependency ids.
-
-    The statement is constant: to build it by the ORM takes longer than to run it.
-    """
+    """Return those of the tasks that the actor may see, newest first, with their dependency ids."""
     if not ids:
         return []
     pool_ids = None if actor.pool_ids is None else list(actor.pool_ids)
     params = {"organisation_id": actor.organisation_id, "pool_ids": pool_ids, "ids": list(ids)}
-    return list(Task.objects.raw(READ_TASKS, params))
+    return _read_tasks(params)
 
 
 def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Iterator[TaskQuerySet]:
