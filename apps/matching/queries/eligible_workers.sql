@@ -9,7 +9,8 @@ SELECT r.id, eligible.worker_id, eligible.pool_id, eligible.units, eligible.free
 FROM unnest(%(requirement_ids)s::uuid[], %(limits)s::int[]) AS requested (id, workers)
 JOIN tasks_requirement r ON r.id = requested.id
 CROSS JOIN LATERAL (
-    SELECT p.*, {{ units }} AS units FROM pools_pool p WHERE {{ pool_is_allowed }}
+    -- OFFSET 0: the units are read once for each pool, not for each membership.
+    SELECT p.*, {{ units }} AS units FROM pools_pool p WHERE {{ pool_is_allowed }} OFFSET 0
 ) p
 CROSS JOIN LATERAL (
     {{ ranked }}
