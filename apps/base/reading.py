@@ -1,7 +1,7 @@
 """Read rows as instances of a model by a constant statement, on hot paths.
 
-The ORM takes longer to build such a statement, and `Manager.raw` to match its columns to fields, than
-PostgreSQL takes to run it.
+The ORM takes longer to build such a statement, and `Manager.raw` to match its columns to fields,
+than PostgreSQL takes to run it.
 """
 
 from collections.abc import Mapping, Sequence

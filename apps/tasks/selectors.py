@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, product
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -40,14 +40,30 @@ def tasks(*, actor: Principal) -> TaskQuerySet:
 MAX_PARTS = 64
 
 
+class TaskVersion(NamedTuple):
+    """Identify what a list shows of a task: another `xmin` is another version of its row."""
+
+    id: UUID
+    created_at: datetime
+    xmin: str
+    # The tasks that hold it, which change without its row.
+    awaits: tuple[UUID, ...]
+
+    @staticmethod
+    def of(task: Task) -> "TaskVersion":
+        """Return the version of a task that `tasks_by_id` has read."""
+        read = vars(task)
+        return TaskVersion(task.id, task.created_at, read["xmin"], tuple(read["awaits"]))
+
+
 def first_tasks(
     *,
     actor: Principal,
     filters: Mapping[str, Sequence[Any]],
     narrow: Callable[[TaskQuerySet], TaskQuerySet],
     count: int,
-) -> list[Task]:
-    """Return the first `count` tasks that the actor may see, newest first.
+) -> list[TaskVersion]:
+    """Return the versions of the first `count` tasks that the actor may see, newest first.
 
     Each column in `filters` has any of its values, and `narrow` restricts them further. Raise
     `ScopeMissing`.
@@ -64,17 +80,20 @@ def first_tasks(
     if len(parts) > MAX_PARTS:
         any_of = {f"{column}__in": values for column, values in filters.items()}
         parts = [Task.objects.visible_to(actor).filter(**any_of)]
-    ids = _newest_ids(list(map(narrow, parts)), count) if parts else []
-    return _tasks_by_id(actor, ids)
+    return _newest(list(map(narrow, parts)), count) if parts else []
 
 
 _read_tasks = Reader(
-    Task, load_query("apps.tasks", "read_tasks"), alias="task", extra=("needs", "awaits")
+    Task, load_query("apps.tasks", "read_tasks"), alias="task", extra=("needs", "awaits", "xmin")
 )
 
 
-def _tasks_by_id(actor: Principal, ids: Sequence[UUID]) -> list[Task]:
-    """Return those of the tasks that the actor may see, newest first, with their dependency ids."""
+def tasks_by_id(*, actor: Principal, ids: Sequence[UUID]) -> list[Task]:
+    """Return those of the tasks that the actor may see, newest first, with their dependency ids.
+
+    Raise `ScopeMissing`.
+    """
+    actor.require(Scope.TASKS_READ)
     if not ids:
         return []
     pool_ids = None if actor.pool_ids is None else list(actor.pool_ids)
@@ -93,20 +112,19 @@ def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Itera
                 yield rows.with_pool_set(pools).filter(**values)
 
 
-# Each part has its order, and the whole stands around the UNION ALL: so PostgreSQL reads the parts
-# from their indexes and merges them. An ORDER BY of the UNION itself would sort all of it.
-MERGED = """
-SELECT id FROM ({parts}) AS part ORDER BY created_at DESC, id DESC LIMIT {count}
-"""
+NEWEST = load_query("apps.tasks", "newest_versions")
 
 
-def _newest_ids(parts: Sequence[TaskQuerySet], count: int) -> list[UUID]:
-    """Return the ids of the newest tasks of all parts."""
+def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
+    """Return the versions of the newest tasks of all parts."""
     ordered = [part.order_by(*NEWEST_FIRST).values_list("id", "created_at") for part in parts]
     sql, params = ordered[0].union(*ordered[1:], all=True).query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(MERGED.format(parts=sql, count=count), params)
-        return [row[0] for row in cursor.fetchall()]
+        cursor.execute(NEWEST.format(parts=sql, count=count), params)
+        return [
+            TaskVersion(id_, created_at, xmin, tuple(awaits))
+            for id_, created_at, xmin, awaits in cursor.fetchall()
+        ]
 
 
 def _pool_sets(actor: Principal, pool_id: Any) -> list[list[UUID]]:
@@ -137,8 +155,7 @@ def with_dependency_ids(tasks: TaskQuerySet) -> TaskQuerySet:
 
 def task(*, actor: Principal, task_id: UUID) -> Task:
     """Return a task that the actor may see. Raise `NotFound`, `ScopeMissing`."""
-    actor.require(Scope.TASKS_READ)
-    for row in _tasks_by_id(actor, [task_id]):
+    for row in tasks_by_id(actor=actor, ids=[task_id]):
         return row
     raise NotFound("task")
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from apps.accounts.services import issue_key
+from apps.api.v1 import rendered_tasks
 from apps.base import clock
 from apps.pools.models import Pool
 from apps.pools.services import provision_pool
@@ -15,6 +16,7 @@ from apps.tasks.models import Task
 from apps.timers.services import fire_due
 from biolayer import chain
 from biolayer.times import format_time
+from tests.api.dependency_steps import complete
 from tests.api.expect import expect_problem, faults
 from tests.factories import Caller, House, contract
 
@@ -324,3 +326,38 @@ def test_pool_key__natural_key_is_no_window(house: House) -> None:
     answer = caller_for(house, house.pool).post("/v1/tasks", body)
     expect_problem(answer, 409, "request_id_reused")
     assert hidden not in answer.content.decode()
+
+
+# --- lists render only what changed -----------------------------------------------------------
+
+
+def test_list__shows_each_change_at_once(house: House) -> None:
+    """A task is rendered again whatever changes its row, by a transition or not."""
+    needed = house.task()
+    task = house.task(depends_on=[str(needed.id)])
+    path = f"/v1/tasks/{task.id}"
+
+    def listed() -> dict[str, Any]:
+        data = house.alice.get("/v1/tasks").json()["data"]
+        return next(one for one in data if one["task_id"] == str(task.id))
+
+    assert listed() == listed() == house.alice.get(path).json()
+    Task.objects.filter(id=task.id).update(title="Another title")
+    assert listed()["title"] == "Another title"
+    assert listed()["waiting_for"] == [str(needed.id)]
+    complete(house, needed)
+    assert listed()["waiting_for"] == []
+    assert listed() == house.alice.get(path).json()
+    house.alice.post(f"{path}/cancel")
+    assert listed() == house.alice.get(path).json()
+    assert listed()["status"] == "cancelled"
+
+
+def test_list__keeps_a_bounded_number_of_tasks(house: House, monkeypatch: Any) -> None:
+    monkeypatch.setattr(rendered_tasks, "MAX_KEPT", 2)
+    rendered_tasks._kept.clear()
+    ids = {str(house.task().id) for _ in range(4)}
+    for _ in range(2):
+        data = house.alice.get("/v1/tasks").json()["data"]
+        assert {one["task_id"] for one in data} == ids
+        assert len(rendered_tasks._kept) == 2

@@ -1,7 +1,7 @@
 """JSON in, JSON out, by orjson: times faster than the standard encoder, and strict about NaN."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel
@@ -24,8 +24,18 @@ class FastJSONRenderer(BaseRenderer):
         return b"" if data is None else dumped(data)
 
 
-def dumped(data: BaseModel | Any) -> bytes:
+class RenderedPage(NamedTuple):
+    """A page of a list whose items are JSON already."""
+
+    data: Sequence[bytes]
+    next_cursor: str | None
+
+
+def dumped(data: BaseModel | RenderedPage | Any) -> bytes:
     """Return JSON. Of a response model only what was given is in it: what it leaves out is no null."""
+    if isinstance(data, RenderedPage):
+        cursor = orjson.dumps(data.next_cursor)
+        return b'{"data":[' + b",".join(data.data) + b'],"next_cursor":' + cursor + b"}"
     if isinstance(data, BaseModel):
         return data.__pydantic_serializer__.to_json(data, by_alias=True, exclude_unset=True)
     return orjson.dumps(data)

@@ -15,9 +15,11 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.parsing import BatchParser, LinesParser
 from apps.api.http.problems import problem_of
+from apps.api.http.rendering import RenderedPage
 from apps.api.http.views import View, parse_id
 from apps.api.v1.examples import CONTRACT
 from apps.api.v1.filters import ATOMIC, TASK_FILTERS, is_atomic, no_filters, task_filters
+from apps.api.v1.rendered_tasks import rendered_tasks
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import tasks as representations
@@ -77,9 +79,9 @@ class Tasks(View):
                 count=count,
             )
 
-        found = page_of(request, read, NEWEST_FIRST)
-        shown = [representations.task(task) for task in found.rows]
-        return Response(responses.TaskPage(data=shown, next_cursor=found.next_cursor))
+        versions, next_cursor = page_of(request, read, NEWEST_FIRST)
+        tasks = rendered_tasks(actor=actor, versions=versions)
+        return Response(RenderedPage(tasks, next_cursor))
 
 
 class TaskBatch(View):

@@ -10,7 +10,8 @@ SELECT {columns},
         SELECT dependency.needs_id FROM tasks_dependency dependency
         JOIN tasks_task needed ON needed.id = dependency.needs_id AND needed.status <> 'completed'
         WHERE dependency.task_id = task.id ORDER BY dependency.position
-    ) AS awaits
+    ) AS awaits,
+    task.xmin::text AS xmin
 FROM tasks_task task
 WHERE task.organisation_id = %(organisation_id)s
     AND (%(pool_ids)s::uuid[] IS NULL OR task.pool_ids <@ %(pool_ids)s::uuid[])
