@@ -15,14 +15,15 @@ Command = tuple[str, ...]
 QUIET_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker"}
 
 
-def web_command(*, host: str, port: int) -> Command:
+def web_command(*, host: str, port: int, processes: int = 1) -> Command:
     """Return the command of the API.
 
-    Eight threads: more would wait for the interpreter, not for PostgreSQL.
+    Each process has eight threads: more would wait for the interpreter, not for PostgreSQL.
     """
     return (
         *module_command("granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", "8", "--backlog", "1024", "--no-ws"),
+        *("--workers", str(processes), "--blocking-threads", "8"),
+        *("--backlog", "1024", "--no-ws"),
         # At `warning` each start logs advice about the number of threads.
         *("--log-level", "error", "config.wsgi:application"),
     )
@@ -56,10 +57,12 @@ def ticker_command() -> Command:
     return (sys.executable, "manage.py", "tick")
 
 
-def service_commands(*, host: str, port: int, stream_port: int) -> dict[str, Command]:
+def service_commands(
+    *, host: str, port: int, stream_port: int, web_processes: int = 1
+) -> dict[str, Command]:
     """Return the command of each process of the service, in production as on one machine."""
     return {
-        "web": web_command(host=host, port=port),
+        "web": web_command(host=host, port=port, processes=web_processes),
         "stream": stream_command(host=host, port=stream_port),
         "lifecycle": worker_command(name="lifecycle", queues="lifecycle,bulk"),
         # Matching may be busy for long: with a process of its own, timers need not wait for it.
@@ -83,7 +86,12 @@ def main() -> None:
     settings = read()
     host = os.environ.get("HOST", "0.0.0.0")
     ports = {"web": settings.PORT, "stream": settings.STREAM_PORT or settings.PORT + 1}
-    commands = service_commands(host=host, port=ports["web"], stream_port=ports["stream"])
+    commands = service_commands(
+        host=host,
+        port=ports["web"],
+        stream_port=ports["stream"],
+        web_processes=settings.WEB_PROCESSES,
+    )
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(f"usage: python3 -m config.processes {'|'.join(commands)}")
     name = sys.argv[1]

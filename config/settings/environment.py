@@ -57,6 +57,7 @@ class Environment(BaseModel):
     ALLOWED_HOSTS: Annotated[list[str], List] = []
     PORT: Annotated[int, Field(ge=1, le=65_535)] = 8000
     STREAM_PORT: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = 1
     LOG_LEVEL: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     BIOLAYER_HOME: Path = Path(".biolayer")
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
