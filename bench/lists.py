@@ -175,17 +175,17 @@ def _call(reader: Reader, query: Mapping[str, str]) -> Answer:
 def _cursor_after(reader: Reader, query: Mapping[str, str], task_id: UUID) -> str:
     """Return the cursor of a page that ends with this task.
 
-    The view makes the cursor, when it answers for the first page: only the row to seal is replaced.
+    The view encodes the cursor with its response to the first page; only the row is replaced.
     """
     from apps.api.http import pagination
     from apps.tasks.models import Task
 
-    last, seal = Task.objects.get(id=task_id), pagination._sealed
+    task, encode = Task.objects.get(id=task_id), pagination._encode_cursor
 
-    def sealed(request: Any, _: object, *rest: Any) -> str:
-        return seal(request, last, *rest)
+    def encode_task(request: Any, _: object, *columns: Any) -> str:
+        return encode(request, task, *columns)
 
-    with mock.patch.object(pagination, "_sealed", sealed):
+    with mock.patch.object(pagination, "_encode_cursor", encode_task):
         cursor = _call(reader, query).next_cursor
     assert cursor is not None
     return cursor

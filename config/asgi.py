@@ -10,7 +10,7 @@ from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 
-from apps.api.http.framing import with_hosts_by_asgi
+from apps.api.http.framing import require_host_asgi
 from apps.base.connections import close_ended_connections
 
 settings.ROOT_URLCONF = "config.stream_urls"
@@ -19,7 +19,7 @@ settings.MIDDLEWARE = [
     "apps.api.http.middleware.ThreadlessSecurityMiddleware",
 ]
 
-application = with_hosts_by_asgi(get_asgi_application())
+application = require_host_asgi(get_asgi_application())
 
 # Each reader returns its connection by itself. Django would start a thread to clean up connections
 # at each request, and keep it for as long as the stream is open.

@@ -23,7 +23,7 @@ from functools import partial
 from django.db import Error, close_old_connections, connection
 from oauth2_provider.models import clear_expired
 
-from apps.api.services import forget_old_keys
+from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
 from apps.base.wake import Sent, send
@@ -104,7 +104,7 @@ def read_timer_age() -> float | None:
 SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "means": (10.0, refresh_rating_means),
     "horizon": (10.0, warn_of_horizon),
-    "keys": (600.0, forget_old_keys),
+    "keys": (600.0, delete_old_keys),
     "deliveries": (600.0, apply_retention),
     "callbacks": (600.0, partial(delete_old_callbacks, select_ended=closed_before)),
     "unmatched": (600.0, unpark_unused),

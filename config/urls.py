@@ -3,12 +3,12 @@
 from django.urls import include, path
 
 from apps.api.http.health import live, ready
-from apps.api.http.oauth import GuardedRevokeTokenView, GuardedTokenView
+from apps.api.http.oauth import ThrottledRevokeTokenView, ThrottledTokenView
 
 urlpatterns = [
     path("v1/", include("apps.api.v1.urls")),
-    path("oauth/token", GuardedTokenView.as_view()),
-    path("oauth/revoke", GuardedRevokeTokenView.as_view()),
+    path("oauth/token", ThrottledTokenView.as_view()),
+    path("oauth/revoke", ThrottledRevokeTokenView.as_view()),
     path("livez", live),
     path("readyz", ready),
     # The URL of version 0.1.

@@ -12,7 +12,7 @@ from django.core.wsgi import get_wsgi_application
 
 _application = get_wsgi_application()
 
-from apps.api.http.framing import with_chunked_bodies, with_hosts
+from apps.api.http.framing import accept_chunked_bodies, require_host
 from apps.api.http.parsing import MAX_FORM_BYTES
 
 # The garbage collector would traverse all loaded objects repeatedly. Reference counts free what a
@@ -26,4 +26,4 @@ gc.set_threshold(10_000, 20, 50)
 sys.setswitchinterval(0.05)
 
 _limit = max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES)
-application = with_hosts(with_chunked_bodies(_application, limit=_limit))
+application = require_host(accept_chunked_bodies(_application, limit=_limit))

@@ -1,1 +1,1 @@
-"""The HTTP doors."""
+"""Serve the HTTP APIs."""

@@ -1,4 +1,4 @@
-"""What the doors themselves keep: answers that can be given again."""
+"""Store the rows of the HTTP layer itself: responses for idempotent replays."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,13 +7,13 @@ from apps.accounts.models import Organisation
 
 
 class IdempotencyKey(models.Model):
-    """The answer to a POST that carried an `Idempotency-Key`. Committed with the POST's effect."""
+    """Store the response to a POST with an `Idempotency-Key`. Committed with the POST's effect."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(
         Organisation, on_delete=models.CASCADE, related_name="+", db_index=False
     )
-    # Whose key it is: two callers may choose the same text.
+    # The caller: two callers may choose the same key.
     principal = models.CharField(max_length=300)
     key = models.CharField(max_length=255)
     # A hash of method, path and document: the same key with another request is refused.

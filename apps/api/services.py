@@ -1,4 +1,4 @@
-"""Keeping the doors' own rows in bounds."""
+"""Delete old rows of the HTTP layer."""
 
 from datetime import datetime, timedelta
 
@@ -8,15 +8,13 @@ from apps.api.models import IdempotencyKey
 from apps.base import clock
 from apps.base.drains import drain
 
-KEEP_HOURS = 24
-
-
+RETENTION_HOURS = 24
 BATCH = 5_000
 
 
-def forget_old_keys(*, at: datetime | None = None) -> int:
-    """Delete answers older than 24 hours, in batches that hold no lock for long. Answers how many."""
-    before = (at or clock.now()) - timedelta(hours=KEEP_HOURS)
+def delete_old_keys(*, at: datetime | None = None) -> int:
+    """Delete keys older than `RETENTION_HOURS`, in batches with short locks. Return how many."""
+    before = (at or clock.now()) - timedelta(hours=RETENTION_HOURS)
     old = IdempotencyKey.objects.filter(created_at__lt=before).order_by("id")
     return drain(lambda: IdempotencyKey.objects.filter(id__in=_ids(old)).delete()[0])
 

@@ -49,7 +49,7 @@ class EligibleWorker:
 
     @property
     def slots(self) -> int:
-        """How many such tasks it could be offered."""
+        """Return how many such tasks the worker could be offered."""
         slots = self.free // self.units
         return slots if self.offers_left is None else min(slots, self.offers_left)
 

@@ -77,7 +77,7 @@ def offers_rescission(accepted: Offer, at: datetime) -> list[Change]:
 def _closing_of_all(
     task_id: UUID, status: OfferStatus, at: datetime, *, accepted_id: UUID | None = None
 ) -> list[Change]:
-    """Return the end of a task's open offers without the accepted one, which is counted as answered.
+    """Return the end of a task's open offers; the accepted one is counted as answered.
 
     The statements all see the offers as they were before.
     """

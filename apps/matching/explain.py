@@ -84,7 +84,7 @@ class WorkerCounts:
 
     @property
     def in_pools(self) -> int:
-        """How many there are in all."""
+        """Return the number of all workers in the pools."""
         return self.eligible + sum(self.excluded.values())
 
 

@@ -120,7 +120,8 @@ class ParkedRequirement(models.Model):
         on_delete=models.CASCADE,
         primary_key=True,
         related_name="+",
-        # A requirement may be deleted before its row here is: the statements that read the rows expect that.
+        # A requirement may be deleted before its row here; the statements that read the rows expect
+        # that.
         db_constraint=False,
     )
     organisation = models.ForeignKey(

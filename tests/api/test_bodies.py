@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from apps.api.http.framing import with_chunked_bodies
+from apps.api.http.framing import accept_chunked_bodies
 from apps.api.http.parsing import MAX_FORM_BYTES
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import PNG, act
@@ -57,11 +57,11 @@ def chunked(
         "wsgi.input": Chunks(body, cuts),
     }
     environ.pop("CONTENT_LENGTH", None)
-    application: Any = with_chunked_bodies(get_wsgi_application(), limit=MAX_FORM_BYTES)
-    told: list[str] = []
-    answer = application(environ, lambda status, headers: told.append(status))
+    application: Any = accept_chunked_bodies(get_wsgi_application(), limit=MAX_FORM_BYTES)
+    statuses: list[str] = []
+    answer = application(environ, lambda status, headers: statuses.append(status))
     try:
-        return int(told[0][:3]), json.loads(b"".join(answer))
+        return int(statuses[0][:3]), json.loads(b"".join(answer))
     finally:
         answer.close()
 
@@ -99,11 +99,11 @@ def test_chunked__evidence(house: House) -> None:
 @pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, chunked", "x"])
 def test_transfer_coding__that_is_not_known(coding: str) -> None:
     # RFC 9112, 6.1.
-    told: list[str] = []
-    application: Any = with_chunked_bodies(lambda environ, start: [b"through"], limit=10)
+    statuses: list[str] = []
+    application: Any = accept_chunked_bodies(lambda environ, start: [b"through"], limit=10)
     environ = {"HTTP_TRANSFER_ENCODING": coding}
-    (body,) = application(environ, lambda status, headers: told.append(status))
-    assert told == ["501 Not Implemented"]
+    (body,) = application(environ, lambda status, headers: statuses.append(status))
+    assert statuses == ["501 Not Implemented"]
     assert json.loads(body)["status"] == 501
 
 
@@ -154,8 +154,8 @@ def test_integer__of_64_bits_is_kept(house: House, integer: int) -> None:
     assert act(house.bob, run, "submit", output={"count": integer}).status_code == 200
     run.refresh_from_db()
     assert run.output == {"count": integer}
-    told = house.alice.post("/v1/tasks", contract(context={"ids": [integer]}))
-    assert json.loads(told.content)["context"]["ids"] == [integer]
+    created = house.alice.post("/v1/tasks", contract(context={"ids": [integer]}))
+    assert json.loads(created.content)["context"]["ids"] == [integer]
 
 
 @pytest.mark.parametrize("integer", TOO_LONG)

@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from apps.accounts.services import issue_key
 from apps.api.streams import long_poll
-from apps.api.streams.cursors import opened, sealed
+from apps.api.streams.cursors import cursor_position, encode_cursor
 from apps.api.streams.feed_watcher import watcher
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.events import selectors
@@ -186,14 +186,14 @@ def test_cursor__is_worth_nothing_elsewhere(house: House) -> None:
 
 def test_cursor__no_character_can_be_changed(house: House) -> None:
     place = Position(2**62, 2**63 - 1)
-    cursor = sealed(place, house.organisation.id)
-    assert opened(cursor, house.organisation.id) == place
+    cursor = encode_cursor(place, house.organisation.id)
+    assert cursor_position(cursor, house.organisation.id) == place
     for index in range(len(cursor)):
         changed = "A" if cursor[index] != "A" else "B"
         forged = cursor[:index] + changed + cursor[index + 1 :]
-        assert opened(forged, house.organisation.id) is None
+        assert cursor_position(forged, house.organisation.id) is None
     for forged in (cursor[:-1], cursor + "=", cursor + "\n", " " + cursor, ""):
-        assert opened(forged, house.organisation.id) is None
+        assert cursor_position(forged, house.organisation.id) is None
 
 
 # --- the long poll -------------------------------------------------------------------------
@@ -257,18 +257,18 @@ def test_wait__in_the_web_process_two_wait_and_the_third_is_answered(house: Hous
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(long_poll.SEATS) as threads:
-        polls = [threads.submit(poll) for _ in range(long_poll.SEATS)]
+    with ThreadPoolExecutor(long_poll.MAX_WAITING_THREADS) as threads:
+        polls = [threads.submit(poll) for _ in range(long_poll.MAX_WAITING_THREADS)]
         ends = time.monotonic() + 10
-        while long_poll._seats._value:
+        while long_poll._waiting_threads._value:
             assert time.monotonic() < ends
             time.sleep(0.01)
         body = at_once(lambda: feed(house.alice, f"after={cursor}&wait=30"))
         assert body["data"] == []
         house.task()
-        assert [poll.result(10) for poll in polls] == [["created"]] * long_poll.SEATS
+        assert [poll.result(10) for poll in polls] == [["created"]] * long_poll.MAX_WAITING_THREADS
     # The slots for long polls are free again.
-    assert long_poll._seats._value == long_poll.SEATS
+    assert long_poll._waiting_threads._value == long_poll.MAX_WAITING_THREADS
 
 
 # --- consumers -----------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def test_consumer__is_deleted(house: House) -> None:
         house.alice.get(f"{CONSUMER}/events"),
         house.alice.call("DELETE", CONSUMER),
         ack(house.alice, "whatever"),
-        ack(house.alice, sealed(Position(1, 1), house.organisation.id)),
+        ack(house.alice, encode_cursor(Position(1, 1), house.organisation.id)),
         house.alice.get("/v1/event-consumers/%00"),
     ):
         expect_problem(answer, 404, "not_found")

@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.http import QueryDict
 
 from apps.api.streams import pages
-from apps.api.streams.cursors import opened, sealed
-from apps.api.streams.params import asked_of_feed
+from apps.api.streams.cursors import cursor_position, encode_cursor
+from apps.api.streams.params import feed_query
 from apps.base import clock
 from apps.events.models import EventConsumer, Generation
 from apps.events.selectors import Position, clear_generation_cache, generations
@@ -64,15 +64,17 @@ def test_every_generation_since__counts(house: House) -> None:
         made = raised(clock.now())
         Generation.objects.filter(number=made.number).update(begins_at_xid=begins)
     clear_generation_cache()
-    cursors = [sealed(place, house.organisation.id, generation=number) for number in range(3)]
-    assert [opened(cursor, house.organisation.id) for cursor in cursors] == [
+    cursors = [
+        encode_cursor(place, house.organisation.id, generation=number) for number in range(3)
+    ]
+    assert [cursor_position(cursor, house.organisation.id) for cursor in cursors] == [
         Position(700, 0),
         Position(900, 0),
         place,
     ]
-    assert opened(sealed(Position(600, 1), house.organisation.id), house.organisation.id) == (
-        Position(600, 1)
-    )
+    assert cursor_position(
+        encode_cursor(Position(600, 1), house.organisation.id), house.organisation.id
+    ) == (Position(600, 1))
 
 
 def test_consumers__go_back_as_well(house: House) -> None:
@@ -127,8 +129,8 @@ def test_a_reader__that_waits_during_the_failover_goes_back_as_well(house: House
     lost_since = clock.now()
     task = house.task()
     actor = house.alice.principal
-    asked = asked_of_feed(actor, QueryDict())
-    waiting = pages.after(asked, pages.read(asked))
+    query = feed_query(actor, QueryDict())
+    waiting = pages.next_query(query, pages.read(query))
     assert not pages.read(waiting).items
     raised(lost_since)
     assert [item.task_id for item in pages.read(waiting).items] == [task.id]

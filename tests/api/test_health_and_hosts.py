@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.api.http import health
-from apps.api.http.framing import with_hosts
+from apps.api.http.framing import require_host
 from config.logs import JSONFormatter, LineFormatter
 from tests.api.expect import expect_problem
 from tests.factories import House
@@ -98,13 +98,13 @@ def test_host__that_is_not_served(house: House, settings: Any) -> None:
 )
 def test_host__must_be_named_by_http_1_1(protocol: str, host: str | None, passes: bool) -> None:
     environ = {"SERVER_PROTOCOL": protocol} | ({} if host is None else {"HTTP_HOST": host})
-    told: list[str] = []
-    application = with_hosts(lambda environ, start: [b"through"])
-    (body,) = application(environ, lambda status, headers: told.append(status))
+    statuses: list[str] = []
+    application = require_host(lambda environ, start: [b"accepted"])
+    (body,) = application(environ, lambda status, headers: statuses.append(status))
     if passes:
-        assert body == b"through"
+        assert body == b"accepted"
     else:
-        assert told == ["400 Bad Request"]
+        assert statuses == ["400 Bad Request"]
         assert json.loads(body)["code"] == "bad_request"
 
 
@@ -113,10 +113,10 @@ def test_access_log__has_a_line_for_each_request(house: House, lines: Records) -
     answer = house.alice.get(f"/v1/tasks/{task.id}", **{"X-Request-ID": "req_of_mine"})
     house.alice.post(f"/v1/tasks/{task.id}/nonsense")
     Client().get("/livez")
-    told, missed = lines
+    successful, missed = lines
     assert answer["X-Request-ID"] == "req_of_mine"
-    assert told.getMessage().startswith("GET /v1/tasks/<str:task_id> 200 ")
-    assert told.getMessage().endswith(" ms req_of_mine")
+    assert successful.getMessage().startswith("GET /v1/tasks/<str:task_id> 200 ")
+    assert successful.getMessage().endswith(" ms req_of_mine")
     assert missed.getMessage().startswith("POST (no route) 404 ")
 
 
@@ -155,5 +155,5 @@ def test_an_errors_line__has_a_time_and_its_traceback() -> None:
     line = LineFormatter().format(record)
     assert line[:8].count(":") == 2
     assert "ERROR apps.api: it failed\nTraceback" in line
-    told = json.loads(JSONFormatter().format(record))
-    assert told["error"].endswith("base 10: 'a reason'")
+    entry = json.loads(JSONFormatter().format(record))
+    assert entry["error"].endswith("base 10: 'a reason'")

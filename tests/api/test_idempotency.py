@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.accounts.services import issue_key
 from apps.api.models import IdempotencyKey
-from apps.api.services import forget_old_keys
+from apps.api.services import delete_old_keys
 from apps.matching.models import Offer
 from apps.tasks.models import Evidence, Run, Task
 from tests.api.expect import count, expect_problem, expect_unchanged, faults
@@ -127,8 +127,8 @@ def test_natural_key__and_idempotency_key_go_together(house: House) -> None:
 
 def test_forgotten__after_a_day(house: House) -> None:
     house.alice.post("/v1/tasks", contract(), **KEY)
-    assert forget_old_keys(at=soon(hours=23)) == 0
-    assert forget_old_keys(at=soon(hours=25)) == 1
+    assert delete_old_keys(at=soon(hours=23)) == 0
+    assert delete_old_keys(at=soon(hours=25)) == 1
     assert not is_replay(house.alice.post("/v1/tasks", contract(), **KEY))
 
 

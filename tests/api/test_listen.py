@@ -71,10 +71,10 @@ def test_listen__forwards_webhooks_that_libraries_verify(
     assert secret in said[1]
     assert "task.created" in said[3]
     assert "204 in" in said[3]
-    told = [json.loads(request.body) for request in receiver.received]
-    assert [body["type"] for body in told] == ["task.created", "task.completed"]
-    assert all(body["data"]["task_id"] == str(task.id) for body in told)
-    assert told[1]["data"]["output"]["reached_user"] is True
+    bodies = [json.loads(request.body) for request in receiver.received]
+    assert [body["type"] for body in bodies] == ["task.created", "task.completed"]
+    assert all(body["data"]["task_id"] == str(task.id) for body in bodies)
+    assert bodies[1]["data"]["output"]["reached_user"] is True
     public = re.search(r"whpk_\S+", said[2])
     assert public is not None
     for request in receiver.received:

@@ -85,7 +85,7 @@ def test_secret__that_was_kept_by_a_slow_hash_still_holds(application: OAuthAppl
 def test_tokens__are_so_many_a_minute_for_an_address(
     application: OAuthApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oauth, "CALLS_OF_AN_ADDRESS", 3)
+    monkeypatch.setattr(oauth, "CALLS_PER_ADDRESS", 3)
     address = "203.0.113.7"
     answers = [ask(address=address, client=f"client-{number}") for number in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
@@ -97,7 +97,7 @@ def test_tokens__are_so_many_a_minute_for_an_address(
 def test_tokens__are_so_many_a_minute_for_a_client(
     application: OAuthApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oauth, "CALLS_OF_A_CLIENT", 3)
+    monkeypatch.setattr(oauth, "CALLS_PER_CLIENT", 3)
     for basic in (True, False):
         client = f"client-{basic}"
         codes = [

@@ -10,7 +10,7 @@ from apps.timers.services import fire_due
 from apps.webhooks.models import Delivery
 from biolayer import chain
 from tests.api.test_events import feed, types
-from tests.api.test_streams import names, told
+from tests.api.test_streams import names, next_events
 from tests.api.webhook_steps import made
 from tests.factories import House
 from tests.streaming import listening, stream_server
@@ -103,11 +103,11 @@ def test_a_stream__shows_it_by_name(house: House) -> None:
         listening(server.url, house.alice.key, **everything) as all_but_silent,
         listening(server.url, house.alice.key, **both) as named,
     ):
-        assert names(told(named, 2)) == ["created", "sla_at_risk"]
-        assert names(told(all_but_silent, 1)) == ["created"]
+        assert names(next_events(named, 2)) == ["created", "sla_at_risk"]
+        assert names(next_events(all_but_silent, 1)) == ["created"]
         house.task()
         # No event was between them.
-        assert names(told(all_but_silent, 1)) == ["created"]
+        assert names(next_events(all_but_silent, 1)) == ["created"]
 
 
 def test_its_webhooks_body__is_in_the_feed_by_name(house: House) -> None:

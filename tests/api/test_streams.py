@@ -17,7 +17,7 @@ from django.db import connection
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.api.streams import params, views
-from apps.api.streams.cursors import opened
+from apps.api.streams.cursors import cursor_position
 from apps.api.streams.feed_watcher import LINGER_SECONDS, watcher
 from apps.events.models import Event
 from apps.events.selectors import Position
@@ -36,7 +36,7 @@ def server(migrated_database: None, django_db_blocker: Any) -> Iterator[StreamSe
         yield running
 
 
-def told(frames: Iterator[Frame], count: int) -> list[Frame]:
+def next_events(frames: Iterator[Frame], count: int) -> list[Frame]:
     """Return the next events, without comments."""
     return list(islice((frame for frame in frames if frame.data is not None), count))
 
@@ -65,7 +65,7 @@ def test_stream__sends_future_events(house: House, server: StreamServer) -> None
     with listening(server.url, house.alice.key) as frames:
         assert next(frames).comment == "connected"
         task = house.task(title="Now")
-        (frame,) = told(frames, 1)
+        (frame,) = next_events(frames, 1)
     log = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"][0]
     assert (frame.event, frame.data) == ("task.created", {**log, "cursor": frame.id})
 
@@ -74,7 +74,7 @@ def test_stream__from_the_beginning_and_by_type(house: House, server: StreamServ
     house.completed()
     query = {"after": "beginning", "types": "task.created,task.completed"}
     with listening(server.url, house.alice.key, **query) as frames:
-        assert names(told(frames, 2)) == ["created", "completed"]
+        assert names(next_events(frames, 2)) == ["created", "completed"]
 
 
 def test_stream__resumes_without_gap_or_repeat(house: House, server: StreamServer) -> None:
@@ -84,7 +84,7 @@ def test_stream__resumes_without_gap_or_repeat(house: House, server: StreamServe
     while len(seen) < 9:
         query = {"after": "beginning"}  # Last-Event-ID takes precedence
         with listening(server.url, house.alice.key, last_id=last_id, **query) as frames:
-            seen += told(frames, 2 if len(seen) < 8 else 1)
+            seen += next_events(frames, 2 if len(seen) < 8 else 1)
             last_id = seen[-1].id
     assert [frame.data["sequence"] for frame in seen] == list(range(1, 10))
 
@@ -97,7 +97,7 @@ def test_stream__cut_off_before_the_first_event_misses_nothing(
     assert (start.comment, start.data) == ("connected", None)
     house.task()
     with listening(server.url, house.alice.key, last_id=start.id) as frames:
-        assert names(told(frames, 1)) == ["created"]
+        assert names(next_events(frames, 1)) == ["created"]
 
 
 def test_stream__sends_events_that_its_key_may_see(house: House, server: StreamServer) -> None:
@@ -110,9 +110,9 @@ def test_stream__sends_events_that_its_key_may_see(house: House, server: StreamS
         assert (next(back).comment, next(strangers).comment) == ("connected", "connected")
         house.task(title="Anywhere")
         mine = house.task(requirements={"worker_pool_id": str(other.id)})
-        assert told(back, 1)[0].data["task_id"] == str(mine.id)
+        assert next_events(back, 1)[0].data["task_id"] == str(mine.id)
         theirs = house.charlie.post("/v1/tasks", contract()).json()["task_id"]
-        assert told(strangers, 1)[0].data["task_id"] == theirs
+        assert next_events(strangers, 1)[0].data["task_id"] == theirs
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,11 @@ def test_stream__keep_alive_has_the_present_position(
 ) -> None:
     """Move the position past other events, so that a client does not return far back."""
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.3)
-    asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
+    query = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
     house.task()
 
     async def listen() -> list[bytes]:
-        frames = views._frames(asked)
+        frames = views._frames(query)
         found = [await anext(frames) for _ in range(3)]
         await frames.aclose()  # type: ignore[attr-defined]
         return found
@@ -177,7 +177,7 @@ def test_stream__keep_alive_has_the_present_position(
     assert first.startswith(b": connected\nid: ")
     for frame in later:
         assert frame.startswith(b": keep-alive\nid: ")
-        place = opened(frame.split(b"id: ")[1].strip().decode(), house.organisation.id)
+        place = cursor_position(frame.split(b"id: ")[1].strip().decode(), house.organisation.id)
         assert place is not None
         assert place > Position.of(Event.objects.get())
 
@@ -186,10 +186,10 @@ def test_stream__ends_in_the_end(house: House, monkeypatch: pytest.MonkeyPatch) 
     """End the stream, so that the client reconnects and its key is checked again."""
     monkeypatch.setattr(views, "MAX_SECONDS", 0.5)
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.2)
-    asked = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
+    query = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
 
     async def listen() -> int:
-        return len([frame async for frame in views._frames(asked)])
+        return len([frame async for frame in views._frames(query)])
 
     assert 2 <= asyncio.run(listen()) <= 5
     watcher.close()
@@ -320,7 +320,7 @@ def test_database_away__streams_and_polls_continue_afterwards(
             task = house.task()
             time.sleep(1.5)
             assert not poll.done()
-        assert told(frames, 1)[0].data["task_id"] == str(task.id)
+        assert next_events(frames, 1)[0].data["task_id"] == str(task.id)
         assert poll.result(20).json()["data"][0]["task_id"] == str(task.id)
 
 

@@ -62,9 +62,9 @@ Let Lift Limit Link Lint List Listen Load Locate Lock Log Look Lower Make Manage
 Match Measure Merge Migrate Mirror Model Modify Monitor Mount Move Name Narrow Normalise Note
 Notify Number Observe Obtain Offer Omit Open Order Overlap Override Pack Page Park Parse Pass
 Patch Pause Perform Persist Pick Pin Place Plan Play Point Poll Pool Populate Post Postpone
-Prefetch Prepare Present Preserve Prevent Print Probe Process Produce Prolong Promote Protect
-Prove Provide Provision Prune Publish Pull Purge Push Put Queue Quote Race Raise Rank Rate Read
-Rebuild Recalculate Receive Reclaim Recompute Reconnect Record Recover Redact Redirect Reduce
+Predict Prefetch Prepare Present Preserve Prevent Print Probe Process Produce Prolong Promote
+Protect Prove Provide Provision Prune Publish Pull Purge Push Put Queue Quote Race Raise Rank Rate
+Read Rebuild Recalculate Receive Reclaim Recompute Reconnect Record Recover Redact Redirect Reduce
 Refer Refresh Refuse Register Reject Release Reload Remember Remove Rename Render Renew Reopen
 Repair Repeat Replace Replay Reply Report Represent Request Require Reschedule Resend Reserve
 Reset Resolve Respond Restart Restore Restrict Resume Retire Retrieve Retry Return Reuse Reverse

@@ -1,1 +1,1 @@
-"""What every door needs of HTTP: who calls, how much, what went wrong, and the same answer twice."""
+"""Provide what every HTTP API needs: authentication, limits, errors, pages and idempotency."""

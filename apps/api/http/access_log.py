@@ -1,4 +1,4 @@
-"""One line for each request: method, route, status, milliseconds, request id."""
+"""Log one line for each request: method, route, status, milliseconds, request id."""
 
 import logging
 import time
@@ -10,12 +10,12 @@ from apps.api.http.request_ids import request_id_of
 
 logger = logging.getLogger("apps.access")
 
+# The workers of `make run` poll for offers all the time, which is logged at DEBUG only.
 DEMO_AGENT = "BioLayer-Demo"
-"""The workforce of `make run` looks for offers all the time: that is told at DEBUG only."""
 
 
 def log_request(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
-    """Log a request that began at `began` (`time.perf_counter()`). A route has no ids in it."""
+    """Log a request that began at `began` (`time.perf_counter()`), by its route, without ids."""
     route = request.resolver_match.route if request.resolver_match else ""
     status, milliseconds = response.status_code, (time.perf_counter() - began) * 1000
     level = logging.DEBUG if status < 400 and _is_routine(request) else logging.INFO
@@ -23,16 +23,16 @@ def log_request(request: HttpRequest, response: HttpResponseBase, began: float) 
         return
     path = "/" + route if route else "(no route)"
     request_id = request_id_of(request)
-    facts = {
+    fields = {
         "method": request.method,
         "route": path,
         "status": status,
         "ms": round(milliseconds, 1),
         "request_id": request_id,
     }
-    text = f"{request.method} {path} {status} {milliseconds:.1f} ms {request_id}"
-    # As `logger.log` does, but for the search for the line of code that called it.
-    record = logger.makeRecord(logger.name, level, __file__, 0, text, (), None, extra=facts)
+    message = f"{request.method} {path} {status} {milliseconds:.1f} ms {request_id}"
+    # As `logger.log`, without its search of the stack for the line that called it.
+    record = logger.makeRecord(logger.name, level, __file__, 0, message, (), None, extra=fields)
     logger.handle(record)
 
 

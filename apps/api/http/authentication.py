@@ -1,4 +1,4 @@
-"""Who is calling: an API key or an OAuth 2.0 token, from an address that may."""
+"""Authenticate a caller by API key or OAuth 2.0 token, from an address that is allowed."""
 
 import ipaddress
 from typing import cast
@@ -16,27 +16,28 @@ from biolayer.errors import AddressNotAllowed, Unauthenticated
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <key or token>`. There is no anonymous call."""
+    """Authenticate by `Authorization: Bearer <key or token>`. There are no anonymous calls."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Authenticated]:
+        """Return the principal and its credential. Raise `Unauthenticated`, `AddressNotAllowed`."""
         scheme, _, credential = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
-        find = authenticate_key if credential.startswith(PREFIX) else authenticate_token
-        known = find(credential)
+        authenticate = authenticate_key if credential.startswith(PREFIX) else authenticate_token
+        authenticated = authenticate(credential)
         outage.end()
-        if known is None:
+        if authenticated is None:
             raise Unauthenticated("This credential is unknown, expired or revoked.")
-        _check_address(request, known.allowed_networks)
-        return known.principal, known
+        _check_address(request, authenticated.allowed_networks)
+        return authenticated.principal, authenticated
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="biolayer"'
 
 
 def caller(request: Request) -> Authenticated:
-    """Who calls, and when, as `BearerAuthentication` found out."""
+    """Return the caller, and the time of the call, as `BearerAuthentication` determined them."""
     return cast("Authenticated", request.auth)
 
 
@@ -54,13 +55,13 @@ def _check_address(request: HttpRequest | Request, allowed_networks: list[str]) 
 def client_address(
     request: HttpRequest | Request,
 ) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Where the call came from, seen through as many proxies as we are told to trust."""
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    chain = [hop for hop in hops if hop] + [request.META.get("REMOTE_ADDR", "")]
-    told = chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
+    """Return the caller's address, behind `TRUSTED_PROXIES` proxies; None if it is unreadable."""
+    forwarded = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    chain = [hop for hop in forwarded if hop] + [request.META.get("REMOTE_ADDR", "")]
+    hop = chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
     try:
-        address = ipaddress.ip_address(told)
+        address = ipaddress.ip_address(hop)
     except ValueError:
         return None
-    # A dual-stack listener sees IPv4 callers in their IPv6 form.
+    # A dual-stack socket reports IPv4 addresses in their IPv6 form.
     return getattr(address, "ipv4_mapped", None) or address

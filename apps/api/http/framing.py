@@ -1,4 +1,4 @@
-"""Requests as they come over the wire: without a host, or with a body without a length, or encoded."""
+"""Handle requests without a host, with a chunked body, or with an encoded one."""
 
 from collections.abc import Callable, Iterable
 from tempfile import SpooledTemporaryFile
@@ -14,11 +14,11 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 IN_MEMORY_BYTES = 1024 * 1024
-PIECE_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 
 
 def _problem(status: int, title: str, detail: str) -> bytes:
-    """Return the body of a problem that is told before Django sees the request."""
+    """Return the body of a problem for a request that does not reach Django."""
     return orjson.dumps(
         {
             "type": "urn:biolayer:problem:bad_request",
@@ -37,7 +37,7 @@ def _headers(body: bytes) -> list[tuple[str, str]]:
 NO_HOST = _problem(
     400,
     "The request cannot be understood",
-    "A request by HTTP/1.1 names its host (RFC 9112, 3.2).",
+    "An HTTP/1.1 request must name its host (RFC 9112, 3.2).",
 )
 NO_CODING = _problem(
     501,
@@ -46,14 +46,15 @@ NO_CODING = _problem(
 )
 
 
-def with_chunked_bodies(application: Application, *, limit: int) -> Application:
-    """Let a WSGI application see the length of bodies that come in chunks (RFC 9112, 7.1).
+def accept_chunked_bodies(application: Application, *, limit: int) -> Application:
+    """Give a WSGI application the length of chunked bodies (RFC 9112, 7.1).
 
-    Django reads as much as `Content-Length` says, so that a chunked body would be empty. Of a body of
-    more than `limit` bytes, one byte more than that is read: the application refuses it by its length.
+    Django reads as many bytes as `Content-Length` states, so a chunked body would be empty. Of a
+    body of more than `limit` bytes, `limit` + 1 bytes are read, and the application refuses it by
+    its length.
     """
 
-    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
         coding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
         if not coding:
             return application(environ, start_response)
@@ -62,38 +63,38 @@ def with_chunked_bodies(application: Application, *, limit: int) -> Application:
             return [NO_CODING]
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as body:
             length = _copy(environ["wsgi.input"], body, limit + 1)
-            whole = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
-            return application(environ | whole, start_response)
+            complete = {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
+            return application(environ | complete, start_response)
 
-    return answer
+    return wrapped
 
 
 def _copy(source: Any, target: IO[bytes], limit: int) -> int:
-    """Copy at most `limit` bytes, and return how many."""
+    """Copy at most `limit` bytes. Return how many were copied."""
     length = 0
-    while length < limit and (piece := source.read(min(PIECE_BYTES, limit - length))):
-        target.write(piece)
-        length += len(piece)
+    while length < limit and (chunk := source.read(min(CHUNK_BYTES, limit - length))):
+        target.write(chunk)
+        length += len(chunk)
     target.seek(0)
     return length
 
 
-def with_hosts(application: Application) -> Application:
-    """Refuse what names no host by HTTP/1.1, which Django would take for the server's own."""
+def require_host(application: Application) -> Application:
+    """Refuse HTTP/1.1 requests without a host: Django would assume the name of the server."""
 
-    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
         if environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and not environ.get("HTTP_HOST"):
             start_response("400 Bad Request", _headers(NO_HOST))
             return [NO_HOST]
         return application(environ, start_response)
 
-    return answer
+    return wrapped
 
 
-def with_hosts_by_asgi(application: Any) -> Any:
-    """The same for an ASGI application."""
+def require_host_asgi(application: Any) -> Any:
+    """Do the same as `require_host` for an ASGI application."""
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope.get("http_version") != "1.1" or _has_host(scope):
             await application(scope, receive, send)
             return
@@ -101,15 +102,15 @@ def with_hosts_by_asgi(application: Any) -> Any:
         await send({"type": "http.response.start", "status": 400, "headers": headers})
         await send({"type": "http.response.body", "body": NO_HOST})
 
-    return answer
+    return wrapped
 
 
 def _has_host(scope: Any) -> bool:
     return any(name == b"host" and value for name, value in scope["headers"])
 
 
-def refuse_encoded(request: HttpRequest | Request) -> None:
-    """Raise `UnsupportedEncoding` for a body that is compressed, or said to be (RFC 9110, 8.4)."""
+def check_encoding(request: HttpRequest | Request) -> None:
+    """Raise `UnsupportedEncoding` for a body with a `Content-Encoding` (RFC 9110, 8.4)."""
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedEncoding("Send the body as it is, without a Content-Encoding.")

@@ -1,4 +1,4 @@
-"""Whether a process is alive, and whether it can do its work."""
+"""Report whether a process is alive, and whether it can serve requests."""
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -8,12 +8,12 @@ from apps.api.http.problems import bare_problem
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """`GET /livez`: this process answers. Restart it where it does not."""
+    """Serve `GET /livez`: 200 while this process responds. Restart it when it does not."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 def ready(request: HttpRequest) -> HttpResponse:
-    """`GET /readyz`: PostgreSQL answers, and has every migration of this version. Otherwise 503."""
+    """Serve `GET /readyz`: 503 unless PostgreSQL responds and has this version's migrations."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -25,24 +25,24 @@ def ready(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
-def _unready(request: HttpRequest, text: str) -> HttpResponse:
-    response = bare_problem(request, 503, text)
+def _unready(request: HttpRequest, detail: str) -> HttpResponse:
+    response = bare_problem(request, 503, detail)
     response["Retry-After"] = "1"
     return response
 
 
 class _Migrations:
-    """Reads the list of migrations until all of them were applied once: they are not taken back then."""
+    """Check the migrations until all are applied; they are not undone after that."""
 
     def __init__(self) -> None:
-        self._were_applied = False
+        self._are_applied = False
 
     def are_applied(self) -> bool:
-        if not self._were_applied:
+        if not self._are_applied:
             executor = MigrationExecutor(connection)
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-            self._were_applied = not plan
-        return self._were_applied
+            self._are_applied = not plan
+        return self._are_applied
 
 
 _migrations = _Migrations()

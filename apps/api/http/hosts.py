@@ -1,19 +1,16 @@
-"""Which hosts are served: `ALLOWED_HOSTS`, for every request but those of a load balancer for health."""
+"""Refuse hosts that are not in `ALLOWED_HOSTS`, except for the health checks of load balancers."""
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from apps.api.http.problems import bare_problem
 
+# Load balancers request these by IP address.
 HEALTH_PATHS = frozenset(["/livez", "/readyz", "/healthz"])
-"""Load balancers ask for these by address."""
 
 
-def host_refusal(request: HttpRequest) -> HttpResponse | None:
-    """Return the refusal of a request for a host that is not served; None where it is.
-
-    HTTP/1.1 has every request name its host (RFC 9112, 3.2).
-    """
+def host_problem(request: HttpRequest) -> HttpResponse | None:
+    """Return the problem of a request for a host that is not served; None if it is served."""
     if request.path_info in HEALTH_PATHS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The outermost layer: each request gets an id, which every answer and error repeats."""
+"""Give each request an id, check its host, and log it."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from django.http import HttpRequest, HttpResponse, RawPostDataException, Unreada
 from django.middleware.security import SecurityMiddleware
 
 from apps.api.http.access_log import log_request
-from apps.api.http.hosts import host_refusal
+from apps.api.http.hosts import host_problem
 from apps.api.http.request_ids import HEADER, request_id_of
 
 
 class RequestMiddleware:
-    """For either kind of server: made for one only, it would cost an open stream a thread."""
+    """Run for WSGI and ASGI: for WSGI only, it would block a thread for each open stream."""
 
     sync_capable = True
     async_capable = True
@@ -32,37 +32,39 @@ class RequestMiddleware:
             return self._call_async(request)
         began, request_id = time.perf_counter(), request_id_of(request)
         _drop_slash(request)
-        response = host_refusal(request) or self._get_response(request)
-        _take_in(request)
+        response = host_problem(request) or self._get_response(request)
+        _read_body(request)
         log_request(request, response, began)
-        return _identified(response, request_id)
+        return _with_headers(response, request_id)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponse:
         began, request_id = time.perf_counter(), request_id_of(request)
         _drop_slash(request)
-        response = host_refusal(request) or await self._get_response(request)
+        response = host_problem(request) or await self._get_response(request)
         log_request(request, response, began)
-        return _identified(response, request_id)
+        return _with_headers(response, request_id)
 
 
 def _drop_slash(request: HttpRequest) -> None:
-    """Take `/v1/tasks/` for `/v1/tasks`: many clients end an address with a slash."""
+    """Change `/v1/tasks/` to `/v1/tasks`: many clients end a path with a slash."""
     if request.path_info.endswith("/") and request.path_info.count("/") > 1:
         request.path_info = request.path_info.rstrip("/")
         request.path = request.path.rstrip("/")
 
 
-def _take_in(request: HttpRequest) -> None:
-    """Read a body that nobody looked at: the server closes a connection that it was left on, and the client
-    may lose the answer (a refusal) with it. What is too large is left there.
+def _read_body(request: HttpRequest) -> None:
+    """Read a body that no view has read, unless it is too large.
+
+    The server closes a connection with an unread body, and the client may then lose the response
+    (a refusal).
     """
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdigit() and 0 < int(length) <= settings.MAX_BODY_BYTES:
         with suppress(RequestDataTooBig, UnreadablePostError, RawPostDataException):
-            request.body  # noqa: B018 - it is read by being looked at
+            request.body  # noqa: B018 - the property reads it
 
 
-def _identified(response: HttpResponse, request_id: str) -> HttpResponse:
+def _with_headers(response: HttpResponse, request_id: str) -> HttpResponse:
     response[HEADER] = request_id
     if not response.streaming:
         response["Content-Length"] = str(len(response.content))
@@ -70,11 +72,11 @@ def _identified(response: HttpResponse, request_id: str) -> HttpResponse:
 
 
 class ThreadlessSecurityMiddleware(SecurityMiddleware):
-    """Django's, for the ASGI process: it waits for nothing, so it needs no thread for each request."""
+    """Run Django's middleware in the ASGI process without a thread for each request."""
 
     async def __acall__(self, request: HttpRequest) -> Any:
-        refused: Any = self.process_request(request)
-        if refused is not None:
-            return refused
-        answer: Any = self.get_response(request)
-        return self.process_response(request, await answer)
+        redirect: Any = self.process_request(request)
+        if redirect is not None:
+            return redirect
+        response: Any = self.get_response(request)
+        return self.process_response(request, await response)

@@ -1,4 +1,4 @@
-"""`/oauth/token` and `/oauth/revoke`, throttled: an address, and a client, may ask for so many tokens a minute."""
+"""Serve `/oauth/token` and `/oauth/revoke`, with limits per address and per client."""
 
 import base64
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ from django.views import View
 from oauth2_provider.views.base import RevokeTokenView, TokenView
 
 from apps.api.http.authentication import client_address
-from apps.api.http.framing import refuse_encoded
-from apps.api.http.problems import refuse
+from apps.api.http.framing import check_encoding
+from apps.api.http.problems import problem_response
 from apps.api.http.throttling import WINDOW_SECONDS, count_call
 from biolayer.errors import UnsupportedEncoding
 
-CALLS_OF_AN_ADDRESS = 60
-CALLS_OF_A_CLIENT = 120
-"""In a minute. A token lasts an hour, so that nobody needs many."""
+# Per minute. A token lasts an hour, so a client needs few.
+CALLS_PER_ADDRESS = 60
+CALLS_PER_CLIENT = 120
 
 
-class _Guarded(View):
-    """What comes before a view of DOT's: two counters, and what it could not read.
+class _Throttled(View):
+    """Count the calls of a view of Django OAuth Toolkit, and refuse what it cannot read.
 
-    Without Redis everything passes the counters, as elsewhere.
+    Without Redis no call is refused by its count, as in `KeyThrottle`.
     """
 
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         try:
-            refuse_encoded(request)
+            check_encoding(request)
         except UnsupportedEncoding as error:
-            return refuse(request, error)
-        refusal = _over_a_limit(request) or _unreadable(request)
+            return problem_response(request, error)
+        refusal = _limit_exceeded(request) or _unreadable(request)
         try:
             return refusal or super().dispatch(request, *args, **kwargs)
         except ValueError:
@@ -39,38 +39,39 @@ class _Guarded(View):
             return _error(400, "invalid_request")
 
 
-class GuardedTokenView(_Guarded, TokenView):
+class ThrottledTokenView(_Throttled, TokenView):
     pass
 
 
-class GuardedRevokeTokenView(_Guarded, RevokeTokenView):
+class ThrottledRevokeTokenView(_Throttled, RevokeTokenView):
     pass
 
 
-def _over_a_limit(request: HttpRequest) -> HttpResponseBase | None:
-    limits = {f"token-address:{client_address(request)}": CALLS_OF_AN_ADDRESS}
+def _limit_exceeded(request: HttpRequest) -> HttpResponseBase | None:
+    """Count the call. Return the refusal if a limit is exceeded."""
+    limits = {f"token-address:{client_address(request)}": CALLS_PER_ADDRESS}
     client = _client_id(request)
     if client:
-        limits[f"token-client:{client[:100]}"] = CALLS_OF_A_CLIENT
+        limits[f"token-client:{client[:100]}"] = CALLS_PER_CLIENT
     for name, limit in limits.items():
-        counted = count_call(name)
-        if counted is not None and counted.used > limit:
-            return _refused(limit, counted.reset_in)
+        call_count = count_call(name)
+        if call_count is not None and call_count.used > limit:
+            return _rate_limited(limit, call_count.reset_in)
     return None
 
 
 def _unreadable(request: HttpRequest) -> HttpResponseBase | None:
-    """Refuse what PostgreSQL cannot look for: U+0000, and credentials that are no text at all."""
+    """Return the refusal of what PostgreSQL cannot store: U+0000, and credentials not in UTF-8."""
     client = _client_id(request)
     if client is None or "\x00" in client:
-        # RFC 6749, 5.2: whatever it is, no client is named so.
+        # No client can have such a name (RFC 6749, 5.2).
         return _error(401, "invalid_client", {"WWW-Authenticate": 'Basic realm="biolayer"'})
     texts = chain.from_iterable((name, *values) for name, values in request.POST.lists())
     return _error(400, "invalid_request") if any("\x00" in text for text in texts) else None
 
 
 def _client_id(request: HttpRequest) -> str | None:
-    """Return the client that a token is asked for (RFC 6749, 2.3.1); None for unreadable credentials."""
+    """Return the client that requests a token (RFC 6749, 2.3.1); None if it cannot be read."""
     scheme, _, pair = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "basic":
         return str(request.POST.get("client_id", ""))
@@ -78,7 +79,7 @@ def _client_id(request: HttpRequest) -> str | None:
         name, colon, _ = base64.b64decode(pair.strip(), validate=True).decode().partition(":")
     except ValueError:
         return None
-    # Both parts are form-encoded before they are put together.
+    # Both parts are form-encoded before they are joined.
     return unquote_plus(name) if colon else None
 
 
@@ -87,7 +88,7 @@ def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> 
     return JsonResponse({"error": code}, status=status, headers=headers)
 
 
-def _refused(limit: int, seconds: int) -> HttpResponseBase:
+def _rate_limited(limit: int, seconds: int) -> HttpResponseBase:
     text = f"At most {limit} calls in {WINDOW_SECONDS} s; a token lasts an hour."
     body = {"error": "rate_limited", "error_description": text}
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}

@@ -1,4 +1,4 @@
-"""Make an API's OpenAPI 3.1 document from its operations and models."""
+"""Build an API's OpenAPI 3.1 document from its operations and models."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ PATH_PARAMETER = re.compile(r"<str:(\w+)>")
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A request that the service sends: its models (any of them), and an example."""
+    """Describe a request that the service sends: its models (any of them), and an example."""
 
     name: str
     description: str
@@ -30,7 +30,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """The errors of an API: their model and media type, what each status means, and an example of each."""
+    """Describe the errors of an API: model, media type, and each status with an example."""
 
     model: type[BaseModel]
     media_type: str
@@ -40,7 +40,7 @@ class Problems:
 
 @dataclass(frozen=True)
 class Api:
-    """What a document says of an API. Tags are the first parts of its routes."""
+    """Describe an API. Its tags are the first parts of its routes."""
 
     prefix: str
     info: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Api:
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """The whole document."""
+        """Return the whole document."""
         paths: dict[str, Any] = {}
         for operation in self.operations:
             path = self.prefix + PATH_PARAMETER.sub(r"{\1}", operation.route)
@@ -70,7 +70,9 @@ class Api:
             "servers": [{"url": "/", "description": "The server that returned this document."}],
             "tags": [{"name": name, "description": text} for name, text in self.tags.items()],
             "paths": paths,
-            "webhooks": {one.name: {"post": self._webhook(one)} for one in self.webhooks},
+            "webhooks": {
+                webhook.name: {"post": self._webhook(webhook)} for webhook in self.webhooks
+            },
             "components": {
                 "schemas": self._schemas,
                 "parameters": dict(self._shared_parameters()),

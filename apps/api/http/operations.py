@@ -1,7 +1,7 @@
-"""Describe the calls of an API where they are made: on the methods of its views.
+"""Describe the calls of an API on the methods of its views.
 
-`operation` decorates a method; `operations_of` collects what the views behind some routes describe. The
-OpenAPI document and the tests of all calls are made from that.
+`operation` decorates a method; `operations_of` collects the descriptions of the views behind some
+routes. The OpenAPI document and the tests of all calls are built from them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,34 +23,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parameter of the query."""
+    """Describe a parameter of the query."""
 
     name: str
     schema: Mapping[str, Any]
     description: str
     example: Any
-    # Whether it may be given several times, for any of its values.
+    # Whether it may be repeated; several values mean any of them.
     is_repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one route."""
+    """Describe one method of one route."""
 
     name: str
-    # None: it needs no credential.
+    # None: no credential is needed.
     scope: Scope | None
     summary: str
     # Status and model of each success; None is an empty body.
     returns: Mapping[int, type[BaseModel] | None]
     body: type[BaseModel] | None = None
     query: tuple[Query, ...] = ()
-    # Where the request or the response is not JSON.
+    # For a request or a response that is not JSON.
     body_type: str = JSON
     media_type: str = JSON
     # Errors that its form does not imply.
     refused: tuple[int, ...] = ()
-    # Further media types of the body, as they stand in the document.
+    # Further media types of the body, in OpenAPI's form.
     other_bodies: Mapping[str, Any] = field(default_factory=dict)
     # Filled in by `operations_of`; the route is that of the URL pattern.
     method: str = ""
@@ -77,7 +77,7 @@ def operation(
 
 def operations_of(patterns: Iterable[URLPattern]) -> list[Operation]:
     """Return the operations behind some routes, in the order of the routes."""
-    return [found for pattern in patterns for found in _operations_behind(pattern)]
+    return [operation for pattern in patterns for operation in _operations_behind(pattern)]
 
 
 def _operations_behind(pattern: URLPattern) -> Iterator[Operation]:

@@ -1,4 +1,4 @@
-"""The parameters of the query: which there are, and which may come more than once."""
+"""Check the names of query parameters, and how often each is given."""
 
 from collections.abc import Collection, Iterable
 
@@ -7,39 +7,47 @@ from rest_framework.request import Request
 
 from biolayer.errors import Fault, InvalidInput, pointer
 
+# Of one repeatable parameter.
 MAX_VALUES = 20
-"""Of one parameter that may come more than once."""
 
 
 def parameter_faults(
-    given: QueryDict, known: Collection[str], *, several: Collection[str] = ()
+    query: QueryDict, known: Collection[str], *, repeatable: Collection[str] = ()
 ) -> list[Fault]:
-    """Return a fault for each parameter that is not known, and for each that comes too often.
+    """Return a fault for each parameter that is unknown, and for each that is given too often.
 
-    Those in `several` may come up to `MAX_VALUES` times; any other one only once.
+    A parameter in `repeatable` may be given up to `MAX_VALUES` times, any other one once.
     """
     faults = []
-    for name, values in given.lists():
-        most = MAX_VALUES if name in several else 1
+    for name, values in query.lists():
+        maximum = MAX_VALUES if name in repeatable else 1
         if name not in known:
-            text = f"is none of {', '.join(known)}" if known else "is unknown: this call takes none"
+            text = (
+                f"is unknown; this call takes {', '.join(known)}"
+                if known
+                else "is unknown; this call takes no parameters"
+            )
             faults.append(Fault(pointer(name), "unknown_parameter", text))
-        elif len(values) > most:
-            text = f"must not be given more than {most} times" if most > 1 else "must be given once"
+        elif len(values) > maximum:
+            text = (
+                f"must not be given more than {maximum} times"
+                if maximum > 1
+                else "must be given once"
+            )
             faults.append(Fault(pointer(name), "repeated_parameter", text))
     return faults
 
 
-def first_of_each(faults: Iterable[Fault]) -> list[Fault]:
-    """Return the first fault of each parameter: of one that comes twice, nothing else is told."""
-    found: dict[str, Fault] = {}
+def first_fault_of_each(faults: Iterable[Fault]) -> list[Fault]:
+    """Return the first fault of each parameter."""
+    first_faults: dict[str, Fault] = {}
     for fault in faults:
-        found.setdefault(fault.pointer, fault)
-    return [*found.values()]
+        first_faults.setdefault(fault.pointer, fault)
+    return [*first_faults.values()]
 
 
-def refuse_parameters(request: Request) -> None:
-    """Raise `InvalidInput` where a call that takes no parameters has some."""
+def check_no_parameters(request: Request) -> None:
+    """Raise `InvalidInput` if a call that takes no parameters has any."""
     faults = parameter_faults(request.query_params, ())
     if faults:
         raise InvalidInput(faults)

@@ -1,4 +1,4 @@
-"""Reading bodies, bounded. Nothing is held in memory that is larger than it may be."""
+"""Parse bodies of a limited size. Larger ones are not read into memory."""
 
 import json
 import math
@@ -17,8 +17,8 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput, MalformedJSON, T
 MAX_FAULTS = 50
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_FILE_BYTES = 10 * 1024 * 1024
+# Includes the headers of the parts and the fields of the form.
 MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
-"""With room for the parts' headers and the form's fields."""
 
 
 class FastJSONParser(BaseParser):
@@ -30,13 +30,13 @@ class FastJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the document. Raise `TooLarge`, `MalformedJSON`; an empty body is an empty object."""
+        """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
         body = _read(stream, settings.MAX_BODY_BYTES)
         return parse_json(body) if body.strip() else {}
 
 
 class BatchParser(FastJSONParser):
-    """JSON for a call that takes an array of documents: the array may be larger than one document."""
+    """Parse an array of documents, which may be larger than one document."""
 
     def parse(
         self,
@@ -49,7 +49,7 @@ class BatchParser(FastJSONParser):
 
 
 class LinesParser(BaseParser):
-    """JSON documents, one a line (https://github.com/ndjson/ndjson-spec)."""
+    """Parse JSON documents, one per line (https://github.com/ndjson/ndjson-spec)."""
 
     media_type = "application/x-ndjson"
 
@@ -69,14 +69,14 @@ def parse_json(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        refuse_large_numbers(body)
+        check_numbers(body)
         raise MalformedJSON(f"{error}.") from error
-    # Counting brackets is cheap and rules nearly every document out.
+    # Counting brackets is cheap, and enough for nearly every document.
     if body.count(b"{") + body.count(b"[") > max_depth and depth_of(document) > max_depth:
         text = f"must not nest deeper than {max_depth} levels"
         raise InvalidInput([Fault("", "too_deep", text)])
     if LONG_DIGITS.search(body):
-        refuse_large_numbers(body)
+        check_numbers(body)
     return document
 
 
@@ -98,57 +98,61 @@ LONG_DIGITS = re.compile(rb"[0-9]{16}")
 INTEGERS = range(-(2**63), 2**64)
 
 
-class _TooLarge:
-    """Stands for an integer out of `INTEGERS`, or a number that no float holds."""
+class _OutOfRange:
+    """Mark an integer that is not in `INTEGERS`, or a number that no float can represent."""
 
 
-def refuse_large_numbers(body: bytes) -> None:
-    """Raise `InvalidInput` naming each integer of more than 64 bits, which would be rounded to a float,
-    and each number that would be infinite. Does nothing for what is no JSON.
+def check_numbers(body: bytes) -> None:
+    """Raise `InvalidInput` with a fault for each number that would not be stored exactly.
+
+    These are integers of more than 64 bits, which would be rounded to a float, and numbers that
+    would be infinite. A body that is not JSON is ignored.
     """
 
-    def read_integer(digits: str) -> int | _TooLarge:
+    def read_integer(digits: str) -> int | _OutOfRange:
         value = int(digits) if len(digits) <= len(str(INTEGERS.stop)) else INTEGERS.stop
-        return value if value in INTEGERS else _TooLarge()
+        return value if value in INTEGERS else _OutOfRange()
 
-    def read_float(text: str) -> float | _TooLarge:
-        return 0.0 if _comes_back(text) else _TooLarge()
+    def read_float(text: str) -> float | _OutOfRange:
+        return 0.0 if _is_exact(text) else _OutOfRange()
 
     try:
-        found = json.loads(body, parse_int=read_integer, parse_float=read_float)
+        document = json.loads(body, parse_int=read_integer, parse_float=read_float)
     except (ValueError, RecursionError):
         return
     text = f"must be a number of 64 bits; an integer from {INTEGERS.start} to {INTEGERS.stop - 1}"
-    faults = [Fault(pointer(*path), "out_of_range", text) for path in _places_of(_TooLarge, found)]
+    paths = _paths_of(_OutOfRange, document)
+    faults = [Fault(pointer(*path), "out_of_range", text) for path in paths]
     if faults:
         raise InvalidInput(faults[:MAX_FAULTS])
 
 
-def _comes_back(text: str) -> bool:
-    """Return whether a float shows the number that was written: 9007199254740993.0 would be …992.0.
+def _is_exact(text: str) -> bool:
+    """Return whether a float keeps a whole number: 9007199254740993.0 would become …992.0.
 
-    Of fractions no more is asked than that they are finite: they are what a float is for.
+    Fractions may be rounded, but must be finite.
     """
-    value, written = float(text), Decimal(text)
+    value, exact = float(text), Decimal(text)
     if math.isinf(value):
         return False
-    return written != written.to_integral_value() or Decimal(repr(value)) == written
+    return exact != exact.to_integral_value() or Decimal(repr(value)) == exact
 
 
-def _places_of(kind: type, document: Any) -> Iterator[tuple[str | int, ...]]:
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
-    while waiting:
-        path, value = waiting.pop()
+def _paths_of(kind: type, document: Any) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of each value of a type. It uses no recursion, so depth is no problem."""
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while pending:
+        path, value = pending.pop()
         if isinstance(value, kind):
             yield path
         elif isinstance(value, dict):
-            waiting += [((*path, name), child) for name, child in value.items()]
+            pending += [((*path, name), child) for name, child in value.items()]
         elif isinstance(value, list):
-            waiting += [((*path, index), child) for index, child in enumerate(value)]
+            pending += [((*path, index), child) for index, child in enumerate(value)]
 
 
 class BoundedMultiPartParser(MultiPartParser):
-    """A form with one file of at most `MAX_FILE_BYTES`."""
+    """Parse a form with one file of at most `MAX_FILE_BYTES`."""
 
     def parse(
         self,
@@ -156,8 +160,8 @@ class BoundedMultiPartParser(MultiPartParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Raises `TooLarge` before anything is read when the request announces too much."""
-        announced = int(stream.META.get("CONTENT_LENGTH") or 0)
-        if announced > MAX_FORM_BYTES:
+        """Return the form. Raise `TooLarge` by the stated length, before the body is read."""
+        content_length = int(stream.META.get("CONTENT_LENGTH") or 0)
+        if content_length > MAX_FORM_BYTES:
             raise TooLarge(f"A file may have at most {MAX_FILE_BYTES} bytes.")
         return super().parse(stream, media_type, parser_context)

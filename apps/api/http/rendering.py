@@ -1,4 +1,4 @@
-"""JSON in, JSON out, by orjson: times faster than the standard encoder, and strict about NaN."""
+"""Render JSON by orjson: several times faster than the standard encoder, and without NaN."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,18 +21,18 @@ class FastJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else dumped(data)
+        return b"" if data is None else dump_json(data)
 
 
 class RenderedPage(NamedTuple):
-    """A page of a list whose items are JSON already."""
+    """Hold a page of a list whose items are JSON already."""
 
     data: Sequence[bytes]
     next_cursor: str | None
 
 
-def dumped(data: BaseModel | RenderedPage | Any) -> bytes:
-    """Return JSON. Of a response model only what was given is in it: what it leaves out is no null."""
+def dump_json(data: BaseModel | RenderedPage | Any) -> bytes:
+    """Return JSON. Fields of a response model that were not set are left out, rather than null."""
     if isinstance(data, RenderedPage):
         cursor = orjson.dumps(data.next_cursor)
         return b'{"data":[' + b",".join(data.data) + b'],"next_cursor":' + cursor + b"}"
@@ -42,8 +42,9 @@ def dumped(data: BaseModel | RenderedPage | Any) -> bytes:
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """There is one representation; an `Accept` that wants another is answered with it all the same
-    (RFC 9110, 12.4.1 allows that), since an error in HTML would help nobody.
+    """Select JSON for every `Accept`, as RFC 9110, 12.4.1, allows: it is the only representation.
+
+    A client that cannot read it could not read the error, either.
     """
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Each request has an id, which its answer, its errors and the log repeat."""
+"""Identify each request by an id, which its response, its errors and the log contain."""
 
 import re
 import uuid
@@ -11,10 +11,10 @@ ATTRIBUTE = "biolayer_request_id"
 
 
 def request_id_of(request: HttpRequest) -> str:
-    """The request's id; one that the caller sent in `X-Request-ID` is kept if it is harmless."""
-    known: str | None = getattr(request, ATTRIBUTE, None)
-    if known is None:
-        sent = request.headers.get(HEADER, "")
-        known = sent if SAFE_ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}"
-        setattr(request, ATTRIBUTE, known)
-    return known
+    """Return the request's id: its `X-Request-ID` if that matches `SAFE_ID`, else a new one."""
+    request_id: str | None = getattr(request, ATTRIBUTE, None)
+    if request_id is None:
+        requested = request.headers.get(HEADER, "")
+        request_id = requested if SAFE_ID.fullmatch(requested) else f"req_{uuid.uuid4().hex}"
+        setattr(request, ATTRIBUTE, request_id)
+    return request_id

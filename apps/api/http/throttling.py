@@ -1,7 +1,7 @@
-"""How many calls a credential may make in a minute, counted in Redis; without Redis, all of them.
+"""Limit the calls of a credential per minute, counted in Redis.
 
-A limiter that is down must not take the API with it: authenticated calls pass when Redis is away,
-and for `PAUSE_SECONDS` it is not even asked, so that no request waits for it twice.
+A failure of Redis must not stop the API: while it does not respond, calls are not limited, and for
+`PAUSE_SECONDS` it is not called, so that not every request waits for its timeout.
 """
 
 import time
@@ -34,22 +34,22 @@ def _client() -> "redis.Redis":
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A call's number in the present window, and the seconds to the next."""
+class CallCount:
+    """Hold the number of calls in the present window, and the seconds until the next one."""
 
     used: int
     reset_in: int
 
 
 class _Counter:
-    """Counts calls by name in windows of a minute."""
+    """Count calls by name in windows of a minute."""
 
     def __init__(self) -> None:
-        self._away_until = 0.0
+        self._paused_until = 0.0
 
-    def count(self, name: str) -> Counted | None:
-        """Count one more call. None while Redis is away."""
-        if time.monotonic() < self._away_until:
+    def count(self, name: str) -> CallCount | None:
+        """Count a call. Return None while Redis does not respond."""
+        if time.monotonic() < self._paused_until:
             return None
         now = time.time()
         key = f"biolayer:rate:{name}:{int(now // WINDOW_SECONDS)}"
@@ -58,9 +58,9 @@ class _Counter:
             if used == 1:
                 _client().expire(key, WINDOW_SECONDS * 2)
         except redis.RedisError:
-            self._away_until = time.monotonic() + PAUSE_SECONDS
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
             return None
-        return Counted(used, int(WINDOW_SECONDS - now % WINDOW_SECONDS) + 1)
+        return CallCount(used, int(WINDOW_SECONDS - now % WINDOW_SECONDS) + 1)
 
 
 _counter = _Counter()
@@ -68,20 +68,20 @@ count_call = _counter.count
 
 
 class KeyThrottle(BaseThrottle):
-    """A fixed window of one minute for each credential."""
+    """Limit each credential by fixed windows of one minute."""
 
     _reset_in = WINDOW_SECONDS
 
     def allow_request(self, request: Request, view: Any) -> bool:
         actor = caller(request).principal
-        counted = count_call(f"{actor.kind}:{actor.id}")
-        if counted is None:
+        call_count = count_call(f"{actor.kind}:{actor.id}")
+        if call_count is None:
             return True
         limit = settings.RATE_LIMIT_PER_MINUTE
-        self._reset_in = counted.reset_in
-        rate = (limit, max(0, limit - counted.used), counted.reset_in)
+        self._reset_in = call_count.reset_in
+        rate = (limit, max(0, limit - call_count.used), call_count.reset_in)
         request._request.biolayer_rate = rate  # type: ignore[attr-defined]
-        return counted.used <= limit
+        return call_count.used <= limit
 
     def wait(self) -> float:
         return self._reset_in

@@ -1,5 +1,6 @@
-"""The organisation's events as they happen: pulled page by page with a long poll, or as a stream.
+"""Serve the organisation's events as they happen: by pages with a long poll, or as a stream.
 
-The same pages are read by the web process, where only a few calls may wait, and by the ASGI process,
-where as many may as like to: a waiting call costs a socket there, no thread and no connection.
+The web process and the ASGI process read the same pages. In the web process few calls may wait at a
+time. In the ASGI process any number may: a waiting call needs a socket there, but no thread and no
+database connection.
 """

@@ -1,4 +1,4 @@
-"""Places in the feed as callers see them: opaque, and signed for one organisation."""
+"""Encode positions in the feed as cursors: opaque, and signed for one organisation."""
 
 import base64
 import binascii
@@ -10,48 +10,58 @@ from apps.base import crypto
 from apps.events import selectors as events
 from apps.events.selectors import Position
 
-FIRST = Struct(">QQ")
-"""Transaction id and event id: a cursor of generation 0, which looks as it did before there were any."""
-LATER = Struct(">QQH")
-"""… and the number of the generation."""
-SIGNATURE_BYTES = {FIRST: 17, LATER: 18}
-"""With the payload 33 or 36 bytes, which base64 writes without padding or slack."""
-FORMS = {44: FIRST, 48: LATER}
-"""By the length of a cursor."""
+# Transaction id and event id: cursors of generation 0 keep the format that they had before
+# generations were introduced.
+WITHOUT_GENERATION = Struct(">QQ")
+# Transaction id, event id and the number of the generation.
+WITH_GENERATION = Struct(">QQH")
+# With the payload 33 or 36 bytes, which base64 writes without padding or unused bits.
+SIGNATURE_BYTES = {WITHOUT_GENERATION: 17, WITH_GENERATION: 18}
+FORMAT_BY_LENGTH = {44: WITHOUT_GENERATION, 48: WITH_GENERATION}
 
 
-def sealed(position: Position, organisation_id: UUID, *, generation: int = 0) -> str:
-    """The cursor of a place that was read in a generation (`events.generation`)."""
-    place = (position.xid, position.id)
-    form, values = (LATER, (*place, generation)) if generation else (FIRST, place)
-    payload = form.pack(*values)
-    signature = _signature(payload, organisation_id)[: SIGNATURE_BYTES[form]]
+def encode_cursor(position: Position, organisation_id: UUID, *, generation: int = 0) -> str:
+    """Return the cursor of a position that was read in a generation (`events.generation`)."""
+    if generation:
+        layout = WITH_GENERATION
+        payload = layout.pack(position.xid, position.id, generation)
+    else:
+        layout = WITHOUT_GENERATION
+        payload = layout.pack(position.xid, position.id)
+    signature = _signature(payload, organisation_id)[: SIGNATURE_BYTES[layout]]
     return base64.urlsafe_b64encode(signature + payload).decode()
 
 
-def opened(cursor: str, organisation_id: UUID) -> Position | None:
-    """Return the place of a cursor, taken back where it is of an earlier generation; None as `told` does."""
-    place = told(cursor, organisation_id)
-    return None if place is None else events.rewound(place[0], of_generation=place[1])
+def cursor_position(cursor: str, organisation_id: UUID) -> Position | None:
+    """Return from where to continue after a cursor; None as `decode_cursor` does.
 
-
-def told(cursor: str, organisation_id: UUID) -> tuple[Position, int] | None:
-    """Return the place of a cursor, and the generation in which it was told; None for a cursor that was not
-    made by us, or for another organisation.
+    The position of an earlier generation is moved back (see `events.rewound`).
     """
-    form = FORMS.get(len(cursor))
-    if form is None:
+    decoded = decode_cursor(cursor, organisation_id)
+    if decoded is None:
+        return None
+    position, generation = decoded
+    return events.rewound(position, of_generation=generation)
+
+
+def decode_cursor(cursor: str, organisation_id: UUID) -> tuple[Position, int] | None:
+    """Return a cursor's position, and the generation in which it was read.
+
+    None for a text that is not a cursor of ours, or a cursor of another organisation.
+    """
+    layout = FORMAT_BY_LENGTH.get(len(cursor))
+    if layout is None:
         return None
     try:
-        raw = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+        decoded = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError, ValueError):
         return None
-    cut = SIGNATURE_BYTES[form]
-    signature, payload = raw[:cut], raw[cut:]
-    if not hmac.compare_digest(signature, _signature(payload, organisation_id)[:cut]):
+    length = SIGNATURE_BYTES[layout]
+    signature, payload = decoded[:length], decoded[length:]
+    if not hmac.compare_digest(signature, _signature(payload, organisation_id)[:length]):
         return None
-    xid, event_id, *later = form.unpack(payload)
-    (generation,) = later or (0,)
+    xid, event_id, *numbers = layout.unpack(payload)
+    (generation,) = numbers or (0,)
     return Position(xid, event_id), generation
 
 

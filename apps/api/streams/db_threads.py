@@ -1,7 +1,7 @@
-"""Reading for many from one event loop: by a few threads, which give their connections back.
+"""Read the database for many callers of one event loop, on a few threads.
 
-Streams that stand at the same place and want the same share one reading: news for a thousand of them
-are one question, not a thousand.
+Streams at the same position with the same query share one reading, so that a new event costs one
+query for a thousand of them.
 """
 
 import asyncio
@@ -17,35 +17,38 @@ from apps.api.streams import pages
 from apps.api.streams.pages import Page
 from apps.api.streams.params import FeedQuery
 
-THREADS = 4
-"""So many connections at most, beside the watcher's."""
+# Also the number of connections, beside the watcher's.
+MAX_THREADS = 4
+# How long an idle thread keeps its connection: usually from one page to the next.
 LINGER_SECONDS = 1.0
-"""How long a thread with nothing to do keeps its connection: from one page to the next, mostly."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Threads:
-    """Threads that are kept and connections that are not, which a `ThreadPoolExecutor` cannot say."""
+class _DatabaseThreads:
+    """Run calls on threads that are kept, while their idle connections are closed.
+
+    A `ThreadPoolExecutor` cannot close the connection of an idle thread.
+    """
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._guard = threading.Lock()
         self._count = 0
 
     def submit(self, call: Callable[[], R]) -> "Future[R]":
         future: Future[R] = Future()
         with self._guard:
-            if self._count < THREADS:
+            if self._count < MAX_THREADS:
                 self._count += 1
                 threading.Thread(target=self._serve, name="reader", daemon=True).start()
-        self._jobs.put((future, call))
+        self._calls.put((future, call))
         return future
 
     def _serve(self) -> None:
         while True:
-            future, call = self._next()
+            future, call = self._next_call()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
@@ -53,48 +56,49 @@ class _Threads:
             except BaseException as error:
                 future.set_exception(error)
             finally:
-                # One that broke is replaced; the next call must not suffer from it.
+                # A broken connection is replaced, so that the next call does not fail by it.
                 connection.close_if_unusable_or_obsolete()
 
-    def _next(self) -> tuple["Future[Any]", Callable[[], Any]]:
+    def _next_call(self) -> tuple["Future[Any]", Callable[[], Any]]:
         try:
-            return self._jobs.get(timeout=LINGER_SECONDS)
+            return self._calls.get(timeout=LINGER_SECONDS)
         except Empty:
             connection.close()
-            return self._jobs.get()
+            return self._calls.get()
 
 
-_threads = _Threads()
+_threads = _DatabaseThreads()
 
 
-async def on_thread(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """What `call` answers, on one of the threads."""
+async def run_on_thread(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Return the result of `call`, run on one of the threads."""
     return await asyncio.wrap_future(_threads.submit(lambda: call(*args, **kwargs)))
 
 
-class Reading:
-    """The readings under way."""
+class SharedReadings:
+    """Read pages on the threads; equal queries at the same time share one reading."""
 
     def __init__(self) -> None:
-        self._under_way: dict[object, asyncio.Task[Page]] = {}
+        self._running: dict[object, asyncio.Task[Page]] = {}
 
-    async def page(self, asked: FeedQuery, *, until: int | None) -> Page:
-        key = self._key(asked, until)
-        task = self._under_way.get(key)
+    async def page(self, query: FeedQuery, *, horizon: int | None) -> Page:
+        """Return what `pages.read` returns."""
+        key = self._key(query, horizon)
+        task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(on_thread(pages.read, asked, until=until))
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key))
-        # Whoever goes away leaves the reading to the others.
+            task = asyncio.create_task(run_on_thread(pages.read, query, horizon=horizon))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key))
+        # A caller that is cancelled must not cancel the reading of the other callers.
         return await asyncio.shield(task)
 
     @staticmethod
-    def _key(asked: FeedQuery, until: int | None) -> object:
-        """What the answer depends on: of the caller only the organisation and the pools."""
-        actor = asked.actor
-        sees = (actor.organisation_id, actor.pool_ids)
-        wants = (asked.after, asked.generation, asked.types, asked.limit, asked.addition)
-        return (asyncio.get_running_loop(), sees, wants, until)
+    def _key(query: FeedQuery, horizon: int | None) -> object:
+        """Return what a page depends on: of the caller only the organisation and the pools."""
+        actor = query.actor
+        visibility = (actor.organisation_id, actor.pool_ids)
+        selection = (query.after, query.generation, query.types, query.limit, query.extension)
+        return (asyncio.get_running_loop(), visibility, selection, horizon)
 
 
-reading = Reading()
+shared_readings = SharedReadings()

@@ -1,14 +1,14 @@
-"""One watcher for each process: it looks for news, and whoever waits for some is told.
+"""Check the feed for new events on behalf of all streams and long polls of a process.
 
-However many streams and long polls are open, there is one small statement every `LOOK_SECONDS`, by
-one thread on one connection, and none at all while nobody waits.
+However many are open, one thread with one connection runs one small statement every
+`CHECK_SECONDS`, and none while no caller waits.
 
-1. A reader that found nothing below its horizon joins, naming that horizon: what is at or beyond it
-   is news. Nothing slips through between its reading and its joining.
-2. Each look asks, for every organisation that is waited for, whether there are events between the
-   oldest such horizon and now's.
-3. Those who waited for one that has some are told the new horizon, and read. The others have seen
-   everything up to it.
+1. A reader that found no event below its horizon registers a waiter with that horizon: events at or
+   above it are new to the reader. Events between its reading and its registration are not missed.
+2. Each check queries, for every organisation with a waiter, whether there are events between the
+   oldest of its horizons and the present one.
+3. The waiters of an organisation with such events get the new horizon, and read. The others have
+   read everything below it, so their horizon is moved to it.
 """
 
 import asyncio
@@ -30,84 +30,91 @@ from apps.events.selectors import FeedChanges
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
-AWAY_SECONDS = 1.0
-"""The pause after a look that failed: the database is away, and is not to be stormed when it is back."""
+CHECK_SECONDS = 0.2
+# The pause after a check that failed: it limits the load on a database that is starting again.
+RETRY_SECONDS = 1.0
+# How long the connection is kept without a waiter: usually between two calls of one reader.
 LINGER_SECONDS = 2.0
-"""How long the connection is kept with nobody waiting: between two calls of one reader, mostly."""
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
+    """Hold a reader that waits: its organisation, its horizon, and the future of a new horizon."""
+
     organisation_id: UUID
-    since: int
-    told: "Future[int]" = field(default_factory=Future)
+    horizon: int
+    new_horizon: "Future[int]" = field(default_factory=Future)
 
     def __post_init__(self) -> None:
-        # From now on it cannot be cancelled under the watcher's hands.
-        self.told.set_running_or_notify_cancel()
+        # From now on it cannot be cancelled while the watcher sets its result.
+        self.new_horizon.set_running_or_notify_cancel()
 
 
 class Watcher:
+    """Run the checks on a thread of its own, which starts with the first waiter."""
+
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiters: set[_Waiter] = set()
         self._pid = 0
-        self._is_away = False
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    async def news(self, *, organisation_id: UUID, since: int, seconds: float) -> int | None:
-        """The horizon at which there are events at or beyond `since`; None when none came in time."""
-        with self._joined(organisation_id, since) as told:
-            done, _ = await asyncio.wait([asyncio.wrap_future(told)], timeout=max(0, seconds))
+    async def wait(self, *, organisation_id: UUID, horizon: int, seconds: float) -> int | None:
+        """Wait for events at or above `horizon`.
+
+        Return the new horizon, below which they are; None when the time is up.
+        """
+        with self._registered(organisation_id, horizon) as new_horizon:
+            future = asyncio.wrap_future(new_horizon)
+            done, _ = await asyncio.wait([future], timeout=max(0, seconds))
             return done.pop().result() if done else None
 
-    def news_for_thread(self, *, organisation_id: UUID, since: int, seconds: float) -> int | None:
-        """`news`, for a caller that has a thread to wait on."""
-        with self._joined(organisation_id, since) as told:
+    def wait_on_thread(self, *, organisation_id: UUID, horizon: int, seconds: float) -> int | None:
+        """Wait as `wait` does, but block the calling thread."""
+        with self._registered(organisation_id, horizon) as new_horizon:
             try:
-                return told.result(max(0, seconds))
+                return new_horizon.result(max(0, seconds))
             except TimeoutError:
                 return None
 
     def close(self) -> None:
-        """Stop looking and give the connection back. It begins again for the next who waits."""
+        """Stop checking and close the connection. The next waiter starts the thread again."""
         thread = self._thread
         if thread is not None:
             self._is_closing.set()
             thread.join()
 
     @contextmanager
-    def _joined(self, organisation_id: UUID, since: int) -> "Iterator[Future[int]]":
-        waiter = _Waiter(organisation_id, since)
+    def _registered(self, organisation_id: UUID, horizon: int) -> "Iterator[Future[int]]":
+        waiter = _Waiter(organisation_id, horizon)
         with self._guard:
             self._waiters.add(waiter)
             # A forked child has the parent's fields but not its thread.
             if self._thread is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._is_closing.clear()
-                self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
                 self._thread.start()
         try:
-            yield waiter.told
+            yield waiter.new_horizon
         finally:
             with self._guard:
                 self._waiters.discard(waiter)
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         ends = time.monotonic() + LINGER_SECONDS
-        while not self._may_end(ends):
-            pause = LOOK_SECONDS
-            since = self._since()
-            if since:
+        while not self._has_ended(ends):
+            pause = CHECK_SECONDS
+            horizons = self._oldest_horizons()
+            if horizons:
                 ends = time.monotonic() + LINGER_SECONDS
-                pause = LOOK_SECONDS if self._look(since) else AWAY_SECONDS
+                pause = CHECK_SECONDS if self._check(horizons) else RETRY_SECONDS
             self._is_closing.wait(pause)
         connection.close()
 
-    def _may_end(self, ends: float) -> bool:
-        """Whether this thread is done. The next who waits then gets a new one."""
+    def _has_ended(self, ends: float) -> bool:
+        """Return whether this thread is no longer needed. The next waiter starts a new one then."""
         with self._guard:
             is_idle = not self._waiters and time.monotonic() > ends
             if is_idle or self._is_closing.is_set():
@@ -115,43 +122,41 @@ class Watcher:
                 return True
             return False
 
-    def _since(self) -> dict[UUID, int]:
-        """The oldest horizon of those who wait, by organisation."""
-        since: dict[UUID, int] = {}
+    def _oldest_horizons(self) -> dict[UUID, int]:
+        """Return organisation id -> the oldest horizon of its waiters."""
+        horizons: dict[UUID, int] = {}
         with self._guard:
             for waiter in self._waiters:
-                known = since.get(waiter.organisation_id, waiter.since)
-                since[waiter.organisation_id] = min(known, waiter.since)
-        return since
+                oldest = horizons.get(waiter.organisation_id, waiter.horizon)
+                horizons[waiter.organisation_id] = min(oldest, waiter.horizon)
+        return horizons
 
-    def _look(self, since: Mapping[UUID, int]) -> bool:
-        """Look, and tell. False when the database did not answer; those who wait go on waiting."""
+    def _check(self, horizons: Mapping[UUID, int]) -> bool:
+        """Check for new events, and notify. Return False if it failed: the waiters keep waiting."""
         try:
-            changes = events.feed_changes(since=since)
+            changes = events.feed_changes(since=horizons)
         except (OperationalError, InterfaceError) as error:
             outage.report(error)
         except Exception:
-            logger.exception("the look for events failed")
+            logger.exception("the check for new events failed")
         else:
-            self._is_away = False
             outage.end()
-            self._tell(since, changes)
+            self._notify(horizons, changes)
             return True
-        self._is_away = True
         connection.close()
         return False
 
-    def _tell(self, since: Mapping[UUID, int], changes: FeedChanges) -> None:
+    def _notify(self, horizons: Mapping[UUID, int], changes: FeedChanges) -> None:
         with self._guard:
             for waiter in self._waiters:
-                if waiter.since >= changes.horizon:
-                    continue  # It joined while we looked, and has seen more than we have.
+                if waiter.horizon >= changes.horizon:
+                    continue  # It registered during the check, and has read more than was checked.
                 if waiter.organisation_id in changes.organisation_ids:
-                    if not waiter.told.done():
-                        waiter.told.set_result(changes.horizon)
-                elif waiter.since >= since.get(waiter.organisation_id, changes.horizon):
-                    waiter.since = changes.horizon
+                    if not waiter.new_horizon.done():
+                        waiter.new_horizon.set_result(changes.horizon)
+                elif waiter.horizon >= horizons.get(waiter.organisation_id, changes.horizon):
+                    waiter.horizon = changes.horizon
 
 
+# One for each process.
 watcher = Watcher()
-"""This process's."""

@@ -1,52 +1,54 @@
-"""The long poll: an empty page is waited over until there is something, or the time is up.
+"""Wait for the first event of an empty page, for as long as the query allows.
 
-In the web process a waiting call would keep one of the few threads that answer everybody else, so
-only `SEATS` of them may wait at a time. Whoever finds no seat is answered at once: an empty page is
-as lawful as a late one.
+In the web process a waiting call would block one of the few threads that serve all other calls, so
+at most `MAX_WAITING_THREADS` calls wait at a time. Further ones return their empty page at once,
+which clients must expect anyway.
 """
 
 import threading
 import time
 
 from apps.api.streams import pages
-from apps.api.streams.db_threads import reading
+from apps.api.streams.db_threads import shared_readings
 from apps.api.streams.feed_watcher import watcher
 from apps.api.streams.pages import Page
 from apps.api.streams.params import FeedQuery
 
-SEATS = 2
+MAX_WAITING_THREADS = 2
 
-_seats = threading.BoundedSemaphore(SEATS)
+_waiting_threads = threading.BoundedSemaphore(MAX_WAITING_THREADS)
 
 
-def wait_on_thread(asked: FeedQuery, page: Page) -> Page:
-    """The first page from `page` on with something in it; an empty one when the time is up."""
-    if page.items or not asked.wait_seconds or not _seats.acquire(blocking=False):
+def wait_on_thread(query: FeedQuery, page: Page) -> Page:
+    """Return `page`, or the first later page with an item; an empty one when the time is up."""
+    if page.items or not query.wait_seconds or not _waiting_threads.acquire(blocking=False):
         return page
     try:
-        ends = time.monotonic() + asked.wait_seconds
-        while not page.items and (left := ends - time.monotonic()) > 0:
-            until: int | None = page.until
+        ends = time.monotonic() + query.wait_seconds
+        while not page.items and (seconds := ends - time.monotonic()) > 0:
+            horizon: int | None = page.horizon
             if not page.has_more:
-                until = watcher.news_for_thread(
-                    organisation_id=asked.actor.organisation_id, since=page.until, seconds=left
+                horizon = watcher.wait_on_thread(
+                    organisation_id=query.actor.organisation_id,
+                    horizon=page.horizon,
+                    seconds=seconds,
                 )
-            if until is not None:
-                page = pages.read(pages.after(asked, page), until=until)
+            if horizon is not None:
+                page = pages.read(pages.next_query(query, page), horizon=horizon)
         return page
     finally:
-        _seats.release()
+        _waiting_threads.release()
 
 
-async def wait(asked: FeedQuery, page: Page) -> Page:
-    """`wait_on_thread`, without a thread and for as many as like to."""
-    ends = time.monotonic() + asked.wait_seconds
-    while not page.items and (left := ends - time.monotonic()) > 0:
-        until: int | None = page.until
+async def wait(query: FeedQuery, page: Page) -> Page:
+    """Return what `wait_on_thread` returns, without a thread and for any number of callers."""
+    ends = time.monotonic() + query.wait_seconds
+    while not page.items and (seconds := ends - time.monotonic()) > 0:
+        horizon: int | None = page.horizon
         if not page.has_more:
-            until = await watcher.news(
-                organisation_id=asked.actor.organisation_id, since=page.until, seconds=left
+            horizon = await watcher.wait(
+                organisation_id=query.actor.organisation_id, horizon=page.horizon, seconds=seconds
             )
-        if until is not None:
-            page = await reading.page(pages.after(asked, page), until=until)
+        if horizon is not None:
+            page = await shared_readings.page(pages.next_query(query, page), horizon=horizon)
     return page

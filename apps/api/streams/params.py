@@ -1,4 +1,4 @@
-"""What a reader of the feed asks for."""
+"""Parse the parameters of the calls that read the feed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from django.http import HttpRequest, QueryDict
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.api.http.operations import Query
-from apps.api.http.parameters import first_of_each, parameter_faults
-from apps.api.streams.cursors import opened
+from apps.api.http.parameters import first_fault_of_each, parameter_faults
+from apps.api.streams.cursors import cursor_position
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS, PayloadExtension
 from apps.events import selectors as events
 from apps.events.selectors import BEGINNING, Position
@@ -18,8 +18,8 @@ from biolayer.errors import Fault, InvalidInput
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 STREAM_LIMIT = 500
+# Less than the minute after which most proxies close an idle connection.
 MAX_WAIT_SECONDS = 55
-"""Under the minute after which most proxies cut a silent connection."""
 
 AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.", "latest")
 TYPES = Query(
@@ -54,67 +54,70 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 @dataclass(frozen=True, slots=True)
 class FeedQuery:
-    """Events for whom, from where, which, how many, and how long to wait for the first."""
+    """Hold who reads the feed, after which position, which types, how many events, and the wait."""
 
     actor: Principal
     after: Position
     types: tuple[str, ...]
     limit: int = DEFAULT_LIMIT
     wait_seconds: int = 0
-    # What each item says beside the event.
-    addition: PayloadExtension | None = None
-    # The life of the cluster that `after` is a place of.
+    # Adds fields to each item.
+    extension: PayloadExtension | None = None
+    # The generation that `after` was read in.
     generation: int = 0
 
 
-def asked_of_feed(actor: Principal, query: QueryDict) -> FeedQuery:
-    """`GET /v1/events`. Raises `ScopeMissing`, and `InvalidInput` naming every bad parameter."""
+def feed_query(actor: Principal, query: QueryDict) -> FeedQuery:
+    """Return the query of `GET /v1/events`.
+
+    Raise `ScopeMissing`, and `InvalidInput` with every fault of the parameters.
+    """
     actor.require(Scope.TASKS_READ)
-    # Before any place is read, which must not be of an earlier one.
+    # Before any position is read: the position must not be of an earlier generation than this one.
     generation = events.current_generation()
-    reading = _Reading(actor, query)
-    reading.refuse_unknown("after", "types", "limit", "wait")
-    asked = FeedQuery(
+    parameters = _FeedParameters(actor, query)
+    parameters.check_names("after", "types", "limit", "wait")
+    result = FeedQuery(
         actor,
-        after=reading.place(query.get("after", "beginning"), "/after"),
-        types=reading.types(),
-        limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
-        wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
-        addition=reading.addition(),
+        after=parameters.position(query.get("after", "beginning"), "/after"),
+        types=parameters.types(),
+        limit=parameters.number("limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        wait_seconds=parameters.number("wait", 0, minimum=0, maximum=MAX_WAIT_SECONDS),
+        extension=parameters.extension(),
         generation=generation,
     )
-    reading.refuse_faults()
-    return asked
+    parameters.raise_faults()
+    return result
 
 
-def asked_of_stream(actor: Principal, request: HttpRequest) -> FeedQuery:
-    """`GET /v1/events/stream`: from now on, unless the caller says from where."""
+def stream_query(actor: Principal, request: HttpRequest) -> FeedQuery:
+    """Return the query of `GET /v1/events/stream`, from now by default. Raise as `feed_query`."""
     actor.require(Scope.TASKS_READ)
     query = request.GET
-    # Before any place is read, which must not be of an earlier one.
+    # Before any position is read: the position must not be of an earlier generation than this one.
     generation = events.current_generation()
-    reading = _Reading(actor, query)
-    reading.refuse_unknown("after", "types")
+    parameters = _FeedParameters(actor, query)
+    parameters.check_names("after", "types")
     last_id = request.headers.get(LAST_EVENT_ID)
-    # Who comes back sends `after` as at first; what it has seen since then counts.
+    # A client that reconnects repeats its first `after`; its last event is more recent.
     after = (
-        reading.place(query.get("after", "latest"), "/after")
+        parameters.position(query.get("after", "latest"), "/after")
         if last_id is None
-        else reading.place(last_id, "")
+        else parameters.position(last_id, "")
     )
-    asked = FeedQuery(
+    result = FeedQuery(
         actor,
         after,
-        reading.types(),
+        parameters.types(),
         STREAM_LIMIT,
-        addition=reading.addition(),
+        extension=parameters.extension(),
         generation=generation,
     )
-    reading.refuse_faults()
-    return asked
+    parameters.raise_faults()
+    return result
 
 
-def asked_of_consumer(
+def consumer_query(
     actor: Principal,
     query: QueryDict,
     *,
@@ -122,59 +125,63 @@ def asked_of_consumer(
     generation: int,
     types: Collection[str] | None,
 ) -> FeedQuery:
-    """`GET /v1/event-consumers/{name}/events`: from where, and what, is remembered."""
-    reading = _Reading(actor, query)
-    reading.refuse_unknown("limit", "wait")
-    asked = FeedQuery(
+    """Return the query of `GET /v1/event-consumers/{name}/events`. Raise `InvalidInput`.
+
+    Position and types are those of the consumer.
+    """
+    parameters = _FeedParameters(actor, query)
+    parameters.check_names("limit", "wait")
+    result = FeedQuery(
         actor,
         after=after,
         types=tuple(events.types_for(types)),
-        limit=reading.number("limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
-        wait_seconds=reading.number("wait", 0, least=0, most=MAX_WAIT_SECONDS),
-        addition=reading.addition(),
+        limit=parameters.number("limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        wait_seconds=parameters.number("wait", 0, minimum=0, maximum=MAX_WAIT_SECONDS),
+        extension=parameters.extension(),
         generation=generation,
     )
-    reading.refuse_faults()
-    return asked
+    parameters.raise_faults()
+    return result
 
 
-def place_named(actor: Principal, text: str) -> Position | None:
-    """The place that `beginning`, `latest` or a cursor names; None where it is none of them."""
+def parse_position(actor: Principal, text: str) -> Position | None:
+    """Return the position of `beginning`, `latest` or a cursor; None for any other text."""
     if text == "beginning":
         return BEGINNING
     if text == "latest":
         return Position(events.horizon(), 0)
-    return opened(text, actor.organisation_id)
+    return cursor_position(text, actor.organisation_id)
 
 
-def place_fault(pointer: str) -> Fault:
-    text = "is no cursor of this organisation's events, nor beginning or latest"
+def position_fault(pointer: str) -> Fault:
+    """Return the fault of a text for which `parse_position` returns None."""
+    text = "must be beginning, latest, or a cursor of this organisation's events"
     return Fault(pointer, "invalid_cursor", text)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """Reads parameters, and remembers what is wrong with them: all is told at once."""
+class _FeedParameters:
+    """Parse parameters and collect their faults, so that all are reported at once."""
 
     actor: Principal
     query: QueryDict
     faults: list[Fault] = field(default_factory=list)
 
-    def refuse_unknown(self, *names: str) -> None:
+    def check_names(self, *names: str) -> None:
         known = (*names, "payload") if PAYLOAD_EXTENSIONS else names
-        self.faults.extend(parameter_faults(self.query, known, several=("types",)))
+        self.faults.extend(parameter_faults(self.query, known, repeatable=("types",)))
 
-    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+    def number(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
         text = self.query.get(name, str(default))
-        if text.isascii() and text.isdigit() and len(text) < 5 and least <= int(text) <= most:
+        if text.isascii() and text.isdigit() and len(text) < 5 and minimum <= int(text) <= maximum:
             return int(text)
-        self.faults.append(Fault(f"/{name}", "out_of_range", f"must be {least} to {most}"))
+        self.faults.append(Fault(f"/{name}", "out_of_range", f"must be {minimum} to {maximum}"))
         return default
 
-    def place(self, text: str, pointer: str) -> Position:
-        position = place_named(self.actor, text)
+    def position(self, text: str, pointer: str) -> Position:
+        position = parse_position(self.actor, text)
         if position is None:
-            self.faults.append(place_fault(pointer))
+            self.faults.append(position_fault(pointer))
         return position or BEGINNING
 
     def types(self) -> tuple[str, ...]:
@@ -182,12 +189,12 @@ class _Reading:
             return tuple(events.types_for(None))
         patterns = ",".join(self.query.getlist("types")).split(",")
         problems = ((pattern, events.type_problem(pattern)) for pattern in patterns)
-        wrong = [f"{pattern[:40]!r} {problem}" for pattern, problem in problems if problem]
-        # One parameter, one fault: the first tells what may stand there.
-        self.faults.extend(Fault("/types", "unknown_event_type", text) for text in wrong[:1])
+        texts = [f"{pattern[:40]!r} {problem}" for pattern, problem in problems if problem]
+        # One fault for each parameter: the first one says which types are allowed.
+        self.faults.extend(Fault("/types", "unknown_event_type", text) for text in texts[:1])
         return tuple(events.types_for(patterns))
 
-    def addition(self) -> PayloadExtension | None:
+    def extension(self) -> PayloadExtension | None:
         name = self.query.get("payload")
         if name is None or not PAYLOAD_EXTENSIONS:
             return None
@@ -196,6 +203,6 @@ class _Reading:
             self.faults.append(Fault("/payload", "not_one_of", text))
         return PAYLOAD_EXTENSIONS.get(name)
 
-    def refuse_faults(self) -> None:
+    def raise_faults(self) -> None:
         if self.faults:
-            raise InvalidInput(first_of_each(self.faults))
+            raise InvalidInput(first_fault_of_each(self.faults))

@@ -1,7 +1,7 @@
-"""The doors of the ASGI process: the calls of `/v1` that may wait, and the stream.
+"""Serve the calls of `/v1` that may wait, and the stream, in the ASGI process.
 
-Who calls and what is asked for is found out by the same views as in the web process, on a thread
-that is given back at once. The waiting itself takes neither a thread nor a connection.
+The views of the web process authenticate the caller and parse the query on a thread, which is free
+again at once. The waiting itself uses neither a thread nor a connection.
 """
 
 import asyncio
@@ -16,51 +16,51 @@ from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
 from apps.api.http.operations import operation
-from apps.api.http.problems import refuse
-from apps.api.http.rendering import dumped
+from apps.api.http.problems import problem_response
+from apps.api.http.rendering import dump_json
 from apps.api.http.views import View
 from apps.api.streams import pages
-from apps.api.streams.cursors import sealed
-from apps.api.streams.db_threads import on_thread, reading
-from apps.api.streams.feed_watcher import AWAY_SECONDS, watcher
+from apps.api.streams.cursors import encode_cursor
+from apps.api.streams.db_threads import run_on_thread, shared_readings
+from apps.api.streams.feed_watcher import RETRY_SECONDS, watcher
 from apps.api.streams.long_poll import wait
 from apps.api.streams.pages import Page
-from apps.api.streams.params import AFTER, PAYLOAD, TYPES, FeedQuery, asked_of_stream
-from apps.api.v1.events import ConsumerEvents, Events, PageAnswer
+from apps.api.streams.params import AFTER, PAYLOAD, TYPES, FeedQuery, stream_query
+from apps.api.v1.events import ConsumerEvents, Events, PageResponse
 from biolayer.responses.events import FeedItem
 
 KEEP_ALIVE_SECONDS = 15.0
+# How long a stream lasts. Its client reconnects where it was, and its credential is checked again.
 MAX_SECONDS = 900.0
-"""After so long a stream ends. Its client comes back where it was, and its key is looked at again."""
 
 
 async def events(request: HttpRequest) -> HttpResponseBase:
-    """`GET /v1/events`."""
-    return await _answered(request, Events.as_view(waits=False))
+    """Serve `GET /v1/events`."""
+    return await _respond(request, Events.as_view(waits=False))
 
 
 async def consumer_events(request: HttpRequest, name: str) -> HttpResponseBase:
-    """`GET /v1/event-consumers/{name}/events`."""
-    return await _answered(request, ConsumerEvents.as_view(waits=False), name=name)
+    """Serve `GET /v1/event-consumers/{name}/events`."""
+    return await _respond(request, ConsumerEvents.as_view(waits=False), name=name)
 
 
-async def _answered(request: HttpRequest, view: Any, **names: str) -> HttpResponseBase:
-    response: HttpResponseBase = await on_thread(view, request, **names)
-    if isinstance(response, PageAnswer) and request.method != "HEAD":
+async def _respond(request: HttpRequest, view: Any, **names: str) -> HttpResponseBase:
+    response: HttpResponseBase = await run_on_thread(view, request, **names)
+    if isinstance(response, PageResponse) and request.method != "HEAD":
         try:
-            found = await wait(response.asked, response.found)
+            page = await wait(response.query, response.page)
         except Exception as error:
-            return refuse(request, error)
-        response.data = pages.represented(response.asked, found)
+            return problem_response(request, error)
+        response.data = pages.represented(response.query, page)
     return response
 
 
-class StreamAnswer(Response):
-    """A stream that may be opened."""
+class StreamAccepted(Response):
+    """Hold the query of a stream that the caller may open."""
 
-    def __init__(self, asked: FeedQuery) -> None:
+    def __init__(self, query: FeedQuery) -> None:
         super().__init__()
-        self.asked = asked
+        self.query = query
 
 
 class Stream(View):
@@ -73,70 +73,72 @@ class Stream(View):
         media_type="text/event-stream",
     )
     def get(self, request: Request) -> Response:
-        return StreamAnswer(asked_of_stream(self.actor(request), request._request))
+        return StreamAccepted(stream_query(self.actor(request), request._request))
 
 
 async def stream(request: HttpRequest) -> HttpResponseBase:
-    """`GET /v1/events/stream`: the stream, or a problem before its first byte."""
-    answer: HttpResponseBase = await on_thread(Stream.as_view(), request)
-    if not isinstance(answer, StreamAnswer):
-        return answer
-    # HEAD: what GET would say before its first byte (RFC 9110, 9.3.2).
-    frames = _nothing() if request.method == "HEAD" else _frames(answer.asked)
+    """Serve `GET /v1/events/stream`: the stream, or a problem before its first byte."""
+    accepted: HttpResponseBase = await run_on_thread(Stream.as_view(), request)
+    if not isinstance(accepted, StreamAccepted):
+        return accepted
+    # HEAD: the headers of GET without its content (RFC 9110, 9.3.2).
+    frames = _no_frames() if request.method == "HEAD" else _frames(accepted.query)
     response = StreamingHttpResponse(frames, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _no_frames() -> AsyncIterator[bytes]:
     return
     yield
 
 
-async def _frames(asked: FeedQuery) -> AsyncIterator[bytes]:
-    """Every wanted event from where it was asked for on, and a sign of life where there is none."""
-    # Whoever is cut off before the first event comes back to where it began.
-    yield _sign(b"connected", asked)
-    until: int | None = None
+async def _frames(query: FeedQuery) -> AsyncIterator[bytes]:
+    """Yield every matching event after the query's position, and keep-alives in between."""
+    # It has an id: a client that is cut off before the first event reconnects at its start.
+    yield _comment(b"connected", query)
+    horizon: int | None = None
     ends = time.monotonic() + MAX_SECONDS
-    silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+    keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
     while time.monotonic() < ends:
-        page = await _read(asked, until)
-        asked = pages.after(asked, page)
+        page = await _read(query, horizon)
+        query = pages.next_query(query, page)
         if page.items:
             yield b"".join(map(_frame, page.items))
-            silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
-        until = page.until if page.has_more else None
-        while until is None and time.monotonic() < ends:
-            until = await watcher.news(
-                organisation_id=asked.actor.organisation_id,
-                since=page.until,
-                seconds=silent_until - time.monotonic(),
+            keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
+        horizon = page.horizon if page.has_more else None
+        while horizon is None and time.monotonic() < ends:
+            horizon = await watcher.wait(
+                organisation_id=query.actor.organisation_id,
+                horizon=page.horizon,
+                seconds=keep_alive_at - time.monotonic(),
             )
-            if time.monotonic() >= silent_until:
-                yield _sign(b"keep-alive", asked)
-                silent_until = time.monotonic() + KEEP_ALIVE_SECONDS
+            if time.monotonic() >= keep_alive_at:
+                yield _comment(b"keep-alive", query)
+                keep_alive_at = time.monotonic() + KEEP_ALIVE_SECONDS
                 break
 
 
-async def _read(asked: FeedQuery, until: int | None) -> Page:
-    """The next page; while the database is away, the stream waits for it."""
+async def _read(query: FeedQuery, horizon: int | None) -> Page:
+    """Return the next page. While the database does not answer, the stream waits for it."""
     while True:
         try:
-            return await reading.page(asked, until=until)
+            return await shared_readings.page(query, horizon=horizon)
         except (OperationalError, InterfaceError):
-            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _frame(item: FeedItem) -> bytes:
     head = f"id: {item.cursor}\nevent: {item.type}\ndata: "
-    return head.encode() + dumped(item) + b"\n\n"
+    return head.encode() + dump_json(item) + b"\n\n"
 
 
-def _sign(word: bytes, asked: FeedQuery) -> bytes:
-    """A comment, and the place: a client remembers an id that comes without data, too (WHATWG HTML,
-    9.2.6), and so comes back behind whatever it did not want to see.
+def _comment(text: bytes, query: FeedQuery) -> bytes:
+    """Return a comment with the stream's position as its id.
+
+    Clients also store an id that has no data (WHATWG HTML, 9.2.6), so they reconnect after the
+    events that did not match.
     """
-    cursor = sealed(asked.after, asked.actor.organisation_id, generation=asked.generation)
-    return b": " + word + b"\nid: " + cursor.encode() + b"\n\n"
+    cursor = encode_cursor(query.after, query.actor.organisation_id, generation=query.generation)
+    return b": " + text + b"\nid: " + cursor.encode() + b"\n\n"

@@ -1,1 +1,1 @@
-"""`/v1`: product backends post tasks and follow them; workers are offered tasks and do them."""
+"""Serve `/v1`: product backends post and follow tasks; workers are offered tasks and do them."""

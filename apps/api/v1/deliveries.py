@@ -1,14 +1,14 @@
-"""`/v1/deliveries`: what was sent, with what result, and sending one delivery again."""
+"""Serve `/v1/deliveries`: deliveries, their attempts, and sending one again."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import DELIVERY_FILTERS, delivery_filter, no_filters
+from apps.api.v1.filters import DELIVERY_FILTERS, check_no_filters, delivery_filter
 from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.responses import webhooks as responses
@@ -58,7 +58,7 @@ class DeliveryAttempts(View):
         query=PAGED,
     )
     def get(self, request: Request, delivery_id: str) -> Response:
-        no_filters(request)
+        check_no_filters(request)
         delivery = selectors.delivery(
             actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id)
         )
@@ -75,11 +75,11 @@ class DeliveryResend(View):
         returns={202: responses.Delivery},
     )
     def post(self, request: Request, delivery_id: str) -> Response:
-        def resend() -> Answer:
+        def resend() -> CallResult:
             at = self.at(request)
             delivery = services.resend(
                 actor=self.actor(request), delivery_id=parse_id("delivery", delivery_id), at=at
             )
-            return Answer(representations.delivery(delivery, at=at), 202)
+            return CallResult(representations.delivery(delivery, at=at), 202)
 
         return idempotent(request, request.data, resend)

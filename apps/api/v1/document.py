@@ -39,14 +39,15 @@ MEANINGS = {
     422: "The request is not valid, or the idempotency key was used for another request.",
     429: "Too many requests.",
     500: "Internal error; it was logged under the `request_id`.",
-    503: "The database is not available, or another transaction locks a row: send the request again.",
+    503: "The database is not available, or another transaction locks a row: send the request"
+    " again.",
 }
+# A code of each status, for its example; docs/api.md lists all of them.
 CODES = {
     400: "malformed_json", 401: "unauthenticated", 403: "scope_missing", 404: "not_found",
-    409: "illegal_transition", 413: "too_large", 415: "unsupported_media_type", 422: "invalid_input",
-    429: "rate_limited", 500: "internal_error", 503: "unavailable",
+    409: "illegal_transition", 413: "too_large", 415: "unsupported_media_type",
+    422: "invalid_input", 429: "rate_limited", 500: "internal_error", 503: "unavailable",
 }  # fmt: skip
-"""A code of each status, for its example; docs/api.md lists all of them."""
 
 TAGS = {
     "tasks": "Tasks of product backends.",
@@ -93,7 +94,7 @@ WEBHOOK_HEADERS = {
 
 class Document(View):
     ignores_query = True
-    # It says what the published documentation says and nothing of a tenant: no credential is needed.
+    # It contains published documentation only, so no credential is needed.
     authentication_classes = []
     throttle_classes = []
 

@@ -1,6 +1,6 @@
-"""`/v1/events` and `/v1/event-consumers`: the organisation's events, pulled.
+"""Serve `/v1/events` and `/v1/event-consumers`: the organisation's events, by pull.
 
-The ASGI process serves the two calls that may wait as well (see config/stream_urls.py).
+The ASGI process also serves the two calls that may wait (see config/stream_urls.py).
 """
 
 import re
@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View
 from apps.api.streams import pages
-from apps.api.streams.cursors import told
+from apps.api.streams.cursors import decode_cursor
 from apps.api.streams.long_poll import wait_on_thread
 from apps.api.streams.pages import Page
 from apps.api.streams.params import (
@@ -26,12 +26,12 @@ from apps.api.streams.params import (
     TYPES,
     WAITING,
     FeedQuery,
-    asked_of_consumer,
-    asked_of_feed,
-    place_fault,
-    place_named,
+    consumer_query,
+    feed_query,
+    parse_position,
+    position_fault,
 )
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import events as representations
 from apps.base.transactions import retry_races
 from apps.events import selectors, services
@@ -46,13 +46,13 @@ BY_NAME = Keyset(("name",))
 NAME = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 
 
-class PageAnswer(Response):
-    """A page with its query, so that the ASGI process can wait for more and replace it."""
+class PageResponse(Response):
+    """Return a page. It has its query, so that the ASGI process can wait and replace the page."""
 
-    def __init__(self, asked: FeedQuery, found: Page) -> None:
-        super().__init__(pages.represented(asked, found))
-        self.asked = asked
-        self.found = found
+    def __init__(self, query: FeedQuery, page: Page) -> None:
+        super().__init__(pages.represented(query, page))
+        self.query = query
+        self.page = page
 
 
 class FeedView(View):
@@ -62,9 +62,9 @@ class FeedView(View):
     waits = True
 
     def feed_page(self, request: Request, query: FeedQuery) -> Response:
-        found = pages.read(query)
+        first_page = pages.read(query)
         waits = self.waits and request.method != "HEAD"
-        return PageAnswer(query, wait_on_thread(query, found) if waits else found)
+        return PageResponse(query, wait_on_thread(query, first_page) if waits else first_page)
 
 
 class Events(FeedView):
@@ -76,7 +76,7 @@ class Events(FeedView):
         query=(AFTER, TYPES, *WAITING, PAYLOAD),
     )
     def get(self, request: Request) -> Response:
-        query = asked_of_feed(self.actor(request), request.query_params)
+        query = feed_query(self.actor(request), request.query_params)
         return self.feed_page(request, query)
 
 
@@ -92,7 +92,7 @@ class ConsumerEvents(FeedView):
         actor = self.actor(request)
         generation = selectors.current_generation()
         consumer = selectors.consumer(actor=actor, name=name)
-        query = asked_of_consumer(
+        query = consumer_query(
             actor,
             request.query_params,
             after=selectors.position_of(consumer),
@@ -111,11 +111,11 @@ class Consumers(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
-        mine = selectors.consumers(actor=self.actor(request))
-        found = page(request, mine, BY_NAME)
-        shown = _represented(found.rows)
-        return Response(EventConsumerPage(data=shown, next_cursor=found.next_cursor))
+        check_no_filters(request)
+        visible = selectors.consumers(actor=self.actor(request))
+        consumers = page(request, visible, BY_NAME)
+        data = _represented(consumers.rows)
+        return Response(EventConsumerPage(data=data, next_cursor=consumers.next_cursor))
 
 
 class Consumer(View):
@@ -137,11 +137,11 @@ class Consumer(View):
         body=ConsumerSettings,
     )
     def put(self, request: Request, name: str) -> Response:
-        actor, wanted = self.actor(request), parse(ConsumerSettings, request.data)
-        start = _start(actor, name, wanted)
+        actor, settings = self.actor(request), parse(ConsumerSettings, request.data)
+        start = _start(actor, name, settings)
         saved = retry_races(
             lambda: services.save_consumer(
-                actor=actor, name=name, types=wanted.types, start=start, at=self.at(request)
+                actor=actor, name=name, types=settings.types, start=start, at=self.at(request)
             )
         )
         location = {"Location": f"/v1/event-consumers/{name}"} if saved.is_new else {}
@@ -168,62 +168,67 @@ class ConsumerAck(View):
         body=Acknowledgement,
     )
     def post(self, request: Request, name: str) -> Response:
-        actor, wanted = self.actor(request), parse(Acknowledgement, request.data)
+        actor, acknowledgement = self.actor(request), parse(Acknowledgement, request.data)
 
-        def acknowledge() -> Answer:
-            upto, generation = _acknowledged(actor, name, wanted.cursor)
+        def acknowledge() -> CallResult:
+            position, generation = _acknowledged(actor, name, acknowledgement.cursor)
             consumer = services.acknowledge(
-                actor=actor, name=name, upto=upto, of_generation=generation, at=self.at(request)
+                actor=actor, name=name, upto=position, of_generation=generation, at=self.at(request)
             )
-            return Answer(_represented([consumer])[0])
+            return CallResult(_represented([consumer])[0])
 
         return idempotent(request, request.data, acknowledge)
 
 
 def _acknowledged(actor: Principal, name: str, cursor: str) -> tuple[Position, int]:
-    """Return the cursor's place and the generation it is of. Raise `InvalidInput`; but first `NotFound`,
-    since it is the greater fault.
+    """Return the position and the generation of a cursor.
+
+    Raise `InvalidInput` for another text; `NotFound` instead if there is no such consumer.
     """
-    place = told(cursor, actor.organisation_id)
-    if place is None:
+    decoded = decode_cursor(cursor, actor.organisation_id)
+    if decoded is None:
         selectors.consumer(actor=actor, name=name)
-        text = "is no cursor of this organisation's events"
+        text = "is not a cursor of this organisation's events"
         raise InvalidInput([Fault("/cursor", "invalid_cursor", text)])
-    return place
+    return decoded
 
 
-def _start(actor: Principal, name: str, wanted: ConsumerSettings) -> Position:
-    """Where a new consumer begins. Raises `InvalidInput` with every fault of its name and settings."""
+def _start(actor: Principal, name: str, settings: ConsumerSettings) -> Position:
+    """Return where a new consumer begins.
+
+    Raise `InvalidInput` with every fault of its name and settings.
+    """
     faults = []
     if not NAME.fullmatch(name):
         faults.append(Fault("/name", "pattern", "must be 1 to 64 of a-z, 0-9, _ . -"))
-    for index, pattern in enumerate(wanted.types or ()):
+    for index, pattern in enumerate(settings.types or ()):
         problem = selectors.type_problem(pattern)
         if problem is not None:
             faults.append(Fault(f"/types/{index}", "unknown_event_type", problem))
-    # It is written down for good: a generation that this process has not heard of yet counts, too.
+    # The position is stored permanently, so it must not depend on a stale cache of generations.
     selectors.clear_generation_cache()
-    start = place_named(actor, wanted.start)
+    start = parse_position(actor, settings.start)
     if start is None:
-        faults.append(place_fault("/start"))
+        faults.append(position_fault("/start"))
     if start is None or faults:
         raise InvalidInput(faults)
     return start
 
 
 def _lag_of_pools(consumer: Any) -> Lag:
-    """How far behind a consumer is that may not see every task: only what it may see counts."""
+    """Return the lag of a consumer that is limited to pools: events of other tasks do not count."""
     events = selectors.pending_events(consumer)
-    wanted = [task_id for task_id, name in events if name in selectors.types_for(consumer.types)]
-    seen = ids_in_pools(
-        organisation_id=consumer.organisation_id, pool_ids=consumer.pool_ids, task_ids=wanted
+    types = selectors.types_for(consumer.types)
+    task_ids = [task_id for task_id, event_type in events if event_type in types]
+    visible_ids = ids_in_pools(
+        organisation_id=consumer.organisation_id, pool_ids=consumer.pool_ids, task_ids=task_ids
     )
-    count = sum(task_id in seen for task_id in wanted)
+    count = sum(task_id in visible_ids for task_id in task_ids)
     return Lag(count, is_exact=len(events) < selectors.MAX_COUNTED)
 
 
 def _represented(consumers: Sequence[Any]) -> list[EventConsumer]:
-    """Return consumers as `/v1` shows them, by one look at how far behind they are."""
-    lags = selectors.consumer_lags([one for one in consumers if one.pool_ids is None])
-    lags |= {one.id: _lag_of_pools(one) for one in consumers if one.pool_ids is not None}
-    return [representations.consumer(one, lags[one.id]) for one in consumers]
+    """Return consumers as `/v1` shows them. One query counts the lags of those without pools."""
+    lags = selectors.consumer_lags([row for row in consumers if row.pool_ids is None])
+    lags |= {row.id: _lag_of_pools(row) for row in consumers if row.pool_ids is not None}
+    return [representations.consumer(row, lags[row.id]) for row in consumers]

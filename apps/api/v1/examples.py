@@ -1,4 +1,4 @@
-"""An example of each body that a caller may send. A test takes each by its model."""
+"""Give an example of each body that a caller may send. A test validates each by its model."""
 
 from collections.abc import Mapping
 from typing import Any

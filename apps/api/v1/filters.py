@@ -1,4 +1,4 @@
-"""The filters of the lists: what the query asks for, or every fault of it."""
+"""Describe and parse the filters of lists."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from rest_framework.request import Request
 
 from apps.api.http.operations import Query, filter_by
-from apps.api.http.parameters import first_of_each, parameter_faults
+from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.pools.selectors import WorkerFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
@@ -22,10 +22,10 @@ from biolayer.values import Moment, Presence, Urgency
 
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 PAGING = ("cursor", "limit")
+# Filters of which several values mean any of them.
 OF_TASKS = ("status", "domain", "urgency", "pool")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
-"""Filters of which several values mean any of them."""
 
 TASK_FILTERS = (
     filter_by("status", "The status.", "queued", enum=[status.value for status in Status]),
@@ -60,74 +60,74 @@ MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 def task_filters(request: Request) -> dict[str, list[Any]]:
     """Return the values that each column of a listed task may have.
 
-    Raise `InvalidInput` naming every bad parameter; so do the other functions here.
+    Raise `InvalidInput` with every fault of the parameters, as all functions here do.
     """
-    given = _Given(request, several=OF_TASKS)
+    parameters = _FilterParameters(request, repeatable=OF_TASKS)
     columns: dict[str, list[Any]] = {
-        "status": given.choices("status", [status.value for status in Status]),
-        "domain": given.slugs("domain", "a domain such as security"),
-        "urgency": given.choices("urgency", list(get_args(Urgency))),
-        "pool_id": given.ids("pool", "a pool"),
+        "status": parameters.choices("status", [status.value for status in Status]),
+        "domain": parameters.slugs("domain", "a domain such as security"),
+        "urgency": parameters.choices("urgency", list(get_args(Urgency))),
+        "pool_id": parameters.ids("pool", "a pool"),
     }
-    given.refuse_faults()
+    parameters.raise_faults()
     return {column: values for column, values in columns.items() if values}
 
 
 def delivery_filter(request: Request) -> DeliveryFilter:
-    """Return which deliveries the query asks for."""
-    given = _Given(request, several=OF_DELIVERIES, single=("since", "until"))
-    wanted = DeliveryFilter(
-        statuses=given.choices("status", STATUSES),
-        endpoint_ids=given.ids("endpoint_id", "an endpoint"),
-        task_ids=given.ids("task_id", "a task"),
-        event_types=given.choices("type", EVENT_TYPES),
-        outcomes=given.choices("outcome", OUTCOMES),
-        since=given.time("since"),
-        until=given.time("until"),
+    """Return the filter of a list of deliveries."""
+    parameters = _FilterParameters(request, repeatable=OF_DELIVERIES, single=("since", "until"))
+    result = DeliveryFilter(
+        statuses=parameters.choices("status", STATUSES),
+        endpoint_ids=parameters.ids("endpoint_id", "an endpoint"),
+        task_ids=parameters.ids("task_id", "a task"),
+        event_types=parameters.choices("type", EVENT_TYPES),
+        outcomes=parameters.choices("outcome", OUTCOMES),
+        since=parameters.time("since"),
+        until=parameters.time("until"),
     )
-    given.refuse_faults()
-    return wanted
+    parameters.raise_faults()
+    return result
 
 
 def worker_filters(request: Request) -> WorkerFilter:
-    """Return which workers the query asks for."""
-    given = _Given(request, several=OF_WORKERS)
-    wanted = WorkerFilter(
-        presences=given.choices("presence", list(get_args(Presence))),
-        skills=given.slugs("skill", "a skill such as phone_verification"),
-        pool_ids=given.ids("pool", "a pool"),
+    """Return the filter of a list of workers."""
+    parameters = _FilterParameters(request, repeatable=OF_WORKERS)
+    result = WorkerFilter(
+        presences=parameters.choices("presence", list(get_args(Presence))),
+        skills=parameters.slugs("skill", "a skill such as phone_verification"),
+        pool_ids=parameters.ids("pool", "a pool"),
     )
-    given.refuse_faults()
-    return wanted
+    parameters.raise_faults()
+    return result
 
 
 def is_atomic(request: Request) -> bool:
-    """Return the parameter `atomic` of a batch."""
-    given = _Given(request, single=("atomic",), paging=())
-    values = given.choices("atomic", ("true", "false"))
-    given.refuse_faults()
+    """Return the parameter `atomic` of a batch: whether to create all its tasks or none."""
+    parameters = _FilterParameters(request, single=("atomic",), paging=())
+    values = parameters.choices("atomic", ("true", "false"))
+    parameters.raise_faults()
     return values == ["true"]
 
 
-def no_filters(request: Request) -> None:
-    """Refuse all parameters but those of paging."""
-    _Given(request).refuse_faults()
+def check_no_filters(request: Request) -> None:
+    """Accept the parameters of paging only."""
+    _FilterParameters(request).raise_faults()
 
 
-class _Given:
-    """Read parameters of the query, and collect their faults, so that all are reported at once."""
+class _FilterParameters:
+    """Parse parameters and collect their faults, so that all are reported at once."""
 
     def __init__(
         self,
         request: Request,
         *,
-        several: Sequence[str] = (),
+        repeatable: Sequence[str] = (),
         single: Sequence[str] = (),
         paging: Sequence[str] = PAGING,
     ) -> None:
         self._query = request.query_params
-        known = (*several, *single, *paging)
-        self._faults = parameter_faults(self._query, known, several=several)
+        known = (*repeatable, *single, *paging)
+        self._faults = parameter_faults(self._query, known, repeatable=repeatable)
 
     def choices(self, name: str, choices: Sequence[str]) -> list[str]:
         values = self._values(name)
@@ -156,9 +156,9 @@ class _Given:
             self._fault(name, "wrong_type", error.errors()[0]["msg"])
             return None
 
-    def refuse_faults(self) -> None:
+    def raise_faults(self) -> None:
         if self._faults:
-            raise InvalidInput(first_of_each(self._faults))
+            raise InvalidInput(first_fault_of_each(self._faults))
 
     def _values(self, name: str) -> list[str]:
         return list(dict.fromkeys(self._query.getlist(name)))

@@ -1,4 +1,4 @@
-"""`/v1/pools`: groups of workers, their policies and their members."""
+"""Serve `/v1/pools`: groups of workers, their policies and their members."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import pools as representations
 from apps.matching import queue_stats
@@ -39,12 +39,12 @@ class Pools(View):
         body=PoolCreation,
     )
     def post(self, request: Request) -> Response:
-        def create() -> Answer:
+        def create() -> CallResult:
             pool = services.create_pool(
                 actor=self.actor(request), document=request.data, at=self.at(request)
             )
             location = {"Location": f"/v1/pools/{pool.id}"}
-            return Answer(_represented([pool])[0], 201, location)
+            return CallResult(_represented([pool])[0], 201, location)
 
         return idempotent(request, request.data, create)
 
@@ -56,11 +56,10 @@ class Pools(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
-        mine = selectors.pools(actor=self.actor(request))
-        found = page(request, mine, NEWEST_FIRST)
-        shown = _represented(found.rows)
-        return Response(responses.PoolPage(data=shown, next_cursor=found.next_cursor))
+        check_no_filters(request)
+        pools = page(request, selectors.pools(actor=self.actor(request)), NEWEST_FIRST)
+        data = _represented(pools.rows)
+        return Response(responses.PoolPage(data=data, next_cursor=pools.next_cursor))
 
 
 class Pool(View):
@@ -114,14 +113,14 @@ class PoolDryRun(View):
         refused=(409,),
     )
     def post(self, request: Request, pool_id: str) -> Response:
-        def predict() -> Answer:
+        def predict() -> CallResult:
             result = dry_run(
                 actor=self.actor(request),
                 pool_id=parse_id("pool", pool_id),
                 document=request.data,
                 at=self.at(request),
             )
-            return Answer(match_representations.dry_run(result))
+            return CallResult(match_representations.dry_run(result))
 
         return idempotent(request, request.data, predict)
 
@@ -135,13 +134,13 @@ class PoolMembers(View):
         body=NewMember,
     )
     def post(self, request: Request, pool_id: str) -> Response:
-        def add() -> Answer:
-            seat, is_new = services.add_member(
+        def add() -> CallResult:
+            membership, is_new = services.add_member(
                 actor=self.actor(request),
                 pool_id=parse_id("pool", pool_id),
                 document=request.data,
             )
-            return Answer(representations.member(seat), 201 if is_new else 200)
+            return CallResult(representations.member(membership), 201 if is_new else 200)
 
         return idempotent(request, request.data, add)
 
@@ -153,11 +152,11 @@ class PoolMembers(View):
         query=PAGED,
     )
     def get(self, request: Request, pool_id: str) -> Response:
-        no_filters(request)
-        seats = selectors.members(actor=self.actor(request), pool_id=parse_id("pool", pool_id))
-        found = page(request, seats, BY_WORKER)
-        shown = [representations.member(seat) for seat in found.rows]
-        return Response(responses.MemberPage(data=shown, next_cursor=found.next_cursor))
+        check_no_filters(request)
+        members = selectors.members(actor=self.actor(request), pool_id=parse_id("pool", pool_id))
+        memberships = page(request, members, BY_WORKER)
+        data = [representations.member(row) for row in memberships.rows]
+        return Response(responses.MemberPage(data=data, next_cursor=memberships.next_cursor))
 
 
 class PoolMember(View):

@@ -1,14 +1,14 @@
-"""`/v1/recoveries`: resending what failed, or sending an endpoint what it missed."""
+"""Serve `/v1/recoveries`: failed or missed deliveries are sent again."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
@@ -29,12 +29,12 @@ class Recoveries(View):
     def post(self, request: Request) -> Response:
         recovery_request = parse(RecoveryRequest, request.data, now=self.at(request))
 
-        def start() -> Answer:
+        def start() -> CallResult:
             recovery = services.start_recovery(
                 actor=self.actor(request), request=recovery_request, at=self.at(request)
             )
             location = {"Location": f"/v1/recoveries/{recovery.id}"}
-            return Answer(representations.recovery(recovery), 202, location)
+            return CallResult(representations.recovery(recovery), 202, location)
 
         return idempotent(request, request.data, start)
 
@@ -46,7 +46,7 @@ class Recoveries(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
+        check_no_filters(request)
         recoveries = page(request, selectors.recoveries(actor=self.actor(request)), NEWEST_FIRST)
         data = [representations.recovery(row) for row in recoveries.rows]
         return Response(responses.RecoveryPage(data=data, next_cursor=recoveries.next_cursor))

@@ -1,14 +1,14 @@
 """Keep tasks as lists render them, by the versions of their rows.
 
-Most tasks of a list have not changed since a caller last read it. PostgreSQL says which: each version of
-a row has another `xmin`. So what is kept can never be out of date.
+Most tasks of a list have not changed since a caller last read it. PostgreSQL shows which ones: each
+version of a row has another `xmin`, so a rendered task can never be out of date.
 """
 
 from collections.abc import Sequence
 from threading import Lock
 
 from apps.accounts.principal import Principal
-from apps.api.http.rendering import dumped
+from apps.api.http.rendering import dump_json
 from apps.api.v1.representations import tasks as representations
 from apps.tasks import selectors
 from apps.tasks.selectors import TaskVersion
@@ -26,7 +26,7 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
     missing = [version.id for version in versions if version.id not in kept]
     for task in selectors.tasks_by_id(actor=actor, ids=missing):
         # The row may have changed since the page was read: it is kept as the version that it is now.
-        kept[task.id] = _keep(TaskVersion.of(task), dumped(representations.task(task)))
+        kept[task.id] = _keep(TaskVersion.of(task), dump_json(representations.task(task)))
     return [kept[version.id] for version in versions if version.id in kept]
 
 

@@ -1,4 +1,4 @@
-"""`/v1/tasks`: for product backends."""
+"""Serve `/v1/tasks`, for product backends."""
 
 import json
 from collections import Counter
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.parsing import BatchParser, LinesParser
@@ -18,7 +18,7 @@ from apps.api.http.problems import problem_of
 from apps.api.http.rendering import RenderedPage
 from apps.api.http.views import View, parse_id
 from apps.api.v1.examples import CONTRACT
-from apps.api.v1.filters import ATOMIC, TASK_FILTERS, is_atomic, no_filters, task_filters
+from apps.api.v1.filters import ATOMIC, TASK_FILTERS, check_no_filters, is_atomic, task_filters
 from apps.api.v1.rendered_tasks import rendered_tasks
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import matching as match_representations
@@ -49,15 +49,15 @@ class Tasks(View):
     def post(self, request: Request) -> Response:
         document = request.data
 
-        def create() -> Answer:
+        def create() -> CallResult:
             created = services.create_task(
                 actor=self.actor(request), document=document, at=self.at(request)
             )
-            shown = representations.task(created.task)
+            body = representations.task(created.task)
             headers = {"Location": f"/v1/tasks/{created.task.id}"}
             if created.is_new:
-                return Answer(shown, 201, headers)
-            return Answer(shown, 200, headers | {"Natural-Key-Replayed": "true"})
+                return CallResult(body, 201, headers)
+            return CallResult(body, 200, headers | {"Natural-Key-Replayed": "true"})
 
         return idempotent(request, document, create)
 
@@ -69,12 +69,12 @@ class Tasks(View):
         query=(*TASK_FILTERS, *PAGED),
     )
     def get(self, request: Request) -> Response:
-        actor, wanted = self.actor(request), task_filters(request)
+        actor, filters = self.actor(request), task_filters(request)
 
         def read(after: Sequence[Any] | None, count: int) -> Sequence[Any]:
             return selectors.first_tasks(
                 actor=actor,
-                filters=wanted,
+                filters=filters,
                 narrow=lambda rows: rows if after is None else NEWEST_FIRST.after(rows, after),
                 count=count,
             )
@@ -105,21 +105,21 @@ class TaskBatch(View):
         all_or_nothing = is_atomic(request)
         documents = _documents(request)
 
-        def create() -> Answer:
+        def create() -> CallResult:
             results = services.create_tasks(
                 actor=self.actor(request),
                 documents=documents,
                 at=self.at(request),
                 all_or_nothing=all_or_nothing,
             )
-            return Answer(_batch(request, results))
+            return CallResult(_batch(request, results))
 
-        sent = [str(one) if isinstance(one, BioLayerError) else one for one in documents]
-        return idempotent(request, {"atomic": all_or_nothing, "documents": sent}, create)
+        contracts = [str(item) if isinstance(item, BioLayerError) else item for item in documents]
+        return idempotent(request, {"atomic": all_or_nothing, "documents": contracts}, create)
 
 
 def _documents(request: Request) -> list[Any]:
-    """Return the contracts of a batch. Raise `InvalidInput` where it is no array of 1 to 500."""
+    """Return the contracts of a batch. Raise `InvalidInput` unless it is an array of 1 to 500."""
     documents = request.data
     if not isinstance(documents, list):
         raise InvalidInput([Fault("", "wrong_type", "must be an array of contracts")])
@@ -166,16 +166,16 @@ class TaskCancel(View):
         body=Cancellation,
     )
     def post(self, request: Request, task_id: str) -> Response:
-        wanted = parse(Cancellation, request.data)
+        cancellation = parse(Cancellation, request.data)
 
-        def cancel() -> Answer:
+        def cancel() -> CallResult:
             task = services.cancel_task(
                 actor=self.actor(request),
                 task_id=parse_id("task", task_id),
-                reason=wanted.reason,
+                reason=cancellation.reason,
                 at=self.at(request),
             )
-            return Answer(representations.task(task))
+            return CallResult(representations.task(task))
 
         return idempotent(request, request.data, cancel)
 
@@ -184,7 +184,8 @@ class TaskMatch(View):
     @operation(
         "explain_match",
         scope=Scope.TASKS_READ,
-        summary="Explain the matching of a task: eligible workers, open offers, what excludes workers, what happens next",
+        summary="Explain the matching of a task: eligible workers, open offers, what excludes"
+        " workers, what happens next",
         returns={200: Match},
     )
     def get(self, request: Request, task_id: str) -> Response:
@@ -203,9 +204,9 @@ class TaskEvents(View):
         query=PAGED,
     )
     def get(self, request: Request, task_id: str) -> Response:
-        no_filters(request)
+        check_no_filters(request)
         task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
         log: Any = events.task_events(task_id=task.id)
-        found = page(request, log, BY_SEQUENCE)
-        shown = [event_representations.event(event) for event in found.rows]
-        return Response(EventPage(data=shown, next_cursor=found.next_cursor))
+        log_page = page(request, log, BY_SEQUENCE)
+        data = [event_representations.event(row) for row in log_page.rows]
+        return Response(EventPage(data=data, next_cursor=log_page.next_cursor))

@@ -1,4 +1,4 @@
-"""The addresses of `/v1`. Ids are taken as any text: what is no UUID is a 404 of ours."""
+"""Route the URLs of `/v1`. Ids are any text here, so that an invalid one is a 404 problem."""
 
 from django.urls import path
 

@@ -1,14 +1,14 @@
-"""`/v1/webhook-endpoints`: where an organisation's events are sent."""
+"""Serve `/v1/webhook-endpoints`: the URLs that an organisation's events are sent to."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
@@ -27,13 +27,13 @@ class Endpoints(View):
         body=EndpointCreation,
     )
     def post(self, request: Request) -> Response:
-        def create() -> Answer:
+        def create() -> CallResult:
             at = self.at(request)
             endpoint = services.create_endpoint(
                 actor=self.actor(request), document=request.data, at=at
             )
             location = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
-            return Answer(representations.endpoint(endpoint, at=at), 201, location)
+            return CallResult(representations.endpoint(endpoint, at=at), 201, location)
 
         return idempotent(request, request.data, create)
 
@@ -45,7 +45,7 @@ class Endpoints(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
+        check_no_filters(request)
         at = self.at(request)
         endpoints = page(request, selectors.endpoints(actor=self.actor(request)), NEWEST_FIRST)
         data = [representations.endpoint(row, at=at) for row in endpoints.rows]
@@ -107,7 +107,7 @@ class EndpointTest(View):
     def post(self, request: Request, endpoint_id: str) -> Response:
         test_event = parse(TestEvent, request.data)
 
-        def send() -> Answer:
+        def send() -> CallResult:
             at = self.at(request)
             delivery = services.send_test_event(
                 actor=self.actor(request),
@@ -116,6 +116,6 @@ class EndpointTest(View):
                 at=at,
             )
             location = {"Location": f"/v1/deliveries/{delivery.id}"}
-            return Answer(representations.delivery(delivery, at=at), 202, location)
+            return CallResult(representations.delivery(delivery, at=at), 202, location)
 
         return idempotent(request, request.data, send)

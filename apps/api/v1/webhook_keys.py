@@ -1,14 +1,14 @@
-"""`/v1/webhook-keys`: what deliveries are signed with, and the public halves as a JWK Set."""
+"""Serve `/v1/webhook-keys`: the keys that sign deliveries, and their public keys as a JWK Set."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import webhooks as representations
 from apps.webhooks import selectors, services
 from biolayer.contract import parse
@@ -27,7 +27,7 @@ class WebhookKeys(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
+        check_no_filters(request)
         at = self.at(request)
         visible = selectors.signing_keys(actor=self.actor(request), at=at)
         keys = page(request, visible, NEWEST_FIRST)
@@ -46,7 +46,7 @@ class WebhookKeyRotate(View):
     def post(self, request: Request) -> Response:
         rotation_request = parse(KeyRotation, request.data)
 
-        def rotate() -> Answer:
+        def rotate() -> CallResult:
             at = self.at(request)
             rotation = services.rotate_key(
                 actor=self.actor(request),
@@ -56,7 +56,7 @@ class WebhookKeyRotate(View):
             )
             body = representations.rotated_key(rotation.key, rotation.earlier, at=at)
             secret = {"secret": rotation.secret} if rotation.secret else {}
-            return Answer(body, 201, shown_once=secret)
+            return CallResult(body, 201, shown_once=secret)
 
         return idempotent(request, request.data, rotate)
 

@@ -1,4 +1,4 @@
-"""`/v1/offers`, `/v1/runs`, `/v1/workers/me`: for workers, by app, portal or agent."""
+"""Serve `/v1/offers`, `/v1/runs` and `/v1/workers/me`, for workers and agents."""
 
 import hashlib
 from typing import Annotated, Any
@@ -8,12 +8,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import no_filters
+from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import pools as pool_representations
 from apps.api.v1.representations import tasks as representations
 from apps.api.v1.representations.offers import offer
@@ -44,11 +44,11 @@ class Offers(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
-        found = offers.open_offers(actor=self.actor(request), at=self.at(request))
-        open_offers = page(request, found, OLDEST_OFFER_FIRST)
-        shown = [offer(row) for row in open_offers.rows]
-        return Response(OfferPage(data=shown, next_cursor=open_offers.next_cursor))
+        check_no_filters(request)
+        visible = offers.open_offers(actor=self.actor(request), at=self.at(request))
+        open_offers = page(request, visible, OLDEST_OFFER_FIRST)
+        data = [offer(row) for row in open_offers.rows]
+        return Response(OfferPage(data=data, next_cursor=open_offers.next_cursor))
 
 
 class OfferAccept(View):
@@ -59,13 +59,13 @@ class OfferAccept(View):
         returns={200: RunWithTask},
     )
     def post(self, request: Request, offer_id: str) -> Response:
-        def accept() -> Answer:
+        def accept() -> CallResult:
             run = matching.accept_offer(
                 actor=self.actor(request),
                 offer_id=parse_id("offer", offer_id),
                 at=self.at(request),
             )
-            return Answer(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run))
 
         return idempotent(request, request.data, accept)
 
@@ -79,17 +79,17 @@ class OfferDecline(View):
         body=Decline,
     )
     def post(self, request: Request, offer_id: str) -> Response:
-        wanted = parse(Decline, request.data)
+        decline_request = parse(Decline, request.data)
 
-        def decline() -> Answer:
-            declined = parse_id("offer", offer_id)
+        def decline() -> CallResult:
+            parsed_id = parse_id("offer", offer_id)
             matching.decline_offer(
                 actor=self.actor(request),
-                offer_id=declined,
-                reason=wanted.reason,
+                offer_id=parsed_id,
+                reason=decline_request.reason,
                 at=self.at(request),
             )
-            return Answer(DeclinedOffer(offer_id=declined, status="declined"))
+            return CallResult(DeclinedOffer(offer_id=parsed_id, status="declined"))
 
         return idempotent(request, request.data, decline)
 
@@ -103,11 +103,11 @@ class Runs(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
-        held = selectors.held_runs(actor=self.actor(request))
-        runs = page(request, held, OLDEST_RUN_FIRST)
-        shown = [representations.held_run(run) for run in runs.rows]
-        return Response(RunPage(data=shown, next_cursor=runs.next_cursor))
+        check_no_filters(request)
+        visible = selectors.held_runs(actor=self.actor(request))
+        runs = page(request, visible, OLDEST_RUN_FIRST)
+        data = [representations.held_run(row) for row in runs.rows]
+        return Response(RunPage(data=data, next_cursor=runs.next_cursor))
 
 
 class Run(View):
@@ -133,14 +133,14 @@ class RunStart(View):
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(RunCall, request.data)
 
-        def start() -> Answer:
+        def start() -> CallResult:
             run = services.start_run(
                 actor=self.actor(request),
                 run_id=parse_id("run", run_id),
                 epoch=call.epoch,
                 at=self.at(request),
             )
-            return Answer(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run))
 
         return idempotent(request, request.data, start)
 
@@ -156,7 +156,7 @@ class RunHeartbeat(View):
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(Heartbeat, request.data)
 
-        def heartbeat() -> Answer:
+        def heartbeat() -> CallResult:
             run = services.heartbeat_run(
                 actor=self.actor(request),
                 run_id=parse_id("run", run_id),
@@ -164,7 +164,7 @@ class RunHeartbeat(View):
                 lease_seconds=call.lease_seconds,
                 at=self.at(request),
             )
-            return Answer(RunChanged(run=representations.run(run)))
+            return CallResult(RunChanged(run=representations.run(run)))
 
         return idempotent(request, request.data, heartbeat)
 
@@ -180,14 +180,14 @@ class RunSubmit(View):
     def post(self, request: Request, run_id: str) -> Response:
         submission = parse(Submission, request.data)
 
-        def submit() -> Answer:
+        def submit() -> CallResult:
             run = services.submit_run(
                 actor=self.actor(request),
                 run_id=parse_id("run", run_id),
                 submission=submission,
                 at=self.at(request),
             )
-            return Answer(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run))
 
         return idempotent(request, request.data, submit)
 
@@ -203,7 +203,7 @@ class RunRelease(View):
     def post(self, request: Request, run_id: str) -> Response:
         call = parse(Release, request.data)
 
-        def release() -> Answer:
+        def release() -> CallResult:
             run = services.release_run(
                 actor=self.actor(request),
                 run_id=parse_id("run", run_id),
@@ -211,7 +211,7 @@ class RunRelease(View):
                 reason=call.reason,
                 at=self.at(request),
             )
-            return Answer(RunChanged(run=representations.run(run)))
+            return CallResult(RunChanged(run=representations.run(run)))
 
         return idempotent(request, request.data, release)
 
@@ -237,7 +237,7 @@ class RunEvidence(View):
     def post(self, request: Request, run_id: str) -> Response:
         file, epoch = _upload(request)
 
-        def add() -> Answer:
+        def add() -> CallResult:
             evidence = services.add_evidence(
                 actor=self.actor(request),
                 run_id=parse_id("run", run_id),
@@ -245,13 +245,13 @@ class RunEvidence(View):
                 file=file,
                 at=self.at(request),
             )
-            return Answer(representations.evidence(evidence), 201)
+            return CallResult(representations.evidence(evidence), 201)
 
         return idempotent(request, _upload_document(file, epoch), add)
 
 
 def _upload(request: Request) -> tuple[Any, int]:
-    """The form's file and epoch. Raises `InvalidInput` naming what is missing."""
+    """Return the form's file and epoch. Raise `InvalidInput` with a fault for each missing part."""
     faults = []
     files = request.FILES.getlist("file")
     if len(files) != 1:
@@ -266,7 +266,7 @@ def _upload(request: Request) -> tuple[Any, int]:
 
 
 def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
-    """What stands for the upload in an idempotency key's fingerprint."""
+    """Return what represents the upload in the fingerprint of an idempotency key."""
     digest = hashlib.sha256()
     for chunk in file.chunks():
         digest.update(chunk)

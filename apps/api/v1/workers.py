@@ -1,4 +1,4 @@
-"""`/v1/workers` and `/v1/skills`: who does the tasks, and what they can."""
+"""Serve `/v1/workers` and `/v1/skills`: workers, and the skills that they have."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
-from apps.api.http.idempotency import Answer, idempotent
+from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.views import View, parse_id
-from apps.api.v1.filters import WORKER_FILTERS, no_filters, worker_filters
+from apps.api.v1.filters import WORKER_FILTERS, check_no_filters, worker_filters
 from apps.api.v1.representations import pools as representations
 from apps.matching import queue_stats
 from apps.pools import selectors, services
@@ -32,11 +32,11 @@ class Workers(View):
         body=WorkerCreation,
     )
     def post(self, request: Request) -> Response:
-        def create() -> Answer:
+        def create() -> CallResult:
             at = self.at(request)
             worker = services.create_worker(actor=self.actor(request), document=request.data, at=at)
             location = {"Location": f"/v1/workers/{worker.id}"}
-            return Answer(representations.worker(worker, at=at), 201, location)
+            return CallResult(representations.worker(worker, at=at), 201, location)
 
         return idempotent(request, request.data, create)
 
@@ -48,10 +48,10 @@ class Workers(View):
         query=(*WORKER_FILTERS, *PAGED),
     )
     def get(self, request: Request) -> Response:
-        found = selectors.workers(actor=self.actor(request), filters=worker_filters(request))
-        workers = page(request, found, NEWEST_FIRST)
-        shown = [representations.worker(one, at=self.at(request)) for one in workers.rows]
-        return Response(responses.WorkerPage(data=shown, next_cursor=workers.next_cursor))
+        visible = selectors.workers(actor=self.actor(request), filters=worker_filters(request))
+        workers = page(request, visible, NEWEST_FIRST)
+        data = [representations.worker(row, at=self.at(request)) for row in workers.rows]
+        return Response(responses.WorkerPage(data=data, next_cursor=workers.next_cursor))
 
 
 class Worker(View):
@@ -105,12 +105,12 @@ class Skills(View):
         query=PAGED,
     )
     def get(self, request: Request) -> Response:
-        no_filters(request)
+        check_no_filters(request)
 
         def read(after: Sequence[Any] | None, count: int) -> Sequence[queue_stats.SkillCounts]:
             last = after[0] if after else ""
             return queue_stats.skill_counts(actor=self.actor(request), after=last, count=count)
 
-        found = page_of(request, read, BY_NAME)
-        shown = [responses.Skill(**asdict(skill)) for skill in found.rows]
-        return Response(responses.SkillPage(data=shown, next_cursor=found.next_cursor))
+        skills = page_of(request, read, BY_NAME)
+        data = [responses.Skill(**asdict(row)) for row in skills.rows]
+        return Response(responses.SkillPage(data=data, next_cursor=skills.next_cursor))

@@ -105,7 +105,7 @@ class Batch:
 
     @property
     def has_held(self) -> bool:
-        """Whether anything was left out that other transactions have locked."""
+        """Return whether rows were skipped because other transactions lock them."""
         return bool(self.held_tasks or self.held_workers or self.held_pools)
 
     def unassigned(

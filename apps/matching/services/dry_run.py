@@ -57,7 +57,7 @@ class DryRun:
 
     @property
     def changed(self) -> Sequence[UUID]:
-        """The first `MAX_CHANGED` tasks that would have another fate."""
+        """Return the first `MAX_CHANGED` tasks that would have another fate."""
         after = self.after.fates
         changed = [task_id for task_id, fate in self.before.fates.items() if after[task_id] != fate]
         return changed[:MAX_CHANGED]

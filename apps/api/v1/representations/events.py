@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from apps.api.streams.cursors import sealed
+from apps.api.streams.cursors import encode_cursor
 from apps.events import selectors
 from apps.events.models import Event, EventConsumer
 from biolayer.responses import events as responses
@@ -15,16 +15,16 @@ def event(row: Event) -> responses.Event:
 
 
 def feed_item(row: Event, *, cursor: str, extension: Mapping[str, Any]) -> responses.FeedItem:
-    """Return an event in the feed. `cursor` is the place after it; `extension` has further fields."""
+    """Return an item of the feed: `cursor` is the position after it, `extension` adds fields."""
     return responses.FeedItem(**_event(row), cursor=cursor, **extension)
 
 
 def consumer(row: EventConsumer, lag: selectors.Lag) -> responses.EventConsumer:
-    """Return a reader of the feed, and how far behind it is."""
+    """Return a consumer of the feed with its lag."""
     return responses.EventConsumer(
         name=row.name,
         types=row.types,
-        cursor=sealed(
+        cursor=encode_cursor(
             selectors.position_of(row),
             row.organisation_id,
             generation=selectors.current_generation(),

@@ -29,7 +29,7 @@ EXCLUDED_NOW = {
     "offer_limit": "at the limit of offers",
     "asked_already": "offered it before",
 }
-assert EXCLUDED_NOW.keys() == {*RULES_OF_STATE}, "a rule without words"
+assert EXCLUDED_NOW.keys() == {*RULES_OF_STATE}, "a rule without a text"
 
 
 def match(explanation: Explanation) -> responses.Match:

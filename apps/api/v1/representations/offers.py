@@ -6,7 +6,7 @@ from biolayer.responses import offers as responses
 
 
 def offer(row: Offer) -> responses.Offer:
-    """Return an open offer as its worker sees it, with the task that it is about."""
+    """Return an open offer as its worker sees it, with its task."""
     return responses.Offer(
         offer_id=row.id,
         status="open",

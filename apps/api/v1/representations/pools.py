@@ -9,7 +9,7 @@ from biolayer.responses import pools as responses
 
 
 def pool(row: Pool, counts: PoolCounts) -> responses.Pool:
-    """Return a pool with what it counts."""
+    """Return a pool with its counts."""
     return responses.Pool(
         pool_id=row.id,
         name=row.name,
@@ -63,7 +63,9 @@ def worker(row: Worker, *, at: datetime) -> responses.Worker:
         skills=row.skills,
         skill_levels=row.skill_levels,
         languages=row.languages,
-        certifications=[_certification(held, at) for held in row.certifications.all()],
+        certifications=[
+            _certification(certification, at) for certification in row.certifications.all()
+        ],
         trust_level=row.trust_level,
         rating=row.rating_now,
         rating_count=row.rating_count,
@@ -77,11 +79,11 @@ def worker(row: Worker, *, at: datetime) -> responses.Worker:
     )
 
 
-def _certification(held: Certification, at: datetime) -> responses.HeldCertification:
+def _certification(row: Certification, at: datetime) -> responses.HeldCertification:
     return responses.HeldCertification(
-        code=held.code,
-        issuer=held.issuer,
-        expires_at=held.expires_at,
-        document_url=held.document_url or None,
-        is_valid=held.expires_at is None or held.expires_at > at,
+        code=row.code,
+        issuer=row.issuer,
+        expires_at=row.expires_at,
+        document_url=row.document_url or None,
+        is_valid=row.expires_at is None or row.expires_at > at,
     )

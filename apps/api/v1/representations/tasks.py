@@ -48,7 +48,7 @@ def task(row: Task) -> responses.Task:
 
 
 def briefing(row: Task) -> responses.Briefing:
-    """Return a task as its worker sees it: what to do, by when, and what to hand in."""
+    """Return a task as its worker sees it: what to do, by when, and what to submit."""
     return responses.Briefing(
         task_id=row.id,
         status=choice(row.status),
@@ -59,7 +59,7 @@ def briefing(row: Task) -> responses.Briefing:
         context=row.context,
         sla=responses.TaskSla(**_sla(row)),
         requirements=responses.TaskRequirements(**_requirements(row)),
-        dependencies=[_dependency(needed) for needed in selectors.dependencies(row)],
+        dependencies=[_dependency(dependency) for dependency in selectors.dependencies(row)],
         output=_output_contract(row),
     )
 
@@ -70,7 +70,7 @@ def run(row: Run) -> runs.Run:
 
 
 def held_run(row: Run) -> runs.HeldRun:
-    """Return a run in a list of its worker's, with all that an app needs to go on with it."""
+    """Return a run in a list of its worker's, with all that an app needs to continue it."""
     return runs.HeldRun(**_run(row), task=briefing(row.task))
 
 
@@ -93,7 +93,7 @@ def evidence(row: Evidence) -> runs.Evidence:
 
 
 def origin(row: Task) -> OriginFacts:
-    """Return where a task comes from."""
+    """Return the origin of a task."""
     return OriginFacts(
         org_id=row.organisation_id,
         product=row.product,
@@ -104,7 +104,7 @@ def origin(row: Task) -> OriginFacts:
 
 
 def headline(row: Task) -> dict[str, Any]:
-    """Return what webhooks say of a task besides its status, as JSON values."""
+    """Return what webhooks contain of a task besides its status, as JSON values."""
     return {
         "origin": origin(row).model_dump(mode="json"),
         "task_type": row.task_type,
@@ -155,7 +155,7 @@ def _output_contract(row: Task) -> responses.OutputContract:
 
 
 def _retry_policy(row: Task) -> responses.TaskRetryPolicy | None:
-    """Return it as the contract had it; None where that left it to the default schedule."""
+    """Return the contract's policy; None if the default schedule applies."""
     if row.max_retries is None or row.backoff_seconds is None:
         return None
     return responses.TaskRetryPolicy(
@@ -163,12 +163,12 @@ def _retry_policy(row: Task) -> responses.TaskRetryPolicy | None:
     )
 
 
-def _dependency(needed: Task) -> responses.DependencyResult:
+def _dependency(row: Task) -> responses.DependencyResult:
     return responses.DependencyResult(
-        task_id=needed.id,
-        title=needed.title,
-        task_type=needed.task_type,
-        output=needed.output if needed.status in OUTPUT_SHOWN else None,
+        task_id=row.id,
+        title=row.title,
+        task_type=row.task_type,
+        output=row.output if row.status in OUTPUT_SHOWN else None,
     )
 
 

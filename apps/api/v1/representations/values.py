@@ -4,5 +4,5 @@ from typing import Any
 
 
 def choice(text: str) -> Any:
-    """Return a column's text for a field that has a few values: the model checks that it is one."""
+    """Return a column's text for a field with few values, which the response model checks."""
     return text

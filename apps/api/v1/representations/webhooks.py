@@ -13,7 +13,7 @@ from biolayer.contract import CallbackAuth
 from biolayer.responses import webhooks as responses
 from biolayer.responses.tasks import ShownAuth, TaskRetryPolicy
 
-# How many attempts a single delivery is shown with; all of them are a list of their own.
+# How many attempts a delivery is shown with; `/attempts` lists all.
 LAST_ATTEMPTS = 25
 
 
@@ -55,7 +55,7 @@ def delivery_in_full(row: Delivery, *, at: datetime) -> responses.DeliveryInFull
     return responses.DeliveryInFull(
         **_delivery(row, at),
         body=selectors.sent_body(row),
-        attempts=[attempt(made) for made in selectors.last_attempts(row, count=LAST_ATTEMPTS)],
+        attempts=[attempt(last) for last in selectors.last_attempts(row, count=LAST_ATTEMPTS)],
     )
 
 
@@ -109,9 +109,9 @@ def key(row: SigningKey, *, at: datetime) -> responses.WebhookKey:
 def rotated_key(
     row: SigningKey, earlier: Sequence[SigningKey], *, at: datetime
 ) -> responses.RotatedWebhookKey:
-    """Return a new key without its secret, and the earlier ones as they are from its start on."""
+    """Return a new key without its secret, and the earlier keys as of its creation."""
     return responses.RotatedWebhookKey(
-        **_key(row, at), earlier=[key(replaced, at=row.created_at) for replaced in earlier]
+        **_key(row, at), earlier=[key(other, at=row.created_at) for other in earlier]
     )
 
 
@@ -150,13 +150,13 @@ def _delivery(row: Delivery, at: datetime) -> dict[str, Any]:
 
 
 def _auth(auth_type: str) -> ShownAuth:
-    # The credentials are not decrypted only to be shown, so that names are redacted like secrets.
+    # The credentials are not decrypted for this, so user names are redacted like secrets.
     redacted = dict.fromkeys(CallbackAuth.NEEDS[auth_type], "redacted")
     return ShownAuth(type=choice(auth_type), **redacted)
 
 
 def _retry_policy(row: Destination) -> TaskRetryPolicy | None:
-    """Return the endpoint's policy; None where the default schedule applies."""
+    """Return the endpoint's policy; None if the default schedule applies."""
     if row.max_retries is None or row.backoff_seconds is None:
         return None
     return TaskRetryPolicy(max_retries=row.max_retries, backoff_seconds=row.backoff_seconds)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from apps.api.http import held
+from apps.api.http import lock_timeouts
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import Caller, House
 
@@ -25,7 +25,7 @@ def bounded_as_web(database: None) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("RESET lock_timeout")
-    held.held_calls.forget()
+    lock_timeouts.lock_timeouts.clear()
 
 
 @contextmanager
@@ -75,14 +75,14 @@ def test_a_held_task__is_unavailable_and_then_refused_immediately(house: House) 
         assert cancel(house.alice, other.id).status_code == 200
         # For another organisation it is not found, as always.
         expect_problem(cancel(house.charlie, task.id), 404, "not_found")
-    held.held_calls.forget()
+    lock_timeouts.lock_timeouts.clear()
     assert cancel(house.alice, task.id).status_code == 200
 
 
 def test_a_held_call__may_be_sent_again_after_a_pause(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(lock_timeouts, "FAIL_FAST_SECONDS", 0.0)
     task = house.task()
     with holding(TASK, task.id):
         expect_problem(cancel(house.alice, task.id), 503, "unavailable")
