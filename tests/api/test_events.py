@@ -185,9 +185,9 @@ def test_cursor__is_worth_nothing_elsewhere(house: House) -> None:
 
 
 def test_cursor__no_character_can_be_changed(house: House) -> None:
-    place = Position(2**62, 2**63 - 1)
-    cursor = encode_cursor(place, house.organisation.id)
-    assert cursor_position(cursor, house.organisation.id) == place
+    position = Position(2**62, 2**63 - 1)
+    cursor = encode_cursor(position, house.organisation.id)
+    assert cursor_position(cursor, house.organisation.id) == position
     for index in range(len(cursor)):
         changed = "A" if cursor[index] != "A" else "B"
         forged = cursor[:index] + changed + cursor[index + 1 :]

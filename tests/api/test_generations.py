@@ -59,18 +59,18 @@ def test_a_later_cursor__keeps_its_position(house: House) -> None:
 
 
 def test_every_generation_since__counts(house: House) -> None:
-    place = Position(1_000, 5)
+    position = Position(1_000, 5)
     for begins in (700, 900):
         made = raised(clock.now())
         Generation.objects.filter(number=made.number).update(begins_at_xid=begins)
     clear_generation_cache()
     cursors = [
-        encode_cursor(place, house.organisation.id, generation=number) for number in range(3)
+        encode_cursor(position, house.organisation.id, generation=number) for number in range(3)
     ]
     assert [cursor_position(cursor, house.organisation.id) for cursor in cursors] == [
         Position(700, 0),
         Position(900, 0),
-        place,
+        position,
     ]
     assert cursor_position(
         encode_cursor(Position(600, 1), house.organisation.id), house.organisation.id
@@ -100,7 +100,7 @@ def unheard_of() -> None:
     generations._generations._read_at = time.monotonic()
 
 
-def test_an_acknowledgement__of_a_place_of_before_does_not_undo_it(house: House) -> None:
+def test_an_acknowledgement__of_an_earlier_generation_does_not_undo_it(house: House) -> None:
     house.task()
     house.alice.call("PUT", "/v1/event-consumers/ledger", {})
     lost_since = clock.now()

@@ -1,4 +1,4 @@
-"""Test calls whose rows another transaction holds: a quick 503, and others do not wait."""
+"""Test calls whose rows another transaction locks: they fail fast, and others do not wait."""
 
 import threading
 import time
@@ -57,7 +57,7 @@ def cancel(caller: Caller, task_id: Any) -> Any:
     return caller.post(f"/v1/tasks/{task_id}/cancel", {})
 
 
-def test_a_held_task__is_unavailable_and_then_refused_immediately(house: House) -> None:
+def test_a_locked_task__is_unavailable_and_then_refused_immediately(house: House) -> None:
     task, other = house.task(), house.task()
     with holding(TASK, task.id):
         with expect_unchanged():
@@ -79,7 +79,7 @@ def test_a_held_task__is_unavailable_and_then_refused_immediately(house: House) 
     assert cancel(house.alice, task.id).status_code == 200
 
 
-def test_a_held_call__may_be_sent_again_after_a_pause(
+def test_a_refused_call__may_be_sent_again_after_a_pause(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_timeouts, "FAIL_FAST_SECONDS", 0.0)

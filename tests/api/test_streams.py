@@ -177,9 +177,9 @@ def test_stream__keep_alive_has_the_present_position(
     assert first.startswith(b": connected\nid: ")
     for frame in later:
         assert frame.startswith(b": keep-alive\nid: ")
-        place = cursor_position(frame.split(b"id: ")[1].strip().decode(), house.organisation.id)
-        assert place is not None
-        assert place > Position.of(Event.objects.get())
+        position = cursor_position(frame.split(b"id: ")[1].strip().decode(), house.organisation.id)
+        assert position is not None
+        assert position > Position.of(Event.objects.get())
 
 
 def test_stream__ends_in_the_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

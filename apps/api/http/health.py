@@ -19,7 +19,7 @@ def ready(request: HttpRequest) -> HttpResponse:
             cursor.execute("SELECT 1")
         is_migrated = _migrations.are_applied()
     except Error:
-        return _unready(request, "PostgreSQL does not answer.")
+        return _unready(request, "PostgreSQL does not respond.")
     if not is_migrated:
         return _unready(request, "Migrations are missing: run `manage.py migrate`.")
     return HttpResponse("ok\n", content_type="text/plain")

@@ -52,7 +52,7 @@ CODES = {
 TAGS = {
     "tasks": "Tasks of product backends.",
     "events": "The organisation's events, by pull.",
-    "event-consumers": "Readers of the events whose places are stored.",
+    "event-consumers": "Readers of the events whose positions are stored.",
     "offers": "Offers to the calling worker.",
     "runs": "Runs of the calling worker.",
     "workers": "People and agents that do tasks.",

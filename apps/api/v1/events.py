@@ -84,7 +84,7 @@ class ConsumerEvents(FeedView):
     @operation(
         "read_consumer_events",
         scope=Scope.TASKS_READ,
-        summary="Read the events after a consumer's place, which stays as it is",
+        summary="Read the events after a consumer's position, which is not moved",
         returns={200: FeedPage},
         query=(*WAITING, PAYLOAD),
     )
@@ -122,7 +122,7 @@ class Consumer(View):
     @operation(
         "get_consumer",
         scope=Scope.TASKS_READ,
-        summary="Get an event consumer: its place and its lag",
+        summary="Get an event consumer: its position and its lag",
         returns={200: EventConsumer},
     )
     def get(self, request: Request, name: str) -> Response:
@@ -151,7 +151,7 @@ class Consumer(View):
     @operation(
         "delete_consumer",
         scope=Scope.TASKS_READ,
-        summary="Delete an event consumer and its place",
+        summary="Delete an event consumer and its position",
         returns={204: None},
     )
     def delete(self, request: Request, name: str) -> Response:
@@ -163,7 +163,7 @@ class ConsumerAck(View):
     @operation(
         "acknowledge_events",
         scope=Scope.TASKS_READ,
-        summary="Move a consumer's place forward",
+        summary="Move a consumer's position forward",
         returns={200: EventConsumer},
         body=Acknowledgement,
     )
