@@ -25,7 +25,7 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
     kept = {version.id: _kept[version] for version in versions if version in _kept}
     missing = [version.id for version in versions if version.id not in kept]
     for task in selectors.tasks_by_id(actor=actor, ids=missing):
-        # The row may have changed since the page was read: it is kept as the version that it is now.
+        # The row may have changed since the page was read: it is kept as its present version.
         kept[task.id] = _keep(TaskVersion.of(task), dump_json(representations.task(task)))
     return [kept[version.id] for version in versions if version.id in kept]
 
