@@ -24,9 +24,9 @@ from apps.base import clock, rows, wake  # noqa: E402
 from apps.base.ids import new_id  # noqa: E402
 from apps.base.rows import Change, Insert, InsertValues  # noqa: E402
 from apps.webhooks import changes, services  # noqa: E402
-from apps.webhooks.fan_out import OutboundEvent  # noqa: E402
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Message  # noqa: E402
 from apps.webhooks.origins import origin_id, origin_of  # noqa: E402
+from apps.webhooks.outbound_event import OutboundEvent  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
 from bench.origins import poll_until  # noqa: E402
 from biolayer.contract import Handoff  # noqa: E402

@@ -134,6 +134,9 @@ TRANSITIONS: tuple[Transition, ...] = (
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 """The task has ended: no SLA clock fires, and no worker holds the task."""
 
+MATCHING = frozenset({Status.QUEUED, Status.MATCHED, Status.OFFERED})
+"""The task waits for a worker to accept it."""
+
 HELD = frozenset({Status.ACCEPTED, Status.STARTED})
 """A worker holds the lease of the task's run."""
 

@@ -25,7 +25,7 @@ class Drain:
     groups: tuple[str, ...]
     # Processes some due rows and returns how many. The ticker calls it in its own process, until it
     # returns 0, where no worker runs the job.
-    step: str
+    run_once: str
     # SQL of one timestamp, since when the first row has been due: in the future where none is due
     # yet, null where there is none. It must read one row off the index that the drain uses. A long
     # statement stands in its app: then this is the path of the constant.
@@ -34,9 +34,9 @@ class Drain:
     # no worker runs the job: only unread hints do.
     may_wait: bool = False
 
-    def load_step(self) -> Callable[[], int]:
-        step: Callable[[], int] = import_string(self.step)
-        return step
+    def load_run_once(self) -> Callable[[], int]:
+        run_once: Callable[[], int] = import_string(self.run_once)
+        return run_once
 
     def due_sql(self) -> str:
         if self.due_since.startswith("SELECT "):
@@ -50,14 +50,14 @@ DRAINS = (
         "timers",
         job="apps.timers.jobs.drain_timers",
         groups=("lifecycle",),
-        step="apps.timers.services.fire_due",
+        run_once="apps.timers.services.fire_due",
         due_since="SELECT due_at FROM timers_timer ORDER BY due_at, id LIMIT 1",
     ),
     Drain(
         "intake",
         job="apps.tasks.jobs.drain_intake",
         groups=("lifecycle",),
-        step="apps.tasks.services.queue_created",
+        run_once="apps.tasks.services.queue_created",
         due_since="SELECT changed_at FROM tasks_task"
         " WHERE status = 'created' AND gate_count = 0 ORDER BY id LIMIT 1",
     ),
@@ -65,7 +65,7 @@ DRAINS = (
         "verification",
         job="apps.reviews.jobs.drain_verification",
         groups=("lifecycle",),
-        step="apps.reviews.services.verify_submitted",
+        run_once="apps.reviews.services.verify_submitted",
         due_since="SELECT changed_at FROM tasks_task"
         " WHERE status IN ('submitted', 'verified') ORDER BY id LIMIT 1",
     ),
@@ -73,7 +73,7 @@ DRAINS = (
         "matching",
         job="apps.matching.jobs.drain_matching",
         groups=("lifecycle", "matching"),
-        step="apps.matching.jobs.match_share",
+        run_once="apps.matching.jobs.match_slice",
         due_since="SELECT changed_at FROM tasks_task"
         " WHERE status = 'queued' ORDER BY sort_at, id LIMIT 1",
         may_wait=True,
@@ -82,7 +82,7 @@ DRAINS = (
         "deliveries",
         job="apps.webhooks.jobs.drain_deliveries",
         groups=("deliveries",),
-        step="apps.webhooks.services.deliver_due",
+        run_once="apps.webhooks.services.deliver_due",
         # One row of each origin.
         due_since="apps.webhooks.services.NEXT_DELIVERY_AT",
     ),
@@ -90,7 +90,7 @@ DRAINS = (
         "recoveries",
         job="apps.webhooks.jobs.drain_recoveries",
         groups=("bulk",),
-        step="apps.webhooks.services.release_recoveries",
+        run_once="apps.webhooks.services.release_recoveries",
         due_since="SELECT min(next_slot_at) FROM webhooks_recovery WHERE released_at IS NULL",
     ),
 )

@@ -104,12 +104,12 @@ def read_timer_age() -> float | None:
 SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "means": (10.0, refresh_rating_means),
     "horizon": (10.0, warn_of_horizon),
-    "keys": (600.0, delete_old_keys),
-    "deliveries": (600.0, apply_retention),
+    "idempotency_keys": (600.0, delete_old_keys),
+    "webhook_retention": (600.0, apply_retention),
     "callbacks": (600.0, partial(delete_old_callbacks, select_ended=closed_before)),
-    "unmatched": (600.0, unpark_unused),
+    "unused_parked": (600.0, unpark_unused),
     "requirements": (600.0, delete_unused_requirements),
-    "missing": (60.0, restore_requirements),
+    "restored_requirements": (60.0, restore_requirements),
     "stranded": (600.0, schedule_stranded_checks),
     "tokens": (3600.0, clear_expired),
     "escalations": (600.0, schedule_missed_steps),
@@ -169,7 +169,7 @@ class Ticker:
         for drain in drains:
             is_unread = drain.name in unread & self._unread
             if not self._is_broker_available or rows.is_neglected(drain) or is_unread:
-                self._run(drain.name, partial(call_until_done, drain.load_step()))
+                self._run(drain.name, partial(call_until_done, drain.load_run_once()))
         self._unread = unread
 
     def _wake(self, drains: list[Drain]) -> set[str]:

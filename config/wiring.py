@@ -21,8 +21,8 @@ from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
 from apps.matching.changes import next_step_timer, offers_withdrawal, requirement_unparking
-from apps.pools import selectors as pools
-from apps.pools import services as workers
+from apps.pools import selectors as pool_selectors
+from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
 from apps.tasks import services as tasks
 from apps.tasks.changes import (
@@ -39,8 +39,8 @@ from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
 from apps.webhooks import changes as webhook_changes
 from apps.webhooks import services as webhooks
-from apps.webhooks.callback_urls import callback_faults
-from apps.webhooks.fan_out import OutboundEvent
+from apps.webhooks.destination_urls import callback_faults
+from apps.webhooks.outbound_event import OutboundEvent
 from apps.webhooks.selectors import bodies
 from biolayer.events import SILENT
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
@@ -65,7 +65,7 @@ def connect() -> None:
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], match_task)
     react([EventType.ESCALATED], match_again)
-    workers.react_to_policy_changes(matching.apply_pool_policy)
+    pool_services.react_to_policy_changes(matching.apply_pool_policy)
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
     react(ENDED, set_dependents_timer)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
@@ -91,7 +91,7 @@ def connect() -> None:
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
-    return pools.may_use(actor=actor, pool_id=pool_id)
+    return pool_selectors.may_use(actor=actor, pool_id=pool_id)
 
 
 def open_callback(moved: AppliedTransition) -> Iterable[Change]:
@@ -219,13 +219,13 @@ def expire_lease(timer: Timer, at: datetime) -> datetime | None:
 
 
 def update_availability(timer: Timer, at: datetime) -> datetime | None:
-    return workers.refresh_availability(worker_id=timer.subject_id, at=at)
+    return pool_services.refresh_availability(worker_id=timer.subject_id, at=at)
 
 
 def update_availabilities(
     subject_ids: Sequence[UUID], at: datetime
 ) -> Mapping[UUID, datetime | None]:
-    return workers.refresh_availabilities(worker_ids=subject_ids, at=at)
+    return pool_services.refresh_availabilities(worker_ids=subject_ids, at=at)
 
 
 def expire_offer(timer: Timer, at: datetime) -> datetime | None:

@@ -7,9 +7,9 @@ from uuid import UUID
 from apps.base import rows
 from apps.base.ids import new_id
 from apps.webhooks import changes
-from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.models import Delivery, Destination, DestinationKind, Origin
 from apps.webhooks.origins import origin_id, origin_of
+from apps.webhooks.outbound_event import OutboundEvent
 from tests.factories import House
 
 

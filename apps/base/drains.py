@@ -1,9 +1,9 @@
 """Run a drain over the rows that are due, so that no row or organisation stops the rest.
 
-A row that another transaction holds is postponed, never waited for:
+A row that another transaction has locked is postponed, never waited for:
 
 1. A drain locks its rows by SKIP LOCKED or NOWAIT. Other rows that its transaction needs (an
-   endpoint, a worker) may still be held: the connection's `lock_timeout` bounds that wait
+   endpoint, a worker) may still be locked: the connection's `lock_timeout` bounds that wait
    (config/settings/database.py).
 2. A batch that timed out is split by organisation. An organisation that times out again is left for
    the rest of the pass, so that each organisation costs a pass one bounded wait at most.
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Postponed:
-    """Remember the rows of a drain that were held a short time ago. Each process has its own."""
+    """Remember the rows of a drain that were locked a short time ago. Each process has its own."""
 
     def __init__(self) -> None:
         self._until: dict[object, float] = {}
@@ -68,22 +68,22 @@ def tolerate_outage(work: Callable[[], object]) -> None:
 
 
 @contextmanager
-def skip_if_held(what: str) -> Iterator[None]:
-    """Leave a part of a pass to the next pass when another transaction holds its rows."""
+def skip_if_locked(what: str) -> Iterator[None]:
+    """Leave a part of a pass to the next pass when another transaction has locked its rows."""
     try:
         yield
     except OperationalError as error:
         if not is_timeout(error):
             raise
-        logger.info("%s: held by another transaction, left to the next pass", what)
+        logger.info("%s: locked by another transaction, left to the next pass", what)
 
 
-def drain(step: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) -> int:
-    """Call `step` until it returns 0 (nothing was due) or the budget is spent. Return the sum."""
+def drain(run_once: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) -> int:
+    """Call `run_once` until it returns 0 (nothing was due) or the budget is spent. Return the sum."""
     ends = time.monotonic() + budget_seconds
     total = 0
     while time.monotonic() < ends:
-        count = step()
+        count = run_once()
         if not count:
             break
         total += count
@@ -108,7 +108,7 @@ def handle_each(
     """Handle each row in a transaction of `handle`'s own. Return how often it returned True.
 
     A row that fails is logged and left as it is for the next pass. A row that another transaction
-    holds is postponed, with the rest of its organisation for this pass. Only a lost database
+    has locked is postponed, with the rest of its organisation for this pass. Only a lost database
     connection ends the pass.
     """
     return _Pass(lambda ids: int(handle(ids[0])), postponed).run(rows, size=1)
@@ -149,7 +149,7 @@ class _Pass:
             raise_if_disconnected(error)
             if not is_timeout(error):
                 return self._isolate_failure(eligible)
-            return self._isolate_held(eligible)
+            return self._isolate_locked(eligible)
 
     def _isolate_failure(self, rows: Sequence[Row]) -> int:
         if len(rows) == 1:
@@ -158,8 +158,8 @@ class _Pass:
         logger.exception("a batch of %s failed; its rows are handled one by one", len(rows))
         return sum(self._batch([row]) for row in rows)
 
-    def _isolate_held(self, rows: Sequence[Row]) -> int:
-        """Split a batch that timed out by organisation, then row by row up to the held row."""
+    def _isolate_locked(self, rows: Sequence[Row]) -> int:
+        """Split a batch that timed out by organisation, then row by row up to the locked row."""
         if len(rows) == 1:
             self._timed_out.add(rows[0].organisation_id)
             self._postponed.add(rows[0].id)

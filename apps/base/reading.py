@@ -13,18 +13,21 @@ from django.db.models import Model
 M = TypeVar("M", bound=Model)
 
 
-class Reader(Generic[M]):
-    """Read instances of `model` by `sql`, a SELECT of `{columns}` and of the columns in `extra`.
+def columns_of(model: type[Model], *, alias: str) -> str:
+    """Return the columns of the model's table, which the statement calls `alias`."""
+    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
 
-    `{columns}` are the columns of the model's table, which the statement calls `alias`. A column in
-    `extra` becomes an attribute of the instance.
+
+class Reader(Generic[M]):
+    """Read instances of `model` by a SELECT of `columns_of(model)` and of the columns in `extra`.
+
+    A column in `extra` becomes an attribute of the instance.
     """
 
-    def __init__(self, model: type[M], sql: str, *, alias: str, extra: Sequence[str] = ()) -> None:
+    def __init__(self, model: type[M], sql: str, *, extra: Sequence[str] = ()) -> None:
         fields = model._meta.concrete_fields
-        columns = ", ".join(f'{alias}."{field.column}"' for field in fields)
         self._model = model
-        self._sql = sql.replace("{columns}", columns)
+        self._sql = sql
         self._extra = tuple(extra)
         self._names = [field.attname for field in fields]
         self._converters = [

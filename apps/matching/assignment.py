@@ -1,6 +1,7 @@
 """Assign tasks to workers, when several tasks are queued and several workers are free.
 
-Pure rules over values. Two aims, in this order:
+Pure rules over values: which task gets which worker. services/batch.py reads the values, and
+services/offering.py locks and writes the result. Two aims, in this order:
 
 1. No task is overtaken: the tasks that get a worker are the earliest that can. Taking them one
    after the other, each by an augmenting path (Kuhn, 1955), finds that set: a task that has a

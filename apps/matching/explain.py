@@ -23,7 +23,7 @@ from apps.pools.changes import AVAILABILITY
 from apps.pools.selectors import pool_escalation
 from apps.tasks.models import RUN_HELD, Requirement, Run, Task
 from apps.tasks.selectors import task as visible_task
-from biolayer.lifecycle import HELD, Status
+from biolayer.lifecycle import HELD, MATCHING, Status
 
 MAX_AHEAD = 10_000
 """Counting the tasks ahead ends there."""
@@ -46,8 +46,6 @@ RULES = (
 
 RULES_OF_STATE = RULES[RULES.index("presence") :]
 """The rules that exclude a worker who meets the requirement, for now."""
-
-MATCHING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
 
 WORKER_COUNTS = load_query(
     "apps.matching",

@@ -22,11 +22,11 @@ MAX_BATCH = 128
 """Tasks in a batch of an organisation that is alone."""
 
 ROUND = 48
-"""Tasks in a round of all organisations: none of them is ahead by more than its part of a round,
-and a newly queued task is noticed soon …"""
+"""Tasks in a round of all organisations. It is small so that none of them is ahead by more than its
+part of a round, and a newly queued task is noticed soon."""
 
 MIN_BATCH = 4
-"""… and the least tasks in a batch of each: a batch has a cost of its own."""
+"""The least tasks in a batch of an organisation: each batch has a cost of its own."""
 
 MAX_LAG = f"greatest(20.0 / {{weight}}, {MIN_BATCH + 1})"
 """Positions that an organisation may be behind the first: 20 offers, or more than a batch of

@@ -9,7 +9,7 @@ from apps.base.drains import tolerate_outage
 from apps.base.wake import has_hints, is_stopping
 from apps.matching import services
 
-SHARE_SECONDS = 0.5
+SLICE_SECONDS = 0.5
 """Seconds after which a call ends if the same process has other work: timers, new tasks. Otherwise
 it continues: another process would have to read again what this one knows."""
 
@@ -30,13 +30,13 @@ def drain_matching() -> None:
         return not is_stopping() and not has_hints(others)
 
     tolerate_outage(
-        lambda: services.match_queued(budget_seconds=SHARE_SECONDS, may_go_on=may_go_on)
+        lambda: services.match_queued(budget_seconds=SLICE_SECONDS, may_go_on=may_go_on)
     )
 
 
-def match_share() -> int:
-    """Match for `SHARE_SECONDS` at most. Return how many tasks were offered."""
-    return services.match_queued(budget_seconds=SHARE_SECONDS)
+def match_slice() -> int:
+    """Match for `SLICE_SECONDS` at most. Return how many tasks were offered."""
+    return services.match_queued(budget_seconds=SLICE_SECONDS)
 
 
 def _queues() -> set[str]:

@@ -83,7 +83,10 @@ class Offer(models.Model):
 
 
 class FairShare(models.Model):
-    """Store how many offers an organisation of this installation has had for its weight."""
+    """Store how many offers an organisation of this installation has had for its weight.
+
+    The table is `matching_turn`, an older name.
+    """
 
     organisation = models.OneToOneField(
         Organisation, on_delete=models.CASCADE, primary_key=True, related_name="+"

@@ -35,7 +35,7 @@ SELECT t.* FROM unnest(%(requirement_ids)s::uuid[]) AS requested (id) CROSS JOIN
     SELECT t.id, t.requirement_id, t.sort_at, t.preferred_worker_id, t.escalation_step > 0
     FROM tasks_task t
     WHERE t.status = 'queued' AND t.organisation_id = %(organisation_id)s
-        AND t.requirement_id = requested.id AND t.sort_at <= coalesce(%(horizon)s, t.sort_at)
+        AND t.requirement_id = requested.id AND t.sort_at <= coalesce(%(cut_off)s, t.sort_at)
         AND t.id <> ALL (%(excluded)s)
     ORDER BY t.sort_at, t.id LIMIT %(limit)s
 ) t ORDER BY t.sort_at, t.id LIMIT %(limit)s
@@ -48,12 +48,12 @@ PAST_OFFERS = load_query("apps.matching", "past_offers")
 class QueuedRequirements:
     """Hold the requirements to match, in the order of their first tasks.
 
-    `horizon` is the place of the first task of the first requirement that was left out: tasks
+    `cut_off` is the position of the first task of the first requirement that was left out: tasks
     behind it must not overtake it. None: none was left out.
     """
 
     ids: Sequence[UUID]
-    horizon: datetime | None
+    cut_off: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ def queued_requirements(
     with connection.cursor() as cursor:
         cursor.execute(QUEUED_REQUIREMENTS, params)
         rows = cursor.fetchall()
-    horizon = rows[MAX_REQUIREMENTS][1] if len(rows) > MAX_REQUIREMENTS else None
-    return QueuedRequirements([row[0] for row in rows[:MAX_REQUIREMENTS]], horizon)
+    cut_off = rows[MAX_REQUIREMENTS][1] if len(rows) > MAX_REQUIREMENTS else None
+    return QueuedRequirements([row[0] for row in rows[:MAX_REQUIREMENTS]], cut_off)
 
 
 def first_tasks(
@@ -109,7 +109,7 @@ def first_tasks(
     params: dict[str, Any] = {
         "organisation_id": organisation_id,
         "requirement_ids": list(requirements.ids),
-        "horizon": requirements.horizon,
+        "cut_off": requirements.cut_off,
         "limit": limit,
         "excluded": list(excluded),
     }

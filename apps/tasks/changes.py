@@ -168,7 +168,7 @@ def dependency_rows(task: Task, task_ids: Iterable[UUID]) -> list[Change]:
 
 # After `created` gates have no meaning, and no transition leads back: such a dependent is skipped.
 MOVE_GATES = """
-WITH held AS MATERIALIZED (
+WITH dependents AS MATERIALIZED (
     SELECT t.id, moved.gates FROM (
         SELECT d.task_id, sum(needed.gates)::smallint AS gates
         FROM jsonb_to_recordset(%s) AS needed (id uuid, gates smallint)
@@ -177,7 +177,8 @@ WITH held AS MATERIALIZED (
     WHERE t.status = 'created'
     ORDER BY t.created_at, t.id FOR NO KEY UPDATE OF t
 )
-UPDATE tasks_task t SET gate_count = t.gate_count + held.gates FROM held WHERE t.id = held.id
+UPDATE tasks_task t SET gate_count = t.gate_count + dependents.gates
+FROM dependents WHERE t.id = dependents.id
 """
 
 

@@ -13,8 +13,8 @@ from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_obje
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base.queries import load_query
-from apps.base.reading import Reader
+from apps.base.queries import fill, load_query, load_template
+from apps.base.reading import Reader, columns_of
 from apps.tasks.models import (
     NEWEST_FIRST,
     RUN_FINAL,
@@ -84,7 +84,9 @@ def first_tasks(
 
 
 _read_tasks = Reader(
-    Task, load_query("apps.tasks", "read_tasks"), alias="task", extra=("needs", "awaits", "xmin")
+    Task,
+    load_query("apps.tasks", "read_tasks", columns=columns_of(Task, alias="task")),
+    extra=("needs", "awaits", "xmin"),
 )
 
 
@@ -112,7 +114,7 @@ def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Itera
                 yield rows.with_pool_set(pools).filter(**values)
 
 
-NEWEST = load_query("apps.tasks", "newest_versions")
+NEWEST = load_template("apps.tasks", "newest_versions")
 
 
 def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
@@ -120,7 +122,7 @@ def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
     ordered = [part.order_by(*NEWEST_FIRST).values_list("id", "created_at") for part in parts]
     sql, params = ordered[0].union(*ordered[1:], all=True).query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(NEWEST.format(parts=sql, count=count), params)
+        cursor.execute(fill(NEWEST, parts=sql, count=str(count)), params)
         return [
             TaskVersion(id_, created_at, xmin, tuple(awaits))
             for id_, created_at, xmin, awaits in cursor.fetchall()

@@ -11,7 +11,7 @@ Where thousands are due at once, a transaction for each is too slow. A kind may 
 handler, which locks what it can by SKIP LOCKED and handles all of it in one transaction. When it
 fails, its timers are fired one by one, so that a bad row costs the others only time.
 
-No timer waits for a lock. A handler locks its rows by NOWAIT; a timer whose rows are held is
+No timer waits for a lock. A handler locks its rows by NOWAIT; a timer whose rows are locked is
 released, due again in `RETRY_SECONDS`, and the other timers continue. Other rows that a transition
 needs, an endpoint of its organisation, say, are waited for up to `lock_timeout`, once for each
 organisation in a batch.
@@ -42,7 +42,7 @@ BATCH = 250
 # Longer than a batch takes. What a stopped or killed process had claimed is due again after it.
 CLAIM_SECONDS = 10
 
-# When a timer whose rows were held is due again.
+# When a timer whose rows were locked is due again.
 RETRY_SECONDS = 0.5
 
 # The same for a timer whose transition timed out: longer, so that the next pass gets past it.
@@ -125,7 +125,7 @@ def fire_due(*, at: datetime | None = None) -> int:
         wake("timers")  # More are due: another process may take them.
     for timers in _by_kind(claimed):
         batch.fire(timers)
-    batch.release_held()
+    batch.release_locked()
     return len(claimed)
 
 
@@ -142,7 +142,7 @@ class _Batch:
     def __init__(self, at: datetime | None) -> None:
         self._at = at
         self._token = new_id()
-        self._held: list[UUID] = []
+        self._locked: list[UUID] = []
         # The timer whose transition timed out, by organisation: its other timers are not tried.
         self._timed_out: dict[UUID, UUID] = {}
 
@@ -165,9 +165,9 @@ class _Batch:
         else:
             self._fire_one_by_one(timers)
 
-    def release_held(self) -> None:
-        """Make the timers whose rows were held due again soon."""
-        self._release(self._held, RETRY_SECONDS)
+    def release_locked(self) -> None:
+        """Make the timers whose rows were locked due again soon."""
+        self._release(self._locked, RETRY_SECONDS)
         self._release(list(self._timed_out.values()), TIMEOUT_RETRY_SECONDS)
 
     def _release(self, ids: list[UUID], seconds: float) -> None:
@@ -199,15 +199,15 @@ class _Batch:
             self._put_aside(timers, unhandled)
 
     def _put_aside(self, timers: Sequence[Claimed], unhandled: Collection[UUID]) -> None:
-        """Keep the timers that the handler left out for `release_held`.
+        """Keep the timers that the handler left out for `release_locked`.
 
-        Their rows are held, or their subject is deleted. Where all were left out, one is fired
+        Their rows are locked, or their subject is deleted. Where all were left out, one is fired
         alone, which shows the reason: so no pass is without effect.
         """
         remaining = [timer for timer in timers if timer.id in unhandled]
         if len(remaining) == len(timers):
             self._fire_alone(remaining.pop(0))
-        self._held += [timer.id for timer in remaining]
+        self._locked += [timer.id for timer in remaining]
 
     def _fire_one_by_one(self, timers: Iterable[Claimed]) -> None:
         for timer in timers:
@@ -215,7 +215,7 @@ class _Batch:
 
     def _fire_alone(self, timer: Claimed) -> None:
         if timer.organisation_id in self._timed_out:
-            self._held.append(timer.id)
+            self._locked.append(timer.id)
             return
         began = time.monotonic()
         try:
@@ -225,7 +225,7 @@ class _Batch:
             if is_timeout(error) and time.monotonic() - began > NOWAIT_SECONDS:
                 self._timed_out[timer.organisation_id] = timer.id
             elif is_timeout(error):
-                self._held.append(timer.id)
+                self._locked.append(timer.id)
             else:
                 # The row stays and is due again; the other timers must not wait for a repair.
                 text = "timer %s failed; it is tried again in %s s"

@@ -9,9 +9,9 @@ from uuid import UUID
 from apps.base.queries import load_query
 from apps.base.rows import BulkStatement, Change, Insert, Statement, insert
 from apps.webhooks.credentials import Credentials
-from apps.webhooks.fan_out import OutboundEvent, new_delivery
 from apps.webhooks.models import Destination, DestinationKind, Message
 from apps.webhooks.origins import origin_id, origin_of
+from apps.webhooks.outbound_event import OutboundEvent, new_delivery
 from biolayer.contract import Handoff
 from biolayer.events import patterns_for
 

@@ -13,7 +13,7 @@ from apps.base import clock
 from apps.matching import task_queue
 from apps.matching.models import Offer, ParkedRequirement
 from apps.matching.services import accept_offer, batch_fallback, match_queued
-from apps.pools import services as pools
+from apps.pools import services as pool_services
 from apps.pools.models import Pool, Presence, Worker
 from apps.pools.services import locks, provision_pool
 from apps.tasks.models import Task
@@ -112,7 +112,7 @@ def test_a_task__whose_worker_was_locked_for_one_batch_is_not_overtaken_in_the_n
             (locked,) = together(lambda: locks.lock_workers_with_capacity(units))
         return set(locked)
 
-    monkeypatch.setattr(pools, "lock_workers_with_capacity", lock)
+    monkeypatch.setattr(pool_services, "lock_workers_with_capacity", lock)
     assert match_queued(max_batch=1) == 0
     assert match_queued(max_batch=1) == 1
     assert (offered_to(earlier), offered_to(later)) == ({house.bobs_worker.id}, set())

@@ -5,7 +5,7 @@ import time
 
 from apps.accounts.principal import system
 from apps.base import clock, rows
-from apps.pools import services as pools
+from apps.pools import services as pool_services
 from apps.pools.changes import capacity_reservation, missed_offer
 from apps.pools.models import Membership, Worker
 from tests.concurrency.together import together
@@ -18,7 +18,9 @@ def test_rate__each_of_many_at_once_counts(house: House) -> None:
     actor = system("review", house.organisation.id)
 
     def rate() -> None:
-        pools.rate_worker(actor=actor, worker_id=house.bobs_worker.id, stars=4, at=clock.now())
+        pool_services.rate_worker(
+            actor=actor, worker_id=house.bobs_worker.id, stars=4, at=clock.now()
+        )
 
     together(*[rate] * 8)
     worker = Worker.objects.get()
@@ -26,7 +28,7 @@ def test_rate__each_of_many_at_once_counts(house: House) -> None:
 
 
 def test_add_member__at_once_is_one_seat(house: House) -> None:
-    pool = pools.provision_pool(organisation_id=house.organisation.id, name="Back office")
+    pool = pool_services.provision_pool(organisation_id=house.organisation.id, name="Back office")
     path, body = f"/v1/pools/{pool.id}/members", {"worker_id": str(house.bobs_worker.id)}
     answers = together(*[lambda: house.alice.post(path, body)] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
@@ -34,7 +36,7 @@ def test_add_member__at_once_is_one_seat(house: House) -> None:
 
 
 def test_all_seats_of_a_pool__are_written_among_batches_without_a_deadlock(house: House) -> None:
-    other = pools.provision_pool(organisation_id=house.organisation.id, name="Back office")
+    other = pool_services.provision_pool(organisation_id=house.organisation.id, name="Back office")
     workers = [worker_in(house.pool, capacity=9)[0] for _ in range(20)]
     for worker in workers:
         Membership.objects.create(organisation_id=house.organisation.id, pool=other, worker=worker)
@@ -53,12 +55,12 @@ def test_all_seats_of_a_pool__are_written_among_batches_without_a_deadlock(house
             Worker.objects.filter(id=random.choice(workers).id).update(
                 rating=random.randint(1, 5), rating_count=10
             )
-            pools.refresh_rating_means()
+            pool_services.refresh_rating_means()
 
     def costs() -> None:
         while time.monotonic() < ends:
             for pool in (house.pool, other):
-                pools.update_pool(
+                pool_services.update_pool(
                     actor=house.alice.principal,
                     pool_id=pool.id,
                     document={"costs": {"call": random.randint(1, 100)}},

@@ -29,8 +29,8 @@ from django.db.models.functions import Now
 from apps.base import clock, rows
 from apps.base.ids import new_id
 from apps.webhooks import changes
-from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.models import Attempt, Delivery, Origin
+from apps.webhooks.outbound_event import OutboundEvent
 from tests.destinations import counts, endpoint
 from tests.factories import House
 from tests.faults.installation import PROJECT, eventually, say

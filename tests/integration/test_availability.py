@@ -10,7 +10,7 @@ from apps.accounts.principal import system
 from apps.base import clock
 from apps.base.rows import batched, write
 from apps.base.wake import Waker
-from apps.pools import services as pools
+from apps.pools import services as pool_services
 from apps.pools.changes import (
     answered_offer,
     capacity_release,
@@ -77,7 +77,7 @@ def test_a_snooze_that_ends_within_a_shift_leaves_the_shifts_end(house: House) -
     house.alice.patch(f"/v1/workers/{worker.id}", {"hours": NINE_TO_FIVE})
     fire(MONDAY + timedelta(hours=9))
     until = MONDAY + timedelta(hours=10)
-    pools.set_presence(
+    pool_services.set_presence(
         actor=house.bob.principal, snooze_seconds=600, at=until - timedelta(seconds=600)
     )
     assert Timer.objects.get().due_at == until
@@ -229,7 +229,9 @@ def test_reserve_and_relieve__that_cancel_out_still_move_the_waiting_line(house:
 def rate(house: House, *stars: int) -> Worker:
     actor = system("review", house.organisation.id)
     for each in stars:
-        pools.rate_worker(actor=actor, worker_id=house.bobs_worker.id, stars=each, at=clock.now())
+        pool_services.rate_worker(
+            actor=actor, worker_id=house.bobs_worker.id, stars=each, at=clock.now()
+        )
     return Worker.objects.get(id=house.bobs_worker.id)
 
 
@@ -251,7 +253,9 @@ def test_rate__refused_for_another_organisations_worker(house: House) -> None:
     with expect_unchanged():
         for worker_id in (house.bobs_worker.id, uuid4()):
             with pytest.raises(NotFound):
-                pools.rate_worker(actor=stranger, worker_id=worker_id, stars=5, at=clock.now())
+                pool_services.rate_worker(
+                    actor=stranger, worker_id=worker_id, stars=5, at=clock.now()
+                )
 
 
 def mean(pool: Pool) -> float | None:
@@ -263,14 +267,14 @@ def test_means__are_those_of_rated_members_and_seats_follow(house: House, woken:
     new, _ = worker_in(house.pool)
     rate(house, 3, 3, 3, 3, 3)
     woken.clear()
-    assert pools.refresh_rating_means() == 1
+    assert pool_services.refresh_rating_means() == 1
     assert (mean(house.pool), mean(house.strangers_pool)) == (3.5, None)
     ratings = {one.worker_id: one.rating for one in Membership.objects.all()}
     assert ratings[house.bobs_worker.id] == pytest.approx((3 * 5 + 3.5 * 5) / 10)
     assert ratings[new.id] == 3.5
     assert woken == ["matching"]
     with expect_unchanged():
-        assert pools.refresh_rating_means() == 0
+        assert pool_services.refresh_rating_means() == 0
 
 
 def test_means__a_seat_that_rose_has_opened(house: House) -> None:
@@ -279,7 +283,7 @@ def test_means__a_seat_that_rose_has_opened(house: House) -> None:
     before = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     rate(house, 1)
     before |= {house.bobs_worker.id: membership(house.bobs_worker).opened_in}
-    assert pools.refresh_rating_means() == 1  # to 3
+    assert pool_services.refresh_rating_means() == 1  # to 3
     after = {one.worker_id: one.opened_in for one in Membership.objects.all()}
     assert after[good.id] == before[good.id]
     assert after[new.id] > before[new.id]
@@ -288,13 +292,13 @@ def test_means__a_seat_that_rose_has_opened(house: House) -> None:
 
 def test_means__small_moves_are_none_and_nobody_rated_is_null(house: House) -> None:
     rate(house, 4)
-    assert pools.refresh_rating_means() == 1
+    assert pool_services.refresh_rating_means() == 1
     Worker.objects.filter(id=house.bobs_worker.id).update(exact_rating="4.01")
     with expect_unchanged():
-        assert pools.refresh_rating_means() == 0
+        assert pool_services.refresh_rating_means() == 0
     Worker.objects.filter(id=house.bobs_worker.id).update(exact_rating="4.02")
-    assert pools.refresh_rating_means() == 1
+    assert pool_services.refresh_rating_means() == 1
     assert mean(house.pool) == 4.02
     Worker.objects.filter(id=house.bobs_worker.id).update(rating_count=0, exact_rating=0)
-    assert pools.refresh_rating_means() == 1
+    assert pool_services.refresh_rating_means() == 1
     assert (mean(house.pool), membership(house.bobs_worker).rating) == (None, 0)

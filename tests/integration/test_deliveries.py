@@ -16,7 +16,7 @@ from apps.webhooks.http_client import AttemptResult, Outcome
 from apps.webhooks.http_client.response import MAX_EXCERPT_BYTES
 from apps.webhooks.models import Attempt, Delivery, DeliveryStatus, Destination
 from apps.webhooks.retry_schedule import next_delay
-from apps.webhooks.services.pipeline.claiming import LEASE_MARGIN_SECONDS, claim
+from apps.webhooks.services.pipeline.claiming import CLAIM_MARGIN_SECONDS, claim
 from apps.webhooks.services.pipeline.recording import record
 from tests.factories import House
 from tests.receiver import Receiver, Reply
@@ -182,7 +182,7 @@ def test_claim_of_a_dead_sender__is_sent_again(house: House, receiver: Receiver)
     house.task(at=now, **callback(receiver.url))
     (lost,) = claim(limit=10, at=now).deliveries
     assert services.deliver_due(at=now) == 0
-    later = now + timedelta(seconds=lost.timeout_seconds + LEASE_MARGIN_SECONDS)
+    later = now + timedelta(seconds=lost.timeout_seconds + CLAIM_MARGIN_SECONDS)
     assert services.deliver_due(at=later) == 1
     # The late result of the first sender is not recorded.
     record([(lost, AttemptResult(lost.token, Outcome.CONNECTION, 1))])

@@ -555,7 +555,7 @@ def test_the_matcher__scans_no_table(house: House) -> None:
         "organisation_id": house.organisation.id,
         "at": now,
         "soon": now,
-        "horizon": None,
+        "cut_off": None,
         "compared_in": None,
         "limit": 10,
         "limits": [9],

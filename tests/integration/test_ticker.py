@@ -69,7 +69,7 @@ def test_drain__names_code_that_exists(drain: Drain) -> None:
     job = import_string(drain.job)
     assert isinstance(job, CeleryTask)
     assert job.name == drain.job
-    assert callable(drain.load_step())
+    assert callable(drain.load_run_once())
     assert drain.due_sql().lstrip().startswith(("SELECT ", "WITH "))
 
 

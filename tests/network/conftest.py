@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import override_settings
 
-from apps.webhooks.callback_urls import allows_loopback
+from apps.webhooks.destination_urls import allows_loopback
 from apps.webhooks.http_client import Sender
 from tests.network.certificates import Authority
 from tests.network.nameserver import Nameserver, answering

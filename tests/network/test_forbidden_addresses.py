@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from apps.webhooks.callback_urls import url_problem
+from apps.webhooks.destination_urls import url_problem
 from apps.webhooks.http_client import Outcome, Sender
 from apps.webhooks.http_client.addresses import may_connect
 from tests.network.certificates import Authority

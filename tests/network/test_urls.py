@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.webhooks.callback_urls import url_problem
+from apps.webhooks.destination_urls import url_problem
 from apps.webhooks.http_client.http1 import Target
 
 

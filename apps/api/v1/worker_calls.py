@@ -19,7 +19,7 @@ from apps.api.v1.representations import tasks as representations
 from apps.api.v1.representations.offers import offer
 from apps.matching import selectors as offers
 from apps.matching import services as matching
-from apps.pools import selectors as pools
+from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.tasks import selectors, services
 from biolayer.contract import parse
@@ -282,7 +282,7 @@ class Me(View):
         returns={200: Worker},
     )
     def get(self, request: Request) -> Response:
-        worker = pools.own_worker(self.actor(request))
+        worker = pool_selectors.own_worker(self.actor(request))
         return Response(pool_representations.worker(worker, at=self.at(request)))
 
     @operation(

@@ -31,7 +31,7 @@ WHERE
             AND t.id <> ALL (%(deferred_task_ids)s)))
     -- Not what another transaction has locked.
     AND (parked.id IS NOT NULL OR NOT EXISTS (
-        SELECT FROM matching_parkedrequirement held WHERE held.requirement_id = r.id))
+        SELECT FROM matching_parkedrequirement other WHERE other.requirement_id = r.id))
 ORDER BY r.id
 ON CONFLICT (requirement_id)
     DO UPDATE SET parked_at = excluded.parked_at, recheck_at = excluded.recheck_at

@@ -8,7 +8,7 @@ INSERT INTO matching_parkedrequirement (requirement_id, organisation_id, parked_
 SELECT r.id, r.organisation_id, %(at)s, %(until)s
 FROM tasks_requirement r LEFT JOIN parked ON parked.id = r.id
 WHERE r.id = ANY (%(requirement_ids)s) AND (parked.id IS NOT NULL OR NOT EXISTS (
-    SELECT FROM matching_parkedrequirement held WHERE held.requirement_id = r.id))
+    SELECT FROM matching_parkedrequirement other WHERE other.requirement_id = r.id))
 ORDER BY r.id
 ON CONFLICT (requirement_id)
     DO UPDATE SET parked_at = excluded.parked_at, recheck_at = excluded.recheck_at

@@ -1,4 +1,8 @@
-"""Assign the tasks of a batch: read what is known of them and of eligible workers, and choose."""
+"""Represent a batch: its tasks, the eligible workers read for them, and what is left out.
+
+This module reads, and assigns by the rules of assignment.py. It also decides which tasks are
+offered to several workers at once (`broadcast`). It locks and writes nothing: that is offering.py.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,16 +58,16 @@ class Batch:
         self,
         tasks: Sequence[QueuedTask],
         at: datetime,
-        held_workers: Collection[UUID] = (),
+        locked_workers: Collection[UUID] = (),
         compared_in: str | None = None,
     ) -> None:
         self.tasks = tasks
         self.at = at
         self.pending: dict[UUID, PendingTask] = {}
         # What other transactions have locked is left out.
-        self.held_tasks: set[UUID] = set()
-        self.held_workers = {*held_workers}
-        self.held_pools: set[UUID] = set()
+        self.locked_tasks: set[UUID] = set()
+        self.locked_workers = {*locked_workers}
+        self.locked_pools: set[UUID] = set()
         self._compared_in = compared_in
         self._past_offers = task_queue.past_offers(task_ids=[task.task_id for task in tasks])
         # By requirement: how many workers were read at most, and those that were.
@@ -77,7 +81,7 @@ class Batch:
         While a task gets no worker and there were more workers to read, twice as many are read:
         what was left out must not decide.
         """
-        tasks = [task for task in self.tasks if task.task_id not in self.held_tasks]
+        tasks = [task for task in self.tasks if task.task_id not in self.locked_tasks]
         limits = self._first_limits(tasks)
         while True:
             self._read_workers(tasks, limits)
@@ -99,14 +103,14 @@ class Batch:
         pools: Collection[UUID] = (),
     ) -> None:
         """Leave these out of the next assignment: other transactions have them locked."""
-        self.held_tasks.update(tasks)
-        self.held_workers.update(workers)
-        self.held_pools.update(pools)
+        self.locked_tasks.update(tasks)
+        self.locked_workers.update(workers)
+        self.locked_pools.update(pools)
 
     @property
-    def has_held(self) -> bool:
+    def has_locked(self) -> bool:
         """Return whether rows were skipped because other transactions lock them."""
-        return bool(self.held_tasks or self.held_workers or self.held_pools)
+        return bool(self.locked_tasks or self.locked_workers or self.locked_pools)
 
     def unassigned(
         self, assignments: Sequence[Assignment]
@@ -123,7 +127,7 @@ class Batch:
         deferred: dict[UUID, Deferred] = {}
         for task in self.tasks:
             requirement = task.requirement_id
-            if task.task_id in self.held_tasks:
+            if task.task_id in self.locked_tasks:
                 deferred[task.task_id] = Deferred(requirement, until=None)
             elif requirement in served:
                 continue
@@ -156,12 +160,12 @@ class Batch:
 
     def _pending(self, task: QueuedTask) -> PendingTask:
         workers = self._workers[task.requirement_id]
-        if self.held_workers or self.held_pools:
+        if self.locked_workers or self.locked_pools:
             workers = [
                 worker
                 for worker in workers
-                if worker.worker_id not in self.held_workers
-                and worker.pool_id not in self.held_pools
+                if worker.worker_id not in self.locked_workers
+                and worker.pool_id not in self.locked_pools
             ]
         offerable = self._without_cooldown(workers, self._past_offers.get(task.task_id, ()))
         return PendingTask(task.task_id, offerable, task.preferred_worker_id)

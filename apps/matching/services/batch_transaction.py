@@ -114,10 +114,10 @@ def match_batch(scope: BatchScope, at: datetime | None) -> BatchResult:
     return BatchResult(
         offered=len(assignments),
         parked=frozenset(parked),
-        exclusions=exclusions.plus(deferred, batch.held_workers),
-        has_more=is_full or requirements.horizon is not None or settled < len(queued),
+        exclusions=exclusions.plus(deferred, batch.locked_workers),
+        has_more=is_full or requirements.cut_off is not None or settled < len(queued),
         # A locked row is free again soon, and nothing reports when.
-        is_busy=batch.has_held,
+        is_busy=batch.has_locked,
     )
 
 

@@ -21,7 +21,7 @@ from apps.matching.escalation_policy import Policy, relaxed
 from apps.matching.fair_share import MAX_BATCH
 from apps.matching.services.batch import Batch, broadcast, pools_of
 from apps.matching.task_queue import QueuedTask
-from apps.pools import services as pools
+from apps.pools import services as pool_services
 from apps.pools.selectors import pool_escalation
 from apps.pools.services.locks import lock_pool
 from apps.tasks.changes import requirement_row
@@ -75,7 +75,7 @@ def dry_run(*, actor: Principal, pool_id: UUID, document: Any, at: datetime) -> 
         count = queued.count()
         first = queued.order_by("sort_at", "id")[:MAX_BATCH]
         before = _outlook(first.all(), pool_id, at)
-        pools.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
+        pool_services.update_pool(actor=actor, pool_id=pool_id, document=document, at=at)
         after = _outlook(first.all(), pool_id, at)
         transaction.set_rollback(True)
     return DryRun(pool_id, count, before, after)

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from apps.accounts import principal
 from apps.base import rows
-from apps.base.drains import skip_if_held
+from apps.base.drains import skip_if_locked
 from apps.base.queries import load_query
 from apps.base.transactions import atomic
 from apps.base.wake import wake
@@ -29,9 +29,7 @@ from apps.tasks.models import Task, TaskQuerySet
 from apps.tasks.requirements import RequirementSpec, contract_requirement, current_requirement
 from apps.timers.changes import timer_upsert
 from apps.timers.models import Timer
-from biolayer.lifecycle import Status
-
-MATCHING = (Status.QUEUED, Status.MATCHED, Status.OFFERED)
+from biolayer.lifecycle import MATCHING, Status
 
 MISSING_REQUIREMENTS = load_query("apps.matching", "missing_requirements")
 
@@ -59,7 +57,7 @@ def schedule_missed_steps() -> None:
     for pool in Pool.objects.filter(status=PoolStatus.ACTIVE, escalation__has_key="steps"):
         queued = Task.objects.filter(organisation_id=pool.organisation_id, status=Status.QUEUED)
         own = queued.filter(pool_id=pool.id, escalation__isnull=True)
-        with skip_if_held("timers of a changed policy"):
+        with skip_if_locked("timers of a changed policy"):
             _schedule(pool.id, own.exclude(Exists(firing)))
 
 

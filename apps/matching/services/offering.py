@@ -1,4 +1,7 @@
-"""Lock what the assignments of a batch need, and write the offers."""
+"""Lock what the assignments of a batch (batch.py) need, and write the offers.
+
+Where a row is locked elsewhere, the batch is assigned again without it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,20 +68,20 @@ def _reserve(batch: Batch) -> Reserved:
         task_ids = {assignment.task_id for assignment in assignments}
         locked |= {task.id: task for task in lock_queued(task_ids=task_ids - locked.keys())}
         runs |= lock_open_runs(task_ids=(task_ids & locked.keys()) - runs.keys())
-        if held := task_ids - runs.keys():
-            batch.leave_out(tasks=held)
+        if locked_elsewhere := task_ids - runs.keys():
+            batch.leave_out(tasks=locked_elsewhere)
             continue
         pool_ids = {assignment.worker.pool_id for assignment in assignments}
-        if held := pool_ids - lock_pools(pool_ids=pool_ids):
-            batch.leave_out(pools=held)
+        if locked_elsewhere := pool_ids - lock_pools(pool_ids=pool_ids):
+            batch.leave_out(pools=locked_elsewhere)
             continue
         pools = pools_of(assignments, locked.values())
         further = broadcast(assignments, batch, locked, pools)
         units = _units_by_worker([*assignments, *further])
         # All or none: units that are returned would open a membership that was not compared with
         # the parked requirements.
-        if held := units.keys() - pool_services.lock_workers_with_capacity(units):
-            batch.leave_out(workers=held)
+        if locked_elsewhere := units.keys() - pool_services.lock_workers_with_capacity(units):
+            batch.leave_out(workers=locked_elsewhere)
             continue
         pool_services.reserve_capacity(units)
         return Reserved(assignments, further, locked, runs, pools)

@@ -1,6 +1,6 @@
 """Lock pools and workers, in one order everywhere: the pool, then workers by id.
 
-Who writes a pool membership holds its worker.
+A transaction that writes a pool membership has its worker locked.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ LOCK_POOLS = "SELECT id FROM pools_pool WHERE id = ANY (%s) ORDER BY id FOR KEY 
 
 
 def lock_pools(*, pool_ids: Collection[UUID]) -> set[UUID]:
-    """Lock pools against deletion until commit. Return the ids of those that no one else holds."""
+    """Lock pools against deletion until commit. Return the ids of those not locked elsewhere."""
     if not pool_ids:
         return set()
     with connection.cursor() as cursor:
@@ -75,7 +75,7 @@ def lock_members(*, pool_id: UUID) -> None:
 
 
 def lock_workers_nowait(*, worker_ids: Collection[UUID]) -> None:
-    """Lock the workers until commit. Raise `OperationalError` where one is held.
+    """Lock the workers until commit. Raise `OperationalError` where another transaction has one locked.
 
     For timers, which wait for no lock.
     """
@@ -92,7 +92,7 @@ def lock_own_worker(*, actor: Principal) -> Worker:
 
 
 # PostgreSQL evaluates the condition again on the locked row, so it holds until commit. A row that
-# another transaction holds is skipped: without a wait there is no deadlock.
+# another transaction has locked is skipped: without a wait there is no deadlock.
 LOCK_WITH_CAPACITY = """
 SELECT w.id
 FROM unnest(%s::uuid[], %s::int[]) AS required (id, units)

@@ -70,7 +70,8 @@ def _availability(worker: Worker, at: datetime) -> Availability:
 def refresh_availability(*, worker_id: UUID, at: datetime) -> datetime | None:
     """Handle the worker's timer: its shift begins or ends, or its snooze is over.
 
-    Return when the timer is due again, or None. Raise `OperationalError` where the worker is held.
+    Return when the timer is due again, or None. Raise `OperationalError` where another transaction
+    has the worker locked.
     """
     workers = Worker.objects.select_for_update(no_key=True, nowait=True).filter(id=worker_id)
     return _refresh(workers, at).get(worker_id)
@@ -80,7 +81,7 @@ def refresh_availability(*, worker_id: UUID, at: datetime) -> datetime | None:
 def refresh_availabilities(
     *, worker_ids: Collection[UUID], at: datetime
 ) -> dict[UUID, datetime | None]:
-    """Refresh many workers at once, as at nine o'clock; those that are held are left out."""
+    """Refresh many workers at once, as at nine o'clock; locked ones are left out."""
     unlocked = Worker.objects.select_for_update(no_key=True, skip_locked=True)
     return _refresh(unlocked.filter(id__in=worker_ids).order_by("id"), at)
 

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from apps.accounts.principal import Principal
-from apps.base.drains import skip_if_held
+from apps.base.drains import skip_if_locked
 from apps.base.fields import Numeric
 from apps.base.transactions import atomic
 from apps.base.wake import wake
@@ -77,7 +77,7 @@ def refresh_rating_means() -> int:
         cursor.execute(CHANGED_MEANS)
         changed = [pool_id for (pool_id,) in cursor.fetchall()]
     for pool_id in changed:
-        with skip_if_held(f"the mean of pool {pool_id}"):
+        with skip_if_locked(f"the mean of pool {pool_id}"):
             _update_mean(pool_id)
     return len(changed)
 

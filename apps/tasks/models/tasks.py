@@ -81,11 +81,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
         return self.select_for_update(no_key=True, of=("self",))
 
     def locked_nowait(self) -> "TaskQuerySet":
-        """Lock the rows. Raise `OperationalError` where another transaction holds one."""
+        """Lock the rows. Raise `OperationalError` where another transaction has locked one."""
         return self.select_for_update(no_key=True, of=("self",), nowait=True)
 
     def locked_skip_locked(self) -> "TaskQuerySet":
-        """Lock the rows, without those that another transaction holds."""
+        """Lock the rows, without those that another transaction has locked."""
         return self.select_for_update(no_key=True, of=("self",), skip_locked=True)
 
 

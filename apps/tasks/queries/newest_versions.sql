@@ -9,7 +9,7 @@ SELECT newest.id, newest.created_at, task.xmin::text,
         WHERE dependency.task_id = newest.id ORDER BY dependency.position
     )
 FROM (
-    SELECT id, created_at FROM ({parts}) AS part ORDER BY created_at DESC, id DESC LIMIT {count}
+    SELECT id, created_at FROM ({{ parts }}) AS part ORDER BY created_at DESC, id DESC LIMIT {{ count }}
 ) newest
 JOIN tasks_task task ON task.id = newest.id
 ORDER BY newest.created_at DESC, newest.id DESC

@@ -1,5 +1,5 @@
 -- Read tasks of an organisation by their ids, newest first; with pool_ids only tasks for these pools.
-SELECT {columns},
+SELECT {{ columns }},
     -- The tasks that it depends on, in its contract's order.
     ARRAY (
         SELECT dependency.needs_id FROM tasks_dependency dependency

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.principal import Principal
-from apps.pools import selectors as pools
+from apps.pools import selectors as pool_selectors
 from apps.tasks.schemas.checks import schema_faults
 from apps.tasks.services.dependencies import dependency_check
 from biolayer.contract import Check, TaskContract, dig, parse_task
@@ -42,7 +42,7 @@ def contract_by_its_form(*, document: Any, at: datetime) -> TaskContract:
 def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
     """Return those of the pools that the documents name that the actor may use."""
     named = {pool_id for document in documents for _, pool_id in _named_pools(document)}
-    return pools.usable_pools(actor=actor, pool_ids=named)
+    return pool_selectors.usable_pools(actor=actor, pool_ids=named)
 
 
 def named_organisation(document: Any) -> UUID | None:

@@ -40,7 +40,7 @@ from biolayer.errors import Fault, InvalidInput, pointer
 from biolayer.lifecycle import Status
 
 BATCH = 100
-RETRY_HELD = timedelta(seconds=0.5)
+RETRY_LOCKED = timedelta(seconds=0.5)
 
 # Why a dependent fails, by the status of the task that it depends on.
 REASONS: Mapping[str, str] = {
@@ -110,10 +110,10 @@ def fail_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     reason = REASONS.get(Task.objects.values_list("status", flat=True).get(id=task_id))
     if reason is None:
         return None
-    held = Task.objects.locked_skip_locked().filter(
+    unlocked = Task.objects.locked_skip_locked().filter(
         status=Status.CREATED, dependencies__needs_id=task_id
     )
-    dependents = list(held.order_by("created_at", "id")[:BATCH])
+    dependents = list(unlocked.order_by("created_at", "id")[:BATCH])
     for task in dependents:
         actor = principal.system("dependencies", task.organisation_id)
         fail_task(task=task, actor=actor, reason=reason, at=at)
@@ -121,4 +121,4 @@ def fail_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
         return at
     # Dependents locked by other transactions were skipped.
     skipped = Task.objects.filter(status=Status.CREATED, dependencies__needs_id=task_id)
-    return at + RETRY_HELD if skipped.exists() else None
+    return at + RETRY_LOCKED if skipped.exists() else None

@@ -6,7 +6,7 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base.transactions import atomic
-from apps.pools import services as pools
+from apps.pools import services as pool_services
 from apps.tasks.changes import holder_release, unheld_run
 from apps.tasks.models import Run
 from apps.tasks.services.locks import lock_run_nowait
@@ -18,15 +18,15 @@ from biolayer.lifecycle import Command
 def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
     """Handle the lease's timer: queue the run again if its lease is over.
 
-    Return when the timer is due again, or None. Raise `OperationalError` at once where the run, its
-    task or its worker is held.
+    Return when the timer is due again, or None. Raise `OperationalError` at once where another
+    transaction has the run, its task or its worker locked.
     """
     run = lock_run_nowait(run_id=run_id)
     if run is None or run.lease_until is None:
         return None
     if run.lease_until > at:
         return run.lease_until
-    pools.lock_workers_nowait(worker_ids=[run.worker_id] if run.worker_id else [])
+    pool_services.lock_workers_nowait(worker_ids=[run.worker_id] if run.worker_id else [])
     actor = principal.system("leases", run.organisation_id)
     requeue_run(run=run, command=Command.LAPSE, actor=actor, at=at, reason="lease_ended")
     return None

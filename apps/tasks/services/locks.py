@@ -58,7 +58,7 @@ def require_held(run: Run, *, worker_id: UUID, epoch: int, at: datetime) -> None
 
 
 def lock_run_nowait(*, run_id: UUID) -> Run | None:
-    """Lock and return a run with its task. Raise `OperationalError` where one is held."""
+    """Lock and return a run with its task. Raise `OperationalError` where one is locked."""
     return (
         Run.objects.filter(id=run_id)
         .select_related("task")
@@ -68,7 +68,7 @@ def lock_run_nowait(*, run_id: UUID) -> Run | None:
 
 
 def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:
-    """Lock and return those of the tasks that are still queued and not held."""
+    """Lock and return those of the tasks that are still queued and not locked elsewhere."""
     queued = Task.objects.filter(id__in=task_ids, status=Status.QUEUED)
     return list(queued.order_by("id").locked_skip_locked())
 
@@ -83,7 +83,7 @@ ORDER BY id FOR KEY SHARE SKIP LOCKED
 def lock_open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Lock the open run of each locked task against deletion. Return task id -> run id.
 
-    A run that is held is left out.
+    A run that another transaction has locked is left out.
     """
     if not task_ids:
         return {}
@@ -93,7 +93,7 @@ def lock_open_runs(*, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
 
 
 def lock_unverified(*, task_id: UUID) -> Task | None:
-    """Lock and return a task that still waits for its verification and is not held."""
+    """Lock and return a task that waits for its verification; None if locked elsewhere."""
     return unverified_tasks().filter(id=task_id).locked_skip_locked().first()
 
 

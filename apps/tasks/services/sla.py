@@ -50,7 +50,7 @@ def watch_sla(*, task_id: UUID, clock: Clock, at: datetime) -> datetime | None:
 def watch_slas(
     *, task_ids: Collection[UUID], clock: Clock, at: datetime
 ) -> dict[UUID, datetime | None]:
-    """Run `watch_sla` for many tasks in one statement; tasks that are held are left out."""
+    """Run `watch_sla` for many tasks in one statement; locked tasks are left out."""
     tasks = list(Task.objects.locked_skip_locked().filter(id__in=task_ids).order_by("id"))
     with batched():
         return {task.id: _watch(task, clock, at) for task in tasks}

@@ -32,8 +32,9 @@ class Unreadable(Exception):
 class Request(NamedTuple):
     """Describe one POST request."""
 
-    # Which connections it may use: one pool for each organisation and origin.
-    pool_id: UUID
+    # Which idle connections it may use: those opened for the same key (and host). One key for each
+    # organisation and origin.
+    connection_key: UUID
     url: str
     headers: Mapping[str, str]
     body: bytes

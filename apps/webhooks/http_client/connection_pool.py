@@ -53,22 +53,24 @@ class ConnectionPool:
         """Return how many connections are idle."""
         return len(self._idle_order)
 
-    async def acquire(self, pool_id: UUID, target: Target, trace: AttemptTrace) -> Http1Connection:
+    async def acquire(
+        self, connection_key: UUID, target: Target, trace: AttemptTrace
+    ) -> Http1Connection:
         """Return a connection for the caller's exclusive use until `release`.
 
         Raise `AddressDenied`, `NameNotFound`, or the network's error (`OSError`).
         """
-        key = (pool_id, target.scheme, target.host, target.port)
+        key = (connection_key, target.scheme, target.host, target.port)
         connection = self._take_idle(key) or await self._open(target, trace)
         trace.connected_at = monotonic()
         trace.peer = connection.peer
         return connection
 
-    def release(self, pool_id: UUID, target: Target, connection: Http1Connection) -> None:
-        """Take a connection back, for the next request of its pool."""
+    def release(self, connection_key: UUID, target: Target, connection: Http1Connection) -> None:
+        """Take a connection back, for the next request with its key."""
         if not connection.is_reusable:
             return
-        key = (pool_id, target.scheme, target.host, target.port)
+        key = (connection_key, target.scheme, target.host, target.port)
         connection.idle_since = self._loop.time()
         self._idle.setdefault(key, []).append(connection)
         self._idle_order[connection] = key

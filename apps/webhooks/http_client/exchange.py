@@ -37,7 +37,7 @@ class Exchange:
         target = Target.of(request.url)
         head = target.head(request.headers, len(request.body))
         while True:
-            connection = await pool.acquire(request.pool_id, target, trace)
+            connection = await pool.acquire(request.connection_key, target, trace)
             try:
                 await connection.exchange(head, request.body, trace)
             except Disconnected:
@@ -47,7 +47,7 @@ class Exchange:
                     raise
                 trace.restart()
             else:
-                pool.release(request.pool_id, target, connection)
+                pool.release(request.connection_key, target, connection)
                 return
 
     def result(self, token: UUID, error: BaseException | None) -> AttemptResult:

@@ -34,7 +34,8 @@ class Origin(models.Model):
     open_until = models.DateTimeField(null=True, blank=True)
     # How long the breaker stays open next; 0 while it is closed.
     probe_seconds = models.PositiveSmallIntegerField(db_default=0)
-    # Requested by a `Retry-After`: nothing is sent before.
+    # Nothing is sent before: a `Retry-After` requested it. No delivery's status changes to `held`
+    # for it, as it does while a destination is paused or disabled.
     held_until = models.DateTimeField(null=True, blank=True)
     # The least of its endpoints' limits; null is no limit.
     rate_per_minute = models.PositiveIntegerField(null=True, blank=True)

@@ -5,15 +5,15 @@ WITH capacity AS MATERIALIZED (
     SELECT o.id, under_way.count AS under_way, least(
         CASE WHEN o.open_until IS NULL THEN floor(o.concurrency)::int ELSE 1 END - under_way.count,
         -- A second's worth may go at once, and always one.
-        1 + floor(extract(epoch FROM {now} - greatest(o.next_slot_at, {now} - interval '1 second'))
+        1 + floor(extract(epoch FROM {{ now }} - greatest(o.next_slot_at, {{ now }} - interval '1 second'))
             * o.rate_per_minute / 60)::int
     ) AS free
     FROM webhooks_origin o CROSS JOIN LATERAL (
         SELECT count(*)::int FROM webhooks_delivery u
-        WHERE u.origin_id = o.id AND u.claim_token IS NOT NULL AND u.due_at > {now}
+        WHERE u.origin_id = o.id AND u.claim_token IS NOT NULL AND u.due_at > {{ now }}
     ) under_way
     WHERE o.id = ANY (%(origins)s)
-        AND coalesce(o.open_until <= {now}, true) AND coalesce(o.held_until <= {now}, true)
+        AND coalesce(o.open_until <= {{ now }}, true) AND coalesce(o.held_until <= {{ now }}, true)
 ), candidate AS MATERIALIZED (
     -- The first due deliveries of each origin, and what is to be done with each. `previous` is the
     -- event before it in its per-task order.
@@ -23,13 +23,13 @@ WITH capacity AS MATERIALIZED (
             THEN 'send'
         WHEN d.wait <> 'order' THEN 'park'
         -- It has waited long enough and overtakes, unless the previous one is being sent or due.
-        WHEN previous.due_at <= {now} OR previous.claim_token IS NOT NULL
+        WHEN previous.due_at <= {{ now }} OR previous.claim_token IS NOT NULL
             OR previous.wait = 'resent' THEN 'park longer'
         ELSE 'send' END AS decision,
-        greatest(previous.due_at, {now}) + interval '1 minute' AS parked_until
+        greatest(previous.due_at, {{ now }}) + interval '1 minute' AS parked_until
     FROM capacity CROSS JOIN LATERAL (
         SELECT * FROM webhooks_delivery d
-        WHERE d.origin_id = capacity.id AND d.status = 'pending' AND d.due_at <= {now}
+        WHERE d.origin_id = capacity.id AND d.status = 'pending' AND d.due_at <= {{ now }}
         ORDER BY d.due_at, d.id
         LIMIT 2 * least(greatest(capacity.free, 0), 1 + %(limit)s / cardinality(%(origins)s))
             + %(lookahead)s
@@ -51,7 +51,7 @@ WITH capacity AS MATERIALIZED (
 ), paced AS (
     -- Use up the rate limit's slots.
     UPDATE webhooks_origin o
-    SET next_slot_at = greatest(o.next_slot_at, {now} - interval '1 second')
+    SET next_slot_at = greatest(o.next_slot_at, {{ now }} - interval '1 second')
         + count * interval '1 minute' / o.rate_per_minute
     FROM (SELECT origin_id, count(*) FROM sent GROUP BY origin_id) AS used
     WHERE o.id = used.origin_id AND o.rate_per_minute IS NOT NULL
@@ -64,15 +64,15 @@ WITH capacity AS MATERIALIZED (
     SELECT decided.* FROM decided JOIN webhooks_delivery d ON d.id = decided.id
     ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
 ), claimed AS (
-    -- A delivery to send gets a token and a lease, which ends after its attempt's deadline.
+    -- A delivery to send gets a token, and a claim that ends after its attempt's deadline.
     UPDATE webhooks_delivery d SET
         status = CASE f.decision WHEN 'hold' THEN 'held' ELSE d.status END,
         wait = CASE f.decision WHEN 'park' THEN 'order' ELSE d.wait END,
         claim_token = CASE f.decision WHEN 'send' THEN gen_random_uuid() END,
         due_at = CASE f.decision
-            WHEN 'send' THEN {now} + make_interval(secs => t.timeout_seconds
-                                                   + %(lease_margin_seconds)s)
-            WHEN 'park' THEN {now} + make_interval(secs => %(parked_seconds)s)
+            WHEN 'send' THEN {{ now }} + make_interval(secs => t.timeout_seconds
+                                                   + %(claim_margin_seconds)s)
+            WHEN 'park' THEN {{ now }} + make_interval(secs => %(parked_seconds)s)
             WHEN 'park longer' THEN f.parked_until
             ELSE d.due_at END
     FROM free_rows f, webhooks_destination t, webhooks_message m

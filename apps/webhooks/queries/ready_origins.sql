@@ -20,7 +20,7 @@ WITH RECURSIVE pending_origins AS (
     ) first
     CROSS JOIN LATERAL (
         SELECT count(*)::int FROM webhooks_delivery u
-        WHERE u.origin_id = o.id AND u.claim_token IS NOT NULL AND u.due_at > {now}
+        WHERE u.origin_id = o.id AND u.claim_token IS NOT NULL AND u.due_at > {{ now }}
     ) under_way
     WHERE under_way.count < CASE WHEN o.open_until IS NULL THEN floor(o.concurrency) ELSE 1 END
 )

@@ -6,7 +6,7 @@ WITH under_way AS (
 ), selected AS (
     SELECT d.id, row_number() OVER (ORDER BY d.created_at, d.sequence) - 1 AS position
     FROM webhooks_delivery d
-    WHERE d.id = ANY (%(ids)s) AND {condition} AND d.claim_token IS NULL
+    WHERE d.id = ANY (%(ids)s) AND {{ condition }} AND d.claim_token IS NULL
 )
 UPDATE webhooks_delivery d SET status = 'pending', wait = 'resent', finished_at = NULL,
     forgiven_count = d.attempt_count, recovery_id = %(recovery)s,

@@ -23,7 +23,7 @@ def current_wait(delivery: Delivery, *, at: datetime) -> CurrentWait:
     """Return what an unfinished delivery waits for: the reason that ends last.
 
     Reads the delivery's destination and origin. The rules are those of the claim
-    (services/pipeline/claiming.py): an expired lease does not count, and a destination that is not
+    (services/pipeline/claiming.py): an expired claim does not count, and a destination that is not
     enabled holds what becomes due.
     """
     if delivery.status not in (DeliveryStatus.PENDING, DeliveryStatus.HELD):

@@ -1,4 +1,4 @@
-"""Read how an origin fares."""
+"""Return the state of an origin's breaker."""
 
 from datetime import datetime
 

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.principal import Principal
-from apps.webhooks.callback_urls import url_faults
 from apps.webhooks.credentials import Credentials, unsealed
+from apps.webhooks.destination_urls import url_faults
 from apps.webhooks.models import Destination, DestinationStatus
 from biolayer.contract import CallbackAuth, Check, dig
 from biolayer.errors import Fault, pointer

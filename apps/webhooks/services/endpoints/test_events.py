@@ -10,8 +10,8 @@ from apps.base.rows import Insert, write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.webhooks import selectors
-from apps.webhooks.fan_out import OutboundEvent, new_delivery
 from apps.webhooks.models import Delivery, Destination, DestinationStatus
+from apps.webhooks.outbound_event import OutboundEvent, new_delivery
 from biolayer.errors import EndpointNotEnabled, NotFound
 from biolayer.events import example
 

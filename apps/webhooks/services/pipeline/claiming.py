@@ -6,7 +6,7 @@
    locked is skipped: that sender handles it.
 2. Take the first due deliveries of each locked origin, up to its free slots. Each is either
 
-   - sent: it gets a token and a lease, or
+   - sent: it is claimed: it gets a token and the time at which the claim ends, or
    - parked: the event before it in its per-task order is not final; it becomes due again when that
      one is, or when `PARKED` has passed, or
    - held: its destination is paused or disabled; it leaves the queue until that is enabled.
@@ -26,7 +26,7 @@ from apps.base.queries import load_query
 from apps.base.transactions import atomic
 
 # A claim lasts this much longer than its attempt's deadline; without a result it is due again then.
-LEASE_MARGIN_SECONDS = 15
+CLAIM_MARGIN_SECONDS = 15
 
 PARKED = timedelta(minutes=15)
 MAX_ORIGINS = 250
@@ -35,12 +35,11 @@ MAX_ORIGINS = 250
 LOOKAHEAD = 8
 
 NOW = "coalesce(%(at)s::timestamptz, statement_timestamp())"
-READY_ORIGINS = load_query("apps.webhooks", "ready_origins")
 
 # Origins with the fewest attempts under way first, and no more than needed: other senders take the
 # others.
 LOCK_ORIGINS = f"""
-{READY_ORIGINS.format(now=NOW)}
+{load_query("apps.webhooks", "ready_origins", now=NOW)}
 SELECT o.id, {NOW} FROM ready JOIN webhooks_origin o ON o.id = ready.id
 WHERE ready.ready_at <= {NOW}
 ORDER BY ready.under_way, ready.ready_at LIMIT least(%(limit)s, {MAX_ORIGINS})
@@ -49,15 +48,15 @@ FOR NO KEY UPDATE OF o SKIP LOCKED
 
 # When the next delivery may be sent: one moment, null where none is pending. For the ticker.
 NEXT_DELIVERY_AT = f"""
-{READY_ORIGINS.format(now="statement_timestamp()")}
+{load_query("apps.webhooks", "ready_origins", now="statement_timestamp()")}
 SELECT min(ready_at) FROM ready
 """
 
-CLAIM = load_query("apps.webhooks", "claim_deliveries").format(now=NOW)
+CLAIM = load_query("apps.webhooks", "claim_deliveries", now=NOW)
 
 
 class ClaimedDelivery(NamedTuple):
-    """Describe a due delivery that this process holds until its lease ends.
+    """Describe a due delivery that this process has claimed, until the claim ends.
 
     The fields are the columns that `claim_deliveries.sql` returns, and the time of the claim.
     """
@@ -117,13 +116,13 @@ def claim(*, limit: int, at: datetime | None) -> ClaimedBatch:
                 "origins": [origin_id for origin_id, _ in locked],
                 "limit": limit,
                 "lookahead": LOOKAHEAD,
-                "lease_margin_seconds": LEASE_MARGIN_SECONDS,
+                "claim_margin_seconds": CLAIM_MARGIN_SECONDS,
                 "parked_seconds": PARKED.total_seconds(),
             },
         )
         _, claimed_at = locked[0]
         changed = cursor.fetchall()
-    # Rows that were parked or held have no token. With no row at all, others hold what is due.
+    # Rows that were parked or held have no token. With no row at all, others have locked what is due.
     deliveries = [
         ClaimedDelivery._make((*row, claimed_at)) for row in changed if row[TOKEN] is not None
     ]

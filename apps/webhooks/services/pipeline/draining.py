@@ -1,4 +1,4 @@
-"""Drain due deliveries: claim them, send them, record the results.
+"""DeliveryRun due deliveries: claim them, send them, record the results.
 
 `deliver_due` runs in one process or in many; rows are the queue:
 
@@ -22,7 +22,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.webhooks.callback_urls import allows_loopback
+from apps.webhooks.destination_urls import allows_loopback
 from apps.webhooks.http_client import AttemptResult, Outcome, QueuedRequest, Sender
 from apps.webhooks.services.keys import sealed_keys_of
 from apps.webhooks.services.pipeline.claiming import ClaimedDelivery, claim
@@ -54,7 +54,7 @@ def _sender() -> Sender:
     return sender
 
 
-class Drain:
+class DeliveryRun:
     """Track the attempts that one call of `deliver_due` has under way."""
 
     def __init__(self, at: datetime | None) -> None:
@@ -141,7 +141,7 @@ def deliver_due(
     receiver. `at` replaces the database's time in the claims, for tests.
     """
     ends_at = None if budget_seconds is None else time.monotonic() + budget_seconds
-    drain = Drain(at)
+    drain = DeliveryRun(at)
     deadline = ResultDeadline()
     while True:
         is_ending = is_stopping() or (ends_at is not None and time.monotonic() >= ends_at)

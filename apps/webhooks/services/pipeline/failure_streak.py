@@ -1,4 +1,4 @@
-"""Decide when an endpoint's failures lead to a warning, and when to its end.
+"""Decide when an endpoint's failures lead to a warning, and when the endpoint is disabled.
 
 Pure rules over values; operational_events.py reads and writes the rows.
 """

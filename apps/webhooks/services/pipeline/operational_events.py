@@ -1,6 +1,7 @@
-"""Emit `endpoint.*` and `delivery.*` events about an organisation's own deliveries.
+"""Update endpoints' failure streaks, disable endpoints, and emit the events about both.
 
-They go to the endpoints that subscribe to them by name or family, never to the one they are about,
+The rules are those of failure_streak.py; a 410 disables at once. `endpoint.*` and `delivery.*`
+events are about an organisation's own deliveries. They go to the endpoints that subscribe to them by name or family, never to the one they are about,
 and belong to no task's log. The delivery of an operational event emits no further one.
 """
 
@@ -13,9 +14,9 @@ from uuid import UUID
 
 from apps.base.rows import Change, Update, write
 from apps.webhooks import changes
-from apps.webhooks.fan_out import OutboundEvent
 from apps.webhooks.http_client import INTERNAL_OUTCOMES
 from apps.webhooks.models import Attempt, Destination, DestinationStatus
+from apps.webhooks.outbound_event import OutboundEvent
 from apps.webhooks.services.pipeline.failure_streak import DISABLED_AT_EVENTS, FailureStreak
 from apps.webhooks.services.pipeline.outcomes import EndedAttempt
 from biolayer.times import format_time

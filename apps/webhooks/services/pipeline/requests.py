@@ -31,7 +31,7 @@ def signed_request(delivery: ClaimedDelivery, keys: Sequence[SealedKey]) -> Requ
     )
     own_headers, secrets = _decrypted("credentials", lambda: _own_headers(delivery))
     return Request(
-        pool_id=delivery.origin_id,
+        connection_key=delivery.origin_id,
         url=delivery.url,
         headers={**own_headers, "Content-Type": "application/json", **signature_headers},
         body=delivery.body,

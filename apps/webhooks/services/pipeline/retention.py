@@ -1,7 +1,8 @@
-"""Expire what was not delivered in time, and delete what is old.
+"""Expire what was not delivered in time; delete old deliveries, callbacks and signing keys.
 
 A delivery that is not delivered within `RETENTION` expires, for any reason; a final one is
-deleted with its attempts and message when it is as old. Everything happens in batches that hold no
+deleted with its attempts and message when it is as old. A callback is deleted that long after its
+task ended, and a signing key once it has expired (services/keys/). Everything happens in batches that hold no
 lock for long.
 """
 
@@ -15,7 +16,7 @@ from django.db import connection
 
 from apps.accounts.models import Organisation
 from apps.base import clock
-from apps.base.drains import drain, skip_if_held
+from apps.base.drains import drain, skip_if_locked
 from apps.webhooks.services.keys import delete_expired_keys
 
 RETENTION = timedelta(days=30)
@@ -63,7 +64,7 @@ def apply_retention(*, at: datetime | None = None) -> None:
     """
     at = at or clock.now()
     for organisation_id in Organisation.objects.values_list("id", flat=True):
-        with skip_if_held(f"deliveries of {organisation_id}"):
+        with skip_if_locked(f"deliveries of {organisation_id}"):
             for statement in (EXPIRE_DELIVERIES, DELETE_DELIVERIES, DELETE_MESSAGES):
                 drain(partial(_run, statement, organisation_id, at))
     delete_expired_keys(at=at)
@@ -113,7 +114,7 @@ def delete_old_callbacks(*, select_ended: SelectEnded, at: datetime | None = Non
             ids = [row[0] for row in cursor.fetchall()]
         if not ids:
             return deleted_count
-        with skip_if_held("callbacks"), connection.cursor() as cursor:
+        with skip_if_locked("callbacks"), connection.cursor() as cursor:
             cursor.execute(DELETE_CALLBACKS, [list(select_ended(ids, before))])
             deleted_count += int(cursor.rowcount)
         after = ids[-1]

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.base import clock
-from apps.base.drains import skip_if_held
+from apps.base.drains import skip_if_locked
 from apps.base.queries import load_query
 from apps.base.transactions import atomic, raise_if_disconnected
 from apps.base.wake import wake
@@ -39,7 +39,7 @@ def release_recoveries(*, at: datetime | None = None) -> int:
         Recovery.objects.filter(released_at=None).order_by("id").values_list("id", flat=True)
     ):
         try:
-            with skip_if_held(f"recovery {recovery_id}"):
+            with skip_if_locked(f"recovery {recovery_id}"):
                 while (count := _release_page(recovery_id, at)) is not None:
                     released_count += count
         except Exception as error:
@@ -94,8 +94,6 @@ FAILED = """
 """
 HELD = "d.status = 'held'"
 
-RELEASE = load_query("apps.webhooks", "release_deliveries")
-
 # A recovery means that the receiver is available again: the breaker probes at once.
 PROBE_NOW = """
 UPDATE webhooks_origin SET open_until = least(open_until, %s), held_until = NULL
@@ -106,10 +104,13 @@ WHERE id = ANY (%s) AND (open_until > %s OR held_until IS NOT NULL)
 def _releasing(condition: str) -> Callable[[Recovery, datetime], Page]:
     """Return a function that releases a page of the deliveries that meet a condition."""
 
+    next_deliveries = NEXT_DELIVERIES.format(condition=condition)
+    release_deliveries = load_query("apps.webhooks", "release_deliveries", condition=condition)
+
     def release(recovery: Recovery, at: datetime) -> Page:
         with connection.cursor() as cursor:
             bounds = {**_bounds(recovery), "page": PAGE}
-            cursor.execute(NEXT_DELIVERIES.format(condition=condition), bounds)
+            cursor.execute(next_deliveries, bounds)
             rows = cursor.fetchall()
             if not rows:
                 return None, 0
@@ -117,7 +118,7 @@ def _releasing(condition: str) -> Callable[[Recovery, datetime], Page]:
             lock_origins(origin_ids)
             cursor.execute(PROBE_NOW, [at, origin_ids, at])
             ids = [delivery_id for delivery_id, _, _ in rows]
-            cursor.execute(RELEASE.format(condition=condition), {**_slots(recovery), "ids": ids})
+            cursor.execute(release_deliveries, {**_slots(recovery), "ids": ids})
             return rows[-1][2], cursor.rowcount
 
     return release

@@ -1,4 +1,4 @@
-"""Start recoveries: rows that a drain works off later (releasing.py)."""
+"""Start recoveries: rows that a drain processes later (releasing.py)."""
 
 from datetime import datetime
 from uuid import UUID

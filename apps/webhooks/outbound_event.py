@@ -1,4 +1,4 @@
-"""Turn an event into a message, and a message into deliveries."""
+"""Make the rows of an event for receivers: its message, and a delivery of a message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

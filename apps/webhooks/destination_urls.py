@@ -1,4 +1,4 @@
-"""Check callback and endpoint URLs against this installation's settings."""
+"""Check the URLs of callbacks and endpoints against this installation's settings."""
 
 from collections.abc import Iterable
 from typing import Any
