@@ -45,6 +45,7 @@ KIB = 1024
 MAX_CONTEXT_BYTES = 64 * KIB
 MAX_SCHEMA_BYTES = 32 * KIB
 MAX_DEPENDENCIES = 32
+MAX_TASKS_PER_BATCH = 500
 MAX_DEPTH = 160
 """The maximum nesting of a document: far above real use, far below the limits of parsers."""
 
@@ -254,7 +255,9 @@ class TaskContract(Model):
     ] = []
 
 
-class TaskContracts(RootModel[Annotated[list[TaskContract], Field(min_length=1, max_length=500)]]):
+class TaskContracts(
+    RootModel[Annotated[list[TaskContract], Field(min_length=1, max_length=MAX_TASKS_PER_BATCH)]]
+):
     """The body of `POST /v1/tasks/batch`."""
 
 

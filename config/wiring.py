@@ -42,6 +42,7 @@ from apps.webhooks import services as webhooks
 from apps.webhooks.destination_urls import callback_faults
 from apps.webhooks.outbound_event import OutboundEvent
 from apps.webhooks.selectors import bodies
+from biolayer.contract import TaskContract
 from biolayer.events import SILENT
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
 from config.drains import DRAINS
@@ -57,6 +58,7 @@ def connect() -> None:
     for drain in DRAINS:
         wake.register(drain.name, job=drain.job)
     tasks.add_check(callback_faults)
+    tasks.add_shared_rows(callback_origin)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
     react([EventType.QUEUED], reopen_callback)
@@ -92,6 +94,12 @@ def connect() -> None:
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
     return pool_selectors.may_use(actor=actor, pool_id=pool_id)
+
+
+def callback_origin(organisation_id: UUID, contract: TaskContract) -> Iterable[Change]:
+    """Return the row of a callback's origin, which all tasks with callbacks there share."""
+    url = contract.handoff.callback_url
+    return [webhook_changes.callback_origin(organisation_id, url)] if url else []
 
 
 def open_callback(moved: AppliedTransition) -> Iterable[Change]:

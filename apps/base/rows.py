@@ -44,6 +44,7 @@ class InsertValues:
 
 def insert(model: type[Model], **values: Any) -> InsertValues:
     """Describe a new row of `model` by attribute names. The model's defaults fill the others."""
+    assert values.keys() <= set(_columns(model)), values.keys() - set(_columns(model))
     return InsertValues(model, {**_defaults(model), **values})
 
 

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
+from apps.pools.models import Certification, Membership, Pool, Worker
 from biolayer.errors import NotFound
 
 # How long an offer is open by the task's urgency, where the pool does not say otherwise.
@@ -38,12 +38,20 @@ new.pool_id IS NULL OR EXISTS (
 """
 
 
+# One parameter, however many pools a batch of contracts names.
+OPEN_POOLS = """
+SELECT id FROM pools_pool WHERE organisation_id = %s AND status = 'active' AND id = ANY (%s)
+"""
+
+
 def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the pools that the actor may use."""
-    if not pool_ids:
+    granted = list(filter(actor.may_use_pool, pool_ids))
+    if not granted:
         return set()
-    active = visible_pools(actor).filter(id__in=pool_ids, status=PoolStatus.ACTIVE)
-    return set(active.values_list("id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN_POOLS, [actor.organisation_id, granted])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def pool_by_id(*, pool_id: UUID) -> Pool:

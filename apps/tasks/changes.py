@@ -132,7 +132,7 @@ SELECT id, organisation_id, task_type, pool_ids, abilities, preferred, certifica
     min_rating
 FROM jsonb_populate_recordset(NULL::tasks_requirement, %s::jsonb) new
 WHERE NOT EXISTS (SELECT FROM tasks_requirement known WHERE known.id = new.id)
-ON CONFLICT DO NOTHING
+ORDER BY new.id ON CONFLICT DO NOTHING
 """
 
 

@@ -4,9 +4,10 @@ A skill is a word; a level from 2 on is a word with a colon, a language one with
 membership has the words for all that its worker can do (pools/triggers/pools_abilities.sql).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Protocol
 from uuid import UUID
 
 import orjson
@@ -41,17 +42,48 @@ REQUIREMENT_COLUMNS = tuple(RequirementSpec.__dataclass_fields__)
 _CONTENT = tuple(name for name in REQUIREMENT_COLUMNS if name != "id")
 
 
+class Needs(Protocol):
+    """What a contract asks of workers, as a contract and a task have it."""
+
+    @property
+    def skills(self) -> Sequence[str]: ...
+    @property
+    def skill_levels(self) -> Mapping[str, int]: ...
+    @property
+    def languages(self) -> Sequence[str]: ...
+    @property
+    def preferred_skills(self) -> Sequence[str]: ...
+    @property
+    def certifications(self) -> Sequence[str]: ...
+    @property
+    def trust_level(self) -> int: ...
+    @property
+    def min_rating(self) -> float: ...
+
+
+def required(
+    needs: Needs, *, organisation_id: UUID, task_type: str, pool_ids: Sequence[UUID] | None
+) -> RequirementSpec:
+    """Return what a contract requires."""
+    return RequirementSpec(
+        organisation_id,
+        task_type,
+        None if pool_ids is None else tuple(sorted(pool_ids)),
+        _ability_words(needs.skills, needs.skill_levels, needs.languages),
+        tuple(sorted(set(needs.preferred_skills))),
+        tuple(sorted(set(needs.certifications))),
+        needs.trust_level,
+        float(needs.min_rating),
+    )
+
+
 def contract_requirement(task: Task) -> RequirementSpec:
     """Return what the task's contract requires."""
-    return RequirementSpec(
-        task.organisation_id,
-        task.task_type,
-        None if task.pool_ids is None else tuple(sorted(task.pool_ids)),
-        _ability_words(task.skills, task.skill_levels, task.languages),
-        tuple(sorted(set(task.preferred_skills))),
-        tuple(sorted(set(task.certifications))),
-        task.trust_level,
-        float(task.min_rating),
+    return required(
+        task,
+        organisation_id=task.organisation_id,
+        task_type=task.task_type,
+        pool_ids=task.pool_ids,
     )
 
 

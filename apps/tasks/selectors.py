@@ -45,6 +45,7 @@ class TaskVersion(NamedTuple):
 
     id: UUID
     created_at: datetime
+    version: int
     xmin: str
     # The tasks that hold it, which change without its row.
     awaits: tuple[UUID, ...]
@@ -53,7 +54,9 @@ class TaskVersion(NamedTuple):
     def of(task: Task) -> "TaskVersion":
         """Return the version of a task that `tasks_by_id` has read."""
         read = vars(task)
-        return TaskVersion(task.id, task.created_at, read["xmin"], tuple(read["awaits"]))
+        return TaskVersion(
+            task.id, task.created_at, task.version, read["xmin"], tuple(read["awaits"])
+        )
 
 
 def first_tasks(
@@ -124,8 +127,8 @@ def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
     with connection.cursor() as cursor:
         cursor.execute(fill(NEWEST, parts=sql, count=str(count)), params)
         return [
-            TaskVersion(id_, created_at, xmin, tuple(awaits))
-            for id_, created_at, xmin, awaits in cursor.fetchall()
+            TaskVersion(id_, created_at, version, xmin, tuple(awaits))
+            for id_, created_at, version, xmin, awaits in cursor.fetchall()
         ]
 
 

@@ -100,8 +100,13 @@ INSERT INTO webhooks_origin (id, organisation_id, text)
 SELECT new.id, new.organisation_id, new.text
 FROM jsonb_to_recordset(%s) AS new (id uuid, organisation_id uuid, text text)
 WHERE NOT EXISTS (SELECT FROM webhooks_origin origin WHERE origin.id = new.id)
-ON CONFLICT DO NOTHING
+ORDER BY new.id ON CONFLICT DO NOTHING
 """
+
+
+def callback_origin(organisation_id: UUID, url: str) -> BulkStatement:
+    """Return the insert of the origin of a callback's URL, unless it exists."""
+    return origin_insert(organisation_id=organisation_id, text=origin_of(url))
 
 
 def origin_insert(*, organisation_id: UUID, text: str) -> BulkStatement:

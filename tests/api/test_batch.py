@@ -1,18 +1,23 @@
 """`POST /v1/tasks/batch`: many contracts in one call, each with a result of its own."""
 
+import itertools
 import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
+from apps.base import clock
 from apps.events.models import Event
 from apps.pools.models import Pool
+from apps.pools.selectors import usable_pools
+from apps.pools.services import provision_pool
 from apps.tasks.models import Task
+from apps.tasks.services import batch_creation, create_tasks, draft_tasks
 from apps.webhooks.models import Delivery
 from biolayer.responses.tasks import TaskBatch
 from tests.api.expect import expect_problem, expect_unchanged, faults
@@ -158,7 +163,8 @@ def test_batch__lines_of_json(house: House) -> None:
 
 
 def test_batch__lines_of_json__atomic(house: House) -> None:
-    with expect_unchanged():
+    # A requirement that no task has is deleted later.
+    with expect_unchanged("tasks_requirement"):
         response = post_lines(house.alice, "{}x\n" + json.dumps(contract()), query="?atomic=true")
     assert faults(response) == {"/0": "malformed_json"}
 
@@ -208,13 +214,13 @@ def test_batch__bad_parameters(house: House, query: str, fault: dict[str, str]) 
 
 
 def test_batch__takes_500_large_contracts(house: House) -> None:
-    body = contract(instructions="x" * 10_000)
+    body = contract(instructions="x" * 7_000)
     assert statuses(house.alice.post(PATH, [body] * 500)) == [201] * 500
 
 
 def test_batch__too_large(house: House) -> None:
     with expect_unchanged():
-        response = house.alice.post(PATH, [contract(instructions="x" * 20_000)] * 500)
+        response = house.alice.post(PATH, [contract(instructions="x" * 10_000)] * 500)
     expect_problem(response, 413, "too_large")
 
 
@@ -237,3 +243,70 @@ def test_batch__two_at_once_with_the_same_keys_create_each_task_once(house: Hous
     assert ids[0] == ids[1] == ids[2]
     created = [result for batch in batches for result in batch if result["status"] == 201]
     assert len(created) == 30
+
+
+def test_batch__too_many_lines_are_not_parsed(house: House) -> None:
+    with expect_unchanged():
+        response = post_lines(house.alice, "x\n" * 100_000)
+    assert faults(response) == {"": "out_of_range"}
+
+
+def test_batch__too_many_contracts_are_not_checked(house: House) -> None:
+    with expect_unchanged():
+        response = house.alice.post(PATH, [{}] * 200_000)
+    assert faults(response) == {"": "out_of_range"}
+
+
+def test_batch__costly_schemas_end_with_the_time_for_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_creation, "FORM_SECONDS", 0.0)
+    data = results(house.alice.post(PATH, [contract(), contract()], **{"Idempotency-Key": "b"}))
+    assert [result["problem"]["errors"][0]["code"] for result in data] == ["too_complex"] * 2
+
+
+def test_batch__a_request_of_another_credential_is_refused_alone(house: House) -> None:
+    """One contract repeats a request whose task the credential cannot see, for a pool that it lacks."""
+    other = provision_pool(organisation_id=house.organisation.id, name="Other")
+    body = named("IR-1", requirements={"worker_pool_id": str(house.pool.id)})
+    house.alice.post("/v1/tasks", body)
+    key = issue_key(organisation_id=house.organisation.id, name="other", pool_ids=[other.id])
+    data = results(Caller(key).post(PATH, [contract(), body, contract()]))
+    assert [result["status"] for result in data] == [201, 409, 201]
+
+
+def test_batch__may_name_more_pools_than_a_statement_has_parameters(house: House) -> None:
+    steps = [
+        {"after_seconds": 60 * (step + 1), "widen_to_pools": [str(uuid4()) for _ in range(16)]}
+        for step in range(10)
+    ]
+    body = contract(requirements={"escalation": {"steps": steps}})
+    bodies = [json.loads(json.dumps(body).replace("-4", f"-{n % 10}")) for n in range(3)]
+    assert statuses(house.alice.post(PATH, bodies)) == [422, 422, 422]
+    ids = {uuid4() for _ in range(70_000)}
+    assert usable_pools(actor=house.alice.principal, pool_ids={*ids, house.pool.id}) == {
+        house.pool.id
+    }
+
+
+def test_batch__with_the_same_keys_in_another_order_is_no_deadlock(house: House) -> None:
+    bodies = [named(f"IR-{n}", requirements={"skills": [f"skill-{n}"]}) for n in range(120)]
+    calls = [
+        lambda: statuses(Caller(house.alice.key).post(PATH, bodies)),
+        lambda: statuses(Caller(house.alice.key).post(PATH, bodies[::-1])),
+    ]
+    found = together(*calls)
+    assert sorted(itertools.chain(*found)) == [200] * 120 + [201] * 120
+
+
+def test_batch__holds_up_no_create_with_the_same_new_origin_and_requirement(house: House) -> None:
+    """The rows that they share are committed before the batch's transaction."""
+    body = contract(
+        handoff={"callback_url": "https://new.example/hooks"},
+        requirements={"skills": ["welsh"]},
+    )
+    drafts = draft_tasks(actor=house.alice.principal, documents=[body] * 3, at=clock.now())
+    with transaction.atomic():
+        create_tasks(actor=house.alice.principal, drafts=drafts, at=clock.now())
+        (single,) = together(lambda: Caller(house.alice.key).post("/v1/tasks", body))
+        assert single.status_code == 201

@@ -353,11 +353,20 @@ def test_list__shows_each_change_at_once(house: House) -> None:
     assert listed()["status"] == "cancelled"
 
 
-def test_list__keeps_a_bounded_number_of_tasks(house: House, monkeypatch: Any) -> None:
-    monkeypatch.setattr(rendered_tasks, "MAX_KEPT", 2)
-    rendered_tasks._kept.clear()
+def test_list__keeps_a_bounded_number_of_bytes(house: House, monkeypatch: Any) -> None:
     ids = {str(house.task().id) for _ in range(4)}
+    size = len(house.alice.get("/v1/tasks").content) // 4
+    monkeypatch.setattr(rendered_tasks, "MAX_KEPT_BYTES", 2 * size)
     for _ in range(2):
+        house.alice.get(f"/v1/tasks/{house.task().id}")
         data = house.alice.get("/v1/tasks").json()["data"]
-        assert {one["task_id"] for one in data} == ids
-        assert len(rendered_tasks._kept) == 2
+        assert ids <= {one["task_id"] for one in data}
+        kept = rendered_tasks.cache.rendered.values()
+        assert sum(map(len, kept)) == rendered_tasks.cache.size <= 2 * size
+
+
+def test_list__does_not_keep_large_tasks(house: House) -> None:
+    task = house.task(instructions="x" * rendered_tasks.MAX_TASK_BYTES)
+    (listed,) = house.alice.get("/v1/tasks").json()["data"]
+    assert listed["task_id"] == str(task.id)
+    assert task.id not in {version.id for version in rendered_tasks.cache.rendered}

@@ -3,19 +3,21 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from io import BytesIO
+from itertools import islice
 from typing import IO, Any
 
 import orjson
 from django.conf import settings
 from rest_framework.parsers import BaseParser, MultiPartParser
 
-from biolayer.contract import MAX_DEPTH, depth_of
+from biolayer.contract import MAX_DEPTH, MAX_TASKS_PER_BATCH, depth_of
 from biolayer.errors import BioLayerError, Fault, InvalidInput, MalformedJSON, TooLarge, pointer
 
 MAX_FAULTS = 50
-MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 10 * 1024 * 1024
 # Includes the headers of the parts and the fields of the form.
 MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
@@ -45,7 +47,8 @@ class BatchParser(FastJSONParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return the array. Raise `TooLarge`, `MalformedJSON`."""
-        return parse_json(_read(stream, MAX_BATCH_BYTES) or b"[]", max_depth=MAX_DEPTH + 1)
+        body = _read(stream, MAX_BATCH_BYTES) or b"[]"
+        return parse_json(body, max_depth=MAX_DEPTH + 1, max_items=MAX_TASKS_PER_BATCH)
 
 
 class LinesParser(BaseParser):
@@ -59,18 +62,28 @@ class LinesParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the document of each line that is not blank, or its error. Raise `TooLarge`."""
-        lines = _read(stream, MAX_BATCH_BYTES).split(b"\n")
-        return [_parsed_or_error(line) for line in lines if line.strip()]
+        """Return the document of each line that is not blank, or its error.
+
+        Raise `TooLarge`, and `InvalidInput` for too many lines, before any of them is parsed.
+        """
+        body = BytesIO(_read(stream, MAX_BATCH_BYTES))
+        lines = list(islice(filter(bytes.strip, body), MAX_TASKS_PER_BATCH + 1))
+        _check_count(lines, MAX_TASKS_PER_BATCH)
+        return [_parsed_or_error(line) for line in lines]
 
 
-def parse_json(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the document. Raise `MalformedJSON`, or `InvalidInput` for depth and large numbers."""
+def parse_json(body: bytes, *, max_depth: int = MAX_DEPTH, max_items: int | None = None) -> Any:
+    """Return the document. Raise `MalformedJSON`, or `InvalidInput` for depth and large numbers.
+
+    With `max_items`, an array may have so many items.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         check_numbers(body)
         raise MalformedJSON(f"{error}.") from error
+    if max_items is not None and isinstance(document, list):
+        _check_count(document, max_items)
     # Counting brackets is cheap, and enough for nearly every document.
     if body.count(b"{") + body.count(b"[") > max_depth and depth_of(document) > max_depth:
         text = f"must not nest deeper than {max_depth} levels"
@@ -87,11 +100,18 @@ def _read(stream: IO[Any], limit: int) -> bytes:
     return body
 
 
+def _check_count(items: Sequence[Any], most: int) -> None:
+    if len(items) > most:
+        raise InvalidInput([Fault("", "out_of_range", f"must have 1 to {most} contracts")])
+
+
 def _parsed_or_error(line: bytes) -> Any:
     try:
         return parse_json(line)
     except BioLayerError as error:
-        return error
+        # Without the frames and errors that it refers to.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
 
 
 LONG_DIGITS = re.compile(rb"[0-9]{16}")

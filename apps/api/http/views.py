@@ -48,6 +48,8 @@ class View(APIView):
 
     def _has_parameters(self, request: Request) -> bool:
         """Return whether the call takes parameters, which its view then checks."""
+        if request.method == "OPTIONS":
+            return True  # It has no parameters of its own.
         method = getattr(self, str(request.method).lower(), None)
         return bool(getattr(getattr(method, ATTRIBUTE, None), "query", ()))
 

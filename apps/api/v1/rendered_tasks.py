@@ -1,7 +1,8 @@
 """Keep tasks as lists render them, by the versions of their rows.
 
-Most tasks of a list have not changed since a caller last read it. PostgreSQL shows which ones: each
-version of a row has another `xmin`, so a rendered task can never be out of date.
+Most tasks of a list have not changed since a caller last read it. PostgreSQL says which: each version
+of a row has another `xmin`. What is shown of other rows is part of `TaskVersion`, too. So what is kept
+is never out of date.
 """
 
 from collections.abc import Sequence
@@ -13,26 +14,45 @@ from apps.api.v1.representations import tasks as representations
 from apps.tasks import selectors
 from apps.tasks.selectors import TaskVersion
 
-# Of some 2 KB each, in each process.
-MAX_KEPT = 5_000
+# Bytes of what is kept in each process, and of one task: most have some 2 KB.
+MAX_KEPT_BYTES = 16 * 1024 * 1024
+MAX_TASK_BYTES = 16 * 1024
 
-_kept: dict[TaskVersion, bytes] = {}
-_lock = Lock()
+
+class _Cache:
+    """Keep the tasks that were rendered last, up to a number of bytes."""
+
+    def __init__(self) -> None:
+        self.rendered: dict[TaskVersion, bytes] = {}
+        self.size = 0
+        self._lock = Lock()
+
+    def get(self, version: TaskVersion) -> bytes | None:
+        """Return a task as JSON; None where it is not kept, or no more."""
+        return self.rendered.get(version)
+
+    def add(self, version: TaskVersion, rendered: bytes) -> None:
+        """Keep a task unless it is large. The oldest are dropped for it."""
+        if len(rendered) > MAX_TASK_BYTES:
+            return
+        with self._lock:
+            self.size += len(rendered) - len(self.rendered.get(version, b""))
+            self.rendered[version] = rendered
+            while self.size > MAX_KEPT_BYTES:
+                self.size -= len(self.rendered.pop(next(iter(self.rendered))))
+
+
+cache = _Cache()
 
 
 def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list[bytes]:
     """Return the tasks of a page as JSON, in its order; the actor may see all of them."""
-    kept = {version.id: _kept[version] for version in versions if version in _kept}
-    missing = [version.id for version in versions if version.id not in kept]
+    # Each is looked up once: another thread may drop it at any time.
+    found = ((version.id, cache.get(version)) for version in versions)
+    tasks = {task_id: rendered for task_id, rendered in found if rendered is not None}
+    missing = [version.id for version in versions if version.id not in tasks]
     for task in selectors.tasks_by_id(actor=actor, ids=missing):
-        # The row may have changed since the page was read: it is kept as its present version.
-        kept[task.id] = _keep(TaskVersion.of(task), dump_json(representations.task(task)))
-    return [kept[version.id] for version in versions if version.id in kept]
-
-
-def _keep(version: TaskVersion, rendered: bytes) -> bytes:
-    with _lock:
-        _kept[version] = rendered
-        while len(_kept) > MAX_KEPT:
-            del _kept[next(iter(_kept))]
-    return rendered
+        tasks[task.id] = dump_json(representations.task(task))
+        # The row may have changed since the page was read: it is kept as the version that it is now.
+        cache.add(TaskVersion.of(task), tasks[task.id])
+    return [tasks[version.id] for version in versions if version.id in tasks]

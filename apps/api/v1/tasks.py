@@ -26,7 +26,7 @@ from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explain_match
 from apps.tasks import selectors, services
-from biolayer.contract import TaskContract, TaskContracts, parse
+from biolayer.contract import MAX_TASKS_PER_BATCH, TaskContract, TaskContracts, parse
 from biolayer.errors import BioLayerError, Fault, InvalidInput
 from biolayer.requests.tasks import Cancellation
 from biolayer.responses import tasks as responses
@@ -102,14 +102,18 @@ class TaskBatch(View):
         },
     )
     def post(self, request: Request) -> Response:
+        actor, at = self.actor(request), self.at(request)
+        # Before the body is read: it may be larger than that of other calls.
+        actor.require(Scope.TASKS_CREATE)
         all_or_nothing = is_atomic(request)
         documents = _documents(request)
+        drafts = services.draft_tasks(actor=actor, documents=documents, at=at)
 
         def create() -> CallResult:
             results = services.create_tasks(
-                actor=self.actor(request),
-                documents=documents,
-                at=self.at(request),
+                actor=actor,
+                drafts=drafts,
+                at=at,
                 all_or_nothing=all_or_nothing,
             )
             return CallResult(_batch(request, results))
@@ -123,8 +127,8 @@ def _documents(request: Request) -> list[Any]:
     documents = request.data
     if not isinstance(documents, list):
         raise InvalidInput([Fault("", "wrong_type", "must be an array of contracts")])
-    if not 1 <= len(documents) <= services.MAX_DOCUMENTS:
-        text = f"must have 1 to {services.MAX_DOCUMENTS} contracts"
+    if not 1 <= len(documents) <= MAX_TASKS_PER_BATCH:
+        text = f"must have 1 to {MAX_TASKS_PER_BATCH} contracts"
         raise InvalidInput([Fault("", "out_of_range", text)])
     return documents
 

@@ -1,7 +1,7 @@
 -- Read the versions of the newest tasks of all parts. Each part has its order, and the whole stands
 -- around the UNION ALL: so PostgreSQL reads the parts from their indexes and merges them. An ORDER BY of
 -- the UNION itself would sort all of it.
-SELECT newest.id, newest.created_at, task.xmin::text,
+SELECT newest.id, newest.created_at, task.version, task.xmin::text,
     -- The tasks that it depends on and that are not completed.
     ARRAY (
         SELECT dependency.needs_id FROM tasks_dependency dependency

@@ -5,7 +5,13 @@ that take an id lock it themselves. `also` are rows of the caller that belong to
 transition.
 """
 
-from apps.tasks.services.batch_creation import MAX_DOCUMENTS, Result, create_tasks
+from apps.tasks.services.batch_creation import (
+    Draft,
+    Result,
+    add_shared_rows,
+    create_tasks,
+    draft_tasks,
+)
 from apps.tasks.services.closing import (
     cancel_task,
     complete_task,
@@ -39,18 +45,20 @@ from apps.tasks.services.runs import (
 from apps.tasks.services.sla import watch_sla, watch_slas
 
 __all__ = [
-    "MAX_DOCUMENTS",
     "Created",
+    "Draft",
     "Result",
     "accept_task",
     "add_check",
     "add_evidence",
+    "add_shared_rows",
     "cancel_task",
     "claim_task",
     "complete_task",
     "create_task",
     "create_tasks",
     "delete_unused_requirements",
+    "draft_tasks",
     "escalate_task",
     "fail_dependents",
     "fail_run",

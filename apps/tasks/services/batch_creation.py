@@ -1,62 +1,138 @@
 """Create many tasks at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import rows
+from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic
-from apps.tasks.changes import dependency_rows
+from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
 from apps.tasks.services.contract_checks import (
-    checked_contract,
+    contract_by_its_form,
     named_organisation,
+    reference_faults,
     usable_pools,
 )
-from apps.tasks.services.creating import Created, new_task, sent_before, write
+from apps.tasks.services.creating import (
+    Created,
+    new_requirement,
+    new_task,
+    sent_before,
+    write,
+)
 from apps.tasks.services.dependencies import gate_task
 from apps.tasks.services.locks import lock_dependencies
 from apps.tasks.services.natural_key import Earlier, NaturalKey, earlier_tasks, natural_key
 from biolayer.contract import TaskContract
 from biolayer.errors import BioLayerError, Fault, InvalidInput, pointer
 
-MAX_DOCUMENTS = 500
-
 # Between two statements PostgreSQL waits for us, up to `idle_in_transaction_session_timeout`.
 TASKS_PER_STATEMENT = 50
 
+# The time for the forms of all contracts of a batch. A costly schema takes up to 0.4 s.
+FORM_SECONDS = 5.0
+
 Result = Created | BioLayerError
+
+# Rows that tasks of several calls share, such as the origin of their callbacks.
+SharedRows = Callable[[UUID, TaskContract], Iterable[Change]]
+
+_shared_rows: list[SharedRows] = []
+
+
+def add_shared_rows(shared_rows: SharedRows) -> None:
+    """Write these rows before the tasks of a batch. Called by config/wiring.py only."""
+    _shared_rows.append(shared_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document of a batch: its contract, or what is wrong with its form."""
+
+    document: Any
+    contract: TaskContract | None = None
+    error: BioLayerError | None = None
+
+
+def draft_tasks(*, actor: Principal, documents: Iterable[Any], at: datetime) -> list[Draft]:
+    """Check the form of each document, which may be an error already. Raise `ScopeMissing`.
+
+    Called before the transaction of `create_tasks`: this takes time, and a transaction that is idle
+    meanwhile would be ended. Rows that other calls share are committed here, so that no other call
+    waits for the batch.
+    """
+    actor.require(Scope.TASKS_CREATE)
+    ends = time.monotonic() + FORM_SECONDS
+    drafts = [_draft(actor, document, at, ends) for document in documents]
+    if not connection.in_atomic_block:
+        contracts = [draft.contract for draft in drafts if draft.contract is not None]
+        rows.write(_distinct(_shared(actor, contracts)))
+    return drafts
+
+
+def _draft(actor: Principal, document: Any, at: datetime, ends: float) -> Draft:
+    if isinstance(document, BioLayerError):
+        return Draft(document, error=document)
+    if time.monotonic() > ends:
+        text = "was not checked: the contracts before took too long; send it in another batch"
+        return Draft(document, error=InvalidInput([Fault("", "too_complex", text)]))
+    try:
+        actor.require_organisation(named_organisation(document))
+        return Draft(document, contract=contract_by_its_form(document=document, at=at))
+    except BioLayerError as error:
+        return Draft(document, error=error)
+
+
+def _shared(actor: Principal, contracts: Iterable[TaskContract]) -> Iterable[Change]:
+    for contract in contracts:
+        yield requirement_row(new_requirement(actor, contract))
+        for shared_rows in _shared_rows:
+            yield from shared_rows(actor.organisation_id, contract)
+
+
+def _distinct(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes without those that repeat a row."""
+    distinct: dict[Any, Change] = {}
+    for change in changes:
+        assert isinstance(change, rows.BulkStatement)
+        distinct[change.sql, change.row["id"]] = change
+    return list(distinct.values())
 
 
 @atomic()
 def create_tasks(
-    *, actor: Principal, documents: Sequence[Any], at: datetime, all_or_nothing: bool = False
+    *, actor: Principal, drafts: Sequence[Draft], at: datetime, all_or_nothing: bool = False
 ) -> list[Result]:
-    """Create a task for each document that is accepted. Return a result for each, in their order.
+    """Create a task for each draft that is accepted. Return a result for each, in their order.
 
-    A document may be an error already, which becomes its result. With `all_or_nothing`, raise
-    `InvalidInput` with the faults of all documents where one is refused: their pointers begin with
-    the document's number. Raise `ScopeMissing`, and `Raced` where another call used a natural key.
+    With `all_or_nothing`, raise `InvalidInput` with the faults of all documents where one is refused:
+    their pointers begin with the document's number. Raise `ScopeMissing`, and `Raced` where another
+    call used a natural key.
 
-    1. Each document is checked by itself; pools and natural keys are read once for all of them.
+    1. Pools and natural keys are read once for all documents.
     2. All dependencies are locked by one statement, in the order of docs/adr/0005.
-    3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement.
+    3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement, in the order of their
+       natural keys: of two batches with the same keys, one waits for the other.
     """
     actor.require(Scope.TASKS_CREATE)
     batch = _Batch(actor, at)
-    batch.check(documents)
+    batch.check(drafts)
     if all_or_nothing:
         batch.require_all()
     batch.create()
     if all_or_nothing:
         batch.require_all()
-    return [batch.results[number] for number in range(len(documents))]
+    return [batch.results[number] for number in range(len(drafts))]
 
 
 @dataclass(slots=True)
@@ -70,26 +146,35 @@ class _Batch:
     # The tasks of this batch by their natural keys.
     created: dict[NaturalKey, Earlier] = field(default_factory=dict)
 
-    def check(self, documents: Sequence[Any]) -> None:
-        """Split the documents into contracts to write and results that are known already."""
+    def check(self, drafts: Sequence[Draft]) -> None:
+        """Split the drafts into contracts to write and results that are known already."""
+        documents = [draft.document for draft in drafts]
         usable = usable_pools(actor=self.actor, documents=documents)
-        for number, document in enumerate(documents):
-            try:
-                self.contracts[number] = self._contract(document, usable)
-            except InvalidInput as error:
-                earlier = sent_before(self.actor, document)
-                self.results[number] = Created(earlier, is_new=False) if earlier else error
-            except BioLayerError as error:
-                self.results[number] = error
+        for number, draft in enumerate(drafts):
+            error = self._error(draft, usable)
+            if error is not None:
+                self.results[number] = self._replayed_or(error, draft.document)
+            elif draft.contract is not None:
+                self.contracts[number] = draft.contract
         self._replay(earlier_tasks(actor=self.actor, keys=_keys(self.contracts.values())))
 
-    def _contract(self, document: Any, usable: set[Any]) -> TaskContract:
-        if isinstance(document, BioLayerError):
-            raise document
-        self.actor.require_organisation(named_organisation(document))
-        return checked_contract(
-            actor=self.actor, document=document, at=self.at, usable_pools=usable
-        )
+    def _error(self, draft: Draft, usable: set[UUID]) -> BioLayerError | None:
+        """Return what is wrong with a draft, its references to pools and tasks included."""
+        if draft.error is not None and not isinstance(draft.error, InvalidInput):
+            return draft.error
+        faults = list(draft.error.faults) if draft.error is not None else []
+        faults += reference_faults(actor=self.actor, document=draft.document, usable_pools=usable)
+        return InvalidInput(list(dict.fromkeys(faults))) if faults else None
+
+    def _replayed_or(self, error: BioLayerError, document: Any) -> Result:
+        """Return the task that an invalid document created while it was valid, or the error."""
+        if not isinstance(error, InvalidInput):
+            return error
+        try:
+            earlier = sent_before(self.actor, document)
+        except BioLayerError as reused:
+            return reused
+        return error if earlier is None else Created(earlier, is_new=False)
 
     def _replay(self, earlier: Mapping[NaturalKey, Earlier]) -> None:
         """Give the contracts whose key is in use the task that has it, or an error."""
@@ -110,7 +195,7 @@ class _Batch:
         """Write the tasks of all contracts. Of two with one natural key the first is written."""
         named = {task_id for one in self.contracts.values() for task_id in one.depends_on}
         lock_dependencies(sorted(named))
-        contracts = iter(self.contracts.items())
+        contracts = iter(sorted(self.contracts.items(), key=_order))
         try:
             while part := list(islice(contracts, TASKS_PER_STATEMENT)):
                 with rows.batched():
@@ -140,6 +225,11 @@ class _Batch:
         also = dependency_rows(task, contract.depends_on)
         write(task, contract, actor=self.actor, at=self.at, also=also)
         return Created(task, is_new=True)
+
+
+def _order(numbered: tuple[int, TaskContract]) -> tuple[str, str, int]:
+    number, contract = numbered
+    return contract.origin.product, contract.origin.request_id or "", number
 
 
 def _keys(contracts: Iterable[TaskContract]) -> set[NaturalKey]:

@@ -39,6 +39,13 @@ def contract_by_its_form(*, document: Any, at: datetime) -> TaskContract:
     return parse_task(document, now=at, checks=_checks)
 
 
+def reference_faults(
+    *, actor: Principal, document: Any, usable_pools: Collection[UUID]
+) -> list[Fault]:
+    """Return what is wrong with the pools and tasks that a document names."""
+    return [*_pool_check(usable_pools)(document), *dependency_check(actor)(document)]
+
+
 def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
     """Return those of the pools that the documents name that the actor may use."""
     named = {pool_id for document in documents for _, pool_id in _named_pools(document)}

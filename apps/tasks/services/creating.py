@@ -17,7 +17,7 @@ from apps.base.transactions import Raced, atomic, retry_races
 from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
 from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
-from apps.tasks.requirements import contract_requirement
+from apps.tasks.requirements import RequirementSpec, contract_requirement, required
 from apps.tasks.services.contract_checks import (
     checked_contract,
     contract_by_its_form,
@@ -204,6 +204,16 @@ def new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
     # As `with_dependency_ids` would read it: the representation of a new task need not ask.
     vars(task).update(needs=(), awaits=())
     return task
+
+
+def new_requirement(actor: Principal, contract: TaskContract) -> RequirementSpec:
+    """Return the requirement that the task of a contract will have."""
+    return required(
+        contract.requirements,
+        organisation_id=actor.organisation_id,
+        task_type=contract.task_type,
+        pool_ids=_candidate_pools(actor, contract.requirements.worker_pool_id),
+    )
 
 
 def _candidate_pools(actor: Principal, pool_id: UUID | None) -> list[UUID] | None:
