@@ -266,7 +266,7 @@ def test_batch__costly_schemas_end_with_the_time_for_them(
 
 
 def test_batch__a_request_of_another_credential_is_refused_alone(house: House) -> None:
-    """One contract repeats a request whose task the credential cannot see, for a pool that it lacks."""
+    """One contract repeats a request whose task the credential cannot see."""
     other = provision_pool(organisation_id=house.organisation.id, name="Other")
     body = named("IR-1", requirements={"worker_pool_id": str(house.pool.id)})
     house.alice.post("/v1/tasks", body)

@@ -1,8 +1,8 @@
 """Keep tasks as lists render them, by the versions of their rows.
 
-Most tasks of a list have not changed since a caller last read it. PostgreSQL says which: each version
-of a row has another `xmin`. What is shown of other rows is part of `TaskVersion`, too. So what is kept
-is never out of date.
+Most tasks of a list have not changed since a caller last read it. PostgreSQL says which: each
+version of a row has another `xmin`. What is shown of other rows is part of `TaskVersion`, too. So
+what is kept is never out of date.
 """
 
 from collections.abc import Sequence
@@ -53,6 +53,6 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
     missing = [version.id for version in versions if version.id not in tasks]
     for task in selectors.tasks_by_id(actor=actor, ids=missing):
         tasks[task.id] = dump_json(representations.task(task))
-        # The row may have changed since the page was read: it is kept as the version that it is now.
+        # The row may have changed since the page was read: it is kept as its present version.
         cache.add(TaskVersion.of(task), tasks[task.id])
     return [tasks[version.id] for version in versions if version.id in tasks]

@@ -115,14 +115,14 @@ def create_tasks(
 ) -> list[Result]:
     """Create a task for each draft that is accepted. Return a result for each, in their order.
 
-    With `all_or_nothing`, raise `InvalidInput` with the faults of all documents where one is refused:
-    their pointers begin with the document's number. Raise `ScopeMissing`, and `Raced` where another
-    call used a natural key.
+    With `all_or_nothing`, raise `InvalidInput` with the faults of all documents where one is
+    refused: their pointers begin with the document's number. Raise `ScopeMissing`, and `Raced`
+    where another call used a natural key.
 
     1. Pools and natural keys are read once for all documents.
     2. All dependencies are locked by one statement, in the order of docs/adr/0005.
-    3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement, in the order of their
-       natural keys: of two batches with the same keys, one waits for the other.
+    3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement, in the order of
+       their natural keys: of two batches with the same keys, one waits for the other.
     """
     actor.require(Scope.TASKS_CREATE)
     batch = _Batch(actor, at)
