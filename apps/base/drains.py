@@ -79,7 +79,7 @@ def skip_if_locked(what: str) -> Iterator[None]:
 
 
 def drain(run_once: Callable[[], int], *, budget_seconds: float = BUDGET_SECONDS) -> int:
-    """Call `run_once` until it returns 0 (nothing was due) or the budget is spent. Return the sum."""
+    """Call `run_once` until it returns 0 (nothing due) or the budget is spent. Return the sum."""
     ends = time.monotonic() + budget_seconds
     total = 0
     while time.monotonic() < ends:

@@ -121,7 +121,7 @@ def test_accept_and_decline__first_one_counts(house: House, first: str) -> None:
 
 
 def fired_meanwhile(at: datetime) -> None:
-    """Timers fire while the task is held: they are released, and wait for no lock."""
+    """Timers fire while the task is locked: they are released, and wait for no lock."""
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(_run, lambda: fire_due(at=at)).result(PATIENCE_SECONDS) == 1
 
@@ -291,7 +291,7 @@ def test_verification__each_task_is_verified_once(house: House) -> None:
 
 
 PUT_BACK = timedelta(seconds=TIMEOUT_RETRY_SECONDS)
-"""After so long a timer that found its row held is fired again."""
+"""After so long a timer that found its row locked is fired again."""
 
 
 def drained(at: datetime) -> Call:

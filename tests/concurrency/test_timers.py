@@ -1,4 +1,4 @@
-"""Several drains of timers at once, and held tasks: no drain waits, no event is written twice."""
+"""Several drains of timers at once, and locked tasks: no drain waits, no event is written twice."""
 
 import threading
 from collections import Counter
@@ -39,8 +39,8 @@ def said() -> Counter[tuple[UUID, str]]:
 
 
 @contextmanager
-def held(*task_ids: UUID) -> Iterator[Callable[[], None]]:
-    """Hold these tasks in another transaction until the block ends, or the yielded call."""
+def locked(*task_ids: UUID) -> Iterator[Callable[[], None]]:
+    """Lock these tasks in another transaction until the block ends, or the yielded call."""
     is_locked, may_end = threading.Event(), threading.Event()
 
     @transaction.atomic
@@ -65,7 +65,7 @@ def test_drains__share_the_work_and_say_each_thing_once(house: House, small_batc
     made = [house.task(at=at, sla=sla).id for _ in range(5 * BATCH)]
     for moment in (at + timedelta(seconds=50), at + timedelta(seconds=90)):
         together(*[drained(moment)] * 4)
-        # Two clocks of one task may meet: the one that finds it held is put back.
+        # Two clocks of one task may meet: the one that finds it locked is put back.
         drained(moment + timedelta(seconds=services.TIMEOUT_RETRY_SECONDS))()
     types = ("task.sla_at_risk", "task.sla_breached")
     assert said() == {(task_id, name): 2 for task_id in made for name in types}
@@ -76,7 +76,7 @@ def test_drains__share_the_work_and_say_each_thing_once(house: House, small_batc
 def test_a_task_that_somebody_has__is_passed_over_and_comes_next(house: House) -> None:
     at = clock.now()
     made = [house.task(at=at, sla=LATENCY).id for _ in range(4)]
-    with held(made[1]):
+    with locked(made[1]):
         assert fire_due(at=at + AT_RISK) == 4
         assert said() == {
             (task_id, "task.sla_at_risk"): 1 for task_id in made if task_id != made[1]
@@ -89,7 +89,7 @@ def test_a_task_that_somebody_has__is_passed_over_and_comes_next(house: House) -
 def test_where_somebody_has_all_tasks__none_is_waited_for(house: House) -> None:
     at = clock.now()
     made = [house.task(at=at, sla=LATENCY).id for _ in range(3)]
-    with held(*made):
+    with locked(*made):
         assert fire_due(at=at + LATE) == 3
         assert said() == {}
         assert fire_due(at=at + LATE) == 0
@@ -100,7 +100,7 @@ def test_where_somebody_has_all_tasks__none_is_waited_for(house: House) -> None:
 def test_a_timer_alone_whose_task_somebody_has__is_put_back(house: House) -> None:
     at = clock.now()
     made = house.task(at=at, sla=LATENCY).id
-    with held(made):
+    with locked(made):
         assert fire_due(at=at + LATE) == 1
     assert said() == {}
     assert Timer.objects.get().due_at == at + LATE + AGAIN

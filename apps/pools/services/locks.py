@@ -75,7 +75,7 @@ def lock_members(*, pool_id: UUID) -> None:
 
 
 def lock_workers_nowait(*, worker_ids: Collection[UUID]) -> None:
-    """Lock the workers until commit. Raise `OperationalError` where another transaction has one locked.
+    """Lock the workers until commit. Raise `OperationalError` where one is locked elsewhere.
 
     For timers, which wait for no lock.
     """

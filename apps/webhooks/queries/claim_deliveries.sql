@@ -5,7 +5,8 @@ WITH capacity AS MATERIALIZED (
     SELECT o.id, under_way.count AS under_way, least(
         CASE WHEN o.open_until IS NULL THEN floor(o.concurrency)::int ELSE 1 END - under_way.count,
         -- A second's worth may go at once, and always one.
-        1 + floor(extract(epoch FROM {{ now }} - greatest(o.next_slot_at, {{ now }} - interval '1 second'))
+        1 + floor(extract(
+            epoch FROM {{ now }} - greatest(o.next_slot_at, {{ now }} - interval '1 second'))
             * o.rate_per_minute / 60)::int
     ) AS free
     FROM webhooks_origin o CROSS JOIN LATERAL (

@@ -122,7 +122,8 @@ def claim(*, limit: int, at: datetime | None) -> ClaimedBatch:
         )
         _, claimed_at = locked[0]
         changed = cursor.fetchall()
-    # Rows that were parked or held have no token. With no row at all, others have locked what is due.
+    # Rows that were parked or held have no token. With no row at all, other transactions
+    # have locked what is due.
     deliveries = [
         ClaimedDelivery._make((*row, claimed_at)) for row in changed if row[TOKEN] is not None
     ]

@@ -1,8 +1,9 @@
 """Update endpoints' failure streaks, disable endpoints, and emit the events about both.
 
-The rules are those of failure_streak.py; a 410 disables at once. `endpoint.*` and `delivery.*`
-events are about an organisation's own deliveries. They go to the endpoints that subscribe to them by name or family, never to the one they are about,
-and belong to no task's log. The delivery of an operational event emits no further one.
+The rules are those of failure_streak.py; a 410 disables at once. The events (`endpoint.*`,
+`delivery.*`) are about an organisation's own deliveries. They go to the endpoints that subscribe to
+them by name or family, never to the one they are about, and belong to no task's log. The delivery
+of an operational event emits no further one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,9 +1,9 @@
 """Expire what was not delivered in time; delete old deliveries, callbacks and signing keys.
 
-A delivery that is not delivered within `RETENTION` expires, for any reason; a final one is
-deleted with its attempts and message when it is as old. A callback is deleted that long after its
-task ended, and a signing key once it has expired (services/keys/). Everything happens in batches that hold no
-lock for long.
+A delivery that is not delivered within `RETENTION` expires, for any reason; a final one is deleted
+with its attempts and message when it is as old. A callback is deleted that long after its task
+ended, and a signing key once it has expired (services/keys/). Everything happens in batches that
+hold no lock for long.
 """
 
 from collections.abc import Callable, Collection, Sequence

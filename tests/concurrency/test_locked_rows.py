@@ -51,18 +51,18 @@ def not_postponed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def holding(statement: str, *params: Any) -> Iterator[None]:
     """Keep a transaction open that has executed the statement, until the block ends."""
-    is_held, may_end = threading.Event(), threading.Event()
+    is_locked, may_end = threading.Event(), threading.Event()
 
     @transaction.atomic
     def hold() -> None:
         with connection.cursor() as cursor:
             cursor.execute(statement, params)
-        is_held.set()
+        is_locked.set()
         assert may_end.wait(PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(1) as thread:
         holder = thread.submit(_run, hold)
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_locked.wait(PATIENCE_SECONDS)
         try:
             yield
         finally:
@@ -70,7 +70,7 @@ def holding(statement: str, *params: Any) -> Iterator[None]:
         holder.result(PATIENCE_SECONDS)
 
 
-def held(table: str, row_id: UUID) -> Any:
+def locked(table: str, row_id: UUID) -> Any:
     return holding(ROW.format(table), row_id)
 
 
@@ -89,26 +89,26 @@ def statuses() -> dict[UUID, str]:
 # --- queueing, verification -----------------------------------------------------------------------
 
 
-def test_queueing__passes_over_a_held_task(house: House) -> None:
+def test_queueing__passes_over_a_locked_task(house: House) -> None:
     first, second = house.task(), house.task()
-    with held("tasks_task", first.id):
+    with locked("tasks_task", first.id):
         assert tasks.queue_created() == 1
     assert statuses() == {first.id: "created", second.id: "queued"}
     assert tasks.queue_created() == 1
 
 
-def test_queueing__where_an_endpoint_is_held_other_organisations_go_on(house: House) -> None:
+def test_queueing__where_an_endpoint_is_locked_other_organisations_go_on(house: House) -> None:
     endpoint = house.alice.post("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/a"}).json()
     mine = [house.task() for _ in range(3)]
     theirs = [post(house.charlie) for _ in range(3)]
-    with held("webhooks_destination", endpoint["endpoint_id"]):
+    with locked("webhooks_destination", endpoint["endpoint_id"]):
         assert tasks.queue_created() == 3
         assert {statuses()[task.id] for task in theirs} == {"queued"}
         assert {statuses()[task.id] for task in mine} == {"created"}
     assert tasks.queue_created() == 3
 
 
-def test_queueing__comes_to_the_rows_behind_one_that_is_held_up(
+def test_queueing__comes_to_the_rows_behind_one_that_is_locked(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first waits in a pass; the next pass begins behind it."""
@@ -134,10 +134,10 @@ def test_queueing__comes_to_the_rows_behind_one_that_is_held_up(
             cursor.execute("DROP TRIGGER wait_for_it ON tasks_task; DROP FUNCTION wait_for_it()")
 
 
-def test_verification__passes_over_a_held_task(house: House) -> None:
+def test_verification__passes_over_a_locked_task(house: House) -> None:
     Worker.objects.update(capacity=2)
     first, second = house.submitted().task_id, house.submitted().task_id
-    with held("tasks_task", first):
+    with locked("tasks_task", first):
         assert verify_submitted() == 1
     assert statuses() == {first: "submitted", second: "completed"}
 
@@ -150,26 +150,26 @@ def clock_of(caller: Caller) -> Task:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_timers__where_an_endpoint_is_held_other_organisations_go_on(
+def test_timers__where_an_endpoint_is_locked_other_organisations_go_on(
     house: House, count: int
 ) -> None:
     endpoint = house.alice.post("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/a"}).json()
     mine = [clock_of(house.alice) for _ in range(count)]
     theirs = [clock_of(house.charlie) for _ in range(count)]
     late = clock.now() + timedelta(seconds=61)
-    with held("webhooks_destination", endpoint["endpoint_id"]):
+    with locked("webhooks_destination", endpoint["endpoint_id"]):
         fire_due(at=late)
         assert breached() == {task.id for task in theirs}
     fire_due(at=late + timedelta(seconds=TIMEOUT_RETRY_SECONDS))
     assert breached() == {task.id for task in [*mine, *theirs]}
 
 
-def test_timers__behind_one_that_is_held_up_get_through_in_the_next_pass(house: House) -> None:
-    """The deliveries of one task are held; those of the others of its organisation are not."""
+def test_timers__behind_one_that_is_locked_get_through_in_the_next_pass(house: House) -> None:
+    """The deliveries of one task are locked; those of the others of its organisation are not."""
     stuck = post(house.alice, **callback("http://127.0.0.1:9"), sla={"target_latency_seconds": 60})
     others = [clock_of(house.alice) for _ in range(3)]
     late = clock.now() + timedelta(seconds=61)
-    with held("webhooks_destination", Destination.objects.get().id):
+    with locked("webhooks_destination", Destination.objects.get().id):
         fire_due(at=late)
         fire_due(at=late + timedelta(seconds=RETRY_SECONDS))
         assert breached() == {task.id for task in others}
@@ -183,7 +183,7 @@ def breached() -> set[UUID]:
 
 
 @pytest.mark.parametrize("table", ["tasks_task", "tasks_run", "matching_offer", "pools_worker"])
-def test_an_offers_end__is_put_back_while_a_row_of_it_is_held(house: House, table: str) -> None:
+def test_an_offers_end__is_put_back_while_a_row_of_it_is_locked(house: House, table: str) -> None:
     offer = house.offered()
     ids = {
         "tasks_task": offer.task_id,
@@ -191,7 +191,7 @@ def test_an_offers_end__is_put_back_while_a_row_of_it_is_held(house: House, tabl
         "matching_offer": offer.id,
         "pools_worker": offer.worker_id,
     }
-    with held(table, ids[table]):
+    with locked(table, ids[table]):
         assert fire_due(at=offer.expires_at) == 1
         assert Offer.objects.get().status == "open"
     assert fire_due(at=offer.expires_at + timedelta(seconds=RETRY_SECONDS)) == 1
@@ -200,11 +200,11 @@ def test_an_offers_end__is_put_back_while_a_row_of_it_is_held(house: House, tabl
 
 
 @pytest.mark.parametrize("table", ["tasks_task", "tasks_run", "pools_worker"])
-def test_a_leases_end__is_put_back_while_a_row_of_it_is_held(house: House, table: str) -> None:
+def test_a_leases_end__is_put_back_while_a_row_of_it_is_locked(house: House, table: str) -> None:
     run = house.accepted()
     ids = {"tasks_task": run.task_id, "tasks_run": run.id, "pools_worker": run.worker_id}
     assert run.lease_until is not None
-    with held(table, ids[table]):
+    with locked(table, ids[table]):
         assert fire_due(at=run.lease_until) == 1
         assert Task.objects.get().status == "accepted"
     assert fire_due(at=run.lease_until + timedelta(seconds=RETRY_SECONDS)) == 1
@@ -212,12 +212,12 @@ def test_a_leases_end__is_put_back_while_a_row_of_it_is_held(house: House, table
     assert_loads_are_true()
 
 
-def test_tasks_of_a_closed_pool__fail_behind_one_that_is_held(house: House) -> None:
+def test_tasks_of_a_closed_pool__fail_behind_one_that_is_locked(house: House) -> None:
     needs = {"worker_pool_id": str(house.pool.id), "skills": ["welsh"]}
     first, second = (house.queued(requirements=needs) for _ in range(2))
     assert house.alice.call("DELETE", f"/v1/pools/{house.pool.id}").status_code == 204
     at = clock.now()
-    with held("tasks_task", first.id):
+    with locked("tasks_task", first.id):
         assert fire_due(at=at) == 1
         assert statuses() == {first.id: "queued", second.id: "failed"}
     assert fire_due(at=at + timedelta(seconds=30)) == 1
@@ -231,7 +231,7 @@ def offered() -> set[UUID]:
     return set(Offer.objects.filter(status="open").values_list("task_id", flat=True))
 
 
-def test_matching__of_an_organisation_that_is_held_leaves_the_others_theirs(house: House) -> None:
+def test_matching__of_an_organisation_that_is_locked_leaves_the_others_theirs(house: House) -> None:
     worker_in(house.strangers_pool)
     mine, theirs = house.task(), post(house.charlie)
     assert tasks.queue_created() == 2
@@ -243,10 +243,10 @@ def test_matching__of_an_organisation_that_is_held_leaves_the_others_theirs(hous
 
 
 @pytest.mark.parametrize("table", ["tasks_task", "tasks_run", "pools_worker", "pools_pool"])
-def test_matching__goes_on_without_a_row_that_is_held(house: House, table: str) -> None:
+def test_matching__goes_on_without_a_row_that_is_locked(house: House, table: str) -> None:
     worker_in(house.pool, skills=["welsh"], capacity=5)
     first = house.queued(requirements={"worker_pool_id": str(house.pool.id)})
-    held_rows = {
+    locked_rows = {
         "tasks_task": first.id,
         "tasks_run": first.runs.get().id,
         "pools_worker": house.bobs_worker.id,
@@ -254,7 +254,7 @@ def test_matching__goes_on_without_a_row_that_is_held(house: House, table: str) 
     }
     other = _in_another_pool(house)
     second = house.queued(requirements={"worker_pool_id": str(other.id)})
-    with held(table, held_rows[table]):
+    with locked(table, locked_rows[table]):
         match_queued()
         assert second.id in offered()
     match_queued()
@@ -270,7 +270,7 @@ def _in_another_pool(house: House) -> Any:
     return other
 
 
-def test_matching__goes_on_without_a_requirement_that_is_held(house: House) -> None:
+def test_matching__goes_on_without_a_requirement_that_is_locked(house: House) -> None:
     """It is parked; a membership that fits opens while another transaction has its row locked."""
     parked = house.queued(requirements={"skills": ["welsh"]})
     assert match_queued() == 0
@@ -293,10 +293,10 @@ def delivered() -> None:
         pass
 
 
-def test_deliveries__go_on_without_one_that_is_held(house: House, receiver: Receiver) -> None:
+def test_deliveries__go_on_without_one_that_is_locked(house: House, receiver: Receiver) -> None:
     first, second = (house.task(**callback(receiver.url)) for _ in range(2))
     mine = Delivery.objects.get(subject_id=first.id)
-    with held("webhooks_delivery", mine.id):
+    with locked("webhooks_delivery", mine.id):
         delivered()
         assert dict(Delivery.objects.values_list("subject_id", "status")) == {
             first.id: "pending",
@@ -307,7 +307,7 @@ def test_deliveries__go_on_without_one_that_is_held(house: House, receiver: Rece
     assert Attempt.objects.count() == 2
 
 
-def test_results__are_written_without_those_whose_rows_are_held(
+def test_results__are_written_without_those_whose_rows_are_locked(
     house: House, receiver: Receiver
 ) -> None:
     from apps.webhooks.http_client import AttemptResult, Outcome
@@ -318,7 +318,7 @@ def test_results__are_written_without_those_whose_rows_are_held(
         house.task(**callback(receiver.url))
     claims = claim(limit=10, at=None).deliveries
     returned = [(one, AttemptResult(one.token, Outcome.OK, 5, status_code=204)) for one in claims]
-    with held("webhooks_delivery", claims[0].id):
+    with locked("webhooks_delivery", claims[0].id):
         later = record(returned)
         assert [one.id for one, _ in later] == [claims[0].id]
         assert Attempt.objects.get().delivery_id == claims[1].id
@@ -326,7 +326,7 @@ def test_results__are_written_without_those_whose_rows_are_held(
     assert Attempt.objects.count() == 2
 
 
-def test_results__of_a_destination_that_is_held_are_written_later(
+def test_results__of_a_destination_that_is_locked_are_written_later(
     house: House, receiver: Receiver
 ) -> None:
     from apps.webhooks.http_client import AttemptResult, Outcome
@@ -340,16 +340,16 @@ def test_results__of_a_destination_that_is_held_are_written_later(
     returned = [
         (one, AttemptResult(one.token, Outcome.STATUS, 5, status_code=500)) for one in claims
     ]
-    with held("webhooks_destination", failing["endpoint_id"]):
+    with locked("webhooks_destination", failing["endpoint_id"]):
         later = record(returned)
         assert [str(one.destination_id) for one, _ in later] == [failing["endpoint_id"]]
     assert record(later) == []
 
 
-# --- held rows and the rest of a pass -------------------------------------------------------------
+# --- locked rows and the rest of a pass -----------------------------------------------------------
 
 
-def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
+def test_a_pass__asks_each_organisation_that_is_locked_once() -> None:
     organisations = [UUID(int=number) for number in (1, 2)]
     rows = [drains.Row(UUID(int=10 + n), organisations[n % 2]) for n in range(10)]
     tried: list[int] = []
@@ -361,7 +361,7 @@ def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
                 cursor.execute("SELECT FROM django_migrations FOR UPDATE NOWAIT")
         return len(ids)
 
-    with _any_row_held():
+    with _any_row_locked():
         handled = drains.handle_in_batches(
             iter(rows), handle, size=10, postponed=drains.Postponed()
         )
@@ -370,11 +370,11 @@ def test_a_pass__asks_each_organisation_that_is_held_up_once() -> None:
     assert tried == [10, 5, 1, 5]
 
 
-def _any_row_held() -> Any:
+def _any_row_locked() -> Any:
     return holding("SELECT FROM django_migrations FOR UPDATE")
 
 
-def test_what_fails_otherwise__is_no_held_row(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_fails_otherwise__is_no_locked_row(caplog: pytest.LogCaptureFixture) -> None:
     rows = [drains.Row(UUID(int=n), UUID(int=1)) for n in (1, 2)]
 
     def handle(row_id: UUID) -> bool:
