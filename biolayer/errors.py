@@ -13,7 +13,7 @@ BioLayerError
 │   └── OrganisationMismatch
 ├── NotFound                   it does not exist, or the credential may not see it
 ├── Conflict                   its state does not allow the call
-│   ├── IllegalTransition      not in the transition table: `task_status`, `allowed`
+│   ├── IllegalTransition      not in the transition table: `task_status`, `allowed_commands`
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
 │   ├── RunSubmitted           the run has another output already

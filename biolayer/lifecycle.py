@@ -1,7 +1,8 @@
 """Define the transition table of a task: each command's source and target status, and its event.
 
 `TRANSITIONS` is the whole table. One function of the service writes by it; the documentation and
-every API read it. A new command needs its rows here, and nowhere else.
+every API read it. A new command needs a member of `Command`, its rows in `TRANSITIONS`, and its
+text in `WHEN` (config/documents/lifecycle.py).
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,13 @@ from apps.base.connections import close_ended_connections
 from apps.base.rows import Change
 from apps.events.models import Event
 from apps.matching import services as matching
-from apps.matching.changes import next_step_timer, offers_withdrawal, requirement_unparking
+from apps.matching.changes import (
+    ESCALATION,
+    OFFER,
+    next_step_timer,
+    offers_withdrawal,
+    requirement_unparking,
+)
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
@@ -82,8 +88,8 @@ def connect() -> None:
     frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
     wake_on([EventType.QUEUED, EventType.ESCALATED, *frees], "matching")
     timers.register(LEASE, expire_lease)
-    timers.register(matching.OFFER, expire_offer)
-    timers.register(matching.ESCALATION, escalate)
+    timers.register(OFFER, expire_offer)
+    timers.register(ESCALATION, escalate)
     timers.register(AVAILABILITY, update_availability, update_availabilities)
     timers.register(DEPENDENCY, fail_dependents)
     timers.register(POOL_CLOSED, fail_stranded)

@@ -59,7 +59,7 @@ class EligibleWorker:
 
         The points of each rule are smaller than those of the one before by orders of magnitude, so
         that they rank one after the other: preferred skills, then load (in steps of 1 %), then the
-        time since its last completed work, then rating.
+        time since it last submitted work, then rating.
         """
         free_share = max(0.0, (self.free - self.units * (slot + 1)) / self.capacity)
         waited = max(0.0, (at - self.waiting_since).total_seconds())

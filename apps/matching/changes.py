@@ -5,11 +5,16 @@ from uuid import UUID
 
 from apps.base.queries import load_query
 from apps.base.rows import BulkStatement, Change, Statement, Update
-from apps.matching.escalation_policy import ESCALATION
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.changes import load_change_from
 from apps.tasks.models import Task
 from apps.timers.changes import timer_deletion, timer_deletion_from, timer_upsert_from
+
+# The timer that ends an offer; its subject is the offer.
+OFFER = "offer"
+
+# The timer of a task's next escalation step; its subject is the task.
+ESCALATION = "escalation"
 
 # --- parked requirements --------------------------------------------------------------------------
 

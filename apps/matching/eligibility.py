@@ -2,7 +2,7 @@
 
 They are SQL over the aliases `r` (a requirement), `p` (a pool), `m` (a membership of that pool) and
 the parameter `at`. A trigger keeps in the membership what they need of the worker: see
-pools/migrations/_functions.py.
+apps/pools/triggers/.
 
 - A worker *fits* when it meets what the requirement asks for.
 - It is *eligible* when it fits, has free capacity, and its pool's limit of offers is not reached.

@@ -18,9 +18,6 @@ import orjson
 from apps.tasks.requirements import RequirementSpec
 from biolayer.contract import EscalationPolicy, EscalationStep
 
-ESCALATION = "escalation"
-"""The timer of a task's next step; its subject is the task."""
-
 
 def relaxed(
     step: EscalationStep, requirement: RequirementSpec, *, is_of_contract: bool

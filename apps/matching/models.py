@@ -112,10 +112,10 @@ class FairShare(models.Model):
 
 
 class ParkedRequirement(models.Model):
-    """Mark a requirement for which no eligible worker has free capacity.
+    """Mark a requirement whose queued tasks are left out of matching.
 
-    Its queued tasks are left out of matching until a worker who fits becomes free: see
-    parked_requirements.py. The row is deleted then.
+    No worker is eligible, the only eligible ones are in a cooldown, or a batch failed. It ends when
+    a worker who fits becomes free, or at `recheck_at`: see parked_requirements.py.
     """
 
     requirement = models.OneToOneField(
@@ -131,8 +131,8 @@ class ParkedRequirement(models.Model):
         Organisation, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
     parked_at = models.DateTimeField()
-    # Matched again then at the latest: the first worker who fits ends a cooldown, or a pool's
-    # window of offers ends. Null: no worker fits who could be offered a task by the clock alone.
+    # Matched again then at the latest: a cooldown, a pool's offer window or the pause after a failed
+    # batch ends. Null: no worker fits who could be offered a task by the clock alone.
     recheck_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ def capacity_release(
 ) -> BulkStatement:
     """Return the change that frees `units` of the worker's capacity.
 
-    `worked_until` makes the worker the last in line: it has completed work.
+    `worked_until` makes the worker the last in line: it has submitted work.
     """
     return _load_delta(worker_id, units=-units, worked_until=worked_until)
 

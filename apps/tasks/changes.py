@@ -74,7 +74,7 @@ def lease_timer(run: Run, due_at: datetime) -> BulkStatement:
 def holder_release(run: Run, *, worked_until: datetime | None = None) -> list[Change]:
     """Return the end of a worker's hold on a run: its load and the lease's timer.
 
-    Only completed work makes the worker the last in line.
+    Only submitted work makes the worker the last in line.
     """
     assert run.worker_id is not None
     return [

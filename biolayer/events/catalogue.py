@@ -1,4 +1,7 @@
-"""Define the table of event types. A new type needs a row here, and only here."""
+"""Define the table of event types.
+
+docs/architecture.md lists the other steps that a new type needs.
+"""
 
 import inspect
 from collections.abc import Mapping

@@ -78,7 +78,7 @@ WORKERS: Table = {
     "is_on_shift": ("Whether the present time is within the working hours.", True),
     "snooze_seconds": ("Pause offers for this many seconds; 0 ends a pause.", 1800),
     "snoozed_until": ("When the pause of offers ends; null: offers are not paused.", TIME),
-    "waiting_since": ("When the worker last completed work, or joined.", TIME),
+    "waiting_since": ("When the worker last submitted work, or joined.", TIME),
     "missed_in_row": ("Consecutive offers that expired without a response.", 0),
     "code": ("The code of the certification.", "soc-operator"),
     "issuer": ("The issuer of the certification.", "Contoso Audits"),

@@ -96,7 +96,7 @@ class Worker(OpenModel):
     load: int
     hours: dict[str, list[list[str]]] = Field(description="By weekday; empty: always.")
     time_zone: str
-    waiting_since: Timestamp = Field(description="When the worker last completed work, or joined.")
+    waiting_since: Timestamp = Field(description="When the worker last submitted work, or joined.")
     pool_ids: list[Identifier] = Field(
         description="The worker's pools that the credential may see."
     )

@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.base import clock, rows
 from apps.base.ids import new_id
 from apps.matching import services as matching
-from apps.matching.changes import next_step_timer
+from apps.matching.changes import ESCALATION, next_step_timer
 from apps.matching.models import Offer
 from apps.matching.services import match_queued
 from apps.pools.models import Pool, Worker
@@ -25,7 +25,7 @@ from tests.integration.matching_steps import bob_is_offline, decline, offered_to
 
 def escalated(task: Task) -> Task:
     """Fire the timer of a task's next step, and return the task."""
-    due_at = Timer.objects.get(subject_id=task.id, kind=matching.ESCALATION).due_at
+    due_at = Timer.objects.get(subject_id=task.id, kind=ESCALATION).due_at
     fire_due(at=due_at)
     task.refresh_from_db()
     return task

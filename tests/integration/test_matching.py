@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from apps.base import clock
 from apps.matching import eligible_workers, fair_share, parked_requirements, task_queue
 from apps.matching import services as matching
+from apps.matching.changes import OFFER
 from apps.matching.eligible_workers import SCAN_LIMIT
 from apps.matching.models import Offer, OfferStatus
 from apps.matching.services import match_queued
@@ -171,7 +172,7 @@ def test_broadcast__goes_to_the_first_who_accepts(
     statuses = Counter(Offer.objects.filter(task=task).values_list("status", flat=True))
     assert statuses == {OfferStatus.ACCEPTED: 1, OfferStatus.RESCINDED: 2}
     assert sorted(Worker.objects.values_list("load", flat=True)) == [0, 0, 0, 1]
-    assert Timer.objects.filter(kind=matching.OFFER).count() == 0
+    assert Timer.objects.filter(kind=OFFER).count() == 0
     assert_loads_are_true()
 
 

@@ -1,8 +1,8 @@
 """Keep tasks as lists render them, by the versions of their rows.
 
-Most tasks of a list have not changed since a caller last read it. PostgreSQL says which: each
-version of a row has another `xmin`. What is shown of other rows is part of `TaskVersion`, too. So
-what is kept is never out of date.
+Most tasks of a list have not changed since a caller last read it. PostgreSQL shows which ones: each
+version of a row has another `xmin`. What a list shows and the row does not have, such as the tasks
+that a task waits for, must be part of `TaskVersion`, or lists show old values.
 """
 
 from collections.abc import Sequence

@@ -90,7 +90,7 @@ class TaskBatch(View):
     @operation(
         "create_tasks",
         scope=Scope.TASKS_CREATE,
-        summary="Create up to 500 tasks, each with a result of its own",
+        summary=f"Create up to {MAX_TASKS_PER_BATCH} tasks, each with a result of its own",
         returns={200: responses.TaskBatch},
         body=TaskContracts,
         query=(ATOMIC,),
@@ -123,7 +123,7 @@ class TaskBatch(View):
 
 
 def _documents(request: Request) -> list[Any]:
-    """Return the contracts of a batch. Raise `InvalidInput` unless it is an array of 1 to 500."""
+    """Return the contracts of a batch. Raise `InvalidInput` unless it is an array of allowed length."""
     documents = request.data
     if not isinstance(documents, list):
         raise InvalidInput([Fault("", "wrong_type", "must be an array of contracts")])

@@ -1,6 +1,7 @@
 -- Find the workers to whom tasks were offered without success: they declined, let the offer expire, or
 -- accepted and did not complete the run. With each, when it was offered last, and the end of its
--- cooldown, which is as long as the offer was open for.
+-- cooldown. That starts when the offer was closed or, after a run, when the task entered its present
+-- status, and lasts as long as the offer could have stayed open.
 SELECT o.task_id, o.worker_id, max(o.offered_at), max(o.expires_at - o.offered_at + CASE o.status
     WHEN 'accepted' THEN (SELECT t.changed_at FROM tasks_task t WHERE t.id = o.task_id)
     ELSE coalesce(o.closed_at, o.offered_at) END)

@@ -1,7 +1,6 @@
 """Match queued tasks to workers, and follow the offers."""
 
 from apps.matching.assignment import load_assignment
-from apps.matching.escalation_policy import ESCALATION
 from apps.matching.fair_share import set_weight
 from apps.matching.parked_requirements import unpark_unused
 from apps.matching.services.dry_run import dry_run
@@ -13,7 +12,6 @@ from apps.matching.services.escalation_steps import (
 )
 from apps.matching.services.matcher import match_queued
 from apps.matching.services.offers import (
-    OFFER,
     accept_offer,
     decline_offer,
     expire_offer,
@@ -21,8 +19,6 @@ from apps.matching.services.offers import (
 from apps.matching.services.stranded_tasks import fail_stranded_tasks, schedule_stranded_checks
 
 __all__ = [
-    "ESCALATION",
-    "OFFER",
     "accept_offer",
     "apply_pool_policy",
     "decline_offer",

@@ -19,7 +19,8 @@ from apps.base.drains import skip_if_locked
 from apps.base.queries import load_query
 from apps.base.transactions import atomic
 from apps.base.wake import wake
-from apps.matching.escalation_policy import ESCALATION, Policy, relaxed
+from apps.matching.changes import ESCALATION
+from apps.matching.escalation_policy import Policy, relaxed
 from apps.matching.models import Offer, OfferStatus
 from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import pool_escalation

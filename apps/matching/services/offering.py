@@ -13,9 +13,9 @@ from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.base.rows import Insert
 from apps.matching.assignment import Assignment
+from apps.matching.changes import OFFER
 from apps.matching.models import Offer
 from apps.matching.services.batch import Batch, broadcast, pools_of
-from apps.matching.services.offers import OFFER
 from apps.pools import services as pool_services
 from apps.pools.models import Pool
 from apps.pools.selectors import offer_duration

@@ -25,9 +25,6 @@ from apps.tasks.models import Run
 from biolayer.errors import NotFound, OfferClosed, OfferExpired
 from biolayer.times import format_time
 
-OFFER = "offer"
-"""The timer that ends an offer; its subject is the offer."""
-
 AGENT_LEASE_SECONDS = 300
 """Until an agent's next heartbeat; a person has the pool's `work_seconds`."""
 

@@ -8,7 +8,7 @@ from django.db import connection
 from apps.accounts import principal
 from apps.base import clock, rows
 from apps.base.transactions import atomic
-from apps.matching.escalation_policy import ESCALATION
+from apps.matching.changes import ESCALATION
 from apps.pools.changes import POOL_CLOSED
 from apps.tasks import services as tasks
 from apps.tasks.models import Task

@@ -68,7 +68,9 @@ class WaitReason(models.TextChoices):
     NEW = "new"  # at once
     RETRY = "retry"
     RETRY_AFTER = "retry_after"  # as the receiver requested
-    ORDER = "order"  # parked until the event before it is final, 15 minutes at most
+    # Parked until the event before it is final, for 15 minutes; longer while that one is due or
+    # being sent.
+    ORDER = "order"
     RESENT = "resent"  # by a person, by a recovery, or after its destination was held
 
 

@@ -25,7 +25,7 @@ class Origin(models.Model):
     # `https://example.com:443`
     text = models.CharField(max_length=300)
     # How many attempts may be under way at once: up by one for each round of successes, halved by a
-    # timeout or a 429.
+    # timeout or a 429. The default is FIRST_CONCURRENCY of services/pipeline/origin_health.py.
     concurrency = models.FloatField(db_default=4.0)
     timeouts_in_row = models.PositiveSmallIntegerField(db_default=0)
     # The last five minutes: [[minute, attempts, failures], …], minutes counted since 1970.
@@ -86,7 +86,7 @@ class Destination(models.Model):
     description = models.CharField(max_length=500, blank=True)
     # An endpoint's types, or patterns such as `task.*`. A callback receives all of its task's.
     event_types = ArrayField(models.CharField(max_length=40), default=list)
-    # Only tasks whose eligible pools are all among these; null is any.
+    # Only tasks whose candidate pools are all among these; null is any.
     pool_ids = ArrayField(models.UUIDField(), null=True, blank=True)
     domains = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     auth_type = models.CharField(max_length=10)

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+# New rows of webhooks_origin have it as db_default, too (models/destinations.py).
 FIRST_CONCURRENCY = 4.0
 MAX_CONCURRENCY = 64.0
-WINDOW_MINUTES = 5
 
 # The breaker opens at this ratio of failures, once there were enough attempts in the window, or at
 # this many timeouts in a row.
+BREAKER_WINDOW_MINUTES = 5
 BREAKER_MIN_ATTEMPTS = 10
 BREAKER_FAILURE_RATIO = 0.7
 BREAKER_TIMEOUTS = 5
-FIRST_PROBE_SECONDS = 30
-MAX_PROBE_SECONDS = 15 * 60
+BREAKER_FIRST_PROBE_SECONDS = 30
+BREAKER_MAX_PROBE_SECONDS = 15 * 60
 
 # A minute since 1970, its attempts, its failures.
 MinuteCount = tuple[int, int, int]
@@ -84,7 +85,7 @@ def _with_breaker(health: OriginHealth, attempt: Observation) -> OriginHealth:
     # A receiver that has just succeeded is available, even if others failed before.
     if attempt.is_success or not _is_failing(health):
         return health
-    return _opened(health, FIRST_PROBE_SECONDS, attempt.ended_at)
+    return _opened(health, BREAKER_FIRST_PROBE_SECONDS, attempt.ended_at)
 
 
 def _is_failing(health: OriginHealth) -> bool:
@@ -98,7 +99,9 @@ def _is_failing(health: OriginHealth) -> bool:
 def _after_probe(health: OriginHealth, attempt: Observation) -> OriginHealth:
     if attempt.is_success:
         return OriginHealth(held_until=health.held_until)
-    return _opened(health, min(health.probe_seconds * 2, MAX_PROBE_SECONDS), attempt.ended_at)
+    return _opened(
+        health, min(health.probe_seconds * 2, BREAKER_MAX_PROBE_SECONDS), attempt.ended_at
+    )
 
 
 def _opened(health: OriginHealth, seconds: int, at: datetime) -> OriginHealth:
@@ -114,9 +117,9 @@ def _held(health: OriginHealth, attempt: Observation) -> OriginHealth:
 
 
 def _with_count(recent: tuple[MinuteCount, ...], attempt: Observation) -> tuple[MinuteCount, ...]:
-    """Return the window with one more attempt, without counts older than five minutes."""
+    """Return the window with one more attempt, without counts that are too old."""
     minute = int(attempt.ended_at.timestamp() // 60)
-    counts = {count[0]: count for count in recent if count[0] > minute - WINDOW_MINUTES}
+    counts = {count[0]: count for count in recent if count[0] > minute - BREAKER_WINDOW_MINUTES}
     _, attempts, failures = counts.get(minute, (minute, 0, 0))
     counts[minute] = (minute, attempts + 1, failures + (not attempt.is_success))
     return tuple(sorted(counts.values()))

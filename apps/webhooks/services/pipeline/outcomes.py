@@ -10,7 +10,6 @@ from apps.webhooks.services.pipeline.claiming import ClaimedDelivery
 from apps.webhooks.services.pipeline.origin_health import Observation
 
 GONE = 410
-MAX_RETRY_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,10 @@ def _next_state(
 
 
 def _retry_after(result: AttemptResult) -> timedelta | None:
-    """Return how long a `Retry-After` with a 429 or 503 requests us to wait, up to a day."""
+    """Return how long a `Retry-After` with a 429 or 503 requests us to wait.
+
+    The HTTP client has limited it to `MAX_RETRY_AFTER_SECONDS`.
+    """
     if result.status_code not in (429, 503) or result.retry_after_seconds is None:
         return None
-    return min(timedelta(seconds=result.retry_after_seconds), MAX_RETRY_AFTER)
+    return timedelta(seconds=result.retry_after_seconds)
