@@ -131,8 +131,8 @@ class ParkedRequirement(models.Model):
         Organisation, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
     parked_at = models.DateTimeField()
-    # Matched again then at the latest: a cooldown, a pool's offer window or the pause after a failed
-    # batch ends. Null: no worker fits who could be offered a task by the clock alone.
+    # Matched again then at the latest: a cooldown, a pool's offer window or the pause after a
+    # failed batch ends. Null: no worker fits who could be offered a task by the clock alone.
     recheck_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

@@ -123,7 +123,7 @@ class TaskBatch(View):
 
 
 def _documents(request: Request) -> list[Any]:
-    """Return the contracts of a batch. Raise `InvalidInput` unless it is an array of allowed length."""
+    """Return the contracts of a batch. Raise `InvalidInput` unless it is an array of 1 to 500."""
     documents = request.data
     if not isinstance(documents, list):
         raise InvalidInput([Fault("", "wrong_type", "must be an array of contracts")])
