@@ -27,7 +27,7 @@ class OutboundEvent:
     data: dict[str, Any]
     # The fields of `data` that a thin payload has.
     ids: Sequence[str] = ("task_id", "sequence")
-    # The pools whose workers are eligible; None is any.
+    # The task's candidate pools; None is any.
     pool_ids: Sequence[UUID] | None = None
     domain: str = ""
     # An example, sent to test an endpoint.

@@ -1,11 +1,15 @@
 """Test which headers a caller may set."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from biolayer import headers
 from biolayer.contract import CallbackAuth
 from biolayer.headers import Headers
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 HEADERS: TypeAdapter[dict[str, str]] = TypeAdapter(Headers)
 
 REFUSED = [
@@ -50,3 +54,8 @@ def test_credentials__belong_in_auth(name: str) -> None:
 @pytest.mark.parametrize("name", FREE)
 def test_free(name: str) -> None:
     assert HEADERS.validate_python({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", sorted(headers.REFUSED))
+def test_reserved_names__are_documented(name: str) -> None:
+    assert name.startswith(headers.REFUSED_PREFIXES) or f"`{name}`" in PAGE.read_text()

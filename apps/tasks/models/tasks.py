@@ -189,7 +189,7 @@ class Task(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # The pools that it may be offered to; null means every pool of the organisation.
+    # Its candidate pools, which it may be offered to; null means every pool of the organisation.
     pool_ids = ArrayField(models.UUIDField(), null=True)
     expected_format = models.CharField(max_length=20)
     # As the caller wrote it: a flat map or a JSON Schema.

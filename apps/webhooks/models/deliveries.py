@@ -33,7 +33,7 @@ class Message(models.Model):
     body = models.BinaryField()
     # The same event with its ids only.
     thin_body = models.BinaryField()
-    # What filters compare: the pools whose workers are eligible (null is any), and the domain.
+    # What filters compare: the candidate pools (null is any), and the domain.
     pool_ids = ArrayField(models.UUIDField(), null=True)
     domain = models.CharField(max_length=64, blank=True)
     # An example, sent to test an endpoint.
