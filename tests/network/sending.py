@@ -26,7 +26,7 @@ def queued(url: str, **fields: Any) -> QueuedRequest:
 def request(url: str, **fields: Any) -> Request:
     return Request(
         **{
-            "pool_id": uuid4(),
+            "connection_key": uuid4(),
             "url": url,
             "headers": {"Content-Type": "application/json"},
             "body": b"{}",

@@ -25,7 +25,7 @@ def test_first_attempt__has_all_times_and_the_peer(
     names.zone["timed.test"] = [resolves_to("127.0.0.1")]
     with serving(lab.responds(EMPTY), authority.context_for("timed.test")) as server:
         url = f"https://timed.test:{server.port}/"
-        first, second = (send(sender, url, pool_id=POOL).result for _ in range(2))
+        first, second = (send(sender, url, connection_key=POOL).result for _ in range(2))
         assert server.accepted == 1
     assert first.outcome is second.outcome is Outcome.OK
     times = [first.dns_ms, first.connect_ms, first.tls_ms]
@@ -60,7 +60,7 @@ def test_pools__do_not_share_connections(sender: Sender) -> None:
         url = f"http://127.0.0.1:{server.port}/"
         for pool in (uuid4(), uuid4()):
             for _ in range(3):
-                assert send(sender, url, pool_id=pool).result.outcome is Outcome.OK
+                assert send(sender, url, connection_key=pool).result.outcome is Outcome.OK
         assert server.accepted == 2
 
 
@@ -75,7 +75,7 @@ def test_closed_idle_connection__costs_no_attempt(sender: Sender) -> None:
 
     with serving(once) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        results = [send(sender, url, pool_id=POOL).result for _ in range(3)]
+        results = [send(sender, url, connection_key=POOL).result for _ in range(3)]
         assert [result.outcome for result in results] == [Outcome.OK] * 3
         assert server.accepted == 3
         # The times are the new connection's, not those of the one that failed.
@@ -97,7 +97,7 @@ def test_closed_idle_connection__of_a_stopped_receiver(sender: Sender) -> None:
 
     leaver = threading.Thread(target=leave, daemon=True)
     leaver.start()
-    first, second = (send(sender, url, pool_id=POOL).result for _ in range(2))
+    first, second = (send(sender, url, connection_key=POOL).result for _ in range(2))
     leaver.join(timeout=5)
     assert first.outcome is Outcome.OK
     assert (second.outcome, second.phase) == (Outcome.CONNECTION, "connect")
@@ -119,7 +119,7 @@ def test_surplus_response__answers_no_request(sender: Sender, pause: float) -> N
     with serving(smuggle) as server:
         url = f"http://127.0.0.1:{server.port}/"
         for number in range(1, 4):
-            result = send(sender, url, pool_id=POOL).result
+            result = send(sender, url, connection_key=POOL).result
             assert (result.outcome, result.status_code) == (Outcome.OK, 200)
             assert server.accepted == number
             time.sleep(2 * pause)
@@ -129,7 +129,7 @@ def test_closing_response__is_the_last_on_its_connection(sender: Sender) -> None
     for last in (b"Connection: close\r\nContent-Length: 0\r\n\r\n", b"\r\nno length"):
         with serving(lab.responds(HEAD + last, and_closes=True)) as server:
             url = f"http://127.0.0.1:{server.port}/"
-            results = [send(sender, url, pool_id=POOL).result for _ in range(2)]
+            results = [send(sender, url, connection_key=POOL).result for _ in range(2)]
             assert [result.outcome for result in results] == [Outcome.OK] * 2
             assert server.accepted == 2
 
@@ -171,7 +171,7 @@ def test_request__has_no_cookie_and_no_proxy(
     raw = HEAD + b"Set-Cookie: session=1; Path=/\r\nContent-Length: 0\r\n\r\n"
     with serving(lab.responds(raw)) as server:
         for _ in range(2):
-            result = send(sender, f"http://127.0.0.1:{server.port}/", pool_id=POOL).result
+            result = send(sender, f"http://127.0.0.1:{server.port}/", connection_key=POOL).result
             assert result.outcome is Outcome.OK
         assert not any(b"cookie" in request.lower() for request in server.requests)
 
@@ -250,9 +250,9 @@ def test_idle_connections__are_bounded(
             assert {result.outcome for result in results} == {Outcome.OK}
             assert len(sender._pool) == 5
             # Those used last stay open.
-            pool_id = list(sender._pool._idle)[-1][0]
+            connection_key = list(sender._pool._idle)[-1][0]
             before = server.accepted
-            assert send(sender, url, pool_id=pool_id).result.connect_ms is None
+            assert send(sender, url, connection_key=connection_key).result.connect_ms is None
             assert server.accepted == before
     finally:
         sender.close()
@@ -297,7 +297,7 @@ def test_hanging_attempts__end_at_their_deadline_and_delay_no_other(sender: Send
     hung: queue.SimpleQueue[AttemptResult] = queue.SimpleQueue()
     with serving(lab.silence) as silent, serving(lab.responds(EMPTY)) as server:
         url = f"http://127.0.0.1:{silent.port}/"
-        asked = [queued(url, pool_id=POOL) for _ in range(300)]
+        asked = [queued(url, connection_key=POOL) for _ in range(300)]
         began = time.monotonic()
         sender.send_all(asked, hung.put)
         healthy = send(sender, f"http://127.0.0.1:{server.port}/")

@@ -45,7 +45,7 @@ def server() -> Iterator[Lab]:
 @pytest.mark.parametrize("status", FINAL)
 def test_final_status(status: int, sender: Sender, server: Lab) -> None:
     before = len(server.requests)
-    result = send(sender, f"http://127.0.0.1:{server.port}/{status}", pool_id=POOL).result
+    result = send(sender, f"http://127.0.0.1:{server.port}/{status}", connection_key=POOL).result
     expected = Outcome.OK if 200 <= status < 300 else Outcome.STATUS
     assert (result.outcome, result.status_code) == (expected, status)
     assert (result.phase, result.error) == ("", "")
