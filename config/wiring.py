@@ -99,7 +99,7 @@ def connect() -> None:
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
-    return pool_selectors.may_use(actor=actor, pool_id=pool_id)
+    return bool(pool_selectors.usable_pools(actor=actor, pool_ids=[pool_id]))
 
 
 def callback_origin(organisation_id: UUID, contract: TaskContract) -> Iterable[Change]:

@@ -18,18 +18,6 @@ from biolayer.errors import NotFound
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
 
 
-OPEN_POOL = "SELECT FROM pools_pool WHERE id = %s AND organisation_id = %s AND status = 'active'"
-
-
-def may_use(*, actor: Principal, pool_id: UUID) -> bool:
-    """Return whether the actor may post a task to the pool: active, own organisation, granted."""
-    if not actor.may_use_pool(pool_id):
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(OPEN_POOL, [pool_id, actor.organisation_id])
-        return cursor.fetchone() is not None
-
-
 # The guard (see `rows.Insert`) of a new row that names a pool.
 NEW_ROWS_POOL_IS_OPEN = """
 new.pool_id IS NULL OR EXISTS (
@@ -45,7 +33,7 @@ SELECT id FROM pools_pool WHERE organisation_id = %s AND status = 'active' AND i
 
 
 def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of the pools that the actor may use."""
+    """Return the pools that the actor may post tasks to: active, own organisation, granted."""
     granted = list(filter(actor.may_use_pool, pool_ids))
     if not granted:
         return set()

@@ -28,13 +28,6 @@ from apps.tasks.models import (
 from biolayer.errors import NotFound
 from biolayer.lifecycle import Status
 
-
-def tasks(*, actor: Principal) -> TaskQuerySet:
-    """Return the tasks that the actor may see, newest first. Raise `ScopeMissing`."""
-    actor.require(Scope.TASKS_READ)
-    return with_dependency_ids(Task.objects.visible_to(actor)).order_by(*NEWEST_FIRST)
-
-
 # A list of more parts is not merged from parts: an actor that may see so many sets of pools sees
 # most of the organisation.
 MAX_PARTS = 64
@@ -167,7 +160,9 @@ def task(*, actor: Principal, task_id: UUID) -> Task:
 
 def visible_ids(*, actor: Principal, task_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the tasks that the actor may see. Raise `ScopeMissing`."""
-    return set(tasks(actor=actor).filter(id__in=task_ids).values_list("id", flat=True))
+    actor.require(Scope.TASKS_READ)
+    visible = Task.objects.visible_to(actor).filter(id__in=task_ids)
+    return set(visible.values_list("id", flat=True))
 
 
 def ids_in_pools(

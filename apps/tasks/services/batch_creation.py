@@ -18,7 +18,7 @@ from apps.base.transactions import Raced, atomic
 from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
 from apps.tasks.services.contract_checks import (
-    contract_by_its_form,
+    contract_without_references,
     named_organisation,
     reference_faults,
     usable_pools,
@@ -88,7 +88,7 @@ def _draft(actor: Principal, document: Any, at: datetime, ends: float) -> Draft:
         return Draft(document, error=InvalidInput([Fault("", "too_complex", text)]))
     try:
         actor.require_organisation(named_organisation(document))
-        return Draft(document, contract=contract_by_its_form(document=document, at=at))
+        return Draft(document, contract=contract_without_references(document=document, at=at))
     except BioLayerError as error:
         return Draft(document, error=error)
 

@@ -30,12 +30,18 @@ def checked_contract(
     *, actor: Principal, document: Any, at: datetime, usable_pools: Collection[UUID]
 ) -> TaskContract:
     """Return the document as a contract. Raise `InvalidInput` with every fault."""
-    checks = [*_checks, _pool_check(usable_pools), dependency_check(actor)]
-    return parse_task(document, now=at, checks=checks)
+
+    def check_references(document: Any) -> list[Fault]:
+        return reference_faults(actor=actor, document=document, usable_pools=usable_pools)
+
+    return parse_task(document, now=at, checks=[*_checks, check_references])
 
 
-def contract_by_its_form(*, document: Any, at: datetime) -> TaskContract:
-    """Return the document as a contract, without a look at the database. Raise `InvalidInput`."""
+def contract_without_references(*, document: Any, at: datetime) -> TaskContract:
+    """Return the document as a contract. Its pools and dependencies are not checked: no query.
+
+    Raise `InvalidInput`.
+    """
     return parse_task(document, now=at, checks=_checks)
 
 
@@ -43,7 +49,7 @@ def reference_faults(
     *, actor: Principal, document: Any, usable_pools: Collection[UUID]
 ) -> list[Fault]:
     """Return what is wrong with the pools and tasks that a document names."""
-    return [*_pool_check(usable_pools)(document), *dependency_check(actor)(document)]
+    return [*_pool_faults(document, usable_pools), *dependency_check(actor)(document)]
 
 
 def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
@@ -60,14 +66,11 @@ def named_organisation(document: Any) -> UUID | None:
         return None
 
 
-def _pool_check(usable: Collection[UUID]) -> Check:
-    def check(document: Any) -> Iterable[Fault]:
-        for place, pool_id in _named_pools(document):
-            if pool_id not in usable:
-                text = "is no open pool that this credential may use"
-                yield Fault(pointer(*place), "unknown_pool", text)
-
-    return check
+def _pool_faults(document: Any, usable: Collection[UUID]) -> Iterator[Fault]:
+    for place, pool_id in _named_pools(document):
+        if pool_id not in usable:
+            text = "is no open pool that this credential may use"
+            yield Fault(pointer(*place), "unknown_pool", text)
 
 
 def _named_pools(document: Any) -> Iterator[tuple[tuple[str | int, ...], UUID]]:

@@ -20,7 +20,7 @@ from apps.tasks.models import Task
 from apps.tasks.requirements import RequirementSpec, contract_requirement, required
 from apps.tasks.services.contract_checks import (
     checked_contract,
-    contract_by_its_form,
+    contract_without_references,
     named_organisation,
     usable_pools,
 )
@@ -53,9 +53,9 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     Raise `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
     and `RequestIdReused` when the natural key came before with another body.
 
-    1. A contract that needs nothing but a new row is written without a look at the database first:
-       constraints and the insert's guard refuse what a look would have refused.
-    2. What they refuse, and every other contract, is checked first and then written.
+    1. A contract without dependencies and escalation is written without a query before: constraints
+       and the guard of the insert refuse a used key and an unusable pool.
+    2. What they refuse, and every other contract, is checked by queries first and then written.
     """
     actor.require(Scope.TASKS_CREATE)
     actor.require_organisation(named_organisation(document))
@@ -70,7 +70,7 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
 def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Task | None:
     """Return the new task; None where its form, its key, its pool or anything else is refused."""
     try:
-        contract = contract_by_its_form(document=document, at=at)
+        contract = contract_without_references(document=document, at=at)
     except InvalidInput:
         return None
     needs = contract.requirements
