@@ -14,7 +14,8 @@ ROLE_ORDER = [role.value for role in Role]
 class Principal:
     """Hold what decides on access: scopes, role, organisation and granted pools."""
 
-    kind: str  # api_key, oauth_application, worker, or system
+    # api_key, oauth_application, oauth_member (a client for a person), member, worker, or system.
+    kind: str
     id: str
     name: str
     organisation_id: UUID
@@ -22,6 +23,10 @@ class Principal:
     scopes: frozenset[str]
     pool_ids: frozenset[UUID] | None = None  # None: every pool of the organisation
     worker_id: UUID | None = None
+    # The member in whose name a browser's session, or a client with a person's consent, acts.
+    member_id: UUID | None = None
+    # Where the call comes from, for the audit log; empty for the service itself.
+    address: str = ""
 
     def require(self, scope: Scope) -> None:
         """Raise `ScopeMissing` or `RoleTooLow` unless the credential may use `scope`."""

@@ -22,6 +22,13 @@ class Scope(models.TextChoices):
     WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
     POOLS_READ = "pools:read"  # pools, their members, workers, skills
     POOLS_MANAGE = "pools:manage"
+    EVIDENCE_READ = "evidence:read"  # evidence of verified outputs
+    EVIDENCE_UNVERIFIED = "evidence:unverified"  # evidence before its output is verified
+    ORGANISATION_READ = "organisation:read"  # settings, members, invitations
+    ORGANISATION_MANAGE = "organisation:manage"
+    CREDENTIALS_READ = "credentials:read"  # API keys and OAuth applications, without secrets
+    CREDENTIALS_MANAGE = "credentials:manage"
+    AUDIT_READ = "audit:read"
     WORK = "work"  # get offers and work on tasks; the key must have a worker
 
 
@@ -34,5 +41,12 @@ LEAST_ROLE = {
     Scope.WEBHOOKS_MANAGE: Role.EDITOR,
     Scope.POOLS_READ: Role.VIEWER,
     Scope.POOLS_MANAGE: Role.EDITOR,
+    Scope.EVIDENCE_READ: Role.VIEWER,
+    Scope.EVIDENCE_UNVERIFIED: Role.EDITOR,
+    Scope.ORGANISATION_READ: Role.VIEWER,
+    Scope.ORGANISATION_MANAGE: Role.ADMIN,
+    Scope.CREDENTIALS_READ: Role.MANAGER,
+    Scope.CREDENTIALS_MANAGE: Role.MANAGER,
+    Scope.AUDIT_READ: Role.MANAGER,
     Scope.WORK: Role.VIEWER,
 }

@@ -1,13 +1,11 @@
-"""Create organisations and issue keys."""
+"""Issue API keys."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.accounts.keys import new_key
-from apps.accounts.models import ApiKey, Organisation, Tenant
+from apps.accounts.models import ApiKey
 from apps.accounts.scopes import Role, Scope
 
 # The default scopes of a product backend's key.
@@ -20,13 +18,6 @@ BACKEND_SCOPES = (
     Scope.POOLS_READ,
     Scope.POOLS_MANAGE,
 )
-
-
-@transaction.atomic
-def create_organisation(*, name: str, tenant: Tenant | None = None) -> Organisation:
-    """Create an organisation, in a new tenant unless one is given."""
-    tenant = tenant or Tenant.objects.create(name=name)
-    return Organisation.objects.create(tenant=tenant, name=name)
 
 
 def issue_key(

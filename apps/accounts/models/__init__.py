@@ -1,0 +1,17 @@
+"""Define the tables of organisations, their people and credentials, and the audit log."""
+
+from apps.accounts.models.audit import AuditEvent
+from apps.accounts.models.keys import ApiKey
+from apps.accounts.models.oauth import OAuthApplication
+from apps.accounts.models.organisations import Organisation, Tenant
+from apps.accounts.models.people import Member, User
+
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Member",
+    "OAuthApplication",
+    "Organisation",
+    "Tenant",
+    "User",
+]

@@ -1,0 +1,47 @@
+"""Store tenants and their organisations."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from apps.base.ids import new_id
+
+
+class Tenant(models.Model):
+    """Store a customer of the installation, with one or more organisations."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Organisation(models.Model):
+    """Store an organisation: its data is never visible, or known to exist, to another one."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="organisations")
+    name = models.CharField(max_length=200)
+    retain_days = models.PositiveIntegerField(
+        default=365, help_text="Days that a task's personal content is kept, unless the task says."
+    )
+    allowed_networks = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        help_text="CIDR blocks that may call the API; empty means any.",
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(retain_days__range=(1, 3650)),
+                name="organisation_retains_1_to_3650_days",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
