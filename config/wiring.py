@@ -25,7 +25,7 @@ from apps.matching.changes import (
     OFFER,
     next_step_timer,
     offers_withdrawal,
-    requirement_unparking,
+    recheck_request,
 )
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
@@ -208,7 +208,7 @@ def match_task(moved: AppliedTransition) -> Iterable[Change]:
 
 
 def match_again(moved: AppliedTransition) -> Iterable[Change]:
-    yield requirement_unparking(moved.task)
+    yield recheck_request(moved.task)
 
 
 def change_gates(moved: AppliedTransition) -> Iterable[Change]:

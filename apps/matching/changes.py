@@ -18,16 +18,15 @@ ESCALATION = "escalation"
 
 # --- parked requirements --------------------------------------------------------------------------
 
-# A row that is locked is being parked by the matcher, which rechecks it within a second.
-UNPARK = load_query("apps.matching", "unpark_cooling")
+REQUEST_RECHECK = load_query("apps.matching", "request_recheck")
 
 
-def requirement_unparking(task: Task) -> BulkStatement:
-    """Return the deletion of a queued task's parked requirement, where it waits for a cooldown.
+def recheck_request(task: Task) -> BulkStatement:
+    """Return the request to recheck a queued task's requirement, if it is parked for a cooldown.
 
     Workers who declined other tasks of the requirement may be offered this one.
     """
-    return BulkStatement(UNPARK, {"id": task.requirement_id})
+    return BulkStatement(REQUEST_RECHECK, {"id": task.requirement_id})
 
 
 # --- escalation -----------------------------------------------------------------------------------

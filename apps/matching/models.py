@@ -137,3 +137,19 @@ class ParkedRequirement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.requirement_id} since {self.parked_at}"
+
+
+class RecheckRequest(models.Model):
+    """Request to match a parked requirement before its `recheck_at`: a task of it was queued.
+
+    An insert needs no lock, so that queueing a task and parking its requirement never wait for each
+    other. The next parking deletes the requests that it has served.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    requirement = models.ForeignKey(
+        Requirement, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return str(self.requirement_id)

@@ -8,16 +8,16 @@ matching. It is matched again when
   requirements, each membership once. So the cost follows what changed, not what waits. All
   requirements that fit are unparked: a later task must not overtake one that was not;
 - the clock allows it (`recheck_at`): a cooldown or a window of offers has ended;
-- a task is queued that asks for it, while it is parked for a cooldown (changes.py);
+- a task is queued that asks for it, while it is parked for a cooldown: its transition inserts a
+  recheck request (changes.py), which the next parking deletes;
 - `RECHECK_AFTER` has passed, should a membership open without a trace.
 
 Which memberships are new follows from the transaction in which they opened, not from a time: a time
 is taken before it is committed. All of this happens under the organisation's lock (services/
 batch_transaction.py), so that no requirement is parked between a comparison and its note.
 
-All statements lock rows by id. A batch runs two of them, so it may still wait in a circle with a
-transaction that queues tasks: PostgreSQL ends one of the two, which is tried again. With
-`skip_locked` they leave out the rows that another transaction has locked.
+All statements lock rows by id. With `skip_locked` they leave out the rows that another transaction
+has locked.
 """
 
 from collections.abc import Collection, Mapping
@@ -44,6 +44,7 @@ IS_DUE = f"""
 coalesce((
     SELECT parked.parked_at < %(at)s - interval '{RECHECK_AFTER}'
         OR (parked.recheck_at IS NOT NULL AND parked.recheck_at <= %(at)s)
+        OR EXISTS (SELECT FROM matching_recheckrequest request WHERE request.requirement_id = r.id)
     FROM matching_parkedrequirement parked WHERE parked.requirement_id = r.id), true)
 """
 """Whether a requirement `r` is not parked, or is to be rechecked. A scalar query, so that
@@ -108,6 +109,12 @@ DELETE FROM matching_parkedrequirement parked USING (
     FOR UPDATE SKIP LOCKED
 ) unused
 WHERE parked.requirement_id = unused.requirement_id
+"""
+
+DELETE_UNUSED_REQUESTS = """
+DELETE FROM matching_recheckrequest request WHERE NOT EXISTS (
+    SELECT FROM matching_parkedrequirement parked
+    WHERE parked.requirement_id = request.requirement_id)
 """
 
 
@@ -201,4 +208,6 @@ def unpark_unused() -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(UNPARK_UNUSED)
-        return int(cursor.rowcount)
+        unparked = int(cursor.rowcount)
+        cursor.execute(DELETE_UNUSED_REQUESTS)
+        return unparked

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.services import create_organisation, issue_key
 from apps.base import clock, rows
 from apps.matching import fair_share
-from apps.matching.models import FairShare, Offer, ParkedRequirement
+from apps.matching.models import FairShare, Offer, ParkedRequirement, RecheckRequest
 from apps.matching.services import match_queued, set_weight, unpark_unused
 from apps.pools.models import Membership, Pool, Presence, Worker
 from apps.pools.services import provision_pool
@@ -387,6 +387,21 @@ def test_parked__while_a_task_is_queued_and_rechecked_after_a_second(house: Hous
         assert together(match_queued) == [0]
     assert match_queued(at=clock.now() + timedelta(seconds=1)) == 1
     assert offered_to(task) == {house.bobs_worker.id}
+
+
+def test_parked__again_while_a_task_is_queued_does_not_hold_up_that_task(house: House) -> None:
+    """The matcher parks the requirement for the second time, and has not committed yet."""
+    decline(house.offered(), house.bob)
+    task = house.task()
+    assert match_queued() == 0
+    later = clock.now() + timedelta(seconds=1)
+    with transaction.atomic():
+        assert match_queued(at=later) == 0
+        assert together(tasks.queue_created) == [1]
+    assert match_queued(at=later) == 1
+    assert offered_to(task) == {house.bobs_worker.id}
+    assert match_queued(at=later) == 0
+    assert not RecheckRequest.objects.exists()
 
 
 def test_parked__not_where_a_task_lost_its_worker_to_another(house: House) -> None:
