@@ -27,6 +27,46 @@ def same_organisation(
     )
 
 
+def unvalidated_key(
+    table: str, column: str, target: str, *, on_delete: str = "NO ACTION"
+) -> RunSQL:
+    """Return the key of `same_organisation` for a large table: it holds for new rows at once.
+
+    `validated_key`, in a migration of its own, checks the existing rows without blocking writes.
+    """
+    key = same_organisation(table, column, target, on_delete=on_delete)
+    return RunSQL(f"{key.sql} NOT VALID", key.reverse_sql)
+
+
+def validated_key(table: str, column: str) -> RunSQL:
+    """Return the check of existing rows for `unvalidated_key`."""
+    name = f"{table}_{column}_in_organisation"
+    return RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}", RunSQL.noop)
+
+
+def unique_in_organisation(table: str, name: str) -> RunSQL:
+    """Return the unique constraint `name` of (organisation_id, id), built without blocking writes.
+
+    The migration must not be atomic. It can be repeated after an interruption. See `BuildIndex` for
+    why it lifts `lock_timeout`.
+    """
+    saved = "SELECT set_config('biolayer.lock_timeout', current_setting('lock_timeout'), false)"
+    restored = "SELECT set_config('lock_timeout', current_setting('biolayer.lock_timeout'), false)"
+    dropped = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
+    return RunSQL(
+        [
+            dropped,
+            saved,
+            "SET lock_timeout = 0",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {name}",
+            f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} (organisation_id, id)",
+            restored,
+            f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}",
+        ],
+        dropped,
+    )
+
+
 class BuildIndex(AddIndexConcurrently):
     """Build an index without blocking writes.
 

@@ -122,6 +122,64 @@ def test_rows_stay_inside_their_organisation(house: House) -> None:
     assert Task.objects.get().id == task.id
 
 
+KEYS = """
+SELECT c.conname FROM pg_constraint c
+JOIN pg_attribute source ON source.attrelid = c.conrelid AND source.attname = 'organisation_id'
+JOIN pg_attribute target ON target.attrelid = c.confrelid AND target.attname = 'organisation_id'
+WHERE c.contype = 'f' AND NOT source.attnum = ANY (c.conkey)
+    -- The event's own key to the task contains it.
+    AND c.conname <> 'tasks_task_status_has_its_event'
+"""
+
+# Columns that name a row of another table without a key, and why.
+WITHOUT_KEY = {
+    "accounts_auditevent.actor_id": "an actor may be deleted",
+    "accounts_auditevent.subject_id": "a subject may be deleted",
+    "accounts_oauthapplication.client_id": "its own name",
+    "events_event.actor_id": "an actor may be deleted",
+    "events_eventconsumer.event_id": "a position",
+    "matching_parkedrequirement.organisation_id": "the requirement's",
+    "matching_parkedrequirement.requirement_id": "a requirement is deleted before its parked row",
+    "tasks_requirement.organisation_id": "the task's",
+    "tasks_task.preferred_worker_id": "a worker that matching looks for in the organisation",
+    "tasks_task.request_id": "the caller's own name",
+    "tasks_task.requirement_id": "a requirement that was deleted is made again",
+    "timers_timer.organisation_id": "the subject's",
+    "timers_timer.subject_id": "of several tables",
+    "webhooks_delivery.recovery_id": "a recovery is deleted before its deliveries",
+    "webhooks_delivery.subject_id": "of several tables",
+    "webhooks_message.organisation_id": "the subject's",
+    "webhooks_message.subject_id": "of several tables",
+}
+COLUMNS = """
+SELECT t.relname || '.' || a.attname FROM pg_attribute a
+JOIN pg_class t ON t.oid = a.attrelid AND t.relkind = 'r'
+JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = current_schema()
+JOIN pg_attribute o ON o.attrelid = t.oid AND o.attname = 'organisation_id'
+WHERE a.attname LIKE '%\\_id' AND a.attnum > 0 AND NOT EXISTS (
+    SELECT FROM pg_constraint c
+    WHERE c.conrelid = t.oid AND c.contype = 'f' AND a.attnum = ANY (c.conkey))
+"""
+
+
+def test_a_key_between_tables_of_an_organisation__contains_the_organisation(
+    database: None,
+) -> None:
+    single = column(KEYS)
+    assert not single, f"{single}: mend by apps.base.sql.same_organisation, db_constraint=False"
+    without = set(column(COLUMNS))
+    assert without == WITHOUT_KEY.keys(), (
+        f"{without ^ WITHOUT_KEY.keys()}: mend by apps.base.sql.same_organisation, or give the"
+        " reason in WITHOUT_KEY"
+    )
+
+
+def column(sql: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [row[0] for row in cursor.fetchall()]
+
+
 def test_a_subject_has_one_timer_of_a_kind(house: House) -> None:
     run = house.accepted()
     timer = Timer.objects.get(subject_id=run.id)

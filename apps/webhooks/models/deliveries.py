@@ -45,6 +45,8 @@ class Message(models.Model):
             models.UniqueConstraint(
                 fields=["subject_id", "sequence"], name="message_once_per_event"
             ),
+            # The target of the deliveries' foreign key.
+            models.UniqueConstraint(fields=["organisation", "id"], name="message_in_organisation"),
         ]
         indexes = [
             models.Index(fields=["organisation", "created_at", "id"], name="message_history"),
@@ -100,8 +102,12 @@ class Delivery(models.Model):
         db_index=False,
     )
     # The destination's, repeated here because the queue is read by origin.
-    origin = models.ForeignKey(Origin, on_delete=models.PROTECT, related_name="+", db_index=False)
-    message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="+")
+    origin = models.ForeignKey(
+        Origin, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    message = models.ForeignKey(
+        Message, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
     # The message's: the position in per-task order, and what lists filter by.
     subject_id = models.UUIDField()
     sequence = models.PositiveIntegerField()
