@@ -54,7 +54,7 @@ run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (P
 test: $(DEV_STAMP) ## Run the tests (ARGS="tests/unit -k offer")
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents
+check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents, security
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy
@@ -63,6 +63,8 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 	@$(BIN)/python manage.py check
 	@$(BIN)/python -m tests.architecture.lint_migrations
 	@$(BIN)/python manage.py document --check
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml apps biolayer config local manage.py
+	@$(BIN)/python -m tests.architecture.audit_packages
 
 bench: $(DEV_STAMP) ## Run a bench (BENCH=create; docs/benches.md lists all)
 	@exec $(BIN)/python bench/$(BENCH).py $(ARGS)
