@@ -109,7 +109,13 @@ Hours = dict[
 ]
 TimeZone = Annotated[Text, Field(max_length=64), AfterValidator(_known_zone)]
 DocumentUrl = Annotated[
-    str, Field(max_length=2048, pattern=r"^[\x21-\x5b\x5d-\x7e]+$"), AfterValidator(_https_only)
+    str,
+    Field(
+        max_length=2048,
+        pattern=r"^[\x21-\x5b\x5d-\x7e]+$",
+        json_schema_extra={"pattern": r"^[Hh][Tt][Tt][Pp][Ss]://[\x21-\x5b\x5d-\x7e]+$"},
+    ),
+    AfterValidator(_https_only),
 ]
 
 

@@ -47,11 +47,13 @@ class View(APIView):
             lock_timeouts.check(caller(request).principal.organisation_id, request.path)
 
     def _has_parameters(self, request: Request) -> bool:
-        """Return whether the call takes parameters, which its view then checks."""
-        if request.method == "OPTIONS":
-            return True  # It has no parameters of its own.
+        """Return whether the call takes parameters, which its view then checks.
+
+        True also for a method that the view refuses, as another refusal would hide that one.
+        """
         method = getattr(self, str(request.method).lower(), None)
-        return bool(getattr(getattr(method, ATTRIBUTE, None), "query", ()))
+        described = getattr(method, ATTRIBUTE, None)
+        return described is None or bool(described.query)
 
     def handle_exception(self, exc: Exception) -> Response:
         if is_timeout(exc) and _changes_named_row(self.request, self.kwargs):

@@ -25,6 +25,7 @@ class Recoveries(View):
         summary="Send again all failed deliveries, or all that an endpoint missed",
         returns={202: responses.Recovery},
         body=RecoveryRequest,
+        refused=(404,),
     )
     def post(self, request: Request) -> Response:
         recovery_request = parse(RecoveryRequest, request.data, now=self.at(request))

@@ -67,6 +67,7 @@ class WebhookKey(View):
         scope=Scope.WEBHOOKS_MANAGE,
         summary="Expire an earlier signing key at once",
         returns={204: None},
+        refused=(409,),
     )
     def delete(self, request: Request, key_id: str) -> Response:
         services.expire_key(
