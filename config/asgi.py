@@ -17,6 +17,7 @@ settings.ROOT_URLCONF = "config.stream_urls"
 settings.MIDDLEWARE = [
     "apps.api.http.middleware.RequestMiddleware",
     "apps.api.http.middleware.ThreadlessSecurityMiddleware",
+    *(["apps.api.http.cors.CorsMiddleware"] if settings.CORS_ORIGINS else []),
 ]
 
 application = require_host_asgi(get_asgi_application())

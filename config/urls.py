@@ -1,11 +1,14 @@
 """Route every URL of the API process."""
 
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from apps.api.http.health import live, ready
 from apps.api.http.oauth import ThrottledRevokeTokenView, ThrottledTokenView
 
 urlpatterns = [
+    path("accounts", RedirectView.as_view(url="/accounts/")),
+    path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),
     path("oauth/token", ThrottledTokenView.as_view()),
     path("oauth/revoke", ThrottledRevokeTokenView.as_view()),
@@ -14,6 +17,8 @@ urlpatterns = [
     # The URL of version 0.1.
     path("healthz", live),
 ]
-handler400 = "apps.api.http.problems.bad_request"
-handler404 = "apps.api.http.problems.not_found"
-handler500 = "apps.api.http.problems.server_error"
+handler400 = "config.error_handlers.bad_request"
+handler403 = "apps.ui.views.errors.forbidden"
+handler404 = "config.error_handlers.not_found"
+handler429 = "apps.ui.views.errors.too_many"
+handler500 = "config.error_handlers.server_error"

@@ -10,6 +10,7 @@ from pathlib import Path
 from config import embedded
 from config.logs import logging_settings
 from config.settings.database import database
+from config.settings.email import parse_email_url
 from config.settings.environment import read
 from config.settings.secrets import secrets_for
 
@@ -63,8 +64,15 @@ CELERY_ENABLE_UTC = True
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    # Before allauth: its templates override allauth's.
+    "apps.ui.apps.UiConfig",
+    "allauth",
+    "apps.ui.apps.SignInConfig",
+    "allauth.mfa",
     "oauth2_provider",
     "rest_framework",
     "apps.accounts",
@@ -84,14 +92,29 @@ MIDDLEWARE = [
     "apps.api.http.middleware.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "apps.api.http.problems.UnavailableMiddleware",
+    *(["apps.api.http.cors.CorsMiddleware"] if ENV.BIOLAYER_CORS_ORIGINS else []),
+    # Runs PAGE_MIDDLEWARE for pages: an API path has no cookie, and pays for one comparison.
+    "apps.ui.middleware.PageMiddleware",
+]
+PAGE_MIDDLEWARE = [
+    "apps.ui.middleware.StaticFilesMiddleware",
+    "apps.ui.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.ui.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "apps.ui.middleware.MemberMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False
 
-# The first is for people's passwords, the second for OAuth 2.0 clients only.
+# The last is for OAuth 2.0 clients only.
 PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "apps.accounts.hashers.KeyedHasher",
 ]
@@ -144,9 +167,142 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = None  # The parsers have bounds of their own.
+# The parsers have bounds of their own, and pages the one of `PageMiddleware`.
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
 MEDIA_ROOT = BIOLAYER_HOME / "files"
+
+# --- pages ----------------------------------------------------------------------------------------
+
+# What links in mails begin with.
+BASE_URL = ENV.BIOLAYER_BASE_URL or (
+    f"http://localhost:{PORT}" if EMBEDDED else f"https://{ALLOWED_HOSTS[0].lstrip('.')}"
+)
+CORS_ORIGINS = ENV.BIOLAYER_CORS_ORIGINS
+CORS_HEADERS = ["authorization", "content-type", "idempotency-key", "last-event-id"]
+
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+# Pages are served over https only. API paths are exempt: a redirected call would have sent its key
+# in the clear already, and load balancers check the health over http.
+SECURE_SSL_REDIRECT = not EMBEDDED
+SECURE_REDIRECT_EXEMPT = [r"^(?!accounts|oauth/authorize|static/)"]
+SECURE_HSTS_SECONDS = 0 if EMBEDDED else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not EMBEDDED
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# The names are those of Django 6. A response may replace directives: see apps/ui/csp.py.
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    # The QR code of an authenticator app is a data URL.
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "manifest-src": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+    "object-src": ["'none'"],
+}
+
+SESSION_ENGINE = "apps.accounts.sessions"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+# Browsers accept the prefix only with Secure, without Domain, and for the path `/`. Plain http on
+# this machine has no Secure cookies; cookies ignore ports, so the name has it.
+COOKIE_NAME = f"{{}}-{PORT}" if EMBEDDED else "__Host-{}"
+SESSION_COOKIE_NAME = COOKIE_NAME.format("session")
+SESSION_COOKIE_SECURE = not EMBEDDED
+SESSION_COOKIE_HTTPONLY = True
+# A client of OAuth 2.0 sends a person here from its own site.
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = COOKIE_NAME.format("csrf")
+CSRF_COOKIE_SECURE = not EMBEDDED
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "apps.ui.views.errors.csrf_failure"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+CACHES = {"default": {"BACKEND": "apps.accounts.counters.PostgresCache"}}
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.ui.context.page",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+# `collectstatic` fills it when the image is built. Without it (`make run`), files are served from
+# the packages, under their plain names.
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "apps.ui.static_files.HashedStorage"},
+}
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+# --- sign-in --------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "account_home"
+ACCOUNT_ADAPTER = "apps.ui.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+# An invitation has verified the address, so that this never asks; it refuses one that has not been.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
+# Attempts in a time, of an address (`ip`) or of an account (`key`), in PostgreSQL.
+ACCOUNT_RATE_LIMITS = {"login": "60/5m/ip", "login_failed": "30/5m/ip,5/5m/key"}
+MFA_ADAPTER = "apps.ui.adapters.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "BioLayer"
+# Browsers allow passkeys over plain http on `localhost` only.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED
+
+_email = parse_email_url(ENV.EMAIL_URL)
+EMAIL_BACKEND = _email.backend
+EMAIL_HOST, EMAIL_PORT = _email.host, _email.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _email.user, _email.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _email.use_tls, _email.use_ssl
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.EMAIL_FROM
+
+SILENCED_SYSTEM_CHECKS = [
+    # PAGE_MIDDLEWARE has them, and `ui.E001` checks it.
+    "security.W002",  # XFrameOptionsMiddleware
+    "security.W003",  # CsrfViewMiddleware
+    # Whether browsers list the domain is its owner's decision, not that of a service on it.
+    "security.W021",
+]
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from config.settings.database import ProcessKind
+from config.settings.email import parse_email_url
 
 
 def _key(value: str) -> str:
@@ -38,6 +39,19 @@ def _nameserver(value: str) -> str:
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
+def _email_url(value: str) -> str:
+    parse_email_url(value)
+    return value
+
+
+def _origin(value: str) -> str:
+    """Return an origin as browsers send it: scheme, host and a port that is not the default."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http"} or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be scheme://host[:port], without a path")
+    return value
+
+
 List = BeforeValidator(_split)
 
 
@@ -55,10 +69,14 @@ class Environment(BaseModel):
     SECRET_KEY: Annotated[str, Field(min_length=32)] | None = None
     ENCRYPTION_KEYS: Annotated[list[Annotated[str, AfterValidator(_key)]], List] = []
     ALLOWED_HOSTS: Annotated[list[str], List] = []
+    EMAIL_URL: Annotated[str, AfterValidator(_email_url)] = "console://"
+    EMAIL_FROM: str = "BioLayer <noreply@localhost>"
     PORT: Annotated[int, Field(ge=1, le=65_535)] = 8000
     STREAM_PORT: Annotated[int, Field(ge=1, le=65_535)] | None = None
     WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = 1
     LOG_LEVEL: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    BIOLAYER_BASE_URL: Annotated[str, AfterValidator(_origin)] | None = None
+    BIOLAYER_CORS_ORIGINS: Annotated[list[Annotated[str, AfterValidator(_origin)]], List] = []
     BIOLAYER_HOME: Path = Path(".biolayer")
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024

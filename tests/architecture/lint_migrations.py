@@ -20,6 +20,8 @@ EXPLAINED = {
     "0002_tenancy",
     # A unique constraint that no row can violate, since it contains the primary key.
     "0004_deliveries_in_organisation",
+    # It makes e-mail addresses unique. No earlier version wrote the table of people: it is empty.
+    "0003_people",
 }
 
 

@@ -4,14 +4,18 @@ from apps.accounts.models.audit import AuditEvent
 from apps.accounts.models.keys import ApiKey
 from apps.accounts.models.oauth import OAuthApplication
 from apps.accounts.models.organisations import Organisation, Tenant
-from apps.accounts.models.people import Member, User
+from apps.accounts.models.people import Invitation, Member, User
+from apps.accounts.models.sessions import BrowserSession, SignInCounter
 
 __all__ = [
     "ApiKey",
     "AuditEvent",
+    "BrowserSession",
+    "Invitation",
     "Member",
     "OAuthApplication",
     "Organisation",
+    "SignInCounter",
     "Tenant",
     "User",
 ]

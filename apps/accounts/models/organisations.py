@@ -33,6 +33,8 @@ class Organisation(models.Model):
         blank=True,
         help_text="CIDR blocks that may call the API; empty means any.",
     )
+    # A member without a second factor then reaches only the pages that add one.
+    requires_second_factor = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

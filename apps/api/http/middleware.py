@@ -14,6 +14,7 @@ from django.middleware.security import SecurityMiddleware
 from apps.api.http.access_log import log_request
 from apps.api.http.hosts import host_problem
 from apps.api.http.request_ids import HEADER, request_id_of
+from apps.base.pages import is_page
 
 
 class RequestMiddleware:
@@ -46,7 +47,9 @@ class RequestMiddleware:
 
 
 def _drop_slash(request: HttpRequest) -> None:
-    """Change `/v1/tasks/` to `/v1/tasks`: many clients end a path with a slash."""
+    """Change `/v1/tasks/` to `/v1/tasks`: many clients end a path with a slash. Pages keep it."""
+    if is_page(request.path_info):
+        return
     if request.path_info.endswith("/") and request.path_info.count("/") > 1:
         request.path_info = request.path_info.rstrip("/")
         request.path = request.path.rstrip("/")

@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views import View
 from oauth2_provider.views.base import RevokeTokenView, TokenView
 
-from apps.api.http.authentication import client_address
 from apps.api.http.framing import check_encoding
 from apps.api.http.problems import problem_response
 from apps.api.http.throttling import WINDOW_SECONDS, count_call
+from apps.base.addresses import client_address
 from biolayer.errors import UnsupportedEncoding
 
 # Per minute. A token lasts an hour, so a client needs few.

@@ -1,0 +1,60 @@
+"""Adapt allauth: accounts by invitation only, our addresses, secrets encrypted, mails that wait."""
+
+from uuid import UUID
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.mail import send_after_commit
+from apps.base import crypto
+from apps.base.addresses import client_address
+
+SECOND_FACTORS = crypto.Place(UUID(int=0), "mfa_authenticator", "data")
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Decide how people sign in."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        address = client_address(request)
+        if address is None:
+            raise PermissionDenied("The address of this request is unreadable.")
+        return str(address)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:
+        # allauth's key has the host, which the caller chooses where any is allowed.
+        return credentials.get("email", "").lower()
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        path: str = reverse(
+            "account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"}
+        )
+        return settings.BASE_URL + path.replace("UID-KEY", key)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
+        """Send a mail once the transaction has committed: it neither delays nor fails it."""
+        request = self.request
+        values = {"request": request, "email": email, "base_url": settings.BASE_URL, **context}
+        send_after_commit(self.render_mail(template_prefix, email, values))
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    """Encrypt the secrets of second factors."""
+
+    def encrypt(self, text: str) -> str:
+        return crypto.seal(text, SECOND_FACTORS).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Return the secret; one that no key opens matches no code."""
+        try:
+            return crypto.unseal(encrypted_text.encode(), SECOND_FACTORS)
+        except (InvalidToken, crypto.SealBroken):
+            return ""

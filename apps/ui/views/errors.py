@@ -1,0 +1,76 @@
+"""Serve the pages of errors."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+
+def error_page(
+    request: HttpRequest, status: int, title: str, text: str, **context: Any
+) -> HttpResponse:
+    """Return a page that says what went wrong. It reads no session and no database."""
+    values = {"title": title, "text": text, "status": status, **context}
+    return HttpResponse(render_to_string("ui/error.html", values), status=status)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Serve as Django's `CSRF_FAILURE_VIEW`."""
+    return error_page(
+        request,
+        403,
+        "This form has expired",
+        "Nothing was changed. Go back, load the page again, and send the form once more.",
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 400, "Bad request", "The request cannot be understood.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 403, "Not allowed", "You are not allowed to see this page.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 404, "Page not found", "There is no page at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return error_page(
+        request,
+        500,
+        "Something went wrong on our side",
+        "The error was logged. Nothing was changed.",
+    )
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    response = error_page(
+        request,
+        503,
+        "The service is not available at the moment",
+        "Nothing was changed. Try again in a minute.",
+    )
+    response["Retry-After"] = "5"
+    return response
+
+
+def too_large(request: HttpRequest) -> HttpResponse:
+    return error_page(request, 413, "Too much data", "The form is larger than this page accepts.")
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """Serve as allauth's handler429."""
+    response = error_page(
+        request,
+        429,
+        "Too many attempts",
+        "Wait five minutes, then try again. A passkey still signs you in.",
+    )
+    response["Retry-After"] = "300"
+    return response
+
+
+def file_not_found(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("not found\n", status=404, content_type="text/plain")
