@@ -28,6 +28,10 @@ from apps.tasks.models import Run, Task
 
 _numbers = itertools.count(1)
 
+NO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+"""An id that nothing has. Unlike a random one it leaves the names of parametrized tests as they
+are: all processes of a parallel run must know them."""
+
 SCHEMA = {"reached_user": "boolean", "user_confirmed": "boolean", "notes": "string"}
 OUTPUT = {"reached_user": True, "user_confirmed": True, "notes": "Owner ran a patch script."}
 

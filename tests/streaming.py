@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from django.db import connection
 
 from config import embedded
 from config.processes import stream_command
+from tests.faults.installation import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30.0
@@ -34,8 +34,7 @@ class StreamServer:
 @contextmanager
 def stream_server() -> Iterator[StreamServer]:
     """Run the process while the block runs, and wait until it responds."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             stream_command(host="127.0.0.1", port=port),

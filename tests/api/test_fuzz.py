@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from apps.tasks.services import queue_created
 from tests.api.expect import expect_problem
 from tests.api.test_bodies import chunked
 from tests.factories import OUTPUT, SCHEMA, Caller, House, contract, page_example, soon
+from tests.tables import empty
 
 REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422}
 
@@ -47,8 +47,7 @@ def expect_no_crash(response: Any) -> None:
 
 def afresh(house: House) -> None:
     """Remove all tasks and free Bob, so that examples are independent."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE tasks_task, timers_timer, webhooks_destination CASCADE")
+    empty(except_apps=["accounts", "pools"])
     Worker.objects.filter(id=house.bobs_worker.id).update(load=0, presence="available")
 
 

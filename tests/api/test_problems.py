@@ -13,7 +13,7 @@ from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.base import clock
 from tests.api.expect import expect_problem, expect_unchanged, faults
-from tests.factories import Caller, House, contract, soon
+from tests.factories import NO_ID, Caller, House, contract, soon
 
 MALFORMED = [
     b"{", b"}", b'{"a":}', b"{'a': 1}", b'{"a": NaN}', b"\xff\xfe", b'"\\ud800"',
@@ -166,7 +166,7 @@ def test_404__no_such_address(house: House, path: str) -> None:
     expect_problem(house.alice.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize("name", [str(uuid4()), "no-uuid", "%00", "0" * 32])
+@pytest.mark.parametrize("name", [NO_ID, "no-uuid", "%00", "0" * 32])
 def test_404__no_such_thing(house: House, name: str) -> None:
     body = {"epoch": 1, "output": {}}
     with expect_unchanged():

@@ -15,7 +15,7 @@ from biolayer.events import EVENT_TYPES
 from biolayer.responses.webhooks import WebhookEndpointPage
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.webhook_steps import PATH, URL, changed, made, manager, path_of, restricted
-from tests.factories import House
+from tests.factories import NO_ID, House
 from tests.integration.test_budgets import statements
 
 # --- making ---------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_secrets__are_encrypted_and_never_shown(house: House) -> None:
         ({"event_types": "task.*"}, {"/event_types": "wrong_type"}),
         ({"pool_ids": []}, {"/pool_ids": "too_short"}),
         ({"pool_ids": ["front desk"]}, {"/pool_ids/0": "wrong_type"}),
-        ({"pool_ids": [str(uuid4())]}, {"/pool_ids/0": "unknown_pool"}),
+        ({"pool_ids": [NO_ID]}, {"/pool_ids/0": "unknown_pool"}),
         ({"domains": ["Not A Slug"]}, {"/domains/0": "pattern"}),
         ({"headers": {"X Y": "v"}}, {"/headers/X Y": "pattern"}),
         ({"headers": {"X-A": "a\r\nb"}}, {"/headers/X-A": "pattern"}),

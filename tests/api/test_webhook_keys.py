@@ -13,7 +13,7 @@ from apps.webhooks.models import SigningKey
 from apps.webhooks.services import keys_of
 from biolayer import signing
 from tests.api.expect import expect_problem, expect_unchanged, faults
-from tests.factories import Caller, House
+from tests.factories import NO_ID, Caller, House
 
 KEYS = "/v1/webhook-keys"
 ROTATE = f"{KEYS}/rotate"
@@ -204,7 +204,7 @@ def test_expire__never_leaves_an_organisation_without_a_key(house: House) -> Non
         expect_problem(answer, 409, "signing_key_in_use")
 
 
-@pytest.mark.parametrize("key_id", [str(uuid4()), "no-uuid"])
+@pytest.mark.parametrize("key_id", [NO_ID, "no-uuid"])
 def test_expire__of_an_unknown_key(house: House, key_id: str) -> None:
     expect_problem(expire(house.alice, key_id), 404, "not_found")
 

@@ -30,7 +30,12 @@ ROOTS = (
     "CHANGELOG.md",
 )
 TEXTS = frozenset({".py", ".md", ".sql", ".json"})
-SKIPPED = ("tests/data/", "tests/clients/node_modules/", "tests/clients/package-lock.json")
+SKIPPED = (
+    "tests/data/",
+    "tests/clients/generated/",
+    "tests/clients/node_modules/",
+    "tests/clients/package-lock.json",
+)
 DOCSTRINGS_IN = ("apps", "biolayer", "config", "local")
 
 # Docstrings of these classes are published as descriptions of schemas and events. They follow the

@@ -5,6 +5,7 @@ Django is not used here: tests observe the installation as an operator or a call
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -232,6 +233,12 @@ class Installation:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port on loopback that is free now.
+
+    It is below those that the system chooses for connections, or another process could get it
+    before the caller listens on it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

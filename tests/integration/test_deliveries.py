@@ -149,10 +149,11 @@ def test_address__is_checked_when_the_socket_is_made(
 
 
 def test_refused_connection__is_recorded(house: House) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    house.task(**callback(f"http://127.0.0.1:{port}"))
-    services.deliver_due()
+    # A port that is bound, so that no other process gets it, but not listened on.
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        house.task(**callback(f"http://127.0.0.1:{holder.getsockname()[1]}"))
+        services.deliver_due()
     attempt = Attempt.objects.get()
     assert (attempt.outcome, attempt.status_code) == ("connection", None)
 
