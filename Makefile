@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BENCH := create
+# Two processes of tests use two cores fully: a test is a client, PostgreSQL and often more.
+IN_PARALLEL := --numprocesses=2
 BIN := $(VENV)/bin
 RUN_LOCKS := requirements.txt requirements-embedded.txt
 DEV_LOCKS := $(RUN_LOCKS) requirements-dev.txt
@@ -52,7 +54,7 @@ run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (P
 	@exec $(BIN)/python manage.py up $(ARGS)
 
 test: $(DEV_STAMP) ## Run the tests (ARGS="tests/unit -k offer")
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest $(if $(findstring tests,$(ARGS)),,$(IN_PARALLEL)) $(ARGS)
 
 check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents, security
 	@$(BIN)/ruff check .

@@ -5,16 +5,51 @@ from typing import Any
 
 import pytest
 from django.test.utils import setup_databases, teardown_databases
+from xdist.scheduler import LoadFileScheduling
 
 from apps.api.http import throttling
 from tests.factories import House
 from tests.receiver import Receiver, receiving
 from tests.tables import empty
 
+TOGETHER = ("tests/faults", "tests/acceptance")
+"""Folders whose files one process runs: it measures time with one installation, or shares one."""
+
+LONGEST = (
+    *TOGETHER,
+    "tests/upgrades",
+    "tests/api/test_fuzz.py",
+    "tests/integration/test_matching.py",
+    "tests/integration/test_queue_order.py",
+)
+
+
+class Scheduling(LoadFileScheduling):
+    """Distribute files to the processes of a parallel run, and folders of `TOGETHER`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(f"{folder}/")), None) or (
+            super()._split_scope(nodeid)
+        )
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests that share an installation one after another, in spite of the shuffling."""
-    items.sort(key=lambda item: "acceptance" in item.path.parts)
+    """Begin with what takes longest, in spite of the shuffling.
+
+    So the processes of a parallel run end at the same time, and tests that share an installation
+    run one after another.
+    """
+
+    def place(item: pytest.Item) -> int:
+        matches = (item.nodeid.startswith(prefix) for prefix in LONGEST)
+        return next((number for number, found in enumerate(matches) if found), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

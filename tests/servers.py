@@ -1,6 +1,7 @@
 """Start the servers of a test run: embedded ones, unless the environment names others.
 
-Loaded before Django's settings (`-p tests.servers`).
+Each process of a parallel run has servers of its own. Loaded before Django's settings
+(`-p tests.servers`).
 """
 
 import os
@@ -11,7 +12,7 @@ import pytest
 # TEST_HOME allows two runs at the same time.
 HOME = Path(
     os.environ.get("TEST_HOME") or Path(__file__).resolve().parents[1] / ".biolayer" / "tests"
-)
+) / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 os.environ["BIOLAYER_HOME"] = str(HOME)
 
@@ -19,7 +20,13 @@ from local import embedded  # noqa: E402 - the home must be set first
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.collectonly or config.option.help:
+    if _starts_processes(config) and (
+        os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")
+    ):
+        raise pytest.UsageError(
+            "several processes cannot share DATABASE_URL or REDIS_URL: add --numprocesses=0"
+        )
+    if not _runs_tests(config):
         return
     embedded.prepare_home(HOME)
     if not os.environ.get("DATABASE_URL"):
@@ -29,9 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if config.option.collectonly or config.option.help:
+    if not _runs_tests(config):
         return
     if not os.environ.get("REDIS_URL"):
         embedded.stop_redis(HOME)
     if not os.environ.get("DATABASE_URL"):
         embedded.stop_postgres(HOME)
+
+
+def _runs_tests(config: pytest.Config) -> bool:
+    is_asked_only = config.option.collectonly or config.option.help
+    return not (is_asked_only or _starts_processes(config))
+
+
+def _starts_processes(config: pytest.Config) -> bool:
+    """Return whether this process only distributes the tests of a parallel run."""
+    return bool(config.getoption("dist", "no") != "no")
