@@ -34,7 +34,7 @@ MAX_PARTS = 64
 
 
 class TaskVersion(NamedTuple):
-    """Identify what a list shows of a task: another `xmin` is another version of its row."""
+    """Identify what a read shows of a task: another `xmin` is another version of its row."""
 
     id: UUID
     created_at: datetime
@@ -92,11 +92,13 @@ def tasks_by_id(*, actor: Principal, ids: Sequence[UUID]) -> list[Task]:
     Raise `ScopeMissing`.
     """
     actor.require(Scope.TASKS_READ)
-    if not ids:
-        return []
+    return _read_tasks({**_visible_to(actor), "ids": list(ids)}) if ids else []
+
+
+def _visible_to(actor: Principal) -> dict[str, Any]:
+    """Return the parameters by which a statement reads only what the actor may see."""
     pool_ids = None if actor.pool_ids is None else list(actor.pool_ids)
-    params = {"organisation_id": actor.organisation_id, "pool_ids": pool_ids, "ids": list(ids)}
-    return _read_tasks(params)
+    return {"organisation_id": actor.organisation_id, "pool_ids": pool_ids}
 
 
 def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Iterator[TaskQuerySet]:
@@ -119,10 +121,26 @@ def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
     sql, params = ordered[0].union(*ordered[1:], all=True).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(fill(NEWEST, parts=sql, count=str(count)), params)
-        return [
-            TaskVersion(id_, created_at, version, xmin, tuple(awaits))
-            for id_, created_at, version, xmin, awaits in cursor.fetchall()
-        ]
+        return [_version(row) for row in cursor.fetchall()]
+
+
+READ_VERSION = load_query("apps.tasks", "read_version")
+
+
+def task_version(*, actor: Principal, task_id: UUID) -> TaskVersion:
+    """Return the version of a task that the actor may see. Raise `NotFound`, `ScopeMissing`."""
+    actor.require(Scope.TASKS_READ)
+    with connection.cursor() as cursor:
+        cursor.execute(READ_VERSION, {**_visible_to(actor), "id": task_id})
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound("task")
+    return _version(row)
+
+
+def _version(row: Sequence[Any]) -> TaskVersion:
+    id_, created_at, version, xmin, awaits = row
+    return TaskVersion(id_, created_at, version, xmin, tuple(awaits))
 
 
 def _pool_sets(actor: Principal, pool_id: Any) -> list[list[UUID]]:

@@ -1,5 +1,6 @@
 """Get, list, filters, cursors, events: visibility, and that no row is missed or listed twice."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -8,10 +9,13 @@ from uuid import uuid4
 import pytest
 
 from apps.accounts.services import issue_key
+from apps.api.http.rendering import dump_json
 from apps.api.v1 import rendered_tasks
+from apps.api.v1.representations import tasks as representations
 from apps.base import clock
 from apps.pools.models import Pool
 from apps.pools.services import provision_pool
+from apps.tasks import selectors
 from apps.tasks.models import Task
 from apps.timers.services import fire_due
 from biolayer import chain
@@ -328,7 +332,7 @@ def test_pool_key__natural_key_is_no_window(house: House) -> None:
     assert hidden not in answer.content.decode()
 
 
-# --- lists render only what changed -----------------------------------------------------------
+# --- reads render only what changed -----------------------------------------------------------
 
 
 def test_list__shows_each_change_at_once(house: House) -> None:
@@ -341,16 +345,49 @@ def test_list__shows_each_change_at_once(house: House) -> None:
         data = house.alice.get("/v1/tasks").json()["data"]
         return next(one for one in data if one["task_id"] == str(task.id))
 
-    assert listed() == listed() == house.alice.get(path).json()
+    assert listed() == listed() == house.alice.get(path).json() == rendered(house, task)
     Task.objects.filter(id=task.id).update(title="Another title")
     assert listed()["title"] == "Another title"
     assert listed()["waiting_for"] == [str(needed.id)]
     complete(house, needed)
     assert listed()["waiting_for"] == []
-    assert listed() == house.alice.get(path).json()
+    assert listed() == house.alice.get(path).json() == rendered(house, task)
     house.alice.post(f"{path}/cancel")
-    assert listed() == house.alice.get(path).json()
+    assert listed() == house.alice.get(path).json() == rendered(house, task)
     assert listed()["status"] == "cancelled"
+
+
+def rendered(house: House, task: Task) -> Any:
+    """Return the task as it is now, whatever was rendered before."""
+    row = selectors.task(actor=house.alice.principal, task_id=task.id)
+    return json.loads(dump_json(representations.task(row)))
+
+
+def test_get__shows_each_change_at_once(house: House) -> None:
+    needed = house.task()
+    task = house.task(depends_on=[str(needed.id)])
+
+    def shown() -> Any:
+        return house.alice.get(f"/v1/tasks/{task.id}").json()
+
+    assert shown() == shown() == rendered(house, task)
+    Task.objects.filter(id=task.id).update(title="Another title")
+    assert shown()["title"] == "Another title"
+    complete(house, needed)
+    assert shown()["waiting_for"] == []
+    house.alice.post(f"/v1/tasks/{task.id}/cancel")
+    assert shown()["status"] == "cancelled"
+    assert shown() == rendered(house, task)
+
+
+def test_get__of_a_rendered_task_checks_the_caller(house: House) -> None:
+    task = house.task(requirements={"worker_pool_id": str(house.pool.id)})
+    path = f"/v1/tasks/{task.id}"
+    back_office = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    assert house.alice.get(path).status_code == 200
+    assert caller_for(house, house.pool).get(path).content == house.alice.get(path).content
+    for stranger in (house.charlie, caller_for(house, back_office), caller_for(house)):
+        expect_problem(stranger.get(path), 404, "not_found")
 
 
 def test_list__keeps_a_bounded_number_of_bytes(house: House, monkeypatch: Any) -> None:

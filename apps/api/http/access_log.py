@@ -5,6 +5,7 @@ import time
 
 from django.http import HttpRequest, HttpResponseBase
 
+from apps.api.http.headers import header
 from apps.api.http.hosts import HEALTH_PATHS
 from apps.api.http.request_ids import request_id_of
 
@@ -39,4 +40,4 @@ def log_request(request: HttpRequest, response: HttpResponseBase, began: float) 
 def _is_routine(request: HttpRequest) -> bool:
     if request.path_info in HEALTH_PATHS:
         return True
-    return request.method == "GET" and request.headers.get("User-Agent") == DEMO_AGENT
+    return request.method == "GET" and header(request, "User-Agent") == DEMO_AGENT

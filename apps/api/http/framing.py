@@ -8,6 +8,7 @@ import orjson
 from django.http import HttpRequest
 from rest_framework.request import Request
 
+from apps.api.http.headers import header
 from biolayer.errors import UnsupportedEncoding
 
 Environ = dict[str, Any]
@@ -111,6 +112,6 @@ def _has_host(scope: Any) -> bool:
 
 def check_encoding(request: HttpRequest | Request) -> None:
     """Raise `UnsupportedEncoding` for a body with a `Content-Encoding` (RFC 9110, 8.4)."""
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    encoding = (header(request, "Content-Encoding") or "").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedEncoding("Send the body as it is, without a Content-Encoding.")

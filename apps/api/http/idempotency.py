@@ -21,6 +21,7 @@ from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
 from apps.api.http.authentication import caller
+from apps.api.http.headers import header
 from apps.api.http.rendering import dump_json
 from apps.api.models import IdempotencyKey
 from apps.base.transactions import Raced, atomic, retry_races
@@ -48,7 +49,7 @@ def idempotent(request: Request, document: Any, effect: Callable[[], CallResult]
     `document` is the body of the request. Raise `InvalidInput`, `IdempotencyInFlight`,
     `IdempotencyKeyReused`.
     """
-    key = request.headers.get(HEADER)
+    key = header(request, HEADER)
     if key is None:
         return _response(retry_races(effect))
     if not (1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):

@@ -31,8 +31,13 @@ class RenderedPage(NamedTuple):
     next_cursor: str | None
 
 
-def dump_json(data: BaseModel | RenderedPage | Any) -> bytes:
-    """Return JSON. Fields of a response model that were not set are left out, rather than null."""
+def dump_json(data: BaseModel | RenderedPage | bytes | Any) -> bytes:
+    """Return JSON; bytes are JSON already.
+
+    Fields of a response model that were not set are left out, rather than null.
+    """
+    if isinstance(data, bytes):
+        return data
     if isinstance(data, RenderedPage):
         cursor = orjson.dumps(data.next_cursor)
         return b'{"data":[' + b",".join(data.data) + b'],"next_cursor":' + cursor + b"}"

@@ -1,18 +1,20 @@
-"""Keep tasks as lists render them, by the versions of their rows.
+"""Keep tasks as they are rendered, by the versions of their rows.
 
-Most tasks of a list have not changed since a caller last read it. PostgreSQL shows which ones: each
-version of a row has another `xmin`. What a list shows and the row does not have, such as the tasks
-that a task waits for, must be part of `TaskVersion`, or lists show old values.
+Most tasks have not changed since a caller last read them. PostgreSQL shows which ones: each version
+of a row has another `xmin`. What a rendered task shows and the row does not have, such as the tasks
+that it waits for, must be part of `TaskVersion`, or reads show old values.
 """
 
 from collections.abc import Sequence
 from threading import Lock
+from uuid import UUID
 
 from apps.accounts.principal import Principal
 from apps.api.http.rendering import dump_json
 from apps.api.v1.representations import tasks as representations
 from apps.tasks import selectors
 from apps.tasks.selectors import TaskVersion
+from biolayer.errors import NotFound
 
 # Bytes of what is kept in each process, and of one task: most have some 2 KB.
 MAX_KEPT_BYTES = 16 * 1024 * 1024
@@ -56,3 +58,12 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
         # The row may have changed since the page was read: it is kept as its present version.
         cache.add(TaskVersion.of(task), tasks[task.id])
     return [tasks[version.id] for version in versions if version.id in tasks]
+
+
+def rendered_task(*, actor: Principal, task_id: UUID) -> bytes:
+    """Return a task as JSON. Raise `NotFound`, `ScopeMissing`."""
+    version = selectors.task_version(actor=actor, task_id=task_id)
+    for rendered in rendered_tasks(actor=actor, versions=[version]):
+        return rendered
+    # It was deleted after its version was read.
+    raise NotFound("task")

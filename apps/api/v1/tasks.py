@@ -19,7 +19,7 @@ from apps.api.http.rendering import RenderedPage
 from apps.api.http.views import View, parse_id
 from apps.api.v1.examples import CONTRACT
 from apps.api.v1.filters import ATOMIC, TASK_FILTERS, check_no_filters, is_atomic, task_filters
-from apps.api.v1.rendered_tasks import rendered_tasks
+from apps.api.v1.rendered_tasks import rendered_task, rendered_tasks
 from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import tasks as representations
@@ -157,8 +157,8 @@ class Task(View):
         returns={200: responses.Task},
     )
     def get(self, request: Request, task_id: str) -> Response:
-        task = selectors.task(actor=self.actor(request), task_id=parse_id("task", task_id))
-        return Response(representations.task(task))
+        task = rendered_task(actor=self.actor(request), task_id=parse_id("task", task_id))
+        return Response(task)
 
 
 class TaskCancel(View):
