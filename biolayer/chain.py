@@ -50,8 +50,7 @@ def _is_simple(value: Any) -> bool:
     return not isinstance(value, float)
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def _serialise(value: Any) -> str:

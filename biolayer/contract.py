@@ -60,6 +60,10 @@ def _unique(ids: list[UUID]) -> list[UUID]:
     return ids
 
 
+# Pydantic copies a default list for each contract by `copy.deepcopy`; a factory costs nothing.
+NO_ITEMS: Any = Field(default_factory=list, json_schema_extra={"default": []})
+NO_MEMBERS: Any = Field(default_factory=dict)
+
 Notes = Annotated[list[Annotated[Text, Field(max_length=1000)]], Field(max_length=50)]
 
 
@@ -79,8 +83,8 @@ class Context(Model):
     model_config = ConfigDict(extra="allow")
 
     background: Annotated[Text, Field(max_length=20_000)] = ""
-    constraints: Notes = []
-    risk_notes: Notes = []
+    constraints: Notes = NO_ITEMS
+    risk_notes: Notes = NO_ITEMS
 
 
 class Sla(Model):
@@ -105,7 +109,7 @@ class EscalationStep(Model):
     drop_certifications: bool = False
     lower_trust_level_by: Annotated[int, Field(ge=0, le=5), INTEGRAL] = 0
     lower_min_rating_by: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
-    widen_to_pools: Annotated[list[Identifier], Field(max_length=16)] = []
+    widen_to_pools: Annotated[list[Identifier], Field(max_length=16)] = NO_ITEMS
     mode: OfferMode | None = None
     broadcast_to: Annotated[int, Field(ge=2, le=50), INTEGRAL] | None = None
     boost_seconds: Annotated[int, Field(ge=0, le=86_400), INTEGRAL] = 0
@@ -121,7 +125,7 @@ class EscalationStep(Model):
 class EscalationPolicy(Model):
     """Steps to take while no worker accepts a task. A task's own policy replaces its pool's."""
 
-    steps: Annotated[list[EscalationStep], Field(max_length=10)] = []
+    steps: Annotated[list[EscalationStep], Field(max_length=10)] = NO_ITEMS
     # After the last step, if no worker has accepted: keep waiting, fail, or send an event.
     at_end: Literal["wait", "fail", "notify"] = "wait"
 
@@ -140,13 +144,13 @@ def _is_required(skill: str, info: ValidationInfo) -> str:
 
 
 class Requirements(Model):
-    skills: Slugs = []
+    skills: Slugs = NO_ITEMS
     skill_levels: dict[
         Annotated[Slug, AfterValidator(_is_required)], Annotated[int, Field(ge=1, le=5), INTEGRAL]
-    ] = {}
-    preferred_skills: Slugs = []
-    languages: Annotated[list[Language], Field(max_length=8)] = []
-    certifications: Slugs = []
+    ] = NO_MEMBERS
+    preferred_skills: Slugs = NO_ITEMS
+    languages: Annotated[list[Language], Field(max_length=8)] = NO_ITEMS
+    certifications: Slugs = NO_ITEMS
     trust_level: Annotated[int, Field(ge=0, le=5), INTEGRAL] = 0
     min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     worker_pool_id: Identifier | None = None
@@ -252,7 +256,7 @@ class TaskContract(Model):
         list[Identifier],
         Field(max_length=MAX_DEPENDENCIES, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_unique),
-    ] = []
+    ] = NO_ITEMS
 
 
 class TaskContracts(

@@ -4,7 +4,7 @@ All models share them. Each type refuses an invalid value with one fault.
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -18,8 +18,8 @@ MAX_LANGUAGE_CHARACTERS = 35
 
 # RFC 3339, 5.6. By its notes a space may replace the T, and letters may be lower case.
 RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(\.\d+)?"
-    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:(?P<second>[0-5]\d|60)(?:\.\d+)?"
+    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
 
@@ -112,20 +112,13 @@ def _time_of(text: str) -> datetime:
     match = RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(text)
-    date, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
-    micros = int((fraction or ".0")[1:7].ljust(6, "0"))
-    offset = timedelta()
-    if sign is not None:
-        offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes))
-    zone = timezone(-offset if sign == "-" else offset)
-    day = datetime.fromisoformat(date).replace(tzinfo=zone)
-    time = day + timedelta(hours=int(hour), minutes=int(minute), microseconds=micros)
-    if second != "60":
-        return time + timedelta(seconds=int(second))
+    if match["second"] != "60":
+        return datetime.fromisoformat(text.upper())
+    before = datetime.fromisoformat(f"{text[:17]}59{text[19:]}".upper()).astimezone(UTC)
     # RFC 3339, 5.7: a leap second is the last second of a UTC day.
-    if (time.astimezone(UTC).hour, time.astimezone(UTC).minute) != (23, 59):
+    if (before.hour, before.minute) != (23, 59):
         raise ValueError(text)
-    return time + timedelta(seconds=60)
+    return before + timedelta(seconds=1)
 
 
 def _as_language(tag: str) -> str:
