@@ -8,6 +8,9 @@ attacker with write access, say) never reveals its secret.
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
@@ -37,8 +40,33 @@ def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
 
+_sealed: ContextVar[dict[tuple[str, Place], bytes] | None] = ContextVar("sealed", default=None)
+
+
+@contextmanager
+def sealing_once() -> Iterator[None]:
+    """Encrypt a secret once within the block, however many rows of one place have it.
+
+    Such rows then have the same ciphertext.
+    """
+    token = _sealed.set({})
+    try:
+        yield
+    finally:
+        _sealed.reset(token)
+
+
 def seal(secret: str, place: Place) -> bytes:
     """Encrypt `secret` for `place`."""
+    known = _sealed.get()
+    if known is None:
+        return _encrypted(secret, place)
+    if (secret, place) not in known:
+        known[secret, place] = _encrypted(secret, place)
+    return known[secret, place]
+
+
+def _encrypted(secret: str, place: Place) -> bytes:
     envelope = json.dumps([str(place), secret])
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).encrypt(envelope.encode())
 
@@ -68,5 +96,9 @@ def is_current(ciphertext: bytes) -> bool:
 
 def keyed_hash(purpose: str, value: bytes) -> bytes:
     """Return a 32-byte hash keyed by `SECRET_KEY`, different for each `purpose`."""
-    key = hashlib.sha256(f"biolayer:{purpose}:{settings.SECRET_KEY}".encode()).digest()
-    return hmac.digest(key, value, hashlib.sha256)
+    return hmac.digest(_hash_key(purpose, settings.SECRET_KEY), value, "sha256")
+
+
+@lru_cache
+def _hash_key(purpose: str, secret: str) -> bytes:
+    return hashlib.sha256(f"biolayer:{purpose}:{secret}".encode()).digest()

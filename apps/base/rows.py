@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import orjson
 from django.db import connection
 from django.db.models import Field, Model
+from django.db.models.base import ModelState
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,17 @@ class Insert:
     guard: str = "true"
 
 
+def new(model: type[M], **values: Any) -> M:
+    """Return an unsaved row of `model` by attribute names. The model's defaults fill the others.
+
+    The model's constructor does the same, field by field, and takes ten times as long.
+    """
+    assert values.keys() <= _fields(model).keys(), values.keys() - _fields(model).keys()
+    row = model.__new__(model)
+    vars(row).update(_with_defaults(model, values), _state=ModelState())
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class InsertValues:
     """Describe a new row by its columns, for hot paths without model instances: see `insert`."""
@@ -44,8 +58,8 @@ class InsertValues:
 
 def insert(model: type[Model], **values: Any) -> InsertValues:
     """Describe a new row of `model` by attribute names. The model's defaults fill the others."""
-    assert values.keys() <= set(_columns(model)), values.keys() - set(_columns(model))
-    return InsertValues(model, {**_defaults(model), **values})
+    assert values.keys() <= _fields(model).keys(), values.keys() - _fields(model).keys()
+    return InsertValues(model, _columns_of(model, _with_defaults(model, values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,7 @@ class Statement:
 class BulkStatement:
     """Hold a statement in SQL over a set of rows: all rows of the same SQL are one statement.
 
+    The same object twice is one row: return one object for a row that many calls share.
     Its only parameter is a JSON array of the rows: `… FROM jsonb_to_recordset(%s) AS row (…)`.
     """
 
@@ -115,20 +130,22 @@ def write(changes: Iterable[Change]) -> None:
 def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
     inserts: dict[tuple[type[Model], str], list[Mapping[str, Any]]] = {}
     updates: dict[tuple[type[Model], tuple[tuple[str, Any], ...]], dict[str, Any]] = {}
-    bulk: dict[str, list[Mapping[str, Any]]] = {}
+    bulk: dict[str, dict[int, Mapping[str, Any]]] = {}
     parts: list[tuple[str, list[Any]]] = []
     for change in changes:
         match change:
             case Insert():
                 model = type(change.row)
-                inserts.setdefault((model, change.guard), []).append(_columns_of(change.row))
+                inserts.setdefault((model, change.guard), []).append(
+                    _columns_of(model, vars(change.row))
+                )
             case InsertValues():
                 inserts.setdefault((change.model, "true"), []).append(change.values)
             case Update():
                 where = tuple(change.where.items())
                 updates.setdefault((change.model, where), {}).update(change.values)
             case BulkStatement():
-                bulk.setdefault(change.sql, []).append(change.row)
+                bulk.setdefault(change.sql, {})[id(change.row)] = change.row
             case Statement():
                 parts.append((change.sql, list(change.params)))
     parts += [
@@ -137,7 +154,7 @@ def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
             Update(model, dict(where), values) for (model, where), values in updates.items()
         ).items()
     ]
-    parts += [(sql, [_document(rows)]) for sql, rows in bulk.items()]
+    parts += [(sql, [_document([*rows.values()])]) for sql, rows in bulk.items()]
     # One JSON document for each table: one parameter, however many columns it has, and the same SQL
     # each time, so that PostgreSQL keeps its plan.
     parts += [
@@ -172,35 +189,33 @@ def _columns(model: type[Model]) -> tuple[str, ...]:
     return tuple(str(field.column) for field in fields)
 
 
-def _columns_of(row: Model) -> dict[str, Any]:
-    columns = _columns(type(row))
-    return dict(zip(columns, _getter(type(row))(row), strict=True))
+def _columns_of(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(zip(_columns(model), _getter(model)(values), strict=True))
 
 
 @lru_cache
-def _getter(model: type[Model]) -> Callable[[Model], tuple[Any, ...]]:
-    return attrgetter(*_columns(model))
+def _getter(model: type[Model]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    return itemgetter(*_columns(model))
 
 
-def _defaults(model: type[Model]) -> dict[str, Any]:
+def _with_defaults(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
     constant, called = _defaults_of(model)
-    return {**constant, **{name: make() for name, make in called}}
+    made = {name: make() for name, make in called if name not in values}
+    return {**constant, **made, **values}
 
 
 @lru_cache
 def _defaults_of(
     model: type[Model],
 ) -> tuple[dict[str, Any], tuple[tuple[str, Callable[[], Any]], ...]]:
-    """Return the defaults of a model's columns: constants, and functions called for each row."""
+    """Return the defaults of a model's attributes: constants, and functions called for each row."""
     constant: dict[str, Any] = {}
     called = []
-    for field in model._meta.concrete_fields:
-        if field.attname not in _columns(model):
-            continue
+    for name, field in _fields(model).items():
         if field.has_default() and callable(field.default):
-            called.append((field.attname, field.default))
+            called.append((name, field.default))
         else:
-            constant[field.attname] = field.get_default()
+            constant[name] = field.get_default()
     return constant, tuple(called)
 
 

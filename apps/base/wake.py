@@ -10,13 +10,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
 from celery import current_app
 from celery.worker import state
-from django.db import transaction
+from django.db import connection, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,14 @@ ENOUGH_HINTS = 8
 # The Celery task of each drain, by name; see `register`.
 _jobs: dict[str, str] = {}
 
+# What wakes each drain after a commit.
+_requests: dict[str, Callable[[], None]] = {}
+
 
 def register(drain: str, *, job: str) -> None:
     """Name the Celery task of a drain. Called by the wiring for each row of config/drains.py."""
     _jobs[drain] = job
+    _requests[drain] = lambda: _waker.request(drain)
 
 
 class Waker:
@@ -86,9 +90,11 @@ _waker = Waker()
 
 
 def wake(drain: str) -> None:
-    """Wake `drain` once the present transaction has committed."""
+    """Wake `drain` once the present transaction has committed: once, however often it is asked."""
     assert drain in _jobs, f"unknown drain {drain}; add it to config/drains.py"
-    transaction.on_commit(lambda: _waker.request(drain))
+    request = _requests[drain]
+    if all(waiting[1] is not request for waiting in connection.run_on_commit):
+        transaction.on_commit(request)
 
 
 def wake_later(drain: str, *, seconds: float) -> None:

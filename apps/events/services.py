@@ -12,6 +12,7 @@ from django.db.models import Max
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
+from apps.base import rows
 from apps.base.transactions import Raced, atomic
 from apps.events.models import Event, EventConsumer, Generation
 from apps.events.selectors import (
@@ -43,7 +44,8 @@ def next_event(
     prev_hash: bytes,
 ) -> Event:
     """Return the unsaved next event of the task's chain, with its hash."""
-    event = Event(
+    event = rows.new(
+        Event,
         organisation_id=organisation_id,
         task_id=task_id,
         sequence=sequence,

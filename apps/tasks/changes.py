@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -136,6 +137,7 @@ ORDER BY new.id ON CONFLICT DO NOTHING
 """
 
 
+@lru_cache
 def requirement_row(requirement: RequirementSpec) -> BulkStatement:
     """Return the requirement's row, written unless it exists."""
     columns = {name: getattr(requirement, name) for name in REQUIREMENT_COLUMNS}

@@ -4,6 +4,7 @@ Pass the results to a transition's reactions or to `rows.write`.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from uuid import UUID
 
 from apps.base.queries import load_query
@@ -109,6 +110,7 @@ def callback_origin(organisation_id: UUID, url: str) -> BulkStatement:
     return origin_insert(organisation_id=organisation_id, text=origin_of(url))
 
 
+@lru_cache
 def origin_insert(*, organisation_id: UUID, text: str) -> BulkStatement:
     """Return the insert of an origin's row, unless it exists."""
     row = {

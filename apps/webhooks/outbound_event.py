@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from apps.base import rows
 from apps.base.ids import new_id
 from apps.webhooks.models import Delivery, Message
 from biolayer.times import format_time
@@ -36,7 +37,8 @@ class OutboundEvent:
     def message(self) -> Message:
         """Return the event's message, which is not saved yet."""
         thin = {name: self.data[name] for name in self.ids}
-        return Message(
+        return rows.new(
+            Message,
             id=new_id(),
             organisation_id=self.organisation_id,
             subject_id=self.subject_id,
@@ -58,7 +60,8 @@ class OutboundEvent:
 
 def new_delivery(message: Message, *, destination_id: UUID, origin_id: UUID) -> Delivery:
     """Return a delivery of a message, due at once, which is not saved yet."""
-    return Delivery(
+    return rows.new(
+        Delivery,
         id=new_id(),
         organisation_id=message.organisation_id,
         destination_id=destination_id,

@@ -18,7 +18,8 @@ from apps.pools.selectors import usable_pools
 from apps.pools.services import provision_pool
 from apps.tasks.models import Task
 from apps.tasks.services import batch_creation, create_tasks, draft_tasks
-from apps.webhooks.models import Delivery
+from apps.webhooks.credentials import unsealed
+from apps.webhooks.models import Delivery, Destination
 from biolayer.responses.tasks import TaskBatch
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.concurrency.together import together
@@ -60,6 +61,22 @@ def test_batch__creates_each_task_in_order_with_all_its_rows(house: House) -> No
         assert house.alice.get(f"/v1/tasks/{task_id}").json() == result["task"]
         assert Event.objects.filter(task_id=task_id).count() == 1
         assert Delivery.objects.filter(subject_id=task_id).count() == 1
+
+
+def test_batch__seals_the_credentials_of_each_callback(house: House) -> None:
+    tokens = ["one-token", "another-token", "one-token"]
+    bodies = [
+        contract(
+            handoff={
+                "callback_url": "https://product.example/hooks",
+                "callback_auth": {"type": "bearer", "token": token},
+            }
+        )
+        for token in tokens
+    ]
+    for result, token in zip(results(house.alice.post(PATH, bodies)), tokens, strict=True):
+        row = Destination.objects.get(id=result["task"]["task_id"])
+        assert unsealed(house.organisation.id, bytes(row.sealed))["token"] == token
 
 
 def test_batch__costs_as_many_statements_for_50_as_for_2(house: House) -> None:

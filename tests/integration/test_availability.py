@@ -9,7 +9,8 @@ import pytest
 from apps.accounts.principal import system
 from apps.base import clock
 from apps.base.rows import batched, write
-from apps.base.wake import Waker
+from apps.base.transactions import atomic
+from apps.base.wake import Waker, wake
 from apps.pools import services as pool_services
 from apps.pools.changes import (
     answered_offer,
@@ -132,6 +133,16 @@ def test_whatever_makes_somebody_eligible__wakes_the_matcher(
     woken.clear()
     assert caller.call(method, f"/v1/{path.format(**names)}", body).status_code in (200, 201)
     assert woken == ["matching"]
+
+
+def test_wake__sends_one_request_for_each_drain_and_commit(house: House, woken: list[str]) -> None:
+    for _ in range(2):
+        woken.clear()
+        with atomic():
+            for drain in ("matching", "deliveries", "matching"):
+                wake(drain)
+            assert woken == []
+        assert woken == ["matching", "deliveries"]
 
 
 # --- missed offers --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.fernet import Fernet
@@ -24,6 +25,19 @@ def keys(settings: Any) -> list[str]:
     keys_made = [Fernet.generate_key().decode() for _ in range(2)]
     settings.ENCRYPTION_KEYS = keys_made[:1]
     return keys_made
+
+
+def test_sealing_once__seals_equal_secrets_of_one_place_once(keys: list[str]) -> None:
+    here, there = (crypto.Place(uuid4(), "table", "field") for _ in range(2))
+    sealed = [("a", here), ("a", here), ("b", here), ("a", there)]
+    with crypto.sealing_once():
+        first, again, other, elsewhere = (crypto.seal(*one) for one in sealed)
+    assert first == again
+    assert len({first, other, elsewhere, crypto.seal("a", here)}) == 4
+    assert [
+        crypto.unseal(text, place)
+        for text, (_, place) in zip((first, again, other, elsewhere), sealed, strict=True)
+    ] == ["a", "a", "b", "a"]
 
 
 def reencrypted() -> str:

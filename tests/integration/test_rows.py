@@ -7,11 +7,12 @@ from django.test.utils import CaptureQueriesContext
 from apps.base import clock, rows
 from apps.base.ids import new_id
 from apps.base.rows import BulkStatement, Insert, Update
+from apps.events.models import Event
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
-from apps.webhooks.models import Destination, DestinationKind, Origin
+from apps.webhooks.models import Delivery, Destination, DestinationKind, Message, Origin
 from tests.factories import House, contract
 
 
@@ -151,3 +152,28 @@ def test_insert__fills_the_defaults_of_the_model(house: House) -> None:
     assert {name: value for name, value in first.items() if name not in times} == {
         name: value for name, value in second.items() if name not in times
     }
+
+
+@pytest.mark.parametrize("model", [Task, Event, Message, Delivery])
+def test_new__is_what_the_constructor_makes(model: type[Task]) -> None:
+    given = {"id": new_id(), "organisation_id": new_id()}
+    constructed, new = vars(model(**given)), vars(rows.new(model, **given))
+    assert constructed.keys() == new.keys()
+    for name in constructed.keys() - {"_state", "xid"}:
+        assert (name, new[name]) == (name, constructed[name])
+    assert new["_state"].adding
+
+
+def test_new__refuses_an_unknown_name() -> None:
+    with pytest.raises(AssertionError, match="colour"):
+        rows.new(Task, colour="red")
+
+
+def test_write__sends_one_object_once(house: House) -> None:
+    """Rows that many tasks share are sent once for each statement."""
+    upsert = timer_upsert(
+        organisation_id=house.organisation.id, kind="test", subject_id=new_id(), due_at=clock.now()
+    )
+    # Two rows would violate PostgreSQL's rule that an upsert changes no row twice.
+    rows.write([upsert, upsert])
+    assert Timer.objects.filter(kind="test").count() == 1

@@ -5,20 +5,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base import rows
+from apps.base import crypto, rows
 from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic
 from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
+from apps.tasks.requirements import RequirementSpec
 from apps.tasks.services.contract_checks import (
     contract_without_references,
+    is_plain,
     named_organisation,
     reference_faults,
     usable_pools,
@@ -55,12 +57,19 @@ def add_shared_rows(shared_rows: SharedRows) -> None:
     _shared_rows.append(shared_rows)
 
 
+class Checked(NamedTuple):
+    """A contract whose form is right, and the requirement that its task will have."""
+
+    contract: TaskContract
+    requirement: RequirementSpec
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A document of a batch: its contract, or what is wrong with its form."""
 
     document: Any
-    contract: TaskContract | None = None
+    checked: Checked | None = None
     error: BioLayerError | None = None
 
 
@@ -75,8 +84,7 @@ def draft_tasks(*, actor: Principal, documents: Iterable[Any], at: datetime) -> 
     ends = time.monotonic() + FORM_SECONDS
     drafts = [_draft(actor, document, at, ends) for document in documents]
     if not connection.in_atomic_block:
-        contracts = [draft.contract for draft in drafts if draft.contract is not None]
-        rows.write(_distinct(_shared(actor, contracts)))
+        rows.write(_shared(actor, drafts))
     return drafts
 
 
@@ -88,25 +96,19 @@ def _draft(actor: Principal, document: Any, at: datetime, ends: float) -> Draft:
         return Draft(document, error=InvalidInput([Fault("", "too_complex", text)]))
     try:
         actor.require_organisation(named_organisation(document))
-        return Draft(document, contract=contract_without_references(document=document, at=at))
+        contract = contract_without_references(document=document, at=at)
+        return Draft(document, Checked(contract, new_requirement(actor, contract)))
     except BioLayerError as error:
         return Draft(document, error=error)
 
 
-def _shared(actor: Principal, contracts: Iterable[TaskContract]) -> Iterable[Change]:
-    for contract in contracts:
-        yield requirement_row(new_requirement(actor, contract))
-        for shared_rows in _shared_rows:
-            yield from shared_rows(actor.organisation_id, contract)
-
-
-def _distinct(changes: Iterable[Change]) -> list[Change]:
-    """Return the changes without those that repeat a row."""
-    distinct: dict[Any, Change] = {}
-    for change in changes:
-        assert isinstance(change, rows.BulkStatement)
-        distinct[change.sql, change.row["id"]] = change
-    return list(distinct.values())
+def _shared(actor: Principal, drafts: Iterable[Draft]) -> Iterable[Change]:
+    """Return the rows that the drafts share with others, each once or more."""
+    for draft in drafts:
+        if draft.checked is not None:
+            yield requirement_row(draft.checked.requirement)
+            for shared_rows in _shared_rows:
+                yield from shared_rows(actor.organisation_id, draft.checked.contract)
 
 
 @atomic()
@@ -141,7 +143,7 @@ class _Batch:
 
     actor: Principal
     at: datetime
-    contracts: dict[int, TaskContract] = field(default_factory=dict)
+    contracts: dict[int, Checked] = field(default_factory=dict)
     results: dict[int, Result] = field(default_factory=dict)
     # The tasks of this batch by their natural keys.
     created: dict[NaturalKey, Earlier] = field(default_factory=dict)
@@ -154,12 +156,17 @@ class _Batch:
             error = self._error(draft, usable)
             if error is not None:
                 self.results[number] = self._replayed_or(error, draft.document)
-            elif draft.contract is not None:
-                self.contracts[number] = draft.contract
-        self._replay(earlier_tasks(actor=self.actor, keys=_keys(self.contracts.values())))
+            elif draft.checked is not None:
+                self.contracts[number] = draft.checked
+        keys = {natural_key(checked.contract) for checked in self.contracts.values()}
+        self._replay(earlier_tasks(actor=self.actor, keys=set(filter(None, keys))))
 
     def _error(self, draft: Draft, usable: set[UUID]) -> BioLayerError | None:
         """Return what is wrong with a draft, its references to pools and tasks included."""
+        if draft.checked is not None and is_plain(draft.checked.contract):
+            pool_id = draft.checked.contract.requirements.worker_pool_id
+            if pool_id is None or pool_id in usable:
+                return None
         if draft.error is not None and not isinstance(draft.error, InvalidInput):
             return draft.error
         faults = list(draft.error.faults) if draft.error is not None else []
@@ -178,7 +185,7 @@ class _Batch:
 
     def _replay(self, earlier: Mapping[NaturalKey, Earlier]) -> None:
         """Give the contracts whose key is in use the task that has it, or an error."""
-        for number, contract in list(self.contracts.items()):
+        for number, (contract, _) in list(self.contracts.items()):
             key = natural_key(contract)
             if key is not None and key in earlier:
                 self.results[number] = _replayed(earlier[key], contract)
@@ -193,47 +200,44 @@ class _Batch:
 
     def create(self) -> None:
         """Write the tasks of all contracts. Of two with one natural key the first is written."""
-        named = {task_id for one in self.contracts.values() for task_id in one.depends_on}
+        named = {one for checked in self.contracts.values() for one in checked.contract.depends_on}
         lock_dependencies(sorted(named))
         contracts = iter(sorted(self.contracts.items(), key=_order))
         try:
             while part := list(islice(contracts, TASKS_PER_STATEMENT)):
-                with rows.batched():
-                    for number, contract in part:
-                        self.results[number] = self._created_or_replayed(contract)
+                with crypto.sealing_once(), rows.batched():
+                    for number, checked in part:
+                        self.results[number] = self._created_or_replayed(checked)
         except IntegrityError as error:
             if "task_request_id_is_unique" in str(error):
                 raise Raced from error
             raise
 
-    def _created_or_replayed(self, contract: TaskContract) -> Result:
-        key = natural_key(contract)
+    def _created_or_replayed(self, checked: Checked) -> Result:
+        key = natural_key(checked.contract)
         if key is not None and key in self.created:
-            return _replayed(self.created[key], contract)
-        result = self._create(contract)
+            return _replayed(self.created[key], checked.contract)
+        result = self._create(checked)
         if key is not None and isinstance(result, Created):
             self.created[key] = Earlier(result.task, is_visible=True)
         return result
 
-    def _create(self, contract: TaskContract) -> Result:
-        task: Task = new_task(self.actor, contract, self.at)
+    def _create(self, checked: Checked) -> Result:
+        contract, requirement = checked
+        task: Task = new_task(self.actor, contract, requirement, self.at)
         if contract.depends_on:
             try:
                 gate_task(task=task, task_ids=contract.depends_on)
             except InvalidInput as error:
                 return error
         also = dependency_rows(task, contract.depends_on)
-        write(task, contract, actor=self.actor, at=self.at, also=also)
+        write(task, contract, requirement, actor=self.actor, at=self.at, also=also)
         return Created(task, is_new=True)
 
 
-def _order(numbered: tuple[int, TaskContract]) -> tuple[str, str, int]:
-    number, contract = numbered
+def _order(numbered: tuple[int, Checked]) -> tuple[str, str, int]:
+    number, (contract, _) = numbered
     return contract.origin.product, contract.origin.request_id or "", number
-
-
-def _keys(contracts: Iterable[TaskContract]) -> set[NaturalKey]:
-    return set(filter(None, map(natural_key, contracts)))
 
 
 def _replayed(earlier: Earlier, contract: TaskContract) -> Result:

@@ -58,6 +58,11 @@ def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
     return pool_selectors.usable_pools(actor=actor, pool_ids=named)
 
 
+def is_plain(contract: TaskContract) -> bool:
+    """Return whether a contract names no tasks, and no pool but its own."""
+    return not contract.depends_on and contract.requirements.escalation is None
+
+
 def named_organisation(document: Any) -> UUID | None:
     """Return the organisation that a document names; None where it names none, or no UUID."""
     try:

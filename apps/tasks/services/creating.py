@@ -11,16 +11,18 @@ from django.db import IntegrityError, connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base import rows
 from apps.base.ids import new_id
 from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic, retry_races
 from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
 from apps.tasks.changes import dependency_rows, requirement_row
 from apps.tasks.models import Task
-from apps.tasks.requirements import RequirementSpec, contract_requirement, required
+from apps.tasks.requirements import RequirementSpec, required
 from apps.tasks.services.contract_checks import (
     checked_contract,
     contract_without_references,
+    is_plain,
     named_organisation,
     usable_pools,
 )
@@ -73,15 +75,13 @@ def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Tas
         contract = contract_without_references(document=document, at=at)
     except InvalidInput:
         return None
-    needs = contract.requirements
-    is_plain = not contract.depends_on and needs.escalation is None
-    if not is_plain or not (
-        needs.worker_pool_id is None or actor.may_use_pool(needs.worker_pool_id)
-    ):
+    pool_id = contract.requirements.worker_pool_id
+    if not is_plain(contract) or not (pool_id is None or actor.may_use_pool(pool_id)):
         return None
-    task = new_task(actor, contract, at)
+    requirement = new_requirement(actor, contract)
+    task = new_task(actor, contract, requirement, at)
     try:
-        write(task, contract, actor=actor, at=at, guard=NEW_ROWS_POOL_IS_OPEN)
+        write(task, contract, requirement, actor=actor, at=at, guard=NEW_ROWS_POOL_IS_OPEN)
     except IntegrityError:
         return None
     return task
@@ -100,13 +100,14 @@ def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
     earlier = None if key is None else earlier_tasks(actor=actor, keys=[key]).get(key)
     if earlier is not None:
         return Created(earlier.replayed(contract), is_new=False)
-    task = new_task(actor, contract, at)
+    requirement = new_requirement(actor, contract)
+    task = new_task(actor, contract, requirement, at)
     # Without dependencies all that is written is one statement: it needs no transaction around it.
     with atomic() if contract.depends_on else nullcontext():
         gate_task(task=task, task_ids=contract.depends_on)
         also = dependency_rows(task, contract.depends_on)
         try:
-            write(task, contract, actor=actor, at=at, also=also)
+            write(task, contract, requirement, actor=actor, at=at, also=also)
         except IntegrityError as error:
             if "task_request_id_is_unique" in str(error):
                 raise Raced from error
@@ -130,6 +131,7 @@ def sent_before(actor: Principal, document: Any) -> Task | None:
 def write(
     task: Task,
     contract: TaskContract,
+    requirement: RequirementSpec,
     *,
     actor: Principal,
     at: datetime,
@@ -137,8 +139,6 @@ def write(
     guard: str = "true",
 ) -> None:
     """Insert a new task with everything that follows from it. See `rows.Insert` for `guard`."""
-    requirement = contract_requirement(task)
-    task.requirement_id = requirement.id
     apply(
         task,
         Command.CREATE,
@@ -159,14 +159,18 @@ def publish_task(*, actor: Principal, task_id: UUID, at: datetime) -> Task:
     return task
 
 
-def new_task(actor: Principal, contract: TaskContract, at: datetime) -> Task:
+def new_task(
+    actor: Principal, contract: TaskContract, requirement: RequirementSpec, at: datetime
+) -> Task:
     """Return an unsaved task for a contract."""
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
     handoff, policy = contract.handoff, contract.handoff.retry_policy
     escalation = needs.escalation
-    task = Task(
+    task = rows.new(
+        Task,
         id=new_id(),
         organisation_id=actor.organisation_id,
+        requirement_id=requirement.id,
         product=origin.product,
         request_id=origin.request_id,
         created_by=origin.created_by or actor.name[:200],
