@@ -32,6 +32,8 @@ BioLayerError
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the key was used with another body
 ├── TooLarge
+├── ContentDeleted             its retention ended; what is known of it remains
+├── RangeNotSatisfiable        the file ends before the range begins
 ├── UnsupportedMedia
 │   └── UnsupportedEncoding    the body is compressed
 ├── Unavailable                a resource that the call needs is busy: retry it
@@ -308,6 +310,24 @@ class IdempotencyKeyReused(BioLayerError):
 class TooLarge(BioLayerError):
     code = "too_large"
     title = "Too large"
+
+
+class ContentDeleted(BioLayerError):
+    code = "content_deleted"
+    title = "The content was deleted"
+
+
+class RangeNotSatisfiable(BioLayerError):
+    code = "range_not_satisfiable"
+    title = "The range is not satisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"The file has {size} bytes.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"size": self.size}
 
 
 class UnsupportedMedia(BioLayerError):

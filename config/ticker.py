@@ -36,7 +36,7 @@ from apps.matching.services import (
 )
 from apps.pools.services import refresh_rating_means
 from apps.tasks.selectors import closed_before
-from apps.tasks.services import delete_unused_requirements
+from apps.tasks.services import delete_due_files, delete_unused_requirements
 from apps.webhooks.services import apply_retention, delete_old_callbacks
 from config.drains import DRAINS, Drain
 
@@ -109,6 +109,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "callbacks": (600.0, partial(delete_old_callbacks, select_ended=closed_before)),
     "unused_parked": (600.0, unpark_unused),
     "requirements": (600.0, delete_unused_requirements),
+    "files": (60.0, delete_due_files),
     "restored_requirements": (60.0, restore_requirements),
     "stranded": (600.0, schedule_stranded_checks),
     "tokens": (3600.0, clear_expired),

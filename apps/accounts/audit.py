@@ -32,6 +32,7 @@ class AuditAction(models.TextChoices):
     ENDPOINT_CHANGED = "webhook_endpoint.changed"
     TASK_CANCELLED = "task.cancelled"
     EVIDENCE_READ = "evidence.read"
+    ATTACHMENT_READ = "attachment.read"
     EXPORTED = "export.created"
     LEGAL_HOLD_PLACED = "legal_hold.placed"
     LEGAL_HOLD_RELEASED = "legal_hold.released"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.base.rows import BulkStatement, Change, Insert, Statement, Update
 from apps.pools.changes import capacity_release, load_change_from
-from apps.tasks.models import RUN_FINAL, Dependency, Run, RunStatus, Task
+from apps.tasks.models import RUN_FINAL, Dependency, Run, RunStatus, Task, TaskAttachment
 from apps.tasks.requirements import REQUIREMENT_COLUMNS, RequirementSpec
 from apps.timers.changes import (
     timer_deletion,
@@ -120,6 +120,30 @@ def submitted_evidence(evidence_ids: Sequence[UUID]) -> list[Change]:
         return []
     sql = "UPDATE tasks_evidence SET is_submitted = true WHERE id = ANY(%s)"
     return [Statement(sql, (list(evidence_ids),))]
+
+
+# --- attachments ----------------------------------------------------------------------------------
+
+KEEP_ATTACHMENT = """
+UPDATE tasks_storedfile f SET state = 'kept', due_at = NULL
+FROM (SELECT DISTINCT id FROM jsonb_to_recordset(%s) AS row (id uuid)) named
+JOIN tasks_attachment a ON a.id = named.id
+WHERE f.id = a.file_id AND f.state = 'pending'
+"""
+
+
+def attachment_rows(task: Task, attachment_ids: Iterable[UUID]) -> list[Change]:
+    """Return what gives a new task its locked attachments, which are kept from now on."""
+    changes: list[Change] = []
+    for position, attachment_id in enumerate(attachment_ids):
+        link = TaskAttachment(
+            organisation_id=task.organisation_id,
+            task_id=task.id,
+            attachment_id=attachment_id,
+            position=position,
+        )
+        changes += [Insert(link), BulkStatement(KEEP_ATTACHMENT, {"id": attachment_id})]
+    return changes
 
 
 # --- requirements ---------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ CONTRACT: Table = {
         "Call the endpoint owner and confirm the 03:42 UTC PowerShell session.",
     ),
     "context": (
-        "What the worker should know. Members of your own are stored and shown to the worker.",
+        "What the worker should know. `attachments`, a list of IDs, names files; see docs/api.md.",
         FROM_PARTS,
     ),
     **for_models(
@@ -209,7 +209,27 @@ RUNS: Table = {
     "filename": ("The file name at the upload.", "call-log.pdf"),
     "content_type": ("The media type, detected from the bytes.", "application/pdf"),
     "size": ("The size in bytes.", 48211),
-    "sha256": ("The SHA-256 of the bytes, in hexadecimal.", HASH),
+    "sha256": ("The SHA-256 of the stored bytes, in hexadecimal.", HASH),
+    "original_sha256": (
+        "The SHA-256 of the bytes that were sent, which differ for images; null if unknown.",
+        HASH,
+    ),
+    "content_url": (
+        "A relative URL of the content that needs no credential; null once it is deleted.",
+        f"/v1/evidence/{UUID}/content?access=b3BhcXVl",
+    ),
+    "content_url_expires_at": ("When `content_url` ends: in five minutes.", TIME),
+    "submitted": ("Whether the submission of its run names the file.", True),
+    "verified": ("Whether it belongs to the task's verified output.", True),
+    "purged_at": ("When retention deleted the content; null while it exists.", None),
+    "attachment_id": ("The ID of the attachment.", UUID),
+    "attachments": ("The files that `context.attachments` names.", FROM_PARTS),
+    **for_models(
+        "Attachment AttachmentInFull",
+        "expires_at",
+        "When it is deleted unless a task names it; null once one has.",
+        TIME,
+    ),
 }
 
 BATCHES: Table = {

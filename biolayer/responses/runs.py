@@ -1,8 +1,6 @@
-"""Define the responses about runs and evidence."""
+"""Define the responses about runs."""
 
 from typing import Literal
-
-from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
 from biolayer.responses.pages import Page
@@ -42,16 +40,6 @@ class RunChanged(OpenModel):
 
 class RunWithTask(RunChanged):
     task: Briefing
-
-
-class Evidence(OpenModel):
-    evidence_id: Identifier
-    run_id: Identifier
-    filename: str
-    content_type: str = Field(description="The media type, detected from the bytes.")
-    size: int
-    sha256: str
-    created_at: Timestamp
 
 
 class RunPage(Page):

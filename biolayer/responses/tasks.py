@@ -6,6 +6,7 @@ from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
 from biolayer.events.tasks import OriginFacts, StatusName
+from biolayer.responses.files import BriefingAttachment
 from biolayer.responses.pages import Page
 from biolayer.responses.problems import Problem
 from biolayer.values import Format, Identifier, Timestamp, Urgency
@@ -127,6 +128,7 @@ class Briefing(OpenModel):
     title: str
     instructions: str
     context: dict[str, Any]
+    attachments: list[BriefingAttachment]
     sla: TaskSla
     requirements: TaskRequirements
     dependencies: list[DependencyResult]

@@ -13,6 +13,7 @@ from config.settings.database import database
 from config.settings.email import parse_email_url
 from config.settings.environment import read
 from config.settings.secrets import secrets_for
+from config.settings.storage import storages
 
 ENV = read()
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -242,7 +243,7 @@ STATIC_URL = "/static/"
 # the packages, under their plain names.
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    **storages(ENV),
     "staticfiles": {"BACKEND": "apps.ui.static_files.HashedStorage"},
 }
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()

@@ -83,6 +83,14 @@ class Environment(BaseModel):
     BIOLAYER_NAMESERVERS: Annotated[list[Annotated[str, AfterValidator(_nameserver)]], List] = []
     BIOLAYER_PGBOUNCER: bool = False
     BIOLAYER_PROCESS: ProcessKind = "command"
+    BIOLAYER_S3_BUCKET: (
+        Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None
+    ) = None
+    BIOLAYER_S3_PREFIX: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = ""
+    BIOLAYER_S3_ENDPOINT: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    BIOLAYER_S3_REGION: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    BIOLAYER_S3_ENCRYPTION: Annotated[str, Field(pattern=r"^(AES256|aws:kms)$")] | None = None
+    BIOLAYER_S3_KMS_KEY: Annotated[str, Field(min_length=1)] | None = None
     BIOLAYER_TRUSTED_PROXIES: Annotated[int, Field(ge=0, le=10)] = 0
 
 

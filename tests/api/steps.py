@@ -1,15 +1,25 @@
 """Make a worker's calls and read their effects, for the tests of its work."""
 
+from io import BytesIO
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
 
 from apps.pools.models import Worker
 from apps.tasks.models import Run, Task
 from tests.factories import OUTPUT, Caller
 
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89"
-JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xd9"
+
+def image(kind: str, size: tuple[int, int] = (1, 1), mode: str = "RGB", **options: Any) -> bytes:
+    """Return an image of one colour in a format of Pillow's."""
+    content = BytesIO()
+    Image.new(mode, size).save(content, kind, **options)
+    return content.getvalue()
+
+
+PNG = image("PNG")
+JPEG = image("JPEG")
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import jsonschema_rs
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -15,6 +16,7 @@ from apps.api.http.operations import JSON, Operation
 from apps.api.v1 import urls
 from apps.api.v1.document import openapi, operations
 from apps.api.v1.examples import BODIES
+from apps.reviews.services import verify_submitted
 from apps.webhooks.services import deliver_due
 from biolayer.contract import parse
 from biolayer.events import EVENT_TYPES, EXAMPLES
@@ -32,6 +34,8 @@ BY_NAME = {operation.name: operation for operation in operations()}
 SHOWN_ELSEWHERE = {
     "stream_events": "tests/api/test_streams.py; it does not end",
     "get_document": "below",
+    "get_evidence_content": "tests/api/test_evidence_reading.py; it is no JSON",
+    "get_attachment_content": "tests/api/test_attachments.py; it is no JSON",
     "expire_webhook_key": "tests/api/test_webhook_keys.py; it answers nothing",
 }
 """Operations whose responses are compared elsewhere, and where."""
@@ -208,6 +212,21 @@ def walk_tasks(house: House, answers: Answers) -> None:
     answers.expect("explain_match", 200, alice.get(f"/v1/tasks/{done.id}/match"))
 
 
+def walk_attachments(house: House, answers: Answers) -> None:
+    alice = house.alice
+    form = {"file": SimpleUploadedFile("note.txt", b"A note.")}
+    made = alice.client.post(
+        "/v1/attachments", form, headers={"Authorization": f"Bearer {alice.key}"}
+    )
+    attachment_id = answers.expect("create_attachment", 201, made)["attachment_id"]
+    answers.expect("get_attachment", 200, alice.get(f"/v1/attachments/{attachment_id}"))
+    house.offered(context={"attachments": [attachment_id]})
+    (offer,) = answers.expect("list_offers", 200, house.bob.get("/v1/offers"))["data"]
+    assert [one["attachment_id"] for one in offer["task"]["attachments"]] == [attachment_id]
+    task_id = offer["task"]["task_id"]
+    assert alice.post(f"/v1/tasks/{task_id}/cancel").status_code == 200
+
+
 def walk_work(house: House, answers: Answers) -> None:
     bob = house.bob
     declined = house.offered()
@@ -221,8 +240,14 @@ def walk_work(house: House, answers: Answers) -> None:
     answers.expect("heartbeat_run", 200, act(bob, run, "heartbeat"))
     answers.expect("list_runs", 200, bob.get("/v1/runs"))
     answers.expect("get_run", 200, bob.get(f"/v1/runs/{run.id}"))
-    answers.expect("add_evidence", 201, upload(bob, run, PNG))
-    answers.expect("submit_run", 200, act(bob, run, "submit", output=OUTPUT))
+    evidence_id = answers.expect("add_evidence", 201, upload(bob, run, PNG))["evidence_id"]
+    answers.expect("list_run_evidence", 200, bob.get(f"/v1/runs/{run.id}/evidence"))
+    submitted = act(bob, run, "submit", output=OUTPUT, evidence=[evidence_id])
+    answers.expect("submit_run", 200, submitted)
+    assert verify_submitted() == 1
+    evidence = house.alice.get(f"/v1/tasks/{run.task_id}/evidence")
+    assert answers.expect("list_task_evidence", 200, evidence)["data"]
+    answers.expect("get_evidence", 200, house.alice.get(f"/v1/evidence/{evidence_id}"))
     released = house.accepted(title="Another")
     answers.expect("release_run", 200, act(bob, released, "release"))
     answers.expect("get_me", 200, bob.get("/v1/workers/me"))
@@ -317,7 +342,7 @@ def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
     answers.expect("get_recovery", 200, one)
 
 
-WALKS = (walk_tasks, walk_work, walk_feed, walk_endpoints, walk_keys, walk_pools)
+WALKS = (walk_tasks, walk_attachments, walk_work, walk_feed, walk_endpoints, walk_keys, walk_pools)
 
 
 def test_answers_are_as_documented(house: House) -> None:

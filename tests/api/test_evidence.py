@@ -1,15 +1,19 @@
-"""Evidence is sniffed, bounded and hashed, and required where the contract says so."""
+"""Evidence is sniffed, cleaned, bounded and hashed, and required where the contract says so."""
 
 import hashlib
 import io
+import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
+from PIL import Image
 
 from apps.pools.models import Worker
 from apps.tasks.models import Evidence
 from tests.api.expect import expect_problem, expect_unchanged, faults
-from tests.api.steps import JPEG, PDF, PNG, act, statuses, upload
+from tests.api.steps import JPEG, PDF, PNG, act, image, statuses, upload
 from tests.factories import OUTPUT, SCHEMA, House
 
 MIB = 1024 * 1024
@@ -31,10 +35,68 @@ def test_evidence__type_is_sniffed_and_hash_recorded(
     answer = upload(house.bob, run, content, name)
     assert answer.status_code == 201, answer.content
     shown = answer.json()
-    assert shown["content_type"] == sniffed
-    assert shown["sha256"] == hashlib.sha256(content).hexdigest()
-    assert (shown["size"], shown["filename"]) == (len(content), name)
-    assert Evidence.objects.count() == 1
+    assert (shown["content_type"], shown["filename"]) == (sniffed, name)
+    assert shown["original_sha256"] == hashlib.sha256(content).hexdigest()
+    stored = file_of(shown["evidence_id"])
+    assert shown["sha256"] == hashlib.sha256(stored).hexdigest()
+    assert shown["size"] == len(stored)
+    if not sniffed.startswith("image/"):
+        assert stored == content
+
+
+def file_of(evidence_id: str) -> bytes:
+    """Return the bytes in the storage."""
+    with default_storage.open(Evidence.objects.get(id=evidence_id).path) as file:
+        content: bytes = file.read()
+        return content
+
+
+def test_evidence__image_is_stored_without_the_place_it_was_taken_at(house: House) -> None:
+    taken = Image.Exif()
+    taken[0x010F] = "Mara's telephone"
+    taken[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    content = image("JPEG", (30, 20), exif=taken)
+    shown = upload(house.bob, house.started(), content, "door.jpg").json()
+    stored = file_of(shown["evidence_id"])
+    with Image.open(io.BytesIO(stored)) as kept:
+        assert (kept.size, dict(kept.getexif())) == ((30, 20), {})
+    assert b"Mara" in content
+    assert b"Mara" not in stored
+    assert shown["original_sha256"] == hashlib.sha256(content).hexdigest()
+    assert shown["sha256"] == hashlib.sha256(stored).hexdigest() != shown["original_sha256"]
+    assert shown["size"] == len(stored)
+
+
+def test_evidence__files_are_readable_by_the_service_only(house: House) -> None:
+    upload(house.bob, house.started(), PDF)
+    path = Path(default_storage.path(Evidence.objects.get().path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "content", [PNG[:40], JPEG[:30], b"GIF89a\1\0\1\0", b"RIFF\x24\0\0\0WEBPVP8L"]
+)
+def test_evidence__image_that_cannot_be_decoded(house: House, content: bytes) -> None:
+    run = house.started()
+    with expect_unchanged():
+        assert faults(upload(house.bob, run, content)) == {"/file": "unreadable"}
+
+
+def test_evidence__image_of_too_many_pixels(house: House) -> None:
+    run = house.started()
+    with expect_unchanged():
+        answer = upload(house.bob, run, image("PNG", (30_000, 3_000), "1"))
+        assert faults(answer) == {"/file": "too_complex"}
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"msf1"])
+def test_evidence__image_whose_metadata_cannot_be_removed(house: House, brand: bytes) -> None:
+    run = house.started()
+    content = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + brand + b"miaf"
+    with expect_unchanged():
+        answer = upload(house.bob, run, content, "door.heic")
+        assert "JPEG" in expect_problem(answer, 415, "unsupported_media_type")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -53,11 +115,31 @@ def test_evidence__type_that_is_not_accepted(house: House, content: bytes) -> No
         expect_problem(upload(house.bob, run, content, "photo.png"), 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("content", [b"<svg><script>1</script></svg>", b"<!DOCTYPE html><html>"])
-def test_evidence__markup_is_stored_as_text(house: House, content: bytes) -> None:
-    answer = upload(house.bob, house.started(), content, "page.html")
-    assert answer.status_code in (201, 415)
-    assert answer.status_code == 415 or answer.json()["content_type"] == "text/plain"
+MARKUP = [
+    b"<svg><script>1</script></svg>",
+    b"<!DOCTYPE html><html>",
+    b"\xef\xbb\xbf \r\n<HTML>",
+    b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
+    b"<!-- a comment --><script>1</script>",
+    b"<script\n>1</script>",
+    b"<iframe src=x>",
+]
+
+
+@pytest.mark.parametrize("content", MARKUP)
+@pytest.mark.parametrize("name", ["page.html", "photo.png"])
+def test_evidence__markup_is_refused(house: House, content: bytes, name: str) -> None:
+    run = house.started()
+    with expect_unchanged():
+        expect_problem(upload(house.bob, run, content, name), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "content", [b"< 5 minutes", b"<aside> no tag of theirs", b"They sent <script>1</script>."]
+)
+def test_evidence__text_with_an_angle_bracket_is_text(house: House, content: bytes) -> None:
+    answer = upload(house.bob, house.started(), content, "notes.txt")
+    assert (answer.status_code, answer.json()["content_type"]) == (201, "text/plain")
 
 
 def test_evidence__as_large_as_it_may_be(house: House) -> None:

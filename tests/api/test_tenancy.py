@@ -20,11 +20,13 @@ from apps.events import services as events
 from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
 from apps.pools.services import provision_pool
+from apps.tasks.models import Run
 from apps.webhooks import services as webhooks
 from apps.webhooks.services import rotate_key
 from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.api.expect import expect_problem, expect_unchanged
+from tests.api.steps import upload
 from tests.factories import OUTPUT, Caller, House, contract, worker_in
 
 HTTP = ("get", "post", "put", "patch", "delete")
@@ -58,6 +60,12 @@ MATRIX = [
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
     Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
     Row("get", "tasks/<str:task_id>/match", Scope.TASKS_READ, subject="task"),
+    Row("get", "tasks/<str:task_id>/evidence", Scope.EVIDENCE_READ, subject="task"),
+    Row("get", "evidence/<str:evidence_id>", Scope.EVIDENCE_READ, subject="evidence"),
+    Row("get", "evidence/<str:evidence_id>/content", Scope.EVIDENCE_READ, subject="evidence"),
+    Row("post", "attachments", Scope.TASKS_CREATE),
+    Row("get", "attachments/<str:attachment_id>", Scope.TASKS_READ, subject="attachment"),
+    Row("get", "attachments/<str:attachment_id>/content", Scope.TASKS_READ, subject="attachment"),
     Row("get", "events", Scope.TASKS_READ),
     Row("get", "event-consumers", Scope.TASKS_READ),
     Row("put", "event-consumers/<str:name>", Scope.TASKS_READ, {}, chosen="ledger"),
@@ -76,6 +84,7 @@ MATRIX = [
     Row("post", "runs/<str:run_id>/submit", Scope.WORK, {"epoch": 1, "output": OUTPUT},
     subject="run"),
     Row("post", "runs/<str:run_id>/release", Scope.WORK, {"epoch": 1}, subject="run"),
+    Row("get", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),
     Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
@@ -124,7 +133,13 @@ OPEN = {
 }
 """Routes that need no credential: the response is the same for all."""
 
-OF_POOLS = ("task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer")
+UPLOADS = {("post", "evidence"), ("post", "attachments")}
+"""The calls with a form, by the end of their routes."""
+
+OF_POOLS = (
+    "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
+    "attachment",
+)  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
 OF_ORGANISATION = [
@@ -172,7 +187,7 @@ class World:
         path = "/v1/" + "/".join(
             name if part.startswith("<") else part for part in row.route.split("/")
         )
-        if row.route.endswith("evidence"):
+        if (row.method, row.route.rpartition("/")[2]) in UPLOADS:
             form = {"epoch": "1", "file": SimpleUploadedFile("note.txt", b"A note.")}
             headers = {"Authorization": f"Bearer {caller.key}"}
             return caller.client.post(path, form, headers=headers)
@@ -190,7 +205,20 @@ def world(house: House) -> World:
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house)}
+    subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
     return World(house, subjects | webhook_subjects(house), stranger)
+
+
+def some_evidence(house: House, run: Run) -> UUID:
+    answer = upload(house.bob, run, b"A note.")
+    return UUID(answer.json()["evidence_id"])
+
+
+def an_attachment(house: House) -> UUID:
+    headers = {"Authorization": f"Bearer {house.alice.key}"}
+    form = {"file": SimpleUploadedFile("note.txt", b"A note.")}
+    answer = house.alice.client.post("/v1/attachments", form, headers=headers)
+    return UUID(answer.json()["attachment_id"])
 
 
 def a_consumer(house: House) -> UUID:
@@ -347,8 +375,7 @@ def test_matcher__makes_no_offer_to_another_organisation(house: House) -> None:
 
 def test_evidence__of_another_organisation_cannot_be_named(world: World) -> None:
     house = world.house
-    upload = Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run")
-    evidence_id = world.call(house.bob, upload).json()["evidence_id"]
+    evidence_id = str(world.subjects["evidence"])
     charlie = House(
         organisation=house.organisation,
         pool=house.strangers_pool,

@@ -5,5 +5,12 @@ from apps.accounts.selectors.authentication import (
     authenticate_key,
     authenticate_token,
 )
+from apps.accounts.selectors.links import LinkHolder, authenticate_link
 
-__all__ = ["Authenticated", "authenticate_key", "authenticate_token"]
+__all__ = [
+    "Authenticated",
+    "LinkHolder",
+    "authenticate_key",
+    "authenticate_link",
+    "authenticate_token",
+]

@@ -17,6 +17,7 @@ BACKEND_SCOPES = (
     Scope.WEBHOOKS_MANAGE,
     Scope.POOLS_READ,
     Scope.POOLS_MANAGE,
+    Scope.EVIDENCE_READ,
 )
 
 

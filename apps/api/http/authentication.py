@@ -28,7 +28,7 @@ class BearerAuthentication(BaseAuthentication):
         outage.end()
         if authenticated is None:
             raise Unauthenticated("This credential is unknown, expired or revoked.")
-        _check_address(request, authenticated.allowed_networks)
+        check_address(request, authenticated.allowed_networks)
         return authenticated.principal, authenticated
 
     def authenticate_header(self, request: Request) -> str:
@@ -40,7 +40,8 @@ def caller(request: Request) -> Authenticated:
     return cast("Authenticated", request.auth)
 
 
-def _check_address(request: HttpRequest | Request, allowed_networks: list[str]) -> None:
+def check_address(request: HttpRequest | Request, allowed_networks: list[str]) -> None:
+    """Raise `AddressNotAllowed` where there are networks and the caller is in none of them."""
     if not allowed_networks:
         return
     address = client_address(request)

@@ -49,14 +49,32 @@ def idempotent(request: Request, document: Any, effect: Callable[[], CallResult]
     `document` is the body of the request. Raise `InvalidInput`, `IdempotencyInFlight`,
     `IdempotencyKeyReused`.
     """
-    key = header(request, HEADER)
+    key = _key(request)
     if key is None:
         return _response(retry_races(effect))
+    fingerprint = _fingerprint(request, document)
+    return retry_races(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
+
+
+def stored_response(request: Request, document: Any) -> Response | None:
+    """Return the response of a request that was sent before; None for a new one, or without a key.
+
+    Ask before work that must precede the transaction of the effect. Raise as `idempotent` does.
+    """
+    key = _key(request)
+    stored = None if key is None else _stored_response(caller(request).principal, key)
+    return None if stored is None else _replay(stored, _fingerprint(request, document))
+
+
+def _key(request: Request) -> str | None:
+    """Return the request's key; None without one. Raise `InvalidInput`."""
+    key = header(request, HEADER)
+    if key is None:
+        return None
     if not (1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
         text = f"the header {HEADER} must be 1 to {MAX_LENGTH} printable ASCII characters"
         raise InvalidInput([Fault("", "invalid_idempotency_key", text)])
-    fingerprint = _fingerprint(request, document)
-    return retry_races(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
+    return key
 
 
 def _fingerprint(request: Request, document: Any) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import HEADER as IDEMPOTENCY_KEY
-from apps.api.http.operations import CURSOR, JSON, Operation, Query
+from apps.api.http.operations import CURSOR, JSON, OCTETS, Operation, Query
 from apps.api.http.parameters import MAX_VALUES
 from biolayer.schemas import components, example_of
 
@@ -134,6 +134,10 @@ class Api:
             example = example_of(_schema(model), self._schemas)
             content = {"schema": _schema(model), "example": example}
             success["content"] = {operation.media_type: content}
+        elif operation.media_type == OCTETS:
+            # Its own type is in the response; it is always an attachment (RFC 6266).
+            content = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
+            success["content"] = {OCTETS: content}
         elif operation.media_type != JSON:
             frame = "id: eyJhIjoxfQ\nevent: task.completed\ndata: {…}\n\n"
             content = {"schema": {"type": "string"}, "example": frame}

@@ -15,6 +15,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 JSON = "application/json"
+OCTETS = "application/octet-stream"
 METHODS = ("get", "post", "put", "patch", "delete")
 ATTRIBUTE = "operation"
 

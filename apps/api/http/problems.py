@@ -30,8 +30,10 @@ STATUS: list[tuple[type[Exception], int]] = [
     (errors.Refused, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.ContentDeleted, 410),
     (errors.TooLarge, 413),
     (errors.UnsupportedMedia, 415),
+    (errors.RangeNotSatisfiable, 416),
     (errors.IdempotencyKeyReused, 422),
     (errors.InvalidInput, 422),
     (errors.Unavailable, 503),
@@ -142,6 +144,8 @@ def _domain_response(request: HttpRequest, error: errors.BioLayerError) -> Respo
         response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
     if isinstance(error, errors.Unavailable):
         response["Retry-After"] = "1"
+    if isinstance(error, errors.RangeNotSatisfiable):
+        response["Content-Range"] = f"bytes */{error.size}"  # RFC 9110, 15.5.17
     if isinstance(error, errors.UnsupportedEncoding):
         response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     return response

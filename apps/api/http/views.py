@@ -14,6 +14,7 @@ from apps.accounts.principal import Principal
 from apps.api.http import problems
 from apps.api.http.authentication import caller
 from apps.api.http.framing import check_encoding
+from apps.api.http.links import Links
 from apps.api.http.lock_timeouts import lock_timeouts
 from apps.api.http.operations import ATTRIBUTE
 from apps.api.http.parameters import check_no_parameters
@@ -37,6 +38,10 @@ class View(APIView):
     def at(self, request: Request) -> datetime:
         """Return the database's time of this call, read with the credential."""
         return caller(request).at
+
+    def links(self, request: Request) -> Links:
+        """Return what makes links to files for the caller."""
+        return Links(self.actor(request), self.at(request))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

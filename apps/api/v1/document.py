@@ -34,8 +34,10 @@ MEANINGS = {
     403: "The credential does not allow the call.",
     404: "It does not exist, or belongs to another organisation.",
     409: "Its state does not allow the call, or the first request with this key is still running.",
+    410: "The content was deleted; what is known of it remains.",
     413: "The body is too large.",
     415: "The media type is not supported.",
+    416: "The file ends before the range begins.",
     422: "The request is not valid, or the idempotency key was used for another request.",
     429: "Too many requests.",
     500: "Internal error; it was logged under the `request_id`.",
@@ -45,12 +47,15 @@ MEANINGS = {
 # A code of each status, for its example; docs/api.md lists all of them.
 CODES = {
     400: "malformed_json", 401: "unauthenticated", 403: "scope_missing", 404: "not_found",
-    409: "illegal_transition", 413: "too_large", 415: "unsupported_media_type",
+    409: "illegal_transition", 410: "content_deleted", 413: "too_large",
+    415: "unsupported_media_type", 416: "range_not_satisfiable",
     422: "invalid_input", 429: "rate_limited", 500: "internal_error", 503: "unavailable",
 }  # fmt: skip
 
 TAGS = {
     "tasks": "Tasks of product backends.",
+    "attachments": "Files that tasks give to their workers.",
+    "evidence": "Files that workers upload with their outputs.",
     "events": "The organisation's events, by pull.",
     "event-consumers": "Readers of the events whose positions are stored.",
     "offers": "Offers to the calling worker.",
@@ -76,6 +81,8 @@ PATH_PARAMETERS = {
     "delivery_id": ("The delivery.", UUID),
     "recovery_id": ("The recovery.", UUID),
     "key_id": ("The key.", UUID),
+    "evidence_id": ("The file.", UUID),
+    "attachment_id": ("The attachment.", UUID),
     "organisation_id": ("The organisation.", UUID),
     "name": ("The consumer's name: 1 to 64 of a-z, 0-9, _ . -", "ledger"),
 }

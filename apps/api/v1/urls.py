@@ -3,9 +3,11 @@
 from django.urls import path
 
 from apps.api.v1 import (
+    attachments,
     deliveries,
     document,
     events,
+    evidence,
     pools,
     recoveries,
     tasks,
@@ -22,6 +24,12 @@ urlpatterns = [
     path("tasks/<str:task_id>/cancel", tasks.TaskCancel.as_view()),
     path("tasks/<str:task_id>/events", tasks.TaskEvents.as_view()),
     path("tasks/<str:task_id>/match", tasks.TaskMatch.as_view()),
+    path("tasks/<str:task_id>/evidence", evidence.TaskEvidence.as_view()),
+    path("evidence/<str:evidence_id>", evidence.EvidenceFile.as_view()),
+    path("evidence/<str:evidence_id>/content", evidence.EvidenceContent.as_view()),
+    path("attachments", attachments.Attachments.as_view()),
+    path("attachments/<str:attachment_id>", attachments.AttachmentFile.as_view()),
+    path("attachments/<str:attachment_id>/content", attachments.AttachmentContent.as_view()),
     path("events", events.Events.as_view()),
     path("event-consumers", events.Consumers.as_view()),
     path("event-consumers/<str:name>", events.Consumer.as_view()),
@@ -36,7 +44,7 @@ urlpatterns = [
     path("runs/<str:run_id>/heartbeat", worker_calls.RunHeartbeat.as_view()),
     path("runs/<str:run_id>/submit", worker_calls.RunSubmit.as_view()),
     path("runs/<str:run_id>/release", worker_calls.RunRelease.as_view()),
-    path("runs/<str:run_id>/evidence", worker_calls.RunEvidence.as_view()),
+    path("runs/<str:run_id>/evidence", evidence.RunEvidence.as_view()),
     path("workers/me", worker_calls.Me.as_view()),
     path("workers", workers.Workers.as_view()),
     path("workers/<str:worker_id>", workers.Worker.as_view()),

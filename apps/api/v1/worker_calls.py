@@ -1,9 +1,8 @@
-"""Serve `/v1/offers`, `/v1/runs` and `/v1/workers/me`, for workers and agents."""
+"""Serve `/v1/offers`, `/v1/runs` and `/v1/workers/me`, for workers and agents.
 
-import hashlib
-from typing import Annotated, Any
+evidence.py serves the files of a run.
+"""
 
-from pydantic import BaseModel, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,7 +10,6 @@ from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import CallResult, idempotent
 from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
-from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.views import View, parse_id
 from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import pools as pool_representations
@@ -23,13 +21,12 @@ from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.tasks import selectors, services
 from biolayer.contract import parse
-from biolayer.errors import Fault, InvalidInput
 from biolayer.requests.offers import Decline
 from biolayer.requests.pools import WorkerUpdate
 from biolayer.requests.runs import Heartbeat, Release, RunCall, Submission
 from biolayer.responses.offers import DeclinedOffer, OfferPage
 from biolayer.responses.pools import Worker
-from biolayer.responses.runs import Evidence, HeldRun, RunChanged, RunPage, RunWithTask
+from biolayer.responses.runs import HeldRun, RunChanged, RunPage, RunWithTask
 
 OLDEST_OFFER_FIRST = Keyset(("offered_at", "id"))
 OLDEST_RUN_FIRST = Keyset(("id",))
@@ -47,7 +44,8 @@ class Offers(View):
         check_no_filters(request)
         visible = offers.open_offers(actor=self.actor(request), at=self.at(request))
         open_offers = page(request, visible, OLDEST_OFFER_FIRST)
-        data = [offer(row) for row in open_offers.rows]
+        links = self.links(request)
+        data = [offer(row, links) for row in open_offers.rows]
         return Response(OfferPage(data=data, next_cursor=open_offers.next_cursor))
 
 
@@ -65,7 +63,7 @@ class OfferAccept(View):
                 offer_id=parse_id("offer", offer_id),
                 at=self.at(request),
             )
-            return CallResult(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run, self.links(request)))
 
         return idempotent(request, request.data, accept)
 
@@ -106,7 +104,8 @@ class Runs(View):
         check_no_filters(request)
         visible = selectors.held_runs(actor=self.actor(request))
         runs = page(request, visible, OLDEST_RUN_FIRST)
-        data = [representations.held_run(row) for row in runs.rows]
+        links = self.links(request)
+        data = [representations.held_run(row, links) for row in runs.rows]
         return Response(RunPage(data=data, next_cursor=runs.next_cursor))
 
 
@@ -119,7 +118,7 @@ class Run(View):
     )
     def get(self, request: Request, run_id: str) -> Response:
         run = selectors.run(actor=self.actor(request), run_id=parse_id("run", run_id))
-        return Response(representations.held_run(run))
+        return Response(representations.held_run(run, self.links(request)))
 
 
 class RunStart(View):
@@ -140,7 +139,7 @@ class RunStart(View):
                 epoch=call.epoch,
                 at=self.at(request),
             )
-            return CallResult(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run, self.links(request)))
 
         return idempotent(request, request.data, start)
 
@@ -187,7 +186,7 @@ class RunSubmit(View):
                 submission=submission,
                 at=self.at(request),
             )
-            return CallResult(representations.run_with_task(run))
+            return CallResult(representations.run_with_task(run, self.links(request)))
 
         return idempotent(request, request.data, submit)
 
@@ -214,64 +213,6 @@ class RunRelease(View):
             return CallResult(RunChanged(run=representations.run(run)))
 
         return idempotent(request, request.data, release)
-
-
-class EvidenceForm(BaseModel):
-    """A form of two parts: the run's epoch and one file."""
-
-    epoch: Annotated[int, Field(ge=1)]
-    file: Annotated[Any, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
-
-
-class RunEvidence(View):
-    parser_classes = [BoundedMultiPartParser]
-
-    @operation(
-        "add_evidence",
-        scope=Scope.WORK,
-        summary="Upload a file as evidence for a run, at most 10 MiB",
-        returns={201: Evidence},
-        body=EvidenceForm,
-        body_type="multipart/form-data",
-    )
-    def post(self, request: Request, run_id: str) -> Response:
-        file, epoch = _upload(request)
-
-        def add() -> CallResult:
-            evidence = services.add_evidence(
-                actor=self.actor(request),
-                run_id=parse_id("run", run_id),
-                epoch=epoch,
-                file=file,
-                at=self.at(request),
-            )
-            return CallResult(representations.evidence(evidence), 201)
-
-        return idempotent(request, _upload_document(file, epoch), add)
-
-
-def _upload(request: Request) -> tuple[Any, int]:
-    """Return the form's file and epoch. Raise `InvalidInput` with a fault for each missing part."""
-    faults = []
-    files = request.FILES.getlist("file")
-    if len(files) != 1:
-        faults.append(Fault("/file", "required", "send exactly one file in the part `file`"))
-    text = request.POST.get("epoch", "")
-    is_epoch = text.isascii() and text.isdigit() and len(text) < 10
-    if not is_epoch:
-        faults.append(Fault("/epoch", "required", "send the run's epoch in the part `epoch`"))
-    if faults:
-        raise InvalidInput(faults)
-    return files[0], int(text)
-
-
-def _upload_document(file: Any, epoch: int) -> dict[str, Any]:
-    """Return what represents the upload in the fingerprint of an idempotency key."""
-    digest = hashlib.sha256()
-    for chunk in file.chunks():
-        digest.update(chunk)
-    file.seek(0)
-    return {"epoch": epoch, "name": file.name, "sha256": digest.hexdigest()}
 
 
 class Me(View):

@@ -1,21 +1,34 @@
-"""Store tasks, runs, requirements, dependencies and evidence."""
+"""Store tasks, runs, requirements, dependencies, evidence and attachments."""
 
 from apps.tasks.models.dependencies import Dependency
+from apps.tasks.models.files import (
+    Attachment,
+    Content,
+    Evidence,
+    FileState,
+    StoredFile,
+    TaskAttachment,
+)
 from apps.tasks.models.requirements import PoolSet, Requirement
-from apps.tasks.models.runs import RUN_FINAL, RUN_HELD, Evidence, Run, RunStatus
+from apps.tasks.models.runs import RUN_FINAL, RUN_HELD, Run, RunStatus
 from apps.tasks.models.tasks import NEWEST_FIRST, SetHash, Task, TaskQuerySet
 
 __all__ = [
     "NEWEST_FIRST",
     "RUN_FINAL",
     "RUN_HELD",
+    "Attachment",
+    "Content",
     "Dependency",
     "Evidence",
+    "FileState",
     "PoolSet",
     "Requirement",
     "Run",
     "RunStatus",
     "SetHash",
+    "StoredFile",
     "Task",
+    "TaskAttachment",
     "TaskQuerySet",
 ]

@@ -1,4 +1,4 @@
-"""Store runs, and the evidence that is uploaded to them."""
+"""Store runs."""
 
 from datetime import datetime
 from uuid import UUID
@@ -121,37 +121,3 @@ class Run(models.Model):
             and self.worker_id == worker_id
             and self.epoch == epoch
         )
-
-
-class Evidence(models.Model):
-    """Describe a file that backs a submission. The storage has its bytes under `path`."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    organisation = models.ForeignKey(
-        Organisation,
-        on_delete=models.PROTECT,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
-    run = models.ForeignKey(
-        Run, on_delete=models.PROTECT, related_name="evidence", db_constraint=False
-    )
-    worker = models.ForeignKey(
-        Worker, on_delete=models.PROTECT, related_name="+", db_constraint=False
-    )
-    filename = models.CharField(max_length=200)
-    # Detected from the bytes; the type that the sender states is ignored.
-    content_type = models.CharField(max_length=100)
-    size = models.PositiveIntegerField()
-    sha256 = models.BinaryField(max_length=32)
-    path = models.CharField(max_length=300)
-    # Whether the run's submission names it.
-    is_submitted = models.BooleanField(default=False)
-    created_at = models.DateTimeField(editable=False)
-
-    class Meta:
-        verbose_name_plural = "evidence"
-
-    def __str__(self) -> str:
-        return self.filename

@@ -5,6 +5,7 @@ that take an id lock it themselves. `also` are rows of the caller that belong to
 transition.
 """
 
+from apps.tasks.services.attachments import add_attachment, receive_attachment
 from apps.tasks.services.batch_creation import (
     Draft,
     Result,
@@ -20,10 +21,11 @@ from apps.tasks.services.closing import (
     rework_task,
     verify_task,
 )
+from apps.tasks.services.contents import OpenContent, open_attachment, open_evidence
 from apps.tasks.services.contract_checks import add_check
 from apps.tasks.services.creating import Created, create_task, publish_task
 from apps.tasks.services.dependencies import fail_dependents
-from apps.tasks.services.evidence import add_evidence
+from apps.tasks.services.evidence import add_evidence, receive_evidence
 from apps.tasks.services.leases import lapse_run
 from apps.tasks.services.queueing import (
     accept_task,
@@ -43,12 +45,21 @@ from apps.tasks.services.runs import (
     submit_run,
 )
 from apps.tasks.services.sla import watch_sla, watch_slas
+from apps.tasks.services.stored_files import (
+    ReceivedFile,
+    delete_due_files,
+    give_up_file,
+    purge_files,
+)
 
 __all__ = [
     "Created",
     "Draft",
+    "OpenContent",
+    "ReceivedFile",
     "Result",
     "accept_task",
+    "add_attachment",
     "add_check",
     "add_evidence",
     "add_shared_rows",
@@ -57,18 +68,25 @@ __all__ = [
     "complete_task",
     "create_task",
     "create_tasks",
+    "delete_due_files",
     "delete_unused_requirements",
     "draft_tasks",
     "escalate_task",
     "fail_dependents",
     "fail_run",
     "fail_task",
+    "give_up_file",
     "heartbeat_run",
     "lapse_run",
     "match_task",
     "offer_task",
+    "open_attachment",
+    "open_evidence",
     "publish_task",
+    "purge_files",
     "queue_created",
+    "receive_attachment",
+    "receive_evidence",
     "release_run",
     "reopen_task",
     "requeue_task",

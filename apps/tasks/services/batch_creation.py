@@ -15,9 +15,14 @@ from apps.accounts.scopes import Scope
 from apps.base import crypto, rows
 from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic
-from apps.tasks.changes import dependency_rows, requirement_row
+from apps.tasks.changes import attachment_rows, dependency_rows, requirement_row
 from apps.tasks.models import Task
 from apps.tasks.requirements import RequirementSpec
+from apps.tasks.services.attachments import (
+    attachments_of_contract,
+    lock_attachments,
+    require_attachments,
+)
 from apps.tasks.services.contract_checks import (
     contract_without_references,
     is_plain,
@@ -122,7 +127,8 @@ def create_tasks(
     where another call used a natural key.
 
     1. Pools and natural keys are read once for all documents.
-    2. All dependencies are locked by one statement, in the order of docs/adr/0005.
+    2. All dependencies are locked by one statement, in the order of docs/adr/0005, and then all
+       attachments.
     3. The rows of `TASKS_PER_STATEMENT` new tasks are written by one statement, in the order of
        their natural keys: of two batches with the same keys, one waits for the other.
     """
@@ -147,6 +153,7 @@ class _Batch:
     results: dict[int, Result] = field(default_factory=dict)
     # The tasks of this batch by their natural keys.
     created: dict[NaturalKey, Earlier] = field(default_factory=dict)
+    attachments: set[UUID] = field(default_factory=set)
 
     def check(self, drafts: Sequence[Draft]) -> None:
         """Split the drafts into contracts to write and results that are known already."""
@@ -202,6 +209,12 @@ class _Batch:
         """Write the tasks of all contracts. Of two with one natural key the first is written."""
         named = {one for checked in self.contracts.values() for one in checked.contract.depends_on}
         lock_dependencies(sorted(named))
+        attached = {
+            one
+            for checked in self.contracts.values()
+            for one in attachments_of_contract(checked.contract)
+        }
+        self.attachments = lock_attachments(attached)
         contracts = iter(sorted(self.contracts.items(), key=_order))
         try:
             while part := list(islice(contracts, TASKS_PER_STATEMENT)):
@@ -225,12 +238,17 @@ class _Batch:
     def _create(self, checked: Checked) -> Result:
         contract, requirement = checked
         task: Task = new_task(self.actor, contract, requirement, self.at)
-        if contract.depends_on:
-            try:
+        attachment_ids = attachments_of_contract(contract)
+        try:
+            if contract.depends_on:
                 gate_task(task=task, task_ids=contract.depends_on)
-            except InvalidInput as error:
-                return error
-        also = dependency_rows(task, contract.depends_on)
+            require_attachments(attachment_ids, self.attachments)
+        except InvalidInput as error:
+            return error
+        also = [
+            *dependency_rows(task, contract.depends_on),
+            *attachment_rows(task, attachment_ids),
+        ]
         write(task, contract, requirement, actor=self.actor, at=self.at, also=also)
         return Created(task, is_new=True)
 

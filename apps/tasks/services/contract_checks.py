@@ -9,6 +9,7 @@ from uuid import UUID
 from apps.accounts.principal import Principal
 from apps.pools import selectors as pool_selectors
 from apps.tasks.schemas.checks import schema_faults
+from apps.tasks.services.attachments import attachment_check, attachments_of_contract
 from apps.tasks.services.dependencies import dependency_check
 from biolayer.contract import Check, TaskContract, dig, parse_task
 from biolayer.errors import Fault, pointer
@@ -38,7 +39,7 @@ def checked_contract(
 
 
 def contract_without_references(*, document: Any, at: datetime) -> TaskContract:
-    """Return the document as a contract. Its pools and dependencies are not checked: no query.
+    """Return the document as a contract. What it names is not checked: no query.
 
     Raise `InvalidInput`.
     """
@@ -48,8 +49,12 @@ def contract_without_references(*, document: Any, at: datetime) -> TaskContract:
 def reference_faults(
     *, actor: Principal, document: Any, usable_pools: Collection[UUID]
 ) -> list[Fault]:
-    """Return what is wrong with the pools and tasks that a document names."""
-    return [*_pool_faults(document, usable_pools), *dependency_check(actor)(document)]
+    """Return what is wrong with the pools, tasks and attachments that a document names."""
+    return [
+        *_pool_faults(document, usable_pools),
+        *dependency_check(actor)(document),
+        *attachment_check(actor)(document),
+    ]
 
 
 def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
@@ -59,8 +64,11 @@ def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
 
 
 def is_plain(contract: TaskContract) -> bool:
-    """Return whether a contract names no tasks, and no pool but its own."""
-    return not contract.depends_on and contract.requirements.escalation is None
+    """Return whether a contract names no tasks, no attachments, and no pool but its own."""
+    needs = contract.requirements
+    if contract.depends_on or needs.escalation is not None:
+        return False
+    return not attachments_of_contract(contract)
 
 
 def named_organisation(document: Any) -> UUID | None:

@@ -16,9 +16,14 @@ from apps.base.ids import new_id
 from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic, retry_races
 from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
-from apps.tasks.changes import dependency_rows, requirement_row
+from apps.tasks.changes import attachment_rows, dependency_rows, requirement_row
 from apps.tasks.models import Task
 from apps.tasks.requirements import RequirementSpec, required
+from apps.tasks.services.attachments import (
+    attachments_of_contract,
+    lock_attachments,
+    require_attachments,
+)
 from apps.tasks.services.contract_checks import (
     checked_contract,
     contract_without_references,
@@ -55,8 +60,8 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     Raise `InvalidInput` with every fault of the document, `OrganisationMismatch`, `ScopeMissing`,
     and `RequestIdReused` when the natural key came before with another body.
 
-    1. A contract without dependencies and escalation is written without a query before: constraints
-       and the guard of the insert refuse a used key and an unusable pool.
+    1. A contract without dependencies, attachments and escalation is written without a query
+       before: constraints and the guard of the insert refuse a used key and an unusable pool.
     2. What they refuse, and every other contract, is checked by queries first and then written.
     """
     actor.require(Scope.TASKS_CREATE)
@@ -103,9 +108,14 @@ def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
     requirement = new_requirement(actor, contract)
     task = new_task(actor, contract, requirement, at)
     # Without dependencies all that is written is one statement: it needs no transaction around it.
-    with atomic() if contract.depends_on else nullcontext():
+    attachment_ids = attachments_of_contract(contract)
+    with atomic() if contract.depends_on or attachment_ids else nullcontext():
         gate_task(task=task, task_ids=contract.depends_on)
-        also = dependency_rows(task, contract.depends_on)
+        require_attachments(attachment_ids, lock_attachments(attachment_ids))
+        also = [
+            *dependency_rows(task, contract.depends_on),
+            *attachment_rows(task, attachment_ids),
+        ]
         try:
             write(task, contract, requirement, actor=actor, at=at, also=also)
         except IntegrityError as error:

@@ -11,6 +11,17 @@ from collections.abc import Callable
 TEXT = "text/plain"
 PROBE_BYTES = 4096
 
+# Images that are not decoded here, so that their metadata cannot be removed.
+NOT_CLEANED = frozenset({"image/heic", "image/heif"})
+
+# What browsers take for HTML or XML, whatever its type is (WHATWG MIME Sniffing, 7.1), and SVG.
+MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*<(?:!--|[!?]?(?:doctype html|xml|html|head|script|iframe|svg"
+    rb"|h1|div|font|table|a|style|title|b|body|br|p|object|embed|math|link|meta|base|form|img"
+    rb"|input|video|audio)(?![a-z0-9_-]))",
+    re.IGNORECASE,
+)
+
 # Every type that `media_type` may return.
 ACCEPTED = (
     "image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif", "image/avif",
@@ -58,6 +69,11 @@ def media_type(content: bytes) -> str | None:
     if detected is None and is_text(content):
         return TEXT
     return detected or next(filter(None, (detect(content) for detect in _DETECTORS)), None)
+
+
+def is_markup(content: bytes) -> bool:
+    """Return whether a file begins as HTML, SVG or XML does."""
+    return MARKUP.match(content[:PROBE_BYTES]) is not None
 
 
 def is_text(content: bytes) -> bool:

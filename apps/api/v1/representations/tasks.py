@@ -1,11 +1,13 @@
-"""Represent tasks, runs, offers and evidence."""
+"""Represent tasks and runs."""
 
 from datetime import datetime
 from typing import Any, Literal
 
+from apps.api.http.links import Links
+from apps.api.v1.representations.files import briefing_attachment
 from apps.api.v1.representations.values import choice
-from apps.tasks import selectors
-from apps.tasks.models import Evidence, Run, Task
+from apps.tasks import files, selectors
+from apps.tasks.models import Run, Task
 from biolayer.events.tasks import OriginFacts
 from biolayer.lifecycle import OUTPUT_SHOWN
 from biolayer.responses import runs
@@ -47,7 +49,7 @@ def task(row: Task) -> responses.Task:
     )
 
 
-def briefing(row: Task) -> responses.Briefing:
+def briefing(row: Task, links: Links) -> responses.Briefing:
     """Return a task as its worker sees it: what to do, by when, and what to submit."""
     return responses.Briefing(
         task_id=row.id,
@@ -57,6 +59,7 @@ def briefing(row: Task) -> responses.Briefing:
         title=row.title,
         instructions=row.instructions,
         context=row.context,
+        attachments=[briefing_attachment(one, links) for one in files.task_attachments(row)],
         sla=responses.TaskSla(**_sla(row)),
         requirements=responses.TaskRequirements(**_requirements(row)),
         dependencies=[_dependency(dependency) for dependency in selectors.dependencies(row)],
@@ -69,27 +72,14 @@ def run(row: Run) -> runs.Run:
     return runs.Run(**_run(row))
 
 
-def held_run(row: Run) -> runs.HeldRun:
+def held_run(row: Run, links: Links) -> runs.HeldRun:
     """Return a run in a list of its worker's, with all that an app needs to continue it."""
-    return runs.HeldRun(**_run(row), task=briefing(row.task))
+    return runs.HeldRun(**_run(row), task=briefing(row.task, links))
 
 
-def run_with_task(row: Run) -> runs.RunWithTask:
+def run_with_task(row: Run, links: Links) -> runs.RunWithTask:
     """Return a run that a worker's call changed, with its task."""
-    return runs.RunWithTask(run=run(row), task=briefing(row.task))
-
-
-def evidence(row: Evidence) -> runs.Evidence:
-    """Return a file's description."""
-    return runs.Evidence(
-        evidence_id=row.id,
-        run_id=row.run_id,
-        filename=row.filename,
-        content_type=row.content_type,
-        size=row.size,
-        sha256=bytes(row.sha256).hex(),
-        created_at=row.created_at,
-    )
+    return runs.RunWithTask(run=run(row), task=briefing(row.task, links))
 
 
 def origin(row: Task) -> OriginFacts:

@@ -1,0 +1,109 @@
+"""Make and accept links to the content of a file: URLs that need no other credential.
+
+A link names the path, when it ends, and the credential that it was made for. It is valid as long as
+that credential is, `LIFETIME` at most, and from the organisation's networks only.
+"""
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from rest_framework.request import Request
+
+from apps.accounts.principal import Principal
+from apps.accounts.selectors import Authenticated, LinkHolder, authenticate_link
+from apps.api.http.authentication import BearerAuthentication, check_address, client_address
+from apps.api.http.operations import Query
+from apps.api.http.parameters import parameter_faults
+from apps.base import crypto
+from biolayer.errors import InvalidInput, Unauthenticated
+
+PARAMETER = "access"
+LIFETIME = timedelta(minutes=5)
+SIGNATURE_BYTES = 32
+INVALID = "This link has ended, or is not valid. Read the file's `content_url` again."
+
+ACCESS = Query(
+    PARAMETER,
+    {"type": "string"},
+    "The credential within `content_url`; such a URL needs no other.",
+    "b3BhcXVl",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Hold a URL, and when it ends."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Make links for a caller."""
+
+    actor: Principal
+    at: datetime
+
+    def to(self, path: str) -> Link:
+        """Return a link to a path, which the caller may read."""
+        actor = self.actor
+        # In whole seconds.
+        seconds = int((self.at + LIFETIME).timestamp())
+        member = None if actor.member_id is None else str(actor.member_id)
+        holder = [seconds, str(actor.organisation_id), actor.kind, actor.id, member]
+        payload = orjson.dumps(holder)
+        text = base64.urlsafe_b64encode(_signature(path, payload) + payload).decode().rstrip("=")
+        return Link(f"{path}?{PARAMETER}={text}", datetime.fromtimestamp(seconds, UTC))
+
+
+class LinkAuthentication(BearerAuthentication):
+    """Authenticate by a link, or as every other call where there is none."""
+
+    def authenticate(self, request: Request) -> tuple[Principal, Authenticated]:
+        """Raise `Unauthenticated`, also for a link of another path; `AddressNotAllowed`."""
+        text = request.query_params.get(PARAMETER)
+        if text is None:
+            return super().authenticate(request)
+        seconds, organisation_id, kind, holder_id, member_id = _opened(request.path, text)
+        holder = LinkHolder(
+            organisation_id=organisation_id,
+            kind=kind,
+            id=holder_id,
+            member_id=member_id,
+            address=str(client_address(request) or ""),
+        )
+        authenticated = authenticate_link(holder)
+        if authenticated is None or authenticated.at.timestamp() >= seconds:
+            raise Unauthenticated(INVALID)
+        check_address(request, authenticated.allowed_networks)
+        return authenticated.principal, authenticated
+
+
+def has_link(request: Request) -> bool:
+    """Return whether the call was authenticated by a link. Raise `InvalidInput` for others."""
+    faults = parameter_faults(request.query_params, [PARAMETER])
+    if faults:
+        raise InvalidInput(faults)
+    return PARAMETER in request.query_params
+
+
+def _opened(path: str, text: str) -> list[Any]:
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Unauthenticated(INVALID) from None
+    signature, payload = decoded[:SIGNATURE_BYTES], decoded[SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, _signature(path, payload)):
+        raise Unauthenticated(INVALID)
+    values: list[Any] = orjson.loads(payload)
+    return values
+
+
+def _signature(path: str, payload: bytes) -> bytes:
+    return crypto.keyed_hash(f"content-link:{path}", payload)

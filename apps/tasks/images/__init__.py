@@ -1,0 +1,1 @@
+"""Re-encode images, so that neither their metadata nor anything appended to them is stored."""

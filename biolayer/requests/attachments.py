@@ -1,0 +1,3 @@
+"""Define the bounds of attachments."""
+
+MAX_ATTACHMENTS_PER_TASK = 20
