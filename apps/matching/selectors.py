@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.matching.models import Offer, OfferStatus
-from apps.tasks.selectors import attachment_prefetch, dependency_prefetch
+from apps.tasks.selectors import dependency_prefetch
 
 
 def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
@@ -16,8 +16,6 @@ def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
             worker_id=actor.require_worker(), status=OfferStatus.OPEN, expires_at__gt=at
         )
         .select_related("task")
-        .prefetch_related(
-            dependency_prefetch("task__dependencies"), attachment_prefetch("task__attachments")
-        )
+        .prefetch_related(dependency_prefetch("task__dependencies"))
         .order_by("offered_at", "id")
     )

@@ -1,6 +1,6 @@
 """Read evidence and attachments, and decide who may."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     OuterRef,
+    Prefetch,
     Q,
     QuerySet,
     prefetch_related_objects,
@@ -155,10 +156,21 @@ def _attachments(actor: Principal) -> "QuerySet[Attachment]":
     return rows.filter(Q(pool_ids__contained_by=list(actor.pool_ids)) | Exists(named))
 
 
+def load_attachments(tasks: Iterable[Task]) -> None:
+    """Read the attachments of the tasks of a list by one query; by none where none is named."""
+    naming = [task for task in tasks if _names_attachments(task)]
+    rows = TaskAttachment.objects.select_related("attachment").order_by("position")
+    # Does nothing for a task that was read before.
+    prefetch_related_objects(naming, Prefetch("attachments", rows))
+
+
 def task_attachments(task: Task) -> list[Attachment]:
-    """Return the attachments of a task, in its contract's order; no query where none is named."""
-    if not named_attachments(task.context.get("attachments")):
+    """Return the attachments of a task, in its contract's order."""
+    if not _names_attachments(task):
         return []
-    # Does nothing for a task that was prefetched with a list.
-    prefetch_related_objects([task], selectors.attachment_prefetch())
+    load_attachments([task])
     return [link.attachment for link in task.attachments.all()]
+
+
+def _names_attachments(task: Task) -> bool:
+    return bool(named_attachments(task.context.get("attachments")))

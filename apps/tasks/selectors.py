@@ -23,7 +23,6 @@ from apps.tasks.models import (
     PoolSet,
     Run,
     Task,
-    TaskAttachment,
     TaskQuerySet,
 )
 from biolayer.errors import NotFound
@@ -198,9 +197,7 @@ def held_runs(*, actor: Principal) -> "QuerySet[Run]":
     return (
         Run.objects.filter(worker_id=worker_id, status__in=RUN_HELD)
         .select_related("task")
-        .prefetch_related(
-            dependency_prefetch("task__dependencies"), attachment_prefetch("task__attachments")
-        )
+        .prefetch_related(dependency_prefetch("task__dependencies"))
         .order_by("id")
     )
 
@@ -254,12 +251,6 @@ def dependency_prefetch(
     fields = [f"needs__{name}" for name in ("title", "task_type", "status", "output")]
     rows = Dependency.objects.select_related("needs").only("task_id", *fields)
     return Prefetch(path, rows.order_by("position"))
-
-
-def attachment_prefetch(path: str = "attachments") -> "Prefetch[str, QuerySet[Any], str]":
-    """Return what `prefetch_related` needs for `attachments` of each task of a list."""
-    rows = TaskAttachment.objects.select_related("attachment").order_by("position")
-    return Prefetch(path, rows)
 
 
 def dependencies(task: Task) -> list[Task]:

@@ -15,7 +15,7 @@ from django.core.wsgi import get_wsgi_application
 from apps.api.http.framing import accept_chunked_bodies
 from apps.api.http.parsing import MAX_FORM_BYTES
 from tests.api.expect import expect_problem, expect_unchanged, faults
-from tests.api.steps import PNG, act
+from tests.api.steps import PDF, act
 from tests.factories import OUTPUT, Caller, House, contract
 
 BOUNDARY = "f00d"
@@ -86,12 +86,12 @@ def test_chunked__evidence(house: House) -> None:
         f"--{BOUNDARY}\r\n".encode(),
         f'Content-Disposition: form-data; name="epoch"\r\n\r\n{run.epoch}\r\n'.encode(),
         f"--{BOUNDARY}\r\n".encode(),
-        b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n',
-        PNG.ljust(3_000_000, b"\0") + f"\r\n--{BOUNDARY}--\r\n".encode(),
+        b'Content-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n',
+        PDF.ljust(3_000_000, b"\0") + f"\r\n--{BOUNDARY}--\r\n".encode(),
     ]
     path, kind = f"/v1/runs/{run.id}/evidence", f"multipart/form-data; boundary={BOUNDARY}"
     status, shown = chunked(house.bob, "POST", path, b"".join(parts), kind)
-    assert (status, shown["size"], shown["content_type"]) == (201, 3_000_000, "image/png")
+    assert (status, shown["size"], shown["content_type"]) == (201, 3_000_000, "application/pdf")
     large = [*parts[:2], bytes(MAX_FORM_BYTES)]
     assert chunked(house.bob, "POST", path, b"".join(large), kind)[0] == 413
 

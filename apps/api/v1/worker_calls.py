@@ -19,7 +19,7 @@ from apps.matching import selectors as offers
 from apps.matching import services as matching
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
-from apps.tasks import selectors, services
+from apps.tasks import files, selectors, services
 from biolayer.contract import parse
 from biolayer.requests.offers import Decline
 from biolayer.requests.pools import WorkerUpdate
@@ -44,6 +44,7 @@ class Offers(View):
         check_no_filters(request)
         visible = offers.open_offers(actor=self.actor(request), at=self.at(request))
         open_offers = page(request, visible, OLDEST_OFFER_FIRST)
+        files.load_attachments(row.task for row in open_offers.rows)
         links = self.links(request)
         data = [offer(row, links) for row in open_offers.rows]
         return Response(OfferPage(data=data, next_cursor=open_offers.next_cursor))
@@ -104,6 +105,7 @@ class Runs(View):
         check_no_filters(request)
         visible = selectors.held_runs(actor=self.actor(request))
         runs = page(request, visible, OLDEST_RUN_FIRST)
+        files.load_attachments(row.task for row in runs.rows)
         links = self.links(request)
         data = [representations.held_run(row, links) for row in runs.rows]
         return Response(RunPage(data=data, next_cursor=runs.next_cursor))
