@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import time
 import zlib
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from apps.tasks.images import process
-from apps.tasks.images.reencoding import FORMATS, reencode
-from biolayer.errors import InvalidInput
+from apps.tasks.images.reencoding import FORMATS, PROCESSES, WAITING, reencode
+from biolayer.errors import InvalidInput, Unavailable
 
 # GPSInfo of EXIF: degrees of latitude and longitude (CIPA DC-008, 4.6.6).
 GPS = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)}
@@ -329,3 +330,32 @@ def test_limits__end_the_process(work: str, monkeypatch: pytest.MonkeyPatch) -> 
     began = time.monotonic()
     assert refused(b"", "PNG") in ("too_complex", "unreadable")
     assert time.monotonic() - began < 15
+
+
+def test_reencode__refuses_at_once_what_would_take_every_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = os.environ["BIOLAYER_HOME"] + "/probe.py"
+    with open(place, "w") as probe:
+        probe.write("import time; time.sleep(60)")
+    monkeypatch.setattr("apps.tasks.images.reencoding.PROCESS", place)
+    monkeypatch.setattr("apps.tasks.images.reencoding.WALL_SECONDS", 2.0)
+    monkeypatch.setattr("apps.tasks.images.reencoding.FREE_SECONDS", 0.5)
+    ends: list[tuple[str, float]] = []
+
+    def send() -> None:
+        began = time.monotonic()
+        try:
+            reencode(b"", "image/png")
+        except (InvalidInput, Unavailable) as error:
+            ends.append((error.code, time.monotonic() - began))
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    busy = sorted(seconds for code, seconds in ends if code == "unavailable")
+    assert len(busy) == 8 - PROCESSES
+    assert busy[: 8 - PROCESSES - WAITING][-1] < 0.3
+    assert len([code for code, _ in ends if code == "invalid_input"]) == PROCESSES

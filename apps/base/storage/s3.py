@@ -1,5 +1,6 @@
 """Store files in S3, or in a service with its API. Loaded only where the settings name a bucket."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,9 @@ from storages.backends.s3 import S3Storage
 CONNECT_SECONDS = 2
 READ_SECONDS = 10
 ATTEMPTS = 2
+
+# How long it is not called after it did not respond: each call would hold a thread until then.
+PAUSE_SECONDS = 5.0
 
 # Above the largest file: each is one request.
 ONE_REQUEST_BYTES = 64 * 1024 * 1024
@@ -54,9 +58,30 @@ class BoundedS3Storage(S3Storage):  # type: ignore[misc]
             super().delete(name)
 
 
+class _Pause:
+    """Remember in this process that the service did not respond."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+
+    def begin(self) -> None:
+        self.until = time.monotonic() + PAUSE_SECONDS
+
+    def check(self) -> None:
+        if time.monotonic() < self.until:
+            raise OSError("S3: it did not respond a moment ago")
+
+
+_pause = _Pause()
+
+
 @contextmanager
 def _as_os_error() -> Iterator[None]:
+    _pause.check()
     try:
         yield
-    except (Boto3Error, BotoCoreError, ClientError) as error:
+    except ClientError as error:  # an answer
+        raise OSError(f"S3: {error}") from error
+    except (Boto3Error, BotoCoreError) as error:
+        _pause.begin()
         raise OSError(f"S3: {error}") from error

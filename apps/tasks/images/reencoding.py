@@ -1,14 +1,19 @@
 """Re-encode an image by a process of its own: see process.py for what it does, and its limits."""
 
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from apps.tasks.images.process import MAX_PIXELS, TOO_LARGE, UNREADABLE
 from biolayer.errors import Fault, InvalidInput, Unavailable
+
+logger = logging.getLogger(__name__)
 
 PROCESS = Path(__file__).with_name("process.py")
 
@@ -26,6 +31,9 @@ WALL_SECONDS = 20.0
 
 # In each process of the API; each image may take a gigabyte and a call's thread meanwhile.
 PROCESSES = 2
+# So many calls may wait besides, for so long; further ones are refused at once. The other threads
+# of the process are for other calls.
+WAITING = 2
 FREE_SECONDS = 5.0
 BUSY = "The re-encoding of images is busy. Send it again."
 
@@ -39,6 +47,7 @@ TEXTS = {
 TOO_SLOW = ("too_complex", "takes too much time to decode")
 
 _free = threading.BoundedSemaphore(PROCESSES)
+_places = threading.BoundedSemaphore(PROCESSES + WAITING)
 
 
 def reencode(content: bytes, media_type: str) -> bytes:
@@ -47,19 +56,33 @@ def reencode(content: bytes, media_type: str) -> bytes:
     It takes seconds for a large one: never call it within a transaction. Raise `InvalidInput` for
     what is no image, or too large a one, and `Unavailable` where no process is free.
     """
-    if not _free.acquire(timeout=FREE_SECONDS):
-        raise Unavailable(BUSY)
-    try:
-        with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as result:
-            source.write(content)
-            source.seek(0)
-            code = _run(FORMATS[media_type], source.fileno(), result.fileno())
-            if code != 0:
-                raise InvalidInput([Fault("/file", *TEXTS.get(code or 0, TOO_SLOW))])
+    with (
+        _place(_places, 0.0),
+        _place(_free, FREE_SECONDS),
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as result,
+    ):
+        source.write(content)
+        source.seek(0)
+        code = _run(FORMATS[media_type], source.fileno(), result.fileno())
+        if code == 0:
             result.seek(0)
             return result.read()
+    if code not in TEXTS:
+        # None or negative by a limit; another one by an installation that lacks Pillow, say.
+        logger.warning("the re-encoding of %s ended with the code %s", media_type, code)
+    raise InvalidInput([Fault("/file", *TEXTS.get(code or 0, TOO_SLOW))])
+
+
+@contextmanager
+def _place(places: threading.BoundedSemaphore, seconds: float) -> Iterator[None]:
+    """Wait for a place, and free it after the block. Raise `Unavailable`."""
+    if not places.acquire(timeout=seconds):
+        raise Unavailable(BUSY)
+    try:
+        yield
     finally:
-        _free.release()
+        places.release()
 
 
 def _run(name: str, source: int, result: int) -> int | None:
