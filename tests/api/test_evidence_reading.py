@@ -409,13 +409,22 @@ def principal(house: House, kind: str, name: str, member_id: UUID | None = None)
     )
 
 
-def test_link__of_a_client_lasts_as_long_as_the_client(house: House) -> None:
-    client = OAuthApplication.objects.create(
+def a_client(house: House) -> OAuthApplication:
+    return OAuthApplication.objects.create(
         name="Ledger",
         organisation=house.organisation,
         client_type="confidential",
         authorization_grant_type="client-credentials",
     )
+
+
+def a_member(house: House) -> Member:
+    user = User.objects.create_user("mara@example.com")
+    return Member.objects.create(organisation=house.organisation, user=user)
+
+
+def test_link__of_a_client_lasts_as_long_as_the_client(house: House) -> None:
+    client = a_client(house)
     path = f"/v1/evidence/{verified(house)}/content"
     actor = principal(house, "oauth_application", client.client_id)
     url = Links(actor, clock.now()).to(path).url
@@ -424,15 +433,25 @@ def test_link__of_a_client_lasts_as_long_as_the_client(house: House) -> None:
     expect_no_content(url)
 
 
-@pytest.mark.parametrize("kind", ["member", "oauth_member", "worker"])
+@pytest.mark.parametrize("kind", ["member", "worker"])
 def test_link__of_a_member_lasts_as_long_as_the_membership(house: House, kind: str) -> None:
-    user = User.objects.create(username="mara")
-    member = Member.objects.create(organisation=house.organisation, user=user)
+    member = a_member(house)
     path = f"/v1/evidence/{verified(house)}/content"
     actor = principal(house, kind, str(member.id), member.id)
     url = Links(actor, clock.now()).to(path).url
     assert got(Client().get(url)).status_code == 200
     member.delete()
+    expect_no_content(url)
+
+
+@pytest.mark.parametrize("gone", ["client", "member"])
+def test_link__of_a_client_that_acts_for_a_member(house: House, gone: str) -> None:
+    client, member = a_client(house), a_member(house)
+    path = f"/v1/evidence/{verified(house)}/content"
+    actor = principal(house, "oauth_member", f"{member.id}:{client.client_id}", member.id)
+    url = Links(actor, clock.now()).to(path).url
+    assert got(Client().get(url)).status_code == 200
+    (client if gone == "client" else member).delete()
     expect_no_content(url)
 
 

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 import boto3
 import pytest
+from django.conf import settings as django_settings
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
@@ -309,7 +310,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator["Bucket"]:
         )
     )
     try:
-        with override_settings(STORAGES=settings):
+        with override_settings(STORAGES={**django_settings.STORAGES, **settings}):
             assert isinstance(storages["default"], s3.BoundedS3Storage)
             yield Bucket(name, client, server)
     finally:

@@ -11,16 +11,20 @@ from apps.accounts.selectors.authentication import Authenticated
 
 _LIVE = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())"
 _MEMBER = "EXISTS (SELECT FROM accounts_member m WHERE m.organisation_id = o.id AND m.id = %s)"
+_CLIENT = (
+    "EXISTS (SELECT FROM accounts_oauthapplication a"
+    " WHERE a.organisation_id = o.id AND a.client_id = %s)"
+)
 
-# Whether the credential still exists, by the kind of its principal, whose id is the parameter.
+# Whether the credential still exists, by the kind of a principal that acts for no person. Its id is
+# the parameter.
 _EXISTS = {
     "api_key": "EXISTS (SELECT FROM accounts_apikey k"
     f" WHERE k.organisation_id = o.id AND k.id = %s AND {_LIVE})",
     # A worker's keys all act as the worker.
     "worker": "EXISTS (SELECT FROM accounts_apikey k"
     f" WHERE k.organisation_id = o.id AND k.worker_id = %s::uuid AND {_LIVE})",
-    "oauth_application": "EXISTS (SELECT FROM accounts_oauthapplication a"
-    " WHERE a.organisation_id = o.id AND a.client_id = %s)",
+    "oauth_application": _CLIENT,
 }
 _HOLDER = (
     "SELECT clock_timestamp(), o.allowed_networks FROM accounts_organisation o WHERE o.id = %s"
@@ -41,14 +45,12 @@ class LinkHolder:
 
 def authenticate_link(holder: LinkHolder) -> Authenticated | None:
     """Return the principal, without any scope; None where its credential is expired or revoked."""
-    if holder.member_id is not None:
-        condition, subject = _MEMBER, holder.member_id
-    elif holder.kind in _EXISTS:
-        condition, subject = _EXISTS[holder.kind], holder.id
-    else:
+    conditions = _conditions(holder)
+    if not conditions:
         return None
+    sql = " AND ".join([_HOLDER, *conditions])
     with connection.cursor() as cursor:
-        cursor.execute(f"{_HOLDER} AND {condition}", [holder.organisation_id, subject])
+        cursor.execute(sql, [holder.organisation_id, *conditions.values()])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -63,3 +65,13 @@ def authenticate_link(holder: LinkHolder) -> Authenticated | None:
         address=holder.address,
     )
     return Authenticated(principal, *row)
+
+
+def _conditions(holder: LinkHolder) -> dict[str, str]:
+    """Return what must hold, in SQL, each with its parameter; nothing for an unknown kind."""
+    if holder.kind == "oauth_member" and holder.member_id is not None:
+        # Its id is that of the member and of the client.
+        return {_MEMBER: holder.member_id, _CLIENT: holder.id.partition(":")[2]}
+    if holder.member_id is not None:
+        return {_MEMBER: holder.member_id}
+    return {_EXISTS[holder.kind]: holder.id} if holder.kind in _EXISTS else {}

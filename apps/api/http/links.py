@@ -16,10 +16,11 @@ from rest_framework.request import Request
 
 from apps.accounts.principal import Principal
 from apps.accounts.selectors import Authenticated, LinkHolder, authenticate_link
-from apps.api.http.authentication import BearerAuthentication, check_address, client_address
+from apps.api.http.authentication import BearerAuthentication, check_address
 from apps.api.http.operations import Query
 from apps.api.http.parameters import parameter_faults
 from apps.base import crypto
+from apps.base.addresses import client_address
 from biolayer.errors import InvalidInput, Unauthenticated
 
 PARAMETER = "access"
