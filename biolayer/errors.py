@@ -10,6 +10,8 @@ BioLayerError
 │   ├── PoolNotGranted         the credential is limited to other pools
 │   ├── NotTheOwner            only the credential that made the object, or a manager, may change it
 │   ├── AddressNotAllowed
+│   ├── SecondFactorRequired   the organisation requires one, and the person has none
+│   ├── WrongAddress           the invitation is for another e-mail address
 │   └── OrganisationMismatch
 ├── NotFound                   it does not exist, or the credential may not see it
 ├── Conflict                   its state does not allow the call
@@ -28,6 +30,11 @@ BioLayerError
 │   ├── ConsumerNameTaken      by a consumer that the credential may not see
 │   ├── EndpointNotEnabled     paused or disabled
 │   ├── PoolClosed
+│   ├── LastAdmin              an organisation keeps one admin
+│   ├── AlreadyMember
+│   ├── InvitationOpen         the address has an open invitation: `invitation_id`
+│   ├── InvitationClosed       it was accepted or revoked
+│   ├── WorkerIsLinked         the worker is another member
 │   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the key was used with another body
@@ -137,6 +144,16 @@ class NotTheOwner(Refused):
 class AddressNotAllowed(Refused):
     code = "address_not_allowed"
     title = "Calls from this address are not allowed"
+
+
+class SecondFactorRequired(Refused):
+    code = "second_factor_required"
+    title = "A second factor is required"
+
+
+class WrongAddress(Refused):
+    code = "wrong_address"
+    title = "The invitation is for another address"
 
 
 class OrganisationMismatch(Refused):
@@ -287,6 +304,39 @@ class PoolClosed(Conflict):
 
     def __init__(self) -> None:
         super().__init__("A closed pool is kept for its history only. Create a new pool.")
+
+
+class LastAdmin(Conflict):
+    code = "last_admin"
+    title = "The organisation would have no admin"
+
+
+class AlreadyMember(Conflict):
+    code = "already_member"
+    title = "This person is a member already"
+
+
+class InvitationOpen(Conflict):
+    code = "invitation_open"
+    title = "The address has an open invitation"
+
+    def __init__(self, invitation_id: str) -> None:
+        self.invitation_id = invitation_id
+        super().__init__("Send it again, or revoke it first.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"invitation_id": self.invitation_id}
+
+
+class InvitationClosed(Conflict):
+    code = "invitation_closed"
+    title = "The invitation is no longer open"
+
+
+class WorkerIsLinked(Conflict):
+    code = "worker_is_linked"
+    title = "The worker is another member"
 
 
 class WorkerHasHistory(Conflict):

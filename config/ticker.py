@@ -23,6 +23,7 @@ from functools import partial
 from django.db import Error, close_old_connections, connection
 from oauth2_provider.models import clear_expired
 
+from apps.accounts.services import purge_sign_ins
 from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
@@ -113,6 +114,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "restored_requirements": (60.0, restore_requirements),
     "stranded": (600.0, schedule_stranded_checks),
     "tokens": (3600.0, clear_expired),
+    "sign_ins": (600.0, purge_sign_ins),
     "escalations": (600.0, schedule_missed_steps),
 }
 

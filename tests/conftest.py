@@ -7,6 +7,7 @@ import pytest
 from django.test.utils import setup_databases, teardown_databases
 from xdist.scheduler import LoadFileScheduling
 
+from apps.accounts.mail import wait_for_mails
 from apps.api.http import throttling
 from tests.factories import House
 from tests.receiver import Receiver, receiving
@@ -67,6 +68,7 @@ def database(migrated_database: None, django_db_blocker: Any) -> Iterator[None]:
     """Provide the real database, with real commits, emptied afterwards."""
     with django_db_blocker.unblock():
         yield
+        wait_for_mails()
         empty()
 
 

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from django.test import Client
 
-from apps.accounts.models import Organisation
+from apps.accounts.models import Member, Organisation, User
 from apps.accounts.principal import Principal
-from apps.accounts.scopes import Scope
+from apps.accounts.scopes import Role, Scope
 from apps.accounts.selectors import authenticate_key
-from apps.accounts.services import create_organisation, issue_key
+from apps.accounts.services import create_organisation, create_person, issue_key
 from apps.base import clock
 from apps.matching import services as matching
 from apps.matching.models import Offer
@@ -121,6 +121,12 @@ class Caller:
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.call("POST", path, body, **headers)
 
+    def put(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.call("PUT", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.call("DELETE", path, **headers)
+
     def patch(self, path: str, body: Any = None, **headers: str) -> Any:
         return self.call("PATCH", path, body, **headers)
 
@@ -220,6 +226,32 @@ def worker_in(pool: Pool, *, name: str | None = None, **traits: Any) -> tuple[Wo
         organisation_id=pool.organisation_id, name=name, scopes=[Scope.WORK], worker_id=worker.id
     )
     return worker, Caller(key)
+
+
+MANAGE = (Scope.ORGANISATION_READ, Scope.ORGANISATION_MANAGE)
+PASSWORD = "correct-horse-battery-9"
+
+
+def person(email: str, *, name: str = "Mara Lindqvist") -> User:
+    """Return a person with a verified address, who signs in by `PASSWORD`."""
+    return create_person(email=email, name=name, password=PASSWORD)
+
+
+def member_of(organisation: Organisation, email: str, *, role: Role = Role.VIEWER) -> Member:
+    """Return a new member of an organisation: an existing person, or a new one."""
+    user = User.objects.filter(email=email).first() or person(email)
+    return Member.objects.create(organisation=organisation, user=user, role=role)
+
+
+def admin_key(organisation: Organisation) -> "Caller":
+    """Return a key that manages the organisation."""
+    key = issue_key(
+        organisation_id=organisation.id,
+        name="Admin",
+        role=Role.ADMIN,
+        scopes=[*MANAGE, Scope.POOLS_MANAGE],
+    )
+    return Caller(key)
 
 
 def soon(**delta: float) -> datetime:

@@ -1,7 +1,7 @@
 """Describe the caller: created once by the API, passed as `actor`, checked by every service."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from apps.accounts.scopes import LEAST_ROLE, Role, Scope
@@ -45,6 +45,14 @@ class Principal:
         if self.worker_id is None:
             raise ScopeMissing(Scope.WORK.value)
         return self.worker_id
+
+    def as_worker(self) -> "Principal":
+        """Return the worker that the credential acts for, as the actor of what a worker does.
+
+        A member who is a worker is recorded like the worker's own key. Raise `ScopeMissing`.
+        """
+        worker_id = self.require_worker()
+        return replace(self, kind="worker", id=str(worker_id))
 
     def require_organisation(self, organisation_id: UUID | None) -> None:
         """Raise `OrganisationMismatch` when a document names another organisation."""

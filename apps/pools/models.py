@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Func
 from django.db.models.functions import Now
 
-from apps.accounts.models import Organisation
+from apps.accounts.models import Organisation, User
 from apps.base.fields import JSON, CurrentXid, Numeric, Xid8
 from apps.base.ids import new_id
 
@@ -93,6 +93,10 @@ class Worker(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="workers")
+    # The member who is this worker: one person, both hats. The unique index serves as its index.
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, related_name="workers", null=True, db_index=False
+    )
     kind = models.CharField(max_length=10, choices=WorkerKind, default=WorkerKind.HUMAN)
     name = models.CharField(max_length=200)
     presence = models.CharField(max_length=10, choices=Presence, default=Presence.OFFLINE)
@@ -129,6 +133,11 @@ class Worker(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["organisation", "id"], name="worker_in_its_organisation"
+            ),
+            models.UniqueConstraint(
+                fields=["user", "organisation"],
+                condition=models.Q(user__isnull=False),
+                name="one_worker_each",
             ),
             models.CheckConstraint(
                 condition=models.Q(trust_level__range=(0, 5)), name="worker_trust_0_to_5"

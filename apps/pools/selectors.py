@@ -155,6 +155,18 @@ def own_worker(actor: Principal) -> Worker:
     return row
 
 
+def worker_of_user(*, user_id: UUID, organisation_id: UUID) -> UUID | None:
+    """Return the worker that a person is in an organisation; None where they are none."""
+    rows = Worker.objects.filter(user_id=user_id, organisation_id=organisation_id)
+    return rows.values_list("id", flat=True).first()
+
+
+def workers_of_users(*, organisation_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the workers that people are in an organisation: person -> worker."""
+    rows = Worker.objects.filter(user_id__in=user_ids, organisation_id=organisation_id)
+    return {row.user_id: row.id for row in rows if row.user_id is not None}
+
+
 def _with_related(workers: "QuerySet[Worker]", actor: Principal) -> "QuerySet[Worker]":
     """Prefetch the workers' certifications, and the memberships that the actor may see."""
     memberships = Membership.objects.order_by("pool_id")

@@ -1,5 +1,6 @@
 """Adapt allauth: accounts by invitation only, our addresses, secrets encrypted, mails that wait."""
 
+from typing import Any
 from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -7,12 +8,15 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.mail import send_after_commit
 from apps.base import crypto
 from apps.base.addresses import client_address
+from apps.ui import sign_in_log
 
 SECOND_FACTORS = crypto.Place(UUID(int=0), "mfa_authenticator", "data")
 
@@ -32,6 +36,17 @@ class AccountAdapter(DefaultAccountAdapter):
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: str) -> str:
         # allauth's key has the host, which the caller chooses where any is allowed.
         return credentials.get("email", "").lower()
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = credentials.get("email", "")
+        sign_in_log.record(request, AuditAction.SIGN_IN_REFUSED, email=email, reason="password")
+
+    def set_password(self, user: Any, password: str) -> None:
+        """Store a password, and end the person's sessions in other browsers."""
+        with transaction.atomic():
+            super().set_password(user, password)
+            sign_in_log.record(self.request, AuditAction.PASSWORD_CHANGED, user_id=user.pk)
+            sign_in_log.end_other_sessions(self.request, user.pk)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         path: str = reverse(

@@ -22,7 +22,10 @@ class UiConfig(AppConfig):
     label = "ui"
 
     def ready(self) -> None:
+        from apps.ui import sign_in_log  # noqa: PLC0415 - it needs the models
+
         register(check_page_middleware)
+        sign_in_log.connect()
 
 
 class SignInConfig(AccountConfig):

@@ -12,15 +12,46 @@ from django.contrib.sessions import middleware as sessions
 from django.core.handlers.exception import convert_exception_to_response
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from apps.accounts.selectors import check_member
 from apps.accounts.sessions import MAX_USER_AGENT
 from apps.base.addresses import client_address
 from apps.base.outages import outage
 from apps.base.pages import is_page
 from apps.base.transactions import is_unreachable
-from apps.ui.views.errors import file_not_found, too_large, unavailable
+from apps.ui.sessions import current_member
+from apps.ui.views.errors import (
+    address_not_allowed,
+    file_not_found,
+    too_large,
+    unavailable,
+)
+from biolayer.errors import AddressNotAllowed, SecondFactorRequired
+
+# Pages that a member reaches whatever the organisation requires: to leave, or to choose another.
+ALWAYS_OPEN = {
+    "account_logout",
+    "account_login",
+    "account_organisations",
+    "account_switch",
+    "account_invitation",
+}
+# Pages that a member without a second factor reaches where one is required.
+ADDS_FACTOR = {
+    "mfa_index",
+    "mfa_activate_totp",
+    "mfa_add_webauthn",
+    "mfa_list_webauthn",
+    "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes",
+    "mfa_download_recovery_codes",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "account_reauthenticate",
+}
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -117,7 +148,10 @@ class SessionMiddleware(sessions.SessionMiddleware):
 
 
 class MemberMiddleware:
-    """Change what belongs to a person in one transaction: all of a request's effects, or none."""
+    """Find the member, and hold the session to what the organisation requires.
+
+    What a request changes is one transaction: all of its effects, or none.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -130,3 +164,23 @@ class MemberMiddleware:
             if response.status_code >= 500:
                 transaction.set_rollback(True)
         return response
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        if not request.user.is_authenticated:
+            return None
+        member = current_member(request)
+        request.member = member  # type: ignore[attr-defined]
+        page = request.resolver_match and request.resolver_match.url_name
+        if member is None or page in ALWAYS_OPEN:
+            return None
+        try:
+            check_member(member, client_address(request))
+        except SecondFactorRequired:
+            if page in ADDS_FACTOR:
+                return None
+            return redirect("mfa_index")
+        except AddressNotAllowed as error:
+            return address_not_allowed(request, str(error))
+        return None

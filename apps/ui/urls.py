@@ -4,7 +4,7 @@ from allauth.account.urls import urlpatterns as account_patterns
 from allauth.mfa.urls import urlpatterns as mfa_patterns
 from django.urls import include, path
 
-from apps.ui.views.home import home
+from apps.ui.views import home, invitations, sessions
 
 # An address is changed by an invitation to the new one; there is no other sign-up.
 ACCOUNT_PAGES = {
@@ -24,7 +24,13 @@ ACCOUNT_PAGES = {
 }
 
 urlpatterns = [
-    path("", home, name="account_home"),
+    path("", home.home, name="account_home"),
+    path("organisations/", home.organisations, name="account_organisations"),
+    path("organisations/switch/", home.switch, name="account_switch"),
+    path("sessions/", sessions.sessions, name="account_sessions"),
+    path("sessions/end-others/", sessions.end_others, name="account_end_other_sessions"),
+    path("sessions/<uuid:session_id>/end/", sessions.end, name="account_end_session"),
+    path("invitations/<str:token>/", invitations.invitation, name="account_invitation"),
     path("two-factor/", include(mfa_patterns)),
     *(pattern for pattern in account_patterns if pattern.name in ACCOUNT_PAGES),
 ]

@@ -7,7 +7,7 @@ both. A test checks that every field has one.
 
 from collections.abc import Mapping
 
-from biolayer.field_descriptions import events, matching, pools, tasks, webhooks
+from biolayer.field_descriptions import events, matching, organisations, pools, tasks, webhooks
 from biolayer.field_descriptions.entries import Description
 from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID, WORKER
 
@@ -19,6 +19,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **events.TABLE,
     **pools.TABLE,
     **webhooks.TABLE,
+    **organisations.TABLE,
 }
 
 

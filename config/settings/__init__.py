@@ -115,7 +115,7 @@ APPEND_SLASH = False
 
 # The last is for OAuth 2.0 clients only.
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "apps.accounts.hashers.PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "apps.accounts.hashers.KeyedHasher",
 ]

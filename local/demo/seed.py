@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +12,16 @@ from django.db import transaction
 
 from apps.accounts.models import Organisation
 from apps.accounts.scopes import Scope
-from apps.accounts.services import create_organisation, issue_key
+from apps.accounts.selectors import person_by_email
+from apps.accounts.services import add_first_admin, create_organisation, issue_key
+from apps.base import clock
 from apps.pools.models import Presence, Worker, WorkerKind
 from apps.pools.services import provision_pool, provision_worker
 from apps.webhooks.services import new_signing_secret
 
 ACCESS_FILE = "demo.json"
 EXAMPLE_FILE = "example-task.json"
+ADMIN = "admin@northwind.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class DemoAccess:
     workers: list[DemoWorker]
     inbox_url: str
     stream_url: str
+    # Where people sign in, and the first one who can.
+    sign_in_url: str
+    admin_email: str
+    admin_password: str
 
 
 PEOPLE: list[dict[str, Any]] = [
@@ -54,11 +62,20 @@ SKILLS = ["phone_verification", "incident_response", "document_check", "shelf_au
 CERTIFICATIONS = {"soc-operator": None, "document-examiner": None}
 
 
-def seed(*, base_url: str, inbox_url: str, stream_url: str, home: Path) -> DemoAccess:
+def seed(
+    *, base_url: str, inbox_url: str, stream_url: str, sign_in_url: str, home: Path
+) -> DemoAccess:
     """Return the demo's access with the addresses of this start; write it and the example task."""
     path = home / ACCESS_FILE
-    addresses = {"base_url": base_url, "inbox_url": inbox_url, "stream_url": stream_url}
+    addresses = {
+        "base_url": base_url,
+        "inbox_url": inbox_url,
+        "stream_url": stream_url,
+        "sign_in_url": sign_in_url,
+    }
     known = _stored(path) or _create()
+    if "admin_email" not in known:  # stored by a version without people
+        known |= _create_admin(Organisation.objects.get(id=known["org_id"]))
     workers = [DemoWorker(**worker) for worker in known.pop("workers")]
     access = DemoAccess(**{**known, **addresses}, workers=workers)
     _write(path, asdict(access))
@@ -95,7 +112,23 @@ def _create() -> dict[str, Any]:
         "api_key": issue_key(organisation_id=organisation.id, name="demo backend"),
         "webhook_secret": new_signing_secret(organisation_id=organisation.id),
         "workers": [asdict(_with_key(worker)) for worker in workers],
+        **_create_admin(organisation),
     }
+
+
+def _create_admin(organisation: Organisation) -> dict[str, str]:
+    """Create the organisation's first admin, with a password that is stored in `demo.json`."""
+    email, password = ADMIN, secrets.token_urlsafe(12)
+    if person_by_email(email) is not None:  # of another demo in this database
+        email = email.replace("@", f"-{secrets.token_hex(3)}@")
+    add_first_admin(
+        organisation=organisation,
+        email=email,
+        name="Demo Admin",
+        password=password,
+        at=clock.now(),
+    )
+    return {"admin_email": email, "admin_password": password}
 
 
 def _with_key(worker: Worker) -> DemoWorker:

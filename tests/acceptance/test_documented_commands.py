@@ -33,6 +33,7 @@ RUN = {
     "python3 manage.py set_weight": "",
     "python3 manage.py migrate": "",
     "python3 manage.py reencrypt": "",
+    "python3 manage.py collectstatic": "",
     "python3 manage.py raise_generation": "generation",
     "python3 -m biolayer listen": "Forwarding events to",
     "python3 -c": "=",

@@ -25,7 +25,16 @@ from biolayer.schemas import example_of
 from config import stream_urls
 from tests.api.expect import expect_problem
 from tests.api.steps import PNG, act, upload
-from tests.factories import OUTPUT, Caller, House, contract, page_example, soon
+from tests.factories import (
+    OUTPUT,
+    Caller,
+    House,
+    admin_key,
+    contract,
+    member_of,
+    page_example,
+    soon,
+)
 from tests.receiver import Reply, receiving
 
 HTTP = ("get", "post", "put", "patch", "delete")
@@ -342,7 +351,37 @@ def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
     answers.expect("get_recovery", 200, one)
 
 
-WALKS = (walk_tasks, walk_attachments, walk_work, walk_feed, walk_endpoints, walk_keys, walk_pools)
+WALKS = (
+    walk_tasks,
+    walk_attachments,
+    walk_work,
+    walk_feed,
+    walk_endpoints,
+    walk_keys,
+    walk_pools,
+    walk_people,
+)
+
+
+def walk_people(house: House, answers: Answers) -> None:
+    admin, people = admin_key(house.organisation), "/v1/members"
+    answers.expect("get_organisation", 200, admin.get("/v1/organisation"))
+    changed = admin.patch("/v1/organisation", {"retain_days": 30})
+    answers.expect("change_organisation", 200, changed)
+    member = member_of(house.organisation, "mara@northwind.example")
+    path, worker = f"{people}/{member.id}", {"worker_id": str(house.bobs_worker.id)}
+    answers.expect("link_member_worker", 200, admin.put(f"{path}/worker", worker))
+    answers.expect("list_organisation_members", 200, admin.get(people))
+    answers.expect("get_organisation_member", 200, admin.get(path))
+    answers.expect("change_organisation_member", 200, admin.patch(path, {"role": "editor"}))
+    answers.expect("unlink_member_worker", 204, admin.delete(f"{path}/worker"))
+    answers.expect("remove_organisation_member", 204, admin.delete(path))
+    made = admin.post("/v1/invitations", {"email": "jo@northwind.example"})
+    made = answers.expect("create_invitation", 201, made)
+    invitation = f"/v1/invitations/{made['invitation_id']}"
+    answers.expect("resend_invitation", 200, admin.post(f"{invitation}/resend"))
+    answers.expect("list_invitations", 200, admin.get("/v1/invitations"))
+    answers.expect("revoke_invitation", 204, admin.delete(invitation))
 
 
 def test_answers_are_as_documented(house: House) -> None:

@@ -12,8 +12,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern
 
-from apps.accounts.scopes import Scope
-from apps.accounts.services import issue_key
+from apps.accounts.mail import wait_for_mails
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.services import BACKEND_SCOPES, invite, issue_key
 from apps.api.v1.urls import urlpatterns
 from apps.base import clock
 from apps.events import services as events
@@ -27,7 +28,16 @@ from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.api.steps import upload
-from tests.factories import OUTPUT, Caller, House, contract, worker_in
+from tests.factories import (
+    MANAGE,
+    OUTPUT,
+    Caller,
+    House,
+    admin_key,
+    contract,
+    member_of,
+    worker_in,
+)
 
 HTTP = ("get", "post", "put", "patch", "delete")
 
@@ -126,6 +136,22 @@ MATRIX = [
     Row("get", "webhook-keys", Scope.WEBHOOKS_READ),
     Row("post", "webhook-keys/rotate", Scope.WEBHOOKS_MANAGE, {"kind": "v1"}),
     Row("delete", "webhook-keys/<str:key_id>", Scope.WEBHOOKS_MANAGE, subject="key"),
+    Row("get", "organisation", Scope.ORGANISATION_READ),
+    Row("patch", "organisation", Scope.ORGANISATION_MANAGE, {"retain_days": 30}),
+    Row("get", "members", Scope.ORGANISATION_READ),
+    Row("get", "members/<str:member_id>", Scope.ORGANISATION_READ, subject="member"),
+    Row("patch", "members/<str:member_id>", Scope.ORGANISATION_MANAGE, {"role": "viewer"},
+    subject="member"),
+    Row("delete", "members/<str:member_id>", Scope.ORGANISATION_MANAGE, subject="member"),
+    Row("put", "members/<str:member_id>/worker", Scope.ORGANISATION_MANAGE,
+    {"worker_id": str(UUID(int=7))}, subject="member"),
+    Row("delete", "members/<str:member_id>/worker", Scope.ORGANISATION_MANAGE, subject="member"),
+    Row("get", "invitations", Scope.ORGANISATION_READ),
+    Row("post", "invitations", Scope.ORGANISATION_MANAGE, {"email": "new@contoso.example"}),
+    Row("delete", "invitations/<str:invitation_id>", Scope.ORGANISATION_MANAGE,
+    subject="invitation"),
+    Row("post", "invitations/<str:invitation_id>/resend", Scope.ORGANISATION_MANAGE,
+    subject="invitation"),
 ]  # fmt: skip
 OPEN = {
     ("get", "openapi.json"),
@@ -146,6 +172,14 @@ OF_ORGANISATION = [
     ("post", "webhook-keys/rotate"),
     ("delete", "webhook-keys/<str:key_id>"),
     ("post", "pools"),
+    ("patch", "organisation"),
+    ("patch", "members/<str:member_id>"),
+    ("delete", "members/<str:member_id>"),
+    ("put", "members/<str:member_id>/worker"),
+    ("delete", "members/<str:member_id>/worker"),
+    ("post", "invitations"),
+    ("delete", "invitations/<str:invitation_id>"),
+    ("post", "invitations/<str:invitation_id>/resend"),
 ]
 """Objects of the whole organisation, which a credential for some pools cannot change."""
 
@@ -206,7 +240,16 @@ def world(house: House) -> World:
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house)}
     subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
-    return World(house, subjects | webhook_subjects(house), stranger)
+    return World(house, subjects | webhook_subjects(house) | people(house), stranger)
+
+
+def people(house: House) -> dict[str, UUID]:
+    """Create a member of Alice's organisation, and an open invitation."""
+    actor, at = admin_key(house.organisation).principal, clock.now()
+    member = member_of(house.organisation, "mara@northwind.example")
+    invitation = invite(actor=actor, email="jo@northwind.example", role=Role.VIEWER, at=at)
+    wait_for_mails()  # The row says when.
+    return {"member": member.id, "invitation": invitation.id}
 
 
 def some_evidence(house: House, run: Run) -> UUID:
@@ -248,6 +291,7 @@ def everything_key(house: House, organisation_id: UUID, worker: Caller) -> Calle
         issue_key(
             organisation_id=organisation_id,
             name="Everything",
+            role=Role.ADMIN,
             scopes=list(Scope),
             worker_id=worker.principal.worker_id,
         )
@@ -350,7 +394,9 @@ def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row
     answer = world.call(Caller(key), row)
     assert answer.status_code == 200
     # Signing keys belong to the organisation; their public parts are not secret.
-    known = [value for name, value in world.subjects.items() if name != "key"]
+    # So do its people.
+    shown = ("key", "member", "invitation")
+    known = [value for name, value in world.subjects.items() if name not in shown]
     assert not any(str(secret) in answer.content.decode() for secret in known)
 
 
@@ -361,7 +407,13 @@ def test_objects_of_the_organisation__are_not_changed_by_a_key_for_some_pools(
     world: World, row: Row
 ) -> None:
     house = world.house
-    key = issue_key(organisation_id=house.organisation.id, name="Ours", pool_ids=[house.pool.id])
+    key = issue_key(
+        organisation_id=house.organisation.id,
+        name="Ours",
+        role=Role.ADMIN,
+        scopes=[*BACKEND_SCOPES, *MANAGE],
+        pool_ids=[house.pool.id],
+    )
     with expect_unchanged():
         expect_problem(world.call(Caller(key), row), 403, "pool_not_granted")
 

@@ -2,19 +2,18 @@
 
 from typing import Any
 
-from allauth.account.models import EmailAddress
 from django.test import Client
 
 from apps.accounts.models import User
+from tests import factories
+from tests.factories import PASSWORD
 
-PASSWORD = "correct-horse-battery-9"
+MARA = "mara@northwind.example"
 
 
-def person(email: str = "mara@northwind.example", *, name: str = "Mara Lindqvist") -> User:
-    """Return a person with a verified address, who signs in by `PASSWORD`."""
-    user = User.objects.create_user(email, PASSWORD, name=name)
-    EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-    return user
+def person(email: str = MARA) -> User:
+    """Return a person who signs in by `PASSWORD`."""
+    return factories.person(email)
 
 
 def browser(**headers: str) -> Client:
@@ -22,11 +21,11 @@ def browser(**headers: str) -> Client:
     return Client(enforce_csrf_checks=True, raise_request_exception=False, headers={**headers})
 
 
-def submit(client: Client, path: str, **fields: Any) -> Any:
-    """Load a page, and send its form with the CSRF token that it has."""
+def submit(client: Client, path: str, *, to: str | None = None, **fields: Any) -> Any:
+    """Load a page, and send a form with the CSRF token that it has, to itself unless `to` says."""
     page = client.get("/accounts/login/" if path == "/accounts/signup/" else path)
     token = page.context["csrf_token"] if page.context else ""
-    return client.post(path, {"csrfmiddlewaretoken": str(token), **fields})
+    return client.post(to or path, {"csrfmiddlewaretoken": str(token), **fields})
 
 
 def sign_in(client: Client, email: str = "mara@northwind.example", password: str = PASSWORD) -> Any:

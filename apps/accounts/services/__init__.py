@@ -1,6 +1,51 @@
-"""Manage organisations and credentials. Import the services from here."""
+"""Manage organisations, people and credentials. Import the services from here."""
 
+from apps.accounts.services.invitations import (
+    NewInvitation,
+    accept_invitation,
+    invite,
+    is_open,
+    resend_invitation,
+    revoke_invitation,
+    token_hash,
+)
 from apps.accounts.services.keys import BACKEND_SCOPES, issue_key
-from apps.accounts.services.organisations import create_organisation
+from apps.accounts.services.locks import lock_organisation
+from apps.accounts.services.members import change_role, remove_member
+from apps.accounts.services.organisations import (
+    FirstAdmin,
+    add_first_admin,
+    change_organisation,
+    create_organisation,
+)
+from apps.accounts.services.people import create_person
+from apps.accounts.services.sessions import (
+    end_other_sessions,
+    end_session,
+    purge_sign_ins,
+    record_for_person,
+)
 
-__all__ = ["BACKEND_SCOPES", "create_organisation", "issue_key"]
+__all__ = [
+    "BACKEND_SCOPES",
+    "FirstAdmin",
+    "NewInvitation",
+    "accept_invitation",
+    "add_first_admin",
+    "change_organisation",
+    "change_role",
+    "create_organisation",
+    "create_person",
+    "end_other_sessions",
+    "end_session",
+    "invite",
+    "is_open",
+    "issue_key",
+    "lock_organisation",
+    "purge_sign_ins",
+    "record_for_person",
+    "remove_member",
+    "resend_invitation",
+    "revoke_invitation",
+    "token_hash",
+]

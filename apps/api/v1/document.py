@@ -67,6 +67,9 @@ TAGS = {
     "deliveries": "Events sent, with their attempts.",
     "recoveries": "Repeated deliveries of what failed or was missed.",
     "webhook-keys": "Keys that sign deliveries.",
+    "organisation": "The organisation of the credential.",
+    "members": "People who belong to the organisation.",
+    "invitations": "Invitations to join the organisation.",
     "organisations": "Public facts of an organisation.",
     "openapi.json": "This document.",
     "webhooks": "Requests that callbacks and endpoints receive.",
@@ -84,6 +87,8 @@ PATH_PARAMETERS = {
     "evidence_id": ("The file.", UUID),
     "attachment_id": ("The attachment.", UUID),
     "organisation_id": ("The organisation.", UUID),
+    "member_id": ("The member.", UUID),
+    "invitation_id": ("The invitation.", UUID),
     "name": ("The consumer's name: 1 to 64 of a-z, 0-9, _ . -", "ledger"),
 }
 WEBHOOK_HEADERS = {

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
-from biolayer.requests import offers, pools, runs, tasks, webhook_keys, webhooks
+from biolayer.requests import offers, organisations, pools, runs, tasks, webhook_keys, webhooks
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
@@ -62,6 +62,13 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "pool_ids": [POOL],
     },
     pools.WorkerChange: {"trust_level": 5, "capacity": 2},
+    organisations.OrganisationChange: {
+        "requires_second_factor": True,
+        "allowed_networks": ["192.0.2.0/24"],
+    },
+    organisations.MemberChange: {"role": "manager"},
+    organisations.WorkerLink: {"worker_id": WORKER},
+    organisations.InvitationCreation: {"email": "mara@northwind.example", "role": "editor"},
     webhooks.EndpointCreation: {
         "url": "https://hooks.example/biolayer",
         "event_types": ["task.completed", "task.failed"],

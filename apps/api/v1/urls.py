@@ -8,6 +8,7 @@ from apps.api.v1 import (
     document,
     events,
     evidence,
+    organisations,
     pools,
     recoveries,
     tasks,
@@ -66,6 +67,13 @@ urlpatterns = [
     path("webhook-keys", webhook_keys.WebhookKeys.as_view()),
     path("webhook-keys/rotate", webhook_keys.WebhookKeyRotate.as_view()),
     path("webhook-keys/<str:key_id>", webhook_keys.WebhookKey.as_view()),
+    path("organisation", organisations.Organisation.as_view()),
+    path("members", organisations.Members.as_view()),
+    path("members/<str:member_id>", organisations.Member.as_view()),
+    path("members/<str:member_id>/worker", organisations.MemberWorker.as_view()),
+    path("invitations", organisations.Invitations.as_view()),
+    path("invitations/<str:invitation_id>", organisations.Invitation.as_view()),
+    path("invitations/<str:invitation_id>/resend", organisations.InvitationResend.as_view()),
     path(
         "organisations/<str:organisation_id>/webhook-jwks.json", webhook_keys.WebhookJwks.as_view()
     ),

@@ -67,6 +67,7 @@ def accept_offer(*, actor: Principal, offer_id: UUID, at: datetime) -> Run:
 
     Raise `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
     """
+    actor = actor.as_worker()
     offer = _lock_own_open(actor=actor, offer_id=offer_id, at=at)
     is_agent = offer.worker.kind == WorkerKind.AGENT
     tasks.accept_task(
@@ -93,6 +94,7 @@ def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime
 
     Raise `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
     """
+    actor = actor.as_worker()
     offer = _lock_own_open(actor=actor, offer_id=offer_id, at=at)
     load_changes = [
         capacity_release(worker_id=offer.worker_id, units=offer.units),

@@ -6,6 +6,7 @@ from apps.pools.services.locks import (
     lock_workers_nowait,
     lock_workers_with_capacity,
 )
+from apps.pools.services.people import link_worker, unlink_worker
 from apps.pools.services.pools import (
     add_member,
     close_pool,
@@ -34,6 +35,7 @@ __all__ = [
     "create_pool",
     "create_worker",
     "delete_worker",
+    "link_worker",
     "lock_pools",
     "lock_workers_nowait",
     "lock_workers_with_capacity",
@@ -47,6 +49,7 @@ __all__ = [
     "remove_member",
     "reserve_capacity",
     "set_presence",
+    "unlink_worker",
     "update_pool",
     "update_worker",
 ]

@@ -40,6 +40,7 @@ def evidence_of(run: Run) -> "QuerySet[Evidence]":
 @atomic()
 def start_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run:
     """Start the work on a run. Raise `LeaseLost`, `IllegalTransition`, `NotFound`."""
+    actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     started = {"status": RunStatus.RUNNING, "started_at": at, **renewed_lease_columns(run, at)}
     data = {"run_id": str(run.id), "worker_id": str(run.worker_id)}
@@ -74,7 +75,7 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
     Raise `InvalidInput` with pointers into the submission, having changed nothing; `LeaseLost`,
     `RunSubmitted`, `IllegalTransition`, `NotFound`.
     """
-    worker_id = actor.require_worker()
+    actor, worker_id = actor.as_worker(), actor.require_worker()
     run = lock_run(actor=actor, run_id=run_id)
     if run.was_submitted_by(worker_id=worker_id, epoch=submission.epoch):
         _require_same(run, submission)
@@ -140,6 +141,7 @@ def release_run(*, actor: Principal, run_id: UUID, epoch: int, reason: str, at: 
 
     Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
     """
+    actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, reason=reason)
     return run
@@ -151,6 +153,7 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
 
     Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
     """
+    actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     task = run.task
     release = holder_release(run)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 
 def error_page(
@@ -42,6 +43,17 @@ def server_error(request: HttpRequest) -> HttpResponse:
         500,
         "Something went wrong on our side",
         "The error was logged. Nothing was changed.",
+    )
+
+
+def address_not_allowed(request: HttpRequest, text: str) -> HttpResponse:
+    return error_page(
+        request,
+        403,
+        "This network is not allowed",
+        f"{text} Use an allowed network, or choose another organisation.",
+        back=reverse("account_organisations"),
+        back_text="Choose an organisation",
     )
 
 

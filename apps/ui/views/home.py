@@ -1,11 +1,47 @@
-"""Show the account of the person who is signed in."""
+"""Show the account, and change to another organisation."""
 
+from uuid import UUID
+
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.selectors import has_second_factor, memberships_of
+from apps.ui.sessions import choose_organisation, user_id_of
+from biolayer.errors import NotFound
 
 
+@require_GET
 @login_required
+@never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """Serve `GET /accounts/`."""
-    return render(request, "ui/home.html")
+    context = {
+        "memberships": memberships_of(user_id_of(request)),
+        "has_second_factor": has_second_factor(user_id_of(request)),
+    }
+    return render(request, "ui/home.html", context)
+
+
+@require_GET
+@login_required
+@never_cache
+def organisations(request: HttpRequest) -> HttpResponse:
+    """Serve `GET /accounts/organisations/`: where a session must go that may not go further."""
+    context = {"memberships": memberships_of(user_id_of(request))}
+    return render(request, "ui/organisations.html", context)
+
+
+@require_POST
+@login_required
+def switch(request: HttpRequest) -> HttpResponse:
+    """Serve `POST /accounts/organisations/switch/`."""
+    try:
+        choose_organisation(request, UUID(request.POST.get("organisation_id", "")))
+    except (ValueError, NotFound):
+        raise Http404 from None
+    messages.success(request, "You have changed the organisation.")
+    return redirect("account_home")

@@ -55,6 +55,12 @@ class Addresses:
         return f"http://{self.reachable_host}:{self.stream}"
 
     @property
+    def sign_in_url(self) -> str:
+        """Return the address of the pages: browsers allow passkeys on this name, not on an IP."""
+        name = "localhost" if self.reachable_host == "127.0.0.1" else self.reachable_host
+        return f"http://{name}:{self.web}/accounts/"
+
+    @property
     def inbox_url(self) -> str:
         return f"http://127.0.0.1:{self.inbox}"
 
@@ -106,6 +112,7 @@ class Command(BaseCommand):
             base_url=addresses.base_url,
             inbox_url=addresses.inbox_url,
             stream_url=addresses.stream_url,
+            sign_in_url=addresses.sign_in_url,
             home=home,
         )
         # This process needs no connection from here on, and each counts against max_connections.
@@ -278,6 +285,8 @@ BioLayer is up.
   API                  {base}
   streams              {addresses.stream_url}
   callback inbox       {addresses.inbox_url}   shows each signed callback
+  sign in              {access.sign_in_url}
+                       as {access.admin_email}, password {access.admin_password}
   data and logs        {_short_path(home)}
 
 Post the example task:

@@ -1,0 +1,142 @@
+"""Read members, invitations and sessions; make the principal of a browser's session."""
+
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, QuerySet
+
+from apps.accounts.models import BrowserSession, Invitation, Member, Organisation, User
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.base.addresses import Address, is_allowed
+from apps.base.clock import DatabaseNow
+from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
+
+FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+ROLES = [role.value for role in Role]
+
+
+def scopes_of(role: str, *, with_work: bool = False) -> frozenset[str]:
+    """Return every scope that the role allows; `work` for a worker only."""
+    rank = ROLES.index(role)
+    return frozenset(
+        scope.value
+        for scope in Scope
+        if ROLES.index(LEAST_ROLE[scope]) <= rank and (with_work or scope is not Scope.WORK)
+    )
+
+
+def principal_of_member(
+    member: Member, *, address: str = "", worker_id: UUID | None = None
+) -> Principal:
+    """Return a member as a principal, without a check of its second factor or address."""
+    return Principal(
+        kind="member",
+        id=str(member.id),
+        name=member.user.get_full_name(),
+        organisation_id=member.organisation_id,
+        role=member.role,
+        scopes=scopes_of(member.role, with_work=worker_id is not None),
+        worker_id=worker_id,
+        member_id=member.id,
+        address=address,
+    )
+
+
+def session_principal(
+    *,
+    user_id: UUID,
+    organisation_id: UUID,
+    address: Address | None = None,
+    worker_id: UUID | None = None,
+) -> Principal:
+    """Return the principal of a person's session in one of their organisations.
+
+    It may do what the role allows; with a `worker_id`, the worker that the person is
+    (`apps.pools.selectors.worker_of_user`), it may also work. Read it for every request: a removed
+    member, a lower role and a changed setting then act at once.
+
+    Raise `NotFound` where the person is no member, `AddressNotAllowed`, `SecondFactorRequired`.
+    """
+    member = (
+        Member.objects.select_related("user", "organisation")
+        .filter(user_id=user_id, organisation_id=organisation_id, user__is_active=True)
+        .first()
+    )
+    if member is None:
+        raise NotFound("organisation")
+    check_member(member, address)
+    return principal_of_member(
+        member, address="" if address is None else str(address), worker_id=worker_id
+    )
+
+
+def check_member(member: Member, address: Address | None) -> None:
+    """Raise `AddressNotAllowed` or `SecondFactorRequired` where the organisation requires more."""
+    organisation = member.organisation
+    if not is_allowed(address, organisation.allowed_networks):
+        raise AddressNotAllowed(f"{address} is not on this organisation's list.")
+    if organisation.requires_second_factor and not has_second_factor(member.user_id):
+        raise SecondFactorRequired("This organisation requires a second factor.")
+
+
+def has_second_factor(user_id: UUID) -> bool:
+    """Return whether the person has an authenticator app or a passkey."""
+    return Authenticator.objects.filter(user_id=user_id, type__in=FACTORS).exists()
+
+
+# --- what a person sees of themselves -------------------------------------------------------------
+
+
+def memberships_of(user_id: UUID) -> "QuerySet[Member]":
+    """Return the person's memberships with their organisations, the oldest first."""
+    rows = Member.objects.filter(user_id=user_id).select_related("user", "organisation")
+    return rows.order_by("created_at", "id")
+
+
+def sessions_of(user_id: UUID) -> "QuerySet[BrowserSession]":
+    """Return the person's sessions that have not expired, the latest seen first."""
+    rows = BrowserSession.objects.filter(user_id=user_id, expire_date__gt=DatabaseNow())
+    return rows.order_by("-last_seen_at", "id")
+
+
+# --- what an organisation sees --------------------------------------------------------------------
+
+
+def organisation_of(*, actor: Principal) -> Organisation:
+    """Return the actor's organisation. Raise `RoleTooLow`, `ScopeMissing`."""
+    actor.require(Scope.ORGANISATION_READ)
+    return Organisation.objects.get(id=actor.organisation_id)
+
+
+def members(*, actor: Principal) -> "QuerySet[Member]":
+    """Return the organisation's members, newest first. Raise `RoleTooLow`, `ScopeMissing`."""
+    actor.require(Scope.ORGANISATION_READ)
+    factors = Authenticator.objects.filter(user_id=OuterRef("user_id"), type__in=FACTORS)
+    rows = Member.objects.filter(organisation_id=actor.organisation_id).select_related("user")
+    return rows.annotate(has_second_factor=Exists(factors)).order_by("-created_at", "-id")
+
+
+def member(*, actor: Principal, member_id: UUID) -> Member:
+    """Return a member of the organisation. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
+    row = members(actor=actor).filter(id=member_id).first()
+    if row is None:
+        raise NotFound("member")
+    return row
+
+
+def invitations(*, actor: Principal) -> "QuerySet[Invitation]":
+    """Return the organisation's invitations, newest first. Raise `RoleTooLow`, `ScopeMissing`."""
+    actor.require(Scope.ORGANISATION_READ)
+    rows = Invitation.objects.filter(organisation_id=actor.organisation_id)
+    return rows.order_by("-created_at", "-id")
+
+
+def invitation_by_hash(token_hash: bytes) -> Invitation | None:
+    """Return the invitation of a link, with its organisation; None for an unknown one."""
+    return Invitation.objects.select_related("organisation").filter(token_hash=token_hash).first()
+
+
+def person_by_email(email: str) -> User | None:
+    """Return the person with this address."""
+    return User.objects.filter(email=email.lower()).first()

@@ -1,0 +1,75 @@
+"""Define the bodies of `/v1/organisation`, `/v1/members` and `/v1/invitations`."""
+
+import re
+from ipaddress import ip_network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from biolayer.contract import Model
+from biolayer.requests.pools import Change
+from biolayer.values import INTEGRAL, Identifier, RoleName, Text, Words
+
+# What Django and mail servers accept; the mail shows whether the address exists.
+ADDRESS = re.compile(
+    r"[^\s@<>\"(),:;\\\[\]]{1,64}@([a-z0-9](-*[a-z0-9])*\.)+[a-z0-9](-*[a-z0-9])+", re.I | re.A
+)
+_UNCHANGED: Any = None
+"""A placeholder for a field that was not sent. It is never read: see `Change.sent_fields`."""
+
+
+def _network(text: str) -> str:
+    """Return a CIDR block in its canonical form."""
+    try:
+        return str(ip_network(text, strict=True))
+    except ValueError:
+        raise PydanticCustomError(
+            "not_a_network", "must be a CIDR block such as 192.0.2.0/24, without host bits"
+        ) from None
+
+
+def _address(text: str) -> str:
+    if ADDRESS.fullmatch(text) is None:
+        raise PydanticCustomError("not_an_email", "must be an e-mail address")
+    return text.lower()
+
+
+def _not_any(networks: list[str]) -> list[str]:
+    return list(dict.fromkeys(networks))
+
+
+Networks = Annotated[
+    list[Annotated[Text, Field(min_length=1, max_length=50), AfterValidator(_network)]],
+    Field(max_length=100),
+    AfterValidator(_not_any),
+]
+Email = Annotated[Text, Field(min_length=3, max_length=254), AfterValidator(_address)]
+
+
+class OrganisationChange(Change):
+    """The body of `PATCH /v1/organisation`. Fields that are not sent keep their values."""
+
+    name: Annotated[Words, Field(max_length=200)] = _UNCHANGED
+    retain_days: Annotated[int, Field(ge=1, le=3_650), INTEGRAL] = _UNCHANGED
+    requires_second_factor: bool = _UNCHANGED
+    allowed_networks: Networks = _UNCHANGED
+
+
+class MemberChange(Model):
+    """The body of `PATCH /v1/members/{member_id}`."""
+
+    role: RoleName
+
+
+class WorkerLink(Model):
+    """The body of `PUT /v1/members/{member_id}/worker`."""
+
+    worker_id: Identifier
+
+
+class InvitationCreation(Model):
+    """The body of `POST /v1/invitations`."""
+
+    email: Email
+    role: RoleName = "viewer"
