@@ -54,7 +54,8 @@ run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (P
 	@exec $(BIN)/python manage.py up $(ARGS)
 
 test: $(DEV_STAMP) ## Run the tests (ARGS="tests/unit -k offer")
-	@exec $(BIN)/python -m pytest $(if $(findstring tests,$(ARGS)),,$(IN_PARALLEL)) $(ARGS)
+	@$(BIN)/python -m pytest $(if $(findstring tests,$(ARGS)),,$(IN_PARALLEL)) $(ARGS)
+	@$(if $(ARGS),,exec $(BIN)/python -m pytest tests/browser)
 
 check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents, security
 	@$(BIN)/ruff check .

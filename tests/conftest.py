@@ -1,6 +1,7 @@
 """Provide fixtures for all tests. Tests commit for real; each starts with empty tables."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,12 @@ class Scheduling(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     config.option.loadscopereorder = False
     return Scheduling(config, log)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave tests/browser out, unless it is named: it is a run of its own (`make test` does both)."""
+    is_named = any("browser" in argument for argument in config.args)
+    return True if collection_path.name == "browser" and not is_named else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

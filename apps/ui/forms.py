@@ -2,8 +2,34 @@
 
 from typing import Any
 
+from allauth.account import forms as allauth_forms
 from allauth.account.fields import SetPasswordField
 from django import forms
+
+RULES = "At least 12 characters. Not a common password, and not your name or address."
+
+
+class ChangePasswordForm(allauth_forms.ChangePasswordForm):
+    """Name the fields and the rules in our words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["oldpassword"].label = "Current password"
+        _name_new_password(self)
+
+
+class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):
+    """Name the fields and the rules in our words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name_new_password(self)
+
+
+def _name_new_password(form: forms.Form) -> None:
+    form.fields["password1"].label = "New password"
+    form.fields["password1"].help_text = RULES
+    form.fields["password2"].label = "New password again"
 
 
 class JoinForm(forms.Form):
@@ -15,7 +41,7 @@ class JoinForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
         help_text="Members of the organisation see it.",
     )
-    password = SetPasswordField(label="Password")
+    password = SetPasswordField(label="Password", help_text=RULES)
 
     def __init__(self, *args: Any, user: Any = None, **kwargs: Any) -> None:
         """Take the person as they will be, whom the password must not resemble."""

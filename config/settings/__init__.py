@@ -267,6 +267,10 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account_home"
 ACCOUNT_ADAPTER = "apps.ui.adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "change_password": "apps.ui.forms.ChangePasswordForm",
+    "reset_password_from_key": "apps.ui.forms.ResetPasswordKeyForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -286,6 +290,8 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "BioLayer"
+# Codes of half a minute before and after: phones are not exact. None is accepted twice.
+MFA_TOTP_TOLERANCE = 1
 # Browsers allow passkeys over plain http on `localhost` only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED
 
