@@ -175,9 +175,8 @@ MEDIA_ROOT = BIOLAYER_HOME / "files"
 # --- pages ----------------------------------------------------------------------------------------
 
 # What links in mails begin with.
-BASE_URL = ENV.BIOLAYER_BASE_URL or (
-    f"http://localhost:{PORT}" if EMBEDDED else f"https://{ALLOWED_HOSTS[0].lstrip('.')}"
-)
+_host = next((host.lstrip(".") for host in ALLOWED_HOSTS if host != "*"), "localhost")
+BASE_URL = ENV.BIOLAYER_BASE_URL or (f"http://localhost:{PORT}" if EMBEDDED else f"https://{_host}")
 CORS_ORIGINS = ENV.BIOLAYER_CORS_ORIGINS
 CORS_HEADERS = ["authorization", "content-type", "idempotency-key", "last-event-id"]
 

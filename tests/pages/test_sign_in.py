@@ -97,6 +97,15 @@ def test_sign_in__fails_closed_when_attempts_cannot_be_counted(database: None) -
     assert not SignInCounter.objects.exists()
 
 
+def test_attempts_of_an_address__are_limited(database: None, settings: Any) -> None:
+    person()
+    settings.ACCOUNT_RATE_LIMITS = {"login": "2/5m/ip"}
+    answers = [sign_in(browser(), password="not the password at all") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "Too many attempts" in answers[-1].content.decode()
+    assert answers[-1]["Retry-After"] == "300"
+
+
 def test_sign_up__is_closed(database: None) -> None:
     answer = browser().get("/accounts/signup/")
     assert "made by invitation" in answer.content.decode()

@@ -15,7 +15,6 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-from django.utils import timezone
 
 from apps.accounts.audit import AuditAction
 from apps.accounts.changes import audit_entry
@@ -26,7 +25,7 @@ from apps.accounts.scopes import Role
 from apps.accounts.selectors.people import principal_of_member
 from apps.accounts.services.locks import lock_organisation
 from apps.accounts.services.people import add_member, create_person
-from apps.base import crypto
+from apps.base import clock, crypto
 from apps.base.rows import write
 from apps.base.transactions import atomic
 from biolayer.errors import (
@@ -218,6 +217,6 @@ def _send(made: NewInvitation, organisation: Organisation) -> None:
 
 def _store_result(invitation_id: UUID, sent_hash: bytes, problem: str) -> None:
     """Store the result of a mail, unless a later one has replaced its link."""
-    sent_at = None if problem else timezone.now()
+    sent_at = None if problem else clock.now()
     rows = Invitation.objects.filter(id=invitation_id, token_hash=sent_hash)
     rows.update(sent_at=sent_at, mail_error=problem)

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from apps.accounts.audit import AuditAction
 from apps.accounts.changes import audit_entry
 from apps.accounts.counters import purge_counters
 from apps.accounts.models import BrowserSession, Member
 from apps.accounts.selectors.people import principal_of_member
 from apps.accounts.sessions import SessionStore, stored_key
+from apps.base import clock
 from apps.base.rows import write
 from apps.base.transactions import atomic
 from biolayer.errors import NotFound
@@ -88,4 +87,4 @@ def end_other_sessions(
 def purge_sign_ins() -> int:
     """Delete expired sessions and counters. Return how many counters."""
     SessionStore.clear_expired()
-    return purge_counters(at=timezone.now())
+    return purge_counters(at=clock.now())
