@@ -351,18 +351,6 @@ def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
     answers.expect("get_recovery", 200, one)
 
 
-WALKS = (
-    walk_tasks,
-    walk_attachments,
-    walk_work,
-    walk_feed,
-    walk_endpoints,
-    walk_keys,
-    walk_pools,
-    walk_people,
-)
-
-
 def walk_people(house: House, answers: Answers) -> None:
     admin, people = admin_key(house.organisation), "/v1/members"
     answers.expect("get_organisation", 200, admin.get("/v1/organisation"))
@@ -382,6 +370,18 @@ def walk_people(house: House, answers: Answers) -> None:
     answers.expect("resend_invitation", 200, admin.post(f"{invitation}/resend"))
     answers.expect("list_invitations", 200, admin.get("/v1/invitations"))
     answers.expect("revoke_invitation", 204, admin.delete(invitation))
+
+
+WALKS = (
+    walk_tasks,
+    walk_attachments,
+    walk_work,
+    walk_feed,
+    walk_endpoints,
+    walk_keys,
+    walk_pools,
+    walk_people,
+)
 
 
 def test_answers_are_as_documented(house: House) -> None:
