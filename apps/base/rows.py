@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Field, Model
 from django.db.models.base import ModelState
 
@@ -93,7 +93,16 @@ class BulkStatement:
 
 Change = Insert | InsertValues | Update | Statement | BulkStatement
 
-_gathered: ContextVar[list[Change] | None] = ContextVar("gathered", default=None)
+
+class _Batch:
+    """Hold what is written at the end of a block, and what is called after that."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.afterwards: list[Callable[[], None]] = []
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
 
 
 @contextmanager
@@ -102,21 +111,23 @@ def batched() -> Iterator[None]:
 
     Nothing of it can be read before. A block that raises sends nothing.
     """
-    assert _gathered.get() is None, "blocks do not nest"
-    token = _gathered.set([])
+    assert _batch.get() is None, "blocks do not nest"
+    batch = _Batch()
+    token = _batch.set(batch)
     try:
         yield
-        gathered = _gathered.get() or []
     finally:
-        _gathered.reset(token)
-    write(gathered)
+        _batch.reset(token)
+    write(batch.changes)
+    for call in batch.afterwards:
+        transaction.on_commit(call)
 
 
 def write(changes: Iterable[Change]) -> None:
     """Send all changes as one statement. Outside a transaction it is one of its own."""
-    gathered = _gathered.get()
-    if gathered is not None:
-        gathered.extend(changes)
+    batch = _batch.get()
+    if batch is not None:
+        batch.changes.extend(changes)
         return
     parts = _compile(changes)
     if not parts:
@@ -125,6 +136,19 @@ def write(changes: Iterable[Change]) -> None:
     body = ", ".join(f"c{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {body} SELECT 1", [value for _, params in parts for value in params])
+
+
+def after_commit(call: Callable[[], None]) -> None:
+    """Run `call` once everything that was written is committed, the open block's changes, too.
+
+    It runs once, however often it is requested for the same commit.
+    """
+    batch = _batch.get()
+    if batch is not None:
+        if call not in batch.afterwards:
+            batch.afterwards.append(call)
+    elif all(waiting[1] is not call for waiting in connection.run_on_commit):
+        transaction.on_commit(call)
 
 
 def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from celery import current_app
 from celery.worker import state
-from django.db import connection, transaction
+
+from apps.base.rows import after_commit
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,7 @@ _waker = Waker()
 def wake(drain: str) -> None:
     """Wake `drain` once the present transaction has committed: once, however often it is asked."""
     assert drain in _jobs, f"unknown drain {drain}; add it to config/drains.py"
-    request = _requests[drain]
-    if all(waiting[1] is not request for waiting in connection.run_on_commit):
-        transaction.on_commit(request)
+    after_commit(_requests[drain])
 
 
 def wake_later(drain: str, *, seconds: float) -> None:

@@ -177,3 +177,28 @@ def test_write__sends_one_object_once(house: House) -> None:
     # Two rows would violate PostgreSQL's rule that an upsert changes no row twice.
     rows.write([upsert, upsert])
     assert Timer.objects.filter(kind="test").count() == 1
+
+
+def test_after_commit__runs_once_the_block_is_written(house: House) -> None:
+    """Wake a drain after the rows that it looks for are committed, also without a transaction."""
+    seen: list[int] = []
+    with rows.batched():
+        rows.write([Insert(timer(house))])
+        rows.after_commit(lambda: seen.append(Timer.objects.count()))
+        assert seen == []
+    assert seen == [1]
+
+
+def test_after_commit__does_not_run_when_the_block_fails(house: House) -> None:
+    seen: list[int] = []
+
+    def fail() -> None:
+        with rows.batched():
+            rows.write([Insert(timer(house))])
+            rows.after_commit(lambda: seen.append(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert seen == []
+    assert not Timer.objects.exists()

@@ -6,6 +6,10 @@
 3. Otherwise the effect runs, and its result is stored in the effect's own transaction, so neither
    exists without the other. Errors are not stored: a request that was refused may be corrected and
    sent again with its key.
+
+A call that writes by one statement (`at_once`) first tries to write its effect and its response by
+that same statement, without the lock and a query before: nearly every key is new. A unique index
+refuses a key that is not, and then the steps above follow.
 """
 
 import hashlib
@@ -14,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,8 +28,15 @@ from apps.api.http.authentication import caller
 from apps.api.http.headers import header
 from apps.api.http.rendering import dump_json
 from apps.api.models import IdempotencyKey
-from apps.base.transactions import Raced, atomic, retry_races
-from biolayer.errors import Fault, IdempotencyInFlight, IdempotencyKeyReused, InvalidInput
+from apps.base.rows import batched, insert, write
+from apps.base.transactions import Raced, atomic, is_timeout, retry_races
+from biolayer.errors import (
+    BioLayerError,
+    Fault,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidInput,
+)
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -43,17 +54,29 @@ class CallResult:
     shown_once: Mapping[str, Any] = field(default_factory=dict)
 
 
-def idempotent(request: Request, document: Any, effect: Callable[[], CallResult]) -> Response:
+def idempotent(
+    request: Request,
+    document: Any,
+    effect: Callable[[], CallResult],
+    *,
+    at_once: Callable[[], CallResult | None] | None = None,
+) -> Response:
     """Run `effect`, at most once for each key, and return its response.
 
-    `document` is the body of the request. Raise `InvalidInput`, `IdempotencyInFlight`,
-    `IdempotencyKeyReused`.
+    `document` is the body of the request. `at_once` is the same effect within `rows.batched`, so it
+    must not read what it has written; it returns None where it cannot be done so.
+
+    Raise `InvalidInput`, `IdempotencyInFlight`, `IdempotencyKeyReused`.
     """
     key = _key(request)
     if key is None:
         return _response(retry_races(effect))
-    fingerprint = _fingerprint(request, document)
-    return retry_races(lambda: _run_once(caller(request).principal, key, fingerprint, effect))
+    actor, fingerprint = caller(request).principal, _fingerprint(request, document)
+    if at_once is not None and not connection.in_atomic_block:
+        response = _run_new(actor, key, fingerprint, at_once)
+        if response is not None:
+            return response
+    return retry_races(lambda: _run_once(actor, key, fingerprint, effect))
 
 
 def stored_response(request: Request, document: Any) -> Response | None:
@@ -77,6 +100,26 @@ def _key(request: Request) -> str | None:
     return key
 
 
+def _run_new(
+    actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], CallResult | None]
+) -> Response | None:
+    """Write the effect and its response by one statement. Return None where anything refuses it."""
+    try:
+        with batched():
+            result = effect()
+            if result is None:
+                return None
+            row = _key_row(actor, key, fingerprint, result)
+            write([insert(IdempotencyKey, **row)])
+    except (BioLayerError, IntegrityError):
+        return None
+    except OperationalError as error:
+        if not is_timeout(error):
+            raise
+        return None
+    return _response(result, row["body"])
+
+
 def _fingerprint(request: Request, document: Any) -> bytes:
     body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(f"{request.method} {request.path}\n".encode() + body).digest()
@@ -90,31 +133,31 @@ def _run_once(
     if stored is not None:
         return _replay(stored, fingerprint)
     result = effect()
-    body = dump_json(result.body)
+    row = _key_row(actor, key, fingerprint, result)
     try:
-        IdempotencyKey.objects.bulk_create(
-            [
-                IdempotencyKey(
-                    organisation_id=actor.organisation_id,
-                    principal=_principal_name(actor),
-                    key=key,
-                    fingerprint=fingerprint,
-                    status_code=result.status,
-                    headers=dict(result.headers),
-                    body=body,
-                )
-            ]
-        )
+        write([insert(IdempotencyKey, **row)])
     except IntegrityError as error:
         # It was stored between our read and our lock; a new transaction sees it.
         raise Raced from error
-    return _response(result)
+    return _response(result, row["body"])
 
 
-def _response(result: CallResult) -> Response:
-    body = result.body
+def _key_row(actor: Principal, key: str, fingerprint: bytes, result: CallResult) -> dict[str, Any]:
+    return {
+        "organisation_id": actor.organisation_id,
+        "principal": _principal_name(actor),
+        "key": key,
+        "fingerprint": fingerprint,
+        "status_code": result.status,
+        "headers": dict(result.headers),
+        "body": dump_json(result.body),
+    }
+
+
+def _response(result: CallResult, rendered: bytes | None = None) -> Response:
+    body: Any = result.body if rendered is None else orjson.Fragment(rendered)
     if result.shown_once:
-        body = {**orjson.loads(dump_json(body)), **result.shown_once}
+        body = {**orjson.loads(dump_json(result.body)), **result.shown_once}
     return Response(body, status=result.status, headers=dict(result.headers))
 
 

@@ -47,19 +47,17 @@ class Tasks(View):
         body=TaskContract,
     )
     def post(self, request: Request) -> Response:
-        document = request.data
+        actor, at, document = self.actor(request), self.at(request), request.data
 
         def create() -> CallResult:
-            created = services.create_task(
-                actor=self.actor(request), document=document, at=self.at(request)
-            )
-            body = representations.task(created.task)
-            headers = {"Location": f"/v1/tasks/{created.task.id}"}
-            if created.is_new:
-                return CallResult(body, 201, headers)
-            return CallResult(body, 200, headers | {"Natural-Key-Replayed": "true"})
+            created = services.create_task(actor=actor, document=document, at=at)
+            return _created(created.task, is_new=created.is_new)
 
-        return idempotent(request, document, create)
+        def create_at_once() -> CallResult | None:
+            task = services.create_unless_refused(actor=actor, document=document, at=at)
+            return None if task is None else _created(task, is_new=True)
+
+        return idempotent(request, document, create, at_once=create_at_once)
 
     @operation(
         "list_tasks",
@@ -82,6 +80,13 @@ class Tasks(View):
         versions, next_cursor = page_of(request, read, NEWEST_FIRST)
         tasks = rendered_tasks(actor=actor, versions=versions)
         return Response(RenderedPage(tasks, next_cursor))
+
+
+def _created(task: Any, *, is_new: bool) -> CallResult:
+    body, headers = representations.task(task), {"Location": f"/v1/tasks/{task.id}"}
+    if is_new:
+        return CallResult(body, 201, headers)
+    return CallResult(body, 200, headers | {"Natural-Key-Replayed": "true"})
 
 
 class TaskBatch(View):

@@ -23,7 +23,12 @@ from apps.tasks.services.closing import (
 )
 from apps.tasks.services.contents import OpenContent, open_attachment, open_evidence
 from apps.tasks.services.contract_checks import add_check
-from apps.tasks.services.creating import Created, create_task, publish_task
+from apps.tasks.services.creating import (
+    Created,
+    create_task,
+    create_unless_refused,
+    publish_task,
+)
 from apps.tasks.services.dependencies import fail_dependents
 from apps.tasks.services.evidence import add_evidence, receive_evidence
 from apps.tasks.services.leases import lapse_run
@@ -68,6 +73,7 @@ __all__ = [
     "complete_task",
     "create_task",
     "create_tasks",
+    "create_unless_refused",
     "delete_due_files",
     "delete_unused_requirements",
     "draft_tasks",

@@ -64,18 +64,23 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
        before: constraints and the guard of the insert refuse a used key and an unusable pool.
     2. What they refuse, and every other contract, is checked by queries first and then written.
     """
-    actor.require(Scope.TASKS_CREATE)
-    actor.require_organisation(named_organisation(document))
+    _require_access(actor, document)
     # Within a transaction a violated constraint would end it, so there the checks come first.
     if not connection.in_atomic_block:
-        task = _create_unless_refused(actor, document, at)
+        task = create_unless_refused(actor=actor, document=document, at=at)
         if task is not None:
             return Created(task, is_new=True)
     return retry_races(lambda: _create_checked(actor, document, at))
 
 
-def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Task | None:
-    """Return the new task; None where its form, its key, its pool or anything else is refused."""
+def create_unless_refused(*, actor: Principal, document: Any, at: datetime) -> Task | None:
+    """Return the new task; None where its form, its key, its pool or anything else is refused.
+
+    It is written by one statement. In a block of `rows.batched` that statement follows at the end
+    of the block, which then raises `IntegrityError` for what it refuses. Raise
+    `OrganisationMismatch`, `ScopeMissing`.
+    """
+    _require_access(actor, document)
     try:
         contract = contract_without_references(document=document, at=at)
     except InvalidInput:
@@ -90,6 +95,11 @@ def _create_unless_refused(actor: Principal, document: Any, at: datetime) -> Tas
     except IntegrityError:
         return None
     return task
+
+
+def _require_access(actor: Principal, document: Any) -> None:
+    actor.require(Scope.TASKS_CREATE)
+    actor.require_organisation(named_organisation(document))
 
 
 def _create_checked(actor: Principal, document: Any, at: datetime) -> Created:
