@@ -32,14 +32,18 @@ class Load:
         return len(self.latencies)
 
 
-def post_requests(*, path: str, api_key: str, template: bytes, mark: bytes) -> Iterator[bytes]:
-    """Yield requests endlessly; in each body `mark` is replaced by a number of the same length."""
+def post_requests(
+    *, path: str, api_key: str, template: bytes, mark: bytes, headers: str = ""
+) -> Iterator[bytes]:
+    """Yield requests endlessly; in each, `mark` is replaced by a number of the same length.
+
+    `headers` are further lines, each with its end.
+    """
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api_key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(template)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(template)}\r\n{headers}\r\n"
     )
-    parts = template.split(mark)
-    parts[0] = head.encode() + parts[0]
+    parts = (head.encode() + template).split(mark)
     number = 0
     while True:
         number += 1

@@ -8,6 +8,7 @@ BioLayerError
 │   ├── ScopeMissing
 │   ├── RoleTooLow
 │   ├── PoolNotGranted         the credential is limited to other pools
+│   ├── GrantExceeded          a credential cannot give another one more than it has itself
 │   ├── NotTheOwner            only the credential that made the object, or a manager, may change it
 │   ├── AddressNotAllowed
 │   ├── SecondFactorRequired   the organisation requires one, and the person has none
@@ -35,6 +36,8 @@ BioLayerError
 │   ├── InvitationOpen         the address has an open invitation: `invitation_id`
 │   ├── InvitationClosed       it was accepted or revoked
 │   ├── WorkerIsLinked         the worker is another member
+│   ├── KeyEnded               the API key has expired or was revoked
+│   ├── KeyRotating            two secrets of the API key are in use already: `ends_at`
 │   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the key was used with another body
@@ -43,6 +46,7 @@ BioLayerError
 ├── RangeNotSatisfiable        the file ends before the range begins
 ├── UnsupportedMedia
 │   └── UnsupportedEncoding    the body is compressed
+├── RateLimited                too many calls: `retry_after`
 ├── Unavailable                a resource that the call needs is busy: retry it
 └── SignatureInvalid           the webhook is not authentic
 """
@@ -115,7 +119,7 @@ class ScopeMissing(Refused):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"scope": self.scope}
+        return {"scope": self.scope, "missing": {"scope": self.scope}}
 
 
 class RoleTooLow(Refused):
@@ -128,12 +132,39 @@ class RoleTooLow(Refused):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        return {"role": self.role}
+        return {"role": self.role, "missing": {"role": self.role}}
+
+
+EVERY_POOL = "every"
+"""In `missing`, instead of the ids of pools: a credential that is not restricted to pools."""
 
 
 class PoolNotGranted(Refused):
     code = "pool_not_granted"
     title = "The credential does not include these pools"
+
+    def __init__(self, text: str, *, missing: str | Sequence[str]) -> None:
+        self.missing = missing if isinstance(missing, str) else list(missing)
+        super().__init__(text)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"missing": {"pool_ids": self.missing}}
+
+
+class GrantExceeded(Refused):
+    code = "grant_exceeded"
+    title = "The credential does not have what it would give"
+
+    def __init__(self, missing: Mapping[str, Any]) -> None:
+        self.missing = dict(missing)
+        super().__init__(
+            f"This credential does not have itself: {', '.join(self.missing)}; see `missing`."
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"missing": self.missing}
 
 
 class NotTheOwner(Refused):
@@ -144,6 +175,15 @@ class NotTheOwner(Refused):
 class AddressNotAllowed(Refused):
     code = "address_not_allowed"
     title = "Calls from this address are not allowed"
+
+    def __init__(self, address: str, *, of: str) -> None:
+        self.address = address
+        self.of = of
+        super().__init__(f"The list of this {of} does not contain the address {address}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"missing": {"network": self.address, "list": self.of}}
 
 
 class SecondFactorRequired(Refused):
@@ -339,6 +379,35 @@ class WorkerIsLinked(Conflict):
     title = "The worker is another member"
 
 
+class KeyEnded(Conflict):
+    code = "api_key_ended"
+    title = "The API key has ended"
+
+    def __init__(self, status: str) -> None:
+        self.key_status = status
+        super().__init__(f"The key is {status}. Create a new one.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"key_status": self.key_status}
+
+
+class KeyRotating(Conflict):
+    code = "api_key_rotating"
+    title = "Two secrets of the API key are in use"
+
+    def __init__(self, ends_at: str) -> None:
+        self.ends_at = ends_at
+        super().__init__(
+            f"The earlier secret is valid until {ends_at}. Rotate the key after that, or with an"
+            " overlap of 0 seconds, which ends both at once."
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"ends_at": self.ends_at}
+
+
 class WorkerHasHistory(Conflict):
     code = "worker_has_history"
     title = "The worker has a history"
@@ -388,6 +457,21 @@ class UnsupportedMedia(BioLayerError):
 class UnsupportedEncoding(UnsupportedMedia):
     code = "unsupported_content_encoding"
     title = "Unsupported content encoding"
+
+
+class RateLimited(BioLayerError):
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, retry_after: int, policies: Sequence[str]) -> None:
+        self.retry_after = retry_after
+        self.policies = list(policies)
+        super().__init__(f"Send the next request in {retry_after} s.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        # The member's name is that of draft-ietf-httpapi-ratelimit-headers-10, 5.1.
+        return {"violated-policies": self.policies}
 
 
 class Unavailable(BioLayerError):

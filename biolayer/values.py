@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from biolayer.networks import parse_network
 from biolayer.times import format_time
 
 MAX_LANGUAGE_CHARACTERS = 35
@@ -146,6 +147,16 @@ def _has_duplicates(subtags: str | None) -> bool:
     return len(set(parts)) < len(parts)
 
 
+def _as_network(text: str) -> str:
+    """Return an address or a CIDR block in its usual form, with its host bits cleared."""
+    try:
+        return str(parse_network(text))
+    except ValueError:
+        raise PydanticCustomError(
+            "invalid_network", "must be an address or a CIDR block such as 192.0.2.0/24"
+        ) from None
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 Words = Annotated[Text, AfterValidator(_not_blank)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
@@ -172,4 +183,26 @@ Urgency = Literal["low", "normal", "high", "critical"]
 Format = Literal["structured_json", "text", "file"]
 Presence = Literal["available", "busy", "away", "offline"]
 OfferMode = Literal["sequential", "broadcast"]
+
+NetworkBlock = Annotated[str, Field(min_length=2, max_length=49), AfterValidator(_as_network)]
+"""An address or a network of IPv4 or IPv6; an address becomes a network of its own."""
+
 RoleName = Literal["viewer", "editor", "manager", "admin"]
+ScopeName = Literal[
+    "tasks:read",
+    "tasks:create",
+    "tasks:cancel",
+    "webhooks:read",
+    "webhooks:manage",
+    "pools:read",
+    "pools:manage",
+    "evidence:read",
+    "evidence:unverified",
+    "organisation:read",
+    "organisation:manage",
+    "credentials:read",
+    "credentials:manage",
+    "audit:read",
+    "work",
+]
+"""What a credential may call. A test compares them with `apps.accounts.scopes`."""

@@ -9,7 +9,7 @@ from django.test.utils import setup_databases, teardown_databases
 from xdist.scheduler import LoadFileScheduling
 
 from apps.accounts.mail import wait_for_mails
-from apps.api.http import throttling
+from apps.api.http import rate_limits
 from tests.factories import House
 from tests.receiver import Receiver, receiving
 from tests.tables import empty
@@ -83,7 +83,7 @@ def database(migrated_database: None, django_db_blocker: Any) -> Iterator[None]:
 def redis_may_be_slow() -> Iterator[None]:
     """Let calls wait longer for Redis than in production: a busy machine must not skip counts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(throttling, "TIMEOUT_SECONDS", 10.0)
+        patch.setattr(rate_limits, "TIMEOUT_SECONDS", 10.0)
         yield
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from apps.base import crypto
 
 PREFIX = "bl_live_"
+# What a key may begin with, so that it is not an OAuth 2.0 token.
+PREFIXES = (PREFIX,)
 ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 12
 SECRET_LENGTH = 32
@@ -24,9 +26,10 @@ class KeyText:
 
     id: str
     secret: str
+    prefix: str = PREFIX
 
     def __str__(self) -> str:
-        return f"{PREFIX}{self.id}_{self.secret}{_checksum(self.id + self.secret)}"
+        return f"{self.prefix}{self.id}_{self.secret}{_checksum(self.id + self.secret)}"
 
     @property
     def secret_hash(self) -> bytes:
@@ -41,8 +44,9 @@ def new_key() -> KeyText:
 
 def parse_key(text: str) -> KeyText | None:
     """Return the parts of a key, or None where the text is no key or was mistyped."""
-    key_id, _, rest = text.removeprefix(PREFIX).partition("_")
-    key = KeyText(key_id, rest[:SECRET_LENGTH])
+    prefix = next(filter(text.startswith, PREFIXES), PREFIX)
+    key_id, _, rest = text.removeprefix(prefix).partition("_")
+    key = KeyText(key_id, rest[:SECRET_LENGTH], prefix)
     well_formed = (
         len(key_id) == ID_LENGTH
         and text.isascii()

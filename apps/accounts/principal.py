@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from apps.accounts.scopes import LEAST_ROLE, Role, Scope
-from biolayer.errors import OrganisationMismatch, PoolNotGranted, RoleTooLow, ScopeMissing
+from biolayer.errors import (
+    EVERY_POOL,
+    OrganisationMismatch,
+    PoolNotGranted,
+    RoleTooLow,
+    ScopeMissing,
+)
 
 ROLE_ORDER = [role.value for role in Role]
 
@@ -27,6 +33,8 @@ class Principal:
     member_id: UUID | None = None
     # Where the call comes from, for the audit log; empty for the service itself.
     address: str = ""
+    # The API key, which a worker's `id` does not name; empty for other credentials.
+    key_id: str = ""
 
     def require(self, scope: Scope) -> None:
         """Raise `ScopeMissing` or `RoleTooLow` unless the credential may use `scope`."""
@@ -68,7 +76,8 @@ class Principal:
         """
         if self.pool_ids is not None:
             raise PoolNotGranted(
-                "This concerns the whole organisation; the credential is restricted to pools."
+                "This concerns the whole organisation; the credential is restricted to pools.",
+                missing=EVERY_POOL,
             )
 
     def covers(self, pool_ids: Collection[UUID] | None) -> bool:

@@ -7,7 +7,15 @@ both. A test checks that every field has one.
 
 from collections.abc import Mapping
 
-from biolayer.field_descriptions import events, matching, organisations, pools, tasks, webhooks
+from biolayer.field_descriptions import (
+    api_keys,
+    events,
+    matching,
+    organisations,
+    pools,
+    tasks,
+    webhooks,
+)
 from biolayer.field_descriptions.entries import Description
 from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID, WORKER
 
@@ -20,6 +28,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **pools.TABLE,
     **webhooks.TABLE,
     **organisations.TABLE,
+    **api_keys.TABLE,
 }
 
 

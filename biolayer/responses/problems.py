@@ -1,5 +1,7 @@
 """Define the body of an error response (RFC 9457)."""
 
+from typing import Any
+
 from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
@@ -22,4 +24,7 @@ class Problem(OpenModel):
     request_id: str
     errors: list[ProblemFault] | None = Field(
         default=None, description="With `invalid_input`: every fault of the request."
+    )
+    missing: dict[str, Any] | None = Field(
+        default=None, description="With 403: the scope, role, pools or network that is missing."
     )

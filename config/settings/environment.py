@@ -79,6 +79,10 @@ class Environment(BaseModel):
     BIOLAYER_CORS_ORIGINS: Annotated[list[Annotated[str, AfterValidator(_origin)]], List] = []
     BIOLAYER_HOME: Path = Path(".biolayer")
     BIOLAYER_RATE_LIMIT: Annotated[int, Field(ge=1)] = 60_000
+    BIOLAYER_RATE_BURST: Annotated[int, Field(ge=1)] | None = None
+    BIOLAYER_ORGANISATION_RATE_LIMIT: Annotated[int, Field(ge=1)] | None = None
+    BIOLAYER_ORGANISATION_RATE_BURST: Annotated[int, Field(ge=1)] | None = None
+    BIOLAYER_FAILURE_LIMIT: Annotated[int, Field(ge=1)] = 300
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
     BIOLAYER_NAMESERVERS: Annotated[list[Annotated[str, AfterValidator(_nameserver)]], List] = []
     BIOLAYER_PGBOUNCER: bool = False

@@ -35,12 +35,17 @@ def faults(response: Any) -> dict[str, str]:
     return codes
 
 
+# The first call with a key in each minute records its use: no effect of the call itself.
+WITHOUT_USE = "(to_jsonb(t) - 'last_used_at')::text"
+
+
 def everything() -> dict[str, list[str]]:
-    """Return every row of every table as text."""
+    """Return every row of every table as text, without the last use of keys."""
     with connection.cursor() as cursor:
         rows = {}
         for table in sorted(connection.introspection.table_names()):
-            cursor.execute(f"SELECT t::text FROM {table} t ORDER BY 1")
+            row = WITHOUT_USE if table == "accounts_apikey" else "t::text"
+            cursor.execute(f"SELECT {row} FROM {table} t ORDER BY 1")
             rows[table] = [row[0] for row in cursor.fetchall()]
     return rows
 

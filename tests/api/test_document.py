@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import URLPattern
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from apps.accounts.scopes import Scope
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.services import issue_key
 from apps.api.http.operations import JSON, Operation
 from apps.api.v1 import urls
 from apps.api.v1.document import openapi, operations
@@ -317,6 +318,18 @@ def walk_keys(house: House, answers: Answers) -> None:
     assert answers.expect("get_webhook_jwks", 200, Client().get(jwks))["keys"]
 
 
+def walk_api_keys(house: House, answers: Answers) -> None:
+    scopes = [Scope.CREDENTIALS_MANAGE, Scope.CREDENTIALS_READ, Scope.TASKS_READ]
+    issue = {"organisation_id": house.organisation.id, "scopes": scopes, "role": Role.MANAGER}
+    manager, keys = Caller(issue_key(name="Manager", **issue)), "/v1/api-keys"
+    body = {"name": "Reader", "scopes": ["tasks:read"], "pool_ids": [str(house.pool.id)]}
+    key = f"{keys}/{answers.expect('create_api_key', 201, manager.post(keys, body))['key_id']}"
+    answers.expect("rotate_api_key", 201, manager.post(f"{key}/rotate", {}))
+    answers.expect("list_api_keys", 200, manager.get(keys))
+    answers.expect("get_api_key", 200, manager.get(key))
+    answers.expect("revoke_api_key", 204, manager.call("DELETE", key))
+
+
 def walk_endpoints(house: House, answers: Answers) -> None:
     alice, endpoints = house.alice, "/v1/webhook-endpoints"
     with receiving() as receiver:
@@ -379,8 +392,20 @@ WALKS = (
     walk_feed,
     walk_endpoints,
     walk_keys,
+    walk_api_keys,
     walk_pools,
     walk_people,
+)
+
+
+WALKS = (
+    walk_tasks,
+    walk_work,
+    walk_feed,
+    walk_endpoints,
+    walk_keys,
+    walk_api_keys,
+    walk_pools,
 )
 
 

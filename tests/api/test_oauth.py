@@ -10,7 +10,7 @@ from django.test import Client
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.models import OAuthApplication
-from apps.api.http import oauth, throttling
+from apps.api.http import oauth, rate_limits
 from tests.factories import Caller, House, contract
 
 SECRET = "an-application-secret-of-some-length"
@@ -27,9 +27,11 @@ def application(house: House) -> OAuthApplication:
     )
 
 
-def token_for(application: OAuthApplication, scope: str, secret: str = SECRET) -> Any:
+def token_for(
+    application: OAuthApplication, scope: str, secret: str = SECRET, address: str = "127.0.0.1"
+) -> Any:
     pair = base64.b64encode(f"{application.client_id}:{secret}".encode()).decode()
-    return Client().post(
+    return Client(REMOTE_ADDR=address).post(
         "/oauth/token",
         {"grant_type": "client_credentials", "scope": scope},
         headers={"Authorization": f"Basic {pair}"},
@@ -82,6 +84,22 @@ def test_secret__that_was_kept_by_a_slow_hash_still_holds(application: OAuthAppl
     assert token_for(application, "tasks:read", secret="wrong").status_code == 401
 
 
+def test_token__refused_from_outside_of_the_organisations_networks(
+    house: House, application: OAuthApplication
+) -> None:
+    """Refuse it as a wrong secret, so that it does not reveal that there is such a client."""
+    house.organisation.allowed_networks = ["192.0.2.0/24"]
+    house.organisation.save()
+    refused = token_for(application, "tasks:read")
+    assert (refused.status_code, refused.json()) == (401, {"error": "invalid_client"})
+    wrong = ask(address="192.0.2.7", client=application.client_id)
+    assert (wrong.status_code, wrong.json()["error"]) == (401, "invalid_client")
+    assert AccessToken.objects.count() == 0
+    near = token_for(application, "tasks:read", address="192.0.2.7").json()["access_token"]
+    assert Caller(near, Client(REMOTE_ADDR="192.0.2.7")).get("/v1/tasks").status_code == 200
+    assert Caller(near).get("/v1/tasks").status_code == 403
+
+
 def test_tokens__are_so_many_a_minute_for_an_address(
     application: OAuthApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,8 +138,8 @@ def ask(*, address: str, client: str, basic: bool = True) -> Any:
 
 @pytest.fixture(autouse=True)
 def reset_limits() -> None:
-    for key in throttling._client().scan_iter("biolayer:rate:token-*"):
-        throttling._client().delete(key)
+    for key in rate_limits._client().scan_iter("biolayer:rate:{token}:*"):
+        rate_limits._client().delete(key)
 
 
 # RFC 6749, 5.2: an unknown client is invalid_client.

@@ -152,6 +152,11 @@ MATRIX = [
     subject="invitation"),
     Row("post", "invitations/<str:invitation_id>/resend", Scope.ORGANISATION_MANAGE,
     subject="invitation"),
+    Row("post", "api-keys", Scope.CREDENTIALS_MANAGE, {"name": "Ours", "scopes": ["tasks:read"]}),
+    Row("get", "api-keys", Scope.CREDENTIALS_READ),
+    Row("get", "api-keys/<str:api_key>", Scope.CREDENTIALS_READ, subject="api_key"),
+    Row("delete", "api-keys/<str:api_key>", Scope.CREDENTIALS_MANAGE, subject="api_key"),
+    Row("post", "api-keys/<str:api_key>/rotate", Scope.CREDENTIALS_MANAGE, {}, subject="api_key"),
 ]  # fmt: skip
 OPEN = {
     ("get", "openapi.json"),
@@ -213,7 +218,7 @@ class World:
     """Return Alice's organisation with a task in each stage, and all other callers."""
 
     house: House
-    subjects: dict[str, UUID]
+    subjects: dict[str, Any]
     strangers_worker: Caller
 
     def call(self, caller: Caller, row: Row, subject: UUID | str | None = None) -> Any:
@@ -235,11 +240,12 @@ def world(house: House) -> World:
     offer = house.offered(title="Offered")
     assert offer.worker_id == carol.principal.worker_id
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
-    subjects = {"task": run.task_id, "offer": offer.id, "run": run.id}
+    subjects: dict[str, Any] = {"task": run.task_id, "offer": offer.id, "run": run.id}
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house)}
     subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
+    subjects |= {"api_key": house.alice.principal.key_id}
     return World(house, subjects | webhook_subjects(house) | people(house), stranger)
 
 
@@ -387,6 +393,7 @@ def test_lists__show_a_key_of_another_pool_nothing_of_this_one(world: World, row
     key = issue_key(
         organisation_id=house.organisation.id,
         name="Back",
+        role=Role.ADMIN,
         scopes=list(Scope),
         pool_ids=[other.id],
         worker_id=worker.id,

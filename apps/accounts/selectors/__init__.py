@@ -1,9 +1,18 @@
 """Read organisations, people and credentials. Import the selectors from here."""
 
+from apps.accounts.selectors.api_keys import (
+    ENDED_KEY_LISTED,
+    ListedKey,
+    api_key,
+    api_keys,
+    visible_keys,
+    with_secrets,
+)
 from apps.accounts.selectors.authentication import (
     Authenticated,
     authenticate_key,
     authenticate_token,
+    networks_of_client,
 )
 from apps.accounts.selectors.links import (
     LinkHolder,
@@ -25,8 +34,12 @@ from apps.accounts.selectors.people import (
 )
 
 __all__ = [
+    "ENDED_KEY_LISTED",
     "Authenticated",
     "LinkHolder",
+    "ListedKey",
+    "api_key",
+    "api_keys",
     "authenticate_key",
     "authenticate_link",
     "authenticate_token",
@@ -37,9 +50,12 @@ __all__ = [
     "member",
     "members",
     "memberships_of",
+    "networks_of_client",
     "organisation_of",
     "person_by_email",
     "principal_of_member",
     "session_principal",
     "sessions_of",
+    "visible_keys",
+    "with_secrets",
 ]

@@ -1,7 +1,7 @@
 """Authenticate credentials, and read the time, by one statement."""
 
 import hashlib
-import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,54 +9,73 @@ from django.db import connection
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.keys import parse_key
+from apps.accounts.models import OAuthApplication
 from apps.accounts.principal import Principal
 from apps.base.clock import DatabaseNow
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Hold a principal, the database's time, and the networks that the call may come from."""
+    """Hold a principal, the database's time, and the networks that the call may come from.
+
+    Both lists must allow the address; an empty list allows every one.
+    """
 
     principal: Principal
     at: datetime
-    allowed_networks: list[str]
+    organisation_networks: Sequence[str]
+    key_networks: Sequence[str] = ()
+    # The secret of an API key whose last use was not written for a minute; empty otherwise.
+    unrecorded_secret_id: str = ""
 
 
 # In SQL, since every call pays for it: the ORM takes longer to build it than PostgreSQL to run it.
+# The hash is compared here, so that a wrong secret and an unknown id are the same work: one hash,
+# and one statement without a row. How long the comparison takes reveals nothing: the hash is keyed,
+# so its bytes cannot be chosen.
 KEY = """
-SELECT k.secret_hash, clock_timestamp(), o.allowed_networks,
+SELECT clock_timestamp(), o.allowed_networks, k.allowed_networks,
+    k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - INTERVAL '1 minute',
+    COALESCE(k.original_id, k.id),
     k.organisation_id, k.name, k.role, k.scopes, k.pool_ids, k.worker_id
 FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
-WHERE k.id = %s AND k.revoked_at IS NULL
+WHERE k.id = %s AND k.secret_hash = %s AND k.revoked_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 
 
-def authenticate_key(text: str) -> Authenticated | None:
-    """Return the principal of an API key; None if mistyped, unknown, expired or revoked."""
+def authenticate_key(text: str, *, address: str = "") -> Authenticated | None:
+    """Return the principal of an API key; None if mistyped, unknown, expired or revoked.
+
+    The principal calls from `address`. It is the same for both secrets of a key.
+    """
     key = parse_key(text)
     if key is None:
         return None
     with connection.cursor() as cursor:
-        cursor.execute(KEY, [key.id])
+        cursor.execute(KEY, [key.id, key.secret_hash])
         row = cursor.fetchone()
-    if row is None or not hmac.compare_digest(bytes(row[0]), key.secret_hash):
+    if row is None:
         return None
-    at, allowed_networks, organisation_id, name, role, scopes, pool_ids, worker_id = row[1:]
+    at, organisation_networks, key_networks, is_unrecorded, key_id = row[:5]
+    organisation_id, name, role, scopes, pool_ids, worker_id = row[5:]
     principal = Principal(
         kind="worker" if worker_id else "api_key",
-        id=str(worker_id or key.id),
+        id=str(worker_id or key_id),
         name=name,
         organisation_id=organisation_id,
         role=role,
         scopes=frozenset(scopes),
         pool_ids=None if pool_ids is None else frozenset(pool_ids),
         worker_id=worker_id,
+        address=address,
+        key_id=key_id,
     )
-    return Authenticated(principal, at, allowed_networks)
+    secret_id = key.id if is_unrecorded else ""
+    return Authenticated(principal, at, organisation_networks, key_networks or (), secret_id)
 
 
-def authenticate_token(text: str) -> Authenticated | None:
+def authenticate_token(text: str, *, address: str = "") -> Authenticated | None:
     """Return the principal of an OAuth 2.0 access token; None if unknown or expired."""
     checksum = hashlib.sha256(text.encode()).hexdigest()  # tokens are stored as this alone
     row = (
@@ -76,5 +95,12 @@ def authenticate_token(text: str) -> Authenticated | None:
         role=application.role,
         scopes=frozenset(row.scope.split()),
         pool_ids=None if application.pool_ids is None else frozenset(application.pool_ids),
+        address=address,
     )
     return Authenticated(principal, row.at, application.organisation.allowed_networks)
+
+
+def networks_of_client(*, client_id: str) -> Sequence[str]:
+    """Return the networks from which an OAuth 2.0 client may call; empty: any, or no such client"""
+    rows = OAuthApplication.objects.filter(client_id=client_id)
+    return rows.values_list("organisation__allowed_networks", flat=True).first() or ()

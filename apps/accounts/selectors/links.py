@@ -9,26 +9,22 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
 from apps.accounts.selectors.authentication import Authenticated
 
-_LIVE = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())"
+_ORGANISATION = (
+    "SELECT clock_timestamp(), o.allowed_networks FROM accounts_organisation o WHERE o.id = %s"
+)
 _MEMBER = "EXISTS (SELECT FROM accounts_member m WHERE m.organisation_id = o.id AND m.id = %s)"
 _CLIENT = (
     "EXISTS (SELECT FROM accounts_oauthapplication a"
     " WHERE a.organisation_id = o.id AND a.client_id = %s)"
 )
-
-# Whether the credential still exists, by the kind of a principal that acts for no person. Its id is
-# the parameter.
-_EXISTS = {
-    "api_key": "EXISTS (SELECT FROM accounts_apikey k"
-    f" WHERE k.organisation_id = o.id AND k.id = %s AND {_LIVE})",
-    # A worker's keys all act as the worker.
-    "worker": "EXISTS (SELECT FROM accounts_apikey k"
-    f" WHERE k.organisation_id = o.id AND k.worker_id = %s::uuid AND {_LIVE})",
-    "oauth_application": _CLIENT,
-}
-_HOLDER = (
-    "SELECT clock_timestamp(), o.allowed_networks FROM accounts_organisation o WHERE o.id = %s"
-)
+# Any secret of the key is enough: rotating it does not end its links.
+_KEY = """
+SELECT clock_timestamp(), o.allowed_networks, COALESCE(k.allowed_networks, '{}')
+FROM accounts_organisation o JOIN accounts_apikey k ON k.organisation_id = o.id
+WHERE o.id = %s AND (k.id = %s OR k.original_id = %s) AND k.revoked_at IS NULL
+    AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +36,18 @@ class LinkHolder:
     id: str
     # The person in whose name the principal acts.
     member_id: str | None
+    # The API key that the principal came with; empty for others.
+    key_id: str
     address: str
 
 
 def authenticate_link(holder: LinkHolder) -> Authenticated | None:
     """Return the principal, without any scope; None where its credential is expired or revoked."""
-    conditions = _conditions(holder)
-    if not conditions:
+    sql, params = _statement(holder)
+    if not sql:
         return None
-    sql = " AND ".join([_HOLDER, *conditions])
     with connection.cursor() as cursor:
-        cursor.execute(sql, [holder.organisation_id, *conditions.values()])
+        cursor.execute(sql, [holder.organisation_id, *params])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -63,15 +60,22 @@ def authenticate_link(holder: LinkHolder) -> Authenticated | None:
         scopes=frozenset(),
         member_id=None if holder.member_id is None else UUID(holder.member_id),
         address=holder.address,
+        key_id=holder.key_id,
     )
     return Authenticated(principal, *row)
 
 
-def _conditions(holder: LinkHolder) -> dict[str, str]:
-    """Return what must hold, in SQL, each with its parameter; nothing for an unknown kind."""
-    if holder.kind == "oauth_member" and holder.member_id is not None:
-        # Its id is that of the member and of the client.
-        return {_MEMBER: holder.member_id, _CLIENT: holder.id.partition(":")[2]}
-    if holder.member_id is not None:
-        return {_MEMBER: holder.member_id}
-    return {_EXISTS[holder.kind]: holder.id} if holder.kind in _EXISTS else {}
+def _statement(holder: LinkHolder) -> tuple[str, list[str]]:
+    """Return the statement that finds the credential, and its parameters; empty for no kind."""
+    if holder.key_id:
+        return _KEY, [holder.key_id, holder.key_id]
+    match holder.kind, holder.member_id:
+        case "oauth_member", str(member_id):
+            # Its id is that of the member and of the client.
+            client_id = holder.id.partition(":")[2]
+            return f"{_ORGANISATION} AND {_MEMBER} AND {_CLIENT}", [member_id, client_id]
+        case _, str(member_id):
+            return f"{_ORGANISATION} AND {_MEMBER}", [member_id]
+        case "oauth_application", None:
+            return f"{_ORGANISATION} AND {_CLIENT}", [holder.id]
+    return "", []

@@ -75,7 +75,7 @@ def check_member(member: Member, address: Address | None) -> None:
     """Raise `AddressNotAllowed` or `SecondFactorRequired` where the organisation requires more."""
     organisation = member.organisation
     if not is_allowed(address, organisation.allowed_networks):
-        raise AddressNotAllowed(f"{address} is not on this organisation's list.")
+        raise AddressNotAllowed("unknown" if address is None else str(address), of="organisation")
     if organisation.requires_second_factor and not has_second_factor(member.user_id):
         raise SecondFactorRequired("This organisation requires a second factor.")
 

@@ -9,16 +9,33 @@ from apps.accounts.services.invitations import (
     revoke_invitation,
     token_hash,
 )
-from apps.accounts.services.keys import BACKEND_SCOPES, issue_key
-from apps.accounts.services.locks import lock_organisation
-from apps.accounts.services.members import change_role, remove_member
+from apps.accounts.services.key_management import (
+    IssuedKey,
+    grant_key,
+    revoke_api_key,
+    rotate_api_key,
+)
+from apps.accounts.services.keys import (
+    BACKEND_SCOPES,
+    issue_key,
+    record_key_use,
+)
+from apps.accounts.services.locks import (
+    lock_organisation,
+)
+from apps.accounts.services.members import (
+    change_role,
+    remove_member,
+)
 from apps.accounts.services.organisations import (
     FirstAdmin,
     add_first_admin,
     change_organisation,
     create_organisation,
 )
-from apps.accounts.services.people import create_person
+from apps.accounts.services.people import (
+    create_person,
+)
 from apps.accounts.services.sessions import (
     end_other_sessions,
     end_session,
@@ -29,6 +46,7 @@ from apps.accounts.services.sessions import (
 __all__ = [
     "BACKEND_SCOPES",
     "FirstAdmin",
+    "IssuedKey",
     "NewInvitation",
     "accept_invitation",
     "add_first_admin",
@@ -38,14 +56,18 @@ __all__ = [
     "create_person",
     "end_other_sessions",
     "end_session",
+    "grant_key",
     "invite",
     "is_open",
     "issue_key",
     "lock_organisation",
     "purge_sign_ins",
     "record_for_person",
+    "record_key_use",
     "remove_member",
     "resend_invitation",
+    "revoke_api_key",
     "revoke_invitation",
+    "rotate_api_key",
     "token_hash",
 ]

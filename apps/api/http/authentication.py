@@ -2,33 +2,41 @@
 
 from typing import cast
 
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from apps.accounts.keys import PREFIX
+from apps.accounts.keys import PREFIXES
 from apps.accounts.principal import Principal
 from apps.accounts.selectors import Authenticated, authenticate_key, authenticate_token
-from apps.base.addresses import client_address, is_allowed
+from apps.accounts.services import record_key_use
+from apps.api.http.rate_limits import failure_bucket, take
+from apps.base.addresses import Address, client_address, is_allowed, owner_of
 from apps.base.outages import outage
-from biolayer.errors import AddressNotAllowed, Unauthenticated
+from biolayer.errors import AddressNotAllowed, RateLimited, Unauthenticated
 
 
 class BearerAuthentication(BaseAuthentication):
     """Authenticate by `Authorization: Bearer <key or token>`. There are no anonymous calls."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Authenticated]:
-        """Return the principal and its credential. Raise `Unauthenticated`, `AddressNotAllowed`."""
+        """Return the principal and its credential.
+
+        Raise `Unauthenticated`, `AddressNotAllowed`, and `RateLimited` after too many failures.
+        """
         scheme, _, credential = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
-        authenticate = authenticate_key if credential.startswith(PREFIX) else authenticate_token
-        authenticated = authenticate(credential)
+        address = client_address(request)
+        authenticate = authenticate_key if credential.startswith(PREFIXES) else authenticate_token
+        authenticated = authenticate(credential, address="" if address is None else str(address))
         outage.end()
         if authenticated is None:
+            _count_failure(address)
             raise Unauthenticated("This credential is unknown, expired or revoked.")
-        check_address(request, authenticated.allowed_networks)
+        check_address(address, authenticated)
+        if authenticated.unrecorded_secret_id:
+            record_key_use(secret_id=authenticated.unrecorded_secret_id)
         return authenticated.principal, authenticated
 
     def authenticate_header(self, request: Request) -> str:
@@ -40,10 +48,22 @@ def caller(request: Request) -> Authenticated:
     return cast("Authenticated", request.auth)
 
 
-def check_address(request: HttpRequest | Request, allowed_networks: list[str]) -> None:
-    """Raise `AddressNotAllowed` where there are networks and the caller is in none of them."""
-    if not allowed_networks:
-        return
-    address = client_address(request)
-    if not is_allowed(address, allowed_networks):
-        raise AddressNotAllowed(f"{address} is not on this organisation's list.")
+def _count_failure(address: Address | None) -> None:
+    """Count a failed authentication. Raise `RateLimited` after too many from this address.
+
+    Only failures are counted, after the credential was checked: a valid key is never locked out by
+    others that call from its address.
+    """
+    verdict = take([failure_bucket(owner_of(address))])
+    if not verdict.is_allowed:
+        raise RateLimited(verdict.retry_after, ["failures"])
+
+
+def check_address(address: Address | None, authenticated: Authenticated) -> None:
+    """Raise `AddressNotAllowed` unless both lists allow the address."""
+    for of, networks in (
+        ("organisation", authenticated.organisation_networks),
+        ("key", authenticated.key_networks),
+    ):
+        if not is_allowed(address, networks):
+            raise AddressNotAllowed("unknown" if address is None else str(address), of=of)

@@ -57,7 +57,7 @@ class Links:
         # In whole seconds.
         seconds = int((self.at + LIFETIME).timestamp())
         member = None if actor.member_id is None else str(actor.member_id)
-        holder = [seconds, str(actor.organisation_id), actor.kind, actor.id, member]
+        holder = [seconds, str(actor.organisation_id), actor.kind, actor.id, member, actor.key_id]
         payload = orjson.dumps(holder)
         text = base64.urlsafe_b64encode(_signature(path, payload) + payload).decode().rstrip("=")
         return Link(f"{path}?{PARAMETER}={text}", datetime.fromtimestamp(seconds, UTC))
@@ -71,18 +71,20 @@ class LinkAuthentication(BearerAuthentication):
         text = request.query_params.get(PARAMETER)
         if text is None:
             return super().authenticate(request)
-        seconds, organisation_id, kind, holder_id, member_id = _opened(request.path, text)
+        seconds, organisation_id, kind, holder_id, member_id, key_id = _opened(request.path, text)
+        address = client_address(request)
         holder = LinkHolder(
             organisation_id=organisation_id,
             kind=kind,
             id=holder_id,
             member_id=member_id,
-            address=str(client_address(request) or ""),
+            key_id=key_id,
+            address=str(address or ""),
         )
         authenticated = authenticate_link(holder)
         if authenticated is None or authenticated.at.timestamp() >= seconds:
             raise Unauthenticated(INVALID)
-        check_address(request, authenticated.allowed_networks)
+        check_address(address, authenticated)
         return authenticated.principal, authenticated
 
 

@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views import View
 from oauth2_provider.views.base import RevokeTokenView, TokenView
 
+from apps.accounts.selectors import networks_of_client
 from apps.api.http.framing import check_encoding
 from apps.api.http.problems import problem_response
-from apps.api.http.throttling import WINDOW_SECONDS, count_call
-from apps.base.addresses import client_address
+from apps.api.http.rate_limits import Bucket, take
+from apps.base.addresses import client_address, is_allowed, owner_of
 from biolayer.errors import UnsupportedEncoding
 
 # Per minute. A token lasts an hour, so a client needs few.
@@ -21,17 +22,14 @@ CALLS_PER_CLIENT = 120
 
 
 class _Throttled(View):
-    """Count the calls of a view of Django OAuth Toolkit, and refuse what it cannot read.
-
-    Without Redis no call is refused by its count, as in `KeyThrottle`.
-    """
+    """Count the calls of a view of Django OAuth Toolkit, and refuse what it cannot read."""
 
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         try:
             check_encoding(request)
         except UnsupportedEncoding as error:
             return problem_response(request, error)
-        refusal = _limit_exceeded(request) or _unreadable(request)
+        refusal = _limit_exceeded(request) or _unreadable(request) or _not_allowed(request)
         try:
             return refusal or super().dispatch(request, *args, **kwargs)
         except ValueError:
@@ -49,15 +47,31 @@ class ThrottledRevokeTokenView(_Throttled, RevokeTokenView):
 
 def _limit_exceeded(request: HttpRequest) -> HttpResponseBase | None:
     """Count the call. Return the refusal if a limit is exceeded."""
-    limits = {f"token-address:{client_address(request)}": CALLS_PER_ADDRESS}
+    owner = owner_of(client_address(request))
+    buckets = [_bucket("address", owner, CALLS_PER_ADDRESS)]
     client = _client_id(request)
     if client:
-        limits[f"token-client:{client[:100]}"] = CALLS_PER_CLIENT
-    for name, limit in limits.items():
-        call_count = count_call(name)
-        if call_count is not None and call_count.used > limit:
-            return _rate_limited(limit, call_count.reset_in)
-    return None
+        buckets.append(_bucket("client", client[:100], CALLS_PER_CLIENT))
+    verdict = take(buckets)
+    if verdict.is_allowed:
+        return None
+    return _rate_limited(verdict.exhausted[0].bucket.per_minute, verdict.retry_after)
+
+
+def _bucket(policy: str, name: str, per_minute: int) -> Bucket:
+    # The braces let a Redis cluster keep all of them in one place.
+    return Bucket(policy, f"biolayer:rate:{{token}}:{policy}:{name}", per_minute, per_minute)
+
+
+def _not_allowed(request: HttpRequest) -> HttpResponseBase | None:
+    """Return the refusal of a client that calls from outside of its organisation's networks.
+
+    It is that of a wrong secret, so that it does not reveal whether there is such a client.
+    """
+    networks = networks_of_client(client_id=_client_id(request) or "")
+    if is_allowed(client_address(request), networks):
+        return None
+    return _error(401, "invalid_client", {"WWW-Authenticate": 'Basic realm="biolayer"'})
 
 
 def _unreadable(request: HttpRequest) -> HttpResponseBase | None:
@@ -89,7 +103,7 @@ def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> 
 
 
 def _rate_limited(limit: int, seconds: int) -> HttpResponseBase:
-    text = f"At most {limit} calls in {WINDOW_SECONDS} s; a token lasts an hour."
+    text = f"At most {limit} calls in a minute; a token lasts an hour."
     body = {"error": "rate_limited", "error_description": text}
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
     return JsonResponse(body, status=429, headers=headers)

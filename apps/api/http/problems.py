@@ -36,6 +36,7 @@ STATUS: list[tuple[type[Exception], int]] = [
     (errors.RangeNotSatisfiable, 416),
     (errors.IdempotencyKeyReused, 422),
     (errors.InvalidInput, 422),
+    (errors.RateLimited, 429),
     (errors.Unavailable, 503),
 ]
 
@@ -146,6 +147,8 @@ def _domain_response(request: HttpRequest, error: errors.BioLayerError) -> Respo
         response["Retry-After"] = "1"
     if isinstance(error, errors.RangeNotSatisfiable):
         response["Content-Range"] = f"bytes */{error.size}"  # RFC 9110, 15.5.17
+    if isinstance(error, errors.RateLimited):
+        response["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.UnsupportedEncoding):
         response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     return response

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.principal import Principal
-from apps.api.http import problems
+from apps.api.http import problems, rate_limits
 from apps.api.http.authentication import caller
 from apps.api.http.framing import check_encoding
 from apps.api.http.links import Links
@@ -67,12 +67,10 @@ class View(APIView):
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         final = super().finalize_response(request, response, *args, **kwargs)
-        rate = getattr(getattr(request, "_request", request), "biolayer_rate", None)
-        if rate is not None:
-            limit, remaining, reset_in = rate
-            # draft-ietf-httpapi-ratelimit-headers
-            final["RateLimit-Policy"] = f'"key";q={limit};w=60'
-            final["RateLimit"] = f'"key";r={remaining};t={reset_in}'
+        levels = getattr(getattr(request, "_request", request), "biolayer_rate", ())
+        if levels:
+            for name, value in rate_limits.headers(levels).items():
+                final[name] = value
         return final
 
 

@@ -7,7 +7,16 @@ from pydantic import BaseModel
 
 from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
-from biolayer.requests import offers, organisations, pools, runs, tasks, webhook_keys, webhooks
+from biolayer.requests import (
+    api_keys,
+    offers,
+    organisations,
+    pools,
+    runs,
+    tasks,
+    webhook_keys,
+    webhooks,
+)
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
@@ -41,6 +50,13 @@ BODIES: Mapping[type[BaseModel], Any] = {
     },
     runs.Release: {"epoch": 1, "reason": "The line is dead"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
+    api_keys.KeyCreation: {
+        "name": "Incident backend",
+        "scopes": ["tasks:read", "tasks:create"],
+        "pool_ids": [POOL],
+        "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
+    },
+    api_keys.ApiKeyRotation: {"overlap_seconds": 86400},
     ConsumerSettings: {"types": ["task.*"], "start": "latest"},
     Acknowledgement: {"cursor": "eyJhIjoxfQ"},
     pools.WorkerUpdate: {"presence": "available"},

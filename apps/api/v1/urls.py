@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.api.v1 import (
+    api_keys,
     attachments,
     deliveries,
     document,
@@ -74,6 +75,9 @@ urlpatterns = [
     path("invitations", organisations.Invitations.as_view()),
     path("invitations/<str:invitation_id>", organisations.Invitation.as_view()),
     path("invitations/<str:invitation_id>/resend", organisations.InvitationResend.as_view()),
+    path("api-keys", api_keys.ApiKeys.as_view()),
+    path("api-keys/<str:api_key>", api_keys.ApiKey.as_view()),
+    path("api-keys/<str:api_key>/rotate", api_keys.ApiKeyRotate.as_view()),
     path(
         "organisations/<str:organisation_id>/webhook-jwks.json", webhook_keys.WebhookJwks.as_view()
     ),

@@ -1,5 +1,6 @@
 """Change pools and their members, workers, presence, capacity and ratings."""
 
+from apps.pools.services.api_keys import create_api_key
 from apps.pools.services.capacity import reserve_capacity
 from apps.pools.services.locks import (
     lock_pools,
@@ -32,6 +33,7 @@ from apps.pools.services.workers import (
 __all__ = [
     "add_member",
     "close_pool",
+    "create_api_key",
     "create_pool",
     "create_worker",
     "delete_worker",

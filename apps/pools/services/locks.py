@@ -52,9 +52,11 @@ def lock_worker(*, actor: Principal, worker_id: UUID, for_deletion: bool = False
         raise NotFound("worker")
     if actor.pool_ids is not None:
         others = worker.memberships.exclude(pool_id__in=actor.pool_ids)
-        if others.exists():
+        pool_ids = others.values_list("pool_id", flat=True)
+        if missing := sorted(map(str, pool_ids)):
             raise PoolNotGranted(
-                "The worker is also in pools that are not granted to this credential."
+                "The worker is also in pools that are not granted to this credential.",
+                missing=missing,
             )
     return worker
 

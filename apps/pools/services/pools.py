@@ -20,7 +20,15 @@ from apps.pools.models import Membership, Pool, PoolStatus
 from apps.pools.selectors import OFFER_SECONDS
 from apps.pools.services.locks import lock_members, lock_new_member, lock_pool
 from biolayer.contract import Check, dig, parse
-from biolayer.errors import Fault, InvalidInput, NotFound, PoolClosed, PoolNotGranted, pointer
+from biolayer.errors import (
+    EVERY_POOL,
+    Fault,
+    InvalidInput,
+    NotFound,
+    PoolClosed,
+    PoolNotGranted,
+    pointer,
+)
 from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
 
 # After a change of these, memberships may be given tasks that they could not take before.
@@ -60,7 +68,10 @@ def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
     """
     actor.require(Scope.POOLS_MANAGE)
     if actor.pool_ids is not None:
-        raise PoolNotGranted("This credential is restricted to pools and could not see a new one.")
+        raise PoolNotGranted(
+            "This credential is restricted to pools and could not see a new one.",
+            missing=EVERY_POOL,
+        )
     creation = parse(PoolCreation, document, checks=[_escalation_check(actor)])
     pool = Pool.objects.create(
         organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))

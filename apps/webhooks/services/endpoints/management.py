@@ -39,7 +39,7 @@ from apps.webhooks.services.endpoints.endpoint_settings import (
 from apps.webhooks.services.locks import lock_origins, lock_recoveries
 from apps.webhooks.services.recoveries import recover_held
 from biolayer.contract import parse
-from biolayer.errors import PoolNotGranted, TooManyEndpoints
+from biolayer.errors import EVERY_POOL, PoolNotGranted, TooManyEndpoints
 from biolayer.requests.webhooks import EndpointChange, EndpointCreation
 
 # In one organisation: the fan-out of each event reads all of them.
@@ -232,7 +232,8 @@ def _require_rate_limit_allowed(
     )
     if endpoints.exclude(pool_ids__contained_by=sorted(actor.pool_ids)).exists():
         raise PoolNotGranted(
-            "A rate limit would also apply to other pools' endpoints on the same origin."
+            "A rate limit would also apply to other pools' endpoints on the same origin.",
+            missing=EVERY_POOL,
         )
 
 

@@ -1,0 +1,98 @@
+"""Read API keys with their secrets, without what the secrets are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.accounts.keys import ID_LENGTH
+from apps.accounts.models import ApiKey
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from biolayer.errors import NotFound
+
+# How long a key that has expired or was revoked is still listed.
+ENDED_KEY_LISTED = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """Hold a key: its first row, and its secrets, newest first."""
+
+    first: ApiKey
+    secrets: Sequence[ApiKey]
+
+    @property
+    def current(self) -> ApiKey:
+        """Return the newest secret, whose end is that of the key."""
+        return self.secrets[0]
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        times = [row.last_used_at for row in self.secrets if row.last_used_at is not None]
+        return max(times, default=None)
+
+    def status(self, *, at: datetime) -> str:
+        """Return `active`, `expired` or `revoked`."""
+        if self.current.revoked_at is not None:
+            return "revoked"
+        return "active" if is_active(self.current, at=at) else "expired"
+
+    def active_secrets(self, *, at: datetime) -> list[ApiKey]:
+        """Return the secrets that authenticate."""
+        return [row for row in self.secrets if is_active(row, at=at)]
+
+
+def is_active(row: ApiKey, *, at: datetime) -> bool:
+    """Return whether a secret authenticates."""
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > at)
+
+
+def visible_keys(actor: Principal) -> "QuerySet[ApiKey]":
+    """Return the first rows of the organisation's keys that the actor may see.
+
+    A credential that is restricted to pools sees the keys of these pools only.
+    """
+    rows = ApiKey.objects.filter(organisation_id=actor.organisation_id, original=None)
+    return rows if actor.pool_ids is None else rows.filter(pool_ids__contained_by=[*actor.pool_ids])
+
+
+def api_keys(*, actor: Principal, at: datetime) -> "QuerySet[ApiKey]":
+    """Return the first rows of the keys that have not ended 30 days ago, newest first.
+
+    Raise `ScopeMissing`, `RoleTooLow`.
+    """
+    actor.require(Scope.CREDENTIALS_READ)
+    since = at - ENDED_KEY_LISTED
+    listed = ApiKey.objects.filter(
+        Q(id=OuterRef("id")) | Q(original=OuterRef("id")),
+        Q(revoked_at=None) | Q(revoked_at__gt=since),
+        Q(expires_at=None) | Q(expires_at__gt=since),
+    )
+    return visible_keys(actor).filter(Exists(listed)).order_by("-created_at", "-id")
+
+
+def api_key(*, actor: Principal, key_id: str) -> ListedKey:
+    """Return a key. Raise `NotFound`, `ScopeMissing`, `RoleTooLow`."""
+    actor.require(Scope.CREDENTIALS_READ)
+    first = visible_keys(actor).filter(id=checked_id(key_id)).first()
+    if first is None:
+        raise NotFound("API key")
+    return with_secrets([first])[0]
+
+
+def checked_id(key_id: str) -> str:
+    """Return the id of a key. Raise `NotFound` for a text that is none."""
+    if not (len(key_id) == ID_LENGTH and key_id.isascii() and key_id.isalnum()):
+        raise NotFound("API key")
+    return key_id
+
+
+def with_secrets(first_rows: Iterable[ApiKey]) -> list[ListedKey]:
+    """Return keys by their first rows, in the same order."""
+    secrets = {row.id: [row] for row in first_rows}
+    later = ApiKey.objects.filter(original__in=[*secrets]).order_by("created_at", "id")
+    for row in later:
+        secrets[str(row.original_id)].insert(0, row)
+    return [ListedKey(rows[-1], rows) for rows in secrets.values()]

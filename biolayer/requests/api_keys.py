@@ -1,0 +1,56 @@
+"""Define the bodies of `/v1/api-keys`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from biolayer.contract import Model
+from biolayer.values import (
+    INTEGRAL,
+    Identifier,
+    Moment,
+    NetworkBlock,
+    RoleName,
+    ScopeName,
+    Words,
+)
+
+MAX_OVERLAP_SECONDS = 604_800
+
+
+def _without_duplicates(items: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+Scopes = Annotated[
+    list[ScopeName], Field(min_length=1, max_length=50), AfterValidator(_without_duplicates)
+]
+Networks = Annotated[list[NetworkBlock], Field(max_length=50), AfterValidator(_without_duplicates)]
+
+
+class KeyCreation(Model):
+    """The body of `POST /v1/api-keys`. A key never gets more than the credential of the call."""
+
+    name: Annotated[Words, Field(max_length=200)]
+    scopes: Scopes
+    role: RoleName = "editor"
+    pool_ids: Annotated[list[Identifier], Field(min_length=1, max_length=50)] | None = None
+    worker_id: Identifier | None = None
+    allowed_networks: Networks = []
+    expires_at: Moment | None = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _in_the_future(cls, value: Moment | None, info: ValidationInfo) -> Moment | None:
+        now = (info.context or {}).get("now")
+        if value is not None and now is not None and value <= now:
+            raise PydanticCustomError("in_the_past", "must be in the future")
+        return value
+
+
+class ApiKeyRotation(Model):
+    """Give the key a new secret. The previous one is valid for `overlap_seconds` more."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS), INTEGRAL] = 86_400
