@@ -398,17 +398,6 @@ WALKS = (
 )
 
 
-WALKS = (
-    walk_tasks,
-    walk_work,
-    walk_feed,
-    walk_endpoints,
-    walk_keys,
-    walk_api_keys,
-    walk_pools,
-)
-
-
 def test_answers_are_as_documented(house: House) -> None:
     answers = Answers()
     for walk in WALKS:
