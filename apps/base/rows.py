@@ -120,7 +120,7 @@ def batched() -> Iterator[None]:
         _batch.reset(token)
     write(batch.changes)
     for call in batch.afterwards:
-        transaction.on_commit(call)
+        after_commit(call)
 
 
 def write(changes: Iterable[Change]) -> None:
