@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave tests/browser out, unless it is named: it is a run of its own (`make test` does both)."""
+    """Leave tests/browser out, unless it is named: `make test` runs it by itself."""
     is_named = any("browser" in argument for argument in config.args)
     return True if collection_path.name == "browser" and not is_named else None
 

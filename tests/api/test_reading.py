@@ -398,7 +398,7 @@ def test_list__keeps_a_bounded_number_of_bytes(house: House, monkeypatch: Any) -
         house.alice.get(f"/v1/tasks/{house.task().id}")
         data = house.alice.get("/v1/tasks").json()["data"]
         assert ids <= {one["task_id"] for one in data}
-        kept = rendered_tasks.cache.rendered.values()
+        kept = [rendered for _, rendered in rendered_tasks.cache.rendered.values()]
         assert sum(map(len, kept)) == rendered_tasks.cache.size <= 2 * size
 
 
@@ -406,4 +406,4 @@ def test_list__does_not_keep_large_tasks(house: House) -> None:
     task = house.task(instructions="x" * rendered_tasks.MAX_TASK_BYTES)
     (listed,) = house.alice.get("/v1/tasks").json()["data"]
     assert listed["task_id"] == str(task.id)
-    assert task.id not in {version.id for version in rendered_tasks.cache.rendered}
+    assert task.id not in rendered_tasks.cache.rendered

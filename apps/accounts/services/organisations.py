@@ -69,7 +69,7 @@ def change_organisation(
     organisation = lock_organisation(actor=actor)
     networks = changes.get("allowed_networks", [])
     if not is_allowed(address, networks):
-        text = f"none of them contains {address}, from where you call: you would be locked out"
+        text = f"none of them contains {address}, your own address: you would be locked out"
         raise InvalidInput([Fault("/allowed_networks", "locks_out_caller", text)])
     changed = sorted(
         name for name, value in changes.items() if getattr(organisation, name) != value

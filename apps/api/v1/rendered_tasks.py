@@ -22,26 +22,36 @@ MAX_TASK_BYTES = 16 * 1024
 
 
 class _Cache:
-    """Keep the tasks that were rendered last, up to a number of bytes."""
+    """Keep the tasks that were rendered last, each by its last version, up to a number of bytes."""
 
     def __init__(self) -> None:
-        self.rendered: dict[TaskVersion, bytes] = {}
+        self.rendered: dict[UUID, tuple[TaskVersion, bytes]] = {}
         self.size = 0
         self._lock = Lock()
 
+    def has(self, task_id: UUID) -> bool:
+        """Return whether a version of the task is kept."""
+        return task_id in self.rendered
+
     def get(self, version: TaskVersion) -> bytes | None:
-        """Return a task as JSON; None where it is not kept, or no more."""
-        return self.rendered.get(version)
+        """Return a task as JSON; None where this version is not kept."""
+        kept = self.rendered.get(version.id)
+        return kept[1] if kept is not None and kept[0] == version else None
 
     def add(self, version: TaskVersion, rendered: bytes) -> None:
         """Keep a task unless it is large. The oldest are dropped for it."""
-        if len(rendered) > MAX_TASK_BYTES:
-            return
         with self._lock:
-            self.size += len(rendered) - len(self.rendered.get(version, b""))
-            self.rendered[version] = rendered
+            self._drop(version.id)
+            if len(rendered) > MAX_TASK_BYTES:
+                return
+            self.rendered[version.id] = (version, rendered)
+            self.size += len(rendered)
             while self.size > MAX_KEPT_BYTES:
-                self.size -= len(self.rendered.pop(next(iter(self.rendered))))
+                self._drop(next(iter(self.rendered)))
+
+    def _drop(self, task_id: UUID) -> None:
+        kept = self.rendered.pop(task_id, None)
+        self.size -= 0 if kept is None else len(kept[1])
 
 
 cache = _Cache()
@@ -53,17 +63,32 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
     found = ((version.id, cache.get(version)) for version in versions)
     tasks = {task_id: rendered for task_id, rendered in found if rendered is not None}
     missing = [version.id for version in versions if version.id not in tasks]
-    for task in selectors.tasks_by_id(actor=actor, ids=missing):
-        tasks[task.id] = dump_json(representations.task(task))
-        # The row may have changed since the page was read: it is kept as its present version.
-        cache.add(TaskVersion.of(task), tasks[task.id])
+    tasks |= _render(actor, missing)
     return [tasks[version.id] for version in versions if version.id in tasks]
 
 
 def rendered_task(*, actor: Principal, task_id: UUID) -> bytes:
-    """Return a task as JSON. Raise `NotFound`, `ScopeMissing`."""
-    version = selectors.task_version(actor=actor, task_id=task_id)
-    for rendered in rendered_tasks(actor=actor, versions=[version]):
-        return rendered
-    # It was deleted after its version was read.
-    raise NotFound("task")
+    """Return a task as JSON: by one statement, or by two where a kept version has changed.
+
+    Raise `NotFound`, `ScopeMissing`.
+    """
+    if cache.has(task_id):
+        kept = cache.get(selectors.task_version(actor=actor, task_id=task_id))
+        if kept is not None:
+            return kept
+    rendered = _render(actor, [task_id])
+    if task_id not in rendered:
+        raise NotFound("task")
+    return rendered[task_id]
+
+
+def _render(actor: Principal, task_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Read and keep the tasks that the actor may see. Return them as JSON.
+
+    A row may have changed since its version was read: it is kept as its present version.
+    """
+    rendered = {}
+    for task in selectors.tasks_by_id(actor=actor, ids=task_ids):
+        rendered[task.id] = dump_json(representations.task(task))
+        cache.add(TaskVersion.of(task), rendered[task.id])
+    return rendered
