@@ -6,10 +6,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+SANDBOX_HEADER = "BioLayer-Sandbox"
+"""`true` in each response to a test key, and in each delivery of a sandbox; absent elsewhere."""
+
 SET_BY_SERVICE = frozenset(
     [
         "accept",
         "accept-encoding",
+        "biolayer-sandbox",
         "content-length",
         "content-type",
         "date",

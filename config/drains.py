@@ -93,6 +93,13 @@ DRAINS = (
         run_once="apps.webhooks.services.release_recoveries",
         due_since="SELECT min(next_slot_at) FROM webhooks_recovery WHERE released_at IS NULL",
     ),
+    Drain(
+        "sandbox",
+        job="apps.sandbox.jobs.drain_sandbox",
+        groups=("bulk",),
+        run_once="apps.sandbox.services.take_due_steps",
+        due_since="SELECT due_at FROM sandbox_step ORDER BY due_at, id LIMIT 1",
+    ),
 )
 
 

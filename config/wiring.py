@@ -12,7 +12,9 @@ from uuid import UUID
 
 from django.core.signals import request_started
 
+from apps.accounts import services as accounts
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
 from apps.base import wake
@@ -30,6 +32,8 @@ from apps.matching.changes import (
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
+from apps.sandbox import services as sandbox
+from apps.sandbox.changes import next_steps
 from apps.tasks import services as tasks
 from apps.tasks.changes import (
     DEPENDENCY,
@@ -77,6 +81,8 @@ def connect() -> None:
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
     react(ENDED, set_dependents_timer)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
+    accounts.equip_sandboxes(sandbox.equip_sandbox)
+    react([EventType.OFFERED, EventType.ACCEPTED, EventType.STARTED], simulate_workers)
     wake_on(ANNOUNCED, "deliveries")
     # A new task may be queued at once, and a completed one may open the gates of its dependents.
     wake_on([EventType.CREATED, EventType.COMPLETED], "intake")
@@ -226,6 +232,14 @@ def change_gates(moved: AppliedTransition) -> Iterable[Change]:
 
 def set_dependents_timer(moved: AppliedTransition) -> Iterable[Change]:
     yield dependents_timer(task=moved.task, at=moved.event.occurred_at)
+
+
+def simulate_workers(moved: AppliedTransition) -> Iterable[Change]:
+    """Have simulated workers do what follows on an event in a sandbox."""
+    if not is_of_sandbox(moved.task.organisation_id):
+        return []
+    wake.wake("sandbox")
+    return next_steps(moved.task, moved.event)
 
 
 def expire_lease(timer: Timer, at: datetime) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Format and parse API keys: `bl_live_<id>_<secret><checksum>`.
+"""Format and parse API keys: `bl_live_<id>_<secret><checksum>`, `bl_test_…` for a sandbox.
 
 The id finds the row, the secret (32 characters of base 62, 190 bits) authenticates the caller, and
 the checksum lets a scanner recognise a leaked key without calling the service.
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from apps.base import crypto
 
-PREFIX = "bl_live_"
+LIVE, TEST = "bl_live_", "bl_test_"
 # What a key may begin with, so that it is not an OAuth 2.0 token.
-PREFIXES = (PREFIX,)
+PREFIXES = (LIVE, TEST)
 ALPHABET = string.ascii_letters + string.digits
 ID_LENGTH = 12
 SECRET_LENGTH = 32
@@ -26,25 +26,34 @@ class KeyText:
 
     id: str
     secret: str
-    prefix: str = PREFIX
+    prefix: str = LIVE
 
     def __str__(self) -> str:
         return f"{self.prefix}{self.id}_{self.secret}{_checksum(self.id + self.secret)}"
 
     @property
     def secret_hash(self) -> bytes:
-        """Return the hash that the row stores: it recognises the key, and does not reveal it."""
-        return crypto.keyed_hash("api-key", f"{self.id}_{self.secret}".encode())
+        """Return the hash that the row stores: it recognises the key, and does not reveal it.
+
+        That of a test key includes the prefix: the key is unknown with the other prefix.
+        """
+        prefix = "" if self.prefix == LIVE else self.prefix
+        return crypto.keyed_hash("api-key", f"{prefix}{self.id}_{self.secret}".encode())
 
 
-def new_key() -> KeyText:
+def new_key(*, is_test: bool = False) -> KeyText:
     """Return a new random key."""
-    return KeyText(_random(ID_LENGTH), _random(SECRET_LENGTH))
+    return KeyText(_random(ID_LENGTH), _random(SECRET_LENGTH), TEST if is_test else LIVE)
+
+
+def is_key(text: str) -> bool:
+    """Return whether a credential has the form of an API key, and not that of a token."""
+    return text.startswith(PREFIXES)
 
 
 def parse_key(text: str) -> KeyText | None:
     """Return the parts of a key, or None where the text is no key or was mistyped."""
-    prefix = next(filter(text.startswith, PREFIXES), PREFIX)
+    prefix = TEST if text.startswith(TEST) else LIVE
     key_id, _, rest = text.removeprefix(prefix).partition("_")
     key = KeyText(key_id, rest[:SECRET_LENGTH], prefix)
     well_formed = (

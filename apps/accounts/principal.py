@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from apps.accounts.sandbox_ids import live_id
 from apps.accounts.scopes import LEAST_ROLE, Role, Scope
 from biolayer.errors import (
     EVERY_POOL,
@@ -63,8 +64,12 @@ class Principal:
         return replace(self, kind="worker", id=str(worker_id))
 
     def require_organisation(self, organisation_id: UUID | None) -> None:
-        """Raise `OrganisationMismatch` when a document names another organisation."""
-        if organisation_id is not None and organisation_id != self.organisation_id:
+        """Raise `OrganisationMismatch` when a document names another organisation.
+
+        A sandbox may be named by its live organisation: a test contract is the live contract.
+        """
+        own = (None, self.organisation_id, live_id(self.organisation_id))
+        if organisation_id not in own:
             raise OrganisationMismatch(
                 "`origin.org_id` is not the organisation of this credential."
             )

@@ -75,3 +75,10 @@ class CurrentXid(models.Func):
 def as_jsonb(value: Any) -> Any:
     """Return `value` as a jsonb parameter."""
     return Jsonb(value, dumps=orjson.dumps)
+
+
+class OfVersion(models.Func):
+    """Replace the version of a UUID: its 15th character."""
+
+    template = "overlay((%(expressions)s)::text placing '%(version)s' from 15 for 1)::uuid"
+    output_field = models.UUIDField()

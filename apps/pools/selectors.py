@@ -10,8 +10,9 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import is_of_sandbox, live_id
 from apps.accounts.scopes import Scope
-from apps.pools.models import Certification, Membership, Pool, Worker
+from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
 from biolayer.errors import NotFound
 
 # How long an offer is open by the task's urgency, where the pool does not say otherwise.
@@ -35,11 +36,38 @@ SELECT id FROM pools_pool WHERE organisation_id = %s AND status = 'active' AND i
 def usable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
     """Return the pools that the actor may post tasks to: active, own organisation, granted."""
     granted = list(filter(actor.may_use_pool, pool_ids))
-    if not granted:
-        return set()
+    return _open_pools(actor.organisation_id, granted) if granted else set()
+
+
+def _open_pools(organisation_id: UUID, pool_ids: Collection[UUID]) -> set[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(OPEN_POOLS, [actor.organisation_id, granted])
+        cursor.execute(OPEN_POOLS, [organisation_id, list(pool_ids)])
         return {row[0] for row in cursor.fetchall()}
+
+
+def nameable_pools(*, actor: Principal, pool_ids: Collection[UUID]) -> set[UUID]:
+    """Return the pools that a contract may name: the usable ones, in a sandbox the live ones too.
+
+    `pool_for` says which pool stands for a live one.
+    """
+    usable = usable_pools(actor=actor, pool_ids=pool_ids)
+    if not is_of_sandbox(actor.organisation_id):
+        return usable
+    return usable | _open_pools(live_id(actor.organisation_id), pool_ids)
+
+
+def pool_for(*, actor: Principal, named: UUID | None) -> UUID | None:
+    """Return the pool that a task is for whose contract names a pool.
+
+    In a sandbox its oldest open pool, that of the simulated workers, stands for an open pool of the
+    live organisation. Each other pool is itself.
+    """
+    if named is None or not is_of_sandbox(actor.organisation_id):
+        return named
+    if not _open_pools(live_id(actor.organisation_id), [named]):
+        return named
+    own = Pool.objects.filter(organisation_id=actor.organisation_id, status=PoolStatus.ACTIVE)
+    return own.order_by("id").values_list("id", flat=True).first() or named
 
 
 def pool_by_id(*, pool_id: UUID) -> Pool:

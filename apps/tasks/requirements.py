@@ -12,7 +12,12 @@ from uuid import UUID
 
 import orjson
 
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.tasks.models import Task
+from apps.tasks.scenarios import Scenario, scenario_of
+
+UNKNOWN_ABILITY = "#no-worker"
+"""A word that no worker has: no skill or language has such a character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,23 @@ class Needs(Protocol):
 
 
 def required(
-    needs: Needs, *, organisation_id: UUID, task_type: str, pool_ids: Sequence[UUID] | None
+    needs: Needs,
+    *,
+    organisation_id: UUID,
+    task_type: str,
+    title: str,
+    pool_ids: Sequence[UUID] | None,
 ) -> RequirementSpec:
-    """Return what a contract requires."""
+    """Return what a contract requires: in a sandbox the pools alone, whatever else it says."""
+    pools = None if pool_ids is None else tuple(sorted(pool_ids))
+    if is_of_sandbox(organisation_id):
+        scenario = scenario_of(organisation_id=organisation_id, title=title)
+        abilities = (UNKNOWN_ABILITY,) if scenario is Scenario.NO_WORKER else ()
+        return RequirementSpec(organisation_id, task_type, pools, abilities)
     return RequirementSpec(
         organisation_id,
         task_type,
-        None if pool_ids is None else tuple(sorted(pool_ids)),
+        pools,
         _ability_words(needs.skills, needs.skill_levels, needs.languages),
         tuple(sorted(set(needs.preferred_skills))),
         tuple(sorted(set(needs.certifications))),
@@ -83,6 +98,7 @@ def contract_requirement(task: Task) -> RequirementSpec:
         task,
         organisation_id=task.organisation_id,
         task_type=task.task_type,
+        title=task.title,
         pool_ids=task.pool_ids,
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.base import rows
 from apps.base.ids import new_id
 from apps.webhooks.models import Delivery, Message
@@ -35,8 +36,9 @@ class OutboundEvent:
     is_test: bool = False
 
     def message(self) -> Message:
-        """Return the event's message, which is not saved yet."""
-        thin = {name: self.data[name] for name in self.ids}
+        """Return the event's message, which is not saved yet. Those of a sandbox say so."""
+        mark = {"sandbox": True} if is_of_sandbox(self.organisation_id) else {}
+        thin = {name: self.data[name] for name in self.ids} | mark
         return rows.new(
             Message,
             id=new_id(),
@@ -44,7 +46,7 @@ class OutboundEvent:
             subject_id=self.subject_id,
             sequence=self.sequence,
             event_type=self.event_type,
-            body=self._body(self.data),
+            body=self._body({**self.data, **mark}),
             thin_body=self._body(thin),
             pool_ids=None if self.pool_ids is None else list(self.pool_ids),
             domain=self.domain,

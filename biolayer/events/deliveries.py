@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Envelope, OpenModel
+from biolayer.events.envelope import Envelope, MarkedFacts
 from biolayer.values import Identifier, Moment
 
 
-class EndpointFacts(OpenModel):
+class EndpointFacts(MarkedFacts):
     endpoint_id: Identifier
     url: str
     failed_attempts: int = Field(ge=0, description="Consecutive failures.")
@@ -27,7 +27,7 @@ class DisabledFacts(EndpointFacts):
     failing_since: Moment | None = Field(description="Null if the 410 was the first failure.")
 
 
-class DeliveryFacts(OpenModel):
+class DeliveryFacts(MarkedFacts):
     delivery_id: Identifier
     endpoint_id: Identifier | None = Field(description="Null: the task's callback.")
     task_id: Identifier
@@ -74,11 +74,11 @@ class DeliveryRecovered(Envelope):
     data: DeliveryFacts
 
 
-class ThinEndpointFacts(OpenModel):
+class ThinEndpointFacts(MarkedFacts):
     endpoint_id: Identifier
 
 
-class ThinDeliveryFacts(OpenModel):
+class ThinDeliveryFacts(MarkedFacts):
     delivery_id: Identifier
 
 

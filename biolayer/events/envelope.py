@@ -21,6 +21,14 @@ class Envelope(OpenModel):
     data: OpenModel
 
 
+class MarkedFacts(OpenModel):
+    """Facts that say whether they are of a sandbox."""
+
+    sandbox: bool | None = Field(
+        default=None, description="`true` in events of a sandbox; omitted in all others."
+    )
+
+
 Sequence = Annotated[
     int,
     Field(
@@ -31,7 +39,7 @@ Sequence = Annotated[
 ]
 
 
-class ThinFacts(OpenModel):
+class ThinFacts(MarkedFacts):
     task_id: Identifier
     sequence: Sequence
 

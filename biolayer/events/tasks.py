@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from biolayer.events.envelope import Envelope, OpenModel, Sequence
+from biolayer.events.envelope import Envelope, MarkedFacts, OpenModel, Sequence
 from biolayer.values import Identifier, Moment, Timestamp
 
 StatusName = Annotated[
@@ -34,7 +34,7 @@ class OriginFacts(OpenModel):
     created_at: Timestamp
 
 
-class TaskFacts(OpenModel):
+class TaskFacts(MarkedFacts):
     """The fields that all events of a task share."""
 
     task_id: Identifier

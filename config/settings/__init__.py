@@ -91,6 +91,7 @@ INSTALLED_APPS = [
     "apps.matching",
     "apps.reviews",
     "apps.webhooks",
+    "apps.sandbox",
     "apps.api",
     "config.apps.Config",
     # What runs everything on one machine. The Docker image leaves it out.

@@ -8,7 +8,7 @@ stays small.
 import argparse
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -44,8 +44,9 @@ class Callback:
 class Inbox:
     """Store the last callbacks, newest first, in memory only."""
 
-    def __init__(self, secret: str, jwks_url: str = "") -> None:
-        self._keys = [secret]
+    def __init__(self, secrets: Sequence[str], jwks_url: str = "") -> None:
+        self._secrets = list(secrets)
+        self._keys = self._secrets
         self._jwks_url = jwks_url
         self._callbacks: deque[Callback] = deque(maxlen=MAX_CALLBACKS)
 
@@ -93,13 +94,13 @@ class Inbox:
                 published = signing.keys_from_jwks(await response.json())
         except (ClientError, TimeoutError, ValueError, InvalidInput):
             return False
-        self._keys = [self._keys[0], *published]
+        self._keys = [*self._secrets, *published]
         return bool(published)
 
 
-def application(secret: str, jwks_url: str = "") -> web.Application:
+def application(secrets: Sequence[str], jwks_url: str = "") -> web.Application:
     """Return an aiohttp application: GET `/` and `/callbacks.json`, POST to any path."""
-    inbox = Inbox(secret, jwks_url)
+    inbox = Inbox(secrets, jwks_url)
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes(
         [
@@ -236,7 +237,8 @@ def main() -> None:
     arguments = parser.parse_args()
     access = json.loads(arguments.secret_file.read_text(encoding="utf-8"))
     jwks_url = f"{access['base_url']}/v1/organisations/{access['org_id']}/webhook-jwks.json"
-    app = application(access["webhook_secret"], jwks_url)
+    secrets = [access["webhook_secret"], access["test_webhook_secret"]]
+    app = application(secrets, jwks_url)
     web.run_app(app, host="127.0.0.1", port=arguments.port, print=None, access_log=None)
 
 

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from apps.accounts.models import Organisation
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import person_by_email
-from apps.accounts.services import add_first_admin, create_organisation, issue_key
+from apps.accounts.services import add_first_admin, create_organisation, ensure_sandbox, issue_key
 from apps.base import clock
 from apps.pools.models import Presence, Worker, WorkerKind
 from apps.pools.services import provision_pool, provision_worker
@@ -43,6 +44,9 @@ class DemoAccess:
     pool_id: str
     api_key: str
     webhook_secret: str
+    # For the organisation's sandbox: simulated workers, callbacks signed with a secret of its own.
+    test_api_key: str
+    test_webhook_secret: str
     workers: list[DemoWorker]
     inbox_url: str
     stream_url: str
@@ -76,6 +80,8 @@ def seed(
     known = _stored(path) or _create()
     if "admin_email" not in known:  # stored by a version without people
         known |= _create_admin(Organisation.objects.get(id=known["org_id"]))
+    if "test_api_key" not in known:
+        known |= _sandbox_access(UUID(known["org_id"]))
     workers = [DemoWorker(**worker) for worker in known.pop("workers")]
     access = DemoAccess(**{**known, **addresses}, workers=workers)
     _write(path, asdict(access))
@@ -129,6 +135,15 @@ def _create_admin(organisation: Organisation) -> dict[str, str]:
         at=clock.now(),
     )
     return {"admin_email": email, "admin_password": password}
+
+
+@transaction.atomic
+def _sandbox_access(organisation_id: UUID) -> dict[str, Any]:
+    own_id = ensure_sandbox(organisation_id=organisation_id)
+    return {
+        "test_api_key": issue_key(organisation_id=own_id, name="demo backend (test)"),
+        "test_webhook_secret": new_signing_secret(organisation_id=own_id),
+    }
 
 
 def _with_key(worker: Worker) -> DemoWorker:

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from local.demo.sample_output import SENTENCE, sample_output
+from apps.tasks.schemas.sample import SENTENCE, sample_output
 
 logger = logging.getLogger("workforce")
 

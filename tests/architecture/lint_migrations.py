@@ -10,7 +10,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-APPS = ["accounts", "api", "events", "matching", "pools", "tasks", "timers", "webhooks"]
+APPS = [
+    "accounts",
+    "api",
+    "events",
+    "matching",
+    "pools",
+    "sandbox",
+    "tasks",
+    "timers",
+    "webhooks",
+]
 
 EXPLAINED = {
     # The first set of migrations has no previous version.

@@ -30,15 +30,18 @@ class Authenticated:
 
 
 # In SQL, since every call pays for it: the ORM takes longer to build it than PostgreSQL to run it.
+# The networks of a sandbox are those of its live organisation.
 # The hash is compared here, so that a wrong secret and an unknown id are the same work: one hash,
 # and one statement without a row. How long the comparison takes reveals nothing: the hash is keyed,
 # so its bytes cannot be chosen.
 KEY = """
-SELECT clock_timestamp(), o.allowed_networks, k.allowed_networks,
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks),
+    k.allowed_networks,
     k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - INTERVAL '1 minute',
     COALESCE(k.original_id, k.id),
     k.organisation_id, k.name, k.role, k.scopes, k.pool_ids, k.worker_id
 FROM accounts_apikey k JOIN accounts_organisation o ON o.id = k.organisation_id
+LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
 WHERE k.id = %s AND k.secret_hash = %s AND k.revoked_at IS NULL
   AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """

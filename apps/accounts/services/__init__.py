@@ -33,9 +33,8 @@ from apps.accounts.services.organisations import (
     change_organisation,
     create_organisation,
 )
-from apps.accounts.services.people import (
-    create_person,
-)
+from apps.accounts.services.people import create_person
+from apps.accounts.services.sandboxes import ensure_sandbox, equip_sandboxes
 from apps.accounts.services.sessions import (
     end_other_sessions,
     end_session,
@@ -56,6 +55,8 @@ __all__ = [
     "create_person",
     "end_other_sessions",
     "end_session",
+    "ensure_sandbox",
+    "equip_sandboxes",
     "grant_key",
     "invite",
     "is_open",

@@ -15,6 +15,7 @@ from apps.accounts.grants import Grant, Limits, require_covered
 from apps.accounts.keys import KeyText, new_key
 from apps.accounts.models import ApiKey
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import ListedKey, visible_keys, with_secrets
 from apps.accounts.selectors.api_keys import checked_id, is_active
@@ -56,7 +57,7 @@ def grant_key(
     require_covered(grant, actor=actor, limits=_own_limits(actor, own, at))
     if faults := [*find_faults()]:
         raise InvalidInput(faults)
-    text = new_key()
+    text = new_key(is_test=is_of_sandbox(actor.organisation_id))
     row = ApiKey(
         id=text.id,
         secret_hash=text.secret_hash,
@@ -103,7 +104,7 @@ def rotate_api_key(
     ends = _ends_of_earlier(key, timedelta(seconds=overlap_seconds), at)
     for row, end in ends:
         ApiKey.objects.filter(id=row.id).update(expires_at=end, replaced_at=row.replaced_at or at)
-    text = new_key()
+    text = new_key(is_test=is_of_sandbox(actor.organisation_id))
     _next_secret(key, text, at).save(force_insert=True)
     _audit(actor, AuditAction.KEY_ROTATED, key_id, at, overlap_seconds=overlap_seconds)
     return IssuedKey(with_secrets([ApiKey.objects.get(id=key_id)])[0], str(text))

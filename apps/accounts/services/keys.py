@@ -8,8 +8,10 @@ from django.db import OperationalError, connection
 
 from apps.accounts.keys import new_key
 from apps.accounts.models import ApiKey
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.scopes import Role, Scope
-from apps.base.transactions import is_timeout
+from apps.accounts.services.sandboxes import ensure_sandbox
+from apps.base.transactions import atomic, is_timeout
 
 # The default scopes of a product backend's key.
 BACKEND_SCOPES = (
@@ -24,6 +26,7 @@ BACKEND_SCOPES = (
 )
 
 
+@atomic()
 def issue_key(
     *,
     organisation_id: UUID,
@@ -34,9 +37,16 @@ def issue_key(
     worker_id: UUID | None = None,
     allowed_networks: Collection[str] = (),
     expires_at: datetime | None = None,
+    is_test: bool = False,
 ) -> str:
-    """Issue an API key. Return it as text, which is never shown again."""
-    key = new_key()
+    """Issue an API key. Return it as text, which is never shown again.
+
+    `is_test`: for the organisation's sandbox, which is created where there is none. Every key of a
+    sandbox is a test key. `pool_ids` are always pools of the organisation that the key is for.
+    """
+    if is_test:
+        organisation_id = ensure_sandbox(organisation_id=organisation_id)
+    key = new_key(is_test=is_of_sandbox(organisation_id))
     ApiKey.objects.create(
         id=key.id,
         organisation_id=organisation_id,

@@ -5,8 +5,9 @@ from typing import cast
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from apps.accounts.keys import PREFIXES
+from apps.accounts.keys import is_key
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors import Authenticated, authenticate_key, authenticate_token
 from apps.accounts.services import record_key_use
 from apps.api.http.rate_limits import failure_bucket, take
@@ -28,12 +29,14 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
         address = client_address(request)
-        authenticate = authenticate_key if credential.startswith(PREFIXES) else authenticate_token
+        authenticate = authenticate_key if is_key(credential) else authenticate_token
         authenticated = authenticate(credential, address="" if address is None else str(address))
         outage.end()
         if authenticated is None:
             _count_failure(address)
             raise Unauthenticated("This credential is unknown, expired or revoked.")
+        if is_of_sandbox(authenticated.principal.organisation_id):
+            request._request.biolayer_sandbox = True  # type: ignore[attr-defined]
         check_address(address, authenticated)
         if authenticated.unrecorded_secret_id:
             record_key_use(secret_id=authenticated.unrecorded_secret_id)

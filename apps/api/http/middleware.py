@@ -15,6 +15,7 @@ from apps.api.http.access_log import log_request
 from apps.api.http.hosts import host_problem
 from apps.api.http.request_ids import HEADER, request_id_of
 from apps.base.pages import is_page
+from biolayer.headers import SANDBOX_HEADER
 
 
 class RequestMiddleware:
@@ -36,14 +37,14 @@ class RequestMiddleware:
         response = host_problem(request) or self._get_response(request)
         _read_body(request)
         log_request(request, response, began)
-        return _with_headers(response, request_id)
+        return _with_headers(request, response, request_id)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponse:
         began, request_id = time.perf_counter(), request_id_of(request)
         _drop_slash(request)
         response = host_problem(request) or await self._get_response(request)
         log_request(request, response, began)
-        return _with_headers(response, request_id)
+        return _with_headers(request, response, request_id)
 
 
 def _drop_slash(request: HttpRequest) -> None:
@@ -67,8 +68,10 @@ def _read_body(request: HttpRequest) -> None:
             request.body  # noqa: B018 - the property reads it
 
 
-def _with_headers(response: HttpResponse, request_id: str) -> HttpResponse:
+def _with_headers(request: HttpRequest, response: HttpResponse, request_id: str) -> HttpResponse:
     response[HEADER] = request_id
+    if getattr(request, "biolayer_sandbox", False):  # set when a test key was accepted
+        response[SANDBOX_HEADER] = "true"
     if not response.streaming:
         response["Content-Length"] = str(len(response.content))
     return response

@@ -39,9 +39,11 @@ def provision_worker(
     rating: float = 0,
     capacity: int = 1,
     presence: Presence = Presence.OFFLINE,
+    worker_id: UUID | None = None,
 ) -> Worker:
     """Create a worker in `pools`, not empty. `certifications`: code -> expiry or None."""
     worker = Worker(
+        id=worker_id or new_id(),
         organisation_id=next(iter(pools)).organisation_id,
         name=name,
         kind=kind,

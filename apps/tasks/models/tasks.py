@@ -19,6 +19,7 @@ from apps.base.fields import JSON
 from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
 from apps.tasks.models.requirements import Requirement
+from apps.tasks.scenarios import BREACH_AFTER, Scenario, scenario_of
 from biolayer.lifecycle import CLOSED, HELD, OUTPUT_SHOWN, Status
 
 
@@ -189,6 +190,8 @@ class Task(models.Model):
         db_constraint=False,
         db_index=False,
     )
+    # In a sandbox, the live pool that the contract names and the sandbox's own pool stands for.
+    named_pool_id = models.UUIDField(null=True)
     # Its candidate pools, which it may be offered to; null means every pool of the organisation.
     pool_ids = ArrayField(models.UUIDField(), null=True)
     expected_format = models.CharField(max_length=20)
@@ -305,8 +308,25 @@ class Task(models.Model):
         return f"{self.title} ({self.status})"
 
     @property
+    def scenario(self) -> Scenario:
+        """Return what the title of a task in a sandbox asks its simulated workers to do."""
+        return scenario_of(organisation_id=self.organisation_id, title=self.title)
+
+    @property
+    def deadline_due_at(self) -> datetime | None:
+        """Return when the clock of the deadline runs out: at the deadline, save in a sandbox."""
+        return None if self.deadline is None else self._clock_due_at(self.deadline)
+
+    @property
     def latency_due_at(self) -> datetime | None:
         """Return when the clock of the target latency runs out."""
         if self.target_latency_seconds is None:
             return None
-        return self.created_at + timedelta(seconds=self.target_latency_seconds)
+        due_at = self.created_at + timedelta(seconds=self.target_latency_seconds)
+        return self._clock_due_at(due_at)
+
+    def _clock_due_at(self, due_at: datetime) -> datetime:
+        """Return when a clock runs out: as the contract says, or sooner by a `[breach]`."""
+        if self.scenario is not Scenario.BREACH:
+            return due_at
+        return min(due_at, self.created_at + BREACH_AFTER)

@@ -58,9 +58,9 @@ def reference_faults(
 
 
 def usable_pools(*, actor: Principal, documents: Iterable[Any]) -> set[UUID]:
-    """Return those of the pools that the documents name that the actor may use."""
+    """Return those of the pools that the documents name that the actor may name in a contract."""
     named = {pool_id for document in documents for _, pool_id in _named_pools(document)}
-    return pool_selectors.usable_pools(actor=actor, pool_ids=named)
+    return pool_selectors.nameable_pools(actor=actor, pool_ids=named)
 
 
 def is_plain(contract: TaskContract) -> bool:

@@ -15,7 +15,7 @@ from apps.base import rows
 from apps.base.ids import new_id
 from apps.base.rows import Change
 from apps.base.transactions import Raced, atomic, retry_races
-from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN
+from apps.pools.selectors import NEW_ROWS_POOL_IS_OPEN, pool_for
 from apps.tasks.changes import attachment_rows, dependency_rows, requirement_row
 from apps.tasks.models import Task
 from apps.tasks.requirements import RequirementSpec, required
@@ -186,6 +186,7 @@ def new_task(
     origin, sla, needs = contract.origin, contract.sla, contract.requirements
     handoff, policy = contract.handoff, contract.handoff.retry_policy
     escalation = needs.escalation
+    pool_id = pool_for(actor=actor, named=needs.worker_pool_id)
     task = rows.new(
         Task,
         id=new_id(),
@@ -213,8 +214,9 @@ def new_task(
         trust_level=needs.trust_level,
         min_rating=needs.min_rating,
         escalation=None if escalation is None else escalation.model_dump(mode="json"),
-        pool_id=needs.worker_pool_id,
-        pool_ids=_candidate_pools(actor, needs.worker_pool_id),
+        pool_id=pool_id,
+        named_pool_id=None if pool_id == needs.worker_pool_id else needs.worker_pool_id,
+        pool_ids=_candidate_pools(actor, pool_id),
         expected_format=contract.output.expected_format,
         output_schema=contract.output.schema_,
         evidence_required=contract.output.evidence_required,
@@ -236,7 +238,10 @@ def new_requirement(actor: Principal, contract: TaskContract) -> RequirementSpec
         contract.requirements,
         organisation_id=actor.organisation_id,
         task_type=contract.task_type,
-        pool_ids=_candidate_pools(actor, contract.requirements.worker_pool_id),
+        title=contract.title,
+        pool_ids=_candidate_pools(
+            actor, pool_for(actor=actor, named=contract.requirements.worker_pool_id)
+        ),
     )
 
 

@@ -85,7 +85,7 @@ class ClockTimes:
 
 def clock_times(task: Task, clock: Clock) -> ClockTimes | None:
     """Return the clock's times for the task; None where the contract does not set it."""
-    due_at = task.deadline if clock is Clock.DEADLINE else task.latency_due_at
+    due_at = task.deadline_due_at if clock is Clock.DEADLINE else task.latency_due_at
     if due_at is None:
         return None
     return ClockTimes(task.created_at + AT_RISK * (due_at - task.created_at), due_at)

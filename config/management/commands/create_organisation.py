@@ -3,6 +3,7 @@
 import sys
 from getpass import getpass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 from django.db import transaction
 
+from apps.accounts.sandbox_ids import sandbox_id
 from apps.accounts.services import add_first_admin, create_organisation, issue_key
 from apps.base import clock
 from apps.pools.services import provision_pool
@@ -17,9 +19,12 @@ from apps.webhooks.services import new_signing_secret
 
 
 class Command(BaseCommand):
-    """Create an organisation, a pool, an API key, a webhook secret and an admin, all or none."""
+    """Create an organisation, its sandbox, keys, webhook secrets and an admin, all or none."""
 
-    help = "Create an organisation with a pool; print its ids, an API key and its webhook secret."
+    help = (
+        "Create an organisation with a pool and a sandbox;"
+        " print its ids, an API key of each and their webhook secrets."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
@@ -35,25 +40,32 @@ class Command(BaseCommand):
         with transaction.atomic():
             organisation = create_organisation(name=name)
             first_pool = provision_pool(organisation_id=organisation.id, name=pool)
-            self.stdout.write(f"org_id          {organisation.id}")
-            self.stdout.write(f"pool_id         {first_pool.id}")
+            self.stdout.write(f"org_id               {organisation.id}")
+            self.stdout.write(f"pool_id              {first_pool.id}")
             key = issue_key(organisation_id=organisation.id, name="backend")
-            self.stdout.write(f"api_key         {key}")
+            self.stdout.write(f"api_key              {key}")
             secret = new_signing_secret(organisation_id=organisation.id)
-            self.stdout.write(f"webhook_secret  {secret}")
+            self.stdout.write(f"webhook_secret       {secret}")
+            self._print_sandbox(organisation.id)
             if admin:
                 self._add_admin(organisation, admin, password)
-        self.stdout.write("The key and the secret are not shown again.")
+        self.stdout.write("The keys and the secrets are not shown again.")
+
+    def _print_sandbox(self, organisation_id: UUID) -> None:
+        key = issue_key(organisation_id=organisation_id, name="backend (test)", is_test=True)
+        self.stdout.write(f"test_api_key         {key}")
+        secret = new_signing_secret(organisation_id=sandbox_id(organisation_id))
+        self.stdout.write(f"test_webhook_secret  {secret}")
 
     def _add_admin(self, organisation: Any, email: str, password: str | None) -> None:
         added = add_first_admin(
             organisation=organisation, email=email, password=password, at=clock.now()
         )
         if added.invitation is None:
-            self.stdout.write(f"admin           {email}, who signs in at /accounts/login/")
+            self.stdout.write(f"admin                {email}, who signs in at /accounts/login/")
             return
-        self.stdout.write(f"admin           {email}: open this link, once, within 7 days")
-        self.stdout.write(f"                {added.invitation.link}")
+        self.stdout.write(f"admin                {email}: open this link, once, within 7 days")
+        self.stdout.write(f"                     {added.invitation.link}")
 
 
 def _ask_password(email: str) -> str | None:

@@ -113,7 +113,7 @@ def _sla(row: Task) -> dict[str, Any]:
 
 def _breaches(row: Task) -> list[responses.SlaBreach]:
     clocks: list[tuple[Literal["deadline", "target_latency"], datetime | None, datetime | None]] = [
-        ("deadline", row.deadline, row.deadline_breached_at),
+        ("deadline", row.deadline_due_at, row.deadline_breached_at),
         ("target_latency", row.latency_due_at, row.latency_breached_at),
     ]
     return [
@@ -132,7 +132,7 @@ def _requirements(row: Task) -> dict[str, Any]:
         "certifications": row.certifications,
         "trust_level": row.trust_level,
         "min_rating": row.min_rating,
-        "worker_pool_id": row.pool_id,
+        "worker_pool_id": row.named_pool_id or row.pool_id,
     }
 
 

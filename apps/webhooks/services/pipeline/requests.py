@@ -6,12 +6,14 @@ from typing import TypeVar
 
 from cryptography.fernet import InvalidToken
 
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.base import crypto
 from apps.webhooks.credentials import unsealed
 from apps.webhooks.http_client import Request, Unreadable
 from apps.webhooks.selectors import SealedKey
 from apps.webhooks.services.pipeline.claiming import ClaimedDelivery
 from biolayer import signing
+from biolayer.headers import SANDBOX_HEADER
 
 T = TypeVar("T")
 
@@ -30,10 +32,11 @@ def signed_request(delivery: ClaimedDelivery, keys: Sequence[SealedKey]) -> Requ
         body=delivery.body,
     )
     own_headers, secrets = _decrypted("credentials", lambda: _own_headers(delivery))
+    mark = {SANDBOX_HEADER: "true"} if is_of_sandbox(delivery.organisation_id) else {}
     return Request(
         connection_key=delivery.origin_id,
         url=delivery.url,
-        headers={**own_headers, "Content-Type": "application/json", **signature_headers},
+        headers={**own_headers, "Content-Type": "application/json", **signature_headers, **mark},
         body=delivery.body,
         timeout_seconds=float(delivery.timeout_seconds),
         secrets=(*secrets, *signing_keys),
