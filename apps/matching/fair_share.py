@@ -3,6 +3,9 @@
 Each offer moves its organisation's position by 1 / weight, and the organisation with the lowest
 position is matched next. An organisation that had nothing queued for long is moved up to at most
 `MAX_LAG` behind the first, so it cannot save up more than that.
+
+Sandboxes share a small part of the matching, however many they are; the rest is for live
+organisations.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.accounts.models import Organisation
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.base.queries import load_query
 from apps.matching.models import FairShare
 from apps.matching.parked_requirements import COMPARED_IN, IS_DUE, OPENED
@@ -27,6 +31,9 @@ part of a round, and a newly queued task is noticed soon."""
 
 MIN_BATCH = 4
 """The least tasks in a batch of an organisation: each batch has a cost of its own."""
+
+SANDBOX_PART = 12
+"""Sandboxes get one of so many offers, while live organisations have tasks to match."""
 
 MAX_LAG = f"greatest(20.0 / {{weight}}, {MIN_BATCH + 1})"
 """Positions that an organisation may be behind the first: 20 offers, or more than a batch of
@@ -85,6 +92,40 @@ def batch_size(
         return limit
     total = sum(organisation.weight for organisation in organisations)
     return min(limit, max(MIN_BATCH, ROUND * first.weight // total))
+
+
+class SandboxShare:
+    """Decide for this process when sandboxes are matched: `SANDBOX_PART` says how often.
+
+    Each offer of a live organisation gives them a part of a task, up to `MIN_BATCH` tasks; each of
+    their own offers takes one.
+    """
+
+    def __init__(self) -> None:
+        self._tasks = float(MIN_BATCH)
+
+    def choose(
+        self, organisations: Sequence[QueuedOrganisation], *, limit: int
+    ) -> tuple[Sequence[QueuedOrganisation], int]:
+        """Return the organisations to choose the next from, and the most tasks of its batch.
+
+        They are the live ones, the sandboxes while they have tasks left, or all of one kind where
+        there are no others.
+        """
+        live = [one for one in organisations if not is_of_sandbox(one.organisation_id)]
+        if not live or len(live) == len(organisations):
+            return organisations, limit
+        if self._tasks < 1:
+            return live, limit
+        sandboxes = [one for one in organisations if is_of_sandbox(one.organisation_id)]
+        return sandboxes, min(limit, int(self._tasks))
+
+    def count(self, organisation_id: UUID, *, offers: int) -> None:
+        """Count the offers of a batch."""
+        if is_of_sandbox(organisation_id):
+            self._tasks = max(0.0, self._tasks - offers)
+        else:
+            self._tasks = min(MIN_BATCH, self._tasks + offers / (SANDBOX_PART - 1))
 
 
 def advance(*, organisation_id: UUID, offers: int) -> None:

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.services import create_organisation, issue_key
+from apps.accounts.services import create_organisation, ensure_sandbox, issue_key
 from apps.base import clock, rows
 from apps.matching import fair_share
 from apps.matching.models import FairShare, Offer, ParkedRequirement, RecheckRequest
@@ -162,6 +162,37 @@ def test_shares__follow_the_weights_of_organisations(
     for share in FairShare.objects.all():
         part = dispatches * share.weight / sum(weights)
         assert made[share.organisation_id] == pytest.approx(part, rel=0.05)
+
+
+@pytest.mark.parametrize("sandboxes", [1, 6])
+def test_shares__of_all_sandboxes_are_a_twelfth(database: None, sandboxes: int) -> None:
+    """However many there are; two live organisations share the rest equally."""
+    dispatches, lives = 960, 2
+    organisations = [create_organisation(name="Org").id for _ in range(max(lives, sandboxes))]
+    tested = [ensure_sandbox(organisation_id=one) for one in organisations[:sandboxes]]
+    for organisation_id in organisations[:lives]:
+        worker_in(provision_pool(organisation_id=organisation_id, name="pool"), capacity=2_000)
+    Worker.objects.update(capacity=2_000)
+    for organisation_id in [*organisations[:lives], *tested]:
+        caller = Caller(issue_key(organisation_id=organisation_id, name="key"))
+        with rows.batched():
+            for _ in range(dispatches // lives):
+                tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+    tasks.queue_created()
+    while Offer.objects.count() < dispatches:
+        assert match_queued(budget_seconds=0)
+    offers = Offer.objects.order_by("id").values_list("organisation_id", flat=True)
+    made = Counter(islice(offers, dispatches))
+    assert sum(made[one] for one in tested) == pytest.approx(
+        dispatches / 12, abs=2 * fair_share.MIN_BATCH
+    )
+    assert {one for one in tested if made[one]} == set(tested)
+    for organisation_id in organisations[:lives]:
+        assert made[organisation_id] == pytest.approx(dispatches * 11 / 12 / lives, rel=0.05)
+    # Without live tasks they have it all
+    while match_queued():
+        pass
+    assert Task.objects.filter(status="queued").count() == 0
 
 
 def test_organisations_for_which_nothing_changed__get_no_batch(house: House) -> None:

@@ -25,4 +25,5 @@ WHERE organisation.id IS NOT NULL AND (
         {{ heads }}
         SELECT FROM head
         WHERE (SELECT {{ is_due }} FROM tasks_requirement r WHERE r.id = head.requirement_id)))
-ORDER BY position, organisation.id
+-- Of organisations that were moved up to the same position, the one that was served least recently.
+ORDER BY position, own.position, organisation.id

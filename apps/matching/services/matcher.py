@@ -4,8 +4,9 @@ One call of `match_queued`:
 
 1. Read which organisations have tasks to match (fair_share.py).
 2. Match a batch of the organisation that is furthest behind its share, and again, until the tasks
-   of a round were offered. One batch is one short transaction (batch_transaction.py); where it
-   fails, smaller parts of it are tried (batch_fallback.py).
+   of a round were offered; sandboxes together have a small part of it. One batch is one short
+   transaction (batch_transaction.py); where it fails, smaller parts of it are tried
+   (batch_fallback.py).
 3. Repeat from 1, until each organisation has had a batch that left nothing to do or led to nothing
    new, or the time is over.
 4. Where the time was over, start again if the caller allows it, else wake the next call.
@@ -83,10 +84,12 @@ class MatchingPass:
         remaining = ROUND
         is_over = False
         while waiting and remaining > 0 and not is_over:
-            first = min(waiting, key=attrgetter("position"))
-            size = fair_share.batch_size(first, waiting, limit=self._max_batch)
+            candidates, limit = _sandbox_share.choose(waiting, limit=self._max_batch)
+            first = min(candidates, key=attrgetter("position"))
+            size = fair_share.batch_size(first, candidates, limit=limit)
             offered = max(1, self._match_batch(first.organisation_id, size))
             first.position += offered / first.weight
+            _sandbox_share.count(first.organisation_id, offers=offered)
             remaining -= offered
             if first.organisation_id in self._done:
                 waiting.remove(first)
@@ -129,3 +132,4 @@ class BusyPause:
 
 
 _pause = BusyPause()
+_sandbox_share = fair_share.SandboxShare()
