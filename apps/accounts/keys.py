@@ -32,12 +32,17 @@ class KeyText:
         return f"{self.prefix}{self.id}_{self.secret}{_checksum(self.id + self.secret)}"
 
     @property
+    def is_test(self) -> bool:
+        """Return whether it is the key of a sandbox."""
+        return self.prefix == TEST
+
+    @property
     def secret_hash(self) -> bytes:
         """Return the hash that the row stores: it recognises the key, and does not reveal it.
 
         That of a test key includes the prefix: the key is unknown with the other prefix.
         """
-        prefix = "" if self.prefix == LIVE else self.prefix
+        prefix = self.prefix if self.is_test else ""
         return crypto.keyed_hash("api-key", f"{prefix}{self.id}_{self.secret}".encode())
 
 

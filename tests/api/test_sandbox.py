@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.db import IntegrityError
 
-from apps.accounts.keys import LIVE, TEST, parse_key
+from apps.accounts.keys import LIVE, TEST, new_key, parse_key
 from apps.accounts.models import ApiKey, Organisation
 from apps.accounts.sandbox_ids import is_of_sandbox, live_id, sandbox_id
 from apps.accounts.scopes import Scope
@@ -64,6 +64,20 @@ def test_issue_key__of_a_sandbox_is_a_test_key(house: House) -> None:
     keys = [issue_key(organisation_id=own, name="k", is_test=test) for test in (False, True)]
     assert all(key.startswith(TEST) for key in keys)
     assert set(ApiKey.objects.filter(name="k").values_list("organisation_id", flat=True)) == {own}
+
+
+def test_key__whose_prefix_is_wrong_about_its_side_is_unknown(house: House) -> None:
+    own = ensure_sandbox(organisation_id=house.organisation.id)
+    for is_test, organisation_id in ((True, house.organisation.id), (False, own)):
+        key = new_key(is_test=is_test)
+        ApiKey.objects.create(
+            id=key.id,
+            organisation_id=organisation_id,
+            name="x",
+            secret_hash=key.secret_hash,
+            scopes=["tasks:read"],
+        )
+        expect_problem(Caller(str(key)).get("/v1/tasks"), 401, "unauthenticated")
 
 
 def test_response__of_a_test_key_says_so(house: House) -> None:

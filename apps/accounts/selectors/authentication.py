@@ -11,6 +11,7 @@ from oauth2_provider.models import AccessToken
 from apps.accounts.keys import parse_key
 from apps.accounts.models import OAuthApplication
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.base.clock import DatabaseNow
 
 
@@ -62,6 +63,8 @@ def authenticate_key(text: str, *, address: str = "") -> Authenticated | None:
         return None
     at, organisation_networks, key_networks, is_unrecorded, key_id = row[:5]
     organisation_id, name, role, scopes, pool_ids, worker_id = row[5:]
+    if key.is_test != is_of_sandbox(organisation_id):
+        return None  # Its prefix would be wrong about what it acts in.
     principal = Principal(
         kind="worker" if worker_id else "api_key",
         id=str(worker_id or key_id),
