@@ -17,6 +17,7 @@ import httpx
 
 from biolayer import signing
 from biolayer.client import Backend, Problem
+from biolayer.headers import SANDBOX_HEADER
 
 TIMEOUT_SECONDS = 30.0
 PAUSES_SECONDS = (1.0, 3.0)
@@ -84,8 +85,9 @@ def _send(
     signed = signing.sign(
         secrets=keys, message_id=_message_id(item), at=datetime.now(UTC), body=body
     )
+    mark = {SANDBOX_HEADER: "true"} if "sandbox" in item["webhook"]["data"] else {}
     try:
-        response = receiver.post(url, content=body, headers=signed)
+        response = receiver.post(url, content=body, headers={**signed, **mark})
     except httpx.ConnectError:
         return False, f"cannot connect to {url}"
     except httpx.TimeoutException:

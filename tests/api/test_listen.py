@@ -20,6 +20,7 @@ from biolayer import signing
 from biolayer.signing import new_secret
 from tests.factories import House
 from tests.receiver import Receiver, Reply
+from tests.sandboxes import posted, run_drains, sandboxed
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = 20
@@ -46,15 +47,18 @@ def api() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.parametrize("is_test", [False, True], ids=["live", "sandbox"])
 def test_listen__forwards_webhooks_that_libraries_verify(
-    house: House, receiver: Receiver, api: str
+    house: House, receiver: Receiver, api: str, is_test: bool
 ) -> None:
-    task = house.completed()
+    caller = sandboxed(house) if is_test else house.alice
+    task_id = posted(caller)["task_id"] if is_test else str(house.completed().id)
+    run_drains()
     secret = new_secret()
     environment = {
         **os.environ,
         "BIOLAYER_URL": api,
-        "BIOLAYER_API_KEY": house.alice.key,
+        "BIOLAYER_API_KEY": caller.key,
         "BIOLAYER_WEBHOOK_SECRET": secret,
     }
     command = [sys.executable, "-m", "biolayer", "listen", "--after", "beginning"]
@@ -73,7 +77,7 @@ def test_listen__forwards_webhooks_that_libraries_verify(
     assert "204 in" in said[3]
     bodies = [json.loads(request.body) for request in receiver.received]
     assert [body["type"] for body in bodies] == ["task.created", "task.completed"]
-    assert all(body["data"]["task_id"] == str(task.id) for body in bodies)
+    assert all(body["data"]["task_id"] == task_id for body in bodies)
     assert bodies[1]["data"]["output"]["reached_user"] is True
     public = re.search(r"whpk_\S+", said[2])
     assert public is not None
@@ -83,6 +87,7 @@ def test_listen__forwards_webhooks_that_libraries_verify(
         assert SIGNATURES.fullmatch(request.headers["webhook-signature"])
         assert re.fullmatch(r"msg_[0-9a-f]{32}", request.headers["webhook-id"])
         assert request.headers["user-agent"] == "BioLayer-Webhooks/1"
+        assert request.headers.get("biolayer-sandbox") == ("true" if is_test else None)
         signing.verify(
             secrets=[public[0]], headers=request.headers, body=request.body, now=clock.now()
         )

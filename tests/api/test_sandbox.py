@@ -1,10 +1,14 @@
 """Test keys: they act in a sandbox of their organisation, apart from everything that is live."""
 
+import io
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError
 
 from apps.accounts.keys import LIVE, TEST, new_key, parse_key
@@ -19,6 +23,8 @@ from apps.pools.models import Membership, Pool, PoolStatus, Worker
 from apps.pools.services import provision_pool
 from apps.sandbox.models import SimulatedStep, StepKind
 from apps.tasks.models import Evidence, Run, Task
+from apps.webhooks.services import keys_of
+from local.demo.seed import seed
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import SCHEMA, Caller, House, contract, page_example, soon, worker_in
 from tests.sandboxes import events, posted, run_drains, sandbox_of, sandboxed, shown
@@ -192,6 +198,34 @@ def test_step__is_never_in_a_live_organisation(house: House) -> None:
             worker_id=simulated.id,
             due_at=clock.now(),
         )
+
+
+def test_create_organisation__prints_a_test_key_and_its_secret(house: House) -> None:
+    printed = io.StringIO()
+    call_command("create_organisation", "Fabrikam", stdout=printed)
+    values = dict(line.split(maxsplit=1) for line in printed.getvalue().splitlines()[:-1])
+    test = Caller(values["test_api_key"])
+    assert test.principal.organisation_id == sandbox_id(UUID(values["org_id"]))
+    own, live = (
+        keys_of([organisation_id])[organisation_id][0]
+        for organisation_id in (sandbox_id(UUID(values["org_id"])), UUID(values["org_id"]))
+    )
+    assert (own, live) == (values["test_webhook_secret"], values["webhook_secret"])
+
+
+def test_demo__of_an_earlier_version_gets_a_sandbox(house: House, tmp_path: Path) -> None:
+    addresses = {"base_url": "http://a", "inbox_url": "http://b", "stream_url": "http://c"}
+    first = seed(**addresses, home=tmp_path)
+    file = tmp_path / "demo.json"
+    earlier = json.loads(file.read_text())
+    for name in ("test_api_key", "test_webhook_secret"):
+        earlier.pop(name)
+    file.write_text(json.dumps(earlier))
+    second = seed(**addresses, home=tmp_path)
+    assert (second.api_key, second.org_id) == (first.api_key, first.org_id)
+    own = sandbox_id(UUID(second.org_id))
+    assert Caller(second.test_api_key).principal.organisation_id == own
+    assert seed(**addresses, home=tmp_path) == second
 
 
 # --- contracts ------------------------------------------------------------------------------------

@@ -333,3 +333,25 @@ def test_process__ends_soon_while_streams_are_open(house: House) -> None:
             with pytest.raises(httpx.HTTPError):
                 list(frames)
         assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize("path", ["/v1/events?after=beginning", "/v1/events?limit=0"])
+def test_poll__of_a_test_key_is_marked(house: House, server: StreamServer, path: str) -> None:
+    key = issue_key(organisation_id=house.organisation.id, name="Tests", is_test=True)
+    assert get(server, path, key).headers["BioLayer-Sandbox"] == "true"
+    assert "BioLayer-Sandbox" not in get(server, path, house.alice.key).headers
+
+
+def test_stream__of_a_test_key_is_marked_and_has_its_own_events(
+    house: House, server: StreamServer
+) -> None:
+    key = issue_key(organisation_id=house.organisation.id, name="Tests", is_test=True)
+    house.task()
+    url = f"{server.url}/v1/events/stream?after=beginning"
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.stream("GET", url, headers=headers, timeout=20) as stream:
+        assert stream.headers["BioLayer-Sandbox"] == "true"
+        # Its first line is the comment; the live task's event would follow at once
+        first = next(stream.iter_lines())
+    assert first.startswith(": connected")
+    assert get(server, "/v1/events?after=beginning", key).json()["data"] == []

@@ -17,11 +17,15 @@ from apps.base.wake import Sent, send
 from apps.events.selectors import horizon_holder
 from apps.events.services import warn_of_horizon
 from apps.matching.models import Offer
+from apps.matching.services import match_queued
+from apps.sandbox.models import SimulatedStep
 from apps.tasks.models import Task
+from apps.tasks.services import queue_created
 from config.drains import DRAINS, Drain, queues_of
 from config.processes import service_commands
 from config.ticker import Ticker, read_timer_age
 from tests.factories import House
+from tests.sandboxes import posted, sandboxed
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +100,17 @@ def test_queues_of__several_groups() -> None:
 
 
 # --- drains that the ticker runs ------------------------------------------------------------------
+
+
+def test_tick__takes_the_steps_of_simulated_workers_where_no_worker_does(house: House) -> None:
+    task = posted(sandboxed(house))
+    queue_created()
+    match_queued()
+    SimulatedStep.objects.update(due_at=clock.now() - timedelta(seconds=2))
+    ticker = Ticker()
+    ticker.tick()
+    wait_for_threads(ticker)
+    assert Task.objects.get(id=task["task_id"]).status == "submitted"
 
 
 def test_tick__runs_matching_when_its_hints_are_unread(house: House) -> None:

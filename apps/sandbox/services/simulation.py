@@ -31,7 +31,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Run
 from apps.tasks.scenarios import Scenario
 from apps.tasks.services.locks import lock_held_run
-from biolayer.errors import Conflict, NotFound
+from biolayer.errors import Conflict, NotFound, Unavailable
 from biolayer.requests.runs import Submission
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ def take_due_steps(*, at: datetime | None = None) -> int:
             if is_timeout(error):
                 locked.add(organisation_id)
                 _put_off(LOCKED_SECONDS, organisation_id=organisation_id)
+            elif isinstance(error, Unavailable):  # every process that checks outputs is busy
+                _put_off(LOCKED_SECONDS, id=step_id)
             else:
                 logger.exception("step %s failed; again in %s s", step_id, FAILED_SECONDS)
                 _put_off(FAILED_SECONDS, id=step_id)
