@@ -214,7 +214,7 @@ def test_create_organisation__prints_a_test_key_and_its_secret(house: House) -> 
 
 
 def test_demo__of_an_earlier_version_gets_a_sandbox(house: House, tmp_path: Path) -> None:
-    addresses = {"base_url": "http://a", "inbox_url": "http://b", "stream_url": "http://c"}
+    addresses = dict.fromkeys(("base_url", "inbox_url", "stream_url", "sign_in_url"), "http://a")
     first = seed(**addresses, home=tmp_path)
     file = tmp_path / "demo.json"
     earlier = json.loads(file.read_text())

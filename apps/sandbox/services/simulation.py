@@ -3,17 +3,17 @@
 `take_due_steps` runs in one process or in several; rows of `sandbox_step` are the queue:
 
 1. Read the first due rows, without a lock.
-2. Take each in a transaction of its own, which locks the row by SKIP LOCKED, deletes it, and does
-   what it is for. The transition of a step writes the next one. So each step is taken once, and
-   where a process dies, the row is due again.
-3. Drop a step that is not possible any more: the task was cancelled, another worker has accepted,
+2. Store the file of evidence that a step needs, if any. A file that is not used is deleted later.
+3. Take each step in a transaction of its own, which locks the row by SKIP LOCKED, deletes it, and
+   does what it is for. The transition of a step writes the next one. So each step is taken once,
+   and where a process dies, the row is due again.
+4. Drop a step that is not possible any more: the task was cancelled, another worker has accepted,
    the lease has ended.
-4. Put off the steps of an organisation of which another transaction has locked a row, and a step
+5. Put off the steps of an organisation of which another transaction has locked a row, and a step
    that failed otherwise, so that the steps behind them are reached.
 """
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -55,11 +55,11 @@ def take_due_steps(*, at: datetime | None = None) -> int:
     due = SimulatedStep.objects.filter(due_at__lte=at or clock.now()).order_by("due_at", "id")
     taken = 0
     locked: set[UUID] = set()
-    for step_id, organisation_id in due.values_list("id", "organisation_id")[:BATCH]:
+    for step_id, organisation_id, kind in due.values_list("id", "organisation_id", "kind")[:BATCH]:
         if organisation_id in locked:
             continue
         try:
-            taken += _take_or_drop(step_id, at or clock.now())
+            taken += _take_or_drop(step_id, kind, at or clock.now())
         except Exception as error:
             raise_if_disconnected(error)
             if is_timeout(error):
@@ -73,26 +73,52 @@ def take_due_steps(*, at: datetime | None = None) -> int:
     return taken
 
 
-def _take_or_drop(step_id: UUID, at: datetime) -> bool:
+def _take_or_drop(step_id: UUID, kind: str, at: datetime) -> bool:
+    received = None
     try:
-        return _take(step_id, at)
+        if kind == StepKind.FINISH:
+            received = _received_evidence(step_id, at)
+        return _take(step_id, received, at)
     except (Conflict, NotFound) as error:
         logger.debug("step %s is dropped: %s", step_id, error)
         unlocked = SimulatedStep.objects.select_for_update(skip_locked=True)
         with atomic():
             deleted, _ = unlocked.filter(id=step_id).delete()
         return bool(deleted)
+    finally:
+        if received is not None:
+            tasks.give_up_file(received, at=at)  # unless the step has used it
+
+
+def _received_evidence(step_id: UUID, at: datetime) -> tasks.ReceivedFile | None:
+    """Store the file that a step will need, before its transaction: no row is locked meanwhile."""
+    step = SimulatedStep.objects.filter(id=step_id).first()
+    if step is None:
+        return None
+    run = Run.objects.select_related("task").get(id=step.subject_id)
+    if run.task.scenario is Scenario.FAIL or not _needs_file(run):
+        return None
+    file = SimpleUploadedFile("evidence.txt", evidence_text(run.task), "text/plain")
+    return tasks.receive_evidence(
+        actor=_worker(step), run_id=run.id, epoch=run.epoch, file=file, at=at
+    )
 
 
 @atomic()
-def _take(step_id: UUID, at: datetime) -> bool:
+def _take(step_id: UUID, received: tasks.ReceivedFile | None, at: datetime) -> bool:
     """Take a step. Return False where another process has taken it, or is about to."""
     unlocked = SimulatedStep.objects.select_for_update(no_key=True, skip_locked=True)
     step = unlocked.filter(id=step_id, due_at__lte=at).first()
     if step is None:
         return False
     SimulatedStep.objects.filter(id=step.id).delete()
-    _ACTIONS[StepKind(step.kind)](step, at)
+    match StepKind(step.kind):
+        case StepKind.ANSWER:
+            _answer(step, at)
+        case StepKind.START:
+            _start(step, at)
+        case StepKind.FINISH:
+            _finish(step, received, at)
     return True
 
 
@@ -130,7 +156,7 @@ def _start(step: SimulatedStep, at: datetime) -> None:
     tasks.start_run(actor=_worker(step), run_id=run.id, epoch=run.epoch, at=at)
 
 
-def _finish(step: SimulatedStep, at: datetime) -> None:
+def _finish(step: SimulatedStep, received: tasks.ReceivedFile | None, at: datetime) -> None:
     actor = _worker(step)
     run = Run.objects.get(id=step.subject_id)
     run = lock_held_run(actor=actor, run_id=run.id, epoch=run.epoch, at=at)
@@ -143,18 +169,18 @@ def _finish(step: SimulatedStep, at: datetime) -> None:
         # Each further attempt would fail as well.
         tasks.fail_task(task=run.task, actor=actor, reason=str(error), at=at)
         return
-    evidence = [_evidence(actor, run, at)] if _needs_file(run) else []
+    evidence = []
+    if received is not None:
+        kept = tasks.add_evidence(
+            actor=actor, run_id=run.id, epoch=run.epoch, received=received, at=at
+        )
+        evidence = [kept.id]
     submission = Submission(epoch=run.epoch, output=output, evidence=evidence)
     tasks.submit_run(actor=actor, run_id=run.id, submission=submission, at=at)
 
 
 def _needs_file(run: Run) -> bool:
     return run.task.evidence_required or run.task.expected_format == "file"
-
-
-def _evidence(actor: Principal, run: Run, at: datetime) -> UUID:
-    file = SimpleUploadedFile("evidence.txt", evidence_text(run.task), "text/plain")
-    return tasks.add_evidence(actor=actor, run_id=run.id, epoch=run.epoch, file=file, at=at).id
 
 
 def _worker(step: SimulatedStep) -> Principal:
@@ -168,10 +194,3 @@ def _worker(step: SimulatedStep) -> Principal:
         scopes=frozenset([Scope.WORK.value]),
         worker_id=step.worker_id,
     )
-
-
-_ACTIONS: dict[StepKind, Callable[[SimulatedStep, datetime], None]] = {
-    StepKind.ANSWER: _answer,
-    StepKind.START: _start,
-    StepKind.FINISH: _finish,
-}
