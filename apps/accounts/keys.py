@@ -51,6 +51,11 @@ def new_key(*, is_test: bool = False) -> KeyText:
     return KeyText(_random(ID_LENGTH), _random(SECRET_LENGTH), TEST if is_test else LIVE)
 
 
+def key_start(key_id: str, *, is_test: bool) -> str:
+    """Return how the text of a key begins: what its owner may recognise it by."""
+    return f"{TEST if is_test else LIVE}{key_id}"
+
+
 def is_key(text: str) -> bool:
     """Return whether a credential has the form of an API key, and not that of a token."""
     return text.startswith(PREFIXES)

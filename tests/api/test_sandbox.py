@@ -14,7 +14,7 @@ from django.db import IntegrityError
 from apps.accounts.keys import LIVE, TEST, new_key, parse_key
 from apps.accounts.models import ApiKey, Organisation
 from apps.accounts.sandbox_ids import is_of_sandbox, live_id, sandbox_id
-from apps.accounts.scopes import Scope
+from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import ensure_sandbox, issue_key
 from apps.base import clock
 from apps.base.ids import new_id
@@ -84,6 +84,29 @@ def test_key__whose_prefix_is_wrong_about_its_side_is_unknown(house: House) -> N
             scopes=["tasks:read"],
         )
         expect_problem(Caller(str(key)).get("/v1/tasks"), 401, "unauthenticated")
+
+
+def test_api_keys__made_and_rotated_by_a_test_key_are_test_keys(house: House) -> None:
+    manager = Caller(
+        issue_key(
+            organisation_id=house.organisation.id,
+            name="m",
+            role=Role.MANAGER,
+            scopes=[Scope.CREDENTIALS_READ, Scope.CREDENTIALS_MANAGE, Scope.TASKS_READ],
+            is_test=True,
+        )
+    )
+    made = manager.post("/v1/api-keys", {"name": "k", "scopes": ["tasks:read"]})
+    assert made.status_code == 201, made.content
+    path = f"/v1/api-keys/{made.json()['key_id']}/rotate"
+    rotated = manager.post(path, {"overlap_seconds": 60})
+    assert rotated.status_code == 201, rotated.content
+    for issued in (made.json(), rotated.json()):
+        assert issued["api_key"].startswith(issued["secrets"][0]["starts_with"])
+        assert issued["api_key"].startswith(TEST)
+        caller = Caller(issued["api_key"])
+        assert caller.get("/v1/tasks")["BioLayer-Sandbox"] == "true"
+        assert caller.principal.organisation_id == sandbox_of(house)
 
 
 def test_response__of_a_test_key_says_so(house: House) -> None:

@@ -104,7 +104,7 @@ def rotate_api_key(
     ends = _ends_of_earlier(key, timedelta(seconds=overlap_seconds), at)
     for row, end in ends:
         ApiKey.objects.filter(id=row.id).update(expires_at=end, replaced_at=row.replaced_at or at)
-    text = new_key(is_test=is_of_sandbox(actor.organisation_id))
+    text = new_key(is_test=is_of_sandbox(key.first.organisation_id))
     _next_secret(key, text, at).save(force_insert=True)
     _audit(actor, AuditAction.KEY_ROTATED, key_id, at, overlap_seconds=overlap_seconds)
     return IssuedKey(with_secrets([ApiKey.objects.get(id=key_id)])[0], str(text))

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from apps.accounts.keys import PREFIX
+from apps.accounts.keys import key_start
 from apps.accounts.models import ApiKey
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors import ListedKey
 from apps.api.v1.representations.values import choice
 from biolayer.responses import api_keys as responses
@@ -42,7 +43,7 @@ def _key(listed: ListedKey, at: datetime) -> dict[str, Any]:
 
 def _secret(row: ApiKey) -> responses.KeySecret:
     return responses.KeySecret(
-        starts_with=f"{PREFIX}{row.id}",
+        starts_with=key_start(row.id, is_test=is_of_sandbox(row.organisation_id)),
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
