@@ -28,6 +28,8 @@ BioLayerError
 │   ├── TooManySigningKeys
 │   ├── TooManyEndpoints
 │   ├── TooManyConsumers
+│   ├── TooManyOAuthApplications
+│   ├── SecretNotUsed          a public client of OAuth 2.0 has no secret
 │   ├── ConsumerNameTaken      by a consumer that the credential may not see
 │   ├── EndpointNotEnabled     paused or disabled
 │   ├── PoolClosed
@@ -318,6 +320,24 @@ class TooManyConsumers(Conflict):
         super().__init__(
             f"An organisation can have at most {limit} event consumers. Delete one first."
         )
+
+
+class TooManyOAuthApplications(Conflict):
+    code = "too_many_oauth_applications"
+    title = "Too many OAuth applications"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"An organisation can have at most {limit} OAuth applications. Delete one first."
+        )
+
+
+class SecretNotUsed(Conflict):
+    code = "secret_not_used"
+    title = "A public client has no secret"
+
+    def __init__(self) -> None:
+        super().__init__("This OAuth application is public: it authenticates by PKCE alone.")
 
 
 class ConsumerNameTaken(Conflict):

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.db import Error, close_old_connections, connection
-from oauth2_provider.models import clear_expired
 
-from apps.accounts.services import purge_sign_ins
+from apps.accounts.services import delete_expired_tokens, purge_sign_ins
 from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
@@ -113,7 +112,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "files": (60.0, delete_due_files),
     "restored_requirements": (60.0, restore_requirements),
     "stranded": (600.0, schedule_stranded_checks),
-    "tokens": (3600.0, clear_expired),
+    "tokens": (600.0, partial(call_until_done, delete_expired_tokens)),
     "sign_ins": (600.0, purge_sign_ins),
     "escalations": (600.0, schedule_missed_steps),
 }

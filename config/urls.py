@@ -4,14 +4,24 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.api.http.health import live, ready
-from apps.api.http.oauth import ThrottledRevokeTokenView, ThrottledTokenView
+from apps.api.http.oauth import OAuthIntrospection, OAuthRevocation, OAuthToken
+from apps.api.http.oauth_metadata import RESOURCES, authorization_server, protected_resource
+from apps.ui.views.oauth import Authorize
 
 urlpatterns = [
     path("accounts", RedirectView.as_view(url="/accounts/")),
     path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),
-    path("oauth/token", ThrottledTokenView.as_view()),
-    path("oauth/revoke", ThrottledRevokeTokenView.as_view()),
+    path("oauth/authorize", Authorize.as_view()),
+    path("oauth/token", OAuthToken.as_view()),
+    path("oauth/revoke", OAuthRevocation.as_view()),
+    path("oauth/introspect", OAuthIntrospection.as_view()),
+    path(".well-known/oauth-authorization-server", authorization_server),
+    path(".well-known/oauth-protected-resource", protected_resource),
+    *(
+        path(f".well-known/oauth-protected-resource/{name}", protected_resource, {"name": name})
+        for name in RESOURCES
+    ),
     path("livez", live),
     path("readyz", ready),
     # The URL of version 0.1.

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.principal import Principal
-from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.scopes import LEAST_ROLE, Role, Scope, scopes_of_role
 from apps.base.addresses import is_within
-from biolayer.errors import EVERY_POOL, GrantExceeded
+from biolayer.errors import EVERY_POOL, Fault, GrantExceeded, pointer
 from biolayer.times import format_time
 
 
@@ -49,8 +49,16 @@ def grantable_scopes(actor: Principal) -> frozenset[str]:
     An administrator who signed in may give every scope, whichever the session itself has.
     """
     if actor.kind == "member" and actor.has_role(Role.ADMIN):
-        return actor.scopes | {scope.value for scope in Scope if actor.has_role(LEAST_ROLE[scope])}
+        return actor.scopes | scopes_of_role(actor.role)
     return actor.scopes
+
+
+def ineffective_scopes(grant: Grant) -> Iterator[Fault]:
+    """Yield a fault for each scope that needs a higher role than the credential would have."""
+    for number, scope in enumerate(grant.scopes):
+        if scope not in scopes_of_role(grant.role):
+            text = f"needs the role `{LEAST_ROLE[Scope(scope)]}` or a higher one"
+            yield Fault(pointer("scopes", number), "role_too_low", text)
 
 
 def _missing(grant: Grant, actor: Principal, limits: Limits) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from apps.accounts.sandbox_ids import live_id
-from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.scopes import LEAST_ROLE, ROLE_ORDER, Role, Scope
 from biolayer.errors import (
     EVERY_POOL,
     OrganisationMismatch,
@@ -13,8 +13,6 @@ from biolayer.errors import (
     RoleTooLow,
     ScopeMissing,
 )
-
-ROLE_ORDER = [role.value for role in Role]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,3 +50,22 @@ LEAST_ROLE = {
     Scope.AUDIT_READ: Role.MANAGER,
     Scope.WORK: Role.VIEWER,
 }
+
+ROLE_ORDER = [role.value for role in Role]
+
+
+def lesser_role(one: str, other: str) -> str:
+    """Return the lower of two roles."""
+    return min(one, other, key=ROLE_ORDER.index)
+
+
+def scopes_of_role(role: str) -> frozenset[str]:
+    """Return the scopes that are effective with `role`."""
+    rank = ROLE_ORDER.index(role)
+    return frozenset(
+        scope.value for scope, least in LEAST_ROLE.items() if ROLE_ORDER.index(least.value) <= rank
+    )
+
+
+# A client of OAuth 2.0 acts for an organisation or a member, never for a worker.
+OAUTH_SCOPES = frozenset(Scope.values) - {Scope.WORK.value}

@@ -4,7 +4,7 @@ from allauth.account.urls import urlpatterns as account_patterns
 from allauth.mfa.urls import urlpatterns as mfa_patterns
 from django.urls import include, path
 
-from apps.ui.views import home, invitations, sessions
+from apps.ui.views import home, invitations, oauth, sessions
 
 # An address is changed by an invitation to the new one; there is no other sign-up.
 ACCOUNT_PAGES = {
@@ -31,6 +31,12 @@ urlpatterns = [
     path("sessions/end-others/", sessions.end_others, name="account_end_other_sessions"),
     path("sessions/<uuid:session_id>/end/", sessions.end, name="account_end_session"),
     path("invitations/<str:token>/", invitations.invitation, name="account_invitation"),
+    path("applications/", oauth.applications, name="account_applications"),
+    path(
+        "applications/<uuid:consent_id>/revoke/",
+        oauth.revoke_application,
+        name="account_application_revoke",
+    ),
     path("two-factor/", include(mfa_patterns)),
     *(pattern for pattern in account_patterns if pattern.name in ACCOUNT_PAGES),
 ]

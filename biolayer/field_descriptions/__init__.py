@@ -11,6 +11,7 @@ from biolayer.field_descriptions import (
     api_keys,
     events,
     matching,
+    oauth,
     organisations,
     pools,
     tasks,
@@ -29,6 +30,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **webhooks.TABLE,
     **organisations.TABLE,
     **api_keys.TABLE,
+    **oauth.TABLE,
 }
 
 

@@ -129,6 +129,7 @@ PASSWORD_HASHERS = [
 ]
 AUTH_USER_MODEL = "accounts.User"
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
+OAUTH2_PROVIDER_GRANT_MODEL = "accounts.OAuthCode"
 OAUTH2_PROVIDER = {
     "SCOPES": {
         "tasks:read": "Read tasks",
@@ -146,7 +147,11 @@ OAUTH2_PROVIDER = {
         "credentials:manage": "Manage API keys and OAuth applications",
         "audit:read": "Read and export the audit log",
     },
-    "DEFAULT_SCOPES": ["tasks:read"],
+    "OAUTH2_SERVER_CLASS": "apps.accounts.oauth_server.server.Server",
+    "OAUTH2_VALIDATOR_CLASS": "apps.accounts.oauth_server.validator.Validator",
+    "SCOPES_BACKEND_CLASS": "apps.accounts.oauth_server.scopes.ClientScopes",
+    # Empty: as the caller reached the server.
+    "OIDC_ISS_ENDPOINT": ENV.BIOLAYER_BASE_URL or "",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "CLIENT_SECRET_HASHER": "keyed",
     "PKCE_REQUIRED": True,

@@ -25,6 +25,7 @@ from biolayer.responses.problems import Problem
 from biolayer.schemas import example_of
 from config import stream_urls
 from tests.api.expect import expect_problem
+from tests.api.oauth_steps import credentials_manager
 from tests.api.steps import PNG, act, upload
 from tests.factories import (
     OUTPUT,
@@ -385,6 +386,19 @@ def walk_people(house: House, answers: Answers) -> None:
     answers.expect("revoke_invitation", 204, admin.delete(invitation))
 
 
+def walk_oauth(house: House, answers: Answers) -> None:
+    manager, path = credentials_manager(house), "/v1/oauth-applications"
+    body = {"name": "P", "grant_types": ["client_credentials"], "scopes": ["tasks:read"]}
+    made = answers.expect("create_oauth_application", 201, manager.post(path, body))
+    one = f"{path}/{made['client_id']}"
+    answers.expect("list_oauth_applications", 200, manager.get(path))
+    answers.expect("get_oauth_application", 200, manager.get(one))
+    answers.expect("update_oauth_application", 200, manager.patch(one, {"role": "editor"}))
+    rotated = manager.post(f"{one}/rotate-secret")
+    answers.expect("rotate_oauth_application_secret", 200, rotated)
+    answers.expect("delete_oauth_application", 204, manager.call("DELETE", one))
+
+
 WALKS = (
     walk_tasks,
     walk_attachments,
@@ -395,6 +409,7 @@ WALKS = (
     walk_api_keys,
     walk_pools,
     walk_people,
+    walk_oauth,
 )
 
 

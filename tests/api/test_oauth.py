@@ -6,7 +6,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from oauth2_provider.models import AccessToken
 
 from apps.accounts.models import OAuthApplication
@@ -23,20 +25,26 @@ def application(house: House) -> OAuthApplication:
         name="Partner dashboard",
         client_type=OAuthApplication.CLIENT_CONFIDENTIAL,
         authorization_grant_type=OAuthApplication.GRANT_CLIENT_CREDENTIALS,
+        grant_types=["client_credentials"],
+        scopes=["tasks:read", "tasks:create"],
         client_secret=SECRET,
     )
 
 
-def token_for(
-    application: OAuthApplication, scope: str, secret: str = SECRET, address: str = "127.0.0.1"
-) -> Any:
-    pair = base64.b64encode(f"{application.client_id}:{secret}".encode()).decode()
+def ask_token(client_id: str, secret: str, scope: str, address: str = "127.0.0.1") -> Any:
+    pair = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
     return Client(REMOTE_ADDR=address).post(
         "/oauth/token",
         {"grant_type": "client_credentials", "scope": scope},
         headers={"Authorization": f"Basic {pair}"},
         secure=True,
     )
+
+
+def token_for(
+    application: OAuthApplication, scope: str, secret: str = SECRET, address: str = "127.0.0.1"
+) -> Any:
+    return ask_token(application.client_id, secret, scope, address)
 
 
 def test_token__acts_inside_its_organisation_with_its_scopes(
@@ -48,6 +56,19 @@ def test_token__acts_inside_its_organisation_with_its_scopes(
     assert partner.get(f"/v1/tasks/{task.id}").status_code == 200
     refused = partner.post("/v1/tasks", contract())
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+
+
+def test_token__costs_as_many_statements_as_a_key(
+    house: House, application: OAuthApplication
+) -> None:
+    path = f"/v1/tasks/{house.task().id}"
+    partner = Caller(token_for(application, "tasks:read").json()["access_token"])
+    counts = []
+    for caller in (house.alice, partner):
+        with CaptureQueriesContext(connection) as captured:
+            assert caller.get(path).status_code == 200
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
 
 
 def test_token__is_stored_hashed(application: OAuthApplication) -> None:
@@ -195,3 +216,23 @@ def test_token__with_an_odd_query(house: House, path: str, query: str) -> None:
     )
     # The library returns a plain 400 for a malformed query.
     assert answer.status_code in (400, 401)
+
+
+def test_token__for_a_form_that_is_too_large(house: House) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "a", "x": "x" * 20_000}
+    answer = Client().post("/oauth/token", form, secure=True)
+    assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
+def test_endpoints__take_post_only(house: House, path: str) -> None:
+    assert Client().get(path, secure=True).status_code == 405
+
+
+def test_token__with_a_parameter_twice(house: House, application: OAuthApplication) -> None:
+    form = f"grant_type=client_credentials&client_id={application.client_id}&client_secret={SECRET}"
+    for body, status in ((form, 200), (f"{form}&scope=tasks:read&scope=tasks:create", 400)):
+        answer = Client().post(
+            "/oauth/token", body, "application/x-www-form-urlencoded", secure=True
+        )
+        assert answer.status_code == status, answer.content

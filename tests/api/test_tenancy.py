@@ -27,6 +27,7 @@ from apps.webhooks.services import rotate_key
 from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
 from tests.api.expect import expect_problem, expect_unchanged
+from tests.api.oauth_steps import created, credentials_manager
 from tests.api.steps import upload
 from tests.factories import (
     MANAGE,
@@ -60,6 +61,7 @@ class Row:
 
 
 ENDPOINT = {"url": "http://127.0.0.1:9/events"}
+OAUTH = {"name": "Ours", "grant_types": ["client_credentials"], "scopes": ["tasks:read"]}
 RECOVERY = {"kind": "failed", "since": "2026-01-01T00:00:00Z"}
 
 MATRIX = [
@@ -157,6 +159,15 @@ MATRIX = [
     Row("get", "api-keys/<str:api_key>", Scope.CREDENTIALS_READ, subject="api_key"),
     Row("delete", "api-keys/<str:api_key>", Scope.CREDENTIALS_MANAGE, subject="api_key"),
     Row("post", "api-keys/<str:api_key>/rotate", Scope.CREDENTIALS_MANAGE, {}, subject="api_key"),
+    Row("post", "oauth-applications", Scope.CREDENTIALS_MANAGE, OAUTH),
+    Row("get", "oauth-applications", Scope.CREDENTIALS_READ),
+    Row("get", "oauth-applications/<str:client_id>", Scope.CREDENTIALS_READ, subject="client"),
+    Row("patch", "oauth-applications/<str:client_id>", Scope.CREDENTIALS_MANAGE, {"name": "Ours"},
+    subject="client"),
+    Row("delete", "oauth-applications/<str:client_id>", Scope.CREDENTIALS_MANAGE,
+    subject="client"),
+    Row("post", "oauth-applications/<str:client_id>/rotate-secret", Scope.CREDENTIALS_MANAGE, {},
+    subject="client"),
 ]  # fmt: skip
 OPEN = {
     ("get", "openapi.json"),
@@ -244,6 +255,7 @@ def world(house: House) -> World:
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house)}
+    subjects |= {"client": created(credentials_manager(house))["client_id"]}
     subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
     subjects |= {"api_key": house.alice.principal.key_id}
     return World(house, subjects | webhook_subjects(house) | people(house), stranger)

@@ -41,6 +41,7 @@ DONE = (
     "docs/events-feed.md",
     "docs/glossary.md",
     "docs/lifecycle.md",
+    "docs/oauth.md",
     "docs/openapi.json",
     "docs/running.md",
     "docs/webhooks.md",

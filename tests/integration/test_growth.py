@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from oauth2_provider.models import AccessToken, clear_expired
+from oauth2_provider.models import AccessToken, RefreshToken
 
-from apps.accounts.models import OAuthApplication
+from apps.accounts.models import OAuthApplication, OAuthCode, User
+from apps.accounts.services import delete_expired_tokens
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.events.models import Event
@@ -135,22 +136,58 @@ def test_a_task_that_is_reopened__asks_for_what_its_contract_asked_for(house: Ho
     assert match_queued() == 1
 
 
-def test_tokens__go_when_they_expired(house: House) -> None:
-    application = OAuthApplication.objects.create(
+@pytest.fixture
+def partner(house: House) -> OAuthApplication:
+    return OAuthApplication.objects.create(
         organisation=house.organisation,
         name="Partner",
         client_type=OAuthApplication.CLIENT_CONFIDENTIAL,
         authorization_grant_type=OAuthApplication.GRANT_CLIENT_CREDENTIALS,
     )
+
+
+def test_access_tokens__go_when_they_expired(partner: OAuthApplication) -> None:
     for hours in (-1, 1):
         AccessToken.objects.create(
-            application=application,
+            application=partner,
             token=f"token {hours}",
             expires=timezone.now() + timedelta(hours=hours),
             scope="tasks:read",
         )
-    clear_expired()
+    assert delete_expired_tokens() == 1
     assert AccessToken.objects.get().expires > timezone.now()
+    assert delete_expired_tokens() == 0
+
+
+def test_refresh_tokens_and_used_codes__go_after_90_days(partner: OAuthApplication) -> None:
+    """Check that the reuse of a token is detected for as long as its family can live."""
+    at = clock.now()
+    family, user = new_id(), User.objects.create()
+    for is_used in (False, True):
+        OAuthCode.objects.create(
+            application=partner,
+            user=user,
+            code=f"code {is_used}",
+            expires=at + timedelta(seconds=60),
+            used_at=at if is_used else None,
+            token_family=family if is_used else None,
+        )
+    access = AccessToken.objects.create(
+        application=partner, user=user, token="a", expires=at + timedelta(hours=1)
+    )
+    for token, revoked, held in (("old", at, None), ("new", None, access)):
+        RefreshToken.objects.create(
+            application=partner,
+            user=user,
+            token=token,
+            token_family=family,
+            revoked=revoked,
+            access_token=held,
+        )
+    assert delete_expired_tokens(at=at + timedelta(hours=2)) == 1, "the unused code"
+    assert delete_expired_tokens(at=at + timedelta(days=89)) == 0
+    assert delete_expired_tokens(at=at + timedelta(days=91)) == 4
+    assert (OAuthCode.objects.count(), AccessToken.objects.count()) == (0, 0)
 
 
 # --- keys -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from apps.accounts.models.audit import AuditEvent
 from apps.accounts.models.keys import ApiKey
-from apps.accounts.models.oauth import OAuthApplication
+from apps.accounts.models.oauth import GrantType, OAuthApplication, OAuthCode, OAuthConsent
 from apps.accounts.models.organisations import Organisation, Tenant
 from apps.accounts.models.people import Invitation, Member, User
 from apps.accounts.models.sessions import BrowserSession, SignInCounter
@@ -11,9 +11,12 @@ __all__ = [
     "ApiKey",
     "AuditEvent",
     "BrowserSession",
+    "GrantType",
     "Invitation",
     "Member",
     "OAuthApplication",
+    "OAuthCode",
+    "OAuthConsent",
     "Organisation",
     "SignInCounter",
     "Tenant",

@@ -74,6 +74,8 @@ class Member(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["organisation", "user"], name="one_membership_each"),
+            # The target of composite foreign keys.
+            models.UniqueConstraint(fields=["organisation", "id"], name="member_in_organisation"),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.accounts.grants import Limits
 from apps.accounts.keys import ID_LENGTH
 from apps.accounts.models import ApiKey
 from apps.accounts.principal import Principal
@@ -96,3 +97,14 @@ def with_secrets(first_rows: Iterable[ApiKey]) -> list[ListedKey]:
     for row in later:
         secrets[str(row.original_id)].insert(0, row)
     return [ListedKey(rows[-1], rows) for rows in secrets.values()]
+
+
+def limits_of(actor: Principal) -> Limits:
+    """Return the networks and the end of the key that the actor calls with, if it is a key."""
+    first = ApiKey.objects.filter(organisation_id=actor.organisation_id, id=actor.key_id or None)
+    return next(map(own_limits, with_secrets(first)), Limits())
+
+
+def own_limits(key: ListedKey) -> Limits:
+    """Return what limits a caller with this key."""
+    return Limits(key.first.allowed_networks or (), key.current.expires_at)

@@ -1,25 +1,22 @@
-"""Authenticate credentials, and read the time, by one statement."""
+"""Authenticate API keys, and read the time, by one statement."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from oauth2_provider.models import AccessToken
 
 from apps.accounts.keys import parse_key
 from apps.accounts.models import OAuthApplication
 from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox
-from apps.base.clock import DatabaseNow
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Hold a principal, the database's time, and the networks that the call may come from.
+    """Hold a principal, the database's time, and what limits where the credential is valid.
 
-    Both lists must allow the address; an empty list allows every one.
+    Both lists of networks must allow the address; an empty list allows every one.
     """
 
     principal: Principal
@@ -28,6 +25,8 @@ class Authenticated:
     key_networks: Sequence[str] = ()
     # The secret of an API key whose last use was not written for a minute; empty otherwise.
     unrecorded_secret_id: str = ""
+    # The resources that a token is bound to (RFC 8707); empty: any.
+    resources: tuple[str, ...] = ()
 
 
 # In SQL, since every call pays for it: the ORM takes longer to build it than PostgreSQL to run it.
@@ -79,31 +78,6 @@ def authenticate_key(text: str, *, address: str = "") -> Authenticated | None:
     )
     secret_id = key.id if is_unrecorded else ""
     return Authenticated(principal, at, organisation_networks, key_networks or (), secret_id)
-
-
-def authenticate_token(text: str, *, address: str = "") -> Authenticated | None:
-    """Return the principal of an OAuth 2.0 access token; None if unknown or expired."""
-    checksum = hashlib.sha256(text.encode()).hexdigest()  # tokens are stored as this alone
-    row = (
-        AccessToken.objects.select_related("application__organisation")
-        .filter(token_checksum=checksum)
-        .annotate(at=DatabaseNow())
-        .first()
-    )
-    if row is None or row.application is None or row.expires <= row.at:
-        return None
-    application = row.application
-    principal = Principal(
-        kind="oauth_application",
-        id=str(application.client_id),
-        name=application.name,
-        organisation_id=application.organisation_id,
-        role=application.role,
-        scopes=frozenset(row.scope.split()),
-        pool_ids=None if application.pool_ids is None else frozenset(application.pool_ids),
-        address=address,
-    )
-    return Authenticated(principal, row.at, application.organisation.allowed_networks)
 
 
 def networks_of_client(*, client_id: str) -> Sequence[str]:

@@ -7,36 +7,26 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.models import BrowserSession, Invitation, Member, Organisation, User
 from apps.accounts.principal import Principal
-from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.scopes import Scope, scopes_of_role
 from apps.base.addresses import Address, is_allowed
 from apps.base.clock import DatabaseNow
 from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-ROLES = [role.value for role in Role]
-
-
-def scopes_of(role: str, *, with_work: bool = False) -> frozenset[str]:
-    """Return every scope that the role allows; `work` for a worker only."""
-    rank = ROLES.index(role)
-    return frozenset(
-        scope.value
-        for scope in Scope
-        if ROLES.index(LEAST_ROLE[scope]) <= rank and (with_work or scope is not Scope.WORK)
-    )
 
 
 def principal_of_member(
     member: Member, *, address: str = "", worker_id: UUID | None = None
 ) -> Principal:
     """Return a member as a principal, without a check of its second factor or address."""
+    without = frozenset() if worker_id is not None else {Scope.WORK.value}
     return Principal(
         kind="member",
         id=str(member.id),
         name=member.user.get_full_name(),
         organisation_id=member.organisation_id,
         role=member.role,
-        scopes=scopes_of(member.role, with_work=worker_id is not None),
+        scopes=scopes_of_role(member.role) - without,
         worker_id=worker_id,
         member_id=member.id,
         address=address,

@@ -27,14 +27,33 @@ from apps.accounts.services.members import (
     change_role,
     remove_member,
 )
+from apps.accounts.services.oauth_applications import (
+    IssuedSecret,
+    create_oauth_application,
+    delete_oauth_application,
+    rotate_oauth_secret,
+    update_oauth_application,
+)
+from apps.accounts.services.oauth_consents import (
+    give_consent,
+    revoke_consent,
+)
+from apps.accounts.services.oauth_tokens import (
+    delete_expired_tokens,
+)
 from apps.accounts.services.organisations import (
     FirstAdmin,
     add_first_admin,
     change_organisation,
     create_organisation,
 )
-from apps.accounts.services.people import create_person
-from apps.accounts.services.sandboxes import ensure_sandbox, equip_sandboxes
+from apps.accounts.services.people import (
+    create_person,
+)
+from apps.accounts.services.sandboxes import (
+    ensure_sandbox,
+    equip_sandboxes,
+)
 from apps.accounts.services.sessions import (
     end_other_sessions,
     end_session,
@@ -46,17 +65,22 @@ __all__ = [
     "BACKEND_SCOPES",
     "FirstAdmin",
     "IssuedKey",
+    "IssuedSecret",
     "NewInvitation",
     "accept_invitation",
     "add_first_admin",
     "change_organisation",
     "change_role",
+    "create_oauth_application",
     "create_organisation",
     "create_person",
+    "delete_expired_tokens",
+    "delete_oauth_application",
     "end_other_sessions",
     "end_session",
     "ensure_sandbox",
     "equip_sandboxes",
+    "give_consent",
     "grant_key",
     "invite",
     "is_open",
@@ -68,7 +92,10 @@ __all__ = [
     "remove_member",
     "resend_invitation",
     "revoke_api_key",
+    "revoke_consent",
     "revoke_invitation",
     "rotate_api_key",
+    "rotate_oauth_secret",
     "token_hash",
+    "update_oauth_application",
 ]

@@ -18,7 +18,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import ListedKey, visible_keys, with_secrets
-from apps.accounts.selectors.api_keys import checked_id, is_active
+from apps.accounts.selectors.api_keys import checked_id, is_active, own_limits
 from apps.base.rows import write
 from apps.base.transactions import atomic
 from biolayer.errors import Fault, InvalidInput, KeyEnded, KeyRotating, NotFound, Unauthenticated
@@ -147,7 +147,7 @@ def _own_limits(actor: Principal, locked: Mapping[str, ListedKey], at: datetime)
     own = locked.get(actor.key_id)
     if own is None or not is_active(own.current, at=at):
         raise Unauthenticated("This credential was revoked.")
-    return Limits(own.first.allowed_networks or (), own.current.expires_at)
+    return own_limits(own)
 
 
 def _grant_of(key: ListedKey) -> Grant:

@@ -6,6 +6,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apps.accounts.keys import is_key
+from apps.accounts.oauth_server.issuer import is_within, issuer
 from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors import Authenticated, authenticate_key, authenticate_token
@@ -40,6 +41,7 @@ class BearerAuthentication(BaseAuthentication):
         check_address(address, authenticated)
         if authenticated.unrecorded_secret_id:
             record_key_use(secret_id=authenticated.unrecorded_secret_id)
+        _check_resource(request, authenticated.resources)
         return authenticated.principal, authenticated
 
     def authenticate_header(self, request: Request) -> str:
@@ -70,3 +72,12 @@ def check_address(address: Address | None, authenticated: Authenticated) -> None
     ):
         if not is_allowed(address, networks):
             raise AddressNotAllowed("unknown" if address is None else str(address), of=of)
+
+
+def _check_resource(request: Request, resources: tuple[str, ...]) -> None:
+    """Raise `Unauthenticated` where the token is bound to other resources (RFC 8707)."""
+    if not resources:
+        return
+    url = issuer(request) + request.path
+    if not any(is_within(url, resource) for resource in resources):
+        raise Unauthenticated("This token is bound to another resource.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
@@ -96,9 +97,13 @@ class Api:
 
     def _security_schemes(self) -> dict[str, Any]:
         flow = {"tokenUrl": "/oauth/token", "scopes": dict(self.scopes)}
+        for_people = {**flow, "authorizationUrl": "/oauth/authorize", "refreshUrl": "/oauth/token"}
         return {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
-            "oauth": {"type": "oauth2", "flows": {"clientCredentials": flow}},
+            "oauth": {
+                "type": "oauth2",
+                "flows": {"clientCredentials": flow, "authorizationCode": for_people},
+            },
         }
 
     # --- calls
@@ -172,7 +177,7 @@ class Api:
                 "description": description,
                 "schema": {
                     "type": "string",
-                    **({"format": "uuid"} if name.endswith("_id") else {}),
+                    **({"format": "uuid"} if _is_uuid(example) else {}),
                 },
                 "example": example,
             }
@@ -218,6 +223,14 @@ class Api:
         yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
         for name, (description, example) in self.webhook_headers.items():
             yield name, _header(name, description, example, required=True)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _description(operation: Operation) -> str:

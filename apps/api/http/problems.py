@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.api.http.lock_timeouts import RowLocked
+from apps.api.http.oauth_metadata import challenge
 from apps.api.http.rendering import FastJSONRenderer
 from apps.api.http.request_ids import request_id_of
 from apps.base.outages import outage
@@ -142,7 +143,13 @@ def _domain_response(request: HttpRequest, error: errors.BioLayerError) -> Respo
     body = problem_of(request, error)
     response = Response(body, status=body["status"], content_type=MEDIA_TYPE)
     if isinstance(error, errors.Unauthenticated):
-        response["WWW-Authenticate"] = 'Bearer realm="biolayer"'
+        # RFC 6750, 3.1: without a credential there is no error to name.
+        facts = {"error": "invalid_token"} if "HTTP_AUTHORIZATION" in request.META else {}
+        response["WWW-Authenticate"] = challenge(request, **facts)
+    if isinstance(error, errors.ScopeMissing):
+        response["WWW-Authenticate"] = challenge(
+            request, error="insufficient_scope", scope=error.scope
+        )
     if isinstance(error, errors.Unavailable):
         response["Retry-After"] = "1"
     if isinstance(error, errors.RangeNotSatisfiable):

@@ -71,10 +71,12 @@ TAGS = {
     "members": "People who belong to the organisation.",
     "invitations": "Invitations to join the organisation.",
     "api-keys": "Credentials of programs.",
+    "oauth-applications": "Clients of OAuth 2.0.",
     "organisations": "Public facts of an organisation.",
     "openapi.json": "This document.",
     "webhooks": "Requests that callbacks and endpoints receive.",
 }
+CLIENT_ID = "uZ8nN4cXk2tq0WvH6yRjL1sEoB7fGdPa3mTxQ5iK"
 PATH_PARAMETERS = {
     "task_id": ("The task.", UUID),
     "offer_id": ("The offer.", UUID),
@@ -88,6 +90,7 @@ PATH_PARAMETERS = {
     "evidence_id": ("The file.", UUID),
     "attachment_id": ("The attachment.", UUID),
     "api_key": ("The `key_id` of the API key.", "Zk3TnQ8wLx0a"),
+    "client_id": ("The client.", CLIENT_ID),
     "organisation_id": ("The organisation.", UUID),
     "member_id": ("The member.", UUID),
     "invitation_id": ("The invitation.", UUID),

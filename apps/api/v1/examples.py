@@ -9,6 +9,7 @@ from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
 from biolayer.requests import (
     api_keys,
+    oauth,
     offers,
     organisations,
     pools,
@@ -59,6 +60,14 @@ BODIES: Mapping[type[BaseModel], Any] = {
     api_keys.ApiKeyRotation: {"overlap_seconds": 86400},
     ConsumerSettings: {"types": ["task.*"], "start": "latest"},
     Acknowledgement: {"cursor": "eyJhIjoxfQ"},
+    oauth.OAuthApplicationCreation: {
+        "name": "Partner dashboard",
+        "grant_types": ["authorization_code"],
+        "redirect_uris": ["https://partner.example/callback"],
+        "scopes": ["tasks:read", "webhooks:read"],
+        "role": "viewer",
+    },
+    oauth.OAuthApplicationChange: {"scopes": ["tasks:read"]},
     pools.WorkerUpdate: {"presence": "available"},
     pools.PoolCreation: {
         "name": "Front desk",

@@ -9,6 +9,7 @@ from apps.api.v1 import (
     document,
     events,
     evidence,
+    oauth_applications,
     organisations,
     pools,
     recoveries,
@@ -78,6 +79,12 @@ urlpatterns = [
     path("api-keys", api_keys.ApiKeys.as_view()),
     path("api-keys/<str:api_key>", api_keys.ApiKey.as_view()),
     path("api-keys/<str:api_key>/rotate", api_keys.ApiKeyRotate.as_view()),
+    path("oauth-applications", oauth_applications.OAuthApplications.as_view()),
+    path("oauth-applications/<str:client_id>", oauth_applications.OAuthApplication.as_view()),
+    path(
+        "oauth-applications/<str:client_id>/rotate-secret",
+        oauth_applications.OAuthApplicationRotate.as_view(),
+    ),
     path(
         "organisations/<str:organisation_id>/webhook-jwks.json", webhook_keys.WebhookJwks.as_view()
     ),

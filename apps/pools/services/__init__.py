@@ -7,6 +7,10 @@ from apps.pools.services.locks import (
     lock_workers_nowait,
     lock_workers_with_capacity,
 )
+from apps.pools.services.oauth_applications import (
+    create_oauth_application,
+    update_oauth_application,
+)
 from apps.pools.services.people import link_worker, unlink_worker
 from apps.pools.services.pools import (
     add_member,
@@ -34,6 +38,7 @@ __all__ = [
     "add_member",
     "close_pool",
     "create_api_key",
+    "create_oauth_application",
     "create_pool",
     "create_worker",
     "delete_worker",
@@ -52,6 +57,7 @@ __all__ = [
     "reserve_capacity",
     "set_presence",
     "unlink_worker",
+    "update_oauth_application",
     "update_pool",
     "update_worker",
 ]
