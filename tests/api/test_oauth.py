@@ -65,6 +65,8 @@ def test_token__costs_as_many_statements_as_a_key(
     partner = Caller(token_for(application, "tasks:read").json()["access_token"])
     counts = []
     for caller in (house.alice, partner):
+        # The first read of a task is not like the later ones.
+        caller.get(path)
         with CaptureQueriesContext(connection) as captured:
             assert caller.get(path).status_code == 200
         counts.append(len(captured))
