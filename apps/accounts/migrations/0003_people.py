@@ -158,7 +158,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(name="user", options={}),
         migrations.AlterModelManagers(name="user", managers=[]),
-        migrations.AlterField("user", "username", models.CharField(max_length=150, null=True)),
+        migrations.AlterField(
+            "user", "username", models.CharField(max_length=150, null=True, unique=True)
+        ),
         migrations.AlterField("user", "first_name", models.CharField(max_length=150, null=True)),
         migrations.AlterField("user", "last_name", models.CharField(max_length=150, null=True)),
         migrations.SeparateDatabaseAndState(
