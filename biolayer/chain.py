@@ -19,14 +19,27 @@ HASHED = ("task_id", "sequence", "type", "timestamp", "status", "previous_status
 def link(prev_hash: bytes, event: Mapping[str, Any]) -> bytes:
     """Return the hash of `event`, a mapping with at least the keys of `HASHED`, after `prev_hash`.
 
+    Where `data` has a `reason_hash`, its `reason` is a person's words: they may be deleted later,
+    so that they are not hashed. Raise `ValueError` for NaN and the infinities.
+    """
+    facts = {key: event[key] for key in HASHED}
+    data = facts["data"]
+    if "reason_hash" in data and "reason" in data:
+        facts["data"] = {name: value for name, value in data.items() if name != "reason"}
+    return digest(prev_hash, facts)
+
+
+def digest(prev_hash: bytes, facts: Any) -> bytes:
+    """Return the hash of the JSON value `facts` after `prev_hash`.
+
     Raise `ValueError` for NaN and the infinities.
     """
-    return hashlib.sha256(prev_hash + canonical({key: event[key] for key in HASHED})).digest()
+    return hashlib.sha256(prev_hash + canonical(facts)).digest()
 
 
 def canonical(value: Any) -> bytes:
     """Serialise a JSON value by RFC 8785. Raise `ValueError` for NaN and the infinities."""
-    if _is_simple(value):
+    if is_simple(value):
         return _dumps(value).encode()
     return _serialise(value).encode()
 
@@ -34,17 +47,17 @@ def canonical(value: Any) -> bytes:
 LARGEST_EXACT = 2**53
 
 
-def _is_simple(value: Any) -> bool:
-    """Return whether the standard library serialises a value as RFC 8785 does.
+def is_simple(value: Any) -> bool:
+    """Return whether the standard library (and orjson) serialises a value as RFC 8785 does.
 
     That holds if all numbers are integers up to 2^53, and all keys sort the same by UTF-16 as by
     Unicode code points.
     """
     if isinstance(value, dict):
         in_order = all(key.isascii() or max(key) < "\ud800" for key in value)
-        return in_order and all(map(_is_simple, value.values()))
+        return in_order and all(map(is_simple, value.values()))
     if isinstance(value, list | tuple):
-        return all(map(_is_simple, value))
+        return all(map(is_simple, value))
     if isinstance(value, int):
         return -LARGEST_EXACT <= value <= LARGEST_EXACT
     return not isinstance(value, float)

@@ -17,6 +17,7 @@ BioLayerError
 ├── NotFound                   it does not exist, or the credential may not see it
 ├── Conflict                   its state does not allow the call
 │   ├── IllegalTransition      not in the transition table: `task_status`, `allowed_commands`
+│   ├── TaskPurged             its content was deleted at the end of its retention
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
 │   ├── RunSubmitted           the run has another output already
@@ -227,6 +228,14 @@ class IllegalTransition(Conflict):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"task_status": self.task_status, "allowed_commands": self.allowed}
+
+
+class TaskPurged(Conflict):
+    code = "task_purged"
+    title = "The task's content was deleted"
+
+    def __init__(self) -> None:
+        super().__init__("Its retention has ended. Ids, times, statuses and hashes stay.")
 
 
 class TaskGated(Conflict):

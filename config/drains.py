@@ -100,6 +100,24 @@ DRAINS = (
         run_once="apps.sandbox.services.take_due_steps",
         due_since="SELECT due_at FROM sandbox_step ORDER BY due_at, id LIMIT 1",
     ),
+    Drain(
+        "retention",
+        job="apps.tasks.jobs.drain_retention",
+        groups=("bulk",),
+        run_once="apps.tasks.services.purge_due",
+        due_since="SELECT least((SELECT due_at FROM tasks_purge ORDER BY due_at, task_id LIMIT 1),"
+        " (SELECT min(requested_at) FROM tasks_retentionchange))",
+    ),
+    Drain(
+        "audit",
+        job="apps.accounts.jobs.drain_audit",
+        groups=("bulk",),
+        run_once="apps.accounts.services.chain_audit_events",
+        due_since="SELECT occurred_at FROM accounts_auditevent"
+        " WHERE position IS NULL ORDER BY organisation_id, id LIMIT 1",
+        # The rows of a chain that was changed from outside are left as they are.
+        may_wait=True,
+    ),
 )
 
 

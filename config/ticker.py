@@ -22,7 +22,7 @@ from functools import partial
 
 from django.db import Error, close_old_connections, connection
 
-from apps.accounts.services import delete_expired_tokens, purge_sign_ins
+from apps.accounts.services import delete_expired_tokens, purge_sign_ins, sign_audit_heads
 from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
@@ -114,6 +114,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "stranded": (600.0, schedule_stranded_checks),
     "tokens": (600.0, partial(call_until_done, delete_expired_tokens)),
     "sign_ins": (600.0, purge_sign_ins),
+    "audit_heads": (600.0, sign_audit_heads),
     "escalations": (600.0, schedule_missed_steps),
 }
 

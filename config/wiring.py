@@ -5,7 +5,7 @@ transition's transaction and only add rows to it (see apps/tasks/transitions.py)
 after its commit and may be lost without harm.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,17 @@ from django.core.signals import request_started
 from apps.accounts import services as accounts
 from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox
+from apps.accounts.selectors.audit_keys import audit_key_place
+from apps.accounts.sessions import PLACE as SESSIONS
+from apps.api.services import delete_old_keys, delete_responses_about, delete_responses_naming
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
-from apps.base import wake
+from apps.base import reencryption, wake
 from apps.base.connections import close_ended_connections
+from apps.base.reencryption import SealedColumn, SealedDocument
 from apps.base.rows import Change
 from apps.events.models import Event
+from apps.events.selectors import shown_data
 from apps.matching import services as matching
 from apps.matching.changes import (
     ESCALATION,
@@ -38,26 +43,42 @@ from apps.tasks import services as tasks
 from apps.tasks.changes import (
     DEPENDENCY,
     LEASE,
+    RETENTION,
     dependents_timer,
     gate_closing,
     gate_opening,
+    retention_timer,
 )
 from apps.tasks.services.sla import Clock, next_check
 from apps.tasks.transitions import AppliedTransition, react, wake_on
 from apps.timers import services as timers
 from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
+from apps.ui.adapters import SECOND_FACTORS
 from apps.webhooks import changes as webhook_changes
 from apps.webhooks import services as webhooks
+from apps.webhooks.credentials import credentials_place
 from apps.webhooks.destination_urls import callback_faults
 from apps.webhooks.outbound_event import OutboundEvent
-from apps.webhooks.selectors import bodies
+from apps.webhooks.selectors import bodies, key_place
 from biolayer.contract import TaskContract
 from biolayer.events import SILENT
 from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
 from config.drains import DRAINS
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
+
+# Every column of encrypted secrets; `manage.py reencrypt` encrypts them again.
+SEALED = (
+    SealedColumn("webhooks_signingkey", key_place),
+    SealedColumn("webhooks_destination", credentials_place),
+    # A key of the installation belongs to no organisation.
+    SealedColumn("accounts_auditkey", audit_key_place, owner=f"'{UUID(int=0)}'::uuid"),
+    SealedDocument("mfa_authenticator", "data", "id", "bigint", "jsonb", SECOND_FACTORS),
+    SealedDocument(
+        "accounts_browsersession", "session_data", "session_key", "text", "text", SESSIONS
+    ),
+)
 ENDED = [EventType.CANCELLED, EventType.FAILED]
 SLA_TIMER = "sla_{}"
 
@@ -67,6 +88,8 @@ def connect() -> None:
     request_started.connect(close_ended_connections)
     for drain in DRAINS:
         wake.register(drain.name, job=drain.job)
+    for column in SEALED:
+        reencryption.register(column)
     tasks.add_check(callback_faults)
     tasks.add_shared_rows(callback_origin)
     webhooks.add_pool_check(may_use_pool)
@@ -83,6 +106,12 @@ def connect() -> None:
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     accounts.equip_sandboxes(sandbox.equip_sandbox)
     react([EventType.OFFERED, EventType.ACCEPTED, EventType.STARTED], simulate_workers)
+    react([EventType.COMPLETED, *ENDED], start_retention)
+    tasks.add_purger(matching.purge_offers)
+    tasks.add_purger(webhooks.purge_subjects)
+    tasks.add_purger(delete_stored_responses)
+    tasks.add_early_purger(delete_all_responses)
+    tasks.before_purges(lambda at: delete_old_keys(at=at))
     wake_on(ANNOUNCED, "deliveries")
     # A new task may be queued at once, and a completed one may open the gates of its dependents.
     wake_on([EventType.CREATED, EventType.COMPLETED], "intake")
@@ -98,6 +127,7 @@ def connect() -> None:
     timers.register(ESCALATION, escalate)
     timers.register(AVAILABILITY, update_availability, update_availabilities)
     timers.register(DEPENDENCY, fail_dependents)
+    timers.register(RETENTION, end_retention, end_retentions)
     timers.register(POOL_CLOSED, fail_stranded)
     PAYLOAD_EXTENSIONS["webhook"] = webhook_payloads
     for clock in Clock:
@@ -153,13 +183,14 @@ def outbound_event(moved: AppliedTransition) -> OutboundEvent:
     """Return the event in the form that webhooks send."""
     task, event = moved.task, moved.event
     data = {
-        **event.data,
+        **shown_data(event),
         "task_id": str(task.id),
         "sequence": event.sequence,
         "status": event.status,
         "previous_status": event.previous_status or None,
         **headline(task),
     }
+    data.pop("reason_hash", None)  # It is of the log, not of the event.
     if event.status in OUTPUT_SHOWN:
         data["output"] = task.output
     return OutboundEvent(
@@ -200,7 +231,21 @@ def start_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
 
 def stop_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
     assert moved.task.status in CLOSED
-    yield timer_deletion(subject_id=moved.task.id)
+    yield timer_deletion(subject_id=moved.task.id, kept=[RETENTION])
+
+
+def start_retention(moved: AppliedTransition) -> Iterable[Change]:
+    yield retention_timer(task=moved.task, closed_at=moved.event.occurred_at)
+
+
+def delete_all_responses(task_ids: Sequence[UUID]) -> Collection[UUID]:
+    delete_responses_naming(task_ids=task_ids)
+    return []
+
+
+def delete_stored_responses(task_ids: Sequence[UUID]) -> Collection[UUID]:
+    delete_responses_about(task_ids=task_ids)
+    return []
 
 
 def withdraw_offers(moved: AppliedTransition) -> Iterable[Change]:
@@ -226,6 +271,7 @@ def change_gates(moved: AppliedTransition) -> Iterable[Change]:
         yield gate_opening(task_id=moved.task.id)
     elif moved.event.previous_status == Status.COMPLETED:
         yield gate_closing(task_id=moved.task.id)
+        yield timer_deletion(subject_id=moved.task.id)  # Of its retention.
     elif moved.event.previous_status == Status.FAILED:
         yield timer_deletion(subject_id=moved.task.id)
 
@@ -267,6 +313,14 @@ def escalate(timer: Timer, at: datetime) -> datetime | None:
 
 def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
     return tasks.fail_dependents(task_id=timer.subject_id, at=at)
+
+
+def end_retention(timer: Timer, at: datetime) -> datetime | None:
+    return tasks.queue_purges(task_ids=[timer.subject_id], at=at)[timer.subject_id]
+
+
+def end_retentions(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
+    return tasks.queue_purges(task_ids=subject_ids, at=at)
 
 
 def fail_stranded(timer: Timer, at: datetime) -> datetime | None:

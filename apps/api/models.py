@@ -1,6 +1,9 @@
 """Store the rows of the HTTP layer itself: responses for idempotent replays."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
@@ -21,6 +24,9 @@ class IdempotencyKey(models.Model):
     status_code = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    # The tasks in the body that had closed: a purge of one of them deletes the row. A response from
+    # before a task's end is older than any purge of it.
+    task_ids = ArrayField(models.UUIDField(), null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -29,7 +35,14 @@ class IdempotencyKey(models.Model):
                 fields=["organisation", "principal", "key"], name="idempotency_key_is_unique"
             ),
         ]
-        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+        indexes = [
+            models.Index(fields=["created_at"], name="idempotency_key_age"),
+            GinIndex(
+                fields=["task_ids"],
+                condition=Q(task_ids__isnull=False),
+                name="idempotency_key_tasks",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key} of {self.principal}"

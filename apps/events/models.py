@@ -34,8 +34,11 @@ class Event(models.Model):
     previous_status = models.CharField(max_length=10, blank=True)
     actor_kind = models.CharField(max_length=20)
     actor_id = models.CharField(max_length=255)
-    # Facts of the event (ids, reasons, times); never a task's personal content.
+    # Facts of the event (ids, codes, times); never a task's personal content.
     data = JSON(default=dict)
+    # A person's words, shown as `reason` in the facts, which have `reason_hash` instead. Null:
+    # none, or purged. The hash of the event does not cover it.
+    note = models.TextField(null=True)  # noqa: DJ001
     occurred_at = models.DateTimeField()
     prev_hash = models.BinaryField(max_length=32)
     hash = models.BinaryField(max_length=32)

@@ -1,7 +1,7 @@
 """Build a task's next event, store consumers' positions, and begin generations of the feed."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
-from apps.base import rows
+from apps.base import crypto, rows
 from apps.base.transactions import Raced, atomic
 from apps.events.models import Event, EventConsumer, Generation
 from apps.events.selectors import (
@@ -41,9 +41,18 @@ def next_event(
     actor: Principal,
     at: datetime,
     data: Mapping[str, Any],
+    note: str,
     prev_hash: bytes,
 ) -> Event:
-    """Return the unsaved next event of the task's chain, with its hash."""
+    """Return the unsaved next event of the task's chain, with its hash.
+
+    `note` is a person's words, which are not among the hashed facts. Their hash there is keyed, so
+    that nothing can be found out by trying short texts once they are purged.
+    """
+    facts_of_note = {}
+    if note:
+        named = f"{task_id}/{sequence}/{note}".encode()
+        facts_of_note["reason_hash"] = crypto.keyed_hash("event-reason", named).hex()
     event = rows.new(
         Event,
         organisation_id=organisation_id,
@@ -54,12 +63,28 @@ def next_event(
         previous_status=previous_status,
         actor_kind=actor.kind,
         actor_id=actor.id,
-        data=dict(data),
+        data={**data, **facts_of_note},
+        note=note or None,
         occurred_at=at,
         prev_hash=prev_hash,
     )
     event.hash = chain.link(prev_hash, facts(event))
     return event
+
+
+ERASE_NOTES = """
+UPDATE events_event SET note = NULL
+WHERE task_id = ANY(%s) AND note IS NOT NULL AND actor_id = coalesce(%s, actor_id)
+"""
+
+
+def erase_notes(*, task_ids: Collection[UUID], actor_id: str | None = None) -> None:
+    """Delete people's words, or those of one actor, from the logs of tasks.
+
+    The chains stay as they are.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(ERASE_NOTES, [list(task_ids), actor_id])
 
 
 @dataclass(frozen=True, slots=True)

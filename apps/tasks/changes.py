@@ -24,6 +24,9 @@ LEASE = "lease"
 # task.
 DEPENDENCY = "dependency"
 
+# The timer that ends the retention of a closed task's content; its subject is the task.
+RETENTION = "retention"
+
 # --- runs -----------------------------------------------------------------------------------------
 
 
@@ -230,3 +233,27 @@ def dependents_timer(*, task: Task, at: datetime) -> BulkStatement:
     """Return the timer that fails the dependents of a failed or cancelled task, if it has any."""
     row = {"organisation_id": task.organisation_id, "task_id": task.id, "due_at": at}
     return timer_upsert_from(DEPENDENTS_TIMER, row)
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+# Until when the content of the closed task `t` of the organisation `o` is kept.
+UNTIL = "t.closed_at + make_interval(hours => 24 * coalesce(t.retain_days, o.retain_days)::int)"
+
+RETENTION_TIMER = f"""
+SELECT t.id, t.organisation_id, '{RETENTION}', t.task_id, {UNTIL}
+FROM jsonb_to_recordset(%s) AS t (
+    id uuid, organisation_id uuid, task_id uuid, closed_at timestamptz, retain_days int)
+JOIN accounts_organisation o ON o.id = t.organisation_id
+"""
+
+
+def retention_timer(*, task: Task, closed_at: datetime) -> BulkStatement:
+    """Return the timer of a task that closes."""
+    row = {
+        "organisation_id": task.organisation_id,
+        "task_id": task.id,
+        "closed_at": closed_at,
+        "retain_days": task.retain_days,
+    }
+    return timer_upsert_from(RETENTION_TIMER, row)

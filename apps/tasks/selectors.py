@@ -20,6 +20,7 @@ from apps.tasks.models import (
     RUN_FINAL,
     RUN_HELD,
     Dependency,
+    LegalHold,
     PoolSet,
     Run,
     Task,
@@ -219,6 +220,30 @@ def open_run(*, task: Task) -> Run:
 def unverified_tasks() -> TaskQuerySet:
     """Return the tasks that were submitted and are not completed yet."""
     return Task.objects.filter(status__in=[Status.SUBMITTED, Status.VERIFIED])
+
+
+def legal_holds(*, actor: Principal) -> "QuerySet[LegalHold]":
+    """Return the organisation's legal holds, newest first.
+
+    Raise `PoolNotGranted`, `ScopeMissing`.
+    """
+    actor.require(Scope.ORGANISATION_READ)
+    actor.require_every_pool()
+    holds = LegalHold.objects.filter(organisation_id=actor.organisation_id)
+    return holds.order_by("-placed_at", "-id")
+
+
+def legal_hold(*, actor: Principal, hold_id: UUID) -> LegalHold:
+    """Return a legal hold. Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`."""
+    hold = legal_holds(actor=actor).filter(id=hold_id).first()
+    if hold is None:
+        raise NotFound("legal hold")
+    return hold
+
+
+def closed_ids(tasks: Iterable[Task]) -> list[UUID]:
+    """Return the ids of those of some tasks that have closed."""
+    return [task.id for task in tasks if task.closed_at is not None]
 
 
 def closed_before(task_ids: Sequence[UUID], before: datetime) -> set[UUID]:

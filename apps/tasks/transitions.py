@@ -68,6 +68,7 @@ def apply(
     actor: Principal,
     at: datetime,
     data: Mapping[str, Any] | None = None,
+    reason: str | None = None,
     columns: Mapping[str, Any] | None = None,
     also: Iterable[rows.Change] = (),
     contract: TaskContract | None = None,
@@ -76,8 +77,9 @@ def apply(
     """Move a locked (or new) task by `command`, and write everything that follows from it.
 
     `columns` are further columns of the task to set, `also` further rows of the same transition,
-    `data` the event's facts, `guard` that of a new task's `rows.Insert`. Raise `IllegalTransition`
-    where the transition table has no row, having written nothing.
+    `data` the event's facts, `reason` a person's words about it, `guard` that of a new task's
+    `rows.Insert`. Raise `IllegalTransition` where the transition table has no row, having written
+    nothing.
     """
     source = Status(task.status) if task.status else None
     row = lifecycle.find(command, source)
@@ -93,7 +95,8 @@ def apply(
         previous_status=source or "",
         actor=actor,
         at=at,
-        data=data or {},
+        data={**(data or {}), **({"reason": ""} if reason == "" else {})},
+        note=reason or "",
         prev_hash=bytes(task.chain_hash) if source else chain.GENESIS,
     )
     values = _move(task, row, event, columns or {})

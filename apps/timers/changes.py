@@ -1,6 +1,6 @@
 """Describe timer rows for a transition to write. No other app writes the table `timers_timer`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,8 @@ SELECT id, organisation_id, kind, subject_id, due_at FROM jsonb_to_recordset(%s)
 UPSERT_GIVEN = UPSERT.format(rows=GIVEN)
 
 DELETE = """
-DELETE FROM timers_timer t USING jsonb_to_recordset(%s) AS deleted (subject_id uuid)
-WHERE t.subject_id = deleted.subject_id
+DELETE FROM timers_timer t USING jsonb_to_recordset(%s) AS deleted (subject_id uuid, kept text[])
+WHERE t.subject_id = deleted.subject_id AND t.kind <> ALL (deleted.kept)
 """
 
 
@@ -51,9 +51,12 @@ def timer_upsert_from(query: str, row: Mapping[str, Any]) -> BulkStatement:
     return BulkStatement(UPSERT.format(rows=query), {"id": new_id(), **row})
 
 
-def timer_deletion(*, subject_id: UUID) -> BulkStatement:
-    """Return the deletion of all timers of a subject."""
-    return BulkStatement(DELETE, {"subject_id": subject_id})
+def timer_deletion(*, subject_id: UUID, kept: Sequence[str] = ()) -> BulkStatement:
+    """Return the deletion of all timers of a subject but those of the kinds `kept`.
+
+    No timer may be set by the same statement that deletes an earlier one of its kind.
+    """
+    return BulkStatement(DELETE, {"subject_id": subject_id, "kept": list(kept)})
 
 
 def timer_deletion_from(query: str, params: tuple[Any, ...]) -> Statement:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from biolayer.field_descriptions import (
     api_keys,
+    audit,
     events,
+    legal_holds,
     matching,
     oauth,
     organisations,
@@ -31,6 +33,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **organisations.TABLE,
     **api_keys.TABLE,
     **oauth.TABLE,
+    **audit.TABLE,
+    **legal_holds.TABLE,
 }
 
 

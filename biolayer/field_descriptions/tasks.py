@@ -175,6 +175,7 @@ STATE: Table = {
     "DeclinedOffer.status": ("Always `declined`.", "declined"),
     "DependencyResult.status": ("Always `completed`.", "completed"),
     "previous_status": ("The status before the event.", "created"),
+    "purged_at": ("When its content was deleted; null: it was not.", None),
     "created_at": ("When the object was created.", TIME),
     "Origin.created_at": ("When the product requested the task. Defaults to now.", TIME),
     "OriginFacts.created_at": ("When the product requested the task.", TIME),

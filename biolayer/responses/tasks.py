@@ -89,6 +89,10 @@ class Task(OpenModel):
     updated_at: Timestamp
     closed_at: Timestamp | None
     close_reason: str | None
+    purged_at: Timestamp | None = Field(
+        description="When its content was deleted, at the end of its retention: texts are empty,"
+        " `context` is `{}`, output and callback are null. Null: it was not."
+    )
     attempt: int = Field(description="The present attempt; 0 before the task is first queued.")
     worker_id: Identifier | None
     origin: OriginFacts

@@ -12,7 +12,7 @@ from django.urls import URLPattern
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from apps.accounts.scopes import Role, Scope
-from apps.accounts.services import issue_key
+from apps.accounts.services import chain_audit_events, issue_key, sign_audit_heads
 from apps.api.http.operations import JSON, Operation
 from apps.api.v1 import urls
 from apps.api.v1.document import openapi, operations
@@ -47,6 +47,7 @@ SHOWN_ELSEWHERE = {
     "get_document": "below",
     "get_evidence_content": "tests/api/test_evidence_reading.py; it is no JSON",
     "get_attachment_content": "tests/api/test_attachments.py; it is no JSON",
+    "export_audit_events": "tests/api/test_audit.py; its response is lines",
     "expire_webhook_key": "tests/api/test_webhook_keys.py; it answers nothing",
 }
 """Operations whose responses are compared elsewhere, and where."""
@@ -399,6 +400,38 @@ def walk_oauth(house: House, answers: Answers) -> None:
     answers.expect("delete_oauth_application", 204, manager.call("DELETE", one))
 
 
+def walk_audit(house: House, answers: Answers) -> None:
+    key = issue_key(
+        organisation_id=house.organisation.id,
+        name="Reviews",
+        role=Role.MANAGER,
+        scopes=[Scope.AUDIT_READ],
+    )
+    caller = Caller(key)
+    assert chain_audit_events() == 1
+    assert sign_audit_heads(at=soon(days=1)) == 1
+    assert answers.expect("list_audit_events", 200, caller.get("/v1/audit-events"))["data"]
+    assert answers.expect("list_audit_heads", 200, caller.get("/v1/audit-heads"))["data"]
+    assert answers.expect("get_audit_jwks", 200, Client().get("/v1/audit-jwks.json"))["keys"]
+
+
+def walk_legal_holds(house: House, answers: Answers) -> None:
+    key = issue_key(
+        organisation_id=house.organisation.id,
+        name="Legal",
+        role=Role.ADMIN,
+        scopes=[Scope.ORGANISATION_READ, Scope.ORGANISATION_MANAGE],
+    )
+    caller, holds = Caller(key), "/v1/legal-holds"
+    body = {"task_id": str(house.task().id), "reason": "Case 1"}
+    hold = answers.expect("place_legal_hold", 201, caller.post(holds, body))
+    path = f"{holds}/{hold['hold_id']}"
+    answers.expect("list_legal_holds", 200, caller.get(holds))
+    answers.expect("get_legal_hold", 200, caller.get(path))
+    answers.expect("release_legal_hold", 200, caller.post(f"{path}/release"))
+
+
+# The audit log last: it has what the others did.
 WALKS = (
     walk_tasks,
     walk_attachments,
@@ -410,6 +443,8 @@ WALKS = (
     walk_pools,
     walk_people,
     walk_oauth,
+    walk_legal_holds,
+    walk_audit,
 )
 
 

@@ -229,12 +229,12 @@ def test_cancel__before_submission(house: House, stage: str) -> None:
     assert (again.status_code, again.json()) == (200, answer.json())
 
 
-def test_cancel__leaves_no_timer_behind(house: House) -> None:
+def test_cancel__leaves_the_timer_of_its_retention_only(house: House) -> None:
     run = house.started(sla={"target_latency_seconds": 60})
     house.alice.post(f"/v1/tasks/{run.task_id}/cancel")
     fire_due(at=clock.now() + timedelta(days=1))
     assert Task.objects.get(id=run.task_id).status == "cancelled"
-    assert count("timers_timer") == 0
+    assert count("timers_timer") == 1
     assert count("events_event") == 7
 
 

@@ -234,7 +234,7 @@ def test_deleted_endpoints__fail_no_event(house: House) -> None:
         began = time.monotonic()
         try:
             for each in ending:
-                delete_endpoint(actor=house.alice.principal, endpoint_id=each.id)
+                delete_endpoint(actor=house.alice.principal, endpoint_id=each.id, at=clock.now())
         finally:
             is_over.set()
         return time.monotonic() - began
@@ -338,7 +338,9 @@ def test_deletion_of_an_endpoint__does_not_deadlock_with_its_recovery(house: Hou
         kind="failed", since=clock.now() - timedelta(days=1), endpoint_id=hook.id
     )
     recovery = start_recovery(actor=actor, request=recovery_request, at=clock.now())
-    end: Call = lambda: delete_endpoint(actor=actor, endpoint_id=hook.id)  # noqa: E731
+    end: Call = lambda: delete_endpoint(  # noqa: E731
+        actor=actor, endpoint_id=hook.id, at=clock.now()
+    )
     with ThreadPoolExecutor(1) as threads:
         with transaction.atomic():
             Recovery.objects.select_for_update(no_key=True).get(id=recovery.id)

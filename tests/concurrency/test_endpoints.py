@@ -93,7 +93,9 @@ def test_deletion__includes_deliveries_of_a_running_transaction(house: House) ->
 def test_event__skips_an_endpoint_that_is_being_deleted(house: House) -> None:
     endpoint_id = UUID(endpoint(house))
     with held_up(call(house.alice, "POST", "/v1/tasks", contract())) as posted:
-        services.delete_endpoint(actor=house.alice.principal, endpoint_id=endpoint_id)
+        services.delete_endpoint(
+            actor=house.alice.principal, endpoint_id=endpoint_id, at=clock.now()
+        )
     assert posted[0].result().status_code == 201
     assert (Destination.objects.count(), Delivery.objects.count()) == (0, 0)
 

@@ -48,7 +48,7 @@ def test_escalation__drops_what_a_step_drops_and_adds_up(house: House) -> None:
     assert before is not None
     assert task.sort_at == before - timedelta(seconds=600)
     assert task.min_rating == 4.5
-    assert not Timer.objects.filter(subject_id=task.id).exists()
+    assert not Timer.objects.exclude(kind="retention").filter(subject_id=task.id).exists()
 
 
 def test_escalation__continues_where_it_was_after_an_offer(house: House) -> None:
@@ -114,7 +114,7 @@ def test_escalation__has_an_end(house: House, at_end: str, status: str) -> None:
     escalated(task)
     assert task.status == status
     assert (task.close_reason == "nobody_found") is (at_end == "fail")
-    assert not Timer.objects.filter(subject_id=task.id).exists()
+    assert not Timer.objects.exclude(kind="retention").filter(subject_id=task.id).exists()
 
 
 def test_escalation__is_never_later_for_having_been_late(house: House) -> None:
@@ -308,7 +308,7 @@ def test_a_removed_policy__takes_no_step(house: House) -> None:
     assert explained == [(False, False), (True, True)]
     # Its timer is still there, does nothing, and is gone.
     escalated(task)
-    assert (task.escalation_step, Timer.objects.count()) == (0, 0)
+    assert (task.escalation_step, Timer.objects.exclude(kind="retention").count()) == (0, 0)
 
 
 def _policy(seconds: Any) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def test_cancel_task__leaves_nothing_open(house: House, state: str) -> None:
     )
     assert not Offer.objects.filter(task_id=task_id, status="open").exists()
     assert not Run.objects.filter(task_id=task_id, ended_at=None).exists()
-    assert Timer.objects.count() == 0
+    assert Timer.objects.exclude(kind="retention").count() == 0
     verify_nothing_changed(
         task_id,
         lambda: tasks.cancel_task(
@@ -257,7 +257,7 @@ def test_fail_task__leaves_nothing_open(house: House, state: str) -> None:
 
     verify_transition(task_id, fail, event=EventType.FAILED, to=Status.FAILED)
     assert not Offer.objects.filter(task_id=task_id, status="open").exists()
-    assert Timer.objects.count() == 0
+    assert Timer.objects.exclude(kind="retention").count() == 0
 
 
 def test_fail_run__queues_the_next_attempt_until_none_is_left(house: House) -> None:

@@ -1,6 +1,6 @@
 """Define the tables of organisations, their people and credentials, and the audit log."""
 
-from apps.accounts.models.audit import AuditEvent
+from apps.accounts.models.audit import AuditChain, AuditEvent, AuditHead, AuditKey
 from apps.accounts.models.keys import ApiKey
 from apps.accounts.models.oauth import GrantType, OAuthApplication, OAuthCode, OAuthConsent
 from apps.accounts.models.organisations import Organisation, Tenant
@@ -9,7 +9,10 @@ from apps.accounts.models.sessions import BrowserSession, SignInCounter
 
 __all__ = [
     "ApiKey",
+    "AuditChain",
     "AuditEvent",
+    "AuditHead",
+    "AuditKey",
     "BrowserSession",
     "GrantType",
     "Invitation",

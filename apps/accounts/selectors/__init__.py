@@ -8,6 +8,18 @@ from apps.accounts.selectors.api_keys import (
     visible_keys,
     with_secrets,
 )
+from apps.accounts.selectors.audit import (
+    AuditFilter,
+    audit_events,
+    audit_heads,
+    published_audit_keys,
+)
+from apps.accounts.selectors.audit_verification import (
+    AuditFault,
+    Verified,
+    organisations_with_audit,
+    verify_chain,
+)
 from apps.accounts.selectors.authentication import (
     Authenticated,
     authenticate_key,
@@ -45,12 +57,17 @@ from apps.accounts.selectors.tokens import (
 
 __all__ = [
     "ENDED_KEY_LISTED",
+    "AuditFault",
+    "AuditFilter",
     "Authenticated",
     "LinkHolder",
     "ListedKey",
     "TokenFacts",
+    "Verified",
     "api_key",
     "api_keys",
+    "audit_events",
+    "audit_heads",
     "authenticate_key",
     "authenticate_link",
     "authenticate_token",
@@ -67,11 +84,14 @@ __all__ = [
     "oauth_application",
     "oauth_applications",
     "organisation_of",
+    "organisations_with_audit",
     "person_by_email",
     "principal_of_member",
+    "published_audit_keys",
     "session_principal",
     "sessions_of",
     "token_facts",
+    "verify_chain",
     "visible_keys",
     "with_secrets",
 ]

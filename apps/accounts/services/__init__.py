@@ -1,5 +1,20 @@
 """Manage organisations, people and credentials. Import the services from here."""
 
+from apps.accounts.services.audit import (
+    record_action,
+)
+from apps.accounts.services.audit_chain import (
+    accept_chain,
+    chain_audit_events,
+    sign_audit_heads,
+)
+from apps.accounts.services.audit_export import (
+    export_audit_events,
+)
+from apps.accounts.services.erasure import (
+    erase_user,
+    revoke_worker_keys,
+)
 from apps.accounts.services.invitations import (
     NewInvitation,
     accept_invitation,
@@ -67,8 +82,10 @@ __all__ = [
     "IssuedKey",
     "IssuedSecret",
     "NewInvitation",
+    "accept_chain",
     "accept_invitation",
     "add_first_admin",
+    "chain_audit_events",
     "change_organisation",
     "change_role",
     "create_oauth_application",
@@ -80,6 +97,8 @@ __all__ = [
     "end_session",
     "ensure_sandbox",
     "equip_sandboxes",
+    "erase_user",
+    "export_audit_events",
     "give_consent",
     "grant_key",
     "invite",
@@ -87,6 +106,7 @@ __all__ = [
     "issue_key",
     "lock_organisation",
     "purge_sign_ins",
+    "record_action",
     "record_for_person",
     "record_key_use",
     "remove_member",
@@ -94,8 +114,10 @@ __all__ = [
     "revoke_api_key",
     "revoke_consent",
     "revoke_invitation",
+    "revoke_worker_keys",
     "rotate_api_key",
     "rotate_oauth_secret",
+    "sign_audit_heads",
     "token_hash",
     "update_oauth_application",
 ]

@@ -13,9 +13,10 @@ refuses a key that is not, and then the steps above follow.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import IntegrityError, OperationalError, connection
@@ -52,6 +53,8 @@ class CallResult:
     # Added to the first response's body and never stored, so replays lack it: for a secret that is
     # shown once.
     shown_once: Mapping[str, Any] = field(default_factory=dict)
+    # The tasks in the body that have closed: when one of them is purged, the stored response is.
+    closed_tasks: Sequence[UUID] = ()
 
 
 def idempotent(
@@ -151,6 +154,7 @@ def _key_row(actor: Principal, key: str, fingerprint: bytes, result: CallResult)
         "status_code": result.status,
         "headers": dict(result.headers),
         "body": dump_json(result.body),
+        "task_ids": list(result.closed_tasks) or None,
     }
 
 

@@ -73,6 +73,10 @@ TAGS = {
     "api-keys": "Credentials of programs.",
     "oauth-applications": "Clients of OAuth 2.0.",
     "organisations": "Public facts of an organisation.",
+    "legal-holds": "Holds that prevent the deletion of content.",
+    "audit-events": "What people and credentials did in the organisation.",
+    "audit-heads": "Signed heads of the audit log, one for each day.",
+    "audit-jwks.json": "The public keys that sign heads of audit logs.",
     "openapi.json": "This document.",
     "webhooks": "Requests that callbacks and endpoints receive.",
 }
@@ -91,6 +95,7 @@ PATH_PARAMETERS = {
     "attachment_id": ("The attachment.", UUID),
     "api_key": ("The `key_id` of the API key.", "Zk3TnQ8wLx0a"),
     "client_id": ("The client.", CLIENT_ID),
+    "hold_id": ("The legal hold.", UUID),
     "organisation_id": ("The organisation.", UUID),
     "member_id": ("The member.", UUID),
     "invitation_id": ("The invitation.", UUID),

@@ -19,6 +19,7 @@ from biolayer.requests import (
     webhooks,
 )
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
+from biolayer.requests.legal_holds import NewLegalHold
 
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
 
@@ -50,6 +51,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "evidence": [],
     },
     runs.Release: {"epoch": 1, "reason": "The line is dead"},
+    NewLegalHold: {"task_id": "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41", "reason": "Case 2026-118"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     api_keys.KeyCreation: {
         "name": "Incident backend",

@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from rest_framework.request import Request
 
+from apps.accounts.audit import AuditAction
+from apps.accounts.selectors import AuditFilter
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.pools.selectors import WorkerFilter
@@ -22,6 +24,9 @@ from biolayer.values import Moment, Presence, Urgency
 
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 PAGING = ("cursor", "limit")
+MAX_TEXT = 255
+# Of a number that PostgreSQL stores in 64 bits.
+MAX_DIGITS = 18
 # Filters of which several values mean any of them.
 OF_TASKS = ("status", "domain", "urgency", "pool")
 OF_WORKERS = ("presence", "skill", "pool")
@@ -52,6 +57,30 @@ WORKER_FILTERS = (
     filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
     filter_by("skill", "A skill of the worker.", "phone_verification"),
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
+)
+
+AUDIT_FILTERS = (
+    Query(
+        "action",
+        {"type": "string", "enum": list(AuditAction.values)},
+        "The action.",
+        AuditAction.POOL_CHANGED.value,
+    ),
+    Query("actor", {"type": "string", "maxLength": 255}, "The ID of the actor.", "k7Jd92LmQ0aB"),
+    Query(
+        "subject",
+        {"type": "string", "maxLength": 255},
+        "The ID of what was acted on.",
+        UUID_EXAMPLE,
+    ),
+    Query("since", {"type": "string", "format": "date-time"}, "Then or later.", TIME),
+    Query("until", {"type": "string", "format": "date-time"}, "Before.", TIME),
+)
+AFTER_POSITION = Query(
+    "after",
+    {"type": "integer", "minimum": 0, "default": 0},
+    "Only entries with a higher position: the last one that you have.",
+    1204,
 )
 
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
@@ -101,6 +130,30 @@ def worker_filters(request: Request) -> WorkerFilter:
     return result
 
 
+def audit_filter(request: Request) -> AuditFilter:
+    """Return the filter of a list of the audit log."""
+    names = ("action", "actor", "subject", "since", "until")
+    parameters = _FilterParameters(request, single=names)
+    actions = parameters.choices("action", AuditAction.values)
+    result = AuditFilter(
+        action=actions[0] if actions else None,
+        actor=parameters.text("actor"),
+        subject=parameters.text("subject"),
+        since=parameters.time("since"),
+        until=parameters.time("until"),
+    )
+    parameters.raise_faults()
+    return result
+
+
+def position_after(request: Request) -> int:
+    """Return the parameter `after` of an export: a position, 0 without it."""
+    parameters = _FilterParameters(request, single=("after",), paging=())
+    position = parameters.position("after")
+    parameters.raise_faults()
+    return position
+
+
 def is_atomic(request: Request) -> bool:
     """Return the parameter `atomic` of a batch: whether to create all its tasks or none."""
     parameters = _FilterParameters(request, single=("atomic",), paging=())
@@ -147,6 +200,19 @@ class _FilterParameters:
         except ValueError:
             self._fault(name, "wrong_type", f"must be the UUID of {noun}")
             return []
+
+    def text(self, name: str) -> str | None:
+        text = self._query.get(name)
+        if text is not None and ("\0" in text or not 1 <= len(text) <= MAX_TEXT):
+            self._fault(name, "out_of_range", f"must have 1 to {MAX_TEXT} characters")
+        return text
+
+    def position(self, name: str) -> int:
+        text = self._query.get(name, "0")
+        if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
+            return int(text)
+        self._fault(name, "wrong_type", "must be a position: 0, 1, 2 …")
+        return 0
 
     def time(self, name: str) -> datetime | None:
         text = self._query.get(name)

@@ -139,6 +139,7 @@ class PoolMembers(View):
                 actor=self.actor(request),
                 pool_id=parse_id("pool", pool_id),
                 document=request.data,
+                at=self.at(request),
             )
             return CallResult(representations.member(membership), 201 if is_new else 200)
 
@@ -171,5 +172,6 @@ class PoolMember(View):
             actor=self.actor(request),
             pool_id=parse_id("pool", pool_id),
             worker_id=parse_id("member", worker_id),
+            at=self.at(request),
         )
         return Response(status=204)

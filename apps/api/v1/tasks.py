@@ -26,6 +26,7 @@ from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
 from apps.matching.explain import explain_match
 from apps.tasks import selectors, services
+from apps.tasks.selectors import closed_ids
 from biolayer.contract import MAX_TASKS_PER_BATCH, TaskContract, TaskContracts, parse
 from biolayer.errors import BioLayerError, Fault, InvalidInput
 from biolayer.requests.tasks import Cancellation
@@ -86,7 +87,8 @@ def _created(task: Any, *, is_new: bool) -> CallResult:
     body, headers = representations.task(task), {"Location": f"/v1/tasks/{task.id}"}
     if is_new:
         return CallResult(body, 201, headers)
-    return CallResult(body, 200, headers | {"Natural-Key-Replayed": "true"})
+    headers |= {"Natural-Key-Replayed": "true"}
+    return CallResult(body, 200, headers, closed_tasks=closed_ids([task]))
 
 
 class TaskBatch(View):
@@ -121,7 +123,8 @@ class TaskBatch(View):
                 at=at,
                 all_or_nothing=all_or_nothing,
             )
-            return CallResult(_batch(request, results))
+            tasks = [one.task for one in results if not isinstance(one, BioLayerError)]
+            return CallResult(_batch(request, results), closed_tasks=closed_ids(tasks))
 
         contracts = [str(item) if isinstance(item, BioLayerError) else item for item in documents]
         return idempotent(request, {"atomic": all_or_nothing, "documents": contracts}, create)
@@ -184,7 +187,7 @@ class TaskCancel(View):
                 reason=cancellation.reason,
                 at=self.at(request),
             )
-            return CallResult(representations.task(task))
+            return CallResult(representations.task(task), closed_tasks=closed_ids([task]))
 
         return idempotent(request, request.data, cancel)
 

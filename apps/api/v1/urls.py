@@ -5,10 +5,12 @@ from django.urls import path
 from apps.api.v1 import (
     api_keys,
     attachments,
+    audit,
     deliveries,
     document,
     events,
     evidence,
+    legal_holds,
     oauth_applications,
     organisations,
     pools,
@@ -88,5 +90,12 @@ urlpatterns = [
     path(
         "organisations/<str:organisation_id>/webhook-jwks.json", webhook_keys.WebhookJwks.as_view()
     ),
+    path("legal-holds", legal_holds.LegalHolds.as_view()),
+    path("legal-holds/<str:hold_id>", legal_holds.LegalHold.as_view()),
+    path("legal-holds/<str:hold_id>/release", legal_holds.LegalHoldRelease.as_view()),
+    path("audit-events", audit.AuditEvents.as_view()),
+    path("audit-events/export", audit.AuditExport.as_view()),
+    path("audit-heads", audit.AuditHeads.as_view()),
+    path("audit-jwks.json", audit.AuditJwks.as_view()),
     path("openapi.json", document.Document.as_view()),
 ]

@@ -91,7 +91,9 @@ class Endpoint(View):
     )
     def delete(self, request: Request, endpoint_id: str) -> Response:
         services.delete_endpoint(
-            actor=self.actor(request), endpoint_id=parse_id("endpoint", endpoint_id)
+            actor=self.actor(request),
+            endpoint_id=parse_id("endpoint", endpoint_id),
+            at=self.at(request),
         )
         return Response(status=204)
 

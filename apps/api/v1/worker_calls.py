@@ -20,6 +20,7 @@ from apps.matching import services as matching
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.tasks import files, selectors, services
+from apps.tasks.selectors import closed_ids
 from biolayer.contract import parse
 from biolayer.requests.offers import Decline
 from biolayer.requests.pools import WorkerUpdate
@@ -188,7 +189,8 @@ class RunSubmit(View):
                 submission=submission,
                 at=self.at(request),
             )
-            return CallResult(representations.run_with_task(run, self.links(request)))
+            body = representations.run_with_task(run, self.links(request))
+            return CallResult(body, closed_tasks=closed_ids([run.task]))
 
         return idempotent(request, request.data, submit)
 

@@ -92,7 +92,11 @@ class Worker(View):
         refused=(409,),
     )
     def delete(self, request: Request, worker_id: str) -> Response:
-        services.delete_worker(actor=self.actor(request), worker_id=parse_id("worker", worker_id))
+        services.delete_worker(
+            actor=self.actor(request),
+            worker_id=parse_id("worker", worker_id),
+            at=self.at(request),
+        )
         return Response(status=204)
 
 

@@ -29,7 +29,7 @@ from apps.events.selectors.generations import (
     current_generation,
     rewound,
 )
-from apps.events.selectors.log import facts, task_events
+from apps.events.selectors.log import facts, shown_data, task_events
 
 __all__ = [
     "BEGINNING",
@@ -54,6 +54,7 @@ __all__ = [
     "pending_events",
     "position_of",
     "rewound",
+    "shown_data",
     "task_events",
     "type_problem",
     "types_for",

@@ -14,6 +14,14 @@ def task_events(*, task_id: UUID) -> QuerySet[Event]:
     return Event.objects.filter(task_id=task_id).order_by("sequence")
 
 
+def shown_data(event: Event) -> dict[str, Any]:
+    """Return the facts of an event, with a person's words as `reason`; empty once purged."""
+    if "reason_hash" not in event.data:
+        data: dict[str, Any] = event.data
+        return data
+    return {**event.data, "reason": event.note or ""}
+
+
 def facts(event: Event) -> dict[str, Any]:
     """Return the part of an event that its hash covers, as the API shows it."""
     return {

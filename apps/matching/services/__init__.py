@@ -16,6 +16,7 @@ from apps.matching.services.offers import (
     decline_offer,
     expire_offer,
 )
+from apps.matching.services.purging import erase_reasons, purge_offers
 from apps.matching.services.stranded_tasks import fail_stranded_tasks, schedule_stranded_checks
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "apply_pool_policy",
     "decline_offer",
     "dry_run",
+    "erase_reasons",
     "escalate",
     "expire_offer",
     "fail_stranded_tasks",
     "load_assignment",
     "match_queued",
+    "purge_offers",
     "restore_requirements",
     "schedule_missed_steps",
     "schedule_stranded_checks",

@@ -1,7 +1,14 @@
 """Change pools and their members, workers, presence, capacity and ratings."""
 
-from apps.pools.services.api_keys import create_api_key
-from apps.pools.services.capacity import reserve_capacity
+from apps.pools.services.api_keys import (
+    create_api_key,
+)
+from apps.pools.services.capacity import (
+    reserve_capacity,
+)
+from apps.pools.services.erasure import (
+    erase_worker,
+)
 from apps.pools.services.locks import (
     lock_pools,
     lock_workers_nowait,
@@ -26,7 +33,10 @@ from apps.pools.services.presence import (
     refresh_availability,
     set_presence,
 )
-from apps.pools.services.ratings import rate_worker, refresh_rating_means
+from apps.pools.services.ratings import (
+    rate_worker,
+    refresh_rating_means,
+)
 from apps.pools.services.workers import (
     create_worker,
     delete_worker,
@@ -42,6 +52,7 @@ __all__ = [
     "create_pool",
     "create_worker",
     "delete_worker",
+    "erase_worker",
     "link_worker",
     "lock_pools",
     "lock_workers_nowait",

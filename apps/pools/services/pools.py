@@ -8,8 +8,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base.fields import CurrentXid
 from apps.base.rows import write
 from apps.base.transactions import atomic
@@ -76,6 +78,7 @@ def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
     pool = Pool.objects.create(
         organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))
     )
+    record_action(actor=actor, action=AuditAction.POOL_CREATED, subject=("pool", pool.id), at=at)
     return selectors.pool(actor=actor, pool_id=pool.id, scope=Scope.POOLS_MANAGE)
 
 
@@ -91,6 +94,14 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
         raise PoolClosed
     values = change.sent_fields()
     Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(values))
+    if values:
+        record_action(
+            actor=actor,
+            action=AuditAction.POOL_CHANGED,
+            subject=("pool", pool.id),
+            at=at,
+            fields=sorted(values),
+        )
     if "escalation" in values and values["escalation"] != pool.escalation:
         for reaction in _policy_reactions:
             reaction(pool_id, pool.organisation_id)
@@ -113,11 +124,14 @@ def close_pool(*, actor: Principal, pool_id: UUID, at: datetime) -> None:
         return
     Pool.objects.filter(id=pool.id).update(status=PoolStatus.CLOSED, updated_at=at)
     write([closed_pool_timer(pool, at)])
+    record_action(actor=actor, action=AuditAction.POOL_CLOSED, subject=("pool", pool.id), at=at)
     wake("timers")
 
 
 @atomic()
-def add_member(*, actor: Principal, pool_id: UUID, document: Any) -> tuple[Membership, bool]:
+def add_member(
+    *, actor: Principal, pool_id: UUID, document: Any, at: datetime
+) -> tuple[Membership, bool]:
     """Add a worker to a pool. Return the membership, and whether it is new.
 
     Raise `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
@@ -131,12 +145,14 @@ def add_member(*, actor: Principal, pool_id: UUID, document: Any) -> tuple[Membe
     _, is_new = Membership.objects.get_or_create(
         organisation_id=pool.organisation_id, pool_id=pool.id, worker_id=member.worker_id
     )
+    if is_new:
+        _record_member(actor, AuditAction.POOL_MEMBER_ADDED, pool, member.worker_id, at)
     wake("matching")
     return _memberships(pool).get(worker_id=member.worker_id), is_new
 
 
 @atomic()
-def remove_member(*, actor: Principal, pool_id: UUID, worker_id: UUID) -> None:
+def remove_member(*, actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> None:
     """Remove a worker from a pool. Open offers and held runs continue; nothing new is offered.
 
     Raise `NotFound`, `ScopeMissing`.
@@ -145,9 +161,17 @@ def remove_member(*, actor: Principal, pool_id: UUID, worker_id: UUID) -> None:
     deleted, _ = _memberships(pool).filter(worker_id=worker_id).delete()
     if not deleted:
         raise NotFound("member")
+    _record_member(actor, AuditAction.POOL_MEMBER_REMOVED, pool, worker_id, at)
 
 
 # --- rows -----------------------------------------------------------------------------------------
+
+
+def _record_member(
+    actor: Principal, action: AuditAction, pool: Pool, worker_id: UUID, at: datetime
+) -> None:
+    subject = ("pool", pool.id)
+    record_action(actor=actor, action=action, subject=subject, at=at, worker_id=str(worker_id))
 
 
 def _reload(actor: Principal, pool_id: UUID) -> Pool:

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base.ids import new_id
 from apps.base.rows import write
 from apps.base.transactions import atomic
@@ -93,6 +95,8 @@ def create_worker(*, actor: Principal, document: Any, at: datetime) -> Worker:
     worker.save(force_insert=True)
     _join(worker, pool_ids)
     _certify(worker, map(_certification, certifications))
+    subject = ("worker", worker.id)
+    record_action(actor=actor, action=AuditAction.WORKER_CREATED, subject=subject, at=at)
     wake("matching")
     return _reload(actor, worker.id)
 
@@ -106,6 +110,14 @@ def update_worker(*, actor: Principal, worker_id: UUID, document: Any, at: datet
     worker = lock_worker(actor=actor, worker_id=worker_id)
     change = parse(WorkerChange, document, checks=[_level_check(skills=worker.skills)])
     changes = change.sent_fields()
+    if changes:
+        record_action(
+            actor=actor,
+            action=AuditAction.WORKER_CHANGED,
+            subject=("worker", worker.id),
+            at=at,
+            fields=sorted(changes),
+        )
     if "certifications" in changes:
         worker.certifications.all().delete()
         _certify(worker, map(_certification, changes.pop("certifications")))
@@ -132,7 +144,7 @@ def _columns(worker: Worker, changes: dict[str, Any], at: datetime) -> dict[str,
 
 
 @atomic()
-def delete_worker(*, actor: Principal, worker_id: UUID) -> None:
+def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
     """Delete a worker that was never offered a task, and the keys that act for it.
 
     Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
@@ -141,6 +153,8 @@ def delete_worker(*, actor: Principal, worker_id: UUID) -> None:
     if worker.offers.exists() or worker.runs.exists():
         raise WorkerHasHistory
     write([timer_deletion(subject_id=worker.id)])
+    subject = ("worker", worker.id)
+    record_action(actor=actor, action=AuditAction.WORKER_DELETED, subject=subject, at=at)
     worker.delete()
 
 

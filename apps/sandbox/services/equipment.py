@@ -35,11 +35,13 @@ def equip_sandbox(organisation_id: UUID) -> None:
     """
     assert is_of_sandbox(organisation_id)
     actor = principal.system("sandbox", organisation_id)
-    pool = _open_pool(actor) or pools.create_pool(actor=actor, document=POOL, at=clock.now())
+    at = clock.now()
+    pool = _open_pool(actor) or pools.create_pool(actor=actor, document=POOL, at=at)
     workers = Worker.objects.filter(organisation_id=organisation_id).values_list("id", flat=True)
     simulated = list(filter(is_of_sandbox, workers))
     for worker_id in simulated:
-        pools.add_member(actor=actor, pool_id=pool.id, document={"worker_id": str(worker_id)})
+        document = {"worker_id": str(worker_id)}
+        pools.add_member(actor=actor, pool_id=pool.id, document=document, at=at)
     for number in range(len(simulated) + 1, WORKERS + 1):
         pools.provision_worker(
             worker_id=sandbox_id(new_id()),

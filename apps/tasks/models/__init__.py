@@ -1,6 +1,8 @@
 """Store tasks, runs, requirements, dependencies, evidence and attachments."""
 
-from apps.tasks.models.dependencies import Dependency
+from apps.tasks.models.dependencies import (
+    Dependency,
+)
 from apps.tasks.models.files import (
     Attachment,
     Content,
@@ -9,9 +11,27 @@ from apps.tasks.models.files import (
     StoredFile,
     TaskAttachment,
 )
-from apps.tasks.models.requirements import PoolSet, Requirement
-from apps.tasks.models.runs import RUN_FINAL, RUN_HELD, Run, RunStatus
-from apps.tasks.models.tasks import NEWEST_FIRST, SetHash, Task, TaskQuerySet
+from apps.tasks.models.requirements import (
+    PoolSet,
+    Requirement,
+)
+from apps.tasks.models.retention import (
+    LegalHold,
+    Purge,
+    RetentionChange,
+)
+from apps.tasks.models.runs import (
+    RUN_FINAL,
+    RUN_HELD,
+    Run,
+    RunStatus,
+)
+from apps.tasks.models.tasks import (
+    NEWEST_FIRST,
+    SetHash,
+    Task,
+    TaskQuerySet,
+)
 
 __all__ = [
     "NEWEST_FIRST",
@@ -22,8 +42,11 @@ __all__ = [
     "Dependency",
     "Evidence",
     "FileState",
+    "LegalHold",
     "PoolSet",
+    "Purge",
     "Requirement",
+    "RetentionChange",
     "Run",
     "RunStatus",
     "SetHash",

@@ -207,6 +207,8 @@ class Task(models.Model):
     log_required = models.BooleanField(default=False)
     # Null: the organisation's default at the time of the purge.
     retain_days = models.PositiveSmallIntegerField(null=True)
+    # When its personal content was deleted: the contract's texts and output, its author, callback.
+    purged_at = models.DateTimeField(null=True)
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 

@@ -2,10 +2,12 @@
 
 Import the services from here. Those that take a `Task` or `Run` expect it locked by `locks`; those
 that take an id lock it themselves. `also` are rows of the caller that belong to the same
-transition.
-"""
+transition."""
 
-from apps.tasks.services.attachments import add_attachment, receive_attachment
+from apps.tasks.services.attachments import (
+    add_attachment,
+    receive_attachment,
+)
 from apps.tasks.services.batch_creation import (
     Draft,
     Result,
@@ -21,17 +23,30 @@ from apps.tasks.services.closing import (
     rework_task,
     verify_task,
 )
-from apps.tasks.services.contents import OpenContent, open_attachment, open_evidence
-from apps.tasks.services.contract_checks import add_check
+from apps.tasks.services.contents import (
+    OpenContent,
+    open_attachment,
+    open_evidence,
+)
+from apps.tasks.services.contract_checks import (
+    add_check,
+)
 from apps.tasks.services.creating import (
     Created,
     create_task,
     create_unless_refused,
     publish_task,
 )
-from apps.tasks.services.dependencies import fail_dependents
-from apps.tasks.services.evidence import add_evidence, receive_evidence
-from apps.tasks.services.leases import lapse_run
+from apps.tasks.services.dependencies import (
+    fail_dependents,
+)
+from apps.tasks.services.evidence import (
+    add_evidence,
+    receive_evidence,
+)
+from apps.tasks.services.leases import (
+    lapse_run,
+)
 from apps.tasks.services.queueing import (
     accept_task,
     claim_task,
@@ -41,7 +56,22 @@ from apps.tasks.services.queueing import (
     queue_created,
     requeue_task,
 )
-from apps.tasks.services.requirements import delete_unused_requirements
+from apps.tasks.services.requirements import (
+    delete_unused_requirements,
+)
+from apps.tasks.services.retention import (
+    add_early_purger,
+    add_purger,
+    before_purges,
+    erase_text,
+    erase_words,
+    kept_reasons,
+    place_hold,
+    purge_due,
+    purge_tasks_now,
+    queue_purges,
+    release_hold,
+)
 from apps.tasks.services.runs import (
     fail_run,
     heartbeat_run,
@@ -49,7 +79,10 @@ from apps.tasks.services.runs import (
     start_run,
     submit_run,
 )
-from apps.tasks.services.sla import watch_sla, watch_slas
+from apps.tasks.services.sla import (
+    watch_sla,
+    watch_slas,
+)
 from apps.tasks.services.stored_files import (
     ReceivedFile,
     delete_due_files,
@@ -66,8 +99,11 @@ __all__ = [
     "accept_task",
     "add_attachment",
     "add_check",
+    "add_early_purger",
     "add_evidence",
+    "add_purger",
     "add_shared_rows",
+    "before_purges",
     "cancel_task",
     "claim_task",
     "complete_task",
@@ -77,22 +113,30 @@ __all__ = [
     "delete_due_files",
     "delete_unused_requirements",
     "draft_tasks",
+    "erase_text",
+    "erase_words",
     "escalate_task",
     "fail_dependents",
     "fail_run",
     "fail_task",
     "give_up_file",
     "heartbeat_run",
+    "kept_reasons",
     "lapse_run",
     "match_task",
     "offer_task",
     "open_attachment",
     "open_evidence",
+    "place_hold",
     "publish_task",
+    "purge_due",
     "purge_files",
+    "purge_tasks_now",
     "queue_created",
+    "queue_purges",
     "receive_attachment",
     "receive_evidence",
+    "release_hold",
     "release_run",
     "reopen_task",
     "requeue_task",

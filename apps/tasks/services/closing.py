@@ -3,8 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
+from apps.accounts.services import record_action
 from apps.base.rows import Change, Insert
 from apps.base.transactions import atomic
 from apps.tasks.changes import open_run_end, open_run_holder_release, requirement_row
@@ -14,7 +16,7 @@ from apps.tasks.services.locks import lock_task
 from apps.tasks.services.queueing import next_run, sort_time
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
-from biolayer.errors import AttemptsExhausted
+from biolayer.errors import AttemptsExhausted, TaskPurged
 from biolayer.lifecycle import HELD, Command, Status
 
 
@@ -44,7 +46,8 @@ def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> N
         Command.REWORK,
         actor=actor,
         at=at,
-        data={"run_id": str(run.id), "attempt": run.attempt, "reason": reason},
+        data={"run_id": str(run.id), "attempt": run.attempt},
+        reason=reason,
         columns={
             "attempt": run.attempt,
             "preferred_worker_id": task.worker_id,
@@ -55,8 +58,8 @@ def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> N
 
 
 def fail_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
-    """Fail a locked task."""
-    _close(task, Command.FAIL, actor=actor, at=at, reason=reason)
+    """Fail a locked task. `reason` is a code."""
+    _close(task, Command.FAIL, {"reason": reason}, actor=actor, at=at, close_reason=reason)
 
 
 @atomic()
@@ -68,11 +71,22 @@ def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
     actor.require(Scope.TASKS_CANCEL)
     task = lock_task(actor=actor, task_id=task_id)
     if task.status != Status.CANCELLED:
-        _close(task, Command.CANCEL, actor=actor, at=at, reason=reason)
+        subject = ("task", task.id)
+        record_action(actor=actor, action=AuditAction.TASK_CANCELLED, subject=subject, at=at)
+        _close(task, Command.CANCEL, {}, actor=actor, at=at, close_reason=reason, words=reason)
     return task
 
 
-def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reason: str) -> None:
+def _close(
+    task: Task,
+    command: Command,
+    data: dict[str, str],
+    *,
+    actor: Principal,
+    at: datetime,
+    close_reason: str,
+    words: str | None = None,
+) -> None:
     report_breaches(task, at)
     run_status = RunStatus.FAILED if command is Command.FAIL else RunStatus.CANCELED
     # All of these see the run as it was before.
@@ -84,8 +98,9 @@ def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reas
         command,
         actor=actor,
         at=at,
-        data={"reason": reason},
-        columns={"close_reason": reason, "output": None},
+        data=data,
+        reason=words,
+        columns={"close_reason": close_reason, "output": None},
         also=also,
     )
 
@@ -94,10 +109,12 @@ def _close(task: Task, command: Command, *, actor: Principal, at: datetime, reas
 def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
     """Queue a completed or failed task again for an administrator, while attempts are left.
 
-    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`.
+    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`, `TaskPurged`.
     """
     actor.require_role(Role.ADMIN)
     task = lock_task(actor=actor, task_id=task_id)
+    if task.purged_at is not None:
+        raise TaskPurged
     if task.status in (Status.COMPLETED, Status.FAILED) and task.attempt >= task.max_attempts:
         raise AttemptsExhausted(f"All {task.max_attempts} attempts were used.")
     run = next_run(task=task, at=at)
@@ -108,7 +125,8 @@ def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
         Command.REOPEN,
         actor=actor,
         at=at,
-        data={"run_id": str(run.id), "attempt": run.attempt, "reason": reason},
+        data={"run_id": str(run.id), "attempt": run.attempt},
+        reason=reason,
         columns={
             "attempt": run.attempt,
             "output": None,

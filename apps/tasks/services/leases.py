@@ -1,5 +1,6 @@
 """End leases: queue a run again when its worker releases it or stops calling."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -28,20 +29,32 @@ def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
         return run.lease_until
     pool_services.lock_workers_nowait(worker_ids=[run.worker_id] if run.worker_id else [])
     actor = principal.system("leases", run.organisation_id)
-    requeue_run(run=run, command=Command.LAPSE, actor=actor, at=at, reason="lease_ended")
+    requeue_run(run=run, command=Command.LAPSE, actor=actor, at=at, data={"reason": "lease_ended"})
     return None
 
 
-def requeue_run(*, run: Run, command: Command, actor: Principal, at: datetime, reason: str) -> None:
-    """Queue a held, locked run again. Its epoch stays, so that its last holder is recognised."""
-    data = {"run_id": str(run.id), "worker_id": str(run.worker_id), "reason": reason}
+def requeue_run(
+    *,
+    run: Run,
+    command: Command,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, str],
+    reason: str | None = None,
+) -> None:
+    """Queue a held, locked run again. Its epoch stays, so that its last holder is recognised.
+
+    `data` are further facts of the event, `reason` the worker's words.
+    """
+    facts = {"run_id": str(run.id), "worker_id": str(run.worker_id), **data}
     release = holder_release(run)
     apply(
         run.task,
         command,
         actor=actor,
         at=at,
-        data=data,
+        data=facts,
+        reason=reason,
         columns={"worker_id": None},
         also=[unheld_run(run), *release],
     )

@@ -143,7 +143,7 @@ def release_run(*, actor: Principal, run_id: UUID, epoch: int, reason: str, at: 
     """
     actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
-    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, reason=reason)
+    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, data={}, reason=reason)
     return run
 
 

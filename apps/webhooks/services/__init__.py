@@ -13,7 +13,6 @@ from apps.webhooks.services.keys import (
     expire_key,
     keys_of,
     new_signing_secret,
-    reencrypt,
     rotate_key,
 )
 from apps.webhooks.services.pipeline import (
@@ -21,6 +20,7 @@ from apps.webhooks.services.pipeline import (
     apply_retention,
     delete_old_callbacks,
     deliver_due,
+    purge_subjects,
 )
 from apps.webhooks.services.recoveries import release_recoveries, resend, start_recovery
 
@@ -37,7 +37,7 @@ __all__ = [
     "expire_key",
     "keys_of",
     "new_signing_secret",
-    "reencrypt",
+    "purge_subjects",
     "release_recoveries",
     "resend",
     "rotate_key",

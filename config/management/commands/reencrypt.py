@@ -5,14 +5,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.webhooks.services import reencrypt
+from apps.base.reencryption import reencrypt
 
 
 class Command(BaseCommand):
     """Seal every secret, and exit with code 1 if one cannot be opened."""
 
     help = (
-        "Seal signing keys and callbacks' credentials under the newest of ENCRYPTION_KEYS. The"
+        "Seal signing keys, callbacks' credentials and all other secrets under the newest of"
+        " ENCRYPTION_KEYS. The"
         " command may be stopped and run again. Afterwards the older keys can be removed."
     )
 

@@ -45,7 +45,7 @@ def _event(row: Event) -> dict[str, Any]:
         "status": row.status,
         "previous_status": row.previous_status or None,
         "actor": responses.Actor(kind=row.actor_kind, id=row.actor_id),
-        "data": row.data,
+        "data": selectors.shown_data(row),
         "prev_hash": bytes(row.prev_hash).hex(),
         "hash": bytes(row.hash).hex(),
     }

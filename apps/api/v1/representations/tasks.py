@@ -24,6 +24,7 @@ def task(row: Task) -> responses.Task:
         updated_at=row.changed_at,
         closed_at=row.closed_at,
         close_reason=row.close_reason or None,
+        purged_at=row.purged_at,
         attempt=row.attempt,
         worker_id=row.worker_id,
         origin=origin(row),

@@ -11,9 +11,11 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base.ids import new_id
 from apps.base.rows import write
 from apps.base.transactions import Raced, atomic, retry_races
@@ -75,6 +77,7 @@ def create_endpoint(*, actor: Principal, document: Any, at: datetime) -> Destina
         **credential_columns(credentials, actor.organisation_id),
     )
     endpoint.save(force_insert=True)
+    _record(actor, AuditAction.ENDPOINT_CREATED, endpoint.id, at)
     _update_rate_limit([origin])
     return _visible(actor, endpoint.id)
 
@@ -111,20 +114,27 @@ def _update(actor: Principal, endpoint_id: UUID, document: Any, at: datetime) ->
     rate = values.get("rate_per_minute", endpoint.rate_per_minute)
     if {"url", "rate_limit_per_minute"} & fields.keys():
         _require_rate_limit_allowed(actor, origin, rate)
-    _write_update(endpoint, values, enabled=fields.get("enabled"), by=actor.text, at=at)
+    _write_update(actor, endpoint, values, fields, at=at)
     return _visible(actor, endpoint_id)
 
 
 @atomic()
 def _write_update(
-    known: Destination, values: dict[str, Any], *, enabled: bool | None, by: str, at: datetime
+    actor: Principal,
+    known: Destination,
+    values: dict[str, Any],
+    fields: Mapping[str, Any],
+    *,
+    at: datetime,
 ) -> None:
     origin = values["origin_id"]
     lock_origins({known.origin_id, origin})
     endpoint = _locked(known, is_leaving=origin != known.origin_id)
-    values = values | status_columns(endpoint, enabled=enabled)
+    values = values | status_columns(endpoint, enabled=fields.get("enabled"))
     Destination.objects.filter(id=endpoint.id).update(**values)
-    _update_deliveries(endpoint, values, by=by, at=at)
+    if fields:
+        _record(actor, AuditAction.ENDPOINT_CHANGED, endpoint.id, at, fields=sorted(fields))
+    _update_deliveries(endpoint, values, by=actor.text, at=at)
 
 
 def _update_deliveries(
@@ -148,7 +158,7 @@ def _update_deliveries(
     wake("deliveries")
 
 
-def delete_endpoint(*, actor: Principal, endpoint_id: UUID) -> None:
+def delete_endpoint(*, actor: Principal, endpoint_id: UUID, at: datetime) -> None:
     """Delete an endpoint, its deliveries and their attempts. Raise `NotFound`, `ScopeMissing`.
 
     There may be very many, so they are deleted in batches of one transaction each. Before that the
@@ -162,7 +172,7 @@ def delete_endpoint(*, actor: Principal, endpoint_id: UUID) -> None:
     )
     while _delete_deliveries(endpoint) == DELETE_BATCH:
         pass
-    retry_races(lambda: _delete(actor, endpoint_id))
+    retry_races(lambda: _delete(actor, endpoint_id, at))
 
 
 @atomic()
@@ -175,15 +185,23 @@ def _delete_deliveries(endpoint: Destination) -> int:
 
 
 @atomic()
-def _delete(actor: Principal, endpoint_id: UUID) -> None:
+def _delete(actor: Principal, endpoint_id: UUID, at: datetime) -> None:
     endpoint = _visible(actor, endpoint_id)
     lock_recoveries(endpoint.id)
     lock_origins([endpoint.origin_id])
     _locked(endpoint, is_leaving=True).delete()
+    _record(actor, AuditAction.ENDPOINT_DELETED, endpoint_id, at)
     _update_rate_limit([endpoint.origin_id])
 
 
 # --- rows -----------------------------------------------------------------------------------------
+
+
+def _record(
+    actor: Principal, action: AuditAction, endpoint_id: UUID, at: datetime, **facts: Any
+) -> None:
+    subject = ("webhook_endpoint", endpoint_id)
+    record_action(actor=actor, action=action, subject=subject, at=at, **facts)
 
 
 def _visible(actor: Principal, endpoint_id: UUID) -> Destination:

@@ -1,6 +1,5 @@
 """Manage what deliveries are signed with, and how secrets are encrypted at rest."""
 
-from apps.webhooks.services.keys.reencryption import reencrypt
 from apps.webhooks.services.keys.signing_keys import (
     Rotation,
     delete_expired_keys,
@@ -17,7 +16,6 @@ __all__ = [
     "expire_key",
     "keys_of",
     "new_signing_secret",
-    "reencrypt",
     "rotate_key",
     "sealed_keys_of",
 ]

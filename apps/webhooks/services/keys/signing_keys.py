@@ -13,9 +13,11 @@ from uuid import UUID
 from django.db import OperationalError
 from django.db.models import QuerySet
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base import clock, crypto
 from apps.base.transactions import atomic, is_timeout
 from apps.webhooks.models import KeyKind, SigningKey
@@ -148,6 +150,13 @@ def rotate_key(*, actor: Principal, kind: str, overlap_seconds: int, at: datetim
     SigningKey.objects.bulk_update(earlier, ["expires_at"])
     private = NEW_PRIVATE[key_kind]()
     created = _create_key(actor.organisation_id, key_kind, private, at=at)
+    record_action(
+        actor=actor,
+        action=AuditAction.WEBHOOK_KEY_ROTATED,
+        subject=("webhook_key", created.id),
+        at=at,
+        kind=kind,
+    )
     return Rotation(created, private if key_kind is KeyKind.V1 else "", earlier)
 
 
@@ -169,6 +178,8 @@ def expire_key(*, actor: Principal, key_id: UUID, at: datetime) -> None:
     if key.expires_at > at:
         key.expires_at = at
         key.save(update_fields=["expires_at"])
+        subject = ("webhook_key", key.id)
+        record_action(actor=actor, action=AuditAction.WEBHOOK_KEY_EXPIRED, subject=subject, at=at)
 
 
 def delete_expired_keys(*, at: datetime | None = None) -> int:

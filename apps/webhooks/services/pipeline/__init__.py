@@ -2,6 +2,13 @@
 
 from apps.webhooks.services.pipeline.claiming import NEXT_DELIVERY_AT
 from apps.webhooks.services.pipeline.draining import deliver_due
+from apps.webhooks.services.pipeline.purging import purge_subjects
 from apps.webhooks.services.pipeline.retention import apply_retention, delete_old_callbacks
 
-__all__ = ["NEXT_DELIVERY_AT", "apply_retention", "delete_old_callbacks", "deliver_due"]
+__all__ = [
+    "NEXT_DELIVERY_AT",
+    "apply_retention",
+    "delete_old_callbacks",
+    "deliver_due",
+    "purge_subjects",
+]
