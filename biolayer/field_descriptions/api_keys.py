@@ -11,6 +11,12 @@ TABLE: Table = {
         KEYS, "key_id", "The ID of the key. It stays the same in rotations.", "Zk3TnQ8wLx0a"
     ),
     **for_models(WITH_GRANT, "name", "What the key is for.", "Incident backend"),
+    **for_models(
+        WITH_GRANT,
+        "mode",
+        "`live`, or `test`: the key acts in the sandbox (docs/sandbox.md).",
+        "live",
+    ),
     **for_models(KEYS, "status", "`active`, `expired` or `revoked`.", "active"),
     **for_models(WITH_GRANT, "scopes", "What the key may call.", ["tasks:read", "tasks:create"]),
     **for_models(WITH_GRANT, "role", "The role that the key acts with.", "editor"),

@@ -15,6 +15,7 @@ TABLE: Table = {
         "Days that a task's personal content is kept, unless the task says.",
         365,
     ),
+    "is_sandbox": ("Whether it is a sandbox, since a test key called (docs/sandbox.md).", False),
     "requires_second_factor": (
         "Whether members need a second factor. Without one they reach only the pages to add it.",
         True,

@@ -1,7 +1,7 @@
 """Define the bodies of `/v1/api-keys`."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -30,16 +30,28 @@ Scopes = Annotated[
 Networks = Annotated[list[NetworkBlock], Field(max_length=50), AfterValidator(_without_duplicates)]
 
 
+KeyMode = Literal["live", "test"]
+
+
 class KeyCreation(Model):
     """The body of `POST /v1/api-keys`. A key never gets more than the credential of the call."""
 
     name: Annotated[Words, Field(max_length=200)]
+    # A test key acts in the organisation's sandbox, for every pool of it and for no worker.
+    mode: KeyMode = "live"
     scopes: Scopes
     role: RoleName = "editor"
     pool_ids: Annotated[list[Identifier], Field(min_length=1, max_length=50)] | None = None
     worker_id: Identifier | None = None
     allowed_networks: Networks = []
     expires_at: Moment | None = None
+
+    @field_validator("pool_ids", "worker_id")
+    @classmethod
+    def _of_the_live_side(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("mode") == "test":
+            raise PydanticCustomError("not_for_test_keys", "is for live keys only")
+        return value
 
     @field_validator("expires_at")
     @classmethod

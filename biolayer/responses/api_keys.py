@@ -23,6 +23,7 @@ class ApiKey(OpenModel):
 
     key_id: str
     name: str
+    mode: Literal["live", "test"]
     status: Literal["active", "expired", "revoked"]
     scopes: list[str]
     role: RoleName

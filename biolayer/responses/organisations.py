@@ -10,6 +10,7 @@ from biolayer.values import Identifier, RoleName, Timestamp
 class Organisation(OpenModel):
     organisation_id: Identifier
     name: str
+    is_sandbox: bool
     retain_days: int
     requires_second_factor: bool
     allowed_networks: list[str]

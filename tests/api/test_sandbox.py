@@ -25,8 +25,8 @@ from apps.sandbox.models import SimulatedStep, StepKind
 from apps.tasks.models import Evidence, Run, Task
 from apps.webhooks.services import keys_of
 from local.demo.seed import seed
-from tests.api.expect import expect_problem, expect_unchanged
-from tests.factories import SCHEMA, Caller, House, contract, page_example, soon, worker_in
+from tests.api.expect import expect_problem, expect_unchanged, faults
+from tests.factories import NO_ID, SCHEMA, Caller, House, contract, page_example, soon, worker_in
 from tests.sandboxes import events, posted, run_drains, sandbox_of, sandboxed, shown
 
 NINE = [
@@ -107,6 +107,43 @@ def test_api_keys__made_and_rotated_by_a_test_key_are_test_keys(house: House) ->
         caller = Caller(issued["api_key"])
         assert caller.get("/v1/tasks")["BioLayer-Sandbox"] == "true"
         assert caller.principal.organisation_id == sandbox_of(house)
+
+
+def test_api_keys__of_mode_test_act_in_the_sandbox(house: House) -> None:
+    scopes = [Scope.CREDENTIALS_READ, Scope.CREDENTIALS_MANAGE, Scope.TASKS_CREATE]
+    key = issue_key(
+        organisation_id=house.organisation.id, name="Boss", role=Role.MANAGER, scopes=scopes
+    )
+    boss, body = Caller(key), {"name": "Trial", "scopes": ["tasks:create"], "mode": "test"}
+    made = boss.post("/v1/api-keys", body)
+    assert (made.status_code, made.json()["mode"]) == (201, "test")
+    trial = Caller(made.json()["api_key"])
+    assert trial.key.startswith(TEST)
+    answer = trial.post("/v1/tasks", contract())
+    assert (answer.status_code, answer["BioLayer-Sandbox"]) == (201, "true")
+    listed = {one["key_id"]: one["mode"] for one in boss.get("/v1/api-keys").json()["data"]}
+    assert listed[made.json()["key_id"]] == "test"
+    assert set(listed.values()) == {"live", "test"}
+    rotated = boss.post(f"{made['Location']}/rotate", {"overlap_seconds": 0})
+    assert rotated.json()["api_key"].startswith(TEST)
+    assert boss.call("DELETE", made["Location"]).status_code == 204
+    assert Caller(rotated.json()["api_key"]).get("/v1/tasks").status_code == 401
+
+
+def test_api_keys__of_mode_test_have_every_pool_and_no_worker(house: House) -> None:
+    scopes = [Scope.CREDENTIALS_MANAGE, Scope.TASKS_READ]
+    limits = {"name": "Boss", "role": Role.ADMIN, "scopes": scopes}
+    boss = Caller(issue_key(organisation_id=house.organisation.id, **limits))
+    body = {"name": "Trial", "scopes": ["tasks:read"], "mode": "test"}
+    with expect_unchanged():
+        for field, value in (("pool_ids", [str(house.pool.id)]), ("worker_id", NO_ID)):
+            refused = boss.post("/v1/api-keys", {**body, field: value})
+            assert faults(refused) == {f"/{field}": "not_for_test_keys"}
+    limited = Caller(
+        issue_key(organisation_id=house.organisation.id, pool_ids=[house.pool.id], **limits)
+    )
+    with expect_unchanged():
+        assert limited.post("/v1/api-keys", body).status_code == 403
 
 
 def test_response__of_a_test_key_says_so(house: House) -> None:

@@ -10,6 +10,7 @@ from apps.accounts.grants import Limits
 from apps.accounts.keys import ID_LENGTH
 from apps.accounts.models import ApiKey
 from apps.accounts.principal import Principal
+from apps.accounts.sandbox_ids import sandbox_id
 from apps.accounts.scopes import Scope
 from biolayer.errors import NotFound
 
@@ -51,12 +52,16 @@ def is_active(row: ApiKey, *, at: datetime) -> bool:
 
 
 def visible_keys(actor: Principal) -> "QuerySet[ApiKey]":
-    """Return the first rows of the organisation's keys that the actor may see.
+    """Return the first rows of the organisation's keys that the actor may see, test keys included.
 
     A credential that is restricted to pools sees the keys of these pools only.
     """
-    rows = ApiKey.objects.filter(organisation_id=actor.organisation_id, original=None)
-    return rows if actor.pool_ids is None else rows.filter(pool_ids__contained_by=[*actor.pool_ids])
+    rows = ApiKey.objects.filter(original=None)
+    if actor.pool_ids is not None:
+        pools = [*actor.pool_ids]
+        return rows.filter(organisation_id=actor.organisation_id, pool_ids__contained_by=pools)
+    sides = {actor.organisation_id, sandbox_id(actor.organisation_id)}
+    return rows.filter(organisation_id__in=sides)
 
 
 def api_keys(*, actor: Principal, at: datetime) -> "QuerySet[ApiKey]":

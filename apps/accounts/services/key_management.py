@@ -19,6 +19,7 @@ from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import ListedKey, visible_keys, with_secrets
 from apps.accounts.selectors.api_keys import checked_id, is_active, own_limits
+from apps.accounts.services.sandboxes import ensure_sandbox
 from apps.base.rows import write
 from apps.base.transactions import atomic
 from biolayer.errors import Fault, InvalidInput, KeyEnded, KeyRotating, NotFound, Unauthenticated
@@ -42,6 +43,7 @@ def grant_key(
     actor: Principal,
     name: str,
     grant: Grant,
+    is_test: bool,
     find_faults: Callable[[], Iterable[Fault]],
     at: datetime,
 ) -> IssuedKey:
@@ -50,18 +52,24 @@ def grant_key(
     `find_faults` looks at what only a higher app knows: the pools and the worker. It is called once
     the actor is known to have all of the grant, so that its result reveals nothing else.
 
-    Raise `GrantExceeded`, `InvalidInput`, `RoleTooLow`, `ScopeMissing`.
+    `is_test`: for the organisation's sandbox. Every key that a test key creates is one.
+
+    Raise `GrantExceeded`, `InvalidInput`, `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`.
     """
     actor.require(Scope.CREDENTIALS_MANAGE)
     own = _lock_keys(actor)
     require_covered(grant, actor=actor, limits=_own_limits(actor, own, at))
     if faults := [*find_faults()]:
         raise InvalidInput(faults)
-    text = new_key(is_test=is_of_sandbox(actor.organisation_id))
+    organisation_id = actor.organisation_id
+    if is_test:
+        actor.require_every_pool()
+        organisation_id = ensure_sandbox(organisation_id=organisation_id)
+    text = new_key(is_test=is_of_sandbox(organisation_id))
     row = ApiKey(
         id=text.id,
         secret_hash=text.secret_hash,
-        organisation_id=actor.organisation_id,
+        organisation_id=organisation_id,
         name=name,
         role=grant.role,
         scopes=list(grant.scopes),

@@ -22,8 +22,8 @@ from biolayer.requests.api_keys import KeyCreation
 def create_api_key(*, actor: Principal, document: Any, at: datetime) -> IssuedKey:
     """Create an API key from a document, with at most what the actor has.
 
-    Raise `GrantExceeded`, `InvalidInput` with every fault of the document, `RoleTooLow`,
-    `ScopeMissing`.
+    Raise `GrantExceeded`, `InvalidInput` with every fault of the document, `PoolNotGranted`,
+    `RoleTooLow`, `ScopeMissing`.
     """
     actor.require(Scope.CREDENTIALS_MANAGE)
     creation = parse(KeyCreation, document, now=at)
@@ -39,6 +39,7 @@ def create_api_key(*, actor: Principal, document: Any, at: datetime) -> IssuedKe
         actor=actor,
         name=creation.name,
         grant=grant,
+        is_test=creation.mode == "test",
         find_faults=lambda: _faults(actor, grant, document),
         at=at,
     )

@@ -26,6 +26,7 @@ def _key(listed: ListedKey, at: datetime) -> dict[str, Any]:
     return {
         "key_id": first.id,
         "name": first.name,
+        "mode": "test" if is_of_sandbox(first.organisation_id) else "live",
         "status": choice(listed.status(at=at)),
         "scopes": first.scopes,
         "role": choice(first.role),

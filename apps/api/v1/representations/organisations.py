@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.accounts.models import Invitation, Member, Organisation
+from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.api.v1.representations.values import choice
 from biolayer.responses import organisations as responses
 
@@ -13,6 +14,7 @@ def organisation(row: Organisation) -> responses.Organisation:
     return responses.Organisation(
         organisation_id=row.id,
         name=row.name,
+        is_sandbox=is_of_sandbox(row.id),
         retain_days=row.retain_days,
         requires_second_factor=row.requires_second_factor,
         allowed_networks=row.allowed_networks,
