@@ -36,9 +36,6 @@ class Event(models.Model):
     actor_id = models.CharField(max_length=255)
     # Facts of the event (ids, codes, times); never a task's personal content.
     data = JSON(default=dict)
-    # A person's words, shown as `reason` in the facts, which have `reason_hash` instead. Null:
-    # none, or purged. The hash of the event does not cover it.
-    note = models.TextField(null=True)  # noqa: DJ001
     occurred_at = models.DateTimeField()
     prev_hash = models.BinaryField(max_length=32)
     hash = models.BinaryField(max_length=32)
@@ -47,6 +44,9 @@ class Event(models.Model):
     # only rows below the oldest transaction still running, so that it never skips an event that
     # commits late.
     xid = Xid8(db_default=CurrentXid(), editable=False)
+
+    # The words of its `EventNote`, where a query has read them; empty without, or once purged.
+    note: str | None = None
 
     class Meta:
         constraints = [
@@ -69,6 +69,32 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} #{self.sequence} of {self.task_id}"
+
+
+class EventNote(models.Model):
+    """Store a person's words about an event, which are shown as `reason` in its facts.
+
+    The event's own facts have `reason_hash` instead: a note can be deleted, and the log stays as it
+    is.
+    """
+
+    pk = models.CompositePrimaryKey("task_id", "sequence")
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    # The event. The app of tasks is above this one: its migration adds the composite foreign key.
+    task_id = models.UUIDField()
+    sequence = models.PositiveIntegerField()
+    # Its author, as in the event.
+    actor_id = models.CharField(max_length=255)
+    note = models.TextField()
+
+    def __str__(self) -> str:
+        return f"note on #{self.sequence} of {self.task_id}"
 
 
 class EventConsumerQuerySet(models.QuerySet["EventConsumer"]):

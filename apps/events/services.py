@@ -64,17 +64,16 @@ def next_event(
         actor_kind=actor.kind,
         actor_id=actor.id,
         data={**data, **facts_of_note},
-        note=note or None,
         occurred_at=at,
         prev_hash=prev_hash,
     )
     event.hash = chain.link(prev_hash, facts(event))
+    event.note = note
     return event
 
 
 ERASE_NOTES = """
-UPDATE events_event SET note = NULL
-WHERE task_id = ANY(%s) AND note IS NOT NULL AND actor_id = coalesce(%s, actor_id)
+DELETE FROM events_eventnote WHERE task_id = ANY(%s) AND actor_id = coalesce(%s, actor_id)
 """
 
 

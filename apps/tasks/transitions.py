@@ -14,6 +14,7 @@ from typing import Any
 from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.base.wake import wake
+from apps.events.changes import event_note
 from apps.events.models import Event
 from apps.events.services import next_event
 from apps.tasks.models import Task
@@ -101,7 +102,8 @@ def apply(
     )
     values = _move(task, row, event, columns or {})
     applied = AppliedTransition(task, event, contract)
-    rows.write([_task_row(task, source, values, guard), rows.Insert(event), *also, *_due(applied)])
+    moved = [_task_row(task, source, values, guard), rows.Insert(event), *event_note(event)]
+    rows.write([*moved, *also, *_due(applied)])
     for events, drain in _wakes:
         if event.type in events:
             wake(drain)

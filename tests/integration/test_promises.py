@@ -138,6 +138,7 @@ WITHOUT_KEY = {
     "accounts_oauthapplication.client_id": "its own name",
     "events_event.actor_id": "an actor may be deleted",
     "events_eventconsumer.event_id": "a position",
+    "events_eventnote.actor_id": "an actor may be deleted",
     "matching_parkedrequirement.organisation_id": "the requirement's",
     "matching_parkedrequirement.requirement_id": "a requirement is deleted before its parked row",
     "sandbox_step.subject_id": "of several tables",

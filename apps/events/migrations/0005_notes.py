@@ -1,33 +1,45 @@
-"""Store the words of people beside an event's hashed facts, so that they can be deleted."""
+"""Store the words of people apart from the hashed log, so that they can be deleted.
 
+A table of its own: a further column of `events_event` would end the prepared statements of the previous
+version, which select all of its columns.
+"""
+
+import django.db.models.deletion
 from django.db import migrations, models
-
-NOTES_MAY_GO = """
-CREATE OR REPLACE FUNCTION events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.note IS NOT NULL AND NEW.note IS NULL
-        AND to_jsonb(NEW) - 'note' = to_jsonb(OLD) - 'note'
-    THEN
-        RETURN NEW;
-    END IF;
-    RAISE EXCEPTION 'events are append-only: % refused', TG_OP
-        USING ERRCODE = 'integrity_constraint_violation';
-END $$;
-"""
-
-NOTHING_MAY_GO = """
-CREATE OR REPLACE FUNCTION events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'events are append-only: % refused', TG_OP
-        USING ERRCODE = 'integrity_constraint_violation';
-END $$;
-"""
 
 
 class Migration(migrations.Migration):
-    dependencies = [("events", "0004_keys")]
+    dependencies = [("accounts", "0001_initial"), ("events", "0004_keys")]
 
     operations = [
-        migrations.AddField("event", "note", models.TextField(null=True)),
-        migrations.RunSQL(NOTES_MAY_GO, NOTHING_MAY_GO),
+        migrations.CreateModel(
+            name="EventNote",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "task_id",
+                        "sequence",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("task_id", models.UUIDField()),
+                ("sequence", models.PositiveIntegerField()),
+                ("actor_id", models.CharField(max_length=255)),
+                ("note", models.TextField()),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organisation",
+                    ),
+                ),
+            ],
+        ),
     ]

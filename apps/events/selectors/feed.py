@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.base.reading import columns_of
 from apps.events.models import Event
 from biolayer.events import EVENT_TYPES, matches, pattern_problem
 
@@ -109,8 +110,13 @@ BETWEEN = f"""
     WHERE organisation_id = %s AND (xid, id) > (%s::text::xid8, %s) AND xid < %s::text::xid8
     ORDER BY xid, id LIMIT {MAX_SCANNED}
 """
+COLUMNS = columns_of(Event, alias="scanned")
+# The columns are named: a prepared statement ends when a star gets a further one.
 MATCHING = f"""
-SELECT * FROM (SELECT * {BETWEEN}) AS scanned WHERE type = ANY(%s) ORDER BY xid, id LIMIT %s
+SELECT {COLUMNS}, words.note FROM (SELECT * {BETWEEN}) AS scanned
+LEFT JOIN events_eventnote words
+    ON words.task_id = scanned.task_id AND words.sequence = scanned.sequence
+WHERE type = ANY(%s) ORDER BY xid, id LIMIT %s
 """
 EDGE = f"SELECT xid::text::bigint, id FROM (SELECT xid, id {BETWEEN}) AS s OFFSET {MAX_SCANNED - 1}"
 

@@ -3,15 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from apps.events.models import Event
+from apps.events.models import Event, EventNote
 from biolayer.times import format_time
 
 
 def task_events(*, task_id: UUID) -> QuerySet[Event]:
-    """Return the task's events, the first one first."""
-    return Event.objects.filter(task_id=task_id).order_by("sequence")
+    """Return the task's events with their notes, the first one first."""
+    notes = EventNote.objects.filter(task_id=OuterRef("task_id"), sequence=OuterRef("sequence"))
+    events = Event.objects.filter(task_id=task_id).order_by("sequence")
+    note = Subquery(notes.values("note"))
+    return events.annotate(note=note)  # type: ignore[no-redef] # It sets the plain attribute.
 
 
 def shown_data(event: Event) -> dict[str, Any]:

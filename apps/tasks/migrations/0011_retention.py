@@ -44,6 +44,7 @@ def organisation(on_delete: object, **more: object) -> "models.ForeignKey[object
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0010_audit_lists"),
+        ("events", "0005_notes"),
         ("tasks", "0010_named_pool"),
     ]
 
@@ -141,6 +142,7 @@ class Migration(migrations.Migration):
             },
         ),
         same_organisation("tasks_legalhold", "task_id", "tasks_task"),
+        same_organisation("events_eventnote", "task_id", "tasks_task"),
         migrations.RunSQL(SHORTER, NOT_SHORTER),
         migrations.RunSQL(CLOSED_BEFORE, migrations.RunSQL.noop),
     ]

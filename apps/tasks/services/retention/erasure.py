@@ -32,7 +32,7 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         AND concat_ws(E'\\n', r.output, r.error) ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM tasks_run r JOIN tasks_evidence e ON e.run_id = r.id
         WHERE r.task_id = t.id AND e.filename ILIKE %(pattern)s)
-    OR EXISTS (SELECT FROM events_event e WHERE e.task_id = t.id AND e.note ILIKE %(pattern)s)
+    OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE %(pattern)s)
 )
 """
