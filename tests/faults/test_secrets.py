@@ -37,7 +37,8 @@ from apps.accounts.models import OAuthApplication, Organisation
 get_user_model().objects.create_user("wendy@northwind.example", "{PASSWORD}")
 application = OAuthApplication.objects.create(
     organisation=Organisation.objects.first(), name="Reports", client_type="confidential",
-    authorization_grant_type="client-credentials", client_secret="{CLIENT_SECRET}")
+    authorization_grant_type="client-credentials", grant_types=["client_credentials"],
+    scopes=["tasks:read"], client_secret="{CLIENT_SECRET}")
 print(application.client_id)
 """
 

@@ -101,7 +101,15 @@ def _is_deep(document: Any, body: bytes, max_depth: int) -> bool:
     if not isinstance(document, list):
         return depth_of(document) > max_depth
     most = max_depth - 1
-    return any(_brackets(orjson.dumps(item)) > most and depth_of(item) > most for item in document)
+    return any(_may_be_deep(item, most) and depth_of(item) > most for item in document)
+
+
+def _may_be_deep(item: Any, most: int) -> bool:
+    """Return whether an item has more brackets than `most`."""
+    try:
+        return _brackets(orjson.dumps(item)) > most
+    except orjson.JSONEncodeError:  # it nests deeper than orjson writes
+        return True
 
 
 def _brackets(body: bytes) -> int:
