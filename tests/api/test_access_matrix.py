@@ -1,0 +1,291 @@
+"""Test every route of the service with every role and every kind of credential.
+
+The routes are those of the URL configuration. Calls of `/v1` have their rows in test_tenancy.py, where
+foreign ids are tested; every other route is in `ELSEWHERE` with who may use it. A new route without an
+entry fails here.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from apps.accounts.models import ApiKey
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.services import issue_key
+from apps.api.v1.document import operations
+from apps.base import clock
+from biolayer.errors import Refused
+from tests.api.expect import expect_problem, expect_unchanged
+from tests.api.test_oauth import ask_token
+from tests.api.test_oauth_applications import created
+from tests.api.test_tenancy import MATRIX, OPEN, Row, World, text_of, world
+from tests.factories import NO_ID, Caller, House, admin_key, member_of
+
+__all__ = ["world"]
+
+ROLES = list(Role)
+
+# Who may use a route that is no call of `/v1`: everyone, a person who signed in, or a client of OAuth
+# 2.0 by its secret.
+ELSEWHERE = {
+    "accounts": "everyone",
+    "accounts/": "person",
+    "accounts/organisations/": "person",
+    "accounts/organisations/switch/": "person",
+    "accounts/sessions/": "person",
+    "accounts/sessions/end-others/": "person",
+    "accounts/sessions/<uuid:session_id>/end/": "person",
+    # Its token is the credential; a person without an account chooses a password there.
+    "accounts/invitations/<str:token>/": "everyone",
+    "accounts/applications/": "person",
+    "accounts/applications/<uuid:consent_id>/revoke/": "person",
+    "accounts/two-factor/": "person",
+    # A sign-in that has begun; without one it leads to the sign-in page.
+    "accounts/two-factor/authenticate/": "person",
+    "accounts/two-factor/reauthenticate/": "person",
+    "accounts/two-factor/totp/activate/": "person",
+    "accounts/two-factor/totp/deactivate/": "person",
+    "accounts/two-factor/recovery-codes/": "person",
+    "accounts/two-factor/recovery-codes/generate/": "person",
+    "accounts/two-factor/recovery-codes/download/": "person",
+    "accounts/two-factor/webauthn/": "person",
+    "accounts/two-factor/webauthn/add/": "person",
+    "accounts/two-factor/webauthn/reauthenticate/": "person",
+    "accounts/two-factor/webauthn/keys/<int:pk>/remove/": "person",
+    "accounts/two-factor/webauthn/keys/<int:pk>/edit/": "person",
+    # The challenge of a sign-in by passkey.
+    "accounts/two-factor/webauthn/login/": "everyone",
+    "accounts/login/": "everyone",
+    "accounts/logout/": "everyone",
+    "accounts/inactive/": "everyone",
+    "accounts/signup/": "everyone",
+    "accounts/reauthenticate/": "person",
+    "accounts/confirm-email/": "everyone",
+    "accounts/password/change/": "person",
+    "accounts/password/set/": "person",
+    "accounts/password/reset/": "everyone",
+    r"accounts/^confirm-email/(?P<key>[-:\w]+)/$": "everyone",
+    "accounts/password/reset/key/done/": "everyone",
+    r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "everyone",
+    "accounts/password/reset/done/": "everyone",
+    "oauth/authorize": "person",
+    "oauth/token": "client",
+    "oauth/revoke": "client",
+    "oauth/introspect": "client",
+    ".well-known/oauth-authorization-server": "everyone",
+    ".well-known/oauth-protected-resource": "everyone",
+    ".well-known/oauth-protected-resource/v1": "everyone",
+    ".well-known/oauth-protected-resource/mcp": "everyone",
+    "livez": "everyone",
+    "readyz": "everyone",
+    "healthz": "everyone",
+}
+STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
+
+
+def routes(patterns: Any, prefix: str = "") -> Iterator[str]:
+    """Yield every route, those of included configurations too."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, route)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield route
+
+
+def test_every_route_has_an_entry() -> None:
+    found = set(routes(get_resolver("config.urls").url_patterns))
+    calls = {f"v1/{row.route}" for row in MATRIX} | {f"v1/{route}" for _, route in OPEN}
+    missing = found - calls - ELSEWHERE.keys()
+    assert not missing, (
+        f"{sorted(missing)} are new. Mend: a Row in MATRIX of tests/api/test_tenancy.py for a call of"
+        " /v1, else an entry in ELSEWHERE."
+    )
+    assert not ELSEWHERE.keys() - found
+    streams = set(routes(get_resolver("config.stream_urls").url_patterns))
+    assert streams <= STREAMS | ELSEWHERE.keys(), "tests/api/test_streams.py tests who may read"
+
+
+def test_matrix__has_the_scopes_that_are_described() -> None:
+    described = {(one.method, one.route): one.scope for one in operations()}
+    assert {(row.method, row.route): row.scope for row in MATRIX}.items() <= described.items()
+
+
+# --- roles ----------------------------------------------------------------------------------------
+
+
+def with_role(world: World, role: Role) -> Caller:
+    """Return a key with every scope that acts with a role."""
+    key = issue_key(
+        organisation_id=world.house.organisation.id,
+        name=role.label,
+        role=role,
+        scopes=list(Scope),
+        worker_id=world.house.bobs_worker.id,
+    )
+    return Caller(key)
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_role__below_the_least_is_refused(world: World, row: Row) -> None:
+    least = LEAST_ROLE[row.scope]
+    lesser = [with_role(world, role) for role in ROLES[: ROLES.index(least)]]
+    with expect_unchanged():
+        for caller in lesser:
+            problem = expect_problem(world.call(caller, row), 403, "role_too_low")
+            assert problem["missing"] == {"role": least.value}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role__allows_what_it_includes(house: House, role: Role) -> None:
+    """Each role has the scopes of those below it: by the principal that every service checks."""
+    actor = Caller(
+        issue_key(organisation_id=house.organisation.id, name="R", role=role, scopes=MOST)
+    ).principal
+    allowed = {scope for scope in MOST if _is_allowed(actor, scope)}
+    assert allowed == {
+        scope for scope in MOST if ROLES.index(LEAST_ROLE[scope]) <= ROLES.index(role)
+    }
+
+
+MOST = [scope for scope in Scope if scope is not Scope.WORK]
+
+
+def _is_allowed(actor: Principal, scope: Scope) -> bool:
+    try:
+        actor.require(scope)
+    except Refused:
+        return False
+    return True
+
+
+# --- kinds of credentials -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_session_of_a_browser__is_no_credential_of_the_api(world: World, row: Row) -> None:
+    client = Client(raise_request_exception=False)
+    member = member_of(world.house.organisation, "ada@northwind.example", role=Role.ADMIN)
+    client.force_login(member.user)
+    with expect_unchanged():
+        answer = client.generic(row.method.upper(), path_of(world, row), "{}", JSON)
+    expect_problem(answer, 401, "unauthenticated")
+    assert not answer.cookies
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_key_that_ended__is_refused(world: World, row: Row) -> None:
+    at = clock.now()
+    for changes in ({"revoked_at": at}, {"expires_at": at - timedelta(seconds=1)}):
+        ended = with_role(world, Role.ADMIN)
+        ApiKey.objects.filter(id=ended.key.split("_")[2]).update(**changes)
+        with expect_unchanged():
+            expect_problem(world.call(ended, row), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=str)
+def test_key_of_the_sandbox__sees_nothing_that_is_live(world: World, row: Row) -> None:
+    key = issue_key(
+        organisation_id=world.house.organisation.id,
+        name="Test",
+        role=Role.ADMIN,
+        scopes=MOST,
+        is_test=True,
+    )
+    answer = world.call(Caller(key), row)
+    if row.scope is Scope.WORK:
+        expect_problem(answer, 403, "scope_missing")
+    elif row.subject:
+        body = expect_problem(answer, 404, "not_found")
+        unknown = world.call(Caller(key), row, NO_ID)
+        assert {**body, "request_id": ""} == {**unknown.json(), "request_id": ""}
+    else:
+        assert answer.status_code < 300
+        text = text_of(answer)
+        assert not any(str(live) in text for live in world.subjects.values())
+
+
+def client_token(house: House, scopes: list[str], role: Role) -> Caller:
+    """Return a token of a client with these scopes and this role."""
+    body = {
+        "scopes": scopes,
+        "role": role.value,
+        "grant_types": ["client_credentials"],
+        "redirect_uris": [],
+    }
+    made = created(everything(house), **body)
+    answer = ask_token(made["client_id"], made["client_secret"], " ".join(scopes))
+    return Caller(answer.json()["access_token"])
+
+
+def everything(house: House) -> Caller:
+    key = issue_key(
+        organisation_id=house.organisation.id, name="Boss", role=Role.ADMIN, scopes=MOST
+    )
+    return Caller(key)
+
+
+@pytest.mark.parametrize("row", [row for row in MATRIX if row.scope is not Scope.WORK], ids=str)
+def test_token_of_a_client__needs_the_scope_too(world: World, row: Row) -> None:
+    # An editor at least: some calls need that besides their scope.
+    least = max(LEAST_ROLE[row.scope], Role.EDITOR, key=ROLES.index)
+    fitting = [scope for scope in MOST if ROLES.index(LEAST_ROLE[scope]) <= ROLES.index(least)]
+    others = [scope.value for scope in fitting if scope is not row.scope]
+    token = client_token(world.house, others, least)
+    with expect_unchanged():
+        answer = world.call(token, row)
+        assert expect_problem(answer, 403, "scope_missing")["scope"] == row.scope.value
+
+
+@pytest.mark.parametrize("row", [row for row in MATRIX if row.scope is Scope.WORK], ids=str)
+def test_token_of_a_client__never_works_as_a_worker(world: World, row: Row) -> None:
+    token = client_token(world.house, [Scope.TASKS_READ.value], Role.ADMIN)
+    with expect_unchanged():
+        expect_problem(world.call(token, row), 403, "scope_missing")
+
+
+# --- pages and the endpoints of OAuth 2.0 ---------------------------------------------------------
+
+
+def of_kind(kind: str) -> list[str]:
+    return [route for route, who in ELSEWHERE.items() if who == kind]
+
+
+@pytest.mark.parametrize("route", of_kind("person"))
+def test_page_of_a_person__leads_a_stranger_to_the_sign_in(house: House, route: str) -> None:
+    path = "/" + route.replace("<uuid:session_id>", NO_ID).replace("<uuid:consent_id>", NO_ID)
+    path = path.replace("<int:pk>", "1")
+    client = Client(raise_request_exception=False)
+    for answer in (client.get(path), client.post(path)):
+        leads = answer.status_code == 302 and answer["Location"].startswith("/accounts/login/")
+        assert leads or answer.status_code in (400, 403, 404, 405), (route, answer.status_code)
+    # A key is no credential of a page.
+    answer = client.get(
+        path, headers={"Authorization": f"Bearer {admin_key(house.organisation).key}"}
+    )
+    assert answer.status_code != 200
+
+
+@pytest.mark.parametrize("route", of_kind("client"))
+def test_endpoint_of_a_client__needs_its_secret(house: House, route: str) -> None:
+    client = Client(raise_request_exception=False)
+    body = {"grant_type": "client_credentials", "token": "x"}
+    for headers in ({}, {"Authorization": f"Bearer {house.alice.key}"}):
+        answer = client.post(f"/{route}", body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+JSON = "application/json"
+
+
+def path_of(world: World, row: Row) -> str:
+    name = str(world.subjects.get(row.subject, row.chosen))
+    return "/v1/" + "/".join(
+        name if part.startswith("<") else part for part in row.route.split("/")
+    )
