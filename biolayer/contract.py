@@ -104,6 +104,8 @@ class Sla(Model):
 class EscalationStep(Model):
     """A change that applies if the task still waits `after_seconds` after it was first queued."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 2})
+
     after_seconds: Annotated[int, Field(ge=1, le=2_592_000), INTEGRAL]
     drop_preferred_skills: bool = False
     drop_certifications: bool = False
@@ -158,7 +160,24 @@ class Requirements(Model):
     escalation: EscalationPolicy | None = None
 
 
+OPEN: dict[str, Any] = {"additionalProperties": True}
+"""Of a condition in a schema: Redocly's validator refuses in it what it does not name."""
+
+NEEDS_NO_SCHEMA: dict[str, Any] = {
+    "required": ["expected_format"],
+    "properties": {"expected_format": {"enum": ["text", "file"]}},
+    **OPEN,
+}
+HAS_SCHEMA: dict[str, Any] = {
+    "required": ["schema"],
+    "properties": {"schema": {"type": "object"}},
+    **OPEN,
+}
+
+
 class Output(Model):
+    model_config = ConfigDict(json_schema_extra={"if": NEEDS_NO_SCHEMA, "else": HAS_SCHEMA})
+
     expected_format: Format = "structured_json"
     # The underscore avoids pydantic's own attribute `schema`.
     schema_: dict[str, Any] | None = Field(default=None, alias="schema", validate_default=True)
@@ -187,6 +206,12 @@ class CallbackAuth(Model):
         "header": ("name", "value"),
     }
 
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(
+            _fields_of_types(), examples=[{"type": "bearer", "token": "s3cret-token"}]
+        )
+    )
+
     type: Literal["none", "bearer", "basic", "header"] = "none"
     token: HeaderText | None = Field(default=None, validate_default=True)
     username: Annotated[Text, Field(max_length=255, pattern=r"^[^:]*$")] | None = Field(
@@ -214,6 +239,19 @@ class CallbackAuth(Model):
     def redacted(self) -> dict[str, str]:
         """Return the type, and `redacted` for each other field: all of them are credentials."""
         return {"type": self.type} | dict.fromkeys(self.NEEDS[self.type], "redacted")
+
+
+def _fields_of_types() -> dict[str, Any]:
+    """Return conditions for a schema: the fields that a type needs, and that others are null."""
+    needs = CallbackAuth.NEEDS
+    fields = [name for names in needs.values() for name in names]
+    conditions: dict[str, Any] = {}
+    for kind, own in needs.items():
+        types = {name: {"type": "string" if name in own else "null"} for name in fields}
+        result = {"required": list(own), "properties": types, **OPEN}
+        is_kind = {"required": ["type"], "properties": {"type": {"const": kind}}, **OPEN}
+        conditions = {"if": is_kind, "then": result, "else": conditions} if conditions else result
+    return conditions
 
 
 class RetryPolicy(Model):

@@ -29,6 +29,15 @@ class _PlainSchema(GenerateJsonSchema):
             generated.pop("default", None)
         return generated
 
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """Return the schema of a map. Other keys than those of its pattern are refused."""
+        generated = super().dict_schema(schema)
+        patterns = generated.pop("patternProperties", None)
+        if patterns is not None:
+            ((pattern, values),) = patterns.items()
+            generated |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        return generated
+
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of one model, including the definitions that it refers to."""

@@ -158,7 +158,7 @@ def _as_network(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
-Words = Annotated[Text, AfterValidator(_not_blank)]
+Words = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": r"\S"})]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
 Slugs = Annotated[list[Slug], Field(max_length=32)]
 Language = Annotated[
@@ -184,7 +184,16 @@ Format = Literal["structured_json", "text", "file"]
 Presence = Literal["available", "busy", "away", "offline"]
 OfferMode = Literal["sequential", "broadcast"]
 
-NetworkBlock = Annotated[str, Field(min_length=2, max_length=49), AfterValidator(_as_network)]
+NetworkBlock = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=49,
+        # A simplified pattern, as that of `Language`.
+        json_schema_extra={"pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},
+    ),
+    AfterValidator(_as_network),
+]
 """An address or a network of IPv4 or IPv6; an address becomes a network of its own."""
 
 RoleName = Literal["viewer", "editor", "manager", "admin"]

@@ -27,7 +27,14 @@ from biolayer.events.deliveries import (
     ThinEndpointEnvelope,
 )
 from biolayer.events.envelope import Envelope, ThinEnvelope
-from biolayer.events.patterns import matches, pattern_problem, patterns_for
+from biolayer.events.patterns import (
+    KNOWN_PATTERNS,
+    TASK_PATTERNS,
+    expression_of,
+    matches,
+    pattern_problem,
+    patterns_for,
+)
 from biolayer.events.tasks import (
     TaskAccepted,
     TaskCancelled,
@@ -48,7 +55,9 @@ __all__ = [
     "CATALOGUE",
     "EVENT_TYPES",
     "EXAMPLES",
+    "KNOWN_PATTERNS",
     "SILENT",
+    "TASK_PATTERNS",
     "THIN_EXAMPLE",
     "DeliveryExhausted",
     "DeliveryRecovered",
@@ -73,6 +82,7 @@ __all__ = [
     "ThinEndpointEnvelope",
     "ThinEnvelope",
     "example",
+    "expression_of",
     "matches",
     "pattern_problem",
     "patterns_for",

@@ -25,7 +25,9 @@ class MarkedFacts(OpenModel):
     """Facts that say whether they are of a sandbox."""
 
     sandbox: bool | None = Field(
-        default=None, description="`true` in events of a sandbox; omitted in all others."
+        default=None,
+        description="`true` in events of a sandbox; omitted in all others.",
+        examples=[True],
     )
 
 

@@ -1,5 +1,6 @@
 """Match event types with the patterns of endpoints, feeds and consumers, such as `task.*`."""
 
+import re
 from collections.abc import Collection, Iterable
 
 from biolayer.events.catalogue import EVENT_TYPES, SILENT
@@ -7,6 +8,13 @@ from biolayer.events.catalogue import EVENT_TYPES, SILENT
 EVERY_TASK_EVENT = "*"
 GROUPS = tuple(dict.fromkeys(event_type.partition(".")[0] for event_type in EVENT_TYPES))
 _KNOWN = frozenset(EVENT_TYPES)
+
+TASK_PATTERNS = (
+    EVERY_TASK_EVENT,
+    "task.*",
+    *(event_type for event_type in EVENT_TYPES if event_type.startswith("task.")),
+)
+"""The patterns of feeds and consumers, which have the events of tasks only."""
 
 
 def patterns_for(event_type: str) -> tuple[str, ...]:
@@ -31,7 +39,7 @@ def matches(patterns: Collection[str], event_type: str) -> bool:
 
 def pattern_problem(pattern: str) -> str | None:
     """Return what is wrong with a pattern, as a sentence without a subject; None if it is valid."""
-    if pattern in _known_patterns():
+    if pattern in KNOWN_PATTERNS:
         return None
     if pattern.endswith(".*"):
         return f"must be one of {', '.join(f'{group}.*' for group in GROUPS)}"
@@ -40,7 +48,15 @@ def pattern_problem(pattern: str) -> str | None:
     return f"must be *, a group such as task.*, or one of {', '.join(EVENT_TYPES)}"
 
 
+def expression_of(patterns: Iterable[str]) -> str:
+    """Return a regular expression for JSON Schemas that any of `patterns` matches."""
+    return f"({'|'.join(map(re.escape, patterns))})"
+
+
 def _known_patterns() -> Iterable[str]:
     yield from EVENT_TYPES
     yield from (f"{group}.*" for group in GROUPS)
     yield EVERY_TASK_EVENT
+
+
+KNOWN_PATTERNS = tuple(_known_patterns())

@@ -64,7 +64,16 @@ def _unique(values: list[Any]) -> list[Any]:
 
 Name = Annotated[Words, Field(max_length=200)]
 RedirectUri = Annotated[
-    str, Field(max_length=2000, pattern=r"^[\x21-\x5b\x5d-\x7e]+$"), AfterValidator(_redirect_uri)
+    str,
+    Field(
+        max_length=2000,
+        pattern=r"^[\x21-\x5b\x5d-\x7e]+$",
+        json_schema_extra={
+            "pattern": r"^(https://[\x21-\x2e\x30-\x3e\x40-\x5b\x5d-\x7e]"
+            r"|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(/|$))[\x21\x22\x24-\x5b\x5d-\x7e]*$"
+        },
+    ),
+    AfterValidator(_redirect_uri),
 ]
 RedirectUris = Annotated[list[RedirectUri], Field(max_length=20), AfterValidator(_unique)]
 Scopes = Annotated[list[ScopeName], Field(min_length=1), AfterValidator(_unique)]

@@ -44,7 +44,11 @@ Networks = Annotated[
     Field(max_length=100),
     AfterValidator(_not_any),
 ]
-Email = Annotated[Text, Field(min_length=3, max_length=254), AfterValidator(_address)]
+Email = Annotated[
+    Text,
+    Field(min_length=3, max_length=254, json_schema_extra={"format": "email"}),
+    AfterValidator(_address),
+]
 
 
 class OrganisationChange(Change):

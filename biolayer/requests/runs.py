@@ -8,12 +8,13 @@ from biolayer.contract import Model
 from biolayer.values import INTEGRAL, Identifier, Text
 
 MAX_EVIDENCE_PER_RUN = 20
+MAX_EPOCH = 2**31 - 1
 
 
 class RunCall(Model):
     """A call on a run that the worker holds. `epoch` is the fencing token of its lease."""
 
-    epoch: Annotated[int, Field(ge=1, le=2**31 - 1), INTEGRAL]
+    epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH), INTEGRAL]
 
 
 class Release(RunCall):

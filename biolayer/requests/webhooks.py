@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from biolayer.contract import CallbackAuth, Model, RetryPolicy
-from biolayer.events import EVENT_TYPES, pattern_problem
+from biolayer.contract import OPEN, CallbackAuth, Model, RetryPolicy
+from biolayer.events import EVENT_TYPES, KNOWN_PATTERNS, expression_of, pattern_problem
 from biolayer.headers import Headers
 from biolayer.values import INTEGRAL, Identifier, Moment, Slug, Text
 
@@ -29,7 +29,11 @@ def _known_type(event_type: str) -> str:
     return event_type
 
 
-Pattern = Annotated[str, AfterValidator(_known_pattern)]
+Pattern = Annotated[
+    str,
+    AfterValidator(_known_pattern),
+    Field(json_schema_extra={"pattern": f"^{expression_of(KNOWN_PATTERNS)}$"}),
+]
 Url = Annotated[Text, Field(min_length=1, max_length=2048)]
 Description = Annotated[Text, Field(max_length=500)]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=50)]
@@ -100,8 +104,22 @@ class TestEvent(Model):
     ]
 
 
+IS_MISSED: dict[str, Any] = {
+    "required": ["kind"],
+    "properties": {"kind": {"const": "missed"}},
+    **OPEN,
+}
+HAS_ENDPOINT: dict[str, Any] = {
+    "required": ["endpoint_id"],
+    "properties": {"endpoint_id": {"type": "string"}},
+    **OPEN,
+}
+
+
 class RecoveryRequest(Model):
     """The body of `POST /v1/recoveries`: resend what failed, or send what an endpoint missed."""
+
+    model_config = ConfigDict(json_schema_extra={"if": IS_MISSED, "then": HAS_ENDPOINT})
 
     kind: Literal["failed", "missed"]
     since: Moment

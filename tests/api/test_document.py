@@ -145,6 +145,10 @@ PAGE_EXAMPLE = page_example(
 )
 
 
+URL = "https://product.example/hook"
+TIME = "2026-02-04T19:36:00Z"
+
+
 def body_schema(name: str) -> dict[str, Any]:
     content = described(BY_NAME[name])["requestBody"]["content"]
     schema: dict[str, Any] = content["application/json"]["schema"]
@@ -176,7 +180,29 @@ def body_schema(name: str) -> dict[str, Any]:
         ("create_worker", {"name": "Dora", "hours": {"mon": [["09:00"]]}}, False),
         ("update_worker", {"rating": 5}, False),
         ("create_pool", {"name": "Desk", "costs": {"call": 101}}, False),
+        ("create_pool", {"name": "Desk", "costs": {"a call": 1}}, False),
+        ("create_pool", {"name": "\t"}, False),
         ("update_pool", {"misses_until_away": None}, True),
+        ("create_task", contract(output={"expected_format": "structured_json"}), False),
+        ("create_task", contract(output={"schema": None}), False),
+        ("create_task", contract(output={"expected_format": "text"}), True),
+        ("create_webhook_endpoint", {"url": URL}, True),
+        ("create_webhook_endpoint", {"url": URL, "auth": {}}, True),
+        ("create_webhook_endpoint", {"url": URL, "auth": {"type": "bearer", "token": "t"}}, True),
+        ("create_webhook_endpoint", {"url": URL, "auth": {"type": "bearer"}}, False),
+        ("create_webhook_endpoint", {"url": URL, "auth": {"token": "t"}}, False),
+        ("create_webhook_endpoint", {"url": URL, "auth": {"type": "none", "name": "X-Key"}}, False),
+        (
+            "create_webhook_endpoint",
+            {"url": URL, "event_types": ["task.*", "endpoint.failing"]},
+            True,
+        ),
+        ("create_webhook_endpoint", {"url": URL, "event_types": ["task.complete"]}, False),
+        ("create_webhook_endpoint", {"url": URL, "headers": {"X Tenant": "a"}}, False),
+        ("save_consumer", {"types": ["*", "task.failed"]}, True),
+        ("save_consumer", {"types": ["endpoint.failing"]}, False),
+        ("start_recovery", {"kind": "failed", "since": TIME}, True),
+        ("start_recovery", {"kind": "missed", "since": TIME}, False),
     ],
 )
 def test_a_body__is_valid_if_the_service_accepts_it(

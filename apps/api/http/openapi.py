@@ -51,6 +51,8 @@ class Api:
     scopes: Mapping[str, str]
     # Of the parameters in paths: a description and an example.
     path_parameters: Mapping[str, tuple[str, Any]]
+    # Of those that are no ids: what they match.
+    path_patterns: Mapping[str, str] = field(default_factory=dict)
     body_examples: Mapping[type[BaseModel], Any] = field(default_factory=dict)
     webhooks: Sequence[Webhook] = ()
     # The headers of each webhook: a description and an example.
@@ -140,9 +142,10 @@ class Api:
             content = {"schema": _schema(model), "example": example}
             success["content"] = {operation.media_type: content}
         elif operation.media_type == OCTETS:
-            # Its own type is in the response; it is always an attachment (RFC 6266).
+            # It is always an attachment (RFC 6266).
             content = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-            success["content"] = {OCTETS: content}
+            files = {key: {"example": "(bytes)"} for key in operation.file_types}
+            success["content"] = {OCTETS: content, **files}
         elif operation.media_type != JSON:
             frame = "id: eyJhIjoxfQ\nevent: task.completed\ndata: {…}\n\n"
             content = {"schema": {"type": "string"}, "example": frame}
@@ -175,15 +178,17 @@ class Api:
                 "in": "path",
                 "required": True,
                 "description": description,
-                "schema": {
-                    "type": "string",
-                    **({"format": "uuid"} if _is_uuid(example) else {}),
-                },
+                "schema": self._path_schema(name, example),
                 "example": example,
             }
         yield from map(_query, operation.query)
         if operation.method == "post":
             yield _ref("parameters", IDEMPOTENCY_KEY)
+
+    def _path_schema(self, name: str, example: str) -> dict[str, str]:
+        if name in self.path_patterns:
+            return {"type": "string", "pattern": self.path_patterns[name]}
+        return {"type": "string", **({"format": "uuid"} if _is_uuid(example) else {})}
 
     def _body(self, operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
         content: dict[str, Any] = {"schema": _schema(model)}

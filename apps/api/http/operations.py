@@ -16,6 +16,8 @@ from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+BINARY: dict[str, Any] = {"type": "string", "format": "binary", "contentMediaType": OCTETS}
+"""The schema of a file in a form."""
 METHODS = ("get", "post", "put", "patch", "delete")
 ATTRIBUTE = "operation"
 
@@ -49,6 +51,8 @@ class Operation:
     # For a request or a response that is not JSON.
     body_type: str = JSON
     media_type: str = JSON
+    # Of a response that is a file: its possible types.
+    file_types: tuple[str, ...] = ()
     # Errors that its form does not imply.
     refused: tuple[int, ...] = ()
     # Further media types of the body, in OpenAPI's form.

@@ -14,6 +14,7 @@ from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS, PayloadExten
 from apps.events import selectors as events
 from apps.events.selectors import BEGINNING, Position
 from biolayer.errors import Fault, InvalidInput
+from biolayer.events import TASK_PATTERNS, expression_of
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -22,9 +23,10 @@ STREAM_LIMIT = 500
 MAX_WAIT_SECONDS = 55
 
 AFTER = Query("after", {"type": "string"}, "`beginning`, `latest`, or a cursor.", "latest")
+TYPE = expression_of(TASK_PATTERNS)
 TYPES = Query(
     "types",
-    {"type": "string"},
+    {"type": "string", "pattern": f"^{TYPE}(,{TYPE})*$"},
     "Event types or patterns such as `task.*`, separated by commas.",
     "task.*",
 )

@@ -11,7 +11,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.downloads import download
 from apps.api.http.idempotency import CallResult
 from apps.api.http.links import ACCESS, LinkAuthentication, has_link
-from apps.api.http.operations import OCTETS, operation
+from apps.api.http.operations import BINARY, OCTETS, operation
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.uploads import idempotent_upload, one_file
 from apps.api.http.views import View, parse_id
@@ -24,7 +24,7 @@ from biolayer.responses.files import Attachment, AttachmentInFull
 class AttachmentForm(BaseModel):
     """A form of one part: the file."""
 
-    file: Annotated[Any, Field(json_schema_extra={"contentMediaType": OCTETS})]
+    file: Annotated[Any, Field(json_schema_extra=BINARY)]
 
 
 class Attachments(View):
@@ -81,6 +81,7 @@ class AttachmentContent(View):
         returns={200: None, 206: None},
         query=(ACCESS,),
         media_type=OCTETS,
+        file_types=services.ACCEPTED_TYPES,
         refused=(416,),
     )
     def get(self, request: Request, attachment_id: str) -> HttpResponseBase:

@@ -15,6 +15,7 @@ from apps.api.http.openapi import Api, Problems, Webhook
 from apps.api.http.operations import Operation, operation, operations_of
 from apps.api.http.problems import MEDIA_TYPE, TYPE
 from apps.api.http.views import View
+from apps.api.v1.events import NAME
 from apps.api.v1.examples import BODIES
 from biolayer.events import CATALOGUE, EXAMPLES
 from biolayer.field_descriptions import UUID
@@ -159,6 +160,7 @@ def _api() -> Api:
         ),
         scopes={scope.value: texts.get(scope.value, "Work on tasks") for scope in Scope},
         path_parameters=PATH_PARAMETERS,
+        path_patterns={"name": f"^{NAME.pattern}$"},
         body_examples=BODIES,
         webhooks=[
             Webhook(kind.name, kind.description, (kind.model, kind.thin_model), EXAMPLES[kind.name])

@@ -11,7 +11,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.downloads import download
 from apps.api.http.idempotency import CallResult
 from apps.api.http.links import ACCESS, LinkAuthentication, has_link
-from apps.api.http.operations import OCTETS, PAGED, operation
+from apps.api.http.operations import BINARY, OCTETS, PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.uploads import idempotent_upload, one_file
@@ -20,6 +20,7 @@ from apps.api.v1.filters import check_no_filters
 from apps.api.v1.representations import files as representations
 from apps.tasks import files, services
 from biolayer.errors import Fault, InvalidInput
+from biolayer.requests.runs import MAX_EPOCH
 from biolayer.responses.files import Evidence, EvidenceInFull, EvidencePage
 
 OLDEST_FIRST = Keyset(("id",))
@@ -28,8 +29,8 @@ OLDEST_FIRST = Keyset(("id",))
 class EvidenceForm(BaseModel):
     """A form of two parts: the run's epoch and one file."""
 
-    epoch: Annotated[int, Field(ge=1)]
-    file: Annotated[Any, Field(json_schema_extra={"contentMediaType": OCTETS})]
+    epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH)]
+    file: Annotated[Any, Field(json_schema_extra=BINARY)]
 
 
 class RunEvidence(View):
@@ -78,7 +79,8 @@ def _upload(request: Request) -> tuple[Any, int]:
     """Return the form's file and epoch. Raise `InvalidInput` with a fault for each missing part."""
     file, faults = one_file(request)
     text = request.POST.get("epoch", "")
-    is_epoch = text.isascii() and text.isdigit() and len(text) < 10
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    is_epoch = is_number and 1 <= int(text) <= MAX_EPOCH
     if not is_epoch:
         faults.append(Fault("/epoch", "required", "send the run's epoch in the part `epoch`"))
     if faults:
@@ -134,6 +136,7 @@ class EvidenceContent(View):
         returns={200: None, 206: None},
         query=(ACCESS,),
         media_type=OCTETS,
+        file_types=services.ACCEPTED_TYPES,
         refused=(410, 416),
     )
     def get(self, request: Request, evidence_id: str) -> HttpResponseBase:

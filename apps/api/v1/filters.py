@@ -34,7 +34,7 @@ OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
 
 TASK_FILTERS = (
     filter_by("status", "The status.", "queued", enum=[status.value for status in Status]),
-    filter_by("domain", "The domain.", "security"),
+    filter_by("domain", "The domain.", "security", pattern=f"^{SLUG.pattern}$"),
     filter_by("urgency", "The urgency.", "high", enum=list(get_args(Urgency))),
     filter_by("pool", "The pool that the contract names.", POOL, format="uuid"),
 )
@@ -55,7 +55,7 @@ DELIVERY_FILTERS = (
 )
 WORKER_FILTERS = (
     filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
-    filter_by("skill", "A skill of the worker.", "phone_verification"),
+    filter_by("skill", "A skill of the worker.", "phone_verification", pattern=f"^{SLUG.pattern}$"),
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
 )
 
@@ -66,10 +66,15 @@ AUDIT_FILTERS = (
         "The action.",
         AuditAction.POOL_CHANGED.value,
     ),
-    Query("actor", {"type": "string", "maxLength": 255}, "The ID of the actor.", "k7Jd92LmQ0aB"),
+    Query(
+        "actor",
+        {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+        "The ID of the actor.",
+        "k7Jd92LmQ0aB",
+    ),
     Query(
         "subject",
-        {"type": "string", "maxLength": 255},
+        {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
         "The ID of what was acted on.",
         UUID_EXAMPLE,
     ),

@@ -47,6 +47,7 @@ from apps.tasks.services.evidence import (
 from apps.tasks.services.leases import (
     lapse_run,
 )
+from apps.tasks.services.media import ACCEPTED as ACCEPTED_TYPES
 from apps.tasks.services.queueing import (
     accept_task,
     claim_task,
@@ -91,6 +92,7 @@ from apps.tasks.services.stored_files import (
 )
 
 __all__ = [
+    "ACCEPTED_TYPES",
     "Created",
     "Draft",
     "OpenContent",
