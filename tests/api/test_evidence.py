@@ -169,6 +169,8 @@ BAD_FORMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"epoch": "1", "file": io.BytesIO(b"")}, ["/file"]),
     ({"epoch": "", "file": io.BytesIO(PNG)}, ["/epoch"]),
     ({"epoch": "\u0661", "file": io.BytesIO(PNG)}, ["/epoch"]),
+    ({"epoch": "0", "file": io.BytesIO(PNG)}, ["/epoch"]),
+    ({"epoch": str(2**31), "file": io.BytesIO(PNG)}, ["/epoch"]),
     ({"epoch": "9" * 30, "file": io.BytesIO(PNG)}, ["/epoch"]),
     ({"epoch": "1", "file": [io.BytesIO(PNG), io.BytesIO(PNG)]}, ["/file"]),
 ]

@@ -83,7 +83,7 @@ AUDIT_FILTERS = (
 )
 AFTER_POSITION = Query(
     "after",
-    {"type": "integer", "minimum": 0, "default": 0},
+    {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1, "default": 0},
     "Only entries with a higher position: the last one that you have.",
     1204,
 )
