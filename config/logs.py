@@ -77,6 +77,9 @@ def logging_settings(*, level: str, as_json: bool) -> dict[str, Any]:
             # Refused requests are the caller's concern; apps.api logs failures with their request
             # id.
             "django.request": {"level": "CRITICAL"},
+            # It logs the path, which for an invitation or a reset of a password is a secret. The
+            # access log has the refusal, with its route.
+            "django.security.csrf": {"level": "CRITICAL"},
             # A missing broker is a normal condition, and the ticker logs it once.
             "celery": {"level": "ERROR"},
             "celery.worker.consumer.consumer": {"level": "CRITICAL"},

@@ -50,6 +50,29 @@ def mara(house: House) -> User:
     return member_of(house.organisation, MARA, role=Role.ADMIN).user
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "organisations/",
+        "sessions/",
+        "applications/",
+        "two-factor/",
+        "two-factor/webauthn/",
+        "two-factor/recovery-codes/generate/",
+        "password/change/",
+        "password/reset/",
+        "reauthenticate/",
+        "logout/",
+        "none/",
+    ],
+)
+def test_pages__are_not_stored_by_any_cache(house: House, mara: User, page: str) -> None:
+    answer = signed_in().get(f"/accounts/{page}")
+    assert "no-store" in answer["Cache-Control"]
+    assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
+
+
 # --- organisations --------------------------------------------------------------------------------
 
 

@@ -20,7 +20,8 @@ django.setup()
 from django.test import Client
 answers = []
 for method, path, headers in json.loads(sys.argv[1]):
-    answer = Client(headers=headers).generic(method, path)
+    client = Client(enforce_csrf_checks=True, headers=headers)
+    answer = client.generic(method, path)
     cookies = {name: cookie.OutputString() for name, cookie in answer.cookies.items()}
     answers.append([answer.status_code, dict(answer.headers), cookies])
 print(json.dumps(answers))
@@ -84,6 +85,15 @@ def test_pages__are_served_by_https_only() -> None:
     assert "Domain" not in cookie
     # Load balancers check the health by http.
     assert live[0] == 200
+
+
+@pytest.mark.parametrize("path", ["invitations/{}/", "password/reset/key/1-{}/"])
+def test_secret_of_a_link__is_not_logged_when_its_form_is_refused(path: str) -> None:
+    refused = [("POST", f"/accounts/{path.format('canary-in-a-link')}", SECURE)]
+    done = run("-c", REQUESTS, json.dumps(refused))
+    assert json.loads(done.stdout)[0][0] == 403
+    assert " 403 " in done.stderr or '"status":403' in done.stderr
+    assert "canary" not in done.stderr
 
 
 @pytest.mark.parametrize("origin", ["https://product.example", "https://evil.example", "null"])

@@ -3,6 +3,7 @@
 import logging
 import time
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from apps.api.http.headers import header
@@ -22,7 +23,12 @@ def log_request(request: HttpRequest, response: HttpResponseBase, began: float) 
     level = logging.DEBUG if status < 400 and _is_routine(request) else logging.INFO
     if not logger.isEnabledFor(level):
         return
-    path = "/" + route if route else "(no route)"
+    if route:
+        path = "/" + route
+    elif request.path_info.startswith(settings.STATIC_URL):
+        path = settings.STATIC_URL
+    else:
+        path = "(no route)"
     request_id = request_id_of(request)
     fields = {
         "method": request.method,

@@ -72,6 +72,9 @@ def _with_headers(request: HttpRequest, response: HttpResponse, request_id: str)
     response[HEADER] = request_id
     if getattr(request, "biolayer_sandbox", False):  # set when a test key was accepted
         response[SANDBOX_HEADER] = "true"
+    if not response.has_header("Cache-Control"):
+        # Most pages and responses have what only the caller may see: no cache stores them.
+        response["Cache-Control"] = "no-store"
     if not response.streaming:
         response["Content-Length"] = str(len(response.content))
     return response
