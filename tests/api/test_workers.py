@@ -455,3 +455,18 @@ def test_a_worker_created_by_the_api__works_with_its_own_key(house: House) -> No
     assert dora.get("/v1/tasks").status_code == 403
     with pytest.raises(CommandError, match="does not exist"):
         call_command("create_key", str(house.pool.id))
+
+
+def test_a_key_of_an_organisation__has_what_its_role_allows(house: House) -> None:
+    organisation_id = str(house.organisation.id)
+    out = io.StringIO()
+    call_command("create_key", organisation_id, "--role", "manager", stdout=out)
+    manager = Caller(out.getvalue().split()[1])
+    [entry] = manager.get("/v1/audit-events?action=api_key.created").json()["data"]
+    assert entry["actor"] == {"kind": "system", "id": "shell"}
+    assert entry["data"]["role"] == "manager"
+    assert manager.get("/v1/organisation").status_code == 200
+    assert manager.patch("/v1/organisation", {"name": "N"}).json()["code"] == "scope_missing"
+    assert manager.get("/v1/offers").json()["code"] == "scope_missing"
+    with pytest.raises(CommandError, match="does not exist"):
+        call_command("create_key", str(house.pool.id), "--role", "admin")
