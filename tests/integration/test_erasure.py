@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 
 from apps.accounts.models import ApiKey, AuditEvent, Member, User
 from apps.accounts.principal import system
-from apps.accounts.services import create_organisation
+from apps.accounts.scopes import Role
+from apps.accounts.services import create_organisation, invite
 from apps.base import clock
 from apps.pools.models import Certification, Worker
 from apps.tasks import services as tasks
@@ -135,8 +136,16 @@ def test_a_member__is_removed_and_named_no_more(house: House) -> None:
     assert found("wendy") == []
     person.refresh_from_db()
     assert (person.is_active, person.has_usable_password()) == (False, False)
-    with pytest.raises(CommandError, match="No such member"):
-        erase(house, "--email", "wendy@northwind.example")
+    assert erase(house, "--email", "wendy@northwind.example") == ["nothing found"]
+
+
+def test_an_invited_person_who_never_joined__is_erased(house: House) -> None:
+    admin = system("shell", house.organisation.id)
+    invite(actor=admin, email="wendy@northwind.example", role=Role.VIEWER, at=clock.now())
+    assert erase(house, "--email", "Wendy@northwind.example", "--apply") == [
+        "1 invitations to the organisation: erased"
+    ]
+    assert found("wendy") == []
 
 
 def test_a_member_of_two_organisations__stays_in_the_other(house: House) -> None:

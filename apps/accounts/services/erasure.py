@@ -9,7 +9,6 @@ from allauth.mfa.models import Authenticator
 from apps.accounts.models import ApiKey, BrowserSession, Invitation, Member, User
 from apps.base.erasure import Finding
 from apps.base.transactions import atomic
-from biolayer.errors import NotFound
 
 
 def revoke_worker_keys(*, worker_id: UUID, name: str, apply: bool, at: datetime) -> int:
@@ -26,20 +25,24 @@ def erase_user(*, organisation_id: UUID, email: str, apply: bool) -> list[Findin
     """Remove a person from an organisation. In their last one, replace what names them.
 
     The account's id stays, since the audit log refers to it. Without `apply` nothing is changed.
-    Return what was found. Raise `NotFound`.
+    Return what was found: for someone who never joined, invitations at most.
     """
     user = User.objects.select_for_update().filter(email__iexact=email).first()
     ours = Member.objects.filter(organisation_id=organisation_id, user=user)
-    if user is None or not ours.exists():
-        raise NotFound("member")
-    others = Member.objects.filter(user=user).exclude(organisation_id=organisation_id).count()
-    invitations = Invitation.objects.filter(organisation_id=organisation_id, email=user.email)
-    findings = [Finding("memberships of the organisation", 1)]
+    invitations = Invitation.objects.filter(
+        organisation_id=organisation_id, email__iexact=email if user is None else user.email
+    )
+    findings = []
     if invitations.exists():
         findings.append(Finding("invitations to the organisation", invitations.count()))
     if apply:
-        ours.delete()
         invitations.delete()
+    if user is None or not ours.exists():
+        return findings
+    findings.append(Finding("memberships of the organisation", 1))
+    others = Member.objects.filter(user=user).exclude(organisation_id=organisation_id).count()
+    if apply:
+        ours.delete()
     if others:
         why = "the account is a member of other organisations"
         return [*findings, Finding("accounts: name, e-mail, password", 1, why)]
