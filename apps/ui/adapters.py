@@ -25,6 +25,12 @@ SECOND_FACTORS = crypto.Place(UUID(int=0), "mfa_authenticator", "data")
 class AccountAdapter(DefaultAccountAdapter):
     """Decide how people sign in."""
 
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "The e-mail address or the password is wrong.",
+        "too_many_login_attempts": "Too many wrong passwords. Wait five minutes, then try again.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 

@@ -73,6 +73,26 @@ def test_pages__are_not_stored_by_any_cache(house: House, mara: User, page: str)
     assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("inactive/", "This account is closed"),
+        ("confirm-email/", "Confirm your address"),
+        ("confirm-email/abc/", "This link no longer works"),
+    ],
+)
+def test_pages_of_allauth__are_in_our_words(page: str, heading: str) -> None:
+    content = browser().get(f"/accounts/{page}").content.decode()
+    assert f"<h1>{heading}</h1>" in content
+    assert content.count("/accounts/login/") >= 1
+
+
+@pytest.mark.parametrize("page", ["password/change/", "reauthenticate/"])
+def test_password_forms__name_the_account(house: House, mara: User, page: str) -> None:
+    named = f'<input type="email" autocomplete="username" value="{MARA}" hidden>'
+    assert named in signed_in().get(f"/accounts/{page}").content.decode()
+
+
 # --- organisations --------------------------------------------------------------------------------
 
 
@@ -266,7 +286,7 @@ def test_second_factor__is_limited_across_browsers(house: House, mara: User) -> 
     client = browser()
     sign_in(client)
     answer = submit(client, "/accounts/two-factor/authenticate/", code=code())
-    assert "Too many failed" in answer.content.decode()
+    assert "Too many wrong passwords" in answer.content.decode()
     assert client.get("/accounts/").status_code == 302
 
 

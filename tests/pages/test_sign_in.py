@@ -72,7 +72,7 @@ def test_sixth_attempt__is_refused_even_with_the_password(database: None) -> Non
     for _ in range(5):
         sign_in(browser(), password="not the password at all")
     answer = sign_in(browser())
-    assert "Too many failed login attempts" in answer.content.decode()
+    assert "Too many wrong passwords" in answer.content.decode()
     assert not BrowserSession.objects.filter(user__isnull=False).exists()
 
 
@@ -80,7 +80,7 @@ def test_attempts__are_counted_without_the_host(database: None) -> None:
     person()
     for number in range(5):
         sign_in(browser(Host=f"host-{number}.example"), password="not the password at all")
-    assert "Too many failed" in sign_in(browser(Host="another.example")).content.decode()
+    assert "Too many wrong passwords" in sign_in(browser(Host="another.example")).content.decode()
 
 
 def test_sign_in__fails_closed_when_attempts_cannot_be_counted(database: None) -> None:
