@@ -51,6 +51,8 @@ EXPECTED = (
     "could not serialize",
     "could not obtain lock",
     "canceling statement due to lock timeout",
+    # A create is written first; where its natural key was used before, that task is read.
+    'violates unique constraint "task_request_id_is_unique"',
 )
 """Messages of PostgreSQL about statements that are repeated, or that do not wait."""
 
@@ -235,10 +237,7 @@ def assert_followed(seen: list[Document], logs: Logs, *, hidden: Collection[str]
     assert received.keys() - wanted.keys() == set(), "not requested"
     assert {key: times for key, times in received.items() if times > 1} == {}, "repeated"
     for event in seen:
-        logged = wanted[key_of(event)]
-        assert {name: event[name] for name in AS_LOGGED} == {
-            name: logged[name] for name in AS_LOGGED
-        }
+        assert as_logged(event) == as_logged(wanted[key_of(event)])
     in_order = sorted(seen, key=key_of)
     assert sorted(seen, key=lambda event: str(event["task_id"])) == in_order
 
@@ -260,6 +259,15 @@ def assert_received(receiver: Receiver, wanted: Mapping[Key, Document]) -> None:
     for key, callbacks in received.items():
         assert len({callback.webhook_id for callback in callbacks}) == 1, key
         assert {callback.envelope["type"] for callback in callbacks} == {wanted[key]["type"]}
+
+
+def as_logged(event: Document) -> Document:
+    """Return the part of an event that both versions show alike.
+
+    Of a reason the previous version shows the hash, and this one the words.
+    """
+    data = {name: value for name, value in event["data"].items() if not name.startswith("reason")}
+    return {**{name: event[name] for name in AS_LOGGED}, "data": data}
 
 
 def test_no_process_complained(upgrade: Upgrade) -> None:
