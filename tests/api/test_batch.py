@@ -80,6 +80,7 @@ def test_batch__seals_the_credentials_of_each_callback(house: House) -> None:
 
 
 def test_batch__costs_as_many_statements_for_50_as_for_2(house: House) -> None:
+    house.alice.get("/v1/tasks")  # The first call of a minute records the use of the key.
     counts = []
     for size in (2, 50):
         bodies = [named(f"IR-{size}-{n}") for n in range(size)]

@@ -118,9 +118,9 @@ def test_depends_on__is_in_the_list(house: House) -> None:
 @pytest.mark.parametrize("count", [0, 3])
 def test_depends_on__get_and_list_need_no_statement_more(house: House, count: int) -> None:
     task = task_after(house, *[house.task() for _ in range(count)])
-    # The credential; the version of the task, or of a page; those that were not rendered before.
+    # The credential; the task, or the versions of a page; those that were not rendered before.
     one = f"/v1/tasks/{task.id}"
-    for path, statements in (one, 3), (one, 2), ("/v1/tasks", 3 if count else 2):
+    for path, statements in (one, 2), (one, 2), ("/v1/tasks", 3 if count else 2):
         with CaptureQueriesContext(connection) as captured:
             assert house.alice.get(path).status_code == 200
         assert len(captured) == statements, captured.captured_queries
