@@ -2,8 +2,9 @@
 
 The service's own views run in this process, one request after another, as a role that is no
 superuser. In every second turn the tables of tasks, runs, events, messages and deliveries have
-row-level security: a row is visible only to its organisation, which the statement that authenticates
-the key sets for the session. It prints the time of a request without and with it, and the ratio.
+row-level security: a row is visible only to its organisation, which the statement that
+authenticates the key sets for the session. It prints the time of a request without and with it, and
+the ratio.
 
 See docs/adr/0025-no-row-level-security.md for the decision. Exit code 1 when a response is not the
 expected one.

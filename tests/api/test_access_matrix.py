@@ -1,8 +1,8 @@
 """Test every route of the service with every role and every kind of credential.
 
-The routes are those of the URL configuration. Calls of `/v1` have their rows in test_tenancy.py, where
-foreign ids are tested; every other route is in `ELSEWHERE` with who may use it. A new route without an
-entry fails here.
+The routes are those of the URL configuration. Calls of `/v1` have their rows in test_tenancy.py,
+where foreign ids are tested; every other route is in `ELSEWHERE` with who may use it. A new route
+without an entry fails here.
 """
 
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ __all__ = ["world"]
 
 ROLES = list(Role)
 
-# Who may use a route that is no call of `/v1`: everyone, a person who signed in, or a client of OAuth
-# 2.0 by its secret.
+# Who may use a route that is no call of `/v1`: everyone, a person who signed in, or a client of
+# OAuth 2.0 by its secret.
 ELSEWHERE = {
     "accounts": "everyone",
     "accounts/": "person",
@@ -104,8 +104,8 @@ def test_every_route_has_an_entry() -> None:
     calls = {f"v1/{row.route}" for row in MATRIX} | {f"v1/{route}" for _, route in OPEN}
     missing = found - calls - ELSEWHERE.keys()
     assert not missing, (
-        f"{sorted(missing)} are new. Mend: a Row in MATRIX of tests/api/test_tenancy.py for a call of"
-        " /v1, else an entry in ELSEWHERE."
+        f"{sorted(missing)} are new. Mend: a Row in MATRIX of tests/api/test_tenancy.py for a call"
+        " of /v1, else an entry in ELSEWHERE."
     )
     assert not ELSEWHERE.keys() - found
     streams = set(routes(get_resolver("config.stream_urls").url_patterns))

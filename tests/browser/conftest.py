@@ -1,7 +1,8 @@
 """Run the service's real processes, and Chromium, for tests of the pages.
 
 These tests are a pytest run of their own (`python -m pytest tests/browser`): Playwright runs an
-event loop, in which Django refuses its database.
+event loop, in which Django refuses its database unless `DJANGO_ALLOW_ASYNC_UNSAFE` is set. That is
+safe here: nothing else runs in the loop.
 """
 
 import json
@@ -20,6 +21,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.faults.installation import PROJECT, free_port
+
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 START_SECONDS = 120

@@ -1,20 +1,16 @@
 """Test the consent page in Chromium: its policy lets the form return to the client."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from apps.accounts.models import OAuthConsent
 from tests.api.oauth_flow import Flow, flowing, parameters
 from tests.factories import House
 from tests.pages.steps import PASSWORD
-
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @pytest.fixture
@@ -23,13 +19,12 @@ def flow(house: House) -> Iterator[Flow]:
         yield flow
 
 
-def test_a_person__signs_in_and_allows_a_client(flow: Flow) -> None:
+def test_a_person__signs_in_and_allows_a_client(flow: Flow, chromium: Browser) -> None:
     client = flow.client()
     url = flow.request_url(client)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
-        back, faults, logged = allow(browser.new_page(viewport={"width": 360, "height": 740}), url)
-        browser.close()
+    page = chromium.new_page(viewport={"width": 360, "height": 740})
+    back, faults, logged = allow(page, url)
+    page.close()
     assert (faults, logged) == ([], [])
     assert (back["state"], back["iss"]) == ("the-state", flow.url)
     assert flow.exchange(client, back["code"]).status_code == 200
