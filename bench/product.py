@@ -20,6 +20,7 @@ def main() -> None:
         base_url="http://127.0.0.1:8000",
         inbox_url="http://127.0.0.1:9",
         stream_url="http://127.0.0.1:8001",
+        sign_in_url="http://127.0.0.1:8000/accounts/login/",
         home=settings.BIOLAYER_HOME,
     )
     print(json.dumps({"api_key": access.api_key, "body": example_task(access)}))
