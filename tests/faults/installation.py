@@ -28,7 +28,7 @@ from local import embedded
 T = TypeVar("T")
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 60.0
 LOG_TAIL_LINES = 60
 

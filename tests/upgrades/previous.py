@@ -34,8 +34,8 @@ COMMIT = "PREVIOUS_COMMIT"
 NOT_INHERITED = (*OURS, "PYTHONPATH")
 """Variables of the environment that refer to the present code or to other servers."""
 
-COMMAND_SECONDS = 60.0
-START_SECONDS = 60.0
+COMMAND_SECONDS = 180.0
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 CALL_SECONDS = 10.0
 LISTENING = ("web", "stream")
