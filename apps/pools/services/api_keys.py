@@ -1,20 +1,20 @@
 """Create API keys: the pools and the worker that a key names are known here only."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from apps.accounts import services as accounts
-from apps.accounts.grants import Grant
+from apps.accounts.grants import Grant, ineffective_scopes
 from apps.accounts.principal import Principal
-from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.scopes import Scope
 from apps.accounts.services import IssuedKey
 from apps.base.transactions import atomic
 from apps.pools import selectors
 from apps.pools.services.pools import named_pools, unusable_pool_faults
 from biolayer.contract import parse
-from biolayer.errors import Fault, pointer
+from biolayer.errors import Fault
 from biolayer.requests.api_keys import KeyCreation
 
 
@@ -46,22 +46,12 @@ def create_api_key(*, actor: Principal, document: Any, at: datetime) -> IssuedKe
 
 
 def _faults(actor: Principal, grant: Grant, document: Any) -> Iterable[Fault]:
-    yield from _ineffective_scopes(grant)
+    yield from ineffective_scopes(grant)
     yield from unusable_pool_faults(actor, named_pools(document, "pool_ids"))
     if grant.worker_id is None and Scope.WORK in grant.scopes:
         yield Fault("/worker_id", "required", "is required with the scope `work`")
     if grant.worker_id is not None and not _lock_worker(actor, grant.worker_id):
         yield Fault("/worker_id", "unknown_worker", "is no worker that this credential may see")
-
-
-def _ineffective_scopes(grant: Grant) -> Iterator[Fault]:
-    """Yield a fault for each scope that needs a higher role than the key would have."""
-    roles = list(Role)
-    for number, scope in enumerate(grant.scopes):
-        least = LEAST_ROLE[Scope(scope)]
-        if roles.index(Role(grant.role)) < roles.index(least):
-            text = f"needs the role `{least}` or a higher one"
-            yield Fault(pointer("scopes", number), "role_too_low", text)
 
 
 def _lock_worker(actor: Principal, worker_id: UUID) -> bool:
