@@ -200,12 +200,23 @@ def test_head__of_the_stream_returns_at_once(installation: Installation) -> None
     assert response.headers["content-type"] == "text/event-stream"
 
 
-def test_log__has_a_line_for_each_request(installation: Installation, backend: Backend) -> None:
+def test_log__has_a_line_for_each_request_but_the_polls_of_the_demo(
+    installation: Installation, backend: Backend
+) -> None:
     with pytest.raises(Problem):
         backend.task("nonsense")
+    url = f"{installation.access['base_url']}/v1/tasks?limit=1"
+    for agent, request_id in (("BioLayer-Demo", "of-the-demo"), ("curl/8", "of-a-client")):
+        headers = {
+            "Authorization": f"Bearer {installation.access['api_key']}",
+            "User-Agent": agent,
+            "X-Request-Id": request_id,
+        }
+        assert httpx.get(url, headers=headers, timeout=10, trust_env=False).status_code == 200
     lines = installation.log.read_text().splitlines()
     assert any("GET /v1/tasks/<str:task_id> 404 " in line for line in lines)
-    assert not any("/v1/offers 200" in line and "GET" in line for line in lines)
+    assert any("GET /v1/tasks 200" in line and "of-a-client" in line for line in lines)
+    assert not any("of-the-demo" in line for line in lines)
 
 
 def test_processes__refused_when_the_port_is_in_use(installation: Installation) -> None:
