@@ -9,6 +9,9 @@ from apps.api.http.oauth_metadata import RESOURCES, authorization_server, protec
 from apps.ui.views.oauth import Authorize
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/portal/")),
+    path("portal", RedirectView.as_view(url="/portal/")),
+    path("portal/", include("apps.portal.urls")),
     path("accounts", RedirectView.as_view(url="/accounts/")),
     path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),

@@ -4,7 +4,7 @@ Only pages have cookies: an API path never reads one, and never pays for a sessi
 """
 
 # What `MIDDLEWARE` of pages runs for. The API's paths are everything else.
-PREFIXES = ("/accounts", "/oauth/authorize", "/static/")
+PREFIXES = ("/accounts", "/portal", "/oauth/authorize", "/static/")
 
 
 def is_page(path: str) -> bool:

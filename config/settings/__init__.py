@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "apps.webhooks",
     "apps.sandbox",
     "apps.api",
+    "apps.portal.apps.PortalConfig",
     "config.apps.Config",
     # What runs everything on one machine. The Docker image leaves it out.
     *(["local"] if find_spec("local") else []),
@@ -110,6 +111,7 @@ PAGE_MIDDLEWARE = [
     "apps.ui.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.ui.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -197,7 +199,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 # Pages are served over https only. API paths are exempt: a redirected call would have sent its key
 # in the clear already, and load balancers check the health over http.
 SECURE_SSL_REDIRECT = not EMBEDDED
-SECURE_REDIRECT_EXEMPT = [r"^(?!accounts|oauth/authorize|static/)"]
+SECURE_REDIRECT_EXEMPT = [r"^(?!accounts|portal|oauth/authorize|static/)"]
 SECURE_HSTS_SECONDS = 0 if EMBEDDED else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not EMBEDDED
 SECURE_REFERRER_POLICY = "same-origin"
@@ -245,6 +247,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
                 "apps.ui.context.page",
             ]
         },
@@ -325,7 +328,14 @@ SILENCED_SYSTEM_CHECKS = [
 
 USE_TZ = True
 TIME_ZONE = "UTC"
-USE_I18N = False
+# Pages are in the language that the browser prefers; the API is in English.
+USE_I18N = True
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGE_COOKIE_NAME = COOKIE_NAME.format("language")
+LANGUAGE_COOKIE_SECURE = not EMBEDDED
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LOCALE_PATHS = [BASE_DIR / "apps" / "ui" / "locale"]
 
 LOGGING = logging_settings(level=ENV.LOG_LEVEL, as_json=not EMBEDDED)

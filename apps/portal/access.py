@@ -1,0 +1,48 @@
+"""Decide who sees the pages of the portal: a member who is a worker of the chosen organisation."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from apps.accounts.principal import Principal
+from apps.ui.sessions import principal_of
+from biolayer.errors import NotFound
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+WorkerView = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
+
+
+def worker_page(view: WorkerView[P]) -> View[P]:
+    """Call the view with the principal of the worker; `NotFound` in it is the page for 404.
+
+    A person who is not signed in is sent to sign in; a member who is no worker gets a page that
+    says what to do.
+    """
+
+    @login_required
+    @never_cache
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if getattr(request, "member", None) is None:
+            return _no_worker(request)
+        principal = principal_of(request)
+        if principal.worker_id is None:
+            return _no_worker(request)
+        try:
+            return view(request, principal.as_worker(), *args, **kwargs)
+        except NotFound:
+            raise Http404 from None
+
+    page: Any = wrapped
+    checked: View[P] = page
+    return checked
+
+
+def _no_worker(request: HttpRequest) -> HttpResponse:
+    return render(request, "portal/no_worker.html", status=403)
