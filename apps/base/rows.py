@@ -94,6 +94,10 @@ class BulkStatement:
 Change = Insert | InsertValues | Update | Statement | BulkStatement
 
 
+class NotWritten(Exception):
+    """Report that the query of `batched(unless=…)` has a row, so nothing was written."""
+
+
 class _Batch:
     """Hold what is written at the end of a block, and what is called after that."""
 
@@ -106,10 +110,12 @@ _batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
 
 
 @contextmanager
-def batched() -> Iterator[None]:
+def batched(*, unless: Statement | None = None) -> Iterator[None]:
     """Send everything that is written within the block as one statement at its end.
 
-    Nothing of it can be read before. A block that raises sends nothing.
+    Nothing of it can be read before. A block that raises sends nothing. `unless` is a query: if it
+    has a row, nothing is written. The block must then consist of new rows only (`Insert`,
+    `InsertValues`, `BulkStatement`). Raise `NotWritten`.
     """
     assert _batch.get() is None, "blocks do not nest"
     batch = _Batch()
@@ -118,7 +124,10 @@ def batched() -> Iterator[None]:
         yield
     finally:
         _batch.reset(token)
-    write(batch.changes)
+    if unless is None:
+        write(batch.changes)
+    else:
+        _write_unless(unless, batch.changes)
     for call in batch.afterwards:
         after_commit(call)
 
@@ -130,12 +139,38 @@ def write(changes: Iterable[Change]) -> None:
         batch.changes.extend(changes)
         return
     parts = _compile(changes)
-    if not parts:
+    if parts:
+        # A WITH needs a main query; its result is not read.
+        _execute(parts, "SELECT 1")
+
+
+# A document without rows takes the place of the one that would be inserted.
+DOCUMENT_UNLESS = "CASE WHEN EXISTS (SELECT FROM c0) THEN '[]'::jsonb ELSE %s::jsonb END"
+
+
+def _write_unless(condition: Statement, changes: Iterable[Change]) -> None:
+    parts: list[Part] = [(condition.sql, list(condition.params))]
+    for sql, params in _compile(changes):
+        assert sql.count("%s") == len(params) == 1, f"no insert of a document: {sql}"
+        parts.append((sql.replace("%s", DOCUMENT_UNLESS), params))
+    if len(parts) == 1:
         return
-    # A WITH needs a main query; its result is not read.
+    ((holds,),) = _execute(parts, "SELECT EXISTS (SELECT FROM c0)")
+    if holds:
+        raise NotWritten
+
+
+# A part of a statement, and its parameters.
+Part = tuple[str, list[Any]]
+
+
+def _execute(parts: Sequence[Part], query: str) -> list[Any]:
+    """Send all parts as one statement, c0, c1, …, and return the rows of its main query."""
     body = ", ".join(f"c{number} AS ({sql})" for number, (sql, _) in enumerate(parts))
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH {body} SELECT 1", [value for _, params in parts for value in params])
+        cursor.execute(f"WITH {body} {query}", [value for _, params in parts for value in params])
+        found: list[Any] = cursor.fetchall()
+    return found
 
 
 def after_commit(call: Callable[[], None]) -> None:
@@ -151,11 +186,11 @@ def after_commit(call: Callable[[], None]) -> None:
         transaction.on_commit(call)
 
 
-def _compile(changes: Iterable[Change]) -> list[tuple[str, list[Any]]]:
+def _compile(changes: Iterable[Change]) -> list[Part]:
     inserts: dict[tuple[type[Model], str], list[Mapping[str, Any]]] = {}
     updates: dict[tuple[type[Model], tuple[tuple[str, Any], ...]], dict[str, Any]] = {}
     bulk: dict[str, dict[int, Mapping[str, Any]]] = {}
-    parts: list[tuple[str, list[Any]]] = []
+    parts: list[Part] = []
     for change in changes:
         match change:
             case Insert():

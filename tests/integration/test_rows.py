@@ -202,3 +202,31 @@ def test_after_commit__does_not_run_when_the_block_fails(house: House) -> None:
         fail()
     assert seen == []
     assert not Timer.objects.exists()
+
+
+def test_batched_unless__writes_all_or_nothing(house: House) -> None:
+    condition = rows.Statement("SELECT 1 FROM timers_timer WHERE kind = %s", ("test",))
+    first, second = timer(house), timer(house)
+    with rows.batched(unless=condition):
+        rows.write([Insert(first)])
+    with (
+        CaptureQueriesContext(connection) as captured,
+        pytest.raises(rows.NotWritten),
+        rows.batched(unless=condition),
+    ):
+        rows.write([Insert(second), BulkStatement(COPY_TIMER, {"id": new_id()})])
+    assert len(captured) == 1
+    assert [row.id for row in Timer.objects.all()] == [first.id]
+
+
+def test_batched_unless__accepts_new_rows_only(house: House) -> None:
+    condition = rows.Statement("SELECT 1 FROM timers_timer WHERE kind = %s", ("other",))
+    with pytest.raises(AssertionError), rows.batched(unless=condition):
+        rows.write([Update(Timer, {"id": new_id()}, {"kind": "other"})])
+
+
+COPY_TIMER = """
+INSERT INTO timers_timer (id, organisation_id, kind, subject_id, due_at)
+SELECT row.id, organisation_id, kind, row.id, due_at
+FROM jsonb_to_recordset(%s) AS row (id uuid), timers_timer LIMIT 1
+"""

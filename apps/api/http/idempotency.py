@@ -8,8 +8,9 @@
    sent again with its key.
 
 A call that writes by one statement (`at_once`) first tries to write its effect and its response by
-that same statement, without the lock and a query before: nearly every key is new. A unique index
-refuses a key that is not, and then the steps above follow.
+that same statement, without the lock and a query before: nearly every key is new. The statement
+writes nothing for a key that is stored, and then the steps above follow. A unique index refuses the
+same key at the same time.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from apps.api.http.authentication import caller
 from apps.api.http.headers import header
 from apps.api.http.rendering import dump_json
 from apps.api.models import IdempotencyKey
-from apps.base.rows import batched, insert, write
+from apps.base.rows import NotWritten, Statement, batched, insert, write
 from apps.base.transactions import Raced, atomic, is_timeout, retry_races
 from biolayer.errors import (
     BioLayerError,
@@ -76,10 +77,6 @@ def idempotent(
         return _response(retry_races(effect))
     actor, fingerprint = caller(request).principal, _fingerprint(request, document)
     if at_once is not None and not connection.in_atomic_block:
-        # Read first: PostgreSQL logs a refused insert as an error.
-        stored = _stored_response(actor, key)
-        if stored is not None:
-            return _replay(stored, fingerprint)
         response = _run_new(actor, key, fingerprint, at_once)
         if response is not None:
             return response
@@ -107,18 +104,25 @@ def _key(request: Request) -> str | None:
     return key
 
 
+# PostgreSQL logs a refused insert as an error, with its values: the index alone is not enough.
+IS_STORED = """
+SELECT 1 FROM api_idempotencykey WHERE organisation_id = %s AND principal = %s AND key = %s
+"""
+
+
 def _run_new(
     actor: Principal, key: str, fingerprint: bytes, effect: Callable[[], CallResult | None]
 ) -> Response | None:
     """Write the effect and its response by one statement. Return None where anything refuses it."""
+    is_stored = Statement(IS_STORED, (actor.organisation_id, _principal_name(actor), key))
     try:
-        with batched():
+        with batched(unless=is_stored):
             result = effect()
             if result is None:
                 return None
             row = _key_row(actor, key, fingerprint, result)
             write([insert(IdempotencyKey, **row)])
-    except (BioLayerError, IntegrityError):
+    except (BioLayerError, IntegrityError, NotWritten):
         return None
     except OperationalError as error:
         if not is_timeout(error):
