@@ -5,7 +5,7 @@ All models share them. Each type refuses an invalid value with one fault.
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
@@ -157,6 +157,10 @@ def _as_network(text: str) -> str:
         ) from None
 
 
+def _without_duplicates(items: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(items))
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 Words = Annotated[Text, AfterValidator(_not_blank), Field(json_schema_extra={"pattern": r"\S"})]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")]
@@ -173,6 +177,8 @@ Language = Annotated[
 ]
 INTEGRAL = BeforeValidator(_as_integer)
 """For an `int` field, placed after its bounds."""
+UNIQUE = AfterValidator(_without_duplicates)
+"""For a list, placed after its bounds: it keeps the first of equal items."""
 
 Identifier = Annotated[UUID, BeforeValidator(_as_uuid)]
 Moment = Annotated[datetime, BeforeValidator(_as_time)]
@@ -197,7 +203,7 @@ NetworkBlock = Annotated[
 """An address or a network of IPv4 or IPv6; an address becomes a network of its own."""
 
 RoleName = Literal["viewer", "editor", "manager", "admin"]
-ScopeName = Literal[
+ClientScopeName = Literal[
     "tasks:read",
     "tasks:create",
     "tasks:cancel",
@@ -212,6 +218,7 @@ ScopeName = Literal[
     "credentials:read",
     "credentials:manage",
     "audit:read",
-    "work",
 ]
+"""What an OAuth client may call."""
+ScopeName = Literal[ClientScopeName, "work"]
 """What a credential may call. A test compares them with `apps.accounts.scopes`."""

@@ -1,14 +1,14 @@
 """Define the bodies of `/v1/api-keys`."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from biolayer.contract import Model
 from biolayer.values import (
     INTEGRAL,
+    UNIQUE,
     Identifier,
     Moment,
     NetworkBlock,
@@ -20,14 +20,8 @@ from biolayer.values import (
 MAX_OVERLAP_SECONDS = 604_800
 
 
-def _without_duplicates(items: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(items))
-
-
-Scopes = Annotated[
-    list[ScopeName], Field(min_length=1, max_length=50), AfterValidator(_without_duplicates)
-]
-Networks = Annotated[list[NetworkBlock], Field(max_length=50), AfterValidator(_without_duplicates)]
+Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=50), UNIQUE]
+Networks = Annotated[list[NetworkBlock], Field(max_length=50), UNIQUE]
 
 
 KeyMode = Literal["live", "test"]

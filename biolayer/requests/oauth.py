@@ -10,28 +10,10 @@ from pydantic_core import PydanticCustomError
 
 from biolayer.contract import Model
 from biolayer.errors import Fault, InvalidInput
-from biolayer.values import Identifier, Words
+from biolayer.values import UNIQUE, ClientScopeName, Identifier, RoleName, Words
 
 ClientType = Literal["confidential", "public"]
 GrantType = Literal["authorization_code", "client_credentials"]
-RoleName = Literal["viewer", "editor", "manager", "admin"]
-# Every scope but `work`, which only a worker's own key has.
-ScopeName = Literal[
-    "tasks:read",
-    "tasks:create",
-    "tasks:cancel",
-    "webhooks:read",
-    "webhooks:manage",
-    "pools:read",
-    "pools:manage",
-    "evidence:read",
-    "evidence:unverified",
-    "organisation:read",
-    "organisation:manage",
-    "credentials:read",
-    "credentials:manage",
-    "audit:read",
-]
 
 LOOPBACK = re.compile(r"http://(127\.0\.0\.1|\[::1\])(:\d{1,5})?(/|$)")
 
@@ -58,10 +40,6 @@ def _redirect_uri(uri: str) -> str:
     return uri
 
 
-def _unique(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
 Name = Annotated[Words, Field(max_length=200)]
 RedirectUri = Annotated[
     str,
@@ -75,10 +53,10 @@ RedirectUri = Annotated[
     ),
     AfterValidator(_redirect_uri),
 ]
-RedirectUris = Annotated[list[RedirectUri], Field(max_length=20), AfterValidator(_unique)]
-Scopes = Annotated[list[ScopeName], Field(min_length=1), AfterValidator(_unique)]
-GrantTypes = Annotated[list[GrantType], Field(min_length=1), AfterValidator(_unique)]
-PoolIds = Annotated[list[Identifier], Field(min_length=1, max_length=50), AfterValidator(_unique)]
+RedirectUris = Annotated[list[RedirectUri], Field(max_length=20), UNIQUE]
+Scopes = Annotated[list[ClientScopeName], Field(min_length=1), UNIQUE]
+GrantTypes = Annotated[list[GrantType], Field(min_length=1), UNIQUE]
+PoolIds = Annotated[list[Identifier], Field(min_length=1, max_length=50), UNIQUE]
 
 
 def redirect_faults(

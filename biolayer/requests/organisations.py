@@ -1,7 +1,6 @@
 """Define the bodies of `/v1/organisation`, `/v1/members` and `/v1/invitations`."""
 
 import re
-from ipaddress import ip_network
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -9,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from biolayer.contract import Model
 from biolayer.requests.pools import Change
-from biolayer.values import INTEGRAL, Identifier, RoleName, Text, Words
+from biolayer.values import INTEGRAL, UNIQUE, Identifier, NetworkBlock, RoleName, Text, Words
 
 # What Django and mail servers accept; the mail shows whether the address exists.
 ADDRESS = re.compile(
@@ -19,31 +18,13 @@ _UNCHANGED: Any = None
 """A placeholder for a field that was not sent. It is never read: see `Change.sent_fields`."""
 
 
-def _network(text: str) -> str:
-    """Return a CIDR block in its canonical form."""
-    try:
-        return str(ip_network(text, strict=True))
-    except ValueError:
-        raise PydanticCustomError(
-            "not_a_network", "must be a CIDR block such as 192.0.2.0/24, without host bits"
-        ) from None
-
-
 def _address(text: str) -> str:
     if ADDRESS.fullmatch(text) is None:
         raise PydanticCustomError("not_an_email", "must be an e-mail address")
     return text.lower()
 
 
-def _not_any(networks: list[str]) -> list[str]:
-    return list(dict.fromkeys(networks))
-
-
-Networks = Annotated[
-    list[Annotated[Text, Field(min_length=1, max_length=50), AfterValidator(_network)]],
-    Field(max_length=100),
-    AfterValidator(_not_any),
-]
+Networks = Annotated[list[NetworkBlock], Field(max_length=100), UNIQUE]
 Email = Annotated[
     Text,
     Field(min_length=3, max_length=254, json_schema_extra={"format": "email"}),

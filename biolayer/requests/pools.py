@@ -15,6 +15,7 @@ from biolayer.contract import EscalationPolicy, Model, dig
 from biolayer.errors import Fault, pointer
 from biolayer.values import (
     INTEGRAL,
+    UNIQUE,
     Identifier,
     Language,
     Moment,
@@ -60,10 +61,6 @@ def _sorted_without_overlap(spans: list[list[str]]) -> list[list[str]]:
     return in_order
 
 
-def _without_duplicates(items: list[str]) -> list[str]:
-    return list(dict.fromkeys(items))
-
-
 def _https_only(url: str) -> str:
     """Return a link for people to open. The service itself never fetches it."""
     try:
@@ -91,9 +88,9 @@ MissesUntilAway = Annotated[int, Field(ge=1, le=100), INTEGRAL]
 Costs = Annotated[dict[Slug, Annotated[int, Field(ge=1, le=100), INTEGRAL]], Field(max_length=200)]
 PoolIds = Annotated[list[Identifier], Field(max_length=50)]
 
-Skills = Annotated[list[Slug], Field(max_length=100), AfterValidator(_without_duplicates)]
+Skills = Annotated[list[Slug], Field(max_length=100), UNIQUE]
 SkillLevels = dict[Slug, Annotated[int, Field(ge=1, le=5), INTEGRAL]]
-Languages = Annotated[list[Language], Field(max_length=32), AfterValidator(_without_duplicates)]
+Languages = Annotated[list[Language], Field(max_length=32), UNIQUE]
 TrustLevel = Annotated[int, Field(ge=0, le=5), INTEGRAL]
 Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 Capacity = Annotated[int, Field(ge=1, le=100), INTEGRAL]

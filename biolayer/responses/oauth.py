@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
-from biolayer.requests.oauth import ClientType, GrantType, RoleName
+from biolayer.requests.oauth import ClientType, GrantType
 from biolayer.responses.pages import Page
-from biolayer.values import Identifier, Timestamp
+from biolayer.values import Identifier, RoleName, Timestamp
 
 
 class OAuthApplication(OpenModel):

@@ -54,7 +54,6 @@ MEANINGS = {
     "invalid_network": "the grammar of addresses",
     "invalid_schema": "the grammar of JSON Schema",
     "invalid_url": "the grammar of URLs",
-    "not_a_network": "the grammar of addresses",
     "not_an_email": "the grammar of addresses",
     "nul_character": "the one character that PostgreSQL cannot store",
     "reserved_header": "a list of names, compared without case",

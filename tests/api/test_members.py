@@ -64,13 +64,18 @@ def test_networks__that_lock_the_caller_out_are_refused(admin: Caller) -> None:
     assert faults(answer) == {"/allowed_networks": "locks_out_caller"}
 
 
-@pytest.mark.parametrize(
-    "network", ["192.0.2.1/24", "192.0.2.0/33", "everywhere", "2001:db8::1/32"]
-)
-def test_network__must_be_a_block(admin: Caller, network: str) -> None:
+@pytest.mark.parametrize("network", ["192.0.2.0/33", "everywhere", "2001:db8::/129"])
+def test_network__must_be_an_address_or_a_block(admin: Caller, network: str) -> None:
     with expect_unchanged():
         answer = admin.patch("/v1/organisation", {"allowed_networks": [network]})
-    assert faults(answer) == {"/allowed_networks/0": "not_a_network"}
+    assert faults(answer) == {"/allowed_networks/0": "invalid_network"}
+
+
+def test_networks__are_stored_in_their_usual_form(admin: Caller) -> None:
+    sent = ["127.0.0.1", "192.0.2.9/24", "192.0.2.0/24", "2001:DB8::1"]
+    answer = admin.patch("/v1/organisation", {"allowed_networks": sent})
+    stored = ["127.0.0.1/32", "192.0.2.0/24", "2001:db8::1/128"]
+    assert answer.json()["allowed_networks"] == stored
 
 
 # --- members --------------------------------------------------------------------------------------
