@@ -16,7 +16,12 @@ from apps.api.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
-BINARY: dict[str, Any] = {"type": "string", "format": "binary", "contentMediaType": OCTETS}
+BINARY: dict[str, Any] = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": OCTETS,
+    "minLength": 1,
+}
 """The schema of a file in a form."""
 METHODS = ("get", "post", "put", "patch", "delete")
 ATTRIBUTE = "operation"
