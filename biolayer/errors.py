@@ -21,6 +21,7 @@ BioLayerError
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
 │   ├── RunSubmitted           the run has another output already
+│   ├── DraftChanged           another revision of the draft is stored: `draft`
 │   ├── OfferClosed
 │   ├── OfferExpired
 │   ├── AttemptsExhausted
@@ -251,10 +252,28 @@ class RunSubmitted(Conflict):
     code = "run_submitted"
     title = "The run has already been submitted"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The run was submitted with another output or evidence. That submission is kept."
-        )
+    def __init__(
+        self,
+        text: str = "The run was submitted with another output or evidence. That submission is"
+        " kept.",
+    ) -> None:
+        super().__init__(text)
+
+
+class DraftChanged(Conflict):
+    """Carry the stored draft, None without one, and in `shown` what the API shows of it."""
+
+    code = "draft_changed"
+    title = "Another revision of the draft is stored"
+
+    def __init__(self, draft: Any) -> None:
+        self.draft = draft
+        self.shown: Any = None
+        super().__init__("It was saved elsewhere meanwhile, and was not replaced; see `draft`.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"draft": self.shown}
 
 
 class OfferClosed(Conflict):

@@ -75,6 +75,8 @@ def full_task(house: House, **changes: Any) -> Task:
         headers={"Authorization": f"Bearer {house.bob.key}"},
     )
     assert uploaded.status_code == 201, uploaded.content
+    saved = {"output": {"notes": CANARY}, "form": {"output/notes": [CANARY]}}
+    house.bob.put(f"/v1/runs/{run.id}/draft", {"epoch": run.epoch, "revision": 0, **saved})
     submission = tasks_submission(run.epoch, {"notes": CANARY}, [uploaded.json()["evidence_id"]])
     tasks.submit_run(actor=bob, run_id=run.id, submission=submission, at=clock.now())
     assert reviews.verify_submitted() == 1

@@ -34,6 +34,22 @@ class JSON(models.JSONField):
         return name, "apps.base.fields.JSON", args, kwargs
 
 
+class JSONText(models.Field):  # type: ignore[type-arg]
+    """Store JSON as text, as it was written: jsonb sorts the members of objects.
+
+    Nothing in SQL looks into it. None is NULL.
+    """
+
+    def db_type(self, connection: Any) -> str:
+        return "text"
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
 class Numeric(models.DecimalField):  # type: ignore[type-arg]
     """Store an exact decimal number: PostgreSQL's `numeric`, without bounds or rounding."""
 

@@ -223,6 +223,16 @@ RUNS: Table = {
     "submitted": ("Whether the submission of its run names the file.", True),
     "verified": ("Whether it belongs to the task's verified output.", True),
     "purged_at": ("When retention deleted the content; null while it exists.", None),
+    "revision": ("The revision of the draft: 1, 2, 3 …", 1),
+    "DraftSave.revision": ("The revision that this one replaces; 0: none is stored.", 0),
+    "form": (
+        "The texts of a form's fields by name, in the form's order; null: not from a form.",
+        {"output/notes": ["Owner ran"]},
+    ),
+    "saved_at": ("When it was saved.", TIME),
+    "Draft.run_id": ("The run that it was last saved for.", UUID),
+    "Draft.epoch": ("The epoch of the run by which it was last saved.", 1),
+    **for_models("Draft DraftSave", "output", "The output so far; any JSON.", {"notes": "Owner"}),
     "attachment_id": ("The ID of the attachment.", UUID),
     "attachments": ("The files that `context.attachments` names.", FROM_PARTS),
     **for_models(

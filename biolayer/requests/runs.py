@@ -9,6 +9,8 @@ from biolayer.values import INTEGRAL, Identifier, Text
 
 MAX_EVIDENCE_PER_RUN = 20
 MAX_EPOCH = 2**31 - 1
+MAX_DRAFT_BYTES = 512 * 1024
+"""Of a draft's `output` and `form` together, as JSON."""
 
 
 class RunCall(Model):
@@ -28,3 +30,14 @@ class Heartbeat(RunCall):
 class Submission(RunCall):
     output: Any = None
     evidence: Annotated[list[Identifier], Field(max_length=MAX_EVIDENCE_PER_RUN)] = []
+
+
+class DraftSave(RunCall):
+    """A draft of a run's output, which need not be valid.
+
+    `revision` is the one that it replaces, 0 for the first.
+    """
+
+    revision: Annotated[int, Field(ge=0, le=MAX_EPOCH - 1), INTEGRAL]
+    output: Any = None
+    form: dict[str, list[str]] | None = None

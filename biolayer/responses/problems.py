@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
+from biolayer.responses.drafts import Draft
 
 
 class ProblemFault(OpenModel):
@@ -27,4 +28,7 @@ class Problem(OpenModel):
     )
     missing: dict[str, Any] | None = Field(
         default=None, description="With 403: the scope, role, pools or network that is missing."
+    )
+    draft: Draft | None = Field(
+        default=None, description="With `draft_changed`: the stored draft; null if there is none."
     )

@@ -278,6 +278,9 @@ def walk_work(house: House, answers: Answers) -> None:
     answers.expect("heartbeat_run", 200, act(bob, run, "heartbeat"))
     answers.expect("list_runs", 200, bob.get("/v1/runs"))
     answers.expect("get_run", 200, bob.get(f"/v1/runs/{run.id}"))
+    draft, typed = f"/v1/runs/{run.id}/draft", {"epoch": run.epoch, "revision": 0, "output": 1}
+    answers.expect("save_draft", 200, bob.put(draft, {**typed, "form": {"output": ["1"]}}))
+    answers.expect("get_draft", 200, bob.get(draft))
     evidence_id = answers.expect("add_evidence", 201, upload(bob, run, PNG))["evidence_id"]
     answers.expect("list_run_evidence", 200, bob.get(f"/v1/runs/{run.id}/evidence"))
     submitted = act(bob, run, "submit", output=OUTPUT, evidence=[evidence_id])

@@ -97,6 +97,8 @@ MATRIX = [
     Row("post", "runs/<str:run_id>/submit", Scope.WORK, {"epoch": 1, "output": OUTPUT},
     subject="run"),
     Row("post", "runs/<str:run_id>/release", Scope.WORK, {"epoch": 1}, subject="run"),
+    Row("get", "runs/<str:run_id>/draft", Scope.WORK, subject="run"),
+    Row("put", "runs/<str:run_id>/draft", Scope.WORK, {"epoch": 1, "revision": 0}, subject="run"),
     Row("get", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),

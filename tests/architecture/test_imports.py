@@ -17,7 +17,7 @@ PLANTED = {
     "apps/base/clock.py": "import apps.tasks.models",
     "biolayer/signing.py": "import django",
     "apps/tasks/services/closing.py": "import rest_framework",
-    "apps/tasks/selectors.py": "import apps.tasks.services",
+    "apps/tasks/selectors/tasks.py": "import apps.tasks.services",
     "apps/tasks/changes.py": "import apps.tasks.services",
     "apps/matching/selectors.py": "import apps.webhooks.services",
     "apps/reviews/services.py": "import apps.tasks.transitions",

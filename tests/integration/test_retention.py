@@ -70,6 +70,7 @@ def test_purge__leaves_the_canary_nowhere(house: House) -> None:
     assert before >= {
         "tasks_task",
         "tasks_run",
+        "tasks_draft",
         "tasks_evidence",
         "matching_offer",
         "events_eventnote",

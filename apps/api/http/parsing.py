@@ -17,6 +17,8 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput, MalformedJSON, T
 
 MAX_FAULTS = 50
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+# Half of it is the limit of what is stored; escapes make texts longer.
+MAX_DRAFT_BODY_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 10 * 1024 * 1024
 # Includes the headers of the parts and the fields of the form.
 MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
@@ -33,6 +35,20 @@ class FastJSONParser(BaseParser):
     ) -> Any:
         """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
         body = _read(stream, settings.MAX_BODY_BYTES)
+        return parse_json(body) if body.strip() else {}
+
+
+class DraftParser(FastJSONParser):
+    """Parse a draft, which may be larger than another document."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
+        body = _read(stream, MAX_DRAFT_BODY_BYTES)
         return parse_json(body) if body.strip() else {}
 
 

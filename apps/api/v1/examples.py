@@ -51,6 +51,12 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "evidence": [],
     },
     runs.Release: {"epoch": 1, "reason": "The line is dead"},
+    runs.DraftSave: {
+        "epoch": 1,
+        "revision": 0,
+        "output": {"notes": "Owner ran"},
+        "form": {"output/notes": ["Owner ran"]},
+    },
     NewLegalHold: {"task_id": "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41", "reason": "Case 2026-118"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     api_keys.KeyCreation: {

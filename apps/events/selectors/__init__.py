@@ -29,7 +29,7 @@ from apps.events.selectors.generations import (
     current_generation,
     rewound,
 )
-from apps.events.selectors.log import facts, shown_data, task_events
+from apps.events.selectors.log import claims, facts, shown_data, task_events
 
 __all__ = [
     "BEGINNING",
@@ -40,6 +40,7 @@ __all__ = [
     "HorizonHolder",
     "Lag",
     "Position",
+    "claims",
     "clear_generation_cache",
     "consumer",
     "consumer_lags",

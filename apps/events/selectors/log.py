@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.events.models import Event, EventNote
+from biolayer.lifecycle import EventType
 from biolayer.times import format_time
 
 
@@ -15,6 +16,13 @@ def task_events(*, task_id: UUID) -> QuerySet[Event]:
     events = Event.objects.filter(task_id=task_id).order_by("sequence")
     note = Subquery(notes.values("note"))
     return events.annotate(note=note)  # type: ignore[no-redef] # It sets the plain attribute.
+
+
+def claims(*, task_id: UUID, run_id: UUID) -> list[UUID]:
+    """Return the workers that a run of the task was given to, in order: one for each epoch."""
+    rows = Event.objects.filter(task_id=task_id, type=EventType.ACCEPTED.value)
+    data = rows.order_by("sequence").values_list("data", flat=True)
+    return [UUID(facts["worker_id"]) for facts in data if facts["run_id"] == str(run_id)]
 
 
 def shown_data(event: Event) -> dict[str, Any]:

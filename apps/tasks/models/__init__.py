@@ -1,7 +1,10 @@
-"""Store tasks, runs, requirements, dependencies, evidence and attachments."""
+"""Store tasks, runs, requirements, dependencies, drafts, evidence and attachments."""
 
 from apps.tasks.models.dependencies import (
     Dependency,
+)
+from apps.tasks.models.drafts import (
+    Draft,
 )
 from apps.tasks.models.files import (
     Attachment,
@@ -40,6 +43,7 @@ __all__ = [
     "Attachment",
     "Content",
     "Dependency",
+    "Draft",
     "Evidence",
     "FileState",
     "LegalHold",

@@ -40,6 +40,9 @@ from apps.tasks.services.creating import (
 from apps.tasks.services.dependencies import (
     fail_dependents,
 )
+from apps.tasks.services.drafts import (
+    save_draft,
+)
 from apps.tasks.services.evidence import (
     add_evidence,
     receive_evidence,
@@ -143,6 +146,7 @@ __all__ = [
     "reopen_task",
     "requeue_task",
     "rework_task",
+    "save_draft",
     "start_run",
     "submit_run",
     "verify_task",

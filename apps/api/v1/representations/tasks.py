@@ -7,10 +7,10 @@ from apps.api.http.links import Links
 from apps.api.v1.representations.files import briefing_attachment
 from apps.api.v1.representations.values import choice
 from apps.tasks import files, selectors
-from apps.tasks.models import Run, Task
+from apps.tasks.models import Draft, Run, Task
 from biolayer.events.tasks import OriginFacts
 from biolayer.lifecycle import OUTPUT_SHOWN
-from biolayer.responses import runs
+from biolayer.responses import drafts, runs
 from biolayer.responses import tasks as responses
 
 
@@ -81,6 +81,19 @@ def held_run(row: Run, links: Links) -> runs.HeldRun:
 def run_with_task(row: Run, links: Links) -> runs.RunWithTask:
     """Return a run that a worker's call changed, with its task."""
     return runs.RunWithTask(run=run(row), task=briefing(row.task, links))
+
+
+def draft(row: Draft) -> drafts.Draft:
+    """Return a draft as its worker sees it."""
+    return drafts.Draft(
+        run_id=row.run_id,
+        task_id=row.task_id,
+        revision=row.revision,
+        epoch=row.epoch,
+        output=row.output,
+        form=row.form,
+        saved_at=row.saved_at,
+    )
 
 
 def origin(row: Task) -> OriginFacts:

@@ -32,6 +32,8 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         AND concat_ws(E'\\n', r.output, r.error) ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM tasks_run r JOIN tasks_evidence e ON e.run_id = r.id
         WHERE r.task_id = t.id AND e.filename ILIKE %(pattern)s)
+    OR EXISTS (SELECT FROM tasks_draft d WHERE d.task_id = t.id
+        AND concat_ws(E'\\n', d.output, d.form) ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE %(pattern)s)
 )
@@ -42,10 +44,12 @@ WHERE t.organisation_id = %(organisation_id)s
     AND concat_ws(' ', t.product, t.request_id) ILIKE %(pattern)s
 """
 OF_WORKER = f"""
-SELECT DISTINCT t.id, {KEPT} FROM tasks_run r JOIN tasks_task t ON t.id = r.task_id
-JOIN accounts_organisation o ON o.id = t.organisation_id
-WHERE r.organisation_id = %(organisation_id)s AND r.worker_id = %(worker_id)s
-    AND t.purged_at IS NULL
+SELECT t.id, {KEPT} FROM tasks_task t JOIN accounts_organisation o ON o.id = t.organisation_id
+WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND t.id IN (
+    SELECT task_id FROM tasks_run
+    WHERE organisation_id = %(organisation_id)s AND worker_id = %(worker_id)s
+    UNION SELECT task_id FROM tasks_draft
+    WHERE organisation_id = %(organisation_id)s AND worker_id = %(worker_id)s)
 """
 OF_IDS = f"""
 SELECT t.id, {KEPT} FROM tasks_task t JOIN accounts_organisation o ON o.id = t.organisation_id
@@ -54,6 +58,7 @@ WHERE t.id = ANY(%(ids)s) AND t.closed_at IS NOT NULL
 WORDS = """
 UPDATE tasks_run SET error = '' WHERE task_id = ANY(%s) AND worker_id = %s AND error <> ''
 """
+DRAFTS = "DELETE FROM tasks_draft WHERE task_id = ANY(%s) AND worker_id = %s"
 
 
 class Found(NamedTuple):
@@ -89,13 +94,13 @@ def erase_text(*, organisation_id: UUID, text: str, apply: bool, at: datetime) -
 def erase_words(
     *, organisation_id: UUID, worker_id: UUID, apply: bool, at: datetime
 ) -> Iterator[Finding]:
-    """Delete the reasons that a worker gave, in runs and logs. Yield what was found.
+    """Delete a worker's drafts, and its reasons in runs and logs. Yield what was found.
 
     Outputs and files stay until the end of their tasks' retention: they are the callers'.
     """
     params = {"organisation_id": organisation_id, "worker_id": worker_id, "at": at}
     found = _found(OF_WORKER, params)
-    yield from _findings("tasks in which the worker may have given reasons", found)
+    yield from _findings("tasks in which the worker may have given reasons, or left a draft", found)
     free = [task.task_id for task in found if not task.kept_because]
     if free:
         why = "outputs and evidence are kept until the end of the tasks' retention"
@@ -115,6 +120,7 @@ def _erase_words(task_ids: list[UUID], worker_id: UUID) -> None:
     erase_notes(task_ids=task_ids, actor_id=str(worker_id))
     with connection.cursor() as cursor:
         cursor.execute(WORDS, [task_ids, worker_id])
+        cursor.execute(DRAFTS, [task_ids, worker_id])
 
 
 def _found(sql: str, params: dict[str, Any]) -> list[Found]:

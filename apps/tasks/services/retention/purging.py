@@ -203,6 +203,7 @@ RUNS = """
 UPDATE tasks_run SET output = NULL, error = ''
 WHERE task_id = ANY(%s) AND (output IS NOT NULL OR error <> '')
 """
+DRAFTS = "DELETE FROM tasks_draft WHERE task_id = ANY(%s)"
 
 
 def _delete_content(task_ids: Sequence[UUID], at: datetime) -> None:
@@ -213,4 +214,5 @@ def _delete_content(task_ids: Sequence[UUID], at: datetime) -> None:
     erase_notes(task_ids=ids)
     with connection.cursor() as cursor:
         cursor.execute(RUNS, [ids])
+        cursor.execute(DRAFTS, [ids])
         cursor.execute(TASKS, [at, ids])
