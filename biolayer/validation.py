@@ -8,6 +8,7 @@ from biolayer.errors import Fault, pointer
 CODES = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
+    "enum": "not_one_of",
     "literal_error": "not_one_of",
     "string_pattern_mismatch": "pattern",
     "string_too_short": "too_short",

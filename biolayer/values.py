@@ -5,6 +5,7 @@ All models share them. Each type refuses an invalid value with one fault.
 
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -189,6 +190,31 @@ Urgency = Literal["low", "normal", "high", "critical"]
 Format = Literal["structured_json", "text", "file"]
 Presence = Literal["available", "busy", "away", "offline"]
 OfferMode = Literal["sequential", "broadcast"]
+
+
+class CannotDo(StrEnum):
+    """Why a worker cannot do a task."""
+
+    MISSING_SKILL = "missing_skill"  # it takes a skill that the worker lacks
+    NO_ACCESS = "no_access"  # to a place, a system or a person
+    NO_TIME = "no_time"
+    UNCLEAR = "unclear"  # the instructions do not say what to do
+    UNSAFE = "unsafe"
+    CONFLICT_OF_INTEREST = "conflict_of_interest"
+    WRONG_PLACE = "wrong_place"  # the worker is not where the task is
+    OTHER = "other"
+
+
+LASTING = frozenset(
+    {
+        CannotDo.MISSING_SKILL,
+        CannotDo.NO_ACCESS,
+        CannotDo.UNSAFE,
+        CannotDo.CONFLICT_OF_INTEREST,
+        CannotDo.WRONG_PLACE,
+    }
+)
+"""With these the task is not offered to the worker again."""
 
 NetworkBlock = Annotated[
     str,

@@ -33,6 +33,7 @@ from apps.matching.changes import (
     next_step_timer,
     offers_withdrawal,
     recheck_request,
+    released_offer,
 )
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
@@ -99,6 +100,7 @@ def connect() -> None:
     react(ANNOUNCED, announce_event)
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], match_task)
+    react([EventType.QUEUED], note_release)
     react([EventType.ESCALATED], match_again)
     pool_services.react_to_policy_changes(matching.apply_pool_policy)
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
@@ -256,6 +258,18 @@ def match_task(moved: AppliedTransition) -> Iterable[Change]:
     """Have a queued task matched, and schedule the next step of its escalation policy."""
     yield from match_again(moved)
     yield next_step_timer(moved.task)
+
+
+def note_release(moved: AppliedTransition) -> Iterable[Change]:
+    """Have matching know why a worker released a run, if it said so by a code."""
+    facts = moved.event.data
+    if "code" in facts and "run_id" in facts:
+        yield released_offer(
+            task_id=moved.task.id,
+            run_id=UUID(facts["run_id"]),
+            worker_id=UUID(facts["worker_id"]),
+            code=facts["code"],
+        )
 
 
 def match_again(moved: AppliedTransition) -> Iterable[Change]:

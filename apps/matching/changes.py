@@ -61,11 +61,24 @@ CLOSED_OFFER_LOADS = load_query("apps.matching", "closed_offer_loads")
 
 
 def offer_closing(
-    offer: Offer, status: OfferStatus, at: datetime, *, reason: str = ""
+    offer: Offer, status: OfferStatus, at: datetime, *, reason: str = "", code: str = ""
 ) -> list[Change]:
     """Return the end of a locked offer, without its worker's load."""
-    values = {"status": status, "closed_at": at, "reason": reason}
+    values = {"status": status, "closed_at": at, "reason": reason, "code": code}
     return [Update(Offer, {"id": offer.id}, values), timer_deletion(subject_id=offer.id)]
+
+
+RELEASED = """
+UPDATE matching_offer SET code = %s WHERE id = (
+    SELECT id FROM matching_offer
+    WHERE task_id = %s AND run_id = %s AND worker_id = %s AND status = 'accepted'
+    ORDER BY offered_at DESC LIMIT 1)
+"""
+
+
+def released_offer(*, task_id: UUID, run_id: UUID, worker_id: UUID, code: str) -> Statement:
+    """Return the code by which a worker released a run, on the offer that gave it the run."""
+    return Statement(RELEASED, (code, task_id, run_id, worker_id))
 
 
 def offers_withdrawal(*, task_id: UUID, at: datetime) -> list[Change]:

@@ -35,6 +35,7 @@ RULES = (
     "certifications",
     "trust_level",
     "rating",
+    "cannot_do",
     "presence",
     "working_hours",
     "snoozed",
@@ -150,7 +151,7 @@ def _workers(task: Task, at: datetime) -> WorkerCounts:
     """Count workers as the matcher decides.
 
     Workers with a past offer are eligible when no other worker is, and the last of them not before
-    its cooldown ends.
+    its cooldown ends; never those who said that they cannot do the task.
     """
     past_offers = task_queue.past_offers(task_ids=[task.id]).get(task.id, [])
     last = task_queue.last_offer(past_offers) if past_offers else None
@@ -159,6 +160,7 @@ def _workers(task: Task, at: datetime) -> WorkerCounts:
         "requirement_id": task.requirement_id,
         "at": at,
         "past_worker_ids": [offer.worker_id for offer in past_offers],
+        "refusing_worker_ids": [offer.worker_id for offer in past_offers if offer.is_refused],
         "cooling_worker_id": cooling and cooling.worker_id,
         "cooldown_ends_at": cooling and cooling.cooldown_ends_at,
         "hours_timer": AVAILABILITY,

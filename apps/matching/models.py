@@ -49,6 +49,9 @@ class Offer(models.Model):
     closed_at = models.DateTimeField(null=True)
     # The worker's words when it declined.
     reason = models.CharField(max_length=1000, blank=True)
+    # Why the worker cannot do the task: a `CannotDo`, when it declined, or released the run. Empty:
+    # it did not say so by a code.
+    code = models.CharField(max_length=20, blank=True, db_default="")
     # Why this worker: the figures by which it was ranked.
     why = JSON(default=dict)
 

@@ -17,6 +17,7 @@ from django.db import connection
 
 from apps.base.queries import load_query
 from apps.matching.parked_requirements import IS_DUE
+from biolayer.values import LASTING
 
 MAX_REQUIREMENTS = 128
 """In one batch."""
@@ -42,6 +43,7 @@ SELECT t.* FROM unnest(%(requirement_ids)s::uuid[]) AS requested (id) CROSS JOIN
 """
 
 PAST_OFFERS = load_query("apps.matching", "past_offers")
+LASTING_CODES = sorted(code.value for code in LASTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class PastOffer:
     worker_id: UUID
     offered_at: datetime
     cooldown_ends_at: datetime
+    # The worker said that it cannot do the task: it is not offered to that worker again.
+    is_refused: bool
 
 
 def last_offer(past_offers: Sequence[PastOffer]) -> PastOffer:
@@ -122,7 +126,7 @@ def past_offers(*, task_ids: Sequence[UUID]) -> dict[UUID, list[PastOffer]]:
     """Return by task the last offer to each worker who did not complete it."""
     offers: dict[UUID, list[PastOffer]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(PAST_OFFERS, [list(task_ids)])
+        cursor.execute(PAST_OFFERS, [LASTING_CODES, list(task_ids)])
         for task_id, *row in cursor.fetchall():
             offers.setdefault(task_id, []).append(PastOffer(*row))
     return offers

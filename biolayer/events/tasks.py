@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from biolayer.events.envelope import Envelope, MarkedFacts, OpenModel, Sequence
-from biolayer.values import Identifier, Moment, Timestamp
+from biolayer.values import CannotDo, Identifier, Moment, Timestamp
 
 StatusName = Annotated[
     Literal[
@@ -74,6 +74,11 @@ class QueuedFacts(TaskFacts):
         description="Why the task is queued again: `offer_declined`, `offer_expired`,"
         " `lease_ended`, `run_failed`, or the reason of a release, a rework or a reopening. Omitted"
         " when first queued.",
+    )
+    code: CannotDo | None = Field(
+        default=None,
+        description="Why the worker cannot do the task, where it declined or released it with a"
+        " code.",
     )
 
 

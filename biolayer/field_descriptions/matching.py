@@ -28,6 +28,10 @@ TABLE: Table = {
     "ExcludedWorkers.certifications": ("Without a valid required certification.", 0),
     "ExcludedWorkers.trust_level": ("Below the minimum trust level.", 0),
     "ExcludedWorkers.rating": ("Below the minimum rating.", 0),
+    "ExcludedWorkers.cannot_do": (
+        "Declined or released this task with a code by which it is not offered to them again.",
+        0,
+    ),
     "ExcludedWorkers.presence": ("Not available.", 3),
     "ExcludedWorkers.working_hours": ("Outside their working hours.", 0),
     "ExcludedWorkers.snoozed": ("Snoozed.", 0),

@@ -191,6 +191,12 @@ STATE: Table = {
     "at_risk_at": ("When 80 % of the clock's time had passed.", TIME),
     "detected_at": ("When the service detected it.", TIME),
     "reason": ("The reason, as free text.", "The owner called back by themselves"),
+    **for_models(
+        "Decline Release DeclinedOffer QueuedFacts",
+        "code",
+        "Why the worker cannot do the task; null: it gave no code.",
+        "missing_skill",
+    ),
     "dependencies": ("The tasks that this one depends on, with their results.", FROM_PARTS),
     "task": ("The task as its worker sees it.", FROM_PARTS),
 }

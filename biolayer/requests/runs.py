@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from biolayer.contract import Model
-from biolayer.values import INTEGRAL, Identifier, Text
+from biolayer.values import INTEGRAL, CannotDo, Identifier, Text
 
 MAX_EVIDENCE_PER_RUN = 20
 MAX_EPOCH = 2**31 - 1
@@ -21,6 +21,7 @@ class RunCall(Model):
 
 class Release(RunCall):
     reason: Annotated[Text, Field(max_length=1000)] = ""
+    code: Annotated[CannotDo, Field(strict=False)] | None = None
 
 
 class Heartbeat(RunCall):

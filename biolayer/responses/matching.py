@@ -36,6 +36,7 @@ class ExcludedWorkers(OpenModel):
     certifications: int
     trust_level: int
     rating: int
+    cannot_do: int
     presence: int
     working_hours: int
     snoozed: int

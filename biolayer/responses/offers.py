@@ -5,7 +5,7 @@ from typing import Literal
 from biolayer.events.envelope import OpenModel
 from biolayer.responses.pages import Page
 from biolayer.responses.tasks import Briefing
-from biolayer.values import Identifier, Timestamp
+from biolayer.values import CannotDo, Identifier, Timestamp
 
 
 class Offer(OpenModel):
@@ -19,6 +19,7 @@ class Offer(OpenModel):
 class DeclinedOffer(OpenModel):
     offer_id: Identifier
     status: Literal["declined"]
+    code: CannotDo | None
 
 
 class OfferPage(Page):

@@ -42,7 +42,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
     contract.TaskContract: CONTRACT,
     contract.TaskContracts: [CONTRACT],
     tasks.Cancellation: {"reason": "The owner called back by themselves"},
-    offers.Decline: {"reason": "Not now"},
+    offers.Decline: {"reason": "Not now", "code": "no_time"},
     runs.RunCall: {"epoch": 1},
     runs.Heartbeat: {"epoch": 1, "lease_seconds": 300},
     runs.Submission: {
@@ -50,7 +50,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "output": {"reached_user": True, "notes": "Owner ran a patch script."},
         "evidence": [],
     },
-    runs.Release: {"epoch": 1, "reason": "The line is dead"},
+    runs.Release: {"epoch": 1, "reason": "The line is dead", "code": "no_access"},
     runs.DraftSave: {
         "epoch": 1,
         "revision": 0,

@@ -82,14 +82,15 @@ class OfferDecline(View):
         decline_request = parse(Decline, request.data)
 
         def decline() -> CallResult:
-            parsed_id = parse_id("offer", offer_id)
+            parsed_id, code = parse_id("offer", offer_id), decline_request.code
             matching.decline_offer(
                 actor=self.actor(request),
                 offer_id=parsed_id,
                 reason=decline_request.reason,
+                code=code,
                 at=self.at(request),
             )
-            return CallResult(DeclinedOffer(offer_id=parsed_id, status="declined"))
+            return CallResult(DeclinedOffer(offer_id=parsed_id, status="declined", code=code))
 
         return idempotent(request, request.data, decline)
 
@@ -212,6 +213,7 @@ class RunRelease(View):
                 run_id=parse_id("run", run_id),
                 epoch=call.epoch,
                 reason=call.reason,
+                code=call.code,
                 at=self.at(request),
             )
             return CallResult(RunChanged(run=representations.run(run)))

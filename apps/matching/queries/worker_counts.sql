@@ -35,6 +35,7 @@ CROSS JOIN LATERAL (
         WHEN NOT {{ has_certifications }} THEN 'certifications'
         WHEN NOT {{ has_trust_level }} THEN 'trust_level'
         WHEN NOT {{ has_rating }} THEN 'rating'
+        WHEN w.id = ANY (%(refusing_worker_ids)s::uuid[]) THEN 'cannot_do'
         WHEN NOT {{ has_capacity }} THEN CASE
             WHEN w.presence <> 'available' THEN 'presence'
             WHEN NOT w.is_on_shift THEN 'working_hours'

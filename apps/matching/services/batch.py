@@ -6,7 +6,7 @@ offered to several workers at once (`broadcast`). It locks and writes nothing: t
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.matching import task_queue
@@ -26,6 +26,10 @@ from apps.tasks.models import Task
 
 SPARE_WORKERS = 4
 """Read besides one worker for each task, to have a choice."""
+
+REFUSED_RECHECK = timedelta(days=1)
+"""When a task is looked at again that all eligible workers said they cannot do. Only another worker
+changes that, and its membership opens."""
 
 MAX_BROADCAST = 50
 MAX_WORKERS = 2 * MAX_BATCH
@@ -175,15 +179,20 @@ class Batch:
     ) -> list[EligibleWorker]:
         """Return the workers that the task was not offered to before.
 
-        Where there are none, return the others, but the last one not before its cooldown ends.
+        Where there are none, return the others, but the last one not before its cooldown ends, and
+        not those who said that they cannot do it.
         """
         if not past_offers:
             return list(workers)
         before = {offer.worker_id for offer in past_offers}
-        last = last_offer(past_offers)
-        cooling = last.worker_id if last.cooldown_ends_at > self.at else None
         new = [worker for worker in workers if worker.worker_id not in before]
-        return new or [worker for worker in workers if worker.worker_id != cooling]
+        if new:
+            return new
+        last = last_offer(past_offers)
+        kept_out = _refusing(past_offers)
+        if last.cooldown_ends_at > self.at:
+            kept_out.add(last.worker_id)
+        return [worker for worker in workers if worker.worker_id not in kept_out]
 
     def _may_be_served(self, requirement: UUID, capacity: RemainingCapacity) -> bool:
         """Return whether an eligible worker has capacity left, or one that was not read might."""
@@ -197,9 +206,17 @@ class Batch:
         past_offers = self._past_offers.get(task.task_id, ())
         if not past_offers:
             return None
-        if self._without_cooldown(self._workers[task.requirement_id], past_offers):
+        workers = self._workers[task.requirement_id]
+        if self._without_cooldown(workers, past_offers):
             return None
+        if _refusing(past_offers).issuperset(worker.worker_id for worker in workers):
+            return self.at + REFUSED_RECHECK
         return last_offer(past_offers).cooldown_ends_at
+
+
+def _refusing(past_offers: Iterable[PastOffer]) -> set[UUID]:
+    """Return the workers who said that they cannot do the task."""
+    return {offer.worker_id for offer in past_offers if offer.is_refused}
 
 
 def capacity_after(assignments: Iterable[Assignment]) -> RemainingCapacity:

@@ -5,8 +5,9 @@ is the mutex of its offers: the second worker comes too late, and gets the refus
 was rescinded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -24,6 +25,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Run
 from biolayer.errors import NotFound, OfferClosed, OfferExpired
 from biolayer.times import format_time
+from biolayer.values import CannotDo
 
 AGENT_LEASE_SECONDS = 300
 """Until an agent's next heartbeat; a person has the pool's `work_seconds`."""
@@ -89,8 +91,15 @@ def accept_offer(*, actor: Principal, offer_id: UUID, at: datetime) -> Run:
 
 
 @atomic()
-def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime) -> None:
-    """Decline an offer; the task is matched again.
+def decline_offer(
+    *,
+    actor: Principal,
+    offer_id: UUID,
+    reason: str,
+    code: CannotDo | None = None,
+    at: datetime,
+) -> None:
+    """Decline an offer; the task is matched again, with a code of `LASTING` for other workers only.
 
     Raise `OfferClosed`, `OfferExpired`, `NotFound`, `ScopeMissing`.
     """
@@ -100,7 +109,8 @@ def decline_offer(*, actor: Principal, offer_id: UUID, reason: str, at: datetime
         capacity_release(worker_id=offer.worker_id, units=offer.units),
         answered_offer(worker_id=offer.worker_id),
     ]
-    _end_offer(offer, OfferStatus.DECLINED, load_changes, actor=actor, at=at, reason=reason)
+    words = {"reason": reason, "code": code.value if code else ""}
+    _end_offer(offer, OfferStatus.DECLINED, load_changes, actor=actor, at=at, words=words)
 
 
 @atomic()
@@ -127,10 +137,11 @@ def _end_offer(
     *,
     actor: Principal,
     at: datetime,
-    reason: str = "",
+    words: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Close an offer that was not accepted. After the last open one the task is queued again."""
-    also = [*offer_closing(offer, status, at, reason=reason), *load_changes]
+    also = [*offer_closing(offer, status, at, **words), *load_changes]
+    code = {"code": words["code"]} if words.get("code") else {}
     if _others_open(offer).exists():
         write(also)
         wake("matching")
@@ -143,6 +154,7 @@ def _end_offer(
             "offer_id": str(offer.id),
             "worker_id": str(offer.worker_id),
             "reason": f"offer_{status.value}",
+            **code,
         },
         also=also,
     )

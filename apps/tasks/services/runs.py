@@ -27,6 +27,7 @@ from biolayer.contract import is_same_json, json_faults
 from biolayer.errors import Fault, InvalidInput, RunSubmitted, pointer
 from biolayer.lifecycle import Command
 from biolayer.requests.runs import Submission
+from biolayer.values import CannotDo
 
 MAX_OUTPUT_BYTES = 64 * 1024
 
@@ -136,14 +137,25 @@ def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fau
 
 
 @atomic()
-def release_run(*, actor: Principal, run_id: UUID, epoch: int, reason: str, at: datetime) -> Run:
+def release_run(
+    *,
+    actor: Principal,
+    run_id: UUID,
+    epoch: int,
+    reason: str,
+    code: CannotDo | None = None,
+    at: datetime,
+) -> Run:
     """Release a run on its worker's request: the same run is queued again; no attempt is used.
+
+    With a code of `LASTING` the task is not offered to the worker again.
 
     Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
     """
     actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
-    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, data={}, reason=reason)
+    data = {"code": code.value} if code else {}
+    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, data=data, reason=reason)
     return run
 
 

@@ -117,6 +117,8 @@ def _next_of_queued(workers: WorkerCounts) -> str:
     if not workers.in_pools:
         return "No open pool that it may be offered to has a worker."
     busy = {rule: workers.excluded[rule] for rule in EXCLUDED_NOW if workers.excluded.get(rule)}
+    if not busy and workers.excluded.get("cannot_do"):
+        return "The workers who meet the requirements said that they cannot do the task."
     if not busy:
         return "No worker in the pools meets the requirements."
     count = sum(busy.values())
