@@ -63,6 +63,14 @@ class Backend:
         """Yield all tasks, newest first. Filters: status, domain, urgency, pool."""
         return self._pages("/v1/tasks", filters)
 
+    def messages(self, task_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the messages between the callers and the workers of a task, oldest first."""
+        return self._pages(f"/v1/tasks/{task_id}/messages", {})
+
+    def post_message(self, task_id: str, text: str) -> dict[str, Any]:
+        """Post a message to the worker of an open task."""
+        return self._call("POST", f"/v1/tasks/{task_id}/messages", {"text": text})
+
     def events(self, task_id: str) -> Iterator[dict[str, Any]]:
         """Yield a task's events from the first; verify them with `biolayer.chain.first_broken`."""
         return self._pages(f"/v1/tasks/{task_id}/events", {})

@@ -50,6 +50,7 @@ class Command(StrEnum):
     ESCALATE = "escalate"  # no worker accepted: an escalation step applies; no new status
     WARN = "warn"  # 80 % of an SLA clock's time has passed; no new status
     BREACH = "breach"  # an SLA clock ran out; no new status
+    MESSAGE = "message"  # its caller or a worker wrote to the other; no new status
 
 
 class EventType(StrEnum):
@@ -68,6 +69,7 @@ class EventType(StrEnum):
     SLA_BREACHED = "task.sla_breached"
     SLA_AT_RISK = "task.sla_at_risk"
     ESCALATED = "task.escalated"
+    MESSAGE = "task.message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *_without_new_status(Command.WARN, EventType.SLA_AT_RISK),
     *_without_new_status(Command.BREACH, EventType.SLA_BREACHED),
+    *_without_new_status(Command.MESSAGE, EventType.MESSAGE),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

@@ -8,6 +8,7 @@ from uuid import UUID
 from apps.accounts import principal
 from apps.accounts.audit import AuditAction
 from apps.accounts.services import erase_user, record_action
+from apps.api.services import delete_responses_to
 from apps.base.erasure import Finding
 from apps.matching.services import erase_reasons
 from apps.pools.services import erase_worker
@@ -46,6 +47,9 @@ def _erase(subject: Subject, *, apply: bool, at: datetime) -> Iterator[Finding]:
         yield from erase_worker(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
         yield from erase_words(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
         yield from erase_reasons(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
+        if apply:
+            # They have what it wrote, for a day.
+            delete_responses_to(organisation_id=ours, principal=f"worker:{worker_id}")
     if subject.email is not None:
         yield from erase_user(organisation_id=ours, email=subject.email, apply=apply)
     for text in [*([subject.email] if subject.email else []), *subject.texts]:

@@ -75,6 +75,8 @@ def full_task(house: House, **changes: Any) -> Task:
         headers={"Authorization": f"Bearer {house.bob.key}"},
     )
     assert uploaded.status_code == 201, uploaded.content
+    for caller in (house.alice, house.bob):
+        caller.post(f"/v1/tasks/{task_id}/messages", {"text": CANARY}, **{"Idempotency-Key": "m"})
     saved = {"output": {"notes": CANARY}, "form": {"output/notes": [CANARY]}}
     house.bob.put(f"/v1/runs/{run.id}/draft", {"epoch": run.epoch, "revision": 0, **saved})
     submission = tasks_submission(run.epoch, {"notes": CANARY}, [uploaded.json()["evidence_id"]])

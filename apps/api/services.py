@@ -27,6 +27,11 @@ def delete_responses_about(*, task_ids: Collection[UUID]) -> None:
     IdempotencyKey.objects.filter(task_ids__overlap=list(task_ids)).delete()
 
 
+def delete_responses_to(*, organisation_id: UUID, principal: str) -> None:
+    """Delete the stored responses to a caller."""
+    IdempotencyKey.objects.filter(organisation_id=organisation_id, principal=principal).delete()
+
+
 NAMING = """
 DELETE FROM api_idempotencykey k
 WHERE EXISTS (SELECT FROM unnest(%s::bytea[]) AS task (id) WHERE position(task.id IN k.body) > 0)

@@ -21,6 +21,7 @@ _TASK = "019c2a4e-7d10-7b3a-9c51-52a1f0c3d7e8"
 _RUN = "019c2a4e-8f42-7c0d-8a11-0f6b6f0a2b91"
 _WORKER = "019b7e10-2c55-7d4e-b0f3-6a1d9c84e277"
 _OFFER = "019c2a4e-9b07-7e6f-a2d4-c18e35b7904a"
+_MESSAGE = "019c2a50-4f7a-7c02-b1de-90a4c8e35f17"
 _EVIDENCE = "019c2a51-11c8-7a90-8e3d-7b5f2a6c4d10"
 _ENDPOINT = "019bb3d2-64aa-7f18-9d20-e4c7a1b85f36"
 _DELIVERY = "019c2a52-3e9f-7b61-b7c8-91d0f2e6a453"
@@ -175,6 +176,18 @@ _KINDS = (
             drop_preferred_skills=True,
             mode="broadcast",
             broadcast_to=5,
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        tasks.TaskMessage,
+        _of_task(
+            7,
+            "started",
+            "started",
+            message_id=_MESSAGE,
+            author_kind="worker",
+            worker_id=_WORKER,
         ),
         is_silent=True,
     ),

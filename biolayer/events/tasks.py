@@ -189,6 +189,13 @@ class EscalatedFacts(TaskFacts):
     notify: bool | None = None
 
 
+class MessageFacts(TaskFacts):
+    message_id: Identifier
+    author_kind: Literal["requester", "worker"] = Field(description="Who wrote it.")
+    worker_id: Identifier | None = Field(default=None, description="The worker, if one wrote it.")
+    output: Any = Field(default=None, description="Only where the task is verified already.")
+
+
 class TaskCreated(Envelope):
     """Sent when a task is created, or a draft is published. No worker has got an offer yet. No
     action is needed; store `task_id` if you do not have it.
@@ -313,3 +320,14 @@ class TaskEscalated(Envelope):
 
     type: Literal["task.escalated"]
     data: EscalatedFacts
+
+
+class TaskMessage(Envelope):
+    """Sent when a worker that has or had the task, or its caller, writes a message. The text is not
+    part of it: read it by `GET /v1/tasks/{task_id}/messages`. Sent only to receivers that name this
+    type: `*` and `task.*` do not include it, and callbacks never get it. Answer a worker's question
+    by `POST /v1/tasks/{task_id}/messages`.
+    """
+
+    type: Literal["task.message"]
+    data: MessageFacts

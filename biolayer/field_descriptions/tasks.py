@@ -229,6 +229,15 @@ RUNS: Table = {
     "submitted": ("Whether the submission of its run names the file.", True),
     "verified": ("Whether it belongs to the task's verified output.", True),
     "purged_at": ("When retention deleted the content; null while it exists.", None),
+    **for_models("Message MessageFacts", "message_id", "The ID of the message.", UUID),
+    "author_kind": ("Who wrote it: `requester` or `worker`.", "worker"),
+    "author_name": (
+        "The name of the worker, member or credential; empty for a person who has left.",
+        "Mara Lindqvist",
+    ),
+    **for_models(
+        "Message NewMessage", "text", "What was written.", "Which of the two owners is meant?"
+    ),
     "revision": ("The revision of the draft: 1, 2, 3 …", 1),
     "DraftSave.revision": ("The revision that this one replaces; 0: none is stored.", 0),
     "form": (

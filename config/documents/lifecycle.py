@@ -29,8 +29,9 @@ WHEN: Mapping[Command, str] = {
     Command.ESCALATE: "no worker accepted: an escalation step applies; the status does not change",
     Command.WARN: "80 % of an SLA clock's time has passed; the status does not change",
     Command.BREACH: "an SLA clock ran out; the status does not change",
+    Command.MESSAGE: "its caller or a worker wrote a message; the status does not change",
 }
-WITHOUT_NEW_STATUS = (Command.ESCALATE, Command.WARN, Command.BREACH)
+WITHOUT_NEW_STATUS = (Command.ESCALATE, Command.WARN, Command.BREACH, Command.MESSAGE)
 
 HEAD = """\
 # The lifecycle of a task

@@ -122,6 +122,19 @@ def test_stream__refused_without_a_credential(installation: Installation) -> Non
     assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
 
 
+def test_client__writes_messages(installation: Installation, backend: Backend) -> None:
+    body = example(installation, "http://127.0.0.1:9/", "IR-5")
+    body["requirements"]["skills"] = ["deep_sea_diving"]
+    task_id = backend.create_task(**body)["task_id"]
+    for text in ("Any news?", "It is urgent."):
+        assert backend.post_message(task_id, text)["text"] == text
+    assert [message["text"] for message in backend.messages(task_id)] == [
+        "Any news?",
+        "It is urgent.",
+    ]
+    backend.cancel_task(task_id)
+
+
 def test_client__raises_every_fault(backend: Backend) -> None:
     with pytest.raises(Problem) as refusal:
         backend.create_task(title="", task_type="X")

@@ -247,6 +247,11 @@ def walk_tasks(house: House, answers: Answers) -> None:
     answers.expect("list_tasks", 200, alice.get("/v1/tasks?limit=1"))
     answers.expect("get_task", 200, alice.get(f"/v1/tasks/{done.id}"))
     answers.expect("list_task_events", 200, alice.get(f"/v1/tasks/{done.id}/events"))
+    open_task = house.task()
+    messages, asked = f"/v1/tasks/{open_task.id}/messages", {"text": "Any news?"}
+    answers.expect("post_message", 201, alice.post(messages, asked))
+    assert answers.expect("list_messages", 200, alice.get(messages))["data"]
+    assert alice.post(f"/v1/tasks/{open_task.id}/cancel").status_code == 200
     answers.expect("explain_match", 200, alice.get(f"/v1/tasks/{done.id}/match"))
 
 

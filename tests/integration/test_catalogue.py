@@ -225,6 +225,13 @@ def warn(house: House, task_id: UUID) -> None:
 
 give_up = locked(tasks.fail_task, reason="nobody_found")
 
+
+def ask(house: House, task_id: UUID) -> None:
+    tasks.post_message(
+        actor=house.alice.principal, task_id=task_id, text="Any news?", at=clock.now()
+    )
+
+
 STEPS: dict[Command, Step] = {
     Command.QUEUE: lambda house, task_id: tasks.queue_created(),
     Command.MATCH: locked(tasks.match_task, data={"worker_id": str(UUID(int=1))}),
@@ -245,6 +252,7 @@ STEPS: dict[Command, Step] = {
     Command.ESCALATE: escalate,
     Command.WARN: warn,
     Command.BREACH: breach,
+    Command.MESSAGE: ask,
 }
 
 TOLD_ROWS = [

@@ -109,7 +109,7 @@ def test_a_worker__gets_a_pseudonym(house: House) -> None:
         "1 workers: name, skills, languages, hours: erased",
         "1 certificates of the worker: erased",
         "1 API keys of the worker: erased",
-        "1 tasks in which the worker may have given reasons, or left a draft: erased",
+        "1 tasks in which the worker may have written: reasons, drafts, messages: erased",
         f"1 tasks with the worker's results: kept: {RESULTS}",
         "1 declined offers with the worker's reason: erased",
     ]

@@ -71,6 +71,7 @@ def test_purge__leaves_the_canary_nowhere(house: House) -> None:
         "tasks_task",
         "tasks_run",
         "tasks_draft",
+        "tasks_message",
         "tasks_evidence",
         "matching_offer",
         "events_eventnote",

@@ -112,7 +112,12 @@ def test_a_tasks_event__agrees_with_the_transition_table(kind: Kind) -> None:
     data = EXAMPLES[kind.name]["data"]
     rows = [row for row in TRANSITIONS if row.event == kind.name]
     assert (data["previous_status"], data["status"]) in {(row.source, row.target) for row in rows}
-    remarks = (EventType.SLA_BREACHED, EventType.SLA_AT_RISK, EventType.ESCALATED)
+    remarks = (
+        EventType.SLA_BREACHED,
+        EventType.SLA_AT_RISK,
+        EventType.ESCALATED,
+        EventType.MESSAGE,
+    )
     if kind.name not in remarks:
         facts = kind.model.model_fields["data"].annotation
         assert facts is not None
@@ -178,7 +183,7 @@ def test_patterns_for__agrees_with_matches() -> None:
 
 def test_silent__is_what_no_wildcard_includes() -> None:
     unmatched = {name for name in EVENT_TYPES if not events.matches(["*", *WILDCARDS], name)}
-    assert unmatched == events.SILENT == {"task.sla_at_risk", "task.escalated"}
+    assert unmatched == events.SILENT == {"task.sla_at_risk", "task.escalated", "task.message"}
 
 
 @pytest.mark.parametrize("pattern", [*EVENT_TYPES, "*", *WILDCARDS])

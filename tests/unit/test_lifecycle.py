@@ -42,7 +42,7 @@ BEYOND = {
     ("failed", "queued"),
 }
 """What this service adds to the transitions of the product's API reference."""
-REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH)
+REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH, Command.MESSAGE)
 """Events of a task whose status does not change."""
 
 

@@ -42,6 +42,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
     contract.TaskContract: CONTRACT,
     contract.TaskContracts: [CONTRACT],
     tasks.Cancellation: {"reason": "The owner called back by themselves"},
+    tasks.NewMessage: {"text": "Which of the two owners is meant?"},
     offers.Decline: {"reason": "Not now", "code": "no_time"},
     runs.RunCall: {"epoch": 1},
     runs.Heartbeat: {"epoch": 1, "lease_seconds": 300},

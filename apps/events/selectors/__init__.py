@@ -29,7 +29,7 @@ from apps.events.selectors.generations import (
     current_generation,
     rewound,
 )
-from apps.events.selectors.log import claims, facts, shown_data, task_events
+from apps.events.selectors.log import claims, facts, shown_data, task_events, was_given
 
 __all__ = [
     "BEGINNING",
@@ -59,4 +59,5 @@ __all__ = [
     "task_events",
     "type_problem",
     "types_for",
+    "was_given",
 ]

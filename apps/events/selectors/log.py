@@ -25,6 +25,14 @@ def claims(*, task_id: UUID, run_id: UUID) -> list[UUID]:
     return [UUID(facts["worker_id"]) for facts in data if facts["run_id"] == str(run_id)]
 
 
+def was_given(*, organisation_id: UUID, task_id: UUID, worker_id: UUID) -> bool:
+    """Return whether a run of the organisation's task was given to the worker, now or before."""
+    rows = Event.objects.filter(task_id=task_id, type=EventType.ACCEPTED.value)
+    return rows.filter(
+        organisation_id=organisation_id, data__contains={"worker_id": str(worker_id)}
+    ).exists()
+
+
 def shown_data(event: Event) -> dict[str, Any]:
     """Return the facts of an event, with a person's words as `reason`; empty once purged."""
     if "reason_hash" not in event.data:

@@ -1,4 +1,4 @@
-"""Store tasks, runs, requirements, dependencies, drafts, evidence and attachments."""
+"""Store tasks, runs, requirements, dependencies, drafts, messages, evidence and attachments."""
 
 from apps.tasks.models.dependencies import (
     Dependency,
@@ -13,6 +13,9 @@ from apps.tasks.models.files import (
     FileState,
     StoredFile,
     TaskAttachment,
+)
+from apps.tasks.models.messages import (
+    Message,
 )
 from apps.tasks.models.requirements import (
     PoolSet,
@@ -47,6 +50,7 @@ __all__ = [
     "Evidence",
     "FileState",
     "LegalHold",
+    "Message",
     "PoolSet",
     "Purge",
     "Requirement",

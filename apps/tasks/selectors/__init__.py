@@ -4,6 +4,10 @@ from apps.tasks.selectors.drafts import (
     draft,
     held_epoch,
 )
+from apps.tasks.selectors.messages import (
+    messages,
+    speaks_as_worker,
+)
 from apps.tasks.selectors.tasks import (
     MAX_PARTS,
     DependencyIds,
@@ -44,8 +48,10 @@ __all__ = [
     "ids_in_pools",
     "legal_hold",
     "legal_holds",
+    "messages",
     "open_run",
     "run",
+    "speaks_as_worker",
     "task",
     "task_version",
     "tasks_by_id",

@@ -51,6 +51,9 @@ from apps.tasks.services.leases import (
     lapse_run,
 )
 from apps.tasks.services.media import ACCEPTED as ACCEPTED_TYPES
+from apps.tasks.services.messages import (
+    post_message,
+)
 from apps.tasks.services.queueing import (
     accept_task,
     claim_task,
@@ -133,6 +136,7 @@ __all__ = [
     "open_attachment",
     "open_evidence",
     "place_hold",
+    "post_message",
     "publish_task",
     "purge_due",
     "purge_files",

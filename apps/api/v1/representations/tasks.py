@@ -7,10 +7,10 @@ from apps.api.http.links import Links
 from apps.api.v1.representations.files import briefing_attachment
 from apps.api.v1.representations.values import choice
 from apps.tasks import files, selectors
-from apps.tasks.models import Draft, Run, Task
+from apps.tasks.models import Draft, Message, Run, Task
 from biolayer.events.tasks import OriginFacts
 from biolayer.lifecycle import OUTPUT_SHOWN
-from biolayer.responses import drafts, runs
+from biolayer.responses import drafts, messages, runs
 from biolayer.responses import tasks as responses
 
 
@@ -93,6 +93,18 @@ def draft(row: Draft) -> drafts.Draft:
         output=row.output,
         form=row.form,
         saved_at=row.saved_at,
+    )
+
+
+def message(row: Message) -> messages.Message:
+    """Return a message about a task."""
+    return messages.Message(
+        message_id=row.id,
+        task_id=row.task_id,
+        author_kind=choice(row.author_kind),
+        author_name=row.author_name,
+        text=row.text,
+        created_at=row.created_at,
     )
 
 

@@ -34,6 +34,7 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         WHERE r.task_id = t.id AND e.filename ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM tasks_draft d WHERE d.task_id = t.id
         AND concat_ws(E'\\n', d.output, d.form) ILIKE %(pattern)s)
+    OR EXISTS (SELECT FROM tasks_message m WHERE m.task_id = t.id AND m.text ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE %(pattern)s)
     OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE %(pattern)s)
 )
@@ -49,6 +50,8 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND t.id I
     SELECT task_id FROM tasks_run
     WHERE organisation_id = %(organisation_id)s AND worker_id = %(worker_id)s
     UNION SELECT task_id FROM tasks_draft
+    WHERE organisation_id = %(organisation_id)s AND worker_id = %(worker_id)s
+    UNION SELECT task_id FROM tasks_message
     WHERE organisation_id = %(organisation_id)s AND worker_id = %(worker_id)s)
 """
 OF_IDS = f"""
@@ -59,6 +62,7 @@ WORDS = """
 UPDATE tasks_run SET error = '' WHERE task_id = ANY(%s) AND worker_id = %s AND error <> ''
 """
 DRAFTS = "DELETE FROM tasks_draft WHERE task_id = ANY(%s) AND worker_id = %s"
+MESSAGES = "DELETE FROM tasks_message WHERE task_id = ANY(%s) AND worker_id = %s"
 
 
 class Found(NamedTuple):
@@ -94,13 +98,15 @@ def erase_text(*, organisation_id: UUID, text: str, apply: bool, at: datetime) -
 def erase_words(
     *, organisation_id: UUID, worker_id: UUID, apply: bool, at: datetime
 ) -> Iterator[Finding]:
-    """Delete a worker's drafts, and its reasons in runs and logs. Yield what was found.
+    """Delete a worker's drafts, messages, and reasons in runs and logs. Yield what was found.
 
     Outputs and files stay until the end of their tasks' retention: they are the callers'.
     """
     params = {"organisation_id": organisation_id, "worker_id": worker_id, "at": at}
     found = _found(OF_WORKER, params)
-    yield from _findings("tasks in which the worker may have given reasons, or left a draft", found)
+    yield from _findings(
+        "tasks in which the worker may have written: reasons, drafts, messages", found
+    )
     free = [task.task_id for task in found if not task.kept_because]
     if free:
         why = "outputs and evidence are kept until the end of the tasks' retention"
@@ -121,6 +127,7 @@ def _erase_words(task_ids: list[UUID], worker_id: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute(WORDS, [task_ids, worker_id])
         cursor.execute(DRAFTS, [task_ids, worker_id])
+        cursor.execute(MESSAGES, [task_ids, worker_id])
 
 
 def _found(sql: str, params: dict[str, Any]) -> list[Found]:

@@ -204,6 +204,7 @@ UPDATE tasks_run SET output = NULL, error = ''
 WHERE task_id = ANY(%s) AND (output IS NOT NULL OR error <> '')
 """
 DRAFTS = "DELETE FROM tasks_draft WHERE task_id = ANY(%s)"
+MESSAGES = "DELETE FROM tasks_message WHERE task_id = ANY(%s)"
 
 
 def _delete_content(task_ids: Sequence[UUID], at: datetime) -> None:
@@ -215,4 +216,5 @@ def _delete_content(task_ids: Sequence[UUID], at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(RUNS, [ids])
         cursor.execute(DRAFTS, [ids])
+        cursor.execute(MESSAGES, [ids])
         cursor.execute(TASKS, [at, ids])
