@@ -6,9 +6,26 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from apps.base.rows import BulkStatement, Change, Insert, Statement, Update
+from apps.base.rows import (
+    BulkStatement,
+    Change,
+    Insert,
+    InsertValues,
+    Statement,
+    Update,
+    insert,
+)
 from apps.pools.changes import capacity_release, load_change_from
-from apps.tasks.models import RUN_FINAL, Dependency, Run, RunStatus, Task, TaskAttachment
+from apps.tasks.models import (
+    RUN_FINAL,
+    Dependency,
+    ReturnedRun,
+    ReturnWay,
+    Run,
+    RunStatus,
+    Task,
+    TaskAttachment,
+)
 from apps.tasks.requirements import REQUIREMENT_COLUMNS, RequirementSpec
 from apps.timers.changes import (
     timer_deletion,
@@ -85,6 +102,19 @@ def holder_release(run: Run, *, worked_until: datetime | None = None) -> list[Ch
         capacity_release(worker_id=run.worker_id, units=run.units, worked_until=worked_until),
         timer_deletion(subject_id=run.id),
     ]
+
+
+def returned_run(run: Run, way: ReturnWay, at: datetime) -> InsertValues:
+    """Return the row that says how a worker's hold on a run ended; call it before `unheld_run`."""
+    return insert(
+        ReturnedRun,
+        organisation_id=run.organisation_id,
+        run_id=run.id,
+        worker_id=run.worker_id,
+        epoch=run.epoch,
+        way=way.value,
+        returned_at=at,
+    )
 
 
 OPEN_RUN_DELTA = """

@@ -171,7 +171,7 @@ ESCALATION_POLICY: Table = {
 
 STATE: Table = {
     "status": ("The status of the task (docs/lifecycle.md).", "queued"),
-    **for_models("HeldRun Run", "status", "The status of the run.", "running"),
+    **for_models("HeldRun Run EndedRun", "status", "The status of the run.", "running"),
     "DeclinedOffer.status": ("Always `declined`.", "declined"),
     "DependencyResult.status": ("Always `completed`.", "completed"),
     "previous_status": ("The status before the event.", "created"),
@@ -212,6 +212,13 @@ RUNS: Table = {
     "started_at": ("When the work started; null if it has not.", TIME),
     "ended_at": ("When the run ended; null while it is open.", TIME),
     "evidence": ("IDs of the files that belong to the output.", [UUID]),
+    "EndedRun.task": ("What it was about.", FROM_PARTS),
+    "Statistics.completed": ("Runs that were submitted.", 42),
+    "Statistics.returned": ("Runs that the worker released.", 1),
+    "Statistics.since": ("From when it counts.", TIME),
+    "missed_lease": ("Runs whose lease ended without a call.", 0),
+    "on_time_share": ("The share of submitted runs that was in time; null without any.", 0.98),
+    "median_seconds": ("The median time from start to submission; null without any.", 340),
     "file": ("The file, at most 10 MiB.", "(bytes)"),
     "filename": ("The file name at the upload.", "call-log.pdf"),
     "content_type": ("The media type, detected from the bytes.", "application/pdf"),

@@ -123,7 +123,7 @@ def test_stream__refused_without_a_credential(installation: Installation) -> Non
 
 
 def test_client__writes_messages(installation: Installation, backend: Backend) -> None:
-    body = example(installation, "http://127.0.0.1:9/", "IR-5")
+    body = example(installation, "http://127.0.0.1:9/", "IR-6")
     body["requirements"]["skills"] = ["deep_sea_diving"]
     task_id = backend.create_task(**body)["task_id"]
     for text in ("Any news?", "It is urgent."):

@@ -296,6 +296,9 @@ def walk_work(house: House, answers: Answers) -> None:
     answers.expect("get_evidence", 200, house.alice.get(f"/v1/evidence/{evidence_id}"))
     released = house.accepted(title="Another")
     answers.expect("release_run", 200, act(bob, released, "release"))
+    history = answers.expect("list_my_history", 200, bob.get("/v1/workers/me/history"))
+    assert history["data"][0]["run_id"] == str(run.id)
+    answers.expect("get_my_statistics", 200, bob.get("/v1/workers/me/statistics"))
     answers.expect("get_me", 200, bob.get("/v1/workers/me"))
     answers.expect("update_me", 200, bob.patch("/v1/workers/me", {"presence": "away"}))
 

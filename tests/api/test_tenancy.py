@@ -109,6 +109,8 @@ MATRIX = [
     Row("get", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("get", "workers/me", Scope.WORK),
+    Row("get", "workers/me/history", Scope.WORK),
+    Row("get", "workers/me/statistics", Scope.WORK),
     Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
     Row("post", "workers", Scope.POOLS_MANAGE, {"name": "Dora"}),
     Row("get", "workers", Scope.POOLS_READ),

@@ -142,6 +142,7 @@ WITHOUT_KEY = {
     "matching_parkedrequirement.organisation_id": "the requirement's",
     "matching_parkedrequirement.requirement_id": "a requirement is deleted before its parked row",
     "sandbox_step.subject_id": "of several tables",
+    "tasks_message.member_id": "a member may leave",
     "tasks_purge.organisation_id": "the task's",
     "tasks_purge.task_id": "a row of a queue, which the task outlives",
     "tasks_requirement.organisation_id": "the task's",

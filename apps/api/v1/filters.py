@@ -59,6 +59,7 @@ WORKER_FILTERS = (
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
 )
 
+SINCE = Query("since", {"type": "string", "format": "date-time"}, "Then or later.", TIME)
 AUDIT_FILTERS = (
     Query(
         "action",
@@ -78,7 +79,7 @@ AUDIT_FILTERS = (
         "The ID of what was acted on.",
         UUID_EXAMPLE,
     ),
-    Query("since", {"type": "string", "format": "date-time"}, "Then or later.", TIME),
+    SINCE,
     Query("until", {"type": "string", "format": "date-time"}, "Before.", TIME),
 )
 AFTER_POSITION = Query(
@@ -149,6 +150,14 @@ def audit_filter(request: Request) -> AuditFilter:
     )
     parameters.raise_faults()
     return result
+
+
+def since_parameter(request: Request) -> datetime | None:
+    """Return the parameter `since` of a call that is no list; None without it."""
+    parameters = _FilterParameters(request, single=("since",), paging=())
+    since = parameters.time("since")
+    parameters.raise_faults()
+    return since
 
 
 def position_after(request: Request) -> int:

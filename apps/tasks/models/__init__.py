@@ -29,6 +29,8 @@ from apps.tasks.models.retention import (
 from apps.tasks.models.runs import (
     RUN_FINAL,
     RUN_HELD,
+    ReturnedRun,
+    ReturnWay,
     Run,
     RunStatus,
 )
@@ -55,6 +57,8 @@ __all__ = [
     "Purge",
     "Requirement",
     "RetentionChange",
+    "ReturnWay",
+    "ReturnedRun",
     "Run",
     "RunStatus",
     "SetHash",

@@ -100,6 +100,12 @@ class Run(models.Model):
             models.Index(
                 fields=["worker", "id"], condition=Q(status__in=RUN_HELD), name="run_held_by"
             ),
+            # A worker's history.
+            models.Index(
+                fields=["worker", "-ended_at", "-id"],
+                condition=Q(ended_at__isnull=False),
+                name="run_ended_of_worker",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -121,3 +127,46 @@ class Run(models.Model):
             and self.worker_id == worker_id
             and self.epoch == epoch
         )
+
+
+class ReturnWay(models.TextChoices):
+    """Name how a worker's hold on a run ends without an outcome."""
+
+    RELEASED = "released"  # on its request
+    LAPSED = "lapsed"  # the lease ended without a call
+
+
+class ReturnedRun(models.Model):
+    """Store that a worker gave a run back, or lost it. The run itself does not name it any more."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    worker = models.ForeignKey(
+        Worker, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    epoch = models.PositiveIntegerField()
+    way = models.CharField(max_length=8, choices=ReturnWay)
+    returned_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "epoch"], name="run_returned_once"),
+            models.CheckConstraint(
+                condition=Q(way__in=ReturnWay.values), name="run_returned_by_a_known_way"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["worker", "-returned_at"], name="run_returned_by"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.way} by {self.worker_id}: {self.run_id}"

@@ -304,6 +304,14 @@ class Task(models.Model):
                 condition=Q(status__in=_values(Status.SUBMITTED, Status.VERIFIED)),
                 name="task_to_verify",
             ),
+            # How long the last tasks of a type took.
+            models.Index(
+                F("organisation"),
+                F("task_type"),
+                F("submitted_at").desc(),
+                condition=Q(status=Status.COMPLETED.value),
+                name="task_completed_of_type",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,12 @@ from apps.tasks.selectors.drafts import (
     draft,
     held_epoch,
 )
+from apps.tasks.selectors.history import (
+    OwnStatistics,
+    own_history,
+    own_statistics,
+    typical_seconds,
+)
 from apps.tasks.selectors.messages import (
     messages,
     speaks_as_worker,
@@ -35,6 +41,7 @@ from apps.tasks.selectors.tasks import (
 __all__ = [
     "MAX_PARTS",
     "DependencyIds",
+    "OwnStatistics",
     "TaskVersion",
     "closed_before",
     "closed_ids",
@@ -50,11 +57,14 @@ __all__ = [
     "legal_holds",
     "messages",
     "open_run",
+    "own_history",
+    "own_statistics",
     "run",
     "speaks_as_worker",
     "task",
     "task_version",
     "tasks_by_id",
+    "typical_seconds",
     "unverified_tasks",
     "visible_ids",
     "with_dependency_ids",

@@ -8,11 +8,13 @@ from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base.transactions import atomic
 from apps.pools import services as pool_services
-from apps.tasks.changes import holder_release, unheld_run
-from apps.tasks.models import Run
+from apps.tasks.changes import holder_release, returned_run, unheld_run
+from apps.tasks.models import ReturnWay, Run
 from apps.tasks.services.locks import lock_run_nowait
 from apps.tasks.transitions import apply
 from biolayer.lifecycle import Command
+
+WAYS = {Command.RELEASE: ReturnWay.RELEASED, Command.LAPSE: ReturnWay.LAPSED}
 
 
 @atomic()
@@ -46,6 +48,8 @@ def requeue_run(
 
     `data` are further facts of the event, `reason` the worker's words.
     """
+    assert run.worker_id is not None
+    returned = returned_run(run, WAYS[command], at)
     facts = {"run_id": str(run.id), "worker_id": str(run.worker_id), **data}
     release = holder_release(run)
     apply(
@@ -56,5 +60,5 @@ def requeue_run(
         data=facts,
         reason=reason,
         columns={"worker_id": None},
-        also=[unheld_run(run), *release],
+        also=[unheld_run(run), returned, *release],
     )

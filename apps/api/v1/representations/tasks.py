@@ -10,7 +10,7 @@ from apps.tasks import files, selectors
 from apps.tasks.models import Draft, Message, Run, Task
 from biolayer.events.tasks import OriginFacts
 from biolayer.lifecycle import OUTPUT_SHOWN
-from biolayer.responses import drafts, messages, runs
+from biolayer.responses import drafts, history, messages, runs
 from biolayer.responses import tasks as responses
 
 
@@ -76,6 +76,18 @@ def run(row: Run) -> runs.Run:
 def held_run(row: Run, links: Links) -> runs.HeldRun:
     """Return a run in a list of its worker's, with all that an app needs to continue it."""
     return runs.HeldRun(**_run(row), task=briefing(row.task, links))
+
+
+def ended_run(row: Run) -> history.EndedRun:
+    """Return a run in the history of its worker."""
+    task = history.TaskSummary(
+        task_id=row.task_id,
+        status=choice(row.task.status),
+        task_type=row.task.task_type,
+        domain=row.task.domain,
+        title=row.task.title,
+    )
+    return history.EndedRun(**_run(row), task=task)
 
 
 def run_with_task(row: Run, links: Links) -> runs.RunWithTask:
