@@ -185,6 +185,8 @@ REST_FRAMEWORK = {
 
 # The parsers have bounds of their own, and pages the one of `PageMiddleware`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
+# A form made from a schema may have some thousands (apps/ui/schema_forms/rendering.py).
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 MEDIA_ROOT = BIOLAYER_HOME / "files"
 
 # --- pages ----------------------------------------------------------------------------------------

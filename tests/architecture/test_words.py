@@ -39,6 +39,7 @@ DONE = (
     "docs/benches.md",
     "docs/events",
     "docs/events-feed.md",
+    "docs/forms.md",
     "docs/glossary.md",
     "docs/lifecycle.md",
     "docs/oauth.md",

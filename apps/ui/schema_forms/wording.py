@@ -1,0 +1,85 @@
+"""Word the labels and hints of fields from what a schema says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from apps.ui.schema_forms.names import UNSHOWABLE
+from apps.ui.schema_forms.schema import Schema
+
+MAX_LABEL = 300
+MAX_HINT = 2_000
+NOTHING = "\N{EN DASH}"
+
+RESULT = _("Result")
+ITEM = _("Item")
+NAMES = {
+    "object": _("Group of answers"),
+    "array": _("List"),
+    "string": _("Text"),
+    "number": _("Number"),
+    "integer": _("Whole number"),
+    "boolean": _("Yes or no"),
+    "null": _("None"),
+}
+
+
+def value_label(value: Any) -> Any:
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    if value is None:
+        return NAMES["null"]
+    if isinstance(value, str) and value.strip():
+        return words(value) if value.replace("_", "").islower() else plain(value, MAX_LABEL)
+    return orjson.dumps(value).decode()[:MAX_LABEL]
+
+
+def words(name: str) -> str:
+    """Return a property's name in words: `reached_user` and `reachedUser` are Reached user."""
+    spaced = "".join(_spaced(name)).replace("_", " ").replace("-", " ")
+    text = plain(spaced, MAX_LABEL) or plain(name, MAX_LABEL)
+    return text[:1].upper() + text[1:] if text else NOTHING
+
+
+def _spaced(name: str) -> Iterator[str]:
+    for before, letter in zip(f" {name}", name, strict=False):
+        is_start = before.islower() and letter.isupper()
+        yield f" {letter.lower()}" if is_start else letter
+
+
+def plain(value: Any, most: int) -> str:
+    """Return a text in one line; "" for what is no text."""
+    return " ".join(showable(value).split())[:most] if isinstance(value, str) else ""
+
+
+def showable(text: str) -> str:
+    """Return a text without characters that no page can have."""
+    return UNSHOWABLE.sub("", text)
+
+
+def hint_of(schema: Schema) -> str:
+    value = schema.get("description")
+    return showable(value).strip()[:MAX_HINT] if isinstance(value, str) else ""
+
+
+def example_of(schema: Schema) -> str:
+    examples = schema.get("examples")
+    if not isinstance(examples, list) or not examples or isinstance(examples[0], list | dict):
+        return ""
+    if "enum" in schema or "const" in schema or isinstance(examples[0], bool) or not examples[0]:
+        return ""
+    return plain(str(examples[0]), MAX_LABEL)
+
+
+def bounds_of(whole: Schema) -> Any:
+    match whole:
+        case {"minimum": low, "maximum": high}:
+            return format_lazy(_("From {low} to {high}."), low=low, high=high)
+        case {"minimum": low}:
+            return format_lazy(_("{low} or more."), low=low)
+        case {"maximum": high}:
+            return format_lazy(_("{high} or less."), high=high)
+    return ""
