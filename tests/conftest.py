@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.signals import setting_changed
+from django.db import connection
+from django.test.client import ClientHandler
 from django.test.utils import setup_databases, teardown_databases
 from xdist.scheduler import LoadFileScheduling
 
+from apps.accounts.hashers import PasswordHasher
 from apps.accounts.mail import wait_for_mails
 from apps.api.http import rate_limits
 from tests.factories import House
 from tests.receiver import Receiver, receiving
-from tests.tables import empty
+from tests.servers import provide_migrated_database
+from tests.tables import are_kept, empty
 
 TOGETHER = ("tests/faults", "tests/acceptance")
 """Folders whose files one process runs: it measures time with one installation, or shares one."""
@@ -62,9 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_database(django_db_blocker: Any) -> Iterator[None]:
-    """Create and migrate a database for this run."""
+    """Provide a migrated database for this run."""
+    name = connection.creation._get_test_db_name()
+    provide_migrated_database(name)
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False)
+        made = setup_databases(verbosity=0, interactive=False, keepdb=True)
     yield
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
@@ -74,6 +81,8 @@ def migrated_database(django_db_blocker: Any) -> Iterator[None]:
 def database(migrated_database: None, django_db_blocker: Any) -> Iterator[None]:
     """Provide the real database, with real commits, emptied afterwards."""
     with django_db_blocker.unblock():
+        if are_kept():
+            empty()
         yield
         wait_for_mails()
         empty()
@@ -85,6 +94,39 @@ def redis_may_be_slow() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rate_limits, "TIMEOUT_SECONDS", 10.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_hash_quickly() -> Iterator[None]:
+    """Hash passwords with little memory: what makes them slow is no subject of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PasswordHasher, "memory_cost", 8)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clients_share_middleware() -> Iterator[None]:
+    """Load the middleware once for all test clients, as a web process does for all requests.
+
+    It is loaded again when a test changes a setting. Each load looks at all static files.
+    """
+    loaded: list[ClientHandler] = []
+    load = ClientHandler.load_middleware
+
+    def load_once(handler: ClientHandler) -> None:
+        if not loaded:
+            load(handler)
+            loaded.append(handler)
+        vars(handler).update(vars(loaded[0]) | {"enforce_csrf_checks": handler.enforce_csrf_checks})
+
+    def forget(**_: object) -> None:
+        loaded.clear()
+
+    setting_changed.connect(forget)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClientHandler, "load_middleware", load_once)
+        yield
+    setting_changed.disconnect(forget)
 
 
 @pytest.fixture

@@ -5,18 +5,17 @@ Each process of a parallel run has servers of its own. Loaded before Django's se
 """
 
 import os
-from pathlib import Path
 
+import psycopg
 import pytest
 
-# TEST_HOME allows two runs at the same time.
-HOME = Path(
-    os.environ.get("TEST_HOME") or Path(__file__).resolve().parents[1] / ".biolayer" / "tests"
-) / os.environ.get("PYTEST_XDIST_WORKER", "")
+from config.embedded import DATABASE, database_url
+from local import embedded
+from tests import migrated
+
+HOME = migrated.ROOT / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 os.environ["BIOLAYER_HOME"] = str(HOME)
-
-from local import embedded  # noqa: E402 - the home must be set first
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +41,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         embedded.stop_redis(HOME)
     if not os.environ.get("DATABASE_URL"):
         embedded.stop_postgres(HOME)
+
+
+def provide_migrated_database(name: str) -> None:
+    """Give the embedded PostgreSQL, to which nothing is connected, a migrated database."""
+    if os.environ.get("DATABASE_URL"):
+        return
+    embedded.stop_postgres(HOME)
+    migrated.copy_into(HOME)
+    embedded.start_postgres(HOME, durable=False)
+    maintenance = database_url(HOME).replace(f"/{DATABASE}?", "/postgres?", 1)
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {DATABASE} RENAME TO {name}")
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import tempfile
 import time
@@ -22,6 +23,9 @@ from tests.faults.installation import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30.0
+
+# Shared: each new context would read the certificates again.
+TLS = ssl.create_default_context()
 STOP_SECONDS = 10.0
 
 
@@ -74,7 +78,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", url: str) -> None:
     ends = time.monotonic() + START_SECONDS
     while True:
         with suppress(httpx.TransportError):
-            httpx.get(f"{url}/healthz", timeout=5).raise_for_status()
+            httpx.get(f"{url}/healthz", timeout=5, verify=TLS).raise_for_status()
             return
         assert process.poll() is None, "the stream process ended at once"
         assert time.monotonic() < ends, "the stream process does not answer"
@@ -100,7 +104,9 @@ def listening(
     if last_id is not None:
         headers["Last-Event-ID"] = last_id
     address = f"{url}/v1/events/stream"
-    with httpx.stream("GET", address, params=query, headers=headers, timeout=20) as response:
+    with httpx.stream(
+        "GET", address, params=query, headers=headers, timeout=20, verify=TLS
+    ) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
         yield _frames(response.iter_lines())

@@ -11,10 +11,24 @@ FULL_EVERY = 200
 """The number of calls after which tables are truncated: deleted rows stay in their files."""
 
 _calls = itertools.count(1)
+_kept = False
+
+
+def keep() -> None:
+    """Keep the rows for the next tests: until the tables are emptied."""
+    global _kept  # noqa: PLW0603 - a process has one database
+    _kept = True
+
+
+def are_kept() -> bool:
+    """Return whether there are rows that an earlier test kept."""
+    return _kept
 
 
 def empty(*, except_apps: Iterable[str] = ()) -> None:
     """Delete all rows, except those of some apps. Truncating all tables takes ten times as long."""
+    global _kept  # noqa: PLW0603 - a process has one database
+    _kept = False
     prefixes = tuple(f"{app}_" for app in except_apps)
     tables = [table for table in _tables() if not table.startswith(prefixes)]
     if not _is_superuser() or next(_calls) % FULL_EVERY == 0:

@@ -10,7 +10,7 @@ from tests.faults.installation import Installation
 
 @pytest.fixture(scope="package")
 def installation() -> Iterator[Installation]:
-    with Installation.running() as running:
+    with Installation.running(is_first_start=True) as running:
         yield running
 
 

@@ -25,7 +25,7 @@ from apps.pools.services import provision_pool
 from apps.tasks.services import queue_created
 from biolayer.client import Backend
 from tests.factories import House, contract
-from tests.streaming import Frame, StreamServer, listening, stream_server
+from tests.streaming import TLS, Frame, StreamServer, listening, stream_server
 
 WAITERS = 40
 
@@ -54,7 +54,7 @@ def eventually(look: Callable[[], bool], what: str, seconds: float = 10) -> None
 
 def get(server: StreamServer, path: str, key: str, **headers: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}", **headers}
-    return httpx.get(f"{server.url}{path}", headers=headers, timeout=70)
+    return httpx.get(f"{server.url}{path}", headers=headers, timeout=70, verify=TLS)
 
 
 # --- the stream ----------------------------------------------------------------------------

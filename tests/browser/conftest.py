@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests import migrated
 from tests.faults.installation import PROJECT, free_port
 
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -70,6 +71,7 @@ class Site:
 def site() -> Iterator[Site]:
     """Provide a running installation, as `make run` starts it."""
     home = Path(tempfile.mkdtemp(prefix="biolayer-browser-"))
+    migrated.copy_into(home)
     port = free_port()
     command = [sys.executable, "manage.py", "up", "--no-workforce", "--port", str(port)]
     environment = {**os.environ, "BIOLAYER_HOME": str(home), "PYTHONUNBUFFERED": "1"}

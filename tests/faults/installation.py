@@ -24,10 +24,11 @@ import psutil
 
 from config.embedded import socket_folder
 from local import embedded
+from tests import migrated
+from tests.migrated import OURS, PROJECT
 
 T = TypeVar("T")
 
-PROJECT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180.0
 STOP_SECONDS = 60.0
 LOG_TAIL_LINES = 60
@@ -44,9 +45,6 @@ MARKS = {
     "inbox": "local.demo.inbox",
     "workforce": "local.demo.workforce",
 }
-
-# Settings of the test run itself, which the installation must not inherit.
-OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "ALLOWED_HOSTS", "PORT")
 
 
 def say(text: str) -> None:
@@ -73,12 +71,17 @@ class Installation:
 
     @staticmethod
     @contextmanager
-    def running(*, workforce: bool = True, **environment: str) -> Iterator["Installation"]:
+    def running(
+        *, workforce: bool = True, is_first_start: bool = False, **environment: str
+    ) -> Iterator["Installation"]:
         """Yield an installation that is ready; stop it and remove its home at the end.
 
+        Its database is migrated already, unless this is its first start.
         If the block fails, the last lines of the installation's log are printed.
         """
         home = Path(tempfile.mkdtemp(prefix="biolayer-faults-"))
+        if not is_first_start:
+            migrated.copy_into(home)
         installation = Installation._started(home, workforce=workforce, environment=environment)
         try:
             installation.wait_until_ready()

@@ -23,6 +23,7 @@ from apps.tasks.models import Task
 from config.processes import web_command
 from tests.factories import House, contract
 from tests.faults.installation import PROJECT, eventually, free_port
+from tests.streaming import TLS
 
 PARALLEL = 100
 STOP_SECONDS = 10.0
@@ -54,7 +55,7 @@ def web(log: Path) -> Iterator[str]:
 
 def is_up(url: str) -> bool:
     with suppress(httpx.TransportError):
-        return httpx.get(f"{url}/livez").status_code == 200
+        return httpx.get(f"{url}/livez", verify=TLS).status_code == 200
     return False
 
 
@@ -65,6 +66,7 @@ def create(url: str, house: House, body: dict[str, Any], **headers: str) -> http
         json=body,
         headers={"Authorization": f"Bearer {house.alice.key}", "Idempotency-Key": "k-1", **headers},
         timeout=60,
+        verify=TLS,
     )
 
 

@@ -22,6 +22,7 @@ import pytest
 from config.embedded import database_url, socket_folder
 from config.processes import service_commands
 from local import embedded
+from tests import migrated
 from tests.factories import OUTPUT, contract
 from tests.faults.installation import OURS, PROJECT, eventually, free_port, say
 
@@ -111,6 +112,7 @@ def service() -> Iterator[Service]:
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         stack.callback(embedded.stop_redis, home)
         stack.callback(embedded.stop_postgres, home)
+        migrated.copy_into(home)
         embedded.start_postgres(home, durable=False)
         embedded.start_redis(home)
         direct = database_url(home)

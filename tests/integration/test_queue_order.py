@@ -19,7 +19,7 @@ from apps.accounts.services import create_organisation, ensure_sandbox, issue_ke
 from apps.base import clock, rows
 from apps.matching import fair_share
 from apps.matching.models import FairShare, Offer, ParkedRequirement, RecheckRequest
-from apps.matching.services import match_queued, set_weight, unpark_unused
+from apps.matching.services import decline_offer, match_queued, set_weight, unpark_unused
 from apps.pools.models import Membership, Pool, Presence, Worker
 from apps.pools.services import provision_pool
 from apps.tasks import services as tasks
@@ -126,11 +126,11 @@ def test_overload__the_rest_flows_beside_twice_as_much_urgent_work(house: House,
 
 
 def _queued(house: House, urgencies: Sequence[str], *, at: datetime) -> list[Task]:
-    ids = []
+    ids, alice = [], house.alice.principal
     with rows.batched():
         for urgency in urgencies:
             body = contract(sla={"urgency": urgency})
-            made = tasks.create_task(actor=house.alice.principal, document=body, at=at)
+            made = tasks.create_task(actor=alice, document=body, at=at)
             ids.append(made.task.id)
     assert tasks.queue_created(at=at) == len(ids)
     return list(Task.objects.filter(id__in=ids))
@@ -149,11 +149,7 @@ def test_shares__follow_the_weights_of_organisations(
         organisation = create_organisation(name="Org")
         call_command("set_weight", str(organisation.id), str(weight), stdout=io.StringIO())
         worker_in(provision_pool(organisation_id=organisation.id, name="pool"), capacity=2_000)
-        caller = Caller(issue_key(organisation_id=organisation.id, name="key"))
-        count = dispatches * weight // sum(weights) + 100
-        with rows.batched():
-            for _ in range(count):
-                tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+        _created(organisation.id, count=dispatches * weight // sum(weights) + 100)
     tasks.queue_created()
     while Offer.objects.count() < dispatches:
         assert match_queued()
@@ -162,6 +158,15 @@ def test_shares__follow_the_weights_of_organisations(
     for share in FairShare.objects.all():
         part = dispatches * share.weight / sum(weights)
         assert made[share.organisation_id] == pytest.approx(part, rel=0.05)
+
+
+def _created(organisation_id: UUID, *, count: int) -> None:
+    """Create tasks of an organisation. The caller and the time are read once for all."""
+    actor = Caller(issue_key(organisation_id=organisation_id, name="key")).principal
+    at = clock.now()
+    with rows.batched():
+        for _ in range(count):
+            tasks.create_task(actor=actor, document=contract(), at=at)
 
 
 @pytest.mark.parametrize("sandboxes", [1, 6])
@@ -174,10 +179,7 @@ def test_shares__of_all_sandboxes_are_a_twelfth(database: None, sandboxes: int) 
         worker_in(provision_pool(organisation_id=organisation_id, name="pool"), capacity=2_000)
     Worker.objects.update(capacity=2_000)
     for organisation_id in [*organisations[:lives], *tested]:
-        caller = Caller(issue_key(organisation_id=organisation_id, name="key"))
-        with rows.batched():
-            for _ in range(dispatches // lives):
-                tasks.create_task(actor=caller.principal, document=contract(), at=clock.now())
+        _created(organisation_id, count=dispatches // lives)
     tasks.queue_created()
     while Offer.objects.count() < dispatches:
         assert match_queued(budget_seconds=0)
@@ -216,10 +218,11 @@ def test_organisations_for_which_nothing_changed__get_no_batch(house: House) -> 
 @pytest.mark.parametrize("waiting", [0, 1, 63, 64, 65, 130])
 def test_a_new_task__is_matched_beside_many_parked_requirements(house: House, waiting: int) -> None:
     """Wherever it stands among them: requirements are read by their ids, which are hashes."""
+    alice, at = house.alice.principal, clock.now()
     with rows.batched():
         for number in range(waiting):
             body = contract(requirements={"skills": [f"unheard-of-{number}"]})
-            tasks.create_task(actor=house.alice.principal, document=body, at=clock.now())
+            tasks.create_task(actor=alice, document=body, at=at)
     assert tasks.queue_created() == waiting
     assert match_queued() == 0
     Worker.objects.update(capacity=10)
@@ -379,16 +382,16 @@ def test_cooldown__of_many_requirements_does_not_hold_up_one_behind_them(
 ) -> None:
     """As many as a batch reads, each with two tasks that the only worker who fits declined."""
     Worker.objects.filter(id=house.bobs_worker.id).update(capacity=2 * cooling, skills=["phone"])
-    at = clock.now() - timedelta(hours=1)
+    alice, bob, at = house.alice.principal, house.bob.principal, clock.now() - timedelta(hours=1)
     with rows.batched():
         for number in [*range(cooling), *range(cooling)]:
             needs = {"skills": ["phone"], "preferred_skills": [f"dialect-{number}"]}
             body = contract(requirements=needs)
-            tasks.create_task(actor=house.alice.principal, document=body, at=at)
+            tasks.create_task(actor=alice, document=body, at=at)
     tasks.queue_created(at=at)
     assert match_queued() == 2 * cooling
     for offer in Offer.objects.filter(status="open"):
-        decline(offer, house.bob)
+        decline_offer(actor=bob, offer_id=offer.id, reason="", at=clock.now())
     other, _ = worker_in(house.pool, skills=["typing"])
     behind = house.queued(requirements={"skills": ["typing"]})
     assert match_queued() == 1

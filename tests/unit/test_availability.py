@@ -157,7 +157,7 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
 
 def is_worked(hours: Hours, zone: ZoneInfo, at: datetime) -> bool:
     wall = at.astimezone(zone)
-    time = f"{wall:%H:%M}"
+    time = f"{wall.hour:02}:{wall.minute:02}"
     return any(begins <= time < ends for begins, ends in hours.get(WEEKDAYS[wall.weekday()], ()))
 
 
