@@ -55,7 +55,7 @@ run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (P
 
 test: $(DEV_STAMP) ## Run the tests (ARGS="tests/unit -k offer")
 	@$(BIN)/python -m pytest $(if $(findstring tests,$(ARGS)),,$(IN_PARALLEL)) $(ARGS)
-	@$(if $(ARGS),,exec $(BIN)/python -m pytest tests/browser)
+	@$(if $(ARGS),,exec $(BIN)/python -m pytest tests/browser $(IN_PARALLEL))
 
 check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents, security
 	@$(BIN)/ruff check .

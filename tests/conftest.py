@@ -67,14 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_database(django_db_blocker: Any) -> Iterator[None]:
-    """Provide a migrated database for this run."""
-    name = connection.creation._get_test_db_name()
-    provide_migrated_database(name)
+    """Provide a migrated database for this run. An embedded one is replaced by the next run."""
+    is_embedded = provide_migrated_database(connection.creation._get_test_db_name())
     with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, keepdb=True)
+        made = setup_databases(verbosity=0, interactive=False, keepdb=is_embedded)
     yield
     with django_db_blocker.unblock():
-        teardown_databases(made, verbosity=0)
+        teardown_databases(made, verbosity=0, keepdb=is_embedded)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.test import Client
 
 from apps.accounts.models import Member, Organisation, User
@@ -148,6 +149,7 @@ class House:
     strangers_pool: Pool
 
     @staticmethod
+    @transaction.atomic
     def build() -> "House":
         organisation = create_organisation(name="Northwind Verification")
         pool = provision_pool(organisation_id=organisation.id, name="Front desk")

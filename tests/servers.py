@@ -43,16 +43,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         embedded.stop_postgres(HOME)
 
 
-def provide_migrated_database(name: str) -> None:
-    """Give the embedded PostgreSQL, to which nothing is connected, a migrated database."""
+def provide_migrated_database(name: str) -> bool:
+    """Give the embedded PostgreSQL, to which nothing is connected, a migrated database.
+
+    Return False where the environment names another server, which is not ours to fill.
+    """
     if os.environ.get("DATABASE_URL"):
-        return
+        return False
     embedded.stop_postgres(HOME)
     migrated.copy_into(HOME)
     embedded.start_postgres(HOME, durable=False)
     maintenance = database_url(HOME).replace(f"/{DATABASE}?", "/postgres?", 1)
     with psycopg.connect(maintenance, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {DATABASE} RENAME TO {name}")
+    return True
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -41,7 +41,7 @@ EMITTED_WITHIN_SECONDS = 30.0
 WORKER = "tests.faults.delivery_worker"
 KILLS = 5
 # The last kill is early enough for its claims to end while events are still emitted.
-KILLED_WITHIN_SECONDS = 14.0
+KILLED_WITHIN_SECONDS = 20.0
 A_BACKLOG = 20
 MAX_REPEATED = TASKS * EVENTS_EACH * 5 // 1000
 # 30 % of the requests: three of each ten, so that the breaker never sees seven failures in ten.
