@@ -11,7 +11,7 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
 from apps.accounts.services import oauth_applications as services
 from apps.pools.services import provision_pool
-from biolayer.requests.oauth import ScopeName
+from biolayer.values import ClientScopeName
 from tests.api.expect import expect_problem
 from tests.api.oauth_steps import (
     CALLBACK,
@@ -54,7 +54,7 @@ def test_a_client__is_shown_with_its_secret_once(manager: Caller) -> None:
 def test_scopes__are_all_that_oauth_has() -> None:
     from typing import get_args
 
-    assert {*get_args(ScopeName)} == {*Scope.values} - {"work"}
+    assert {*get_args(ClientScopeName)} == {*Scope.values} - {"work"}
 
 
 @pytest.mark.parametrize(
