@@ -14,7 +14,7 @@ from django.contrib.sessions.backends.base import CreateError, SessionBase, Upda
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.accounts.models import BrowserSession
+from apps.accounts.models import BrowserSession, User
 from apps.base import crypto
 
 # Hexadecimal digits of a stored key: 160 bits.
@@ -36,17 +36,21 @@ class SessionStore(SessionBase):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self.client = ("", "")
+        # Who is signed in, as the session's own row says; None before it is loaded.
+        self.person: User | None = None
 
     def load(self) -> dict[str, Any]:
         row = None
         if self.session_key is not None:
-            row = BrowserSession.objects.filter(
+            rows = BrowserSession.objects.select_related("user")
+            row = rows.filter(
                 session_key=stored_key(self.session_key), expire_date__gt=timezone.now()
             ).first()
         if row is None:
             self._session_key = None
             return {}
         self._note_seen(row)
+        self.person = row.user
         return self.decode(row.session_data)
 
     def _note_seen(self, row: BrowserSession) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
 
+from apps.accounts.models import Member
 from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox, live_id
 from apps.accounts.scopes import Scope
+from apps.base.clock import DatabaseNow
 from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
 from biolayer.errors import NotFound
 
@@ -187,6 +189,14 @@ def worker_of_user(*, user_id: UUID, organisation_id: UUID) -> UUID | None:
     """Return the worker that a person is in an organisation; None where they are none."""
     rows = Worker.objects.filter(user_id=user_id, organisation_id=organisation_id)
     return rows.values_list("id", flat=True).first()
+
+
+def with_worker_ids(members: "QuerySet[Member]") -> "QuerySet[Member]":
+    """Annotate members with the worker that each is (`worker_id`), and the time (`read_at`)."""
+    own = Worker.objects.filter(
+        user_id=OuterRef("user_id"), organisation_id=OuterRef("organisation_id")
+    )
+    return members.annotate(worker_id=Subquery(own.values("id")), read_at=DatabaseNow())
 
 
 def workers_of_users(*, organisation_id: UUID, user_ids: Collection[UUID]) -> dict[UUID, UUID]:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import middleware as authentication
 from django.contrib.sessions import middleware as sessions
 from django.core.handlers.exception import convert_exception_to_response
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -22,7 +24,7 @@ from apps.base.addresses import client_address
 from apps.base.outages import outage
 from apps.base.pages import is_page
 from apps.base.transactions import is_unreachable
-from apps.ui.sessions import current_member
+from apps.ui.sessions import current_member, signed_in_person
 from apps.ui.views.errors import (
     address_not_allowed,
     file_not_found,
@@ -145,6 +147,15 @@ class SessionMiddleware(sessions.SessionMiddleware):
         if not hasattr(request, "session"):
             return response
         return super().process_response(request, response)
+
+
+class AuthenticationMiddleware(authentication.AuthenticationMiddleware):
+    """Know who is signed in by the row of the session."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        user: Any = SimpleLazyObject(lambda: signed_in_person(request))
+        request.user = user
 
 
 class MemberMiddleware:

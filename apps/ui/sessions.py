@@ -3,12 +3,20 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user,
+)
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from apps.accounts.principal import Principal
-from apps.accounts.selectors import memberships_of, session_principal
+from apps.accounts.selectors import check_member, memberships_of, principal_of_member
 from apps.base.addresses import client_address
-from apps.pools.selectors import worker_of_user
+from apps.pools.selectors import with_worker_ids
 from biolayer.errors import NotFound
 
 # Where the session stores the organisation that the person chose.
@@ -21,14 +29,35 @@ def user_id_of(request: HttpRequest) -> UUID:
     return request.user.pk
 
 
+def signed_in_person(request: HttpRequest) -> Any:
+    """Return who is signed in, without a statement of its own: the session's row has the person.
+
+    What does not fit (another password, a person who may not sign in) is left to Django.
+    """
+    session: Any = request.session
+    user_id, backend = session.get(SESSION_KEY), session.get(BACKEND_SESSION_KEY)
+    person = session.person
+    if (
+        person is not None
+        and person.is_active
+        and str(person.pk) == user_id
+        and backend in settings.AUTHENTICATION_BACKENDS
+        and constant_time_compare(session.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash())
+    ):
+        person.backend = backend
+        return person
+    return get_user(request)
+
+
 def current_member(request: HttpRequest) -> Any:
     """Return the membership of the chosen organisation, else the oldest; None without any.
 
-    It is read for each request: a membership that was removed acts at once.
+    It is read for each request: a membership that was removed acts at once. It has the worker that
+    the person is there (`worker_id`), and the database's time (`read_at`).
     """
     user_id = user_id_of(request)
     chosen = request.session.get(ORGANISATION)
-    memberships = memberships_of(user_id)
+    memberships = with_worker_ids(memberships_of(user_id))
     if chosen is not None:
         member = memberships.filter(organisation_id=UUID(chosen)).first()
         if member is not None:
@@ -51,9 +80,8 @@ def principal_of(request: HttpRequest) -> Principal:
     member = getattr(request, "member", None)
     if member is None:
         raise NotFound("organisation")
-    return session_principal(
-        user_id=member.user_id,
-        organisation_id=member.organisation_id,
-        address=client_address(request),
-        worker_id=worker_of_user(user_id=member.user_id, organisation_id=member.organisation_id),
+    address = client_address(request)
+    check_member(member, address)
+    return principal_of_member(
+        member, address="" if address is None else str(address), worker_id=member.worker_id
     )

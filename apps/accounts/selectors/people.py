@@ -66,8 +66,14 @@ def check_member(member: Member, address: Address | None) -> None:
     organisation = member.organisation
     if not is_allowed(address, organisation.allowed_networks):
         raise AddressNotAllowed("unknown" if address is None else str(address), of="organisation")
-    if organisation.requires_second_factor and not has_second_factor(member.user_id):
+    if organisation.requires_second_factor and not _has_factor(member):
         raise SecondFactorRequired("This organisation requires a second factor.")
+
+
+def _has_factor(member: Member) -> bool:
+    """Return whether the member has a second factor, by a query unless `memberships_of` read it."""
+    known: bool | None = vars(member).get("has_second_factor")
+    return has_second_factor(member.user_id) if known is None else known
 
 
 def has_second_factor(user_id: UUID) -> bool:
@@ -80,8 +86,9 @@ def has_second_factor(user_id: UUID) -> bool:
 
 def memberships_of(user_id: UUID) -> "QuerySet[Member]":
     """Return the person's memberships with their organisations, the oldest first."""
+    factors = Authenticator.objects.filter(user_id=OuterRef("user_id"), type__in=FACTORS)
     rows = Member.objects.filter(user_id=user_id).select_related("user", "organisation")
-    return rows.order_by("created_at", "id")
+    return rows.annotate(has_second_factor=Exists(factors)).order_by("created_at", "id")
 
 
 def sessions_of(user_id: UUID) -> "QuerySet[BrowserSession]":
