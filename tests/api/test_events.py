@@ -14,9 +14,9 @@ from django.db.models import Max
 from apps.accounts.services import issue_key
 from apps.api.streams import long_poll
 from apps.api.streams.cursors import cursor_position, encode_cursor
-from apps.api.streams.feed_watcher import watcher
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.events import selectors
+from apps.events.feed_watcher import watcher
 from apps.events.models import Event, EventConsumer
 from apps.events.selectors import Position
 from apps.pools.services import provision_pool

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.api.streams.feed_watcher import watcher
+from apps.events.feed_watcher import watcher
 from apps.timers.services import fire_due
 from apps.webhooks.models import Delivery
 from biolayer import chain

@@ -18,7 +18,7 @@ from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.api.streams import params, views
 from apps.api.streams.cursors import cursor_position
-from apps.api.streams.feed_watcher import LINGER_SECONDS, watcher
+from apps.events.feed_watcher import LINGER_SECONDS, watcher
 from apps.events.models import Event
 from apps.events.selectors import Position
 from apps.pools.services import provision_pool

@@ -9,10 +9,10 @@ import threading
 import time
 
 from apps.api.streams import pages
-from apps.api.streams.db_threads import shared_readings
-from apps.api.streams.feed_watcher import watcher
 from apps.api.streams.pages import Page
 from apps.api.streams.params import FeedQuery
+from apps.api.streams.shared_readings import shared_readings
+from apps.events.feed_watcher import watcher
 
 MAX_WAITING_THREADS = 2
 

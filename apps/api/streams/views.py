@@ -21,12 +21,13 @@ from apps.api.http.rendering import dump_json
 from apps.api.http.views import View
 from apps.api.streams import pages
 from apps.api.streams.cursors import encode_cursor
-from apps.api.streams.db_threads import run_on_thread, shared_readings
-from apps.api.streams.feed_watcher import RETRY_SECONDS, watcher
 from apps.api.streams.long_poll import wait
 from apps.api.streams.pages import Page
 from apps.api.streams.params import AFTER, PAYLOAD, TYPES, FeedQuery, stream_query
+from apps.api.streams.shared_readings import shared_readings
 from apps.api.v1.events import ConsumerEvents, Events, PageResponse
+from apps.base.db_threads import run_on_thread
+from apps.events.feed_watcher import RETRY_SECONDS, watcher
 from biolayer.responses.events import FeedItem
 
 KEEP_ALIVE_SECONDS = 15.0

@@ -1,8 +1,4 @@
-"""Read the database for many callers of one event loop, on a few threads.
-
-Streams at the same position with the same query share one reading, so that a new event costs one
-query for a thousand of them.
-"""
+"""Read the database for many callers of one event loop, on a few threads."""
 
 import asyncio
 import threading
@@ -12,10 +8,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import connection
-
-from apps.api.streams import pages
-from apps.api.streams.pages import Page
-from apps.api.streams.params import FeedQuery
 
 # Also the number of connections, beside the watcher's.
 MAX_THREADS = 4
@@ -73,32 +65,3 @@ _threads = _DatabaseThreads()
 async def run_on_thread(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Return the result of `call`, run on one of the threads."""
     return await asyncio.wrap_future(_threads.submit(lambda: call(*args, **kwargs)))
-
-
-class SharedReadings:
-    """Read pages on the threads; equal queries at the same time share one reading."""
-
-    def __init__(self) -> None:
-        self._running: dict[object, asyncio.Task[Page]] = {}
-
-    async def page(self, query: FeedQuery, *, horizon: int | None) -> Page:
-        """Return what `pages.read` returns."""
-        key = self._key(query, horizon)
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.create_task(run_on_thread(pages.read, query, horizon=horizon))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key))
-        # A caller that is cancelled must not cancel the reading of the other callers.
-        return await asyncio.shield(task)
-
-    @staticmethod
-    def _key(query: FeedQuery, horizon: int | None) -> object:
-        """Return what a page depends on: of the caller only the organisation and the pools."""
-        actor = query.actor
-        visibility = (actor.organisation_id, actor.pool_ids)
-        selection = (query.after, query.generation, query.types, query.limit, query.extension)
-        return (asyncio.get_running_loop(), visibility, selection, horizon)
-
-
-shared_readings = SharedReadings()
