@@ -36,14 +36,14 @@ class StreamServer:
 
 
 @contextmanager
-def stream_server() -> Iterator[StreamServer]:
+def stream_server(**environment: str) -> Iterator[StreamServer]:
     """Run the process while the block runs, and wait until it responds."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             stream_command(host="127.0.0.1", port=port),
             cwd=PROJECT,
-            env=_environment(),
+            env={**_environment(), **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -109,10 +109,10 @@ def listening(
     ) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
-        yield _frames(response.iter_lines())
+        yield frames_of(response.iter_lines())
 
 
-def _frames(lines: Iterator[str]) -> Iterator[Frame]:
+def frames_of(lines: Iterator[str]) -> Iterator[Frame]:
     fields: dict[str, str] = {}
     for line in lines:
         if line:

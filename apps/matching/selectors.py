@@ -1,12 +1,14 @@
 """Read offers."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
 from apps.matching.models import Offer, OfferStatus
 from apps.tasks.selectors import dependency_prefetch
+from biolayer.errors import NotFound
 
 
 def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
@@ -19,3 +21,17 @@ def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
         .prefetch_related(dependency_prefetch("task__dependencies"))
         .order_by("offered_at", "id")
     )
+
+
+def own_offer(*, actor: Principal, offer_id: UUID) -> Offer:
+    """Return an offer to the actor's worker in any status, with its task, run, pool and worker.
+
+    Raise `NotFound`, `ScopeMissing`.
+    """
+    rows = Offer.objects.select_related("task", "run", "pool", "worker")
+    row = rows.filter(
+        id=offer_id, worker_id=actor.require_worker(), organisation_id=actor.organisation_id
+    ).first()
+    if row is None:
+        raise NotFound("offer")
+    return row

@@ -1,6 +1,7 @@
 """Decide who sees the pages of the portal: a member who is a worker of the chosen organisation."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
@@ -10,6 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from apps.accounts.principal import Principal
+from apps.portal.stream_address import PATH, stream_origin
+from apps.ui.csp import override_csp
 from apps.ui.sessions import principal_of
 from biolayer.errors import NotFound
 
@@ -34,14 +37,29 @@ def worker_page(view: WorkerView[P]) -> View[P]:
         principal = principal_of(request)
         if principal.worker_id is None:
             return _no_worker(request)
+        request.stream_url = stream_origin(request) + PATH  # type: ignore[attr-defined]
         try:
-            return view(request, principal.as_worker(), *args, **kwargs)
+            response = view(request, principal.as_worker(), *args, **kwargs)
         except NotFound:
             raise Http404 from None
+        return _with_stream(request, response)
 
     page: Any = wrapped
     checked: View[P] = page
     return checked
+
+
+def read_at(request: HttpRequest) -> datetime:
+    """Return the time of the request by the database's clock, which was read with the member."""
+    member: Any = request.member  # type: ignore[attr-defined]
+    at: datetime = member.read_at
+    return at
+
+
+def _with_stream(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Let the page connect to the stream where that has an origin of its own."""
+    origin = stream_origin(request)
+    return override_csp(response, connect_src=["'self'", origin]) if origin else response
 
 
 def _no_worker(request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from apps.accounts.mail import send_after_commit
 from apps.base import crypto
 from apps.base.addresses import client_address
 from apps.ui import sign_in_log
+from apps.ui.sessions import current_member
 
 SECOND_FACTORS = crypto.Place(UUID(int=0), "mfa_authenticator", "data")
 
@@ -54,6 +55,12 @@ class AccountAdapter(DefaultAccountAdapter):
             super().set_password(user, password)
             sign_in_log.record(self.request, AuditAction.PASSWORD_CHANGED, user_id=user.pk)
             sign_in_log.end_other_sessions(self.request, user.pk)
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Return where a person goes who asked for no page: a worker to the portal."""
+        member = current_member(request)
+        is_worker = member is not None and member.worker_id is not None
+        return reverse("portal_home" if is_worker else "account_home")
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         path: str = reverse(

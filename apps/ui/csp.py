@@ -33,7 +33,11 @@ def policy(directives: Directives) -> str:
 
 
 def override_csp(response: HttpResponse, **directives: Sequence[str]) -> HttpResponse:
-    """Replace directives of one response, such as `form_action=["'self'", origin]`."""
+    """Replace directives of one response, such as `form_action=["'self'", origin]`.
+
+    Those that were replaced before stay.
+    """
     named = {name.replace("_", "-"): values for name, values in directives.items()}
-    response.__dict__[CONFIG] = {**settings.SECURE_CSP, **named}
+    present = response.__dict__.get(CONFIG, settings.SECURE_CSP)
+    response.__dict__[CONFIG] = {**present, **named}
     return response

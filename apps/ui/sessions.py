@@ -15,6 +15,7 @@ from django.utils.crypto import constant_time_compare
 
 from apps.accounts.principal import Principal
 from apps.accounts.selectors import check_member, memberships_of, principal_of_member
+from apps.accounts.sessions import SessionStore
 from apps.base.addresses import client_address
 from apps.pools.selectors import with_worker_ids
 from biolayer.errors import NotFound
@@ -63,6 +64,16 @@ def current_member(request: HttpRequest) -> Any:
         if member is not None:
             return member
     return memberships.first()
+
+
+def read_session(request: HttpRequest) -> None:
+    """Let a request that no page's middleware has seen know its session, person and member."""
+    store: Any = SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    request.session = store
+    request.user = signed_in_person(request)
+    request.member = (  # type: ignore[attr-defined]
+        current_member(request) if request.user.is_authenticated else None
+    )
 
 
 def choose_organisation(request: HttpRequest, organisation_id: UUID) -> None:

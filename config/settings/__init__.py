@@ -25,6 +25,8 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 BIOLAYER_HOME = ENV.BIOLAYER_HOME.expanduser().absolute()
 EMBEDDED = ENV.DATABASE_URL is None
 PORT = ENV.PORT
+# Where pages find the stream; None: on their own origin, as behind a proxy.
+STREAM_PORT = (ENV.STREAM_PORT or PORT + 1) if EMBEDDED else None
 
 SECRET_KEY, ENCRYPTION_KEYS = secrets_for(ENV, home=BIOLAYER_HOME)
 DEBUG = False

@@ -46,6 +46,7 @@ from apps.accounts.selectors.people import (
     organisation_of,
     person_by_email,
     principal_of_member,
+    session_fingerprints,
     session_principal,
     sessions_of,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "person_by_email",
     "principal_of_member",
     "published_audit_keys",
+    "session_fingerprints",
     "session_principal",
     "sessions_of",
     "token_facts",

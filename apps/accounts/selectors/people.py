@@ -1,8 +1,10 @@
 """Read members, invitations and sessions; make the principal of a browser's session."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
+from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.models import BrowserSession, Invitation, Member, Organisation, User
@@ -95,6 +97,29 @@ def sessions_of(user_id: UUID) -> "QuerySet[BrowserSession]":
     """Return the person's sessions that have not expired, the latest seen first."""
     rows = BrowserSession.objects.filter(user_id=user_id, expire_date__gt=DatabaseNow())
     return rows.order_by("-last_seen_at", "id")
+
+
+FINGERPRINTS = """
+SELECT s.session_key, md5(concat_ws(' ', s.session_data, u.password, u.is_active,
+    EXISTS (SELECT FROM mfa_authenticator a WHERE a.user_id = u.id AND a.type = ANY (%s)),
+    (SELECT string_agg(concat_ws(' ', m.organisation_id, m.role, o.allowed_networks,
+        o.requires_second_factor), ' ' ORDER BY m.id)
+     FROM accounts_member m JOIN accounts_organisation o ON o.id = m.organisation_id
+     WHERE m.user_id = u.id)))
+FROM accounts_browsersession s JOIN accounts_user u ON u.id = s.user_id
+WHERE s.session_key = ANY (%s) AND s.expire_date > clock_timestamp()
+"""
+
+
+def session_fingerprints(stored_keys: Collection[str]) -> dict[str, str]:
+    """Return a hash of what decides on the access of each session that is signed in.
+
+    While it stays the same, a session may do what it might before. One statement, however many
+    sessions have a page open.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(FINGERPRINTS, [[str(kind) for kind in FACTORS], list(stored_keys)])
+        return dict(cursor.fetchall())
 
 
 # --- what an organisation sees --------------------------------------------------------------------

@@ -1,1 +1,332 @@
-// What every page of the portal runs.
+// What every page of the portal runs: the server's clock, countdowns, the stream that all tabs share,
+// parts of a page that follow it, and keys.
+
+const page = document.getElementById('portal')?.dataset ?? {}
+const announcer = document.getElementById('announcer')
+const news = document.getElementById('news')
+
+document.querySelector('.error-summary')?.focus()
+
+// --- the server's clock ---------------------------------------------------------------------------
+
+let offset = 0
+const navigation = performance.getEntriesByType('navigation')[0]
+if (page.now && navigation) {
+  offset = Date.parse(page.now) - (performance.timeOrigin + navigation.responseStart)
+}
+
+/** Return the server's time in milliseconds. */
+export function now() {
+  return Date.now() + offset
+}
+
+/** Say something to a screen reader, when it has finished what it is saying. */
+export function announce(text) {
+  if (announcer && text) announcer.textContent = text
+}
+
+// --- countdowns: <time data-until="…">, in digits, or in words with data-words ---------------------
+
+const THRESHOLDS = [30, 10]
+const words = new Intl.RelativeTimeFormat(document.documentElement.lang || 'en')
+
+function digits(seconds) {
+  const two = (number) => String(number).padStart(2, '0')
+  const hours = Math.floor(seconds / 3600)
+  const minutes = Math.floor(seconds / 60) % 60
+  return (hours ? `${hours}:${two(minutes)}` : `${minutes}`) + `:${two(seconds % 60)}`
+}
+
+function inWords(seconds) {
+  if (seconds < 90) return words.format(seconds, 'second')
+  if (seconds < 5400) return words.format(Math.round(seconds / 60), 'minute')
+  if (seconds < 129600) return words.format(Math.round(seconds / 3600), 'hour')
+  return words.format(Math.round(seconds / 86400), 'day')
+}
+
+function tick() {
+  for (const element of document.querySelectorAll('time[data-until]')) {
+    const left = Math.max(0, Math.ceil((Date.parse(element.dataset.until) - now()) / 1000))
+    const before = element.left
+    element.left = left
+    if (left === before) continue
+    if (!element.hidden) {
+      const text = 'words' in element.dataset ? inWords(left) : digits(left)
+      if (element.textContent !== text) element.textContent = text
+      element.parentElement.classList.toggle('soon', left <= THRESHOLDS[0])
+      if (before > left && THRESHOLDS.includes(left)) announceLeft(element, left)
+    }
+    // A time that was over when the page came is known to the server.
+    if (left === 0 && before > 0) element.dispatchEvent(new Event('portal:due', { bubbles: true }))
+  }
+}
+
+function announceLeft(element, seconds) {
+  const title = element.closest('.offer, [data-row]')?.dataset.title
+  if (title && !('words' in element.dataset)) {
+    announce(page.seconds.replace('{seconds}', seconds).replace('{title}', title))
+  }
+}
+
+setInterval(tick, 250)
+tick()
+
+// --- the stream -----------------------------------------------------------------------------------
+
+const subscribers = new Map()
+const channel = 'BroadcastChannel' in self ? new BroadcastChannel('portal') : null
+const EVERYTHING = { offers: [], runs: [], messages: [], worker: [] }
+
+/** Call back on changes of a topic: `offers`, `runs`, `messages` (with the ids of their tasks, or none
+ * where anything may have changed) or `worker`. */
+export const live = {
+  on(topic, call) {
+    const calls = subscribers.get(topic) ?? new Set()
+    subscribers.set(topic, calls.add(call))
+    return () => calls.delete(call)
+  },
+}
+
+function deliver(changes) {
+  for (const [topic, taskIds] of Object.entries(changes)) {
+    for (const call of subscribers.get(topic) ?? []) call(taskIds)
+  }
+}
+
+function publish(changes) {
+  channel?.postMessage(changes)
+  deliver(changes)
+}
+
+let source = null
+let retry = 0
+let failures = 0
+
+function connect() {
+  clearTimeout(retry)
+  source?.close()
+  source = new EventSource(page.stream, { withCredentials: true })
+  source.addEventListener('connected', () => {
+    failures = 0
+    document.documentElement.dataset.live = 'true'
+    // What happened while no stream was open.
+    publish(EVERYTHING)
+  })
+  source.addEventListener('changed', (event) => publish(JSON.parse(event.data)))
+  source.addEventListener('ended', (event) => {
+    if (JSON.parse(event.data).reason === 'time') failures = 0
+    else publish(EVERYTHING)
+    connectLater()
+  })
+  source.onerror = () => {
+    // Without a stream the page still looks by itself, once for each attempt.
+    if (failures > 1) publish(EVERYTHING)
+    connectLater()
+  }
+}
+
+function disconnect() {
+  clearTimeout(retry)
+  source?.close()
+  source = null
+  delete document.documentElement.dataset.live
+}
+
+function connectLater() {
+  disconnect()
+  // Spread: after a restart of the stream all pages return.
+  const seconds = Math.min(30, 2 ** failures++) * (0.5 + 2.5 * Math.random())
+  retry = setTimeout(connect, seconds * 1000)
+}
+
+// One tab has the stream for all. A tab that becomes visible takes it over: a hidden one may be frozen.
+let isLeader = false
+let queued = null
+
+function lead(isNow) {
+  queued?.abort()
+  queued = isNow ? null : new AbortController()
+  const own = queued
+  const options = own ? { signal: own.signal } : { steal: true }
+  navigator.locks.request('portal-stream', options, holdStream).catch(() => {
+    if (own?.signal.aborted) return
+    // Another tab has taken it over.
+    isLeader = false
+    disconnect()
+    lead(false)
+  })
+}
+
+function holdStream() {
+  isLeader = true
+  connect()
+  return new Promise(() => {})
+}
+
+const isVisible = () => document.visibilityState === 'visible'
+
+if (page.stream) {
+  if (channel) channel.onmessage = (event) => deliver(event.data)
+  if (navigator.locks) lead(isVisible())
+  else holdStream()
+  document.addEventListener('visibilitychange', () => {
+    if (isVisible() && !isLeader) lead(true)
+  })
+  addEventListener('offline', () => isLeader && disconnect())
+  addEventListener('online', () => isLeader && !source && connect())
+  addEventListener('pageshow', (event) => event.persisted && deliver(EVERYTHING))
+}
+
+// --- parts of a page that follow the stream: <div data-fragment="path" data-topics="offers runs"> -----
+
+const TOUCH_MS = 1500
+
+class Part {
+  constructor(element) {
+    this.element = element
+    this.isHovered = false
+    this.touchedAt = -Infinity
+    this.waiting = null
+    for (const topic of element.dataset.topics.split(' ')) live.on(topic, () => this.look())
+    element.addEventListener('portal:due', () => {
+      setTimeout(() => this.look(), 300 + 700 * Math.random())
+      // The services that end offers and shifts may need a moment.
+      setTimeout(() => this.look(), 3000 + 1000 * Math.random())
+    })
+    element.addEventListener('pointerover', (event) => (this.isHovered = event.pointerType === 'mouse'))
+    element.addEventListener('pointerleave', () => this.leave())
+    element.addEventListener('pointerdown', () => (this.touchedAt = performance.now()))
+    element.addEventListener('focusout', (event) => {
+      if (!element.contains(event.relatedTarget)) queueMicrotask(() => this.showWaiting())
+    })
+  }
+
+  leave() {
+    this.isHovered = false
+    // The pointer may be on its way to the bar that says what is new.
+    setTimeout(() => this.showWaiting(), TOUCH_MS)
+  }
+
+  isInUse() {
+    const sinceTouch = performance.now() - this.touchedAt
+    if (sinceTouch < TOUCH_MS) setTimeout(() => this.showWaiting(), TOUCH_MS - sinceTouch + 50)
+    return this.isHovered || sinceTouch < TOUCH_MS || this.element.contains(document.activeElement)
+  }
+
+  async look() {
+    if (this.isBusy) return (this.again = true)
+    this.isBusy = true
+    try {
+      const asked = Date.now()
+      const answer = await fetch(this.element.dataset.fragment, { redirect: 'manual' })
+      if (answer.ok) this.receive(await answer.text(), asked)
+      else if (answer.type === 'opaqueredirect' || answer.status === 403) showEnded()
+    } catch {
+      // There is no network: the next change, or the next connection, looks again.
+    } finally {
+      this.isBusy = false
+      if (this.again) {
+        this.again = false
+        this.look()
+      }
+    }
+  }
+
+  receive(text, asked) {
+    const fresh = new DOMParser().parseFromString(text, 'text/html').body
+    const at = Date.parse(fresh.firstElementChild?.dataset.now)
+    if (at) offset = at - (asked + Date.now()) / 2
+    const shown = rowIds(this.element)
+    const coming = rowIds(fresh)
+    const added = coming.filter((id) => !shown.includes(id))
+    const isSame = added.length === 0 && coming.length === shown.length
+    if (isSame || shown.length === 0 || !this.isInUse()) return this.show(fresh, added)
+    // Rows must not move under a finger: say what is new, and close what has ended in its place.
+    this.waiting = { fresh, added }
+    for (const row of this.element.querySelectorAll('[data-row]')) close(row, !coming.includes(row.id))
+    if (added.length) showNews(added, fresh, () => this.showWaiting(true))
+    this.announceNew(fresh, added)
+  }
+
+  showWaiting(isAsked = false) {
+    if (!this.waiting || (!isAsked && this.isInUse())) return
+    const { fresh, added } = this.waiting
+    this.show(fresh, isAsked ? [] : added)
+    if (isAsked) document.getElementById(added[0])?.focus()
+  }
+
+  show(fresh, added) {
+    const focused = this.element.contains(document.activeElement) && document.activeElement.id
+    this.waiting = null
+    if (news) news.hidden = true
+    this.element.replaceChildren(...fresh.childNodes)
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true })
+    tick()
+    this.announceNew(this.element, added)
+    this.element.dispatchEvent(new Event('portal:shown', { bubbles: true }))
+  }
+
+  announceNew(root, added) {
+    const rows = added.map((id) => root.querySelector(`[id="${id}"]`)?.dataset.announce)
+    announce(rows.filter(Boolean).join('. '))
+  }
+}
+
+function rowIds(root) {
+  return [...root.querySelectorAll('[data-row]')].map((row) => row.id)
+}
+
+function close(row, isGone) {
+  row.classList.toggle('is-gone', isGone)
+  const text = row.querySelector('.gone')
+  if (text) text.hidden = !isGone
+}
+
+function showNews(added, fresh, call) {
+  if (!news) return
+  const one = added.length === 1 && fresh.querySelector(`[id="${added[0]}"]`)?.dataset.announce
+  news.textContent = one || page.manyNew.replace('{count}', added.length)
+  news.onclick = call
+  news.hidden = false
+}
+
+function showEnded() {
+  const place = document.getElementById('ended')
+  if (!place) return location.reload()
+  place.textContent = page.ended
+  place.hidden = false
+}
+
+for (const element of document.querySelectorAll('[data-fragment]')) new Part(element)
+
+// --- keys, and the app ----------------------------------------------------------------------------
+
+// A phone never loads the keys; a desk does with the first key that is not typed into a field.
+let keys = null
+let hasKeys = false
+
+function loadKeys() {
+  keys ??= import(page.keys).then((one) => {
+    hasKeys = true
+    return one
+  })
+  return keys
+}
+
+document.addEventListener('keydown', (event) => {
+  if (hasKeys || !page.keys || event.target.closest?.('input, textarea, select')) return
+  loadKeys().then((one) => one.onKey(event))
+})
+for (const button of document.querySelectorAll('[data-open-keys]')) {
+  button.addEventListener('click', () => loadKeys().then((one) => one.openSheet()))
+}
+
+const app = document.querySelector('[data-worker]')
+if (app && 'serviceWorker' in navigator) {
+  // With the first touch or key: it is no part of loading the page.
+  for (const type of ['pointerdown', 'keydown']) {
+    addEventListener(type, () => navigator.serviceWorker.register(app.dataset.worker, { scope: './' }), {
+      once: true,
+    })
+  }
+}

@@ -1,0 +1,220 @@
+"""Tell open portals what changed for their worker, at the cost of the changes, not of the portals.
+
+One hub for each event loop of the stream process; it holds no database connection while nothing
+happens.
+
+1. A portal joins as a `Viewer` of its organisation. Its first `wait` returns after the organisation
+   is followed, so that a page which reads everything then misses nothing.
+2. For each organisation with a viewer, one task waits for new events (apps/events/feed_watcher.py).
+   One statement finds whom they concern, and the viewers of these workers are woken.
+3. Every `STANDING_SECONDS` two statements look at the sessions and the workers of all viewers. A
+   session of which anything changed is checked as at its beginning, and its stream ends if it may
+   see nothing any more. A worker of which anything changed that no event tells is told so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+
+from apps.accounts.selectors import session_fingerprints
+from apps.base.db_threads import run_on_thread
+from apps.events import selectors as events
+from apps.events.feed_watcher import RETRY_SECONDS, watcher
+from apps.matching.live import changes_for_workers
+from apps.pools.selectors import worker_fingerprints
+
+logger = logging.getLogger(__name__)
+
+STANDING_SECONDS = 5.0
+WAIT_SECONDS = 60.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Hold on whose behalf a portal is open, and hashes of what that depends on."""
+
+    organisation_id: UUID
+    worker_id: UUID
+    session_key: str
+    session: str = ""
+    worker: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Viewer:
+    """Hold an open portal. `recheck` returns its present standing, and runs on a thread.
+
+    It raises `PermissionError` with a code when the portal may see nothing any more.
+    """
+
+    standing: Standing
+    recheck: Callable[[], Standing]
+    # What changed since it was last told: topic -> tasks.
+    changes: dict[str, set[str]] = field(default_factory=dict)
+    # Why the stream ends; empty while it goes on.
+    ended: str = ""
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def tell(self, topic: str, task_id: UUID | None = None) -> None:
+        """Note a change, and wake the stream."""
+        self.changes.setdefault(topic, set()).update({str(task_id)} if task_id else ())
+        self.woken.set()
+
+    def end(self, code: str) -> None:
+        """End the stream."""
+        self.ended = code
+        self.woken.set()
+
+    def take(self) -> dict[str, list[str]]:
+        """Return what changed since the last call."""
+        self.woken.clear()
+        taken, self.changes = self.changes, {}
+        return {topic: sorted(task_ids) for topic, task_ids in taken.items()}
+
+
+class _Followed:
+    """Hold the viewers of one organisation, and the task that follows its events."""
+
+    def __init__(self, organisation_id: UUID) -> None:
+        self.viewers: dict[UUID, set[Viewer]] = {}
+        self.has_begun = asyncio.Event()
+        self.task = asyncio.create_task(self._follow(organisation_id))
+
+    def all(self) -> Iterator[Viewer]:
+        for viewers in self.viewers.values():
+            yield from viewers
+
+    async def _follow(self, organisation_id: UUID) -> None:
+        horizon = await _patiently(events.horizon)
+        self.has_begun.set()
+        while True:
+            reached = await watcher.wait(
+                organisation_id=organisation_id, horizon=horizon, seconds=WAIT_SECONDS
+            )
+            if reached is None:
+                continue
+            try:
+                await self._tell(organisation_id, horizon, reached)
+                horizon = reached
+            except Exception:
+                logger.exception("the changes of an organisation were not told to its portals")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _tell(self, organisation_id: UUID, since: int, until: int) -> None:
+        changes = await _patiently(
+            changes_for_workers, organisation_id=organisation_id, since=since, until=until
+        )
+        if changes is None:
+            for viewer in self.all():
+                viewer.tell("offers")
+                viewer.tell("runs")
+            return
+        for change in changes:
+            for viewer in self.viewers.get(change.worker_id, ()):
+                viewer.tell(change.topic, change.task_id)
+
+
+class Hub:
+    """Hold the open portals of one event loop."""
+
+    def __init__(self) -> None:
+        self._followed: dict[UUID, _Followed] = {}
+        self._check: asyncio.Task[None] | None = None
+
+    async def join(self, viewer: Viewer) -> None:
+        """Add a portal. Return once what happens from now on is told to it."""
+        organisation_id = viewer.standing.organisation_id
+        followed = self._followed.get(organisation_id)
+        if followed is None:
+            followed = self._followed[organisation_id] = _Followed(organisation_id)
+        followed.viewers.setdefault(viewer.standing.worker_id, set()).add(viewer)
+        if self._check is None:
+            self._check = asyncio.create_task(self._check_standings())
+        await followed.has_begun.wait()
+
+    def leave(self, viewer: Viewer) -> None:
+        """Remove a portal, and stop what nothing needs any more."""
+        followed = self._followed.get(viewer.standing.organisation_id)
+        if followed is None:
+            return
+        viewers = followed.viewers.get(viewer.standing.worker_id, set())
+        viewers.discard(viewer)
+        if not viewers:
+            followed.viewers.pop(viewer.standing.worker_id, None)
+        if not followed.viewers:
+            followed.task.cancel()
+            del self._followed[viewer.standing.organisation_id]
+        if not self._followed and self._check is not None:
+            self._check.cancel()
+            self._check = None
+
+    def count_of(self, worker_id: UUID, organisation_id: UUID) -> int:
+        """Return how many portals of a worker are open."""
+        followed = self._followed.get(organisation_id)
+        return 0 if followed is None else len(followed.viewers.get(worker_id, ()))
+
+    async def _check_standings(self) -> None:
+        while True:
+            await asyncio.sleep(STANDING_SECONDS)
+            viewers = [viewer for followed in self._followed.values() for viewer in followed.all()]
+            standings = [viewer.standing for viewer in viewers]
+            sessions = await _patiently(
+                session_fingerprints, {standing.session_key for standing in standings}
+            )
+            workers = await _patiently(
+                worker_fingerprints, {standing.worker_id for standing in standings}
+            )
+            for viewer in viewers:
+                try:
+                    await self._compare(viewer, sessions, workers)
+                except Exception:
+                    logger.exception("an open portal could not be checked")
+                    viewer.end("error")
+
+    async def _compare(
+        self, viewer: Viewer, sessions: dict[str, str], workers: dict[UUID, str]
+    ) -> None:
+        known = viewer.standing
+        if sessions.get(known.session_key) == known.session and (
+            workers.get(known.worker_id) == known.worker
+        ):
+            return
+        try:
+            present = await _patiently(viewer.recheck)
+        except PermissionError as refused:
+            viewer.end(str(refused))
+            return
+        if (present.organisation_id, present.worker_id) != (known.organisation_id, known.worker_id):
+            viewer.end("other_worker")
+            return
+        viewer.standing = present
+        if present.worker != known.worker:
+            viewer.tell("worker")
+
+
+async def _patiently(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Return what the call returns on a thread; while the database does not answer, wait."""
+    while True:
+        try:
+            return await run_on_thread(call, *args, **kwargs)
+        except (OperationalError, InterfaceError):
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+_hubs: dict[Any, Hub] = {}
+
+
+def hub() -> Hub:
+    """Return the hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    for other in [other for other in _hubs if other.is_closed()]:
+        del _hubs[other]
+    return _hubs.setdefault(loop, Hub())

@@ -1,0 +1,18 @@
+"""Name the reasons for which a worker cannot do a task, for people."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+from biolayer.values import CannotDo
+
+REASONS: dict[str, str | Promise] = {
+    CannotDo.NO_TIME.value: gettext_lazy("I have no time for it now"),
+    CannotDo.MISSING_SKILL.value: gettext_lazy("It takes a skill that I lack"),
+    CannotDo.NO_ACCESS.value: gettext_lazy("I have no access to what it needs"),
+    CannotDo.WRONG_PLACE.value: gettext_lazy("I am not where it has to be done"),
+    CannotDo.UNCLEAR.value: gettext_lazy("I do not understand what to do"),
+    CannotDo.UNSAFE.value: gettext_lazy("It is not safe"),
+    CannotDo.CONFLICT_OF_INTEREST.value: gettext_lazy("I have a conflict of interest"),
+    CannotDo.OTHER.value: gettext_lazy("Another reason"),
+}
+MAX_WORDS = 1000

@@ -1,0 +1,111 @@
+"""Serve `/portal/stream` in the ASGI process: what changes for a worker, as Server-Sent Events.
+
+The browser's session authenticates it, as it does a page. The stream says what changed (`offers`,
+`runs`, `messages`, `worker`) and of which tasks, no more: the page reads the rest by itself, with
+all checks of a page.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+
+from apps.accounts.selectors import session_fingerprints
+from apps.accounts.sessions import stored_key
+from apps.base.db_threads import run_on_thread
+from apps.pools.selectors import worker_fingerprints
+from apps.portal.live import Standing, Viewer, hub
+from apps.portal.stream_address import page_origin
+from apps.ui.sessions import principal_of, read_session
+from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
+
+KEEP_ALIVE_SECONDS = 15.0
+# How long a stream lasts: by chance, so that not all portals return at once after a restart.
+MAX_SECONDS = (900.0, 1800.0)
+MAX_PER_WORKER = 20
+STATUS = {"signed_out": 401}
+
+
+async def portal_stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Serve `GET /portal/stream`."""
+    origin = request.headers.get("Origin")
+    if request.method != "GET" or origin not in (None, page_origin(request)):
+        return HttpResponse(status=405 if request.method != "GET" else 403)
+    response = await _answer(request)
+    response["Cache-Control"] = "no-cache"
+    response["X-Accel-Buffering"] = "no"
+    response["Vary"] = "Cookie, Origin"
+    if origin is not None:
+        response["Access-Control-Allow-Origin"] = origin
+        response["Access-Control-Allow-Credentials"] = "true"
+    return response
+
+
+async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    try:
+        standing = await run_on_thread(standing_of, request)
+    except PermissionError as refused:
+        code = str(refused)
+        return HttpResponse(code, status=STATUS.get(code, 403), content_type="text/plain")
+    except (OperationalError, InterfaceError):
+        return HttpResponse(status=503, headers={"Retry-After": "2"})
+    if hub().count_of(standing.worker_id, standing.organisation_id) >= MAX_PER_WORKER:
+        return HttpResponse("too_many_streams", status=429, content_type="text/plain")
+    viewer = Viewer(standing, recheck=lambda: standing_of(request))
+    return StreamingHttpResponse(_frames(viewer), content_type="text/event-stream")
+
+
+def standing_of(request: HttpRequest) -> Standing:
+    """Return on whose behalf the request's session may see a portal.
+
+    Raise `PermissionError` with a code.
+    """
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    session_key = stored_key(key) if key else ""
+    # Before the checks: what changes after them has another fingerprint at the next comparison.
+    session = session_fingerprints([session_key]).get(session_key, "")
+    read_session(request)
+    try:
+        principal = principal_of(request)
+    except NotFound:
+        raise PermissionError(
+            "not_a_worker" if request.user.is_authenticated else "signed_out"
+        ) from None
+    except SecondFactorRequired:
+        raise PermissionError("second_factor_required") from None
+    except AddressNotAllowed:
+        raise PermissionError("address_not_allowed") from None
+    worker_id = principal.worker_id
+    if worker_id is None:
+        raise PermissionError("not_a_worker")
+    worker = worker_fingerprints([worker_id]).get(worker_id, "")
+    return Standing(principal.organisation_id, worker_id, session_key, session, worker)
+
+
+async def _frames(viewer: Viewer) -> AsyncIterator[bytes]:
+    """Yield a frame for each change, and keep-alives in between, until the portal may not go on."""
+    ends = time.monotonic() + random.uniform(*MAX_SECONDS)
+    try:
+        await hub().join(viewer)
+        yield _frame("connected", {})
+        while not viewer.ended and time.monotonic() < ends:
+            try:
+                await asyncio.wait_for(viewer.woken.wait(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield b": keep-alive\n\n"
+                continue
+            changes = viewer.take()
+            if changes:
+                yield _frame("changed", changes)
+        yield _frame("ended", {"reason": viewer.ended or "time"})
+    finally:
+        hub().leave(viewer)
+
+
+def _frame(name: str, data: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

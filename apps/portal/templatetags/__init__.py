@@ -1,0 +1,1 @@
+"""Provide what templates of the portal need."""

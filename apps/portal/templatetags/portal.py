@@ -1,0 +1,69 @@
+"""Show times as people say them, in the time zone that the view has activated."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+
+register = template.Library()
+
+
+@register.filter
+def moment(value: datetime, at: datetime) -> str:
+    """Return a time as seen from `at`: the hour today, with the day otherwise."""
+    local, today = timezone.localtime(value), timezone.localdate(at)
+    hour = formats.date_format(local, "TIME_FORMAT")
+    days = (local.date() - today).days
+    if days == 0:
+        return hour
+    if days == 1:
+        return gettext("tomorrow, %(time)s") % {"time": hour}
+    if days == -1:
+        return gettext("yesterday, %(time)s") % {"time": hour}
+    if 1 < days < 7:
+        day = formats.date_format(local, "l")
+        return gettext("%(day)s, %(time)s") % {"day": day, "time": hour}
+    day = formats.date_format(local, "SHORT_DATE_FORMAT")
+    return gettext("%(day)s, %(time)s") % {"day": day, "time": hour}
+
+
+@register.simple_tag
+def countdown(until: datetime, at: datetime) -> SafeString:
+    """Return an element that counts down on the server's clock: its script continues from here."""
+    return format_html(
+        '<time datetime="{0}" data-until="{0}">{1}</time>', until.isoformat(), clock(until - at)
+    )
+
+
+def clock(left: timedelta) -> str:
+    """Return minutes and seconds, with hours where there are any; never less than 0:00."""
+    minutes, seconds = divmod(max(0, int(left.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@register.filter
+def duration(seconds: int) -> str:
+    """Return about how long something takes."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    hours = round(minutes / 60)
+    return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+
+
+@register.filter
+def get_item(values: Mapping[str, int] | None, key: str) -> int | None:
+    """Return the value of a key that another variable names."""
+    return (values or {}).get(key)
+
+
+@register.filter
+def label(slug: str) -> str:
+    """Return a slug, such as a task type or a skill, as words."""
+    words = slug.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:]
