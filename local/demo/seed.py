@@ -11,18 +11,27 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.models import Organisation
-from apps.accounts.scopes import Scope
+from apps.accounts import principal
+from apps.accounts.models import Member, Organisation
+from apps.accounts.scopes import Role, Scope
 from apps.accounts.selectors import person_by_email
-from apps.accounts.services import add_first_admin, create_organisation, ensure_sandbox, issue_key
+from apps.accounts.services import (
+    add_first_admin,
+    create_organisation,
+    create_person,
+    ensure_sandbox,
+    issue_key,
+)
+from apps.accounts.services.people import add_member
 from apps.base import clock
-from apps.pools.models import Presence, Worker, WorkerKind
-from apps.pools.services import provision_pool, provision_worker
+from apps.pools.models import Pool, Presence, Worker, WorkerKind
+from apps.pools.services import link_worker, provision_pool, provision_worker
 from apps.webhooks.services import keys_of, new_signing_secret
 
 ACCESS_FILE = "demo.json"
 EXAMPLE_FILE = "example-task.json"
 ADMIN = "admin@northwind.example"
+PERSON = "worker@northwind.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,10 @@ class DemoAccess:
     sign_in_url: str
     admin_email: str
     admin_password: str
+    # Where a person signs in who does tasks: the workforce has no key for this worker.
+    portal_url: str
+    worker_email: str
+    worker_password: str
 
 
 PEOPLE: list[dict[str, Any]] = [
@@ -62,6 +75,9 @@ PEOPLE: list[dict[str, Any]] = [
     {"name": "Ines Carvalho", "trust_level": 4, "rating": 4.95, "capacity": 3},
     {"name": "Desk Agent 1", "trust_level": 4, "rating": 4.85, "capacity": 5, "kind": "agent"},
 ]
+# The example task prefers this skill, which only the person has: while they are available, they are
+# offered it before the simulated workers.
+PREFERRED = "first_call"
 SKILLS = ["phone_verification", "incident_response", "document_check", "shelf_audit"]
 CERTIFICATIONS = {"soc-operator": None, "document-examiner": None}
 
@@ -76,10 +92,15 @@ def seed(
         "inbox_url": inbox_url,
         "stream_url": stream_url,
         "sign_in_url": sign_in_url,
+        "portal_url": sign_in_url.replace("/accounts/", "/portal/"),
     }
     known = _stored(path) or _create()
     if "admin_email" not in known:  # stored by a version without people
         known |= _create_admin(Organisation.objects.get(id=known["org_id"]))
+    if "worker_email" not in known:  # stored by a version without a portal
+        known |= _create_person(
+            Organisation.objects.get(id=known["org_id"]), Pool.objects.get(id=known["pool_id"])
+        )
     if "test_api_key" not in known:
         known |= _sandbox_access(UUID(known["org_id"]))
     workers = [DemoWorker(**worker) for worker in known.pop("workers")]
@@ -119,14 +140,42 @@ def _create() -> dict[str, Any]:
         "webhook_secret": new_signing_secret(organisation_id=organisation.id),
         "workers": [asdict(_with_key(worker)) for worker in workers],
         **_create_admin(organisation),
+        **_create_person(organisation, pool),
     }
+
+
+def _free_address(email: str) -> str:
+    """Return the address, or a similar one where another demo in this database has it."""
+    if person_by_email(email) is None:
+        return email
+    return email.replace("@", f"-{secrets.token_hex(3)}@")
+
+
+@transaction.atomic
+def _create_person(organisation: Organisation, pool: Pool) -> dict[str, str]:
+    """Create a member who is a worker, offline until they switch themselves on."""
+    email, password = _free_address(PERSON), secrets.token_urlsafe(12)
+    user = create_person(email=email, name="Demo Worker", password=password)
+    actor, at = principal.system("demo", organisation.id), clock.now()
+    member = add_member(
+        member=Member(organisation=organisation, user=user, role=Role.VIEWER), actor=actor, at=at
+    )
+    worker = provision_worker(
+        pools=[pool],
+        name="Demo Worker",
+        skills=[*SKILLS, PREFERRED],
+        certifications=CERTIFICATIONS,
+        trust_level=5,
+        rating=5.0,
+        capacity=3,
+    )
+    link_worker(actor=actor, member_id=member.id, worker_id=worker.id, at=at)
+    return {"worker_email": email, "worker_password": password}
 
 
 def _create_admin(organisation: Organisation) -> dict[str, str]:
     """Create the organisation's first admin, with a password that is stored in `demo.json`."""
-    email, password = ADMIN, secrets.token_urlsafe(12)
-    if person_by_email(email) is not None:  # of another demo in this database
-        email = email.replace("@", f"-{secrets.token_hex(3)}@")
+    email, password = _free_address(ADMIN), secrets.token_urlsafe(12)
     add_first_admin(
         organisation=organisation,
         email=email,
@@ -186,6 +235,7 @@ def example_task(access: DemoAccess) -> dict[str, Any]:
         },
         "requirements": {
             "skills": ["phone_verification", "incident_response"],
+            "preferred_skills": [PREFERRED],
             "certifications": ["soc-operator"],
             "trust_level": 4,
             "min_rating": 4.8,

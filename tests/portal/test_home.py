@@ -97,8 +97,10 @@ def test_state__outside_of_hours(bob: Desk) -> None:
         ),
         (
             "offline",
-            "Offline 0 of 1 places taken You get no offers."
-            " Switch to Available when you want to work.",
+            (
+                "Offline 0 of 1 places taken You get no offers."
+                " Switch to Available when you want to work."
+            ),
         ),
     ],
 )

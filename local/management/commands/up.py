@@ -232,7 +232,7 @@ def _programs(home: Path, addresses: Addresses, *, with_workforce: bool) -> list
         "BIOLAYER_HOME": str(home),
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
         "PORT": str(addresses.web),
-        "STREAM_URL": addresses.stream_url,
+        "STREAM_PORT": str(addresses.stream),
     }
     commands = service_commands(
         host=addresses.host, port=addresses.web, stream_port=addresses.stream
@@ -285,11 +285,13 @@ BioLayer is up.
   API                  {base}
   streams              {addresses.stream_url}
   callback inbox       {addresses.inbox_url}   shows each signed callback
-  sign in              {access.sign_in_url}
+  work as a person     {access.portal_url}
+                       as {access.worker_email}, password {access.worker_password}
+  sign in as admin     {access.sign_in_url}
                        as {access.admin_email}, password {access.admin_password}
   data and logs        {_short_path(home)}
 
-Post the example task:
+Post the example task (simulated workers do it, unless the person is available):
   curl -sS -X POST {base}/v1/tasks -H {key} -H 'Content-Type: application/json' -d {task}
 
 Then open the callback inbox, or list the tasks:
