@@ -94,6 +94,14 @@ DRAINS = (
         due_since="SELECT min(next_slot_at) FROM webhooks_recovery WHERE released_at IS NULL",
     ),
     Drain(
+        "notices",
+        job="apps.notices.jobs.drain_notices",
+        groups=("bulk",),
+        run_once="apps.notices.services.send_due",
+        due_since="SELECT least((SELECT due_at FROM notices_notice ORDER BY due_at, id LIMIT 1),"
+        " (SELECT due_at FROM notices_digest ORDER BY due_at, id LIMIT 1))",
+    ),
+    Drain(
         "sandbox",
         job="apps.sandbox.jobs.drain_sandbox",
         groups=("bulk",),

@@ -11,6 +11,7 @@ from apps.accounts.services import erase_user, record_action
 from apps.api.services import delete_responses_to
 from apps.base.erasure import Finding
 from apps.matching.services import erase_reasons
+from apps.notices.services import erase_notices
 from apps.pools.services import erase_worker
 from apps.tasks.services import erase_text, erase_words
 
@@ -50,7 +51,10 @@ def _erase(subject: Subject, *, apply: bool, at: datetime) -> Iterator[Finding]:
         if apply:
             # They have what it wrote, for a day.
             delete_responses_to(organisation_id=ours, principal=f"worker:{worker_id}")
+        yield from erase_notices(organisation_id=ours, worker_id=worker_id, apply=apply)
     if subject.email is not None:
+        # Before the account: it is found by its address.
+        yield from erase_notices(organisation_id=ours, email=subject.email, apply=apply)
         yield from erase_user(organisation_id=ours, email=subject.email, apply=apply)
     for text in [*([subject.email] if subject.email else []), *subject.texts]:
         yield from erase_text(organisation_id=ours, text=text, apply=apply, at=at)

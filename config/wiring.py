@@ -35,6 +35,8 @@ from apps.matching.changes import (
     recheck_request,
     released_offer,
 )
+from apps.notices.changes import due_soon_notice, offer_notices
+from apps.notices.selectors import device_place, push_key_place
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
@@ -75,6 +77,8 @@ SEALED = (
     SealedColumn("webhooks_destination", credentials_place),
     # A key of the installation belongs to no organisation.
     SealedColumn("accounts_auditkey", audit_key_place, owner=f"'{UUID(int=0)}'::uuid"),
+    SealedColumn("notices_device", device_place),
+    SealedColumn("notices_pushkey", push_key_place, owner=f"'{UUID(int=0)}'::uuid"),
     SealedDocument("mfa_authenticator", "data", "id", "bigint", "jsonb", SECOND_FACTORS),
     SealedDocument(
         "accounts_browsersession", "session_data", "session_key", "text", "text", SESSIONS
@@ -108,6 +112,10 @@ def connect() -> None:
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     accounts.equip_sandboxes(sandbox.equip_sandbox)
     react([EventType.OFFERED, EventType.ACCEPTED, EventType.STARTED], simulate_workers)
+    # Without a wake-up: most of these events tell no worker, and the ticker finds a due notice
+    # within half a second.
+    react([EventType.OFFERED], tell_of_offers)
+    react([EventType.SLA_AT_RISK], tell_of_deadline)
     react([EventType.COMPLETED, *ENDED], start_retention)
     tasks.add_purger(matching.purge_offers)
     tasks.add_purger(webhooks.purge_subjects)
@@ -300,6 +308,14 @@ def simulate_workers(moved: AppliedTransition) -> Iterable[Change]:
         return []
     wake.wake("sandbox")
     return next_steps(moved.task, moved.event)
+
+
+def tell_of_offers(moved: AppliedTransition) -> Iterable[Change]:
+    return offer_notices(moved.event)
+
+
+def tell_of_deadline(moved: AppliedTransition) -> Iterable[Change]:
+    yield due_soon_notice(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
 def expire_lease(timer: Timer, at: datetime) -> datetime | None:

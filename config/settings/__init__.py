@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "apps.matching",
     "apps.reviews",
     "apps.webhooks",
+    "apps.notices",
     "apps.sandbox",
     "apps.api",
     "apps.portal.apps.PortalConfig",

@@ -141,6 +141,7 @@ WITHOUT_KEY = {
     "events_eventnote.actor_id": "an actor may be deleted",
     "matching_parkedrequirement.organisation_id": "the requirement's",
     "matching_parkedrequirement.requirement_id": "a requirement is deleted before its parked row",
+    "notices_notice.subject_id": "of several tables",
     "sandbox_step.subject_id": "of several tables",
     "tasks_message.member_id": "a member may leave",
     "tasks_purge.organisation_id": "the task's",

@@ -1,0 +1,1 @@
+"""Tell workers of offers, deadlines and messages while they have no page open."""

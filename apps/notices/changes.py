@@ -1,0 +1,57 @@
+"""Describe notices for a transition to write, for the workers that want them.
+
+Each is one insert for all tasks of a statement, which reads nothing but the workers' preferences by
+their primary key. No worker has notices before it chooses a channel: then nothing is inserted.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from apps.base.rows import BulkStatement
+from apps.events.models import Event
+
+# `{told}` are rows of (worker_id, subject_id, at). A preference is read by its index, however many
+# rows the planner expects.
+INSERT = """
+INSERT INTO notices_notice (organisation_id, worker_id, kind, subject_id, created_at, due_at)
+SELECT p.organisation_id, p.worker_id, '{kind}', told.subject_id, told.at,
+    greatest(told.at, p.next_at)
+FROM ({told}) told CROSS JOIN LATERAL (
+    SELECT organisation_id, worker_id, next_at FROM notices_preference
+    WHERE worker_id = told.worker_id AND {column} AND (by_email OR by_push) LIMIT 1
+) p
+"""
+OFFERED = """
+SELECT * FROM jsonb_to_recordset(%s) AS given (worker_id uuid, subject_id uuid, at timestamptz)
+"""
+HOLDERS = """
+SELECT run.worker_id, run.id AS subject_id, given.at
+FROM jsonb_to_recordset(%s) AS given (task_id uuid, at timestamptz)
+JOIN tasks_run run ON run.task_id = given.task_id
+    AND run.status IN ('claimed', 'starting', 'running')
+"""
+INSERT_OFFERS = INSERT.format(kind="offer", told=OFFERED, column="offers")
+INSERT_DUE_SOON = INSERT.format(kind="due_soon", told=HOLDERS, column="due_soon")
+INSERT_MESSAGE = INSERT.format(kind="message", told=HOLDERS, column="messages")
+
+
+def offer_notices(event: Event) -> Iterator[BulkStatement]:
+    """Yield what tells the workers of an event `task.offered` of their offers."""
+    for offer in event.data.get("offers", [event.data]):
+        row = {
+            "worker_id": offer["worker_id"],
+            "subject_id": offer["offer_id"],
+            "at": event.occurred_at,
+        }
+        yield BulkStatement(INSERT_OFFERS, row)
+
+
+def due_soon_notice(*, task_id: UUID, at: datetime) -> BulkStatement:
+    """Return what tells the worker that holds a task, if any, that its deadline is near."""
+    return BulkStatement(INSERT_DUE_SOON, {"task_id": task_id, "at": at})
+
+
+def message_notice(*, task_id: UUID, at: datetime) -> BulkStatement:
+    """Return what tells the worker that holds a task, if any, of the requester's message."""
+    return BulkStatement(INSERT_MESSAGE, {"task_id": task_id, "at": at})
