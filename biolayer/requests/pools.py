@@ -223,21 +223,24 @@ class WorkerChange(Change):
 
 
 class WorkerUpdate(Model):
-    """The body of `PATCH /v1/workers/me`: one of the fields, or both."""
+    """The body of `PATCH /v1/workers/me`: one of the fields, or several. null: not sent."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     snooze_seconds: Annotated[int, Field(ge=0, le=MAX_SNOOZE_SECONDS), INTEGRAL] | None = None
+    hours: Hours | None = None
+    time_zone: TimeZone | None = None
     presence: Presence | None = Field(default=None, validate_default=True)
 
     @field_validator("presence")
     @classmethod
-    def _required_without_snooze(
+    def _required_without_others(
         cls, presence: Presence | None, info: ValidationInfo
     ) -> Presence | None:
-        # An invalid snooze is missing from the data and has a fault of its own.
-        if presence is None and info.data.get("snooze_seconds", 0) is None:
-            raise PydanticCustomError("required", "is required unless `snooze_seconds` is sent")
+        # An invalid field is missing from the data and has a fault of its own.
+        others = [info.data.get(name, 0) for name in ("snooze_seconds", "hours", "time_zone")]
+        if presence is None and not any(other is not None for other in others):
+            raise PydanticCustomError("required", "is required unless another field is sent")
         return presence
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.base import clock
@@ -13,6 +15,7 @@ from apps.matching.models import Offer
 from apps.matching.services import match_queued
 from apps.pools.models import Worker
 from apps.tasks.models import Run, Task
+from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from tests.api.expect import count, everything, expect_problem, expect_unchanged, faults
 from tests.api.steps import PNG, VERBS, act, load, open_offers, statuses, upload
@@ -289,6 +292,11 @@ BAD_UPDATES: list[tuple[Any, str]] = [
     ({"presence": "asleep"}, "/presence"),
     ({"presence": 5}, "/presence"),
     ({}, "/presence"),
+    ({"hours": None, "time_zone": None}, "/presence"),
+    ({"hours": {"mon": [["09:00", "08:00"]]}}, "/hours/mon/0"),
+    ({"time_zone": "Mars/Olympus"}, "/time_zone"),
+    ({"skills": ["surgery"], "presence": "away"}, "/skills"),
+    ({"languages": ["de"], "hours": {}}, "/languages"),
     ({"presence": "away", "trust_level": 5}, "/trust_level"),
     ([], ""),
 ]
@@ -299,6 +307,25 @@ def test_me__bad_update(house: House, update: Any, pointer: str) -> None:
     with expect_unchanged():
         answer = house.bob.patch("/v1/workers/me", update)
     assert list(faults(answer)) == [pointer]
+
+
+def test_me__hours_and_time_zone_set_the_timer(house: House) -> None:
+    closed = {"hours": {"mon": [["00:00", "00:01"]]}, "time_zone": "Europe/Berlin"}
+    me = house.bob.patch("/v1/workers/me", closed).json()
+    assert (me["hours"], me["time_zone"]) == (closed["hours"], closed["time_zone"])
+    timer = Timer.objects.get(subject_id=house.bobs_worker.id, kind="availability")
+    assert timer.due_at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%a %H:%M") in (
+        "Mon 00:00",
+        "Mon 00:01",
+    )
+    house.queued()
+    assert match_queued() == me["is_on_shift"]
+    entry = AuditEvent.objects.get(action="worker.changed")
+    assert (entry.actor_kind, entry.data) == ("worker", {"fields": ["hours", "time_zone"]})
+    always = house.bob.patch("/v1/workers/me", {"hours": {}}).json()
+    assert (always["hours"], always["is_on_shift"]) == ({}, True)
+    assert not Timer.objects.filter(subject_id=house.bobs_worker.id).exists()
+    assert always["time_zone"] == "Europe/Berlin"
 
 
 def test_me__setting_away_keeps_held_runs(house: House) -> None:

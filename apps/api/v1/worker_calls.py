@@ -235,16 +235,13 @@ class Me(View):
     @operation(
         "update_me",
         scope=Scope.WORK,
-        summary="Set the calling worker's presence, or snooze offers",
+        summary="Set the calling worker's presence, hours and time zone, or snooze offers",
         returns={200: Worker},
         body=WorkerUpdate,
     )
     def patch(self, request: Request) -> Response:
-        update, at = parse(WorkerUpdate, request.data), self.at(request)
-        worker = pool_services.set_presence(
-            actor=self.actor(request),
-            presence=update.presence,
-            snooze_seconds=update.snooze_seconds,
-            at=at,
+        at = self.at(request)
+        worker = pool_services.update_own_worker(
+            actor=self.actor(request), document=request.data, at=at
         )
         return Response(pool_representations.worker(worker, at=at))

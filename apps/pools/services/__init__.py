@@ -32,6 +32,7 @@ from apps.pools.services.presence import (
     refresh_availabilities,
     refresh_availability,
     set_presence,
+    update_own_worker,
 )
 from apps.pools.services.ratings import (
     rate_worker,
@@ -69,6 +70,7 @@ __all__ = [
     "set_presence",
     "unlink_worker",
     "update_oauth_application",
+    "update_own_worker",
     "update_pool",
     "update_worker",
 ]

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
+from apps.accounts.services import record_action
 from apps.base import clock
 from apps.base.rows import Update, write
 from apps.base.transactions import atomic
@@ -17,6 +19,8 @@ from apps.pools.changes import availability_timer
 from apps.pools.models import Worker
 from apps.pools.selectors import own_worker
 from apps.pools.services.locks import lock_own_worker
+from biolayer.contract import parse
+from biolayer.requests.pools import WorkerUpdate
 
 # The reason of a presence that was not set by the worker itself.
 BY_OPERATOR = "operator"
@@ -35,14 +39,52 @@ def set_presence(
     Open offers and held runs continue unchanged. Raise `NotFound`, `ScopeMissing`.
     """
     worker = lock_own_worker(actor=actor)
-    values = {} if presence is None else presence_columns(presence)
-    if snooze_seconds is not None:
-        at = at or clock.now()
-        worker.snoozed_until = at + timedelta(seconds=snooze_seconds) if snooze_seconds else None
-        values |= update_availability(worker, at)
-    Worker.objects.filter(id=worker.id).update(**values)
+    given: dict[str, Any] = {"presence": presence, "snooze_seconds": snooze_seconds}
+    update = WorkerUpdate.model_construct(**given)
+    Worker.objects.filter(id=worker.id).update(**_columns(worker, update, at or clock.now()))
     wake("matching")
     return own_worker(actor)
+
+
+@atomic()
+def update_own_worker(*, actor: Principal, document: Any, at: datetime) -> Worker:
+    """Change what the actor's own worker decides: presence, snooze, working hours, time zone.
+
+    What matching trusts (skills, languages, certifications) is for operators to change. Raise
+    `InvalidInput`, `NotFound`, `ScopeMissing`.
+    """
+    update = parse(WorkerUpdate, document)
+    worker = lock_own_worker(actor=actor)
+    Worker.objects.filter(id=worker.id).update(**_columns(worker, update, at))
+    changed = [name for name in ("hours", "time_zone") if getattr(update, name) is not None]
+    if changed:
+        record_action(
+            actor=actor,
+            action=AuditAction.WORKER_CHANGED,
+            subject=("worker", worker.id),
+            at=at,
+            fields=changed,
+        )
+    wake("matching")
+    return own_worker(actor)
+
+
+def _columns(worker: Worker, update: WorkerUpdate, at: datetime) -> dict[str, Any]:
+    """Return the columns of a locked worker's change; where its availability may, set its timer."""
+    values: dict[str, Any] = {}
+    if update.presence is not None:
+        values |= presence_columns(update.presence)
+    if update.snooze_seconds is not None:
+        pause = timedelta(seconds=update.snooze_seconds)
+        worker.snoozed_until = at + pause if pause else None
+    own = {"hours": update.hours, "time_zone": update.time_zone}
+    for name, value in own.items():
+        if value is not None:
+            setattr(worker, name, value)
+            values[name] = value
+    if any(value is not None for value in (*own.values(), update.snooze_seconds)):
+        values |= update_availability(worker, at)
+    return values
 
 
 def presence_columns(presence: str, *, reason: str = "") -> dict[str, Any]:
