@@ -42,6 +42,7 @@ BioLayerError
 │   ├── WorkerIsLinked         the worker is another member
 │   ├── KeyEnded               the API key has expired or was revoked
 │   ├── KeyRotating            two secrets of the API key are in use already: `ends_at`
+│   ├── ClaimDecided           the claim of a certification was confirmed or rejected
 │   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
 │   └── IdempotencyInFlight
 ├── IdempotencyKeyReused       the key was used with another body
@@ -454,6 +455,11 @@ class KeyRotating(Conflict):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"ends_at": self.ends_at}
+
+
+class ClaimDecided(Conflict):
+    code = "claim_decided"
+    title = "The claim has been decided"
 
 
 class WorkerHasHistory(Conflict):

@@ -117,6 +117,7 @@ def connect() -> None:
     react([EventType.OFFERED], tell_of_offers)
     react([EventType.SLA_AT_RISK], tell_of_deadline)
     react([EventType.COMPLETED, *ENDED], start_retention)
+    pool_services.drop_documents_by(tasks.drop_files)
     tasks.add_purger(matching.purge_offers)
     tasks.add_purger(webhooks.purge_subjects)
     tasks.add_purger(delete_stored_responses)

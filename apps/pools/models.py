@@ -253,3 +253,74 @@ class Certification(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class ClaimStatus(models.TextChoices):
+    """Name the statuses of a worker's claim of a certification."""
+
+    PENDING = "pending"  # waits for an operator's check; it counts for nothing
+    CONFIRMED = "confirmed"  # the worker's certification was written from it
+    REJECTED = "rejected"  # the document is deleted; the reason is for the worker
+
+
+class CertificationClaim(models.Model):
+    """Store that a worker says it has a certification, with a document for operators to check.
+
+    Of a code, a worker has one claim of each status at most: a later one replaces the earlier.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    worker = models.ForeignKey(
+        Worker, on_delete=models.CASCADE, related_name="claims", db_constraint=False
+    )
+    code = models.CharField(max_length=64)
+    issuer = models.CharField(max_length=200, blank=True)
+    expires_at = models.DateTimeField(null=True)
+    status = models.CharField(max_length=9, choices=ClaimStatus, default=ClaimStatus.PENDING)
+    # An operator's words, when it was rejected.
+    reason = models.CharField(max_length=1000, blank=True)
+    # The row of the stored file, which a higher app has; null once the document is deleted.
+    file_id = models.UUIDField(null=True)
+    filename = models.CharField(max_length=200, blank=True)
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveIntegerField()
+    sha256 = models.BinaryField(max_length=32)
+    path = models.CharField(max_length=300)
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    # The credential that decided.
+    decided_by = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["worker", "code", "status"], name="claim_once_in_a_status"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=ClaimStatus.PENDING, decided_at__isnull=True)
+                | models.Q(
+                    status__in=[ClaimStatus.CONFIRMED, ClaimStatus.REJECTED],
+                    decided_at__isnull=False,
+                ),
+                name="claim_is_decided_iff_not_pending",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=ClaimStatus.REJECTED, file_id__isnull=True)
+                | (~models.Q(status=ClaimStatus.REJECTED) & models.Q(file_id__isnull=False)),
+                name="claim_has_a_document_unless_rejected",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "status", "-id"], name="claims_of_status"),
+            models.Index(fields=["organisation", "-id"], name="claims_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} ({self.status})"

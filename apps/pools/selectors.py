@@ -14,7 +14,14 @@ from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox, live_id
 from apps.accounts.scopes import Scope
 from apps.base.clock import DatabaseNow
-from apps.pools.models import Certification, Membership, Pool, PoolStatus, Worker
+from apps.pools.models import (
+    Certification,
+    CertificationClaim,
+    Membership,
+    Pool,
+    PoolStatus,
+    Worker,
+)
 from biolayer.errors import NotFound
 
 # How long an offer is open by the task's urgency, where the pool does not say otherwise.
@@ -170,6 +177,57 @@ def worker(*, actor: Principal, worker_id: UUID, scope: Scope = Scope.POOLS_READ
     if row is None:
         raise NotFound("worker")
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFilter:
+    """Select claims that match any value of each filter; an empty filter admits all."""
+
+    statuses: Sequence[str] = ()
+    worker_ids: Sequence[UUID] = ()
+
+
+def certification_claims(
+    *, actor: Principal, filters: ClaimFilter | None = None, scope: Scope = Scope.POOLS_MANAGE
+) -> "QuerySet[CertificationClaim]":
+    """Return the filtered claims of workers that the actor may see. Raise `ScopeMissing`."""
+    actor.require(scope)
+    filters = filters or ClaimFilter()
+    rows = CertificationClaim.objects.filter(organisation_id=actor.organisation_id)
+    if actor.pool_ids is not None:
+        rows = rows.filter(worker__in=visible_workers(actor))
+    if filters.statuses:
+        rows = rows.filter(status__in=filters.statuses)
+    if filters.worker_ids:
+        rows = rows.filter(worker_id__in=filters.worker_ids)
+    return rows.select_related("worker").order_by("-id")
+
+
+def certification_claim(
+    *, actor: Principal, claim_id: UUID, scope: Scope = Scope.POOLS_MANAGE
+) -> CertificationClaim:
+    """Return a claim of a worker that the actor may see. Raise `NotFound`, `ScopeMissing`."""
+    row = certification_claims(actor=actor, scope=scope).filter(id=claim_id).first()
+    if row is None:
+        raise NotFound("certification claim")
+    return row
+
+
+def linked_certification_claim(*, actor: Principal, claim_id: UUID) -> CertificationClaim:
+    """Return the claim that a link leads to. Raise `NotFound`."""
+    rows = CertificationClaim.objects.filter(organisation_id=actor.organisation_id)
+    row = rows.filter(id=claim_id).first()
+    if row is None:
+        raise NotFound("certification claim")
+    return row
+
+
+def own_claims(actor: Principal) -> "QuerySet[CertificationClaim]":
+    """Return the claims of the actor's worker, newest first. Raise `ScopeMissing`."""
+    rows = CertificationClaim.objects.filter(
+        worker_id=actor.require_worker(), organisation_id=actor.organisation_id
+    )
+    return rows.order_by("-id")
 
 
 def own_worker_rows(actor: Principal) -> "QuerySet[Worker]":

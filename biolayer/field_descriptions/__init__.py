@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from biolayer.field_descriptions import (
     api_keys,
     audit,
+    certification_claims,
     events,
     legal_holds,
     matching,
@@ -35,6 +36,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **oauth.TABLE,
     **audit.TABLE,
     **legal_holds.TABLE,
+    **certification_claims.TABLE,
 }
 
 

@@ -125,6 +125,28 @@ class HeldCertificate(Model):
     document_url: DocumentUrl | None = None
 
 
+class ClaimedCertificate(Model):
+    """What a worker says of a certification, beside its document."""
+
+    code: Slug
+    issuer: Annotated[Text, Field(max_length=200)] = ""
+    expires_at: Moment | None = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _is_valid(cls, expires_at: Moment | None, info: ValidationInfo) -> Moment | None:
+        now = (info.context or {}).get("now")
+        if expires_at is not None and now is not None and expires_at <= now:
+            raise PydanticCustomError("in_the_past", "must be in the future")
+        return expires_at
+
+
+class ClaimRejection(Model):
+    """The body of `POST /v1/certification-claims/{claim_id}/reject`."""
+
+    reason: Annotated[Words, Field(max_length=1000)]
+
+
 def _unique_codes(certificates: list[HeldCertificate]) -> list[HeldCertificate]:
     codes = {certificate.code for certificate in certificates}
     if len(codes) < len(certificates):

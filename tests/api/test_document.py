@@ -27,6 +27,7 @@ from config import stream_urls
 from tests.api.expect import expect_problem
 from tests.api.oauth_steps import credentials_manager
 from tests.api.steps import PNG, act, upload
+from tests.claim_steps import claimed
 from tests.factories import (
     OUTPUT,
     Caller,
@@ -45,6 +46,7 @@ BY_NAME = {operation.name: operation for operation in operations()}
 SHOWN_ELSEWHERE = {
     "stream_events": "tests/api/test_streams.py; it does not end",
     "get_document": "below",
+    "get_certification_claim_document": "tests/api/test_certification_claims.py; it is no JSON",
     "get_evidence_content": "tests/api/test_evidence_reading.py; it is no JSON",
     "get_attachment_content": "tests/api/test_attachments.py; it is no JSON",
     "export_audit_events": "tests/api/test_audit.py; its response is lines",
@@ -403,6 +405,16 @@ def walk_deliveries(house: House, answers: Answers, delivery: str) -> None:
     answers.expect("get_recovery", 200, one)
 
 
+def walk_claims(house: House, answers: Answers) -> None:
+    alice, claims = house.alice, "/v1/certification-claims"
+    first, second = (f"{claims}/{claimed(house.bob.principal, code).id}" for code in ("a", "b"))
+    answers.expect("list_certification_claims", 200, alice.get(claims))
+    answers.expect("get_certification_claim", 200, alice.get(first))
+    answers.expect("confirm_certification_claim", 200, alice.post(f"{first}/confirm"))
+    rejected = alice.post(f"{second}/reject", {"reason": "Not readable."})
+    answers.expect("reject_certification_claim", 200, rejected)
+
+
 def walk_people(house: House, answers: Answers) -> None:
     admin, people = admin_key(house.organisation), "/v1/members"
     answers.expect("get_organisation", 200, admin.get("/v1/organisation"))
@@ -478,6 +490,7 @@ WALKS = (
     walk_keys,
     walk_api_keys,
     walk_pools,
+    walk_claims,
     walk_people,
     walk_oauth,
     walk_legal_holds,

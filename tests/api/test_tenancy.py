@@ -32,6 +32,7 @@ from tests import tables
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.api.oauth_steps import created, credentials_manager
 from tests.api.steps import upload
+from tests.claim_steps import claimed
 from tests.factories import (
     MANAGE,
     OUTPUT,
@@ -120,6 +121,14 @@ MATRIX = [
     Row("patch", "workers/<str:worker_id>", Scope.POOLS_MANAGE, {"trust_level": 5},
     subject="worker"),
     Row("delete", "workers/<str:worker_id>", Scope.POOLS_MANAGE, subject="worker"),
+    Row("get", "certification-claims", Scope.POOLS_MANAGE),
+    Row("get", "certification-claims/<str:claim_id>", Scope.POOLS_MANAGE, subject="claim"),
+    Row("get", "certification-claims/<str:claim_id>/document", Scope.POOLS_MANAGE,
+    subject="claim"),
+    Row("post", "certification-claims/<str:claim_id>/confirm", Scope.POOLS_MANAGE, {},
+    subject="claim"),
+    Row("post", "certification-claims/<str:claim_id>/reject", Scope.POOLS_MANAGE,
+    {"reason": "Not readable."}, subject="claim"),
     Row("get", "skills", Scope.POOLS_READ),
     Row("post", "pools", Scope.POOLS_MANAGE, {"name": "Night desk"}),
     Row("get", "pools", Scope.POOLS_READ),
@@ -202,7 +211,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment",
+    "attachment", "claim",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -309,6 +318,7 @@ def made(house: House) -> World:
     subjects |= {"key": key.id, "consumer": a_consumer(house), "hold": a_hold(house, run.task_id)}
     subjects |= {"client": created(credentials_manager(house))["client_id"]}
     subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
+    subjects |= {"claim": claimed(house.bob.principal).id}
     subjects |= {"api_key": house.alice.principal.key_id}
     return World(house, subjects | webhook_subjects(house) | people(house), stranger)
 

@@ -77,6 +77,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "role": "viewer",
     },
     oauth.OAuthApplicationChange: {"scopes": ["tasks:read"]},
+    pools.ClaimRejection: {"reason": "The name is not readable."},
     pools.WorkerUpdate: {"presence": "available"},
     pools.PoolCreation: {
         "name": "Front desk",

@@ -13,13 +13,14 @@ from apps.accounts.audit import AuditAction
 from apps.accounts.selectors import AuditFilter
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
-from apps.pools.selectors import WorkerFilter
+from apps.pools.selectors import ClaimFilter, WorkerFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
 from biolayer.field_descriptions import POOL, TIME
 from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
+from biolayer.responses.certification_claims import ClaimStatus
 from biolayer.values import Moment, Presence, Urgency
 
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
@@ -30,6 +31,7 @@ MAX_DIGITS = 18
 # Filters of which several values mean any of them.
 OF_TASKS = ("status", "domain", "urgency", "pool")
 OF_WORKERS = ("presence", "skill", "pool")
+OF_CLAIMS = ("status", "worker_id")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
 
 TASK_FILTERS = (
@@ -57,6 +59,11 @@ WORKER_FILTERS = (
     filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
     filter_by("skill", "A skill of the worker.", "phone_verification", pattern=f"^{SLUG.pattern}$"),
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
+)
+CLAIM_STATUSES = list(get_args(ClaimStatus))
+CLAIM_FILTERS = (
+    filter_by("status", "The status.", "pending", enum=CLAIM_STATUSES),
+    filter_by("worker_id", "The worker.", UUID_EXAMPLE, format="uuid"),
 )
 
 SINCE = Query("since", {"type": "string", "format": "date-time"}, "Then or later.", TIME)
@@ -131,6 +138,17 @@ def worker_filters(request: Request) -> WorkerFilter:
         presences=parameters.choices("presence", list(get_args(Presence))),
         skills=parameters.slugs("skill", "a skill such as phone_verification"),
         pool_ids=parameters.ids("pool", "a pool"),
+    )
+    parameters.raise_faults()
+    return result
+
+
+def claim_filter(request: Request) -> ClaimFilter:
+    """Return the filter of a list of claimed certifications."""
+    parameters = _FilterParameters(request, repeatable=OF_CLAIMS)
+    result = ClaimFilter(
+        statuses=parameters.choices("status", CLAIM_STATUSES),
+        worker_ids=parameters.ids("worker_id", "a worker"),
     )
     parameters.raise_faults()
     return result

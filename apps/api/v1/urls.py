@@ -6,6 +6,7 @@ from apps.api.v1 import (
     api_keys,
     attachments,
     audit,
+    certification_claims,
     deliveries,
     document,
     drafts,
@@ -60,6 +61,16 @@ urlpatterns = [
     path("workers/me/statistics", history.MyStatistics.as_view()),
     path("workers", workers.Workers.as_view()),
     path("workers/<str:worker_id>", workers.Worker.as_view()),
+    path("certification-claims", certification_claims.CertificationClaims.as_view()),
+    path("certification-claims/<str:claim_id>", certification_claims.Claim.as_view()),
+    path(
+        "certification-claims/<str:claim_id>/confirm", certification_claims.ClaimConfirm.as_view()
+    ),
+    path("certification-claims/<str:claim_id>/reject", certification_claims.ClaimReject.as_view()),
+    path(
+        "certification-claims/<str:claim_id>/document",
+        certification_claims.ClaimDocument.as_view(),
+    ),
     path("skills", workers.Skills.as_view()),
     path("pools", pools.Pools.as_view()),
     path("pools/<str:pool_id>", pools.Pool.as_view()),

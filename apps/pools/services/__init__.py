@@ -6,6 +6,14 @@ from apps.pools.services.api_keys import (
 from apps.pools.services.capacity import (
     reserve_capacity,
 )
+from apps.pools.services.certification_claims import (
+    ClaimDocument,
+    claim_certification,
+    confirm_claim,
+    drop_documents_by,
+    reject_claim,
+    withdraw_claim,
+)
 from apps.pools.services.erasure import (
     erase_worker,
 )
@@ -46,13 +54,17 @@ from apps.pools.services.workers import (
 )
 
 __all__ = [
+    "ClaimDocument",
     "add_member",
+    "claim_certification",
     "close_pool",
+    "confirm_claim",
     "create_api_key",
     "create_oauth_application",
     "create_pool",
     "create_worker",
     "delete_worker",
+    "drop_documents_by",
     "erase_worker",
     "link_worker",
     "lock_pools",
@@ -65,6 +77,7 @@ __all__ = [
     "refresh_availabilities",
     "refresh_availability",
     "refresh_rating_means",
+    "reject_claim",
     "remove_member",
     "reserve_capacity",
     "set_presence",
@@ -73,4 +86,5 @@ __all__ = [
     "update_own_worker",
     "update_pool",
     "update_worker",
+    "withdraw_claim",
 ]

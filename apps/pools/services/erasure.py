@@ -8,6 +8,7 @@ from apps.accounts.services import revoke_worker_keys
 from apps.base.erasure import Finding
 from apps.base.transactions import atomic
 from apps.pools.models import Certification, Presence, Worker
+from apps.pools.services.certification_claims import delete_claims
 from biolayer.errors import NotFound
 
 
@@ -31,6 +32,7 @@ def erase_worker(
     findings = list(_findings(worker))
     if apply:
         worker.certifications.all().delete()
+        delete_claims(worker.claims.all(), at=at)
         Worker.objects.filter(id=worker.id).update(
             name=pseudonym(worker.id),
             presence=Presence.OFFLINE,
@@ -51,3 +53,5 @@ def _findings(worker: Worker) -> Iterator[Finding]:
     certificates = Certification.objects.filter(worker_id=worker.id).count()
     if certificates:
         yield Finding("certificates of the worker", certificates)
+    if claims := worker.claims.count():
+        yield Finding("claimed certificates of the worker, with their documents", claims)

@@ -15,6 +15,7 @@ from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools import selectors
 from apps.pools.models import Certification, Membership, Pool, Presence, Worker, WorkerKind
+from apps.pools.services.certification_claims import delete_claims
 from apps.pools.services.locks import lock_worker
 from apps.pools.services.pools import named_pools, unusable_pool_faults
 from apps.pools.services.presence import BY_OPERATOR, presence_columns, update_availability
@@ -153,6 +154,7 @@ def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
     if worker.offers.exists() or worker.runs.exists():
         raise WorkerHasHistory
     write([timer_deletion(subject_id=worker.id)])
+    delete_claims(worker.claims.all(), at=at)
     subject = ("worker", worker.id)
     record_action(actor=actor, action=AuditAction.WORKER_DELETED, subject=subject, at=at)
     worker.delete()

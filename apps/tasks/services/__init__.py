@@ -15,6 +15,11 @@ from apps.tasks.services.batch_creation import (
     create_tasks,
     draft_tasks,
 )
+from apps.tasks.services.certificates import (
+    claim_certification,
+    drop_files,
+    receive_certificate,
+)
 from apps.tasks.services.closing import (
     cancel_task,
     complete_task,
@@ -26,6 +31,7 @@ from apps.tasks.services.closing import (
 from apps.tasks.services.contents import (
     OpenContent,
     open_attachment,
+    open_certificate,
     open_evidence,
 )
 from apps.tasks.services.contract_checks import (
@@ -113,6 +119,7 @@ __all__ = [
     "add_shared_rows",
     "before_purges",
     "cancel_task",
+    "claim_certification",
     "claim_task",
     "complete_task",
     "create_task",
@@ -121,6 +128,7 @@ __all__ = [
     "delete_due_files",
     "delete_unused_requirements",
     "draft_tasks",
+    "drop_files",
     "erase_text",
     "erase_words",
     "escalate_task",
@@ -134,6 +142,7 @@ __all__ = [
     "match_task",
     "offer_task",
     "open_attachment",
+    "open_certificate",
     "open_evidence",
     "place_hold",
     "post_message",
@@ -144,6 +153,7 @@ __all__ = [
     "queue_created",
     "queue_purges",
     "receive_attachment",
+    "receive_certificate",
     "receive_evidence",
     "release_hold",
     "release_run",

@@ -11,6 +11,8 @@ from apps.accounts.changes import audit_entry
 from apps.accounts.principal import Principal
 from apps.base import storage
 from apps.base.rows import write
+from apps.pools import selectors as pool_selectors
+from apps.pools.models import CertificationClaim
 from apps.tasks import files
 from apps.tasks.models import Content
 from biolayer.errors import ContentDeleted, Unavailable
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 class OpenContent:
     """Hold a file that is open for reading, and what it is."""
 
-    row: Content
+    row: Content | CertificationClaim
     file: IO[Any]
 
 
@@ -50,8 +52,30 @@ def open_attachment(
     return _opened(row, actor, AuditAction.ATTACHMENT_READ, at)
 
 
+def open_certificate(
+    *, actor: Principal, claim_id: UUID, has_link: bool, at: datetime
+) -> OpenContent:
+    """Open the document of a claimed certification, and record that the actor read it.
+
+    Raise `NotFound`, `ScopeMissing`, `ContentDeleted`, `Unavailable`.
+    """
+    find = (
+        pool_selectors.linked_certification_claim
+        if has_link
+        else (pool_selectors.certification_claim)
+    )
+    row = find(actor=actor, claim_id=claim_id)
+    if row.file_id is None:
+        raise ContentDeleted("The document was deleted when the claim was rejected.")
+    return _opened(row, actor, AuditAction.CERTIFICATE_READ, at)
+
+
 def _opened(
-    row: Content, actor: Principal, action: AuditAction, at: datetime, **facts: Any
+    row: Content | CertificationClaim,
+    actor: Principal,
+    action: AuditAction,
+    at: datetime,
+    **facts: Any,
 ) -> OpenContent:
     kind = action.value.partition(".")[0]
     try:
