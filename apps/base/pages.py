@@ -3,6 +3,10 @@
 Only pages have cookies: an API path never reads one, and never pays for a session.
 """
 
+import re
+
+from django.conf import settings
+
 # What `MIDDLEWARE` of pages runs for. The API's paths are everything else.
 PREFIXES = ("/accounts", "/portal", "/oauth/authorize", "/static/")
 
@@ -10,3 +14,16 @@ PREFIXES = ("/accounts", "/portal", "/oauth/authorize", "/static/")
 def is_page(path: str) -> bool:
     """Return whether a path belongs to a page or to a page's file."""
     return path.startswith(PREFIXES)
+
+
+KIB = 1024
+# What a path takes more than `MAX_BODY_BYTES`: a file of 10 MiB with its form.
+LARGER = ((re.compile(r"/portal/profile/certifications/"), 10 * KIB * KIB + 64 * KIB),)
+
+
+def body_limit(path: str) -> int:
+    """Return how many bytes the body of a page's request may have."""
+    for pattern, limit in LARGER:
+        if pattern.fullmatch(path):
+            return limit
+    return int(settings.MAX_BODY_BYTES)

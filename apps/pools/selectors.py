@@ -24,6 +24,8 @@ from apps.pools.models import (
 )
 from biolayer.errors import NotFound
 
+MAX_KNOWN = 200
+
 # How long an offer is open by the task's urgency, where the pool does not say otherwise.
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
 
@@ -220,6 +222,12 @@ def linked_certification_claim(*, actor: Principal, claim_id: UUID) -> Certifica
     if row is None:
         raise NotFound("certification claim")
     return row
+
+
+def known_certifications(actor: Principal) -> list[str]:
+    """Return codes of certifications that workers of the organisation have, to choose from."""
+    rows = Certification.objects.filter(organisation_id=actor.organisation_id)
+    return list(rows.order_by("code").values_list("code", flat=True).distinct()[:MAX_KNOWN])
 
 
 def own_claims(actor: Principal) -> "QuerySet[CertificationClaim]":

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.portal.views import app, home, offers
+from apps.portal.views import app, certifications, home, notices, offers, profile
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="portal_home"),
@@ -14,4 +14,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("manifest.webmanifest", app.manifest, name="portal_manifest"),
     path("sw.js", app.service_worker, name="portal_service_worker"),
     path("offline/", app.offline, name="portal_offline"),
+    path("profile/", profile.profile, name="portal_profile"),
+    path("profile/language/", profile.language, name="portal_language"),
+    path("profile/hours/", profile.hours, name="portal_hours"),
+    path("profile/certifications/", certifications.certifications, name="portal_certifications"),
+    path(
+        "profile/certifications/<uuid:claim_id>/remove/",
+        certifications.withdraw,
+        name="portal_withdraw_claim",
+    ),
+    path("profile/notices/", notices.settings, name="portal_notices"),
+    path("profile/notices/test/", notices.test, name="portal_test_notice"),
+    path("profile/notices/devices/", notices.add_device, name="portal_add_device"),
+    path(
+        "profile/notices/devices/<uuid:device_id>/remove/",
+        notices.remove_device,
+        name="portal_remove_device",
+    ),
+    path("notices/stop/<str:token>/", notices.stop, name="portal_stop_notices"),
+    path("seen/", notices.seen, name="portal_seen"),
 ]

@@ -14,6 +14,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -22,7 +23,7 @@ from apps.accounts.selectors import check_member
 from apps.accounts.sessions import MAX_USER_AGENT
 from apps.base.addresses import client_address
 from apps.base.outages import outage
-from apps.base.pages import is_page
+from apps.base.pages import body_limit, is_page
 from apps.base.transactions import is_unreachable
 from apps.ui.sessions import current_member, signed_in_person
 from apps.ui.views.errors import (
@@ -133,7 +134,7 @@ class SessionMiddleware(sessions.SessionMiddleware):
         self, request: HttpRequest
     ) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit() or int(length) > settings.MAX_BODY_BYTES:
+        if not length.isdigit() or int(length) > body_limit(request.path_info):
             return too_large(request)
         super().process_request(request)
         user_agent = request.META.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT]
@@ -161,7 +162,8 @@ class AuthenticationMiddleware(authentication.AuthenticationMiddleware):
 class MemberMiddleware:
     """Find the member, and hold the session to what the organisation requires.
 
-    What a request changes is one transaction: all of its effects, or none.
+    What a request changes is one transaction: all of its effects, or none. A view with Django's
+    `transaction.non_atomic_requests` is left out: each of its services is a transaction.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -169,6 +171,8 @@ class MemberMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method in {"GET", "HEAD"} or not request.user.is_authenticated:
+            return self._get_response(request)
+        if _has_own_transactions(request):
             return self._get_response(request)
         with transaction.atomic():
             response = self._get_response(request)
@@ -195,3 +199,12 @@ class MemberMiddleware:
         except AddressNotAllowed as error:
             return address_not_allowed(request, str(error))
         return None
+
+
+def _has_own_transactions(request: HttpRequest) -> bool:
+    """Return whether the view is decorated with `transaction.non_atomic_requests`."""
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return bool(getattr(view, "_non_atomic_requests", ()))

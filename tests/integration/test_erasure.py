@@ -12,10 +12,14 @@ from apps.accounts.principal import system
 from apps.accounts.scopes import Role
 from apps.accounts.services import create_organisation, invite
 from apps.base import clock
-from apps.pools.models import Certification, Worker
+from apps.notices.models import Device, Notice, Preference
+from apps.pools.models import Certification, CertificationClaim, Worker
 from apps.tasks import services as tasks
-from apps.tasks.models import Task
+from apps.tasks.models import StoredFile, Task
+from tests.claim_steps import claimed
 from tests.factories import House
+from tests.notice_steps import bob_signs_in, subscribed, wish
+from tests.receiver import Receiver
 from tests.retention_steps import CANARY, found, full_task
 
 PHONE = "+49 30 901820"
@@ -156,3 +160,29 @@ def test_a_member_of_two_organisations__stays_in_the_other(house: House) -> None
     report = erase(house, "--email", "wendy@northwind.example", "--apply")
     assert report[1].endswith("kept: the account is a member of other organisations")
     assert [member.organisation_id for member in Member.objects.all()] == [other.id]
+
+
+def test_a_worker__is_told_nothing_any_more(house: House, receiver: Receiver) -> None:
+    bob_signs_in(house)
+    bob = house.bob.principal
+    wish(bob, by_email=True)
+    subscribed(bob, receiver)
+    house.offered()
+    claimed(bob)
+    report = erase(house, "--worker", str(house.bobs_worker.id))
+    assert "1 notices: what the worker is told, and when: would be erased" in report
+    assert "1 notices: the worker's browsers: would be erased" in report
+    assert "1 claimed certificates of the worker, with their documents: would be erased" in report
+    assert Preference.objects.count() == 1
+    erase(house, "--worker", str(house.bobs_worker.id), "--apply")
+    rows = (Preference, Device, Notice, CertificationClaim, StoredFile)
+    assert [model.objects.count() for model in rows] == [0] * len(rows)
+
+
+def test_a_member__is_told_nothing_any_more(house: House, receiver: Receiver) -> None:
+    bob_signs_in(house, "wendy@northwind.example")
+    subscribed(house.bob.principal, receiver)
+    assert "1 notices: the worker's browsers: erased" in erase(
+        house, "--email", "wendy@northwind.example", "--apply"
+    )
+    assert Device.objects.count() == 0

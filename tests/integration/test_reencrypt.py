@@ -15,10 +15,12 @@ from django.core.management import call_command
 from apps.accounts.models import User
 from apps.accounts.sessions import SessionStore
 from apps.base import crypto, reencryption
+from apps.notices.services import public_push_key
 from apps.webhooks import services
 from apps.webhooks.models import Attempt, Delivery, Destination, SigningKey
 from tests.factories import House
 from tests.integration.test_deliveries import callback
+from tests.notice_steps import send_all, subscribed
 from tests.receiver import Receiver
 
 AUTH = {"type": "bearer", "token": "s3cret-of-the-receiver"}
@@ -169,3 +171,17 @@ def test_undecryptable_key__does_not_count_for_the_receiver(
     endpoint, origin = Destination.objects.get(), Origin.objects.get()
     assert (endpoint.failing_since, endpoint.failure_count) == (None, 0)
     assert (origin.open_until, origin.recent) == (None, [])
+
+
+def test_reencrypt__push_subscriptions_and_the_push_key(
+    house: House, receiver: Receiver, keys: list[str], settings: Any
+) -> None:
+    browser = subscribed(house.bob.principal, receiver)
+    public = public_push_key()
+    settings.ENCRYPTION_KEYS = keys[::-1]
+    assert reencrypted().startswith("2 secrets sealed")
+    settings.ENCRYPTION_KEYS = keys[1:]
+    house.offered()
+    send_all()
+    assert public_push_key() == public
+    assert browser.opened(receiver.received[0])["title"] == "A task is offered to you"

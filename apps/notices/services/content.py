@@ -163,7 +163,7 @@ def _line(one: Standing) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT")
 
 
 def _clock(at: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from apps.webhooks.destination_urls import url_problem
 from biolayer.errors import Fault, InvalidInput, NotFound
 
 MAX_ENDPOINT = 2000
+TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 SEEN_EVERY = timedelta(seconds=10)
 """A page reports more often; no row is written for that."""
 
@@ -76,7 +78,11 @@ def save_wishes(*, actor: Principal, wishes: Wishes, language: str, at: datetime
 def _faults(wishes: Wishes) -> Iterator[Fault]:
     if not 1 <= wishes.pause_minutes <= 240:
         yield Fault("/pause_minutes", "out_of_range", "must be 1 to 240")
-    if bool(wishes.quiet_from) != bool(wishes.quiet_until):
+    given = {"quiet_from": wishes.quiet_from, "quiet_until": wishes.quiet_until}
+    odd = [name for name, text in given.items() if text and not TIME_OF_DAY.fullmatch(text)]
+    if odd:
+        yield from (Fault(f"/{name}", "pattern", "is a time such as 22:00") for name in odd)
+    elif bool(wishes.quiet_from) != bool(wishes.quiet_until):
         missing = "quiet_until" if wishes.quiet_from else "quiet_from"
         yield Fault(f"/{missing}", "required", "quiet hours have a beginning and an end")
     elif wishes.quiet_from and wishes.quiet_from == wishes.quiet_until:
@@ -99,6 +105,13 @@ def _forget_unwanted(preference: Preference) -> None:
         Digest.objects.filter(worker_id=worker_id, channel=Channel.EMAIL).delete()
     if not preference.is_on:
         Notice.objects.filter(worker_id=worker_id).delete()
+
+
+def follow_language(*, actor: Principal, language: str) -> None:
+    """Write what the actor's worker is told in the language that it has chosen for pages."""
+    if language in dict(settings.LANGUAGES):
+        rows = Preference.objects.filter(worker_id=actor.require_worker())
+        rows.update(language=language)
 
 
 @atomic()
