@@ -17,6 +17,8 @@ class MailServer:
     mails: list[EmailMessage] = field(default_factory=list)
     # Called with the number of mails before; its result is the reply to the mail's content.
     on_mail: Callable[[int], str] = lambda _: "250 kept"
+    # The reply to a recipient.
+    on_recipient: Callable[[], str] = lambda: "250 ok"
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def serving() -> Iterator[MailServer]:
                 if command == b"DATA":
                     self._say("354 go on")
                     self._keep(b"".join(iter(self.rfile.readline, b".\r\n")))
+                elif command.startswith(b"RCPT"):
+                    self._say(state.on_recipient())
                 elif command == b"QUIT":
                     self._say("221 bye")
                     return

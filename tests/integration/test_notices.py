@@ -1,5 +1,6 @@
 """Test what workers are told: when, over which channel, and what is left out."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from apps.accounts.principal import Principal
 from apps.base import clock
 from apps.matching import services as matching
 from apps.notices import services
+from apps.notices.jobs import drain_notices
 from apps.notices.models import Device, Digest, Notice, Preference, PushKey
 from apps.notices.selectors import quiet_end
 from apps.pools.models import Pool, Worker
@@ -20,6 +22,8 @@ from apps.tasks import services as tasks
 from apps.tasks.services.sla import Clock
 from biolayer.errors import InvalidInput, NotFound
 from tests.factories import House, contract, member_of, soon, worker_in
+from tests.faults.installation import eventually
+from tests.mail_server import serving
 from tests.notice_steps import (
     Browser,
     bob_signs_in,
@@ -376,6 +380,44 @@ def test_endpoint_that_became_internal__is_not_called(
 def test_subscription_that_is_none__is_refused(house: House, bob: Principal, broken: Any) -> None:
     with pytest.raises(InvalidInput):
         services.add_device(actor=bob, subscription=broken, name="x", at=clock.now())
+
+
+def test_job__does_not_wait_for_the_mail_server(
+    house: House, bob: Principal, settings: Any
+) -> None:
+    """The process of the job fires timers, too."""
+    wish(bob, by_email=True)
+    services.send_test(actor=bob, at=clock.now())
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    is_over = threading.Event()
+
+    def slowly(_: int) -> str:
+        is_over.wait(timeout=20)
+        return "250 kept"
+
+    with serving() as server:
+        server.on_mail = slowly
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        for _ in range(3):
+            drain_notices()
+        assert server.mails == []
+        is_over.set()
+        eventually(lambda: not Digest.objects.exists(), seconds=20, what="the mail is stored")
+        assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize(("reply", "is_kept"), [("451 later", True), ("550 unknown", False)])
+def test_mail_that_the_server_refuses__is_given_up_only_for_good(
+    house: House, bob: Principal, settings: Any, reply: str, is_kept: bool
+) -> None:
+    wish(bob, by_email=True)
+    services.send_test(actor=bob, at=clock.now())
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with serving() as server:
+        server.on_recipient = lambda: reply
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        send_all()
+    assert Digest.objects.exists() is is_kept
 
 
 # --- rows -----------------------------------------------------------------------------------------
