@@ -35,7 +35,7 @@ from apps.matching.changes import (
     recheck_request,
     released_offer,
 )
-from apps.notices.changes import due_soon_notice, offer_notices
+from apps.notices.changes import due_soon_notice, message_notice, offer_notices
 from apps.notices.selectors import device_place, push_key_place
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
@@ -116,6 +116,7 @@ def connect() -> None:
     # within half a second.
     react([EventType.OFFERED], tell_of_offers)
     react([EventType.SLA_AT_RISK], tell_of_deadline)
+    react([EventType.MESSAGE], tell_of_message)
     react([EventType.COMPLETED, *ENDED], start_retention)
     pool_services.drop_documents_by(tasks.drop_files)
     tasks.add_purger(matching.purge_offers)
@@ -317,6 +318,12 @@ def tell_of_offers(moved: AppliedTransition) -> Iterable[Change]:
 
 def tell_of_deadline(moved: AppliedTransition) -> Iterable[Change]:
     yield due_soon_notice(task_id=moved.task.id, at=moved.event.occurred_at)
+
+
+def tell_of_message(moved: AppliedTransition) -> Iterable[Change]:
+    """Tell a task's worker of a message that is not its own."""
+    if moved.event.data["author_kind"] != "worker":
+        yield message_notice(task_id=moved.task.id, at=moved.event.occurred_at)
 
 
 def expire_lease(timer: Timer, at: datetime) -> datetime | None:

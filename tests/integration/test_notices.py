@@ -253,6 +253,19 @@ def test_due_soon__tells_the_holder(house: House, bob: Principal) -> None:
     assert f"/portal/runs/{run.id}/" in str(message.body)
 
 
+def test_message__tells_the_holder_of_others_words(house: House, bob: Principal) -> None:
+    wish(bob, by_email=True, offers=False)
+    run = house.started(title="Unclear task")
+    for actor in (house.alice.principal, house.alice.principal, bob):
+        tasks.post_message(actor=actor, task_id=run.task_id, text="Which door?", at=clock.now())
+    assert Notice.objects.count() == 2
+    send_all()
+    (message,) = mail.outbox
+    assert message.subject.startswith("A message about your task: Unclear task")
+    assert f"/portal/runs/{run.id}/" in str(message.body)
+    assert "Which door?" not in str(message.body)
+
+
 # --- failures -------------------------------------------------------------------------------------
 
 
