@@ -153,5 +153,70 @@ def test_browser_that_blocks_notifications__is_told_why(
     page.add_init_script("Object.defineProperty(Notification, 'permission', {value: 'denied'})")
     sign_in(page, mara)
     page.goto("/portal/profile/notices/")
-    expect(page.get_by_role("status")).to_contain_text("blocks notifications of this site")
+    expect(page.locator("#push-state")).to_contain_text("blocks notifications of this site")
     expect(page.get_by_role("button", name="Show notices in this browser")).to_be_hidden()
+
+
+def test_visible_page__is_reported_where_notices_are_on(
+    site: Site, mara: Person, windows: Windows
+) -> None:
+    make_worker(site, mara, is_full=False)
+    page = windows.window()
+    sign_in(page, mara)
+    page.goto("/portal/profile/notices/")
+    page.get_by_label(f"Send mails to {mara.email}").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_response("**/portal/seen/", timeout=30_000) as answered:
+        page.goto("/portal/profile/")
+    assert answered.value.status == 204
+
+
+def test_push__is_shown_where_no_page_is_visible(
+    site: Site, mara: Person, windows: Windows
+) -> None:
+    make_worker(site, mara, is_full=False)
+    page = windows.window()
+    page.context.grant_permissions(["notifications"], origin=site.url)
+    sign_in(page, mara)
+    session = page.context.new_cdp_session(page)
+    registrations: list[str] = []
+    session.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda event: registrations.extend(
+            one["registrationId"] for one in event["registrations"] if not one["isDeleted"]
+        ),
+    )
+    session.send("ServiceWorker.enable")
+    page.goto("/portal/profile/notices/")
+    page.evaluate(
+        "navigator.serviceWorker.register('/portal/sw.js', {scope: '/portal/'})"
+        ".then(() => navigator.serviceWorker.ready).then(() => true)"
+    )
+    notice = {"title": "A task is offered to you", "body": "Check the shelf", "url": "/portal/"}
+
+    def push(**changes: str) -> None:
+        session.send(
+            "ServiceWorker.deliverPushMessage",
+            {
+                "origin": site.url,
+                "registrationId": registrations[0],
+                "data": json.dumps({**notice, **changes}),
+            },
+        )
+
+    push(title="Shown by the page itself", tag="visible")
+    page.goto("about:blank")
+    push()
+    page.goto("/portal/profile/notices/")
+    shown = page.evaluate(
+        """async () => {
+            const registration = await navigator.serviceWorker.getRegistration('/portal/')
+            for (let tries = 0; tries < 100; tries++) {
+                const shown = await registration.getNotifications()
+                if (shown.length) return shown.map(({title, body, data}) => [title, body, data.url])
+                await new Promise((resolve) => setTimeout(resolve, 50))
+            }
+            return []
+        }"""
+    )
+    assert shown == [[notice["title"], notice["body"], notice["url"]]]

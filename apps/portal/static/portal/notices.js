@@ -6,6 +6,9 @@ const button = document.getElementById('push-add')
 const token = place.querySelector('[name=csrfmiddlewaretoken]').value
 const KNOWN = 'notices-device'
 
+// The worker may choose notices now: portal.js asks again.
+sessionStorage.removeItem('portal-no-notices')
+
 function say(text) {
   if (state.textContent !== text) state.textContent = text
 }

@@ -177,6 +177,24 @@ if (page.stream) {
   addEventListener('pageshow', (event) => event.persisted && deliver(EVERYTHING))
 }
 
+// --- a visible page needs no notices --------------------------------------------------------------
+
+const SEEN_MS = 20000
+const NO_NOTICES = 'portal-no-notices'
+
+async function reportVisible() {
+  const token = document.querySelector('[name=csrfmiddlewaretoken]')?.value
+  if (!isVisible() || !token || sessionStorage.getItem(NO_NOTICES)) return
+  const answer = await fetch(page.seen, { method: 'POST', headers: { 'X-CSRFToken': token } })
+  // The worker gets no notices: there is nothing to hold back.
+  if (answer.status === 200) sessionStorage.setItem(NO_NOTICES, 'true')
+}
+
+if (page.seen) {
+  setTimeout(() => reportVisible().catch(() => {}), 3000)
+  setInterval(() => reportVisible().catch(() => {}), SEEN_MS)
+}
+
 // --- parts of a page that follow the stream: <div data-fragment="path" data-topics="offers runs"> -----
 
 const TOUCH_MS = 1500

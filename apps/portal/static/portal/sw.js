@@ -47,4 +47,6 @@ async function fromCache(request) {
   return answer
 }
 
-// --- push -----------------------------------------------------------------------------------------
+// --- push: what shows notices ---------------------------------------------------------------------
+
+importScripts('/static/portal/sw-push.js')
