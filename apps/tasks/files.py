@@ -68,6 +68,22 @@ def run_evidence(*, actor: Principal, run_id: UUID) -> "QuerySet[Evidence]":
     return rows.order_by("id")
 
 
+def file_of_run(*, actor: Principal, run_id: UUID, file_id: UUID) -> Attachment | Evidence:
+    """Return an attachment of the task of a run that the actor's worker holds or completed.
+
+    Or a file that the worker uploaded to the run. Raise `NotFound`, `ScopeMissing`.
+    """
+    run = selectors.run(actor=actor, run_id=run_id)
+    attached = TaskAttachment.objects.filter(task_id=run.task_id, attachment_id=file_id)
+    link = attached.select_related("attachment").first()
+    if link is not None:
+        return link.attachment
+    own = run_evidence(actor=actor, run_id=run_id).filter(id=file_id, purged_at=None).first()
+    if own is None:
+        raise NotFound("file")
+    return own
+
+
 def linked_evidence(*, actor: Principal, evidence_id: UUID) -> Evidence:
     """Return what a link leads to: the actor could see it when the link was made.
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
+from apps.base import clock
 from apps.pools.models import Worker
-from apps.tasks.models import Evidence
+from apps.tasks.models import Evidence, StoredFile
+from apps.tasks.services import delete_due_files, upload_evidence
 from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.api.steps import JPEG, PDF, PNG, act, image, statuses, upload
 from tests.factories import OUTPUT, SCHEMA, House
@@ -237,3 +240,54 @@ def test_evidence__ids_of_a_submission_are_checked(house: House, evidence: Any) 
     with expect_unchanged():
         answer = act(house.bob, run, "submit", output=OUTPUT, evidence=evidence)
     assert all(pointer.startswith("/evidence") for pointer in faults(answer))
+
+
+def test_evidence__is_removed_before_submitting(house: House) -> None:
+    run = house.started()
+    evidence_id = upload(house.bob, run, PDF).json()["evidence_id"]
+    path = f"/v1/runs/{run.id}/evidence/{evidence_id}"
+    assert house.bob.delete(f"{path}?epoch={run.epoch}").status_code == 204
+    assert not Evidence.objects.exists()
+    assert [file.state for file in StoredFile.objects.all()] == ["doomed"]
+    assert delete_due_files() == 1
+    assert not StoredFile.objects.exists()
+    expect_problem(house.bob.delete(f"{path}?epoch={run.epoch}"), 404, "not_found")
+    answer = act(house.bob, run, "submit", output=OUTPUT, evidence=[evidence_id])
+    assert faults(answer) == {"/evidence/0": "unknown_evidence"}
+
+
+def test_evidence__is_not_removed_by_an_old_epoch(house: House) -> None:
+    run = house.started()
+    path = f"/v1/runs/{run.id}/evidence/{upload(house.bob, run, PDF).json()['evidence_id']}"
+    with expect_unchanged():
+        expect_problem(house.bob.delete(f"{path}?epoch={run.epoch + 1}"), 409, "lease_lost")
+        expect_problem(house.bob.delete(path), 422, "invalid_input")
+
+
+def test_evidence__is_not_removed_after_submitting(house: House) -> None:
+    run = house.started()
+    evidence_id = upload(house.bob, run, PDF).json()["evidence_id"]
+    act(house.bob, run, "submit", output=OUTPUT, evidence=[evidence_id])
+    path = f"/v1/runs/{run.id}/evidence/{evidence_id}?epoch={run.epoch}"
+    with expect_unchanged():
+        expect_problem(house.bob.delete(path), 409, "lease_lost")
+
+
+def test_upload__of_the_same_file_is_one_file(house: House) -> None:
+    """A sender whose connection broke sends again; the file may have arrived, or not."""
+    run = house.started()
+
+    def send(name: str, content: bytes) -> Evidence:
+        return upload_evidence(
+            actor=house.bob.principal,
+            run_id=run.id,
+            epoch=run.epoch,
+            file=SimpleUploadedFile(name, content),
+            at=clock.now(),
+        )
+
+    first, again = send("door.jpg", JPEG), send("door.jpg", JPEG)
+    assert first.id == again.id
+    assert send("door.jpg", PNG).id != first.id
+    assert send("gate.jpg", JPEG).id != first.id
+    assert Evidence.objects.count() == StoredFile.objects.filter(state="kept").count() == 3

@@ -59,6 +59,7 @@ class Row:
     subject: str = field(default="")
     # The name in the path of a row without a subject: the caller chooses it.
     chosen: str = ""
+    query: str = ""
     # Whether a worker that has or had the task needs only the scope `work`: that is tested with
     # the call.
     is_for_workers: bool = False
@@ -111,6 +112,8 @@ MATRIX = [
     Row("put", "runs/<str:run_id>/draft", Scope.WORK, {"epoch": 1, "revision": 0}, subject="run"),
     Row("get", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
     Row("post", "runs/<str:run_id>/evidence", Scope.WORK, subject="run"),
+    Row("delete", "runs/<str:run_id>/evidence/<str:evidence_id>", Scope.WORK, subject="run",
+    query="?epoch=1"),
     Row("get", "workers/me", Scope.WORK),
     Row("get", "workers/me/history", Scope.WORK),
     Row("get", "workers/me/statistics", Scope.WORK),
@@ -275,7 +278,7 @@ class World:
             form = {"epoch": "1", "file": SimpleUploadedFile("note.txt", b"A note.")}
             headers = {"Authorization": f"Bearer {caller.key}"}
             return caller.client.post(path, form, headers=headers)
-        return caller.call(row.method.upper(), path, row.body)
+        return caller.call(row.method.upper(), path + row.query, row.body)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from apps.accounts.scopes import Scope
 from apps.api.http.downloads import download
 from apps.api.http.idempotency import CallResult
 from apps.api.http.links import ACCESS, LinkAuthentication, has_link
-from apps.api.http.operations import BINARY, OCTETS, PAGED, operation
+from apps.api.http.operations import BINARY, OCTETS, PAGED, Query, operation
 from apps.api.http.pagination import Keyset, page
+from apps.api.http.parameters import parameter_faults
 from apps.api.http.parsing import BoundedMultiPartParser
 from apps.api.http.uploads import idempotent_upload, one_file
 from apps.api.http.views import View, parse_id
@@ -24,6 +25,12 @@ from biolayer.requests.runs import MAX_EPOCH
 from biolayer.responses.files import Evidence, EvidenceInFull, EvidencePage
 
 OLDEST_FIRST = Keyset(("id",))
+EPOCH = Query(
+    "epoch",
+    {"type": "integer", "minimum": 1, "maximum": MAX_EPOCH},
+    "The run's epoch: the fencing token of its lease.",
+    1,
+)
 
 
 class EvidenceForm(BaseModel):
@@ -78,14 +85,48 @@ class RunEvidence(View):
 def _upload(request: Request) -> tuple[Any, int]:
     """Return the form's file and epoch. Raise `InvalidInput` with a fault for each missing part."""
     file, faults = one_file(request)
-    text = request.POST.get("epoch", "")
-    is_number = text.isascii() and text.isdigit() and len(text) <= 10
-    is_epoch = is_number and 1 <= int(text) <= MAX_EPOCH
-    if not is_epoch:
+    epoch = _epoch(request.POST.get("epoch", ""))
+    if epoch is None:
         faults.append(Fault("/epoch", "required", "send the run's epoch in the part `epoch`"))
-    if faults:
+    if faults or epoch is None:
         raise InvalidInput(faults)
-    return file, int(text)
+    return file, epoch
+
+
+def _epoch(text: str) -> int | None:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    return int(text) if is_number and 1 <= int(text) <= MAX_EPOCH else None
+
+
+class RunEvidenceFile(View):
+    @operation(
+        "remove_evidence",
+        scope=Scope.WORK,
+        summary="Remove a file from a run that the worker holds, before it is submitted",
+        returns={204: None},
+        query=(EPOCH,),
+        refused=(409,),
+    )
+    def delete(self, request: Request, run_id: str, evidence_id: str) -> Response:
+        services.remove_evidence(
+            actor=self.actor(request),
+            run_id=parse_id("run", run_id),
+            epoch=_epoch_in_query(request),
+            evidence_id=parse_id("evidence", evidence_id),
+            at=self.at(request),
+        )
+        return Response(status=204)
+
+
+def _epoch_in_query(request: Request) -> int:
+    """Return the parameter `epoch`. Raise `InvalidInput`."""
+    faults = parameter_faults(request.query_params, (EPOCH.name,))
+    epoch = _epoch(request.query_params.get(EPOCH.name, ""))
+    if epoch is None and not faults:
+        faults = [Fault("/epoch", "required", "send the run's epoch in the parameter `epoch`")]
+    if faults or epoch is None:
+        raise InvalidInput(faults)
+    return epoch
 
 
 class TaskEvidence(View):

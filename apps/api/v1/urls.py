@@ -56,6 +56,7 @@ urlpatterns = [
     path("runs/<str:run_id>/release", worker_calls.RunRelease.as_view()),
     path("runs/<str:run_id>/draft", drafts.RunDraft.as_view()),
     path("runs/<str:run_id>/evidence", evidence.RunEvidence.as_view()),
+    path("runs/<str:run_id>/evidence/<str:evidence_id>", evidence.RunEvidenceFile.as_view()),
     path("workers/me", worker_calls.Me.as_view()),
     path("workers/me/history", history.MyHistory.as_view()),
     path("workers/me/statistics", history.MyStatistics.as_view()),

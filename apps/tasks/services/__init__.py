@@ -33,6 +33,7 @@ from apps.tasks.services.contents import (
     open_attachment,
     open_certificate,
     open_evidence,
+    open_file_of_run,
 )
 from apps.tasks.services.contract_checks import (
     add_check,
@@ -52,6 +53,8 @@ from apps.tasks.services.drafts import (
 from apps.tasks.services.evidence import (
     add_evidence,
     receive_evidence,
+    remove_evidence,
+    upload_evidence,
 )
 from apps.tasks.services.leases import (
     lapse_run,
@@ -144,6 +147,7 @@ __all__ = [
     "open_attachment",
     "open_certificate",
     "open_evidence",
+    "open_file_of_run",
     "place_hold",
     "post_message",
     "publish_task",
@@ -157,12 +161,14 @@ __all__ = [
     "receive_evidence",
     "release_hold",
     "release_run",
+    "remove_evidence",
     "reopen_task",
     "requeue_task",
     "rework_task",
     "save_draft",
     "start_run",
     "submit_run",
+    "upload_evidence",
     "verify_task",
     "watch_sla",
     "watch_slas",

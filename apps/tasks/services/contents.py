@@ -14,7 +14,7 @@ from apps.base.rows import write
 from apps.pools import selectors as pool_selectors
 from apps.pools.models import CertificationClaim
 from apps.tasks import files
-from apps.tasks.models import Content
+from apps.tasks.models import Content, Evidence
 from biolayer.errors import ContentDeleted, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,18 @@ def open_certificate(
     if row.file_id is None:
         raise ContentDeleted("The document was deleted when the claim was rejected.")
     return _opened(row, actor, AuditAction.CERTIFICATE_READ, at)
+
+
+def open_file_of_run(*, actor: Principal, run_id: UUID, file_id: UUID, at: datetime) -> OpenContent:
+    """Open an attachment of a task for the worker that has its run, or what it uploaded itself.
+
+    Record that the actor read it. Raise `NotFound`, `ScopeMissing`, `Unavailable`.
+    """
+    row = files.file_of_run(actor=actor, run_id=run_id, file_id=file_id)
+    if isinstance(row, Evidence):
+        facts = {"task_id": str(vars(row)["task_id"])}
+        return _opened(row, actor, AuditAction.EVIDENCE_READ, at, **facts)
+    return _opened(row, actor, AuditAction.ATTACHMENT_READ, at)
 
 
 def _opened(

@@ -115,6 +115,12 @@ def keep_file(file_id: UUID) -> None:
         raise Unavailable("The upload took too long. Send the same request again.")
 
 
+def doom_file(file_id: UUID, *, at: datetime) -> None:
+    """Have a kept file that nothing uses any more deleted, within the caller's transaction."""
+    kept = StoredFile.objects.filter(id=file_id, state=FileState.KEPT)
+    kept.update(state=FileState.DOOMED, due_at=at)
+
+
 def give_up_file(received: ReceivedFile, *, at: datetime) -> None:
     """Have a file that nothing uses deleted by the next pass, instead of in a day."""
     StoredFile.objects.filter(id=received.id, state=FileState.PENDING).update(due_at=at)
