@@ -17,8 +17,13 @@ def is_page(path: str) -> bool:
 
 
 KIB = 1024
-# What a path takes more than `MAX_BODY_BYTES`: a file of 10 MiB with its form.
-LARGER = ((re.compile(r"/portal/profile/certifications/"), 10 * KIB * KIB + 64 * KIB),)
+# What a path takes more than `MAX_BODY_BYTES`: a file of 10 MiB with its form, a draft.
+FILE_BYTES = 10 * KIB * KIB + 64 * KIB
+LARGER = (
+    (re.compile(r"/portal/profile/certifications/"), FILE_BYTES),
+    (re.compile(r"/portal/runs/[0-9a-f-]{36}/evidence"), FILE_BYTES),
+    (re.compile(r"/portal/runs/[0-9a-f-]{36}/(?:draft|submit)"), 1024 * KIB),
+)
 
 
 def body_limit(path: str) -> int:

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.portal.views import app, certifications, home, notices, offers, profile
+from apps.portal.views import (
+    app,
+    certifications,
+    drafts,
+    evidence,
+    history,
+    home,
+    notices,
+    offers,
+    profile,
+    questions,
+    tasks,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="portal_home"),
@@ -33,4 +45,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("notices/stop/<str:token>/", notices.stop, name="portal_stop_notices"),
     path("seen/", notices.seen, name="portal_seen"),
+    path("runs/<uuid:run_id>/", tasks.run, name="portal_run"),
+    path("runs/<uuid:run_id>/start", tasks.start, name="portal_start"),
+    path("runs/<uuid:run_id>/submit", tasks.submit, name="portal_submit"),
+    path("runs/<uuid:run_id>/release", tasks.release, name="portal_release"),
+    path("runs/<uuid:run_id>/draft", drafts.save, name="portal_draft"),
+    path("runs/<uuid:run_id>/heartbeat", drafts.heartbeat, name="portal_heartbeat"),
+    path("runs/<uuid:run_id>/state", drafts.state, name="portal_state"),
+    path("runs/<uuid:run_id>/evidence", evidence.upload, name="portal_evidence"),
+    path(
+        "runs/<uuid:run_id>/evidence/<uuid:evidence_id>/remove",
+        evidence.remove,
+        name="portal_evidence_remove",
+    ),
+    path("runs/<uuid:run_id>/files/<uuid:file_id>", evidence.file, name="portal_file"),
+    path("runs/<uuid:run_id>/questions", questions.questions, name="portal_questions"),
+    path("history/", history.history, name="portal_history"),
 ]

@@ -5,6 +5,7 @@ where foreign ids are tested; every other route is in `ELSEWHERE` with who may u
 without an entry fails here.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -43,7 +44,7 @@ __all__ = ["kept", "new_world", "world"]
 ROLES = list(Role)
 
 # Who may use a route that is no call of `/v1`: everyone, a person who signed in, or a client of
-# OAuth 2.0 by its secret.
+# OAuth 2.0 by its secret. A `script` is that of a person's page, which 401 tells to sign in.
 ELSEWHERE = {
     "accounts": "everyone",
     "accounts/": "person",
@@ -85,6 +86,29 @@ ELSEWHERE = {
     "accounts/password/reset/key/done/": "everyone",
     r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "everyone",
     "accounts/password/reset/done/": "everyone",
+    "": "everyone",
+    "portal": "everyone",
+    "portal/": "person",
+    "portal/fragments/home": "person",
+    "portal/presence/": "person",
+    "portal/offers/<uuid:offer_id>/": "person",
+    "portal/offers/<uuid:offer_id>/accept/": "person",
+    "portal/offers/<uuid:offer_id>/decline/": "person",
+    "portal/manifest.webmanifest": "everyone",
+    "portal/sw.js": "everyone",
+    "portal/offline/": "everyone",
+    "portal/runs/<uuid:run_id>/": "person",
+    "portal/runs/<uuid:run_id>/start": "person",
+    "portal/runs/<uuid:run_id>/submit": "person",
+    "portal/runs/<uuid:run_id>/release": "person",
+    "portal/runs/<uuid:run_id>/draft": "script",
+    "portal/runs/<uuid:run_id>/heartbeat": "script",
+    "portal/runs/<uuid:run_id>/state": "script",
+    "portal/runs/<uuid:run_id>/evidence": "person",
+    "portal/runs/<uuid:run_id>/evidence/<uuid:evidence_id>/remove": "person",
+    "portal/runs/<uuid:run_id>/files/<uuid:file_id>": "person",
+    "portal/runs/<uuid:run_id>/questions": "person",
+    "portal/history/": "person",
     "oauth/authorize": "person",
     "oauth/token": "client",
     "oauth/revoke": "client",
@@ -292,8 +316,7 @@ def of_kind(kind: str) -> list[str]:
 
 @pytest.mark.parametrize("route", of_kind("person"))
 def test_page_of_a_person__leads_a_stranger_to_the_sign_in(house: House, route: str) -> None:
-    path = "/" + route.replace("<uuid:session_id>", NO_ID).replace("<uuid:consent_id>", NO_ID)
-    path = path.replace("<int:pk>", "1")
+    path = "/" + re.sub(r"<uuid:\w+>", NO_ID, route).replace("<int:pk>", "1")
     client = Client(raise_request_exception=False)
     for answer in (client.get(path), client.post(path)):
         leads = answer.status_code == 302 and answer["Location"].startswith("/accounts/login/")
@@ -303,6 +326,15 @@ def test_page_of_a_person__leads_a_stranger_to_the_sign_in(house: House, route: 
         path, headers={"Authorization": f"Bearer {admin_key(house.organisation).key}"}
     )
     assert answer.status_code != 200
+
+
+@pytest.mark.parametrize("route", of_kind("script"))
+def test_call_of_a_page__needs_a_session(house: House, route: str) -> None:
+    client = Client(raise_request_exception=False)
+    path = "/" + re.sub(r"<uuid:\w+>", NO_ID, route)
+    headers = {"Authorization": f"Bearer {admin_key(house.organisation).key}"}
+    statuses = {client.get(path, headers=headers).status_code, client.post(path).status_code}
+    assert statuses == {401, 405}
 
 
 @pytest.mark.parametrize("route", of_kind("client"))

@@ -37,12 +37,18 @@ from apps.tasks.selectors.tasks import (
     visible_ids,
     with_dependency_ids,
 )
+from apps.tasks.selectors.work import (
+    Work,
+    next_held_run,
+    work,
+)
 
 __all__ = [
     "MAX_PARTS",
     "DependencyIds",
     "OwnStatistics",
     "TaskVersion",
+    "Work",
     "closed_before",
     "closed_ids",
     "dependencies",
@@ -56,6 +62,7 @@ __all__ = [
     "legal_hold",
     "legal_holds",
     "messages",
+    "next_held_run",
     "open_run",
     "own_history",
     "own_statistics",
@@ -68,4 +75,5 @@ __all__ = [
     "unverified_tasks",
     "visible_ids",
     "with_dependency_ids",
+    "work",
 ]

@@ -18,11 +18,11 @@ def draft(*, actor: Principal, run_id: UUID) -> Draft | None:
         worker_id=worker_id, organisation_id=actor.organisation_id, task__runs=run_id
     ).first()
     if row is None:
-        _require_own(actor, worker_id, run_id)
+        require_own(actor, worker_id, run_id)
     return row
 
 
-def _require_own(actor: Principal, worker_id: UUID, run_id: UUID) -> None:
+def require_own(actor: Principal, worker_id: UUID, run_id: UUID) -> None:
     """Raise `NotFound` unless the worker holds or held the run."""
     rows = Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)
     run = rows.only("task_id", "worker_id").first()

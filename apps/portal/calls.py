@@ -1,0 +1,107 @@
+"""Answer the scripts of the portal's pages in JSON."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+import orjson
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+
+from apps.accounts.principal import Principal
+from apps.ui.sessions import principal_of
+from biolayer.errors import (
+    BioLayerError,
+    Conflict,
+    DraftChanged,
+    InvalidInput,
+    MalformedJSON,
+    NotFound,
+    Refused,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
+
+P = ParamSpec("P")
+JSON = "application/json"
+WorkerView = Callable[Concatenate[HttpRequest, Principal, P], HttpResponse]
+
+STATUSES: tuple[tuple[type[BioLayerError], int], ...] = (
+    (Unauthenticated, 401),
+    (Refused, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (UnsupportedMedia, 415),
+    (InvalidInput, 422),
+    (Unavailable, 503),
+)
+
+
+def worker_call(view: WorkerView[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Call the view with the principal of the worker, and answer its errors in JSON.
+
+    401 where the session has ended: the page says so, and keeps what was typed. Services are
+    transactions of their own.
+    """
+
+    @transaction.non_atomic_requests
+    @never_cache
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            return view(request, caller(request), *args, **kwargs)
+        except BioLayerError as error:
+            return problem(error)
+
+    page: Any = wrapped
+    checked: Callable[Concatenate[HttpRequest, P], HttpResponse] = page
+    return checked
+
+
+def caller(request: HttpRequest) -> Principal:
+    """Return the worker that is signed in. Raise `Unauthenticated`, `NotFound`."""
+    if not request.user.is_authenticated:
+        raise Unauthenticated("Your session has ended.")
+    principal = principal_of(request)
+    if principal.worker_id is None:
+        raise NotFound("worker")
+    return principal.as_worker()
+
+
+def problem(error: BioLayerError) -> JsonResponse:
+    """Return an error as JSON, with the facts that the page's script needs."""
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
+    body: dict[str, Any] = {"code": error.code, "detail": str(error)}
+    if isinstance(error, InvalidInput):
+        body["detail"] = " ".join(fault.detail for fault in error.faults)
+    if isinstance(error, DraftChanged) and error.draft is not None:
+        body["draft"] = stored(error.draft)
+    return JsonResponse(body, status=status)
+
+
+def stored(draft: Any) -> dict[str, Any]:
+    """Return a stored draft as the page's script compares it with what the page contains."""
+    return {"revision": draft.revision, "form": draft.form or {}, "saved_at": draft.saved_at}
+
+
+def body_of(request: HttpRequest) -> dict[str, Any]:
+    """Return the object that a script sent. Raise `MalformedJSON`."""
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJSON("The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise MalformedJSON("The body is no object.")
+    return body
+
+
+def whole_number(body: dict[str, Any], name: str) -> int:
+    """Return a member that must be a whole number of 32 bits. Raise `MalformedJSON`."""
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+        raise MalformedJSON(f"`{name}` must be a whole number.")
+    return value

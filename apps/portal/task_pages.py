@@ -1,0 +1,164 @@
+"""Show a run to its worker: to work on, after it ended, or after its lease was lost."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from apps.accounts.principal import Principal
+from apps.portal.access import read_at
+from apps.portal.markdown import render_markdown
+from apps.portal.reasons import REASONS
+from apps.portal.rows import SEPARATOR, Row, rows_of
+from apps.portal.task_forms import stored_form, zone_of
+from apps.tasks import files, selectors
+from apps.tasks.selectors import Work
+from apps.tasks.services import ACCEPTED_TYPES
+from apps.ui.schema_forms import SchemaForm
+from biolayer.errors import Fault
+from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN
+
+# Members of a contract's context that the page shows in places of their own.
+NAMED = ("background", "constraints", "risk_notes", "attachments")
+# The latest ones of a thread.
+MAX_MESSAGES = 50
+EVIDENCE_ID = "evidence"
+# Without HEIC, which a telephone then sends as JPEG: the server does not store it.
+TYPES = sorted(kind for kind in ACCEPTED_TYPES if not kind.startswith("image/hei"))
+
+
+class Problem(NamedTuple):
+    """Hold a line of the summary of problems, and the id of the field that it is about."""
+
+    field_id: str
+    label: str
+    text: str
+
+
+class Clock(NamedTuple):
+    """Hold when a task is due, and what to say of it."""
+
+    due_at: datetime
+    is_soon: bool
+    is_late: bool
+
+
+def show_run(
+    request: HttpRequest,
+    actor: Principal,
+    run_id: UUID,
+    *,
+    form: SchemaForm | None = None,
+    problems: Sequence[Problem] = (),
+    status: int = 200,
+    **context: Any,
+) -> HttpResponse:
+    """Return the page of a run; `form` has what was posted and not accepted."""
+    at = read_at(request)
+    work = selectors.work(actor=actor, run_id=run_id, at=at)
+    context |= {"work": work, "run": work.run, "task": work.task, "at": at}
+    context["owner"] = actor.worker_id
+    if not work.is_own:
+        template, more = "portal/task_lost.html", {"typed": typed_rows(work.draft)}
+    elif work.run.ended_at is not None:
+        template, more = "portal/task_ended.html", _ended(actor, work)
+    else:
+        context |= {"form": form or stored_form(work), "problems": problems}
+        context["their_rows"] = typed_rows(context.get("theirs"))
+        template, more = "portal/task.html", _open(work, actor, at)
+    with timezone.override(ZoneInfo(zone_of(work))):
+        return render(request, template, {**context, **more}, status=status)
+
+
+def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
+    task = work.task
+    context = task.context
+    return {
+        "instructions": render_markdown(task.instructions),
+        "clock": clock_of(work, at),
+        "background": context.get("background", ""),
+        "constraints": context.get("constraints", []),
+        "risk_notes": context.get("risk_notes", []),
+        "more": rows_of({key: context[key] for key in context if key not in NAMED} or None)
+        if any(key not in NAMED for key in context)
+        else [],
+        "results": [
+            {"title": result["title"], "rows": rows_of(result["output"])} for result in work.results
+        ],
+        "attachments": files.task_attachments(task),
+        "thread": thread_of(actor, work),
+        "needs_evidence": needs_evidence(work),
+        "accepted_types": ",".join(TYPES),
+        "max_files": MAX_EVIDENCE_PER_RUN,
+        "cannot_reasons": [*REASONS.items()],
+        "revision": 0 if work.draft is None else work.draft.revision,
+    }
+
+
+def _ended(actor: Principal, work: Work) -> dict[str, Any]:
+    following = selectors.next_held_run(actor=actor, after=work.run.id)
+    return {
+        "rows": rows_of(work.run.output) if work.run.output is not None else [],
+        "following": following,
+        "typed": [] if work.run.output is not None else typed_rows(work.draft),
+    }
+
+
+def thread_of(actor: Principal, work: Work) -> list[Any]:
+    """Return what the worker and the requester wrote to each other, at most `MAX_MESSAGES`."""
+    rows = selectors.messages(actor=actor, task_id=work.task.id)
+    return [*rows.order_by("-sequence")[:MAX_MESSAGES]][::-1]
+
+
+def typed_rows(draft: Any) -> list[Row]:
+    """Return what the worker typed, to read and to copy; [] without a draft."""
+    if draft is None:
+        return []
+    if draft.form is None:
+        return rows_of(draft.output)
+    return [
+        Row(name.removeprefix("output").strip("/").replace("/", SEPARATOR).replace("_", " "), text)
+        for name, texts in draft.form.items()
+        for text in texts
+        if text
+    ]
+
+
+def clock_of(work: Work, at: datetime) -> Clock | None:
+    """Return the earlier one of the task's clocks; None without a clock."""
+    task = work.task
+    clocks = [
+        Clock(due, at_risk is not None, due <= at)
+        for due, at_risk in (
+            (task.deadline_due_at, task.deadline_at_risk_at),
+            (task.latency_due_at, task.latency_at_risk_at),
+        )
+        if due is not None
+    ]
+    return min(clocks, default=None)
+
+
+def needs_evidence(work: Work) -> bool:
+    return work.task.evidence_required or work.task.expected_format == "file"
+
+
+def problems_of(form: SchemaForm | None, faults: Sequence[Fault]) -> list[Problem]:
+    """Return the lines of the summary for a form that shows these faults."""
+    lines = [] if form is None else [Problem(*line) for line in form.summary]
+    return lines + [
+        Problem(EVIDENCE_ID, gettext("Evidence"), _evidence_text(fault))
+        for fault in faults
+        if fault.pointer.startswith("/evidence")
+    ]
+
+
+def _evidence_text(fault: Fault) -> str:
+    if fault.code == "required":
+        return gettext("add at least one file")
+    return gettext("a file was removed meanwhile; load the page again")

@@ -1,0 +1,152 @@
+"""Provide a worker who works in a browser, and the backend that sends the tasks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+from tests.browser.conftest import Person, Site
+from tests.factories import contract
+from tests.faults.installation import PROJECT
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+
+
+def eventually(look: Callable[[], T], *, what: str) -> T:
+    """Return the first true result of `look`."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not (result := look()):
+        assert time.monotonic() < ends, f"not within {PATIENCE_SECONDS:.0f} s: {what}"
+        time.sleep(0.1)
+    return result
+
+
+@dataclass
+class Desk:
+    """Hold a worker, and the backend of the same organisation."""
+
+    site: Site
+    person: Person
+    pool_id: str
+    webhook_secret: str
+    backend: httpx.Client
+    worker: httpx.Client
+
+    def task(self, **changes: Any) -> str:
+        """Create a task. Return its id."""
+        answer = self.backend.post("/v1/tasks", json=contract(**changes))
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["task_id"])
+
+    def accepted(self, **changes: Any) -> dict[str, Any]:
+        """Return a run of a new task, which the worker has accepted."""
+        return self.accept(self.task(**changes))
+
+    def accept(self, task_id: str) -> dict[str, Any]:
+        """Wait for the offer of a task, and accept it. Return the run."""
+        offer_id = eventually(lambda: self._offer(task_id), what="an offer")
+        answer = self.worker.post(f"/v1/offers/{offer_id}/accept")
+        assert answer.status_code == 200, answer.text
+        run: dict[str, Any] = answer.json()["run"]
+        return run
+
+    def _offer(self, task_id: str) -> str | None:
+        offers = self.worker.get("/v1/offers", params={"limit": 100}).json()["data"]
+        found = [one["offer_id"] for one in offers if one["task"]["task_id"] == task_id]
+        return found[0] if found else None
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        run: dict[str, Any] = self.worker.get(f"/v1/runs/{run_id}").json()
+        return run
+
+    def draft(self, run_id: str) -> dict[str, Any] | None:
+        """Return what the server has of the worker's typing; None without a draft."""
+        answer = self.worker.get(f"/v1/runs/{run_id}/draft")
+        if answer.status_code == 404:
+            return None
+        found: dict[str, Any] | None = answer.json()
+        return found
+
+    def release(self, run: dict[str, Any]) -> None:
+        """End the worker's lease: the task is queued again."""
+        answer = self.worker.post(f"/v1/runs/{run['run_id']}/release", json={"epoch": run["epoch"]})
+        assert answer.status_code == 200, answer.text
+
+    def close(self) -> None:
+        self.backend.close()
+        self.worker.close()
+
+    def kill_web(self) -> None:
+        """Kill the web processes of the installation by SIGKILL; it starts them again."""
+        for process in psutil.process_iter():
+            try:
+                is_ours = process.environ().get("BIOLAYER_HOME") == str(self.site.home)
+                if is_ours and any("granian" in word for word in process.cmdline()):
+                    os.kill(process.pid, signal.SIGKILL)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+                continue
+
+
+class Desks:
+    """Create desks, by a process that has the installation's environment."""
+
+    def __init__(self, site: Site, process: "subprocess.Popen[str]") -> None:
+        self._site, self._process = site, process
+
+    def create(self, email: str) -> Desk:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(f"{email}\n")
+        stdin.flush()
+        made = json.loads(stdout.readline())
+        return Desk(
+            site=self._site,
+            person=Person(email, "Bob Ashdown"),
+            pool_id=made["pool_id"],
+            webhook_secret=made["webhook_secret"],
+            backend=self._client(made["backend_key"]),
+            worker=self._client(made["worker_key"]),
+        )
+
+    def _client(self, key: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {key}"}
+        transport = httpx.HTTPTransport(retries=5)
+        return httpx.Client(
+            base_url=self._site.demo["base_url"],
+            headers=headers,
+            timeout=30,
+            trust_env=False,
+            transport=transport,
+        )
+
+
+@contextmanager
+def desks_of(site: Site) -> Iterator[Desks]:
+    """Run the process that creates workers in an installation."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.browser.people"],
+        cwd=PROJECT,
+        env={**os.environ, "BIOLAYER_HOME": str(site.home), "PORT": site.url.rpartition(":")[2]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Desks(site, process)
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.wait(timeout=30)
+        process.stdout.close()
