@@ -71,8 +71,11 @@ class Desk:
 
     def draft(self, run_id: str) -> dict[str, Any] | None:
         """Return what the server has of the worker's typing; None without a draft."""
-        answer = self.worker.get(f"/v1/runs/{run_id}/draft")
-        if answer.status_code == 404:
+        try:
+            answer = self.worker.get(f"/v1/runs/{run_id}/draft")
+        except httpx.TransportError:  # The service was killed, and starts again.
+            return None
+        if answer.status_code != 200:
             return None
         found: dict[str, Any] | None = answer.json()
         return found
