@@ -25,7 +25,8 @@ def schema_of(work: Work) -> Mapping[str, Any] | None:
     task = work.task
     if task.expected_format == "text":
         return {"type": "string", "minLength": 1, "title": gettext("Your answer")}
-    return None if task.output_schema is None else as_json_schema(task.output_schema)
+    schema = task.ordered_output_schema
+    return None if schema is None else as_json_schema(schema)
 
 
 def stored_form(work: Work, *, faults: Sequence[Fault] = ()) -> SchemaForm | None:

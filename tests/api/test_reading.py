@@ -79,6 +79,20 @@ def test_get__output_is_null_before_verification(house: House, stage: str) -> No
     assert "Owner ran a patch script." not in str(shown)
 
 
+def test_get__has_the_schema_in_the_order_of_its_author(house: House) -> None:
+    names = ["received_by", "items", "a", "note"]
+    task = house.task(output={"schema": dict.fromkeys(names, "string")})
+    shown = house.alice.get(f"/v1/tasks/{task.id}").json()
+    assert list(shown["output_contract"]["schema"]) == names
+
+
+def test_get__of_a_task_of_the_previous_version_has_its_schema(house: House) -> None:
+    task = house.task(output={"schema": {"note": "string"}})
+    Task.objects.filter(id=task.id).update(output_schema_text=None)
+    shown = house.alice.get(f"/v1/tasks/{task.id}").json()
+    assert shown["output_contract"]["schema"] == {"note": "string"}
+
+
 @pytest.mark.parametrize("path", ["/v1/tasks/{}", "/v1/tasks/{}/events"])
 def test_get__unknown_task(house: House, path: str) -> None:
     house.task()

@@ -1,5 +1,6 @@
 """Test the page of a task: what it shows, saves and submits."""
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,13 @@ def attachment(house: House) -> str:
     form = {"file": SimpleUploadedFile("note.txt", b"A note.")}
     answer = house.alice.client.post("/v1/attachments", form, headers=headers)
     return str(answer.json()["attachment_id"])
+
+
+def test_page__has_the_fields_in_the_order_of_the_contract(house: House) -> None:
+    names = ["received_by", "items", "a", "note"]
+    run = house.accepted(output={"schema": dict.fromkeys(names, "string")})
+    page = portal(house).page(run).content.decode()
+    assert re.findall(r'name="output/(\w+)"', page) == names
 
 
 def test_page__of_a_run_of_another_worker_is_not_found(house: House) -> None:

@@ -5,9 +5,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
+import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
@@ -197,6 +198,9 @@ class Task(models.Model):
     expected_format = models.CharField(max_length=20)
     # As the caller wrote it: a flat map or a JSON Schema.
     output_schema = JSON(null=True)
+    # The same as JSON text: jsonb sorts the properties, and a form has them in the caller's order.
+    # Null: no schema, or written by version 0.2 or before.
+    output_schema_text = models.TextField(null=True)  # noqa: DJ001 - the previous version omits it
     evidence_required = models.BooleanField(default=False)
     callback_url = models.CharField(max_length=2048, blank=True)
     # How the callback authenticates, secrets redacted; apps.webhooks stores the secrets.
@@ -316,6 +320,12 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} ({self.status})"
+
+    @property
+    def ordered_output_schema(self) -> dict[str, Any] | None:
+        """Return the output schema with its properties in the caller's order, where it is known."""
+        schema: dict[str, Any] | None = self.output_schema
+        return schema if self.output_schema_text is None else orjson.loads(self.output_schema_text)
 
     @property
     def scenario(self) -> Scenario:

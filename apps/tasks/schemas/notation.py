@@ -35,7 +35,7 @@ def as_json_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "type": "object",
         "properties": {name: _property(kind) for name, kind in schema.items()},
-        "required": sorted(schema),
+        "required": [*schema],
         "additionalProperties": False,
     }
 

@@ -1,12 +1,13 @@
 """Create tasks from contracts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import IntegrityError, connection
 
 from apps.accounts.principal import Principal
@@ -219,6 +220,7 @@ def new_task(
         pool_ids=_candidate_pools(actor, pool_id),
         expected_format=contract.output.expected_format,
         output_schema=contract.output.schema_,
+        output_schema_text=_as_text(contract.output.schema_),
         evidence_required=contract.output.evidence_required,
         callback_url=handoff.callback_url or "",
         callback_auth=handoff.callback_auth.redacted(),
@@ -230,6 +232,10 @@ def new_task(
     # As `with_dependency_ids` would read it: the representation of a new task need not ask.
     vars(task).update(needs=(), awaits=())
     return task
+
+
+def _as_text(schema: Mapping[str, Any] | None) -> str | None:
+    return None if schema is None else orjson.dumps(schema).decode()
 
 
 def new_requirement(actor: Principal, contract: TaskContract) -> RequirementSpec:

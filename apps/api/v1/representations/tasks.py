@@ -177,7 +177,7 @@ def _requirements(row: Task) -> dict[str, Any]:
 def _output_contract(row: Task) -> responses.OutputContract:
     return responses.OutputContract(
         expected_format=choice(row.expected_format),
-        schema=row.output_schema,
+        schema=row.ordered_output_schema,
         evidence_required=row.evidence_required,
     )
 

@@ -192,7 +192,8 @@ def _held(tasks: Sequence[Task]) -> set[UUID]:
 # The reason of a failure is a code of ours; that of a cancellation is a person's.
 TASKS = """
 UPDATE tasks_task SET title = '', instructions = '', context = '{}', output = NULL,
-    output_schema = NULL, created_by = '', callback_url = '', callback_auth = '{"type": "none"}',
+    output_schema = NULL, output_schema_text = NULL, created_by = '', callback_url = '',
+    callback_auth = '{"type": "none"}',
     close_reason = CASE
         WHEN status <> 'cancelled' AND close_reason ~ '^[a-z_]{1,40}$' THEN close_reason ELSE ''
     END,
