@@ -36,6 +36,7 @@ class RunDraft(View):
         summary="Save a draft of the output, in place of the revision that the caller has seen",
         returns={200: Draft},
         body=DraftSave,
+        refused=(409,),
     )
     def put(self, request: Request, run_id: str) -> Response:
         call = parse(DraftSave, request.data)
