@@ -1,7 +1,7 @@
 # A fresh machine needs Python 3.11+ and make only. `make` without a target lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench messages lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -48,7 +48,7 @@ endef
 install = umask 022 && $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (PORT=8000)
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -71,6 +71,9 @@ check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated document
 
 bench: $(DEV_STAMP) ## Run a bench (BENCH=create; docs/benches.md lists all)
 	@exec $(BIN)/python bench/$(BENCH).py $(ARGS)
+
+messages: $(DEV_STAMP) ## Update the catalogues of translations, and list missing translations
+	@$(BIN)/python -m tests.architecture.texts
 
 lock: $(DEV_STAMP) ## Update the lock files of the requirements (ARGS=--upgrade for newer versions)
 	@$(call compile,production,requirements.txt)

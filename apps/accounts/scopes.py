@@ -1,15 +1,16 @@
 """Define the roles and scopes of credentials."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
     """Name the roles, ascending: each includes the ones before it."""
 
-    VIEWER = "viewer"
-    EDITOR = "editor"
-    MANAGER = "manager"
-    ADMIN = "admin"
+    VIEWER = "viewer", _("Viewer")
+    EDITOR = "editor", _("Editor")
+    MANAGER = "manager", _("Manager")
+    ADMIN = "admin", _("Admin")
 
 
 class Scope(models.TextChoices):

@@ -12,6 +12,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.audit import AuditAction
 from apps.accounts.mail import send_after_commit
@@ -28,8 +30,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "email_password_mismatch": "The e-mail address or the password is wrong.",
-        "too_many_login_attempts": "Too many wrong passwords. Wait five minutes, then try again.",
+        "email_password_mismatch": _("The e-mail address or the password is wrong."),
+        "enter_current_password": _("Enter your current password."),
+        "too_many_login_attempts": _(
+            "Too many wrong passwords. Wait five minutes, then try again."
+        ),
+        "rate_limited": _("Too many attempts. Wait five minutes, then try again."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -80,7 +86,8 @@ class MFAAdapter(DefaultMFAAdapter):
 
     def generate_authenticator_name(self, user: Any, type: str) -> str:  # noqa: A002
         count = Authenticator.objects.filter(user_id=user.pk, type=type).count()
-        return f"Passkey {count + 1}" if count else "Passkey"
+        name = gettext("Passkey")
+        return f"{name} {count + 1}" if count else name
 
     def encrypt(self, text: str) -> str:
         return crypto.seal(text, SECOND_FACTORS).decode()

@@ -1,5 +1,7 @@
 """Name a browser for the list of sessions: "Firefox on Linux"."""
 
+from django.utils.translation import gettext
+
 # The first that occurs counts: Chrome's name is in Edge's text, Safari's in Chrome's.
 BROWSERS = (
     ("Edg", "Edge"),
@@ -23,6 +25,8 @@ SYSTEMS = (
 
 def device_name(user_agent: str) -> str:
     """Return browser and system, as far as the text tells them."""
-    browser = next((name for mark, name in BROWSERS if mark in user_agent), "A browser")
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), gettext("A browser"))
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
-    return f"{browser} on {system}" if system else browser
+    if not system:
+        return browser
+    return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system}

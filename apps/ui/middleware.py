@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import Resolver404, resolve
+from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -75,7 +76,11 @@ class PageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_page(request.path_info):
             return self._get_response(request)
-        return self._serve_page(request)
+        try:
+            return self._serve_page(request)
+        finally:
+            # The thread may serve the API next, which is in English.
+            translation.deactivate()
 
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
@@ -197,7 +202,7 @@ class MemberMiddleware:
                 return None
             return redirect("mfa_index")
         except AddressNotAllowed as error:
-            return address_not_allowed(request, str(error))
+            return address_not_allowed(request, error.address)
         return None
 
 

@@ -3,6 +3,7 @@
 from allauth.account.urls import urlpatterns as account_patterns
 from allauth.mfa.urls import urlpatterns as mfa_patterns
 from django.urls import include, path
+from django.views.i18n import set_language
 
 from apps.ui.views import home, invitations, oauth, sessions
 
@@ -27,6 +28,7 @@ urlpatterns = [
     path("", home.home, name="account_home"),
     path("organisations/", home.organisations, name="account_organisations"),
     path("organisations/switch/", home.switch, name="account_switch"),
+    path("language/", set_language, name="account_language"),
     path("sessions/", sessions.sessions, name="account_sessions"),
     path("sessions/end-others/", sessions.end_others, name="account_end_other_sessions"),
     path("sessions/<uuid:session_id>/end/", sessions.end, name="account_end_session"),

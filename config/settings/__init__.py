@@ -8,6 +8,8 @@ import gc
 from importlib.util import find_spec
 from pathlib import Path
 
+from django.utils.translation import gettext_lazy as _
+
 from config import embedded
 from config.logs import logging_settings
 from config.settings.database import database
@@ -118,8 +120,8 @@ PAGE_MIDDLEWARE = [
     "apps.ui.middleware.StaticFilesMiddleware",
     "apps.ui.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.ui.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "apps.ui.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "apps.ui.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -142,20 +144,20 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
 OAUTH2_PROVIDER_GRANT_MODEL = "accounts.OAuthCode"
 OAUTH2_PROVIDER = {
     "SCOPES": {
-        "tasks:read": "Read tasks",
-        "tasks:create": "Create tasks",
-        "tasks:cancel": "Cancel tasks",
-        "webhooks:read": "Read webhook endpoints and deliveries",
-        "webhooks:manage": "Manage webhook endpoints and keys, send deliveries again",
-        "pools:read": "Read pools, their members, workers and skills",
-        "pools:manage": "Manage pools and workers",
-        "evidence:read": "Read the evidence of verified outputs",
-        "evidence:unverified": "Read evidence before its output is verified",
-        "organisation:read": "Read the organisation's settings, members and invitations",
-        "organisation:manage": "Manage the organisation's settings, members and invitations",
-        "credentials:read": "Read API keys and OAuth applications, without their secrets",
-        "credentials:manage": "Manage API keys and OAuth applications",
-        "audit:read": "Read and export the audit log",
+        "tasks:read": _("Read tasks"),
+        "tasks:create": _("Create tasks"),
+        "tasks:cancel": _("Cancel tasks"),
+        "webhooks:read": _("Read webhook endpoints and deliveries"),
+        "webhooks:manage": _("Manage webhook endpoints and keys, send deliveries again"),
+        "pools:read": _("Read pools, their members, workers and skills"),
+        "pools:manage": _("Manage pools and workers"),
+        "evidence:read": _("Read the evidence of verified outputs"),
+        "evidence:unverified": _("Read evidence before its output is verified"),
+        "organisation:read": _("Read the organisation's settings, members and invitations"),
+        "organisation:manage": _("Manage the organisation's settings, members and invitations"),
+        "credentials:read": _("Read API keys and OAuth applications, without their secrets"),
+        "credentials:manage": _("Manage API keys and OAuth applications"),
+        "audit:read": _("Read and export the audit log"),
     },
     "OAUTH2_SERVER_CLASS": "apps.accounts.oauth_server.server.Server",
     "OAUTH2_VALIDATOR_CLASS": "apps.accounts.oauth_server.validator.Validator",
@@ -343,9 +345,12 @@ USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LANGUAGE_COOKIE_NAME = COOKIE_NAME.format("language")
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_SECURE = not EMBEDDED
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LOCALE_PATHS = [BASE_DIR / "apps" / "ui" / "locale"]
+# Dates and times as people of the language write them, with 24 hours.
+FORMAT_MODULE_PATH = ["apps.ui.formats"]
 
 LOGGING = logging_settings(level=ENV.LOG_LEVEL, as_json=not EMBEDDED)

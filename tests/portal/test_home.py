@@ -73,7 +73,7 @@ def test_state__says_when_the_shift_ends_in_the_workers_zone(bob: Desk) -> None:
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     hours = {day: [["00:00", "23:59"]] for day in days}
     change(bob, hours=hours, time_zone="Asia/Tokyo")
-    assert "You get offers until 11:59 p.m., when your working hours end." in bob.text()
+    assert "You get offers until 23:59, when your working hours end." in bob.text()
 
 
 def test_state__outside_of_hours(bob: Desk) -> None:
@@ -83,7 +83,7 @@ def test_state__outside_of_hours(bob: Desk) -> None:
     text = bob.text()
     assert "Outside of your working hours" in text
     assert "They begin at " in text
-    assert ", 9 a.m." in text
+    assert ", 09:00" in text
     assert "You get no offers now" in text
 
 

@@ -168,7 +168,7 @@ def test_certificate__waits_for_a_check(house: House, bob: Client) -> None:
     assert StoredFile.objects.get().state == "kept"
     assert "first-aid Contoso … waits for a check" in text(bob)
     house.alice.post(f"/v1/certification-claims/{claim.id}/confirm")
-    assert "first-aid Contoso ✓ valid until April 1, 2031" in text(bob)
+    assert "first-aid Contoso ✓ valid until 1 April 2031" in text(bob)
 
 
 def test_rejected_certificate__shows_the_reason_and_is_removed(house: House, bob: Client) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
 from apps.accounts.audit import AuditAction
 from apps.accounts.changes import audit_entry
@@ -208,7 +209,8 @@ def _send(made: NewInvitation, organisation: Organisation) -> None:
         "accounts/invitation.txt",
         {"organisation": organisation.name, "link": made.link, "invitation": invitation},
     )
-    subject = f"Join {' '.join(organisation.name.split())} on BioLayer"
+    subject = gettext("Join %(organisation)s on BioLayer")
+    subject %= {"organisation": " ".join(organisation.name.split())}
     message = EmailMessage(subject, body, to=[invitation.email])
     send_after_commit(
         message, then=partial(_store_result, invitation.id, bytes(invitation.token_hash))

@@ -160,7 +160,7 @@ def _api() -> Api:
         problems=Problems(
             Problem, MEDIA_TYPE, MEANINGS, {status: _example(status) for status in MEANINGS}
         ),
-        scopes={scope.value: texts.get(scope.value, "Work on tasks") for scope in Scope},
+        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
         path_parameters=PATH_PARAMETERS,
         path_patterns={"name": f"^{NAME.pattern}$"},
         body_examples=BODIES,

@@ -24,6 +24,7 @@ from biolayer.errors import (
     NotFound,
     TooLarge,
     Unauthenticated,
+    Unavailable,
     UnsupportedMedia,
 )
 
@@ -127,7 +128,9 @@ def words_of(error: BioLayerError) -> str:
         if "too_many" in codes:
             return gettext("There are as many files as a task may have. Remove one first.")
         return gettext("The file is empty or damaged. Choose another one.")
-    return str(error)
+    if isinstance(error, Unavailable):
+        return gettext("The file could not be stored. Try again in a minute.")
+    return gettext("This task is not with you any more")
 
 
 def _epoch(request: HttpRequest) -> int:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -18,7 +18,7 @@ from apps.portal.task_forms import zone_of
 from apps.portal.task_pages import thread_of
 from apps.tasks import selectors, services
 from apps.tasks.selectors import Work
-from biolayer.errors import BioLayerError, IllegalTransition, InvalidInput
+from biolayer.errors import BioLayerError, IllegalTransition, InvalidInput, Unavailable
 
 
 @require_http_methods(["GET", "POST"])
@@ -49,12 +49,20 @@ def _thread(request: HttpRequest, actor: Principal, work: Work) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, run_id: UUID, error: BioLayerError) -> HttpResponse:
+    text = words_of(error)
     if request.headers.get("Accept") == JSON:
-        return problem(error)
-    text = str(error)
-    if isinstance(error, InvalidInput):
-        text = gettext("Write your question first, in at most 4,000 characters.")
-    elif isinstance(error, IllegalTransition):
-        text = gettext("The task has closed: nothing can be asked any more.")
+        answer = problem(error)
+        return JsonResponse({"code": error.code, "detail": text}, status=answer.status_code)
     messages.error(request, text)
     return redirect("portal_run", run_id)
+
+
+def words_of(error: BioLayerError) -> str:
+    """Return what a person reads of a refused question."""
+    if isinstance(error, InvalidInput):
+        return gettext("Write your question first, in at most 4,000 characters.")
+    if isinstance(error, IllegalTransition):
+        return gettext("The task has closed: nothing can be asked any more.")
+    if isinstance(error, Unavailable):
+        return gettext("The service is not available at the moment")
+    return gettext("This task is not with you any more")

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 
 def error_page(
@@ -20,40 +21,44 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return error_page(
         request,
         403,
-        "This form has expired",
-        "Nothing was changed. Go back, load the page again, and send the form once more.",
+        _("This form has expired"),
+        _("Nothing was changed. Go back, load the page again, and send the form once more."),
     )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, 400, "Bad request", "The request cannot be understood.")
+    return error_page(request, 400, _("Bad request"), _("The request cannot be understood."))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, 403, "Not allowed", "You are not allowed to see this page.")
+    return error_page(request, 403, _("Not allowed"), _("You are not allowed to see this page."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, 404, "Page not found", "There is no page at this address.")
+    return error_page(request, 404, _("Page not found"), _("There is no page at this address."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     return error_page(
         request,
         500,
-        "Something went wrong on our side",
-        "The error was logged. Nothing was changed.",
+        _("Something went wrong on our side"),
+        _("The error was logged. Nothing was changed."),
     )
 
 
-def address_not_allowed(request: HttpRequest, text: str) -> HttpResponse:
+def address_not_allowed(request: HttpRequest, address: str) -> HttpResponse:
+    text = _(
+        "The organisation does not allow the address %(address)s. Use an allowed network, or choose"
+        " another organisation."
+    )
     return error_page(
         request,
         403,
-        "This network is not allowed",
-        f"{text} Use an allowed network, or choose another organisation.",
+        _("This network is not allowed"),
+        text % {"address": address},
         back=reverse("account_organisations"),
-        back_text="Choose an organisation",
+        back_text=_("Choose an organisation"),
     )
 
 
@@ -61,15 +66,17 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     response = error_page(
         request,
         503,
-        "The service is not available at the moment",
-        "Nothing was changed. Try again in a minute.",
+        _("The service is not available at the moment"),
+        _("Nothing was changed. Try again in a minute."),
     )
     response["Retry-After"] = "5"
     return response
 
 
 def too_large(request: HttpRequest) -> HttpResponse:
-    return error_page(request, 413, "Too much data", "The form is larger than this page accepts.")
+    return error_page(
+        request, 413, _("Too much data"), _("The form is larger than this page accepts.")
+    )
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
@@ -77,8 +84,8 @@ def too_many(request: HttpRequest) -> HttpResponse:
     response = error_page(
         request,
         429,
-        "Too many attempts",
-        "Wait five minutes, then try again. A passkey still signs you in.",
+        _("Too many attempts"),
+        _("Wait five minutes, then try again. A passkey still signs you in."),
     )
     response["Retry-After"] = "300"
     return response

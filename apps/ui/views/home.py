@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -43,5 +44,5 @@ def switch(request: HttpRequest) -> HttpResponse:
         choose_organisation(request, UUID(request.POST.get("organisation_id", "")))
     except (ValueError, NotFound):
         raise Http404 from None
-    messages.success(request, "You have changed the organisation.")
+    messages.success(request, gettext("You have changed the organisation."))
     return redirect("account_home")

@@ -14,6 +14,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -27,12 +28,13 @@ from oauthlib.oauth2.rfc6749.errors import AccessDeniedError, CustomOAuth2Error,
 from apps.accounts import selectors, services
 from apps.accounts.oauth_server.issuer import is_within, issuer
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.base.addresses import client_address
 from apps.base.transactions import atomic
 from apps.ui.csp import override_csp
-from apps.ui.views.errors import error_page
-from biolayer.errors import NotFound, Refused
+from apps.ui.views.errors import address_not_allowed, error_page
+from biolayer.errors import AddressNotAllowed, NotFound, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,18 @@ class Authorize(LoginRequiredMixin, OAuthLibMixin, View):
             return super().dispatch(request, *args, **kwargs)
         except (FatalClientError, Unreadable) as error:
             # The redirect URI is not known to be the client's: the person is told, not the client.
-            text = f"The application sent a request that is not valid: {_reason(error)}"
-            return error_page(request, 400, "This link does not work", text)
+            text = _("The application sent a request that is not valid: %(reason)s")
+            text %= {"reason": _reason(error)}
+            return error_page(request, 400, _("This link does not work"), text)
         except OAuthToolkitError as error:
             return self._refuse(error.oauthlib_error)
         except NotFound:
-            text = "Your account is not a member of the organisation that it belongs to."
-            return error_page(request, 403, "You cannot use this application", text)
+            text = _("Your account is not a member of the organisation that it belongs to.")
+            return error_page(request, 403, _("You cannot use this application"), text)
+        except AddressNotAllowed as error:
+            return address_not_allowed(request, error.address)
         except Refused as error:
-            return error_page(request, 403, "You cannot use this application", str(error))
+            return error_page(request, 403, _("You cannot use this application"), str(error))
 
     def get(self, request: HttpRequest) -> HttpResponse:
         asked = self._asked()
@@ -141,9 +146,9 @@ def _check_query(request: HttpRequest) -> None:
     try:
         pairs = urldecode(query) if query else []
     except ValueError:
-        raise Unreadable("The address cannot be read.") from None
+        raise Unreadable(_("The address cannot be read.")) from None
     if any("\x00" in text for pair in pairs for text in pair):
-        raise Unreadable("The address cannot be read.")
+        raise Unreadable(_("The address cannot be read."))
 
 
 def _reason(error: Exception) -> str:
@@ -157,7 +162,7 @@ def _consent_page(request: HttpRequest, asked: Asked) -> HttpResponse:
     context = {
         "application": asked.application,
         "organisation": asked.application.organisation,
-        "role": asked.member.role,
+        "role": Role(asked.member.role).label,
         "granted": [words[name] for name in asked.scopes if name in effective],
         "beyond_role": [words[name] for name in asked.scopes if name not in effective],
         "destination": urlsplit(asked.redirect_uri).netloc,

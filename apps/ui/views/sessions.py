@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -52,7 +53,7 @@ def end(request: HttpRequest, session_id: UUID) -> HttpResponse:
         )
     except NotFound:
         raise Http404 from None
-    messages.success(request, "The session has ended.")
+    messages.success(request, gettext("The session has ended."))
     return redirect("account_sessions")
 
 
@@ -66,5 +67,5 @@ def end_others(request: HttpRequest) -> HttpResponse:
         address=str(client_address(request) or ""),
         at=clock.now(),
     )
-    messages.success(request, "All other sessions have ended.")
+    messages.success(request, gettext("All other sessions have ended."))
     return redirect("account_sessions")

@@ -130,7 +130,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh }) {
     upload.item.querySelector('progress').hidden = true
     upload.item.querySelector('bdi').textContent = filename
     upload.item.querySelector('a').href = `${base}files/${id}`
-    say(upload, size < 1024 * 1024 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1024 / 1024).toFixed(1)} MB`)
+    say(upload, size < 1024 * 1024 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1024 / 1024).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB`)
     if (upload.thumb) await store.put('thumbs', id, upload.thumb)
     return undefined
   }

@@ -1,0 +1,1 @@
+"""Define how each language writes dates and times."""

@@ -1,0 +1,1 @@
+"""Define how German pages write dates and times."""

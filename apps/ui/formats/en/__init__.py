@@ -1,0 +1,1 @@
+"""Define how English pages write dates and times."""
