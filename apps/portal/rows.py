@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from django.utils import formats
 from django.utils.translation import gettext
 
 MAX_ROWS = 200
@@ -44,5 +45,5 @@ def _text(value: Any) -> str:
             return gettext("No")
         case None | "" | [] | {}:
             return "\u2013"
-    text = str(value)
+    text = str(formats.localize(value) if isinstance(value, float) else value)
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

@@ -104,7 +104,9 @@ def test_words__are_in_the_workers_language(house: House, bob: Principal) -> Non
     assert Preference.objects.get().language == "de"
     services.send_test(actor=bob, at=clock.now())
     assert send_all() == 1
-    assert len(mail.outbox) == 1
+    [message] = mail.outbox
+    assert message.subject.startswith("Benachrichtigungen funktionieren")
+    assert "Diese Mails abbestellen: " in message.body
 
 
 # --- one digest -----------------------------------------------------------------------------------

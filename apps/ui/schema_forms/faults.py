@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema_rs
+from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -190,7 +191,7 @@ def _bounded(code: str, bounds: Mapping[str, Any], value: Any) -> str:
         "multipleOf": _("Enter a multiple of %s."),
     }
     if keyword in sentences:
-        return str(sentences[keyword] % bound)
+        return str(sentences[keyword] % localize(bound))
     return _counted(keyword, int(bound), len(value) if isinstance(value, str) else 0)
 
 

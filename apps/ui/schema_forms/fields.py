@@ -18,7 +18,7 @@ class Field:
     hint: Text = ""
     # What the schema's bounds mean in words.
     note: Text = ""
-    example: str = ""
+    example: Text = ""
     default: Any = MISSING
     bounds: Mapping[str, Any] = field(default_factory=dict)
     is_nullable: bool = False

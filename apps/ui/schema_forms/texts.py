@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
 from apps.ui.schema_forms.names import MISSING, UNSHOWABLE
@@ -17,8 +18,9 @@ MAX_DIGITS = 400
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?")
-# With three digits it could be a separator of thousands.
+# With three digits it could be a separator of thousands, unless it is the language's decimal mark.
 _DECIMAL_COMMA = re.compile(r"[+-]?([0-9]*,([0-9]{1,2}|[0-9]{4,})|0,[0-9]+)")
+_THOUSANDS_POINT = re.compile(r"[+-]?[1-9][0-9]*[.][0-9]{3}")
 LOCAL_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
 _LOCAL = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{LOCAL_TIME}")
 _TIME = re.compile(LOCAL_TIME)
@@ -71,13 +73,26 @@ def number_value(text: str, *, is_integer: bool) -> int | float:
         return _exact_integer(text)
     if is_integer:
         raise Unreadable("wrong_type", _("Enter a whole number, in digits only."))
-    if _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
+    text = _with_point(text)
     if not _NUMBER.fullmatch(text):
         raise Unreadable(
             "wrong_type", _("Enter a number, without separators of thousands: for example 1250.5")
         )
     return _exact_float(text)
+
+
+def _with_point(text: str) -> str:
+    """Return a number with a decimal point; "" where the mark could separate thousands."""
+    if not _has_decimal_comma():
+        return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+    if "," in text:
+        return "" if "." in text else text.replace(",", ".")
+    return "" if _THOUSANDS_POINT.fullmatch(text) else text
+
+
+def _has_decimal_comma() -> bool:
+    """Return whether the language of the page writes 1250,5."""
+    return bool(get_format("DECIMAL_SEPARATOR") == ",")
 
 
 def _exact_integer(text: str) -> int:
@@ -175,7 +190,10 @@ def scalar_text(value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return value if isinstance(value, str) else json_text(value)
+    if isinstance(value, str):
+        return value
+    text = json_text(value)
+    return text.replace(".", ",") if isinstance(value, float) and _has_decimal_comma() else text
 
 
 def zone_of(name: str) -> tzinfo:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from django.utils.formats import localize
+from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +15,8 @@ from apps.ui.schema_forms.schema import Schema
 MAX_LABEL = 300
 MAX_HINT = 2_000
 NOTHING = "\N{EN DASH}"
+
+_localized: Any = lazy(localize, str)
 
 RESULT = _("Result")
 ITEM = _("Item")
@@ -65,21 +69,24 @@ def hint_of(schema: Schema) -> str:
     return showable(value).strip()[:MAX_HINT] if isinstance(value, str) else ""
 
 
-def example_of(schema: Schema) -> str:
+def example_of(schema: Schema) -> Any:
     examples = schema.get("examples")
     if not isinstance(examples, list) or not examples or isinstance(examples[0], list | dict):
         return ""
     if "enum" in schema or "const" in schema or isinstance(examples[0], bool) or not examples[0]:
         return ""
-    return plain(str(examples[0]), MAX_LABEL)
+    example = examples[0]
+    return _localized(example) if isinstance(example, float) else plain(str(example), MAX_LABEL)
 
 
 def bounds_of(whole: Schema) -> Any:
     match whole:
         case {"minimum": low, "maximum": high}:
-            return format_lazy(_("From {low} to {high}."), low=low, high=high)
+            return format_lazy(
+                _("From {low} to {high}."), low=_localized(low), high=_localized(high)
+            )
         case {"minimum": low}:
-            return format_lazy(_("{low} or more."), low=low)
+            return format_lazy(_("{low} or more."), low=_localized(low))
         case {"maximum": high}:
-            return format_lazy(_("{high} or less."), high=high)
+            return format_lazy(_("{high} or less."), high=_localized(high))
     return ""
