@@ -65,8 +65,7 @@ def own_state(worker: Any, at: datetime) -> OwnState:
         return OwnState(
             "snoozed",
             gettext("Offers are paused"),
-            gettext("You get offers again at %(time)s.")
-            % {"time": moment(worker.snoozed_until, at)},
+            _again(worker.snoozed_until, at),
             gets_offers=False,
             until=worker.snoozed_until,
         )
@@ -83,9 +82,13 @@ def own_state(worker: Any, at: datetime) -> OwnState:
 def _off_shift(begins_at: datetime | None, at: datetime) -> OwnState:
     text = gettext("You get no offers outside of your working hours.")
     if begins_at is not None:
-        text += " " + gettext("They begin at %(time)s.") % {"time": moment(begins_at, at)}
+        text += " " + _again(begins_at, at)
     title = gettext("Outside of your working hours")
     return OwnState("off_shift", title, text, gets_offers=False, until=begins_at)
+
+
+def _again(begins_at: datetime, at: datetime) -> str:
+    return gettext("You get offers again from %(time)s.") % {"time": moment(begins_at, at)}
 
 
 def snoozes(worker: Any, at: datetime) -> Sequence[tuple[str, int, str]]:

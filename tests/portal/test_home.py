@@ -82,7 +82,7 @@ def test_state__outside_of_hours(bob: Desk) -> None:
     change(bob, hours={other: [["09:00", "17:00"]]})
     text = bob.text()
     assert "Outside of your working hours" in text
-    assert "They begin at " in text
+    assert "You get offers again from " in text
     assert ", 09:00" in text
     assert "You get no offers now" in text
 
@@ -137,7 +137,7 @@ def test_snooze__pauses_offers_and_ends(bob: Desk) -> None:
     assert bob.worker.snoozed_until is not None
     assert timedelta(seconds=890) < bob.worker.snoozed_until - clock.now() <= timedelta(minutes=15)
     text = bob.text()
-    assert "Offers are paused 0 of 1 places taken You get offers again at " in text
+    assert "Offers are paused 0 of 1 places taken You get offers again from " in text
     assert "Get offers again now" in text
     bob.post("/portal/presence/", snooze="end")
     assert "Available 0 of 1 places taken You get offers." in bob.text()
@@ -183,7 +183,7 @@ def test_work__is_shown_with_what_is_due_first(house: House, bob: Desk) -> None:
     run = house.accepted(title="Later")
     first = house.accepted(title="Sooner", sla={"deadline": soon(minutes=10).isoformat()})
     text = bob.text()
-    assert "Due next: Sooner, by " in text
+    assert "Due next: Sooner , by " in text
     assert "2 of 3 places taken" in text
     assert "Not started" in text
     page = bob.get().content.decode()

@@ -223,7 +223,9 @@ def test_offer__of_another_worker_or_organisation_does_not_exist(house: House, b
     offer = house.offered()
     for offer_id in (offer.id, NO_ID):
         path = f"/portal/offers/{offer_id}/"
-        assert bob.get(path).status_code == 404
+        missing = bob.get(path)
+        assert missing.status_code == 404
+        assert '<a href="/portal/">To your work</a>' in missing.content.decode()
         assert bob.post(f"{path}accept/").status_code == 404
         assert bob.post(f"{path}decline/", code="no_time").status_code == 404
     offer.refresh_from_db()

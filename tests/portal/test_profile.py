@@ -74,7 +74,7 @@ def test_profile__shows_own_data(house: House, bob: Client) -> None:
     shown = text(bob)
     for words in (
         "Bob Ashdown bob@northwind.example",
-        "phone_verification level 3 of 5",
+        "Phone verification level 3 of 5",
         "Languages you speak de, en",
         "4.5 of 5 (12 ratings)",
         "Monday 09:00\N{EN DASH}12:00 , 13:00\N{EN DASH}24:00",
@@ -166,9 +166,9 @@ def test_certificate__waits_for_a_check(house: House, bob: Client) -> None:
     assert (claim.code, claim.issuer, claim.status) == ("first-aid", "Contoso", "pending")
     assert claim.expires_at == datetime(2031, 4, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     assert StoredFile.objects.get().state == "kept"
-    assert "first-aid Contoso … waits for a check" in text(bob)
+    assert "First aid Contoso … waits for a check" in text(bob)
     house.alice.post(f"/v1/certification-claims/{claim.id}/confirm")
-    assert "first-aid Contoso ✓ valid until 1 April 2031" in text(bob)
+    assert "First aid Contoso ✓ valid until 1 April 2031" in text(bob)
 
 
 def test_rejected_certificate__shows_the_reason_and_is_removed(house: House, bob: Client) -> None:

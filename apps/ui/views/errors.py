@@ -12,6 +12,8 @@ def error_page(
     request: HttpRequest, status: int, title: str, text: str, **context: Any
 ) -> HttpResponse:
     """Return a page that says what went wrong. It reads no session and no database."""
+    if request.path.startswith("/portal/"):
+        context = {"back": reverse("portal_home"), "back_text": _("To your work"), **context}
     values = {"title": title, "text": text, "status": status, **context}
     return HttpResponse(render_to_string("ui/error.html", values), status=status)
 
