@@ -35,8 +35,6 @@ PACKAGE_TEXTS = (
     "Incorrect password.",
     "Password successfully changed.",
     "Password successfully set.",
-    "Security key added.",
-    "Security key removed.",
     "This functionality requires JavaScript.",
     "Use a security key",
     "Use authenticator app or code",
