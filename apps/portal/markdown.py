@@ -11,7 +11,7 @@ TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p",
     "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "table": {"tabindex"}}
 SCHEMES = {"http", "https", "mailto", "tel"}
 
 # The page has headings of two levels above the text.
@@ -28,6 +28,10 @@ def render_markdown(text: str) -> SafeString:
     """Return the HTML of a text, of a few elements and attributes only."""
     tokens = _parser.parse(text)
     _lower_headings(tokens)
+    for token in tokens:
+        if token.type == "table_open":
+            # A wide one is scrolled, also by keys.
+            token.attrSet("tabindex", "0")
     html = _parser.renderer.render(tokens, _parser.options, {})
     return mark_safe(  # noqa: S308 - cleaned by nh3
         nh3.clean(

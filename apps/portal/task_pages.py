@@ -148,6 +148,13 @@ def needs_evidence(work: Work) -> bool:
     return work.task.evidence_required or work.task.expected_format == "file"
 
 
+def evidence_faults(work: Work) -> list[Fault]:
+    """Return the fault of a submission without the file that it needs."""
+    if not needs_evidence(work) or work.evidence_ids:
+        return []
+    return [Fault("/evidence", "required", "this task requires evidence")]
+
+
 def problems_of(form: SchemaForm | None, faults: Sequence[Fault]) -> list[Problem]:
     """Return the lines of the summary for a form that shows these faults."""
     lines = [] if form is None else [Problem(*line) for line in form.summary]

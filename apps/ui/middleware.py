@@ -124,6 +124,11 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         static_file = self.files.get(request.path_info)
         if static_file is None:
             return file_not_found(request)
+        # A compressed copy has a weak tag, and this compares weakly (RFC 9110, 13.1.2).
+        if "HTTP_IF_NONE_MATCH" in request.META:
+            request.META["HTTP_IF_NONE_MATCH"] = request.META["HTTP_IF_NONE_MATCH"].removeprefix(
+                "W/"
+            )
         served: HttpResponse = self.serve(static_file, request)  # type: ignore[no-untyped-call]
         return served
 

@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "apps.ui.middleware.PageMiddleware",
 ]
 PAGE_MIDDLEWARE = [
+    "apps.ui.compression.CompressionMiddleware",
     "apps.ui.middleware.StaticFilesMiddleware",
     "apps.ui.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

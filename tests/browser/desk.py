@@ -91,13 +91,26 @@ class Desk:
 
     def kill_web(self) -> None:
         """Kill the web processes of the installation by SIGKILL; it starts them again."""
+        killed = 0
         for process in psutil.process_iter():
             try:
                 is_ours = process.environ().get("BIOLAYER_HOME") == str(self.site.home)
                 if is_ours and any("granian" in word for word in process.cmdline()):
                     os.kill(process.pid, signal.SIGKILL)
+                    killed += 1
             except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
                 continue
+        assert killed > 0
+
+    def wait_for_web(self) -> None:
+        """Wait until killed web processes are back."""
+        eventually(self._is_served, what="web is back")
+
+    def _is_served(self) -> bool:
+        try:
+            return self.worker.get("/v1/offers").status_code == 200
+        except httpx.TransportError:
+            return False
 
 
 class Desks:

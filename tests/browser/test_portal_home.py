@@ -1,6 +1,5 @@
 """Test the portal's first page and its offers in Chromium, against the real processes."""
 
-import gzip
 import json
 import re
 from datetime import datetime
@@ -14,6 +13,7 @@ from tests.browser.conftest import PHONE, Person, Site, Windows
 from tests.browser.portal_steps import World, card, is_live, open_portal, world
 from tests.browser.steps import sign_in
 from tests.browser.test_appearance import SCHEMES, SIZES, check
+from tests.browser.weight import weigh
 
 RUN = re.compile(r"/portal/runs/[0-9a-f-]{36}/$")
 
@@ -240,23 +240,17 @@ def test_first_load__is_small(bob: World, windows: Windows) -> None:
     page = windows.window(size=PHONE)
     sign_in(page, bob.person())
     bob.post("Call the owner")
-    cookies = {one["name"]: one["value"] for one in page.context.cookies()}
-    fresh = page.context.browser.new_context(base_url=bob.site.url, viewport=PHONE)
-    fresh.add_cookies(page.context.cookies())
-    cold = fresh.new_page()
-    sent: list[str] = []
-    cold.on("request", lambda request: sent.append(request.url))
-    cold.goto("/portal/")
-    is_live(cold)
-    expect(card(cold, "Call the owner")).to_be_visible()
-    fresh.close()
+    fresh = windows.window(size=PHONE)
+    fresh.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    weight = weigh(fresh)
+    fresh.goto("/portal/")
+    is_live(fresh)
+    expect(card(fresh, "Call the owner")).to_be_visible()
     host = re.sub(r":\d+$", "", bob.site.url)
-    assert all(url.startswith(host) for url in sent), sent
-    assert len(sent) <= 8, sent
-    files = [url for url in dict.fromkeys(sent) if "/portal/stream" not in url]
-    size = sum(len(gzip.compress(httpx.get(url, cookies=cookies).content)) for url in files)
-    print(f"{len(sent)} requests, {size} bytes compressed")
-    assert size <= 60_000
+    print(f"{len(weight.requests)} requests, {weight.bytes} bytes\n{weight.table()}")
+    assert all(url.startswith(host) for url in weight.requests), weight.table()
+    assert len(weight.requests) <= 8, weight.table()
+    assert weight.bytes <= 60_000
 
 
 def both_schemes(page: Page, name: str) -> None:

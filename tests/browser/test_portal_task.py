@@ -277,7 +277,7 @@ def test_draft__survives_the_end_of_the_session(desk: Desk, windows: Windows) ->
     page.context.clear_cookies()
     page.context.add_cookies(cookies)  # type: ignore[arg-type]
     notes(page).fill("Typed while signed out")
-    expect(page.get_by_text("You were signed out")).to_be_visible()
+    expect(page.get_by_role("heading", name="You were signed out")).to_be_visible()
     picture(page, "signed-out")
     assert texts(desk, run) == "Before"
     page.get_by_role("link", name="Sign in again").click()
@@ -294,13 +294,13 @@ def test_session__is_renewed_in_another_tab(desk: Desk, windows: Windows) -> Non
     page = opened(windows, desk, run)
     page.context.clear_cookies()
     notes(page).fill("Typed while signed out")
-    expect(page.get_by_text("You were signed out")).to_be_visible()
+    expect(page.get_by_role("heading", name="You were signed out")).to_be_visible()
     other = page.context.new_page()
     enter(other, desk)
     page.bring_to_front()
     page.evaluate("dispatchEvent(new Event('focus'))")
     is_stored(desk, run, "Typed while signed out")
-    expect(page.get_by_text("You were signed out")).to_be_hidden()
+    expect(page.get_by_role("heading", name="You were signed out")).to_be_hidden()
 
 
 def test_two_tabs__show_each_other_what_is_typed(desk: Desk, windows: Windows) -> None:
@@ -345,7 +345,7 @@ def test_lost_lease__keeps_what_was_typed(desk: Desk, windows: Windows) -> None:
     saved(page)
     desk.release(run)
     notes(page).fill("Half of the answer, and more")
-    expect(page.get_by_text("Your time for this task ended")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your time for this task ended")).to_be_visible()
     is_stored(desk, run, "Half of the answer, and more")
     picture(page, "lost")
     page.reload()
@@ -361,9 +361,13 @@ def test_killed_web__loses_nothing(desk: Desk, windows: Windows) -> None:
     run = desk.accepted()
     page = opened(windows, desk, run)
     desk.kill_web()
-    notes(page).press_sequentially("Typed while the service was away")
-    expect(page.locator("#save-status")).to_contain_text(re.compile("Not saved yet|Saved"))
-    is_stored(desk, run, "Typed while the service was away")
+    try:
+        notes(page).press_sequentially("Typed while the service was away")
+        expect(page.locator("#save-status")).to_contain_text(re.compile("Not saved yet|Saved"))
+        is_stored(desk, run, "Typed while the service was away")
+    finally:
+        # The tests after this one need it.
+        desk.wait_for_web()
 
 
 def test_submission__waits_for_the_connection(desk: Desk, windows: Windows) -> None:

@@ -261,6 +261,36 @@ def test_submit__after_the_lease_ended_keeps_the_text(house: House) -> None:
     assert Draft.objects.get().form == FORM
 
 
+@pytest.mark.parametrize(
+    ("schema", "typed"),
+    [
+        ({"title": "Anything"}, {"output/~json": ['{"weight": 12']}),
+        ({"type": "object", "properties": {"any": {}}}, {"output/any/~json": ["[1, 2"]}),
+        (
+            {"type": "object", "properties": {"weight": {"type": ["number", "string"]}}},
+            {"output/weight/~json": ["12 kilos"]},
+        ),
+    ],
+)
+def test_submit__refuses_a_text_that_is_no_value(
+    house: House, schema: dict[str, Any], typed: dict[str, list[str]]
+) -> None:
+    """Although the schema allows any text."""
+    output = {"expected_format": "structured_json", "schema": schema, "evidence_required": True}
+    run = house.accepted(output=output)
+    bob = portal(house)
+    refused = bob.call(run, "submit", revision=0, form=typed)
+    assert refused.status_code == 422, refused.content
+    (unreadable, evidence) = refused.json()["problems"]
+    assert evidence["text"] == "add at least one file"
+    assert "JSON" in unreadable["text"]
+    page = bob.post(run, "submit", revision=refused.json()["revision"], **typed)
+    assert page.status_code == 422
+    assert "There is a problem" in page.content.decode()
+    assert Run.objects.get(id=run.id).ended_at is None
+    assert Draft.objects.get().form == typed
+
+
 # --- evidence, questions, giving back -------------------------------------------------------------
 
 

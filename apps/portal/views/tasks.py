@@ -18,8 +18,8 @@ from apps.accounts.principal import Principal
 from apps.portal.access import read_at, worker_page
 from apps.portal.calls import JSON, body_of, caller, problem, whole_number
 from apps.portal.reasons import MAX_WORDS, REASONS
-from apps.portal.task_forms import pairs_of, posted_form, with_faults
-from apps.portal.task_pages import problems_of, show_run
+from apps.portal.task_forms import faults_of, pairs_of, posted_form, with_faults
+from apps.portal.task_pages import evidence_faults, problems_of, show_run
 from apps.tasks import selectors, services
 from apps.tasks.selectors import Work
 from apps.ui.schema_forms import SchemaForm
@@ -135,8 +135,8 @@ def send(
     """Save what was typed, then submit it with all evidence; start the run before, if need be.
 
     It is saved first, so that it is kept whatever the submission meets. Sent again, it has no
-    further effect. Raise `DraftChanged` where another tab or device has saved since, and as
-    `submit_run` does.
+    further effect. Raise `DraftChanged` where another tab or device has saved since, `InvalidInput`
+    where a text is not a value of its field, and as `submit_run` does.
     """
     output = None if form is None else form.output
     if work.run.ended_at is None:
@@ -149,6 +149,9 @@ def send(
             form={} if form is None else form.raw,
             at=at,
         )
+        if form is not None and form.faults:
+            # A schema that allows any text would take what was meant to be a number, or JSON.
+            raise InvalidInput([*form.faults, *faults_of(work, form), *evidence_faults(work)])
     submission = Submission(epoch=epoch, output=output, evidence=work.evidence_ids)
     with transaction.atomic():
         if work.is_open and not work.is_started:

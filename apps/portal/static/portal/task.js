@@ -12,58 +12,11 @@
 const SAVE_AFTER = 1000
 const SAVE_AT_LATEST = 4000
 const BEAT_EVERY = 30_000
-const RETRY_AFTER = [1000, 2000, 4000, 8000, 15_000, 30_000]
-const PATIENCE = 20_000
 // What a browser sends after its page is gone (https://fetch.spec.whatwg.org, keepalive).
 const KEEPALIVE_BYTES = 60_000
 
-// --- the store on this device --------------------------------------------------------------------
-
-const opening = new Promise((resolve) => {
-  try {
-    const request = indexedDB.open('biolayer-portal', 1)
-    request.onupgradeneeded = () => {
-      for (const name of ['drafts', 'uploads', 'thumbs']) request.result.createObjectStore(name)
-    }
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = request.onblocked = () => resolve(null)
-    setTimeout(() => resolve(null), 3000)
-  } catch {
-    resolve(null)
-  }
-})
-let database = null
-opening.then((opened) => { database = opened })
-
-function transact(db, kind, mode, use) {
-  if (!db) return Promise.resolve(undefined)
-  return new Promise((resolve) => {
-    try {
-      const transaction = db.transaction(kind, mode)
-      const request = use(transaction.objectStore(kind))
-      transaction.oncomplete = () => resolve(request.result)
-      transaction.onerror = transaction.onabort = () => resolve(undefined)
-      // Else a page that goes away at once takes the write with it.
-      if (mode === 'readwrite') transaction.commit()
-    } catch {
-      resolve(undefined)
-    }
-  })
-}
-
-function withStore(kind, mode, use) {
-  return database ? transact(database, kind, mode, use) : opening.then((db) => transact(db, kind, mode, use))
-}
-
-const store = {
-  get: (kind, key) => withStore(kind, 'readonly', (s) => s.get(key)),
-  all: (kind) => withStore(kind, 'readonly', (s) => s.getAll()),
-  put: (kind, key, value) => withStore(kind, 'readwrite', (s) => s.put(value, key)),
-  remove: (kind, key) => withStore(kind, 'readwrite', (s) => s.delete(key)),
-}
-
-const ended = document.getElementById('ended')
-if (ended) store.remove('drafts', `${ended.dataset.owner}/${ended.dataset.run}`)
+const ended = document.getElementById('ended-run')
+if (ended) (await import(ended.dataset.parts)).store.remove('drafts', `${ended.dataset.owner}/${ended.dataset.run}`)
 
 const root = document.getElementById('task')
 if (root) await main(root)
@@ -73,9 +26,6 @@ async function main(root) {
   const KEY = `${t.owner}/${t.run}`
   const form = document.getElementById('task-form')
   const fields = document.getElementById('fields')
-  const summary = document.getElementById('problems')
-  const status = document.getElementById('save-status')
-  const announcements = document.getElementById('announcements')
   const channel = new BroadcastChannel(`biolayer-run-${t.run}`)
   const state = {
     epoch: Number(t.epoch), revision: Number(t.revision), token: form.elements.csrfmiddlewaretoken.value,
@@ -86,18 +36,14 @@ async function main(root) {
   fields.inert = true
 
   // Without the form's script the page still works: its fields are plain.
-  const { attach, showFaults } = await import(t.forms).catch(() => ({ attach() {}, showFaults() {} }))
+  const [{ attach, showFaults }, { store, partsOf, load, pause, RETRY_AFTER }] = await Promise.all([
+    import(t.forms).catch(() => ({ attach() {}, showFaults() {} })), import(t.parts),
+  ])
+  const parts = partsOf({ t, form, fields, state, showFaults })
+  const { collect, canonical, clock, say, notice, call, refresh, setLost } = parts
 
   // --- what the page contains --------------------------------------------------------------------
 
-  function collect() {
-    const found = {}
-    for (const [name, value] of new FormData(form)) {
-      if (name === 'output' || name.startsWith('output/')) (found[name] ??= []).push(value)
-    }
-    return found
-  }
-  const canonical = (found) => JSON.stringify(Object.entries(found ?? {}))
   const isDirty = () => state.edits !== state.saved
   const keptTexts = () => Object.fromEntries(
     [...document.querySelectorAll('[data-keep]')].filter((e) => e.value).map((e) => [e.id, e.value]))
@@ -107,99 +53,6 @@ async function main(root) {
     if (!isDirty() && !Object.keys(texts).length) return store.remove('drafts', KEY)
     const { epoch, revision, sent } = state
     return store.put('drafts', KEY, { form: isDirty() ? found : null, epoch, revision, sent: [...sent], texts })
-  }
-
-  // --- what the page says ------------------------------------------------------------------------
-
-  const clock = (moment) => new Intl.DateTimeFormat(document.documentElement.lang, {
-    hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: t.zone }).format(new Date(moment))
-
-  function say(text, { isTrouble = false } = {}) {
-    status.textContent = text
-    status.classList.toggle('trouble', isTrouble)
-    // Only what changes the worker's situation is read out.
-    if (isTrouble !== state.trouble) announcements.textContent = isTrouble ? text : t.textAgain
-    state.trouble = isTrouble
-  }
-
-  function notice(name, isShown = true) {
-    document.getElementById(`notice-${name}`).hidden = !isShown
-  }
-
-  function showChecked(answer) {
-    state.faults = answer.faults ?? []
-    showTouchedFaults()
-    const missing = document.getElementById('missing')
-    const lines = (answer.missing ?? []).map(([id, label]) => lineTo(id, label))
-    missing.querySelector('ul').replaceChildren(...lines)
-    missing.hidden = !lines.length
-  }
-
-  function showTouchedFaults() {
-    const isTouched = ({ pointer }) => [...state.touched].some((one) => one === pointer || one.startsWith(`${pointer}/`))
-    showFaults(fields, state.faults.filter(isTouched))
-  }
-
-  function lineTo(id, text) {
-    const line = document.createElement('li'), link = document.createElement('a')
-    link.href = `#${id}`
-    link.textContent = text
-    line.append(link)
-    return line
-  }
-
-  function showProblems(problems) {
-    summary.querySelector('ul').replaceChildren(
-      ...problems.map((one) => lineTo(one.field_id, one.label ? `${one.label}: ${one.text}` : one.text)))
-    summary.hidden = !problems.length
-    if (problems.length) summary.focus()
-  }
-
-  // --- calls -------------------------------------------------------------------------------------
-
-  // Return {status, body}; null where the server cannot be reached, or cannot answer now.
-  async function call(name, body, { method = 'POST', isSecond = false, keepalive = false } = {}) {
-    let response
-    try {
-      response = await fetch(`${t.base}${name}`, {
-        method, keepalive, redirect: 'manual', signal: keepalive ? undefined : AbortSignal.timeout(PATIENCE),
-        headers: { Accept: 'application/json', 'Content-Type': 'application/json', 'X-CSRFToken': state.token },
-        body: body && JSON.stringify(body),
-      })
-    } catch {
-      return null
-    }
-    if (response.type === 'opaqueredirect' || response.status === 401) {
-      setSignedOut(true)
-      return { status: 401, body: {} }
-    }
-    if (response.status === 403 && !isSecond && await refresh()) return call(name, body, { method, isSecond: true })
-    if (response.status >= 500 || response.status === 429) return null
-    let content = {}
-    try { content = response.status === 204 ? {} : await response.json() } catch { /* a page, not JSON */ }
-    return { status: response.status, body: content }
-  }
-
-  // Fetch a new token, and see who is signed in. Signing in again replaces the token.
-  async function refresh({ withFields = false } = {}) {
-    const answer = await call(withFields ? 'state?fields=1' : 'state', null, { method: 'GET', isSecond: true })
-    if (answer?.status !== 200) return null
-    if (answer.body.worker !== t.owner) { setSignedOut(true); return null }
-    state.token = answer.body.token
-    for (const one of document.querySelectorAll('[name=csrfmiddlewaretoken]')) one.value = state.token
-    setSignedOut(false)
-    return answer.body
-  }
-
-  function setSignedOut(isSignedOut) {
-    state.isSignedOut = isSignedOut
-    notice('signed-out', isSignedOut)
-    if (isSignedOut) say(t.textUnsaved, { isTrouble: true })
-  }
-
-  function setLost(isLost) {
-    state.isLost = isLost
-    notice('lost', isLost)
   }
 
   // --- saving ------------------------------------------------------------------------------------
@@ -236,8 +89,8 @@ async function main(root) {
       state.saved = edits
       await keep()
       channel.postMessage({ kind: 'saved', revision: state.revision })
-      showChecked(answer)
-      if (!isDirty()) say(`${t.textSaved} ${clock(answer.saved_at)}`)
+      parts.showChecked(answer)
+      if (!isDirty()) parts.sayStored(answer.saved_at)
     }
     return true
   }
@@ -255,18 +108,20 @@ async function main(root) {
       setLost(!answer.body.is_held)
       return answer.body
     }
-    if (answer?.body.code === 'draft_changed' && adopt(answer.body.draft)) return 'again'
+    if (answer?.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
     refused(answer)
     return null
   }
 
   // Go on from the stored draft if it is one of those that we sent; else show both.
-  function adopt(stored, mine = null) {
+  async function adopt(stored, mine = null) {
     const revision = stored?.revision ?? 0
     if (state.sent.includes(canonical(stored?.form)) || canonical(stored?.form) === canonical(mine ?? collect())) {
       state.revision = revision
       return true
     }
+    say(t.textUnsaved, { isTrouble: true })
+    const { showConflict } = await withVersions()
     showConflict(mine ?? collect(), stored ?? { revision: 0, form: {} }, mine !== null)
     return false
   }
@@ -306,102 +161,22 @@ async function main(root) {
 
   // --- two versions ------------------------------------------------------------------------------
 
-  function labelOf(name) {
-    const field = form.elements[name]
-    const one = field instanceof RadioNodeList ? field[0] : field
-    return one?.closest('fieldset')?.querySelector('legend') && one.type === 'radio'
-      ? one.closest('fieldset').querySelector('legend').textContent
-      : one?.labels?.[0]?.textContent ?? name.replace(/^output\/?/, '').replaceAll('/', ' › ')
-  }
-
-  // `isStored`: mine is what this device kept, not what the fields contain.
-  function showConflict(mine, theirs, isStored) {
-    state.conflict = { mine, theirs, isStored }
-    const section = document.getElementById('conflict'), template = section.querySelector('template')
-    const names = [...new Set([...Object.keys(mine), ...Object.keys(theirs.form)])]
-    const text = (found, name) => (found[name] ?? []).join(', ') || t.textEmpty
-    const lines = names.filter((name) => text(mine, name) !== text(theirs.form, name)).map((name) => {
-      const line = template.content.cloneNode(true)
-      line.querySelector('dt').textContent = labelOf(name)
-      line.querySelector('[data-mine]').textContent = text(mine, name)
-      line.querySelector('[data-theirs]').textContent = text(theirs.form, name)
-      return line
+  let versions = null
+  async function withVersions() {
+    const { versionsOf } = await load(t.versions)
+    versions ??= versionsOf({
+      t, form, fields, state, parts, store, key: KEY, attach, keep, keptTexts, save, adopt, refused, pause,
     })
-    section.querySelector('.versions').replaceChildren(...lines)
-    section.hidden = false
-    section.focus()
-    say(t.textUnsaved, { isTrouble: true })
+    return versions
   }
 
-  async function choose(isMine) {
-    const { mine, theirs, isStored } = state.conflict
-    document.getElementById('conflict').hidden = true
-    state.conflict = null
-    state.revision = theirs.revision
-    if (isMine && isStored) return restore(mine)
-    fields.inert = false
-    if (isMine) {
-      state.edits += 1
-      return save()
-    }
-    state.saved = state.edits
-    await keep()
-    return loadFields()
-  }
-
-  // --- loading the fields again ------------------------------------------------------------------
-
-  async function loadFields() {
-    const known = await refresh({ withFields: true })
-    if (known?.ended) return location.reload()
-    if (!known?.html) return false
-    const focused = document.activeElement?.id
-    fields.innerHTML = known.html
-    attach(fields)
-    fields.inert = false
-    state.revision = known.draft?.revision ?? 0
-    form.elements.revision.value = state.revision
-    showChecked(known)
-    if (focused) document.getElementById(focused)?.focus()
-    if (known.draft) say(`${t.textSaved} ${clock(known.draft.saved_at)}`)
-    return true
-  }
-
-  // Save what this device kept, then show it.
-  async function restore(found) {
-    fields.inert = true
-    say(t.textRestoring, { isTrouble: state.trouble })
-    for (let tries = 0; ; tries += 1) {
-      const answer = await sendKept(found)
-      if (answer === 'again') continue
-      if (answer && await loadFields()) break
-      if (state.conflict || state.isGone) return
-      await new Promise((done) => setTimeout(done, RETRY_AFTER[Math.min(tries, RETRY_AFTER.length - 1)]))
-      if (state.isSignedOut) await refresh()
-    }
-    state.saved = state.edits
-    await keep()
-    announcements.textContent = t.textRestored
-  }
-
-  async function sendKept(found) {
-    state.sent = [...new Set([...state.sent, canonical(found)])]
-    await store.put('drafts', KEY, { form: found, epoch: state.epoch, revision: state.revision, sent: state.sent, texts: keptTexts() })
-    const answer = await call('draft', { epoch: state.epoch, revision: state.revision, form: found })
-    if (answer?.status === 200) {
-      Object.assign(state, { revision: answer.body.revision, sent: [] })
-      return answer.body
-    }
-    if (answer?.body.code === 'draft_changed' && adopt(answer.body.draft, found)) return 'again'
-    if (answer && answer.status !== 401 && !state.conflict) refused(answer)
-    else if (!answer) say(navigator.onLine ? t.textUnsaved : t.textOffline, { isTrouble: true })
-    return null
-  }
+  // Before the connection may be lost, and not while the page loads.
+  root.addEventListener('focusin', () => { load(t.versions); load(t.evidenceScript) }, { once: true })
 
   // What another tab or device saved. It is shown at once unless something is typed here.
   async function changedElsewhere(revision) {
     if (revision <= state.revision || state.saving || state.conflict || fields.inert) return
-    if (!isDirty()) await loadFields()
+    if (!isDirty()) await (await withVersions()).loadFields()
   }
 
   // --- submitting --------------------------------------------------------------------------------
@@ -426,12 +201,15 @@ async function main(root) {
       state.revision = answer.body.revision ?? state.revision
       for (const { pointer } of answer.body.faults) state.touched.add(pointer)
       state.faults = answer.body.faults
-      showTouchedFaults()
+      parts.showTouchedFaults()
       say(t.textSaved)
-      return showProblems(answer.body.problems)
+      return parts.showProblems(answer.body.problems)
     }
-    if (answer.body.code === 'draft_changed' && adopt(answer.body.draft)) return submit()
-    return refused(answer)
+    if (answer.body.code === 'draft_changed' && await adopt(answer.body.draft)) return submit()
+    refused(answer)
+    // It was saved before it was refused.
+    if (answer.body.code === 'lease_lost') say(t.textSaved)
+    return undefined
   }
 
   function unsent() {
@@ -450,7 +228,7 @@ async function main(root) {
 
   let evidence = null
   async function withEvidence() {
-    const { attachEvidence } = await import(t.evidenceScript)
+    const { attachEvidence } = await load(t.evidenceScript)
     evidence ??= attachEvidence({ key: KEY, base: t.base, store, epoch: state.epoch, token: () => state.token, refresh })
     return evidence
   }
@@ -471,36 +249,30 @@ async function main(root) {
 
   // --- questions ---------------------------------------------------------------------------------
 
-  const questions = document.getElementById('questions'), question = document.getElementById('question')
-  async function loadThread(body) {
-    const error = document.getElementById('question-error')
-    const answer = await fetch(questions.dataset.thread, {
-      method: body ? 'POST' : 'GET', body, redirect: 'manual', headers: { Accept: 'application/json', 'X-CSRFToken': state.token },
-    }).catch(() => null)
-    error.hidden = Boolean(answer?.ok) || !body
-    if (!answer?.ok) {
-      error.textContent = answer?.status === 422 ? (await answer.json()).detail : questions.dataset.failed
-      return
-    }
-    document.getElementById('thread').innerHTML = await answer.text()
-    if (body) {
-      question.value = ''
-      keep()
-    }
+  const questions = document.getElementById('questions')
+  async function withThread(body) {
+    (await load(questions.dataset.loader)).loadThread({ questions, state, keep, body })
   }
   document.getElementById('question-form').addEventListener('submit', (event) => {
     event.preventDefault()
-    loadThread(new FormData(event.target))
+    withThread(new FormData(event.target))
+  })
+  // Where anything may have changed, as with each new connection, it waits until the thread is seen.
+  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+    if (!isIntersecting) return
+    seen.disconnect()
+    withThread()
   })
   import(questions.dataset.script).then(({ live }) => live?.on('messages', (ids) => {
-    if (!ids?.length || ids.includes(questions.dataset.task)) loadThread()
+    if (!ids?.length) seen.observe(questions)
+    else if (ids.includes(questions.dataset.task)) withThread()
   }))
 
   // --- what happens ------------------------------------------------------------------------------
 
   function edited() {
     state.edits += 1
-    if (state.submits) { state.submits = false; announcements.textContent = t.textChanged }
+    if (state.submits) { state.submits = false; parts.announce(t.textChanged) }
     keep()
     schedule()
   }
@@ -513,25 +285,11 @@ async function main(root) {
   fields.addEventListener('focusout', ({ target }) => {
     if (!changed.has(target.name)) return
     state.touched.add(`/${target.name}`)
-    if (!isDirty()) showTouchedFaults()
+    if (!isDirty()) parts.showTouchedFaults()
   })
   for (const one of document.querySelectorAll('[data-keep]')) one.addEventListener('input', () => keep())
   form.addEventListener('submit', (event) => { event.preventDefault(); submit() })
-  document.querySelector('[data-keep-mine]').addEventListener('click', () => choose(true))
-  document.querySelector('[data-take-theirs]').addEventListener('click', () => choose(false))
-  for (const one of document.querySelectorAll('[data-copy]')) {
-    one.addEventListener('click', () => navigator.clipboard.writeText(
-      Object.entries(collect()).map(([name, texts]) => `${labelOf(name)}: ${texts.join(', ')}`).join('\n')))
-  }
-  // A link to a field leads into it, also where it is a group.
-  root.addEventListener('click', (event) => {
-    const link = event.target.closest('a[href^="#"]')
-    const field = link && document.getElementById(link.hash.slice(1))
-    if (!field) return
-    event.preventDefault()
-    field.focus()
-    field.scrollIntoView({ block: 'center' })
-  })
+  parts.attachLinks(root)
   for (const one of document.querySelectorAll('form[data-send]')) {
     one.addEventListener('submit', async () => {
       flush()
@@ -570,11 +328,7 @@ async function main(root) {
   // --- the beginning -----------------------------------------------------------------------------
 
   attach(fields)
-  // What was typed before this script ran.
-  const isTyped = [...form.elements].some((one) => one.name?.startsWith('output') && (
-    one.type === 'checkbox' || one.type === 'radio' ? one.checked !== one.defaultChecked
-      : one.type?.startsWith('select') ? [...one.options].some((o) => o.selected !== o.defaultSelected) && one.selectedIndex > 0
-        : one.value !== one.defaultValue))
+  const isTyped = parts.isTyped()
   const kept = await store.get('drafts', KEY)
   for (const [id, text] of Object.entries(kept?.texts ?? {})) {
     const field = document.getElementById(id)
@@ -583,6 +337,7 @@ async function main(root) {
   if (kept?.form && canonical(kept.form) !== canonical(collect())) {
     state.revision = kept.revision
     state.sent = kept.sent
+    const { showConflict, restore } = await withVersions()
     if (isTyped) showConflict(kept.form, { revision: Number(t.revision), form: collect() }, true)
     else await restore(kept.form)
   } else {

@@ -1,0 +1,18 @@
+// The thread of a task: send a question, and show what was said. It is loaded when it is needed.
+
+export async function loadThread({ questions, state, keep, body }) {
+  const error = document.getElementById('question-error')
+  const answer = await fetch(questions.dataset.thread, {
+    method: body ? 'POST' : 'GET', body, redirect: 'manual', headers: { Accept: 'application/json', 'X-CSRFToken': state.token },
+  }).catch(() => null)
+  error.hidden = Boolean(answer?.ok) || !body
+  if (!answer?.ok) {
+    error.textContent = answer?.status === 422 ? (await answer.json()).detail : questions.dataset.failed
+    return
+  }
+  document.getElementById('thread').innerHTML = await answer.text()
+  if (body) {
+    document.getElementById('question').value = ''
+    keep()
+  }
+}
