@@ -1,4 +1,4 @@
-"""Test that a task which attacks its worker is shown harmlessly: it runs nothing, breaks nothing."""
+"""Test that a task which attacks its worker is shown harmlessly: nothing runs, nothing breaks."""
 
 import re
 import secrets
@@ -25,7 +25,8 @@ LINKS = (
 )
 MARKS = "\u202egnitseretni\u2066 \u202d\u200f\u061c " * 40 + "\u0489" * 300
 TABLE = "|" + "wide|" * 60 + "\n|" + "-|" * 60 + "\n|" + "cell|" * 60
-TEXT = f"{SCRIPTS}\n\n{LINKS}\n\n{MARKS}\n\n{WORD}\n\n{TABLE}\n\n```\n{WORD[:2000]}\n```\n\n> {WORD[:2000]}"
+CODE = f"```\n{WORD[:2000]}\n```"
+TEXT = "\n\n".join((SCRIPTS, LINKS, MARKS, WORD, TABLE, CODE, f"> {WORD[:2000]}"))
 SCHEMA = {
     "type": "object",
     "title": SCRIPTS[:100] + WORD[:150],
@@ -49,7 +50,10 @@ SCHEMA = {
         },
     },
 }
-SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='parent.hacked=10'><script>hacked=11</script></svg>"
+SVG = (
+    b"<svg xmlns='http://www.w3.org/2000/svg' onload='parent.hacked=10'>"
+    b"<script>hacked=11</script></svg>"
+)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ DELIVERY: dict[str, Any] = {
 }
 # Links in running text, and inputs that a label of 48 px covers, may be smaller (WCAG 2.2, 2.5.8).
 SMALL = """() => [...document.querySelectorAll(
-    'main input:not([type=hidden]), main select, main textarea, main summary, main li > a, .task-bar *')]
+    'main :is(input:not([type=hidden]), select, textarea, summary, li > a), .task-bar *')]
   .filter((e) => e.matches('input, select, textarea, summary, a, button'))
   .filter((e) => e.checkVisibility() && !e.classList.contains('visually-hidden'))
   .map((e) => (e.matches('[type=radio], [type=checkbox]') ? e.closest('label') ?? e : e))
@@ -155,6 +155,8 @@ def test_files_and_thread__in_every_state(desk: Desk, windows: Windows, size: st
     sound(page, "uploading")
     page.unroute("**/evidence")
     expect(page.locator("#evidence-list [data-evidence]")).to_have_count(2, timeout=30_000)
+    # The first file has started the run.
+    expect(page.get_by_role("button", name="Start")).to_have_count(0)
     page.locator("#files").set_input_files(
         {"name": "plan.svg", "mimeType": "image/svg+xml", "buffer": b"<svg/>"}
     )

@@ -4,7 +4,7 @@
 const RETRY_AFTER = [1000, 2000, 4000, 8000, 15_000, 30_000]
 const THUMB = 96
 
-export function attachEvidence({ key, base, store, epoch, token, refresh }) {
+export function attachEvidence({ key, base, store, epoch, token, refresh, stored }) {
   const list = document.getElementById('evidence-list')
   const template = document.getElementById('evidence-item')
   const texts = document.getElementById('evidence-texts').dataset
@@ -124,6 +124,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh }) {
 
   async function finish(upload, { id, filename, size }) {
     upload.evidence = id
+    stored()
     const known = list.querySelector(`[data-evidence="${id}"]`)
     if (known && known !== upload.item) return upload.item.remove()
     upload.item.dataset.evidence = id

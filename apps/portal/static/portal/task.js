@@ -229,7 +229,9 @@ async function main(root) {
   let evidence = null
   async function withEvidence() {
     const { attachEvidence } = await load(t.evidenceScript)
-    evidence ??= attachEvidence({ key: KEY, base: t.base, store, epoch: state.epoch, token: () => state.token, refresh })
+    evidence ??= attachEvidence({
+      key: KEY, base: t.base, store, epoch: state.epoch, token: () => state.token, refresh, stored: setStarted,
+    })
     return evidence
   }
   const section = document.getElementById('evidence')
