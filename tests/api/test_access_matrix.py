@@ -87,6 +87,7 @@ ELSEWHERE = {
     r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "everyone",
     "accounts/password/reset/done/": "everyone",
     "": "everyone",
+    "accounts/language/": "everyone",
     "portal": "everyone",
     "portal/": "person",
     "portal/fragments/home": "person",
