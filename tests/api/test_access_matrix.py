@@ -135,6 +135,8 @@ ELSEWHERE = {
     "healthz": "everyone",
 }
 STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
+# tests/portal/test_live.py tests who may read it.
+STREAMS |= {"portal/stream"}
 
 
 @pytest.fixture(autouse=True)
