@@ -18,6 +18,7 @@ from apps.notices.selectors import own_devices, own_preference, worker_of_stop_t
 from apps.notices.services import Wishes
 from apps.pools.selectors import own_worker
 from apps.portal.access import worker_page
+from apps.portal.calls import JSON
 from apps.ui.devices import device_name
 from biolayer.errors import InvalidInput
 
@@ -99,6 +100,8 @@ def add_device(request: HttpRequest, actor: Principal) -> HttpResponse:
 def remove_device(request: HttpRequest, actor: Principal, device_id: UUID) -> HttpResponse:
     """Serve `POST /portal/profile/notices/devices/{id}/remove/`."""
     services.remove_device(actor=actor, device_id=device_id)
+    if request.headers.get("Accept") == JSON:
+        return HttpResponse(status=204)
     messages.success(request, gettext("That browser shows no more notices."))
     return redirect("portal_notices")
 

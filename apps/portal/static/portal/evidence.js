@@ -10,15 +10,15 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
   const texts = document.getElementById('evidence-texts').dataset
   const queue = []
   let running = null
+  let refused = null
 
+  // Return once the server has answered.
   async function add(files) {
-    for (const file of files) {
-      const upload = { id: crypto.randomUUID(), key, file, at: Date.now() }
-      show(upload)
-      queue.push(upload)
-      await store.put('uploads', upload.id, { id: upload.id, key, file, at: upload.at })
-    }
-    run()
+    const added = files.map((file) => ({ id: crypto.randomUUID(), key, file, at: Date.now() }))
+    added.forEach(show)
+    queue.push(...added)
+    await Promise.all(added.map(({ id, file, at }) => store.put('uploads', id, { id, key, file, at })))
+    while (queue.length) await run()
   }
 
   async function resume() {
@@ -28,7 +28,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       show(upload)
       queue.push(upload)
     }
-    run()
+    while (queue.length) await run()
   }
 
   function show(upload) {
@@ -55,9 +55,11 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       upload.thumb = canvas.toDataURL('image/jpeg', 0.7)
       const image = Object.assign(new Image(48, 48), { src: upload.thumb, alt: '', className: 'thumb' })
       upload.item.querySelector('.thumb').replaceWith(image)
-      if (upload.evidence) await store.put('thumbs', upload.evidence, upload.thumb)
+      if (upload.evidence) await keepThumb(upload)
     } catch { /* it is no picture, or this browser cannot read it */ }
   }
+
+  const keepThumb = ({ evidence, thumb, at }) => store.put('thumbs', evidence, { key, at, url: thumb })
 
   function run() {
     running ??= work().finally(() => { running = null })
@@ -132,7 +134,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
     upload.item.querySelector('bdi').textContent = filename
     upload.item.querySelector('a').href = `${base}files/${id}`
     say(upload, size < 1024 * 1024 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1024 / 1024).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} MB`)
-    if (upload.thumb) await store.put('thumbs', id, upload.thumb)
+    if (upload.thumb) await keepThumb(upload)
     return undefined
   }
 
@@ -142,6 +144,8 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
     error.textContent = text ?? texts.textFailed
     error.hidden = false
     error.setAttribute('role', 'alert')
+    upload.item.tabIndex = -1
+    refused ??= upload.item
     say(upload, '')
   }
 
@@ -149,6 +153,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
     upload.request?.abort()
     const place = queue.indexOf(upload)
     if (place >= 0) queue.splice(place, 1)
+    if (refused === upload.item) refused = null
     await store.remove('uploads', upload.id)
     if (upload.evidence) {
       const body = new FormData()
@@ -164,5 +169,12 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
     return undefined
   }
 
-  return { add, resume, settled: () => running ?? Promise.resolve() }
+  // Return the first file that was refused since the last look; null without one.
+  function takeRefused() {
+    const item = refused
+    refused = null
+    return item
+  }
+
+  return { add, resume, takeRefused }
 }

@@ -317,6 +317,27 @@ function showEnded() {
 
 for (const element of document.querySelectorAll('[data-fragment]')) new Part(element)
 
+// --- what this device keeps -----------------------------------------------------------------------
+
+const CLEANED = 'portal-cleaned'
+const DAY_MS = 24 * 3600 * 1000
+
+async function cleanDaily() {
+  if (Date.now() - Number(localStorage.getItem(CLEANED)) < DAY_MS) return
+  localStorage.setItem(CLEANED, Date.now())
+  const { deleteOld } = await import(page.device)
+  await deleteOld(page)
+}
+
+const signOut = document.querySelector('form[data-sign-out]')
+let isLeft = false
+signOut?.addEventListener('submit', async (event) => {
+  if (isLeft || !page.owner) return
+  event.preventDefault()
+  isLeft = await import(page.device).then((one) => one.leave(page), () => true)
+  if (isLeft) signOut.requestSubmit()
+})
+
 // --- keys, and the app ----------------------------------------------------------------------------
 
 // A phone never loads the keys; a desk does with the first key that is not typed into a field.
@@ -337,6 +358,12 @@ document.addEventListener('keydown', (event) => {
 })
 for (const button of document.querySelectorAll('[data-open-keys]')) {
   button.addEventListener('click', () => loadKeys().then((one) => one.openSheet()))
+}
+
+if (page.owner) {
+  for (const type of ['pointerdown', 'keydown']) {
+    addEventListener(type, () => cleanDaily().catch(() => {}), { once: true })
+  }
 }
 
 const app = document.querySelector('[data-worker]')

@@ -7,16 +7,14 @@
 // 3. Any other revision was typed elsewhere. Both are shown, and nothing is sent until the worker
 //    has chosen.
 // 4. When the page is loaded, a copy that is left is saved first, and the fields are then loaded
-//    again. Until that is done they take no input.
+//    again. Until that is done, and while two versions are shown, they take no input, and
+//    `state.held` has what this device keeps instead of what they contain.
 
 const SAVE_AFTER = 1000
 const SAVE_AT_LATEST = 4000
 const BEAT_EVERY = 30_000
 // What a browser sends after its page is gone (https://fetch.spec.whatwg.org, keepalive).
 const KEEPALIVE_BYTES = 60_000
-
-const ended = document.getElementById('ended-run')
-if (ended) (await import(ended.dataset.parts)).store.remove('drafts', `${ended.dataset.owner}/${ended.dataset.run}`)
 
 const root = document.getElementById('task')
 if (root) await main(root)
@@ -30,10 +28,12 @@ async function main(root) {
   const state = {
     epoch: Number(t.epoch), revision: Number(t.revision), token: form.elements.csrfmiddlewaretoken.value,
     edits: 0, saved: 0, sent: [], saving: null, waiting: null, firstEdit: 0, failures: 0,
-    conflict: null, isLost: t.held !== 'yes', isGone: false, isSignedOut: false, submits: false,
+    conflict: null, held: null, isLost: t.held !== 'yes', isGone: false, isSignedOut: false, submits: false,
     faults: [], touched: new Set(), trouble: false,
   }
   fields.inert = true
+  // What they contain is not yet what was typed.
+  form.addEventListener('submit', (event) => fields.inert && event.preventDefault())
 
   // Without the form's script the page still works: its fields are plain.
   const [{ attach, showFaults }, { store, partsOf, load, pause, RETRY_AFTER }] = await Promise.all([
@@ -48,11 +48,18 @@ async function main(root) {
   const keptTexts = () => Object.fromEntries(
     [...document.querySelectorAll('[data-keep]')].filter((e) => e.value).map((e) => [e.id, e.value]))
 
-  function keep(found = collect()) {
-    const texts = keptTexts()
-    if (!isDirty() && !Object.keys(texts).length) return store.remove('drafts', KEY)
-    const { epoch, revision, sent } = state
-    return store.put('drafts', KEY, { form: isDirty() ? found : null, epoch, revision, sent: [...sent], texts })
+  function keep() {
+    const texts = keptTexts(), { epoch, revision, sent } = state
+    const form = state.held ?? (isDirty() ? collect() : null)
+    if (!form && !Object.keys(texts).length) return store.remove('drafts', KEY)
+    return store.put('drafts', KEY, { form, epoch, revision, sent: [...sent], texts, at: Date.now() })
+  }
+
+  // Note what is sent, so that it is known as ours should its answer be lost.
+  function noteSent(found) {
+    const text = canonical(found)
+    state.sent = [...state.sent.filter((one) => one !== text), text].slice(-5)
+    return keep()
   }
 
   // --- saving ------------------------------------------------------------------------------------
@@ -76,16 +83,17 @@ async function main(root) {
     return state.saving
   }
 
-  // Return whether the server has all that the page contains.
+  // Return whether the server has all that was typed here; null where it cannot be reached.
   async function saveAll() {
+    if (fields.inert) return false
     while (isDirty()) {
-      if (state.conflict || state.isGone) return false
+      if (fields.inert || state.isGone) return false
       const edits = state.edits, found = collect()
       state.firstEdit = 0
       say(t.textSaving, { isTrouble: state.trouble })
       const answer = await sendDraft(found)
       if (answer === 'again') continue
-      if (!answer) return false
+      if (!answer) return answer
       state.saved = edits
       await keep()
       channel.postMessage({ kind: 'saved', revision: state.revision })
@@ -95,11 +103,10 @@ async function main(root) {
     return true
   }
 
-  // Send the fields. Return the answer once they are stored, 'again' to send once more, or null.
+  // Send the fields. Return the answer once they are stored, 'again' to send once more, false where
+  // they are refused, or null.
   async function sendDraft(found) {
-    const text = canonical(found)
-    state.sent = [...state.sent.filter((one) => one !== text), text].slice(-5)
-    await keep(found)
+    await noteSent(found)
     const answer = await call('draft', { epoch: state.epoch, revision: state.revision, form: found })
     if (answer?.status === 200) {
       Object.assign(state, { revision: answer.body.revision, sent: [], failures: 0 })
@@ -110,19 +117,19 @@ async function main(root) {
     }
     if (answer?.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
     refused(answer)
-    return null
+    return answer && false
   }
 
   // Go on from the stored draft if it is one of those that we sent; else show both.
-  async function adopt(stored, mine = null) {
-    const revision = stored?.revision ?? 0
-    if (state.sent.includes(canonical(stored?.form)) || canonical(stored?.form) === canonical(mine ?? collect())) {
+  async function adopt(stored) {
+    const revision = stored?.revision ?? 0, found = canonical(stored?.form)
+    if (state.sent.includes(found) || found === canonical(state.held ?? collect())) {
       state.revision = revision
       return true
     }
     say(t.textUnsaved, { isTrouble: true })
     const { showConflict } = await withVersions()
-    showConflict(mine ?? collect(), stored ?? { revision: 0, form: {} }, mine !== null)
+    showConflict(state.held ?? collect(), stored ?? { revision: 0, form: {} })
     return false
   }
 
@@ -145,10 +152,9 @@ async function main(root) {
   // The page goes away, perhaps for good: send what is not saved without waiting for the answer.
   function flush() {
     if (!isDirty() || state.conflict || state.isGone || fields.inert) return
-    const found = collect(), text = canonical(found)
-    state.sent = [...state.sent.filter((one) => one !== text), text].slice(-5)
-    keep(found)
-    if (!state.saving && text.length < KEEPALIVE_BYTES) {
+    const found = collect()
+    noteSent(found)
+    if (!state.saving && canonical(found).length < KEEPALIVE_BYTES) {
       const body = { epoch: state.epoch, revision: state.revision, form: found }
       call('draft', body, { keepalive: true, isSecond: true })
     }
@@ -165,7 +171,7 @@ async function main(root) {
   async function withVersions() {
     const { versionsOf } = await load(t.versions)
     versions ??= versionsOf({
-      t, form, fields, state, parts, store, key: KEY, attach, keep, keptTexts, save, adopt, refused, pause,
+      t, form, fields, state, parts, attach, keep, noteSent, edited, adopt, refused, pause,
     })
     return versions
   }
@@ -175,41 +181,60 @@ async function main(root) {
 
   // What another tab or device saved. It is shown at once unless something is typed here.
   async function changedElsewhere(revision) {
-    if (revision <= state.revision || state.saving || state.conflict || fields.inert) return
+    if (revision <= state.revision || state.saving || fields.inert) return
     if (!isDirty()) await (await withVersions()).loadFields()
   }
 
   // --- submitting --------------------------------------------------------------------------------
 
-  async function submit() {
+  let submission = null
+  function submit() {
     clearTimeout(state.waiting)
+    if (state.conflict) document.getElementById('conflict').focus()
+    if (fields.inert && !submission) return undefined
     state.submits = true
-    const isSaved = await save()
-    if (!isSaved || state.conflict) {
-      if (!state.conflict && !state.isSignedOut && !state.isGone) return unsent()
-      state.submits = false
-      return undefined
+    submission ??= submitAll().finally(() => { submission = null })
+    return submission
+  }
+
+  // An edit ends it: each step looks at `state.submits` again.
+  async function submitAll() {
+    while (state.submits) {
+      const isSaved = await save()
+      if (!state.submits) return
+      if (isSaved === null) return unsent()
+      if (!isSaved || !(await filesAreSent())) { state.submits = false; return }
+      if (state.submits && !isDirty() && !fields.inert && await sendSubmission() !== 'again') return
     }
-    if (evidence) { say(t.textFiles); await evidence.settled() }
+  }
+
+  // What would be typed during this call would be in no version: the fields take no input.
+  async function sendSubmission() {
+    const found = collect(), focused = document.activeElement
+    fields.inert = true
     say(t.textSending, { isTrouble: state.trouble })
-    const found = collect()
+    await noteSent(found)
     const answer = await call('submit', { epoch: state.epoch, revision: state.revision, form: found })
+    if (answer?.status === 200) return leave(answer.body.location)
+    fields.inert = false
+    focused?.focus({ preventScroll: true })
     if (!answer) return unsent()
+    if (answer.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
     state.submits = false
-    if (answer.status === 200) return leave(answer.body.location)
-    if (answer.status === 422) {
-      state.revision = answer.body.revision ?? state.revision
-      for (const { pointer } of answer.body.faults) state.touched.add(pointer)
-      state.faults = answer.body.faults
-      parts.showTouchedFaults()
-      say(t.textSaved)
-      return parts.showProblems(answer.body.problems)
-    }
-    if (answer.body.code === 'draft_changed' && await adopt(answer.body.draft)) return submit()
+    if (answer.status === 422) return showRefusedFields(answer.body)
     refused(answer)
     // It was saved before it was refused.
     if (answer.body.code === 'lease_lost') say(t.textSaved)
     return undefined
+  }
+
+  function showRefusedFields({ revision, faults, problems }) {
+    Object.assign(state, { revision: revision ?? state.revision, faults })
+    form.elements.revision.value = state.revision
+    for (const { pointer } of faults) state.touched.add(pointer)
+    parts.showTouchedFaults()
+    say(t.textSaved)
+    parts.showProblems(problems)
   }
 
   function unsent() {
@@ -234,19 +259,49 @@ async function main(root) {
     })
     return evidence
   }
+
+  // From the moment they are chosen until the server has answered.
+  let uploading = Promise.resolve(), pending = 0
+  function addFiles(list) {
+    const files = [...(list ?? [])]
+    if (files.length) track(withEvidence().then((one) => one.add(files)))
+  }
+  function track(promise) {
+    pending += 1
+    uploading = Promise.all([uploading, promise.finally(() => { pending -= 1 })])
+  }
+
+  async function resumeUploads() {
+    const uploads = await store.all('uploads')
+    if (uploads?.some((one) => one.key === KEY)) await (await withEvidence()).resume()
+  }
+
+  // Return whether the server has all files. One that it refused is shown, once.
+  async function filesAreSent() {
+    let seen = null
+    while (seen !== uploading) {
+      seen = uploading
+      if (pending) say(t.textFiles)
+      await seen
+    }
+    const refused = evidence?.takeRefused()
+    if (!refused) return true
+    say(document.getElementById('evidence-texts').dataset.textFailed, { isTrouble: true })
+    refused.focus()
+    return false
+  }
+
   const section = document.getElementById('evidence')
-  section.addEventListener('change', async (event) => {
-    const files = [...(event.target.files ?? [])]
-    event.target.value = ''
-    if (files.length) (await withEvidence()).add(files)
+  section.addEventListener('change', ({ target }) => {
+    addFiles(target.files)
+    target.value = ''
   })
   section.addEventListener('dragover', (event) => { event.preventDefault(); section.classList.add('over') })
   section.addEventListener('dragleave', () => section.classList.remove('over'))
-  section.addEventListener('drop', async (event) => {
+  section.addEventListener('drop', (event) => {
     event.preventDefault()
     section.classList.remove('over')
-    const files = [...event.dataTransfer.files]
-    if (files.length) (await withEvidence()).add(files)
+    addFiles(event.dataTransfer.files)
   })
 
   // --- questions ---------------------------------------------------------------------------------
@@ -292,12 +347,24 @@ async function main(root) {
   for (const one of document.querySelectorAll('[data-keep]')) one.addEventListener('input', () => keep())
   form.addEventListener('submit', (event) => { event.preventDefault(); submit() })
   parts.attachLinks(root)
-  for (const one of document.querySelectorAll('form[data-send]')) {
-    one.addEventListener('submit', async () => {
-      flush()
-      await store.remove('drafts', KEY)
-    })
-  }
+  // Once the task is with another worker, this page cannot send what is typed.
+  const releasing = document.querySelector('form[data-send]')
+  let isReleased = false
+  releasing.addEventListener('submit', async (event) => {
+    if (isReleased) return
+    event.preventDefault()
+    const isSaved = await save()
+    if (state.conflict) return document.getElementById('conflict').focus()
+    if (isSaved === null || state.isSignedOut || fields.inert) return undefined
+    isReleased = true
+    return releasing.requestSubmit()
+  })
+  // The worker has signed out, and nothing of this page is to stay on the device.
+  document.addEventListener('portal:signing-out', () => {
+    clearTimeout(state.waiting)
+    fields.inert = true
+    Object.assign(state, { saved: state.edits, held: null, submits: false })
+  })
   channel.addEventListener('message', ({ data }) => {
     if (data.kind === 'submitted') location.reload()
     else changedElsewhere(data.revision)
@@ -330,6 +397,7 @@ async function main(root) {
   // --- the beginning -----------------------------------------------------------------------------
 
   attach(fields)
+  track(resumeUploads())
   const isTyped = parts.isTyped()
   const kept = await store.get('drafts', KEY)
   for (const [id, text] of Object.entries(kept?.texts ?? {})) {
@@ -337,20 +405,17 @@ async function main(root) {
     if (field && !field.value) field.value = text
   }
   if (kept?.form && canonical(kept.form) !== canonical(collect())) {
-    state.revision = kept.revision
-    state.sent = kept.sent
+    Object.assign(state, { held: kept.form, revision: kept.revision, sent: kept.sent })
     const { showConflict, restore } = await withVersions()
-    if (isTyped) showConflict(kept.form, { revision: Number(t.revision), form: collect() }, true)
-    else await restore(kept.form)
+    if (isTyped) showConflict(kept.form, { revision: Number(t.revision), form: collect(), isTyped })
+    else await restore(kept.form, kept.revision)
   } else {
-    if (kept?.form) await keep()
     fields.inert = false
     if (isTyped) edited()
+    else if (kept?.form) await keep()
   }
   for (const one of section.querySelectorAll('[data-evidence]')) {
     const thumb = await store.get('thumbs', one.dataset.evidence)
-    if (thumb) one.prepend(Object.assign(new Image(48, 48), { src: thumb, alt: '', className: 'thumb' }))
+    if (thumb) one.prepend(Object.assign(new Image(48, 48), { src: thumb.url, alt: '', className: 'thumb' }))
   }
-  const uploads = await store.all('uploads')
-  if (uploads?.some((one) => one.key === KEY)) (await withEvidence()).resume()
 }

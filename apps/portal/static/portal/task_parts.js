@@ -61,6 +61,7 @@ function withStore(kind, mode, use) {
 export const store = {
   get: (kind, key) => withStore(kind, 'readonly', (s) => s.get(key)),
   all: (kind) => withStore(kind, 'readonly', (s) => s.getAll()),
+  keys: (kind) => withStore(kind, 'readonly', (s) => s.getAllKeys()),
   put: (kind, key, value) => withStore(kind, 'readwrite', (s) => s.put(value, key)),
   remove: (kind, key) => withStore(kind, 'readwrite', (s) => s.delete(key)),
 }
@@ -155,7 +156,7 @@ export function partsOf({ t, form, fields, state, showFaults }) {
   function attachLinks(root) {
     for (const one of document.querySelectorAll('[data-copy]')) {
       one.addEventListener('click', () => navigator.clipboard.writeText(
-        Object.entries(collect()).map(([name, texts]) => `${labelOf(name)}: ${texts.join(', ')}`).join('\n')))
+        Object.entries(state.held ?? collect()).map(([name, texts]) => `${labelOf(name)}: ${texts.join(', ')}`).join('\n')))
     }
     // A link to a field leads into it, also where it is a group.
     root.addEventListener('click', (event) => {
