@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from apps.accounts.models import Organisation
+from apps.accounts.models import Organisation, User
 from apps.base.fields import JSON
 from apps.base.ids import new_id
 from apps.pools.models import Worker
@@ -46,6 +46,10 @@ class Preference(models.Model):
         related_name="+",
         db_index=False,
         db_constraint=False,
+    )
+    # Whose wishes they are. Once another person is the worker, or none, they count for nothing.
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )
     by_email = models.BooleanField(default=False)
     by_push = models.BooleanField(default=False)
@@ -99,6 +103,10 @@ class Device(models.Model):
     )
     worker = models.ForeignKey(
         Worker, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+    # Whose browser it is: it shows nothing once another person is the worker, or none.
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )
     # A keyed hash of the endpoint, to find the browser again.
     endpoint_hash = models.BinaryField(max_length=32)

@@ -1,13 +1,15 @@
 """Read what workers want to be told, and where."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
+from apps.accounts.models import Member
 from apps.accounts.principal import Principal
 from apps.base import crypto
 from apps.notices.models import Device, Preference
@@ -30,19 +32,34 @@ def push_key_place(organisation_id: UUID = INSTALLATION) -> crypto.Place:
 
 
 def own_preference(actor: Principal) -> Preference:
-    """Return what the actor's worker wants; as it is before the worker has chosen, all off.
+    """Return what the person who is the actor's worker wants; all off before it has chosen.
 
     Raise `ScopeMissing`.
     """
     worker_id = actor.require_worker()
     rows = Preference.objects.filter(worker_id=worker_id, organisation_id=actor.organisation_id)
-    return rows.first() or Preference(worker_id=worker_id, organisation_id=actor.organisation_id)
+    own = rows.filter(user_id=F("worker__user_id")).first()
+    return own or Preference(worker_id=worker_id, organisation_id=actor.organisation_id)
+
+
+def reachable_users(
+    user_ids: Iterable[UUID | None], organisation_ids: Iterable[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """Return pairs of person and organisation: those who are members and may sign in."""
+    rows = Member.objects.filter(
+        user_id__in={user_id for user_id in user_ids if user_id is not None},
+        organisation_id__in={*organisation_ids},
+        user__is_active=True,
+    )
+    return {*rows.values_list("user_id", "organisation_id")}
 
 
 def own_devices(actor: Principal) -> "QuerySet[Device]":
     """Return the browsers that show the worker's notices, newest first. Raise `ScopeMissing`."""
     rows = Device.objects.filter(
-        worker_id=actor.require_worker(), organisation_id=actor.organisation_id
+        worker_id=actor.require_worker(),
+        organisation_id=actor.organisation_id,
+        user_id=F("worker__user_id"),
     )
     return rows.order_by("-created_at", "-id")
 

@@ -93,20 +93,26 @@ class _Followed:
             yield from viewers
 
     async def _follow(self, organisation_id: UUID) -> None:
-        horizon = await _patiently(events.horizon)
-        self.has_begun.set()
+        horizon: int | None = None
         while True:
-            reached = await watcher.wait(
-                organisation_id=organisation_id, horizon=horizon, seconds=WAIT_SECONDS
-            )
-            if reached is None:
-                continue
             try:
-                await self._tell(organisation_id, horizon, reached)
-                horizon = reached
+                if horizon is None:
+                    horizon = await _patiently(events.horizon)
+                    self.has_begun.set()
+                horizon = await self._tell_next(organisation_id, horizon)
             except Exception:
                 logger.exception("the changes of an organisation were not told to its portals")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _tell_next(self, organisation_id: UUID, horizon: int) -> int:
+        """Tell what comes after a horizon. Return the one below which everything is told."""
+        reached = await watcher.wait(
+            organisation_id=organisation_id, horizon=horizon, seconds=WAIT_SECONDS
+        )
+        if reached is None:
+            return horizon
+        await self._tell(organisation_id, horizon, reached)
+        return reached
 
     async def _tell(self, organisation_id: UUID, since: int, until: int) -> None:
         changes = await _patiently(
@@ -136,7 +142,7 @@ class Hub:
         if followed is None:
             followed = self._followed[organisation_id] = _Followed(organisation_id)
         followed.viewers.setdefault(viewer.standing.worker_id, set()).add(viewer)
-        if self._check is None:
+        if self._check is None or self._check.done():
             self._check = asyncio.create_task(self._check_standings())
         await followed.has_begun.wait()
 
@@ -164,20 +170,26 @@ class Hub:
     async def _check_standings(self) -> None:
         while True:
             await asyncio.sleep(STANDING_SECONDS)
-            viewers = [viewer for followed in self._followed.values() for viewer in followed.all()]
-            standings = [viewer.standing for viewer in viewers]
-            sessions = await _patiently(
-                session_fingerprints, {standing.session_key for standing in standings}
-            )
-            workers = await _patiently(
-                worker_fingerprints, {standing.worker_id for standing in standings}
-            )
-            for viewer in viewers:
-                try:
-                    await self._compare(viewer, sessions, workers)
-                except Exception:
-                    logger.exception("an open portal could not be checked")
-                    viewer.end("error")
+            try:
+                await self._check_once()
+            except Exception:
+                logger.exception("the open portals could not be checked; they will be again")
+
+    async def _check_once(self) -> None:
+        viewers = [viewer for followed in self._followed.values() for viewer in followed.all()]
+        standings = [viewer.standing for viewer in viewers]
+        sessions = await _patiently(
+            session_fingerprints, {standing.session_key for standing in standings}
+        )
+        workers = await _patiently(
+            worker_fingerprints, {standing.worker_id for standing in standings}
+        )
+        for viewer in viewers:
+            try:
+                await self._compare(viewer, sessions, workers)
+            except Exception:
+                logger.exception("an open portal could not be checked")
+                viewer.end("error")
 
     async def _compare(
         self, viewer: Viewer, sessions: dict[str, str], workers: dict[UUID, str]

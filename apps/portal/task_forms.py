@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext
 
 from apps.tasks.outputs import output_faults
 from apps.tasks.schemas.notation import as_json_schema
 from apps.tasks.selectors import Work
 from apps.ui.schema_forms import SchemaForm, parse_form, schema_form
-from biolayer.errors import Fault, MalformedJSON
+from biolayer.errors import Fault, MalformedJSON, TooLarge
 
 PREFIX = "output"
 
@@ -65,7 +66,7 @@ def is_field(name: str) -> bool:
 
 
 def pairs_of(form: Any) -> list[tuple[str, str]]:
-    """Return the pairs of a form that a script sent. Raise `MalformedJSON`."""
+    """Return the pairs of a form that a script sent. Raise `MalformedJSON`, `TooLarge`."""
     if not isinstance(form, dict):
         raise MalformedJSON("`form` must be an object.")
     pairs = []
@@ -73,6 +74,10 @@ def pairs_of(form: Any) -> list[tuple[str, str]]:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise MalformedJSON("`form` must have a list of texts for each name.")
         pairs += [(name, text) for text in texts]
+    # Each costs time, and Django refuses more of them in a posted form as well.
+    limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    if max(len(pairs), len(form)) > limit:
+        raise TooLarge(f"`form` must have at most {limit} texts.")
     return pairs
 
 

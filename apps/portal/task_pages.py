@@ -59,7 +59,10 @@ def show_run(
     status: int = 200,
     **context: Any,
 ) -> HttpResponse:
-    """Return the page of a run; `form` has what was posted and not accepted."""
+    """Return the page of a run; `form` has what was posted and not accepted.
+
+    `revision` is that of the draft with what `form` has; without it, the stored one's.
+    """
     at = read_at(request)
     work = selectors.work(actor=actor, run_id=run_id, at=at)
     context |= {"work": work, "run": work.run, "task": work.task, "at": at}
@@ -72,6 +75,7 @@ def show_run(
         context |= {"form": form or stored_form(work), "problems": problems}
         context["their_rows"] = typed_rows(context.get("theirs"))
         template, more = "portal/task.html", _open(work, actor, at)
+        more["revision"] = context.get("revision", more["revision"])
     with timezone.override(ZoneInfo(zone_of(work))):
         return render(request, template, {**context, **more}, status=status)
 

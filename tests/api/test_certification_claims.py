@@ -180,3 +180,19 @@ def test_file__is_used_once(house: House) -> None:
     row = CertificationClaim.objects.get()
     with storage.open_file(row.path) as file:
         assert file.read() == PDF
+
+
+def test_confirmed_claim__ends_with_its_certification(house: House) -> None:
+    for code in ("soc-operator", "forklift"):
+        claim = claimed(house.bob.principal, code)
+        house.alice.post(f"{CLAIMS}/{claim.id}/confirm")
+    pending = claimed(house.bob.principal, "soc-operator")
+    change = {"certifications": [{"code": "forklift"}]}
+    assert house.alice.patch(f"/v1/workers/{house.bobs_worker.id}", change).status_code == 200
+    left = CertificationClaim.objects.order_by("id")
+    assert [(claim.code, claim.status) for claim in left] == [
+        ("forklift", "confirmed"),
+        ("soc-operator", "pending"),
+    ]
+    assert left[1].id == pending.id
+    assert len(files()) == 2

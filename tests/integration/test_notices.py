@@ -1,26 +1,32 @@
 """Test what workers are told: when, over which channel, and what is left out."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import Member
 from apps.accounts.principal import Principal
 from apps.base import clock
 from apps.matching import services as matching
 from apps.notices import services
 from apps.notices.jobs import drain_notices
 from apps.notices.models import Device, Digest, Notice, Preference, PushKey
-from apps.notices.selectors import quiet_end
+from apps.notices.selectors import own_devices, own_preference, quiet_end
+from apps.notices.services import Trial
+from apps.notices.services.composing import compose_due
 from apps.pools.models import Pool, Worker
 from apps.tasks import services as tasks
 from apps.tasks.services.sla import Clock
 from biolayer.errors import InvalidInput, NotFound
+from tests.concurrency.together import together
 from tests.factories import House, contract, member_of, soon, worker_in
 from tests.faults.installation import eventually
 from tests.mail_server import serving
@@ -507,3 +513,131 @@ def test_many_offers_of_one_statement__are_inserted_for_those_who_want_them(
     tasks.queue_created()
     assert matching.match_queued() == 8
     assert Notice.objects.count() == 5
+
+
+# --- whose wishes they are ------------------------------------------------------------------------
+
+
+def leave(house: House) -> None:
+    Member.objects.filter(user__email="bob@northwind.example").delete()
+
+
+def become_another(house: House) -> None:
+    user = member_of(house.organisation, "jo@northwind.example").user
+    Worker.objects.filter(id=house.bobs_worker.id).update(user=user)
+
+
+def become_nobody(house: House) -> None:
+    Worker.objects.filter(id=house.bobs_worker.id).update(user=None)
+
+
+@pytest.mark.parametrize("change", [leave, become_another, become_nobody])
+@pytest.mark.parametrize("is_composed", [False, True])
+def test_person_who_has_left__is_told_nothing(
+    house: House,
+    bob: Principal,
+    receiver: Receiver,
+    change: Callable[[House], None],
+    is_composed: bool,
+) -> None:
+    subscribed(bob, receiver)
+    wish(bob, by_email=True)
+    house.offered()
+    if is_composed:
+        assert compose_due(at=clock.now()) == 1
+        assert Digest.objects.count() == 2
+    change(house)
+    send_all()
+    assert (mail.outbox, receiver.received) == ([], [])
+    assert (Notice.objects.count(), Digest.objects.count()) == (0, 0)
+
+
+def test_another_person__inherits_no_wishes(
+    house: House, bob: Principal, receiver: Receiver
+) -> None:
+    subscribed(bob, receiver)
+    wish(bob, by_email=True, quiet_from="22:00", quiet_until="07:00")
+    become_another(house)
+    shown = own_preference(bob)
+    assert (shown.by_email, shown.by_push, shown.quiet_from) == (False, False, "")
+    assert not own_devices(bob).exists()
+    browser = subscribed(bob, receiver)
+    stored = Preference.objects.get()
+    assert (stored.by_email, stored.by_push, stored.quiet_from) == (False, True, "")
+    assert Device.objects.get().id == device_of(browser).id
+    house.offered()
+    send_all()
+    assert mail.outbox == []
+    assert [request.path for request in receiver.received] == [
+        browser.endpoint.removeprefix(receiver.url)
+    ]
+
+
+# --- the queue ------------------------------------------------------------------------------------
+
+
+def test_test_notice__is_not_repeated_while_one_waits(
+    house: House, bob: Principal, receiver: Receiver
+) -> None:
+    assert services.send_test(actor=bob, at=clock.now()) is Trial.NO_CHANNEL
+    for _ in range(3):
+        subscribed(bob, receiver)
+    outcomes = [services.send_test(actor=bob, at=clock.now()) for _ in range(3)]
+    assert outcomes == [Trial.SENT, Trial.PENDING, Trial.PENDING]
+    assert Digest.objects.count() == 3
+    send_all()
+    assert services.send_test(actor=bob, at=clock.now()) is Trial.SENT
+
+
+def test_pass__leaves_room_for_other_workers(
+    house: House, bob: Principal, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.notices.services.sending.PUSHES", 8)
+    for _ in range(12):
+        subscribed(bob, receiver)
+    jo, caller = worker_in(house.pool)
+    user = member_of(house.organisation, "jo@northwind.example").user
+    Worker.objects.filter(id=jo.id).update(user=user)
+    browser = subscribed(caller.principal, receiver)
+    services.send_test(actor=bob, at=clock.now())
+    services.send_test(actor=caller.principal, at=clock.now())
+    assert services.send_due() == 6
+    paths = [request.path for request in receiver.received]
+    assert browser.endpoint.removeprefix(receiver.url) in paths
+    assert send_all() == 7
+
+
+def test_notice_without_a_preference__is_deleted(house: House, bob: Principal) -> None:
+    """A transition that read the preference before it was erased inserts afterwards."""
+    wish(bob, by_email=True)
+    house.offered()
+    Preference.objects.all().delete()
+    assert services.send_due() == 1
+    assert (Notice.objects.count(), services.send_due()) == (0, 0)
+
+
+def test_locked_preferences__do_not_block_others(
+    house: House, bob: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.notices.services.composing.WORKERS", 1)
+    wish(bob, by_email=True)
+    jo, caller = worker_in(house.pool)
+    user = member_of(house.organisation, "jo@northwind.example").user
+    Worker.objects.filter(id=jo.id).update(user=user, capacity=5)
+    wish(caller.principal, by_email=True)
+    at = clock.now()
+    for worker_id, age in ((bob.worker_id, 2), (jo.id, 1)):
+        Notice.objects.create(
+            organisation_id=house.organisation.id,
+            worker_id=worker_id,
+            kind="offer",
+            subject_id=house.pool.id,
+            created_at=at,
+            due_at=at - timedelta(minutes=age),
+        )
+    compose = partial(compose_due, at=at)
+    with transaction.atomic():
+        Preference.objects.select_for_update().get(worker_id=bob.worker_id)
+        (handled,) = together(compose)
+    assert handled == 1
+    assert Notice.objects.get().worker_id == bob.worker_id

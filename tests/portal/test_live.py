@@ -18,6 +18,7 @@ from apps.matching import services as matching
 from apps.matching.live import changes_for_workers
 from apps.matching.models import Offer
 from apps.pools.models import Pool, Worker
+from apps.portal.live import STANDING_SECONDS
 from apps.tasks import services as tasks
 from tests.factories import House, member_of, worker_in
 from tests.pages.steps import browser, sign_in
@@ -281,3 +282,19 @@ def _connections() -> int:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         return int(cursor.fetchone()[0])
+
+
+def test_checks__go_on_after_an_unexpected_error(
+    house: House, bob: Desk, server: StreamServer
+) -> None:
+    """Sessions that cannot be read, for another reason than an outage, are read again."""
+    with watching(server, bob.client) as frames:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE accounts_browsersession RENAME TO hidden_sessions")
+            try:
+                time.sleep(STANDING_SECONDS + 1.5)
+            finally:
+                cursor.execute("ALTER TABLE hidden_sessions RENAME TO accounts_browsersession")
+        BrowserSession.objects.all().delete()
+        frame = next(frames)
+    assert (frame.event, frame.data) == ("ended", {"reason": "signed_out"})

@@ -20,7 +20,7 @@ from apps.tasks.models import StoredFile
 from apps.timers.models import Timer
 from tests.claim_steps import PDF, claimed
 from tests.factories import House, worker_in
-from tests.notice_steps import Browser, bob_signs_in, send_all, wish
+from tests.notice_steps import Browser, bob_signs_in, device_of, send_all, subscribed, wish
 from tests.pages.steps import browser, sign_in, submit
 
 PROFILE = "/portal/profile/"
@@ -340,3 +340,28 @@ def test_language__is_kept_for_pages_and_notices(house: House, bob: Client) -> N
     assert Preference.objects.get().language == "de"
     submit(bob, PROFILE, to=f"{PROFILE}language/", language="xx", next="https://evil.example/")
     assert Preference.objects.get().language == "de"
+
+
+def test_sign_out__can_forget_the_browser_of_all_workers(
+    house: House, bob: Client, receiver: Any
+) -> None:
+    kept = subscribed(house.bob.principal, receiver)
+    gone = subscribed(house.bob.principal, receiver)
+    path = f"{PROFILE}notices/devices/forget/"
+    token = str(bob.get(f"{PROFILE}notices/").context["csrf_token"])
+    for body, status in (({"endpoint": gone.endpoint}, 204), ({"endpoint": "https://a"}, 204)):
+        assert _forget(bob, path, body, token).status_code == status
+    assert [row.id for row in Device.objects.all()] == [device_of(kept).id]
+    assert Preference.objects.get().by_push
+    for odd in ([], {}, {"endpoint": 1}):
+        assert _forget(bob, path, odd, token).status_code == 400
+    # A person who is a worker no more signs out as well.
+    Worker.objects.update(user=None)
+    assert _forget(bob, path, {"endpoint": kept.endpoint}, token).status_code == 204
+    assert not Device.objects.exists()
+    assert not Preference.objects.get().by_push
+    assert browser().post(path).status_code in (401, 403)
+
+
+def _forget(client: Client, path: str, body: Any, token: str) -> Any:
+    return client.post(path, body, content_type="application/json", headers={"X-CSRFToken": token})

@@ -1,6 +1,7 @@
 """Test the page of a task: what it shows, saves and submits."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from apps.tasks import services
 from apps.tasks.models import Draft, Evidence, Run, Task
 from apps.tasks.services import post_message
 from tests.api.steps import JPEG
+from tests.concurrency.together import queued_up
 from tests.factories import House, worker_in
-from tests.portal.task_steps import portal
+from tests.pages.steps import browser, sign_in
+from tests.portal.task_steps import BOB, Portal, portal
 
 FORM = {
     "output/notes": ["Owner ran a patch script."],
@@ -425,3 +428,73 @@ def test_history__has_pages_and_figures(house: House) -> None:
     assert following.count('class="row"') == 3
     assert "Task 00" in following
     assert bob.get("history/?after=nonsense").status_code == 200
+
+
+# --- what is saved and submitted ------------------------------------------------------------------
+
+
+def another_browser() -> Portal:
+    client = browser()
+    sign_in(client, BOB)
+    return Portal(client)
+
+
+def test_submit__has_the_file_that_was_committed_meanwhile(house: House) -> None:
+    run = house.accepted()
+    bob = portal(house)
+    phone = another_browser()
+    assert phone.upload(run, "door.jpg", JPEG).status_code == 201
+    row = Evidence.objects.get()
+    Evidence.objects.all().delete()
+    submitting = partial(bob.call, run, "submit", revision=0, form=FORM)
+    with queued_up(submitting, behind="tasks_task", key=run.task_id) as (answer,):
+        # As the upload does, which holds the same lock.
+        row.save(force_insert=True)
+    assert answer.result().json() == {"location": f"/portal/runs/{run.id}/"}
+    assert Evidence.objects.get().is_submitted
+
+
+def test_submit__that_fails_names_the_revision_that_it_saved(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = house.accepted()
+    bob = portal(house)
+    bob.save(run, {"output/notes": ["first"]})
+    save = services.save_draft
+
+    def save_twice(**given: Any) -> Draft:
+        """Let another device save in between, as it may."""
+        draft = save(**given)
+        own = (draft.revision, given["form"])
+        save(**{**given, "revision": own[0], "form": {"output/notes": ["phone"]}})
+        return Draft(revision=own[0], form=own[1])
+
+    monkeypatch.setattr("apps.portal.views.tasks.services.save_draft", save_twice)
+    answer = bob.call(run, "submit", revision=1, form={"output/notes": ["half"]})
+    assert (answer.status_code, answer.json()["revision"]) == (422, 2)
+    assert Draft.objects.get().revision == 3
+    answer = bob.post(run, "submit", revision=3, **{"output/notes": ["half again"]})
+    assert answer.status_code == 422
+    assert 'name="revision" value="4"' in answer.content.decode()
+
+
+def test_save__of_half_a_surrogate_pair_is_kept_as_text(house: House) -> None:
+    schema = {"type": "object", "properties": {"x": {}}}
+    run = house.accepted(output={"expected_format": "structured_json", "schema": schema})
+    form = {"output/x/~json": ['"\\ud800"']}
+    answer = portal(house).save(run, form)
+    assert answer.status_code == 200
+    assert [fault["pointer"] for fault in answer.json()["faults"]] == ["/output/x"]
+    assert Draft.objects.get().form == form
+
+
+def test_save__of_more_fields_than_a_form_may_have_is_refused(house: House) -> None:
+    run = house.accepted()
+    bob = portal(house)
+    for form in (
+        {f"output/rows/{number}/~row": [""] for number in range(5_001)},
+        {f"output/rows/{number}/~row": [] for number in range(5_001)},
+        {"output/notes": [""] * 5_001},
+    ):
+        assert bob.save(run, form).status_code == 413
+    assert not Draft.objects.exists()

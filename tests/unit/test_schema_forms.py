@@ -515,3 +515,25 @@ def test_keywords_of_forms__are_tried(keyword: str) -> None:
     folder = Path(__file__).resolve().parents[1] / "data" / "forms"
     texts = [path.read_text() for path in folder.glob("*.json")]
     assert keyword in EXAMPLES or any(f'"{keyword}":' in text for text in texts)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '["a", {"\\uDFff": 1}]', '"\\ude00\\ud83d"'])
+def test_half_of_a_surrogate_pair__is_a_fault(text: str) -> None:
+    form = parse_form(of(x={}), [("output/x/~json", text)])
+    assert [(fault.pointer, fault.code) for fault in form.faults] == [
+        ("/output/x", "malformed_json")
+    ]
+    assert form.output == {"x": text}
+
+
+def test_both_halves_of_a_surrogate_pair__are_a_character() -> None:
+    form = parse_form(of(x={}), [("output/x/~json", '"\\ud83d\\ude00 \\\\ud800"')])
+    assert (form.output, form.faults) == ({"x": "\U0001f600 \\ud800"}, [])
+
+
+def test_form_with_too_many_texts__is_the_json_editor() -> None:
+    rows = {f"output/x/{number}/~row": [""] for number in range(30_000)}
+    start = time.process_time()
+    form = schema_form(of(x={"type": "array", "items": {"type": "string"}}), form=rows)
+    assert not form.is_supported
+    assert time.process_time() - start < 0.5

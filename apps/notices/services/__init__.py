@@ -1,10 +1,12 @@
 """Tell workers, and change what they are told. Import the services from here."""
 
 from apps.notices.services.preferences import (
+    Trial,
     Wishes,
     add_device,
     erase_notices,
     follow_language,
+    forget_browser,
     mark_seen,
     remove_device,
     save_wishes,
@@ -15,10 +17,12 @@ from apps.notices.services.push_keys import public_push_key
 from apps.notices.services.sending import send_due
 
 __all__ = [
+    "Trial",
     "Wishes",
     "add_device",
     "erase_notices",
     "follow_language",
+    "forget_browser",
     "mark_seen",
     "public_push_key",
     "remove_device",

@@ -1,26 +1,41 @@
 """Make digests of due notices: one for each device and address of a worker.
 
-1. Read the first due notices, without a lock, and lock their workers' preferences by SKIP LOCKED.
-2. Decide on each worker (`_fate`): leave its notices out, put them off, or tell them.
-3. Of the notices that are told, take those whose subject still stands, insert a digest for each
+1. Delete due notices of workers without a preference: it was erased while they were inserted.
+2. Lock the preferences of the workers whose notices are due first, by SKIP LOCKED.
+3. Decide on each worker (`_fate`): leave its notices out, put them off, or tell them.
+4. Of the notices that are told, take those whose subject still stands, insert a digest for each
    channel, and delete them all. The next digest is due after the worker's pause.
 
-One transaction does 1 to 3: a notice is in digests, or it is still due.
+One transaction does 1 to 4: a notice is in digests, or it is still due.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import connection
+from django.db.models import Exists, OuterRef
+
 from apps.base.rows import Change, Insert, write
 from apps.base.transactions import atomic
 from apps.notices.models import Channel, Device, Digest, Notice, Preference
-from apps.notices.selectors import quiet_end
+from apps.notices.selectors import quiet_end, reachable_users
 from apps.notices.services.content import Subject, standing
 from apps.pools.models import Presence
 
-BATCH = 500
+ORPHANS = 500
+WORKERS = 200
+
+LOCK = """
+SELECT preference.worker_id
+FROM (
+    SELECT worker_id, min(due_at) AS first_due_at FROM notices_notice
+    WHERE due_at <= %s GROUP BY worker_id
+) due JOIN notices_preference preference USING (worker_id)
+ORDER BY due.first_due_at, worker_id LIMIT %s
+FOR NO KEY UPDATE OF preference SKIP LOCKED
+"""
 
 MAX_SUBJECTS = 50
 """Subjects that a digest names at most, the newest; its text names fewer."""
@@ -47,23 +62,58 @@ TOLD = Fate(is_told=True)
 @atomic()
 def compose_due(*, at: datetime) -> int:
     """Make the digests of some due notices. Return how many notices were handled."""
-    due = Notice.objects.filter(due_at__lte=at).order_by("due_at", "id")
-    workers = {*due.values_list("worker_id", flat=True)[:BATCH]}
-    if not workers:
-        return 0
-    preferences = Preference.objects.filter(worker_id__in=workers).order_by("worker_id")
-    locked = list(
-        preferences.select_related("worker").select_for_update(
-            no_key=True, skip_locked=True, of=("self",)
-        )
+    handled = _delete_orphans(at)
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [at, WORKERS])
+        worker_ids = [row[0] for row in cursor.fetchall()]
+    if not worker_ids:
+        return handled
+    rows = Preference.objects.filter(worker_id__in=worker_ids).select_related("worker")
+    preferences = list(rows.order_by("worker_id"))
+    reachable = reachable_users(
+        (preference.user_id for preference in preferences),
+        (preference.organisation_id for preference in preferences),
     )
-    by_worker: dict[UUID, list[Notice]] = {preference.worker_id: [] for preference in locked}
-    for notice in Notice.objects.filter(worker_id__in=by_worker.keys()).order_by("id"):
+    by_worker: dict[UUID, list[Notice]] = {worker_id: [] for worker_id in worker_ids}
+    for notice in Notice.objects.filter(worker_id__in=worker_ids).order_by("id"):
         by_worker[notice.worker_id].append(notice)
-    return sum(_handle(preference, by_worker[preference.worker_id], at) for preference in locked)
+    for preference in preferences:
+        notices = by_worker[preference.worker_id]
+        handled += len(notices)
+        if is_reached(preference, reachable):
+            _handle(preference, notices, at)
+        else:
+            forget_person(preference)
+    return handled
 
 
-def _handle(preference: Preference, notices: Sequence[Notice], at: datetime) -> int:
+def _delete_orphans(at: datetime) -> int:
+    """Delete due notices that no preference can make a digest of. Return how many."""
+    preferences = Preference.objects.filter(worker_id=OuterRef("worker_id"))
+    due = Notice.objects.filter(~Exists(preferences), due_at__lte=at).order_by("due_at", "id")
+    ids = list(due.values_list("id", flat=True)[:ORPHANS])
+    return Notice.objects.filter(id__in=ids).delete()[0] if ids else 0
+
+
+def is_reached(preference: Preference, reachable: Collection[tuple[UUID, UUID]]) -> bool:
+    """Return whether the person who chose is still the worker, and a member (`reachable_users`)."""
+    user_id = preference.user_id
+    if user_id is None or user_id != preference.worker.user_id:
+        return False
+    return (user_id, preference.organisation_id) in reachable
+
+
+def forget_person(preference: Preference) -> None:
+    """Delete what a person chose who is the worker no more, or no member."""
+    worker_id = preference.worker_id
+    rows = Preference.objects.filter(worker_id=worker_id)
+    rows.update(by_email=False, by_push=False, user_id=None)
+    Device.objects.filter(worker_id=worker_id).delete()
+    Digest.objects.filter(worker_id=worker_id).delete()
+    Notice.objects.filter(worker_id=worker_id).delete()
+
+
+def _handle(preference: Preference, notices: Sequence[Notice], at: datetime) -> None:
     told: list[Notice] = []
     gone: list[Notice] = []
     for notice in notices:
@@ -82,7 +132,6 @@ def _handle(preference: Preference, notices: Sequence[Notice], at: datetime) -> 
         next_at = at + timedelta(minutes=preference.pause_minutes)
         Preference.objects.filter(worker_id=worker_id).update(next_at=next_at)
     Notice.objects.filter(id__in=[notice.id for notice in gone]).delete()
-    return len(notices)
 
 
 def _fate(preference: Preference, notice: Notice, at: datetime) -> Fate:
@@ -113,7 +162,8 @@ def digests(preference: Preference, subjects: Iterable[Subject], at: datetime) -
     worker_id = preference.worker_id
     devices: list[UUID | None] = []
     if preference.by_push:
-        devices += Device.objects.filter(worker_id=worker_id).values_list("id", flat=True)
+        own = Device.objects.filter(worker_id=worker_id, user=preference.user)
+        devices += own.values_list("id", flat=True)
     if preference.by_email:
         devices.append(None)
     stored = [[subject.kind, str(subject.id)] for subject in subjects]

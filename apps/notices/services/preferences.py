@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from apps.notices.selectors import (
     own_devices,
     own_preference,
 )
-from apps.notices.services.composing import digests
+from apps.notices.services.composing import digests, forget_person
 from apps.notices.services.content import Subject
 from apps.pools.models import Worker
 from apps.webhooks.destination_urls import url_problem
@@ -92,11 +93,20 @@ def _faults(wishes: Wishes) -> Iterator[Fault]:
 def _lock_preference(actor: Principal) -> Preference:
     """Return the locked preference of the actor's worker; a new row where there was none.
 
-    The worker's row is not locked: a transition that holds it never waits for a page.
+    What another person chose, who was the worker before, ends. The worker's row is not locked: a
+    transition that holds it never waits for a page.
     """
     fresh = own_preference(actor)
     Preference.objects.bulk_create([fresh], ignore_conflicts=True)
-    return Preference.objects.select_for_update(no_key=True).get(worker_id=fresh.worker_id)
+    preference = Preference.objects.select_for_update(no_key=True).get(worker_id=fresh.worker_id)
+    user_id = Worker.objects.values_list("user_id", flat=True).get(id=fresh.worker_id)
+    if preference.user_id != user_id:
+        forget_person(preference)
+        for name, value in asdict(Wishes()).items():
+            setattr(preference, name, value)
+        preference.by_push, preference.user_id = False, user_id
+        preference.save()
+    return preference
 
 
 def _forget_unwanted(preference: Preference) -> None:
@@ -131,13 +141,30 @@ def mark_seen(*, actor: Principal, at: datetime) -> None:
     rows.filter(Q(seen_at=None) | Q(seen_at__lt=at - SEEN_EVERY)).update(seen_at=at)
 
 
+class Trial(StrEnum):
+    """Say what became of the wish for a test notice."""
+
+    SENT = "sent"
+    NO_CHANNEL = "no_channel"
+    # An earlier one is not sent yet.
+    PENDING = "pending"
+
+
 @atomic()
-def send_test(*, actor: Principal, at: datetime) -> bool:
-    """Send a test to every channel at once. Return False where none is chosen."""
-    changes = digests(own_preference(actor), [Subject(NoticeKind.TEST, NO_SUBJECT)], at)
+def send_test(*, actor: Principal, at: datetime) -> Trial:
+    """Send a test to every channel at once, unless an earlier one is still on its way.
+
+    A test heeds no pause: without that limit, one worker could fill the queue of all.
+    """
+    preference = _lock_preference(actor)
+    test = Subject(NoticeKind.TEST, NO_SUBJECT)
+    waiting = Digest.objects.filter(worker_id=preference.worker_id)
+    if [[test.kind, str(test.id)]] in waiting.values_list("subjects", flat=True):
+        return Trial.PENDING
+    changes = digests(preference, [test], at)
     write(changes)
     wake("notices")
-    return bool(changes)
+    return Trial.SENT if changes else Trial.NO_CHANNEL
 
 
 # --- devices --------------------------------------------------------------------------------------
@@ -154,8 +181,7 @@ def add_device(*, actor: Principal, subscription: Any, name: str, at: datetime) 
     preference = _lock_preference(actor)
     digest = endpoint_hash(document["endpoint"])
     same_browser = Device.objects.filter(endpoint_hash=digest)
-    own_user = Worker.objects.filter(id=preference.worker_id).values("user_id")
-    others = same_browser.exclude(worker__user_id__in=own_user)
+    others = same_browser.exclude(user=preference.user)
     for worker_id in list(others.values_list("worker_id", flat=True)):
         Device.objects.filter(endpoint_hash=digest, worker_id=worker_id).delete()
         refresh_by_push(worker_id)
@@ -165,12 +191,14 @@ def add_device(*, actor: Principal, subscription: Any, name: str, at: datetime) 
         worker_id=preference.worker_id,
         defaults={
             "organisation_id": actor.organisation_id,
+            "user_id": preference.user_id,
             "sealed": sealed,
             "name": name[:100],
             "problem": "",
         },
         create_defaults={
             "organisation_id": actor.organisation_id,
+            "user_id": preference.user_id,
             "sealed": sealed,
             "name": name[:100],
             "created_at": at,
@@ -190,6 +218,20 @@ def remove_device(*, actor: Principal, device_id: UUID) -> None:
     if not deleted:
         raise NotFound("device")
     refresh_by_push(preference.worker_id)
+
+
+@atomic()
+def forget_browser(*, endpoint: str) -> None:
+    """Let a browser show no more notices, of none of the workers that it was added by.
+
+    A person who signs out leaves it to the next one. Only the browser and its push service know
+    the endpoint.
+    """
+    rows = Device.objects.filter(endpoint_hash=endpoint_hash(endpoint))
+    for worker_id in sorted(rows.values_list("worker_id", flat=True)):
+        Preference.objects.select_for_update(no_key=True).filter(worker_id=worker_id).first()
+        rows.filter(worker_id=worker_id).delete()
+        refresh_by_push(worker_id)
 
 
 def refresh_by_push(worker_id: UUID) -> None:

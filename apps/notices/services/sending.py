@@ -28,7 +28,8 @@ from apps.base import clock
 from apps.base.ids import new_id
 from apps.base.transactions import raise_if_disconnected
 from apps.notices.models import Channel, Device, Digest, Preference
-from apps.notices.services.composing import compose_due
+from apps.notices.selectors import reachable_users
+from apps.notices.services.composing import compose_due, is_reached
 from apps.notices.services.content import Subject, Words, standing, words
 from apps.notices.services.mails import MailRefused, send_mail
 from apps.notices.services.preferences import refresh_by_push
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 PUSHES = 50
 MAILS = 20
+FOR_A_WORKER = 5
+"""Digests that a pass claims at most for one worker: its browsers may all be slow to answer."""
 
 # Longer than a pass takes: pushes 10 s, mails `MAIL_SECONDS` and the last one's.
 CLAIM_SECONDS = 180
@@ -51,13 +54,38 @@ LONGEST = timedelta(hours=1)
 
 CLAIM = """
 WITH due AS MATERIALIZED (
-    SELECT id FROM notices_digest WHERE due_at <= %(at)s AND channel = %(channel)s
-    ORDER BY due_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+    SELECT digest.id FROM notices_digest digest
+    WHERE digest.due_at <= %(at)s AND digest.channel = %(channel)s AND (
+        SELECT count(*) FROM (
+            SELECT FROM notices_digest earlier
+            WHERE earlier.worker_id = digest.worker_id AND earlier.channel = %(channel)s
+                AND (earlier.due_at, earlier.id) < (digest.due_at, digest.id)
+            LIMIT %(for_a_worker)s
+        ) ahead
+    ) < %(for_a_worker)s
+    ORDER BY digest.due_at, digest.id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE notices_digest SET due_at = %(until)s, claim_token = %(token)s, attempts = attempts + 1
 FROM due WHERE notices_digest.id = due.id
 RETURNING notices_digest.id
 """
+
+
+def _preference_of(digest: Digest) -> Preference | None:
+    """Return by whose wish a digest is sent; None where that person is no longer to be told.
+
+    It is read just before the sending: a person may leave while a digest waits.
+    """
+    rows = Preference.objects.select_related("worker").filter(worker_id=digest.worker_id)
+    preference = rows.first()
+    if preference is None:
+        return None
+    chosen_by = preference.user_id
+    is_for = digest.worker.user_id if digest.device is None else digest.device.user_id
+    if is_for != chosen_by:
+        return None
+    reachable = reachable_users([chosen_by], [preference.organisation_id])
+    return preference if is_reached(preference, reachable) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +166,7 @@ class _Pass:
             "token": self._token,
             "channel": self._channel.value,
             "limit": self._limit,
+            "for_a_worker": FOR_A_WORKER,
         }
         with connection.cursor() as cursor:
             cursor.execute(CLAIM, params)
@@ -146,24 +175,17 @@ class _Pass:
         return list(rows.order_by("created_at", "id"))
 
     def _with_words(self, digests: Sequence[Digest]) -> Iterator[Claimed]:
-        """Yield the digests that still say something; the others are deleted."""
-        ids = [digest.worker_id for digest in digests]
-        languages = dict(
-            Preference.objects.filter(worker_id__in=ids).values_list("worker_id", "language")
-        )
+        """Yield the digests that still say something to a person; the others are deleted."""
         for digest in digests:
             at = self._now()
             subjects = [Subject(kind, UUID(text)) for kind, text in digest.subjects]
             found = standing(digest.worker_id, subjects, at=at)
-            if not found or digest.created_at + LONGEST < at:
+            preference = _preference_of(digest)
+            if not found or preference is None or digest.created_at + LONGEST < at:
                 self._delete(digest)
                 continue
-            said = words(
-                found,
-                language=languages.get(digest.worker_id, "en"),
-                time_zone=digest.worker.time_zone,
-            )
-            yield Claimed(digest, said)
+            time_zone = preference.worker.time_zone
+            yield Claimed(digest, words(found, language=preference.language, time_zone=time_zone))
 
     def _store_push(self, digest: Digest, result: PushResult) -> None:
         """Store what became of a push message, and of the device that it was for."""

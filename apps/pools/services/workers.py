@@ -14,7 +14,15 @@ from apps.base.rows import write
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.pools import selectors
-from apps.pools.models import Certification, Membership, Pool, Presence, Worker, WorkerKind
+from apps.pools.models import (
+    Certification,
+    ClaimStatus,
+    Membership,
+    Pool,
+    Presence,
+    Worker,
+    WorkerKind,
+)
 from apps.pools.services.certification_claims import delete_claims
 from apps.pools.services.locks import lock_worker
 from apps.pools.services.pools import named_pools, unusable_pool_faults
@@ -121,7 +129,10 @@ def update_worker(*, actor: Principal, worker_id: UUID, document: Any, at: datet
         )
     if "certifications" in changes:
         worker.certifications.all().delete()
-        _certify(worker, map(_certification, changes.pop("certifications")))
+        held = [_certification(given) for given in changes.pop("certifications")]
+        _certify(worker, held)
+        ended = worker.claims.filter(status=ClaimStatus.CONFIRMED)
+        delete_claims(ended.exclude(code__in=[row.code for row in held]), at=at)
     Worker.objects.filter(id=worker.id).update(**_columns(worker, changes, at))
     wake("matching")
     return _reload(actor, worker_id)

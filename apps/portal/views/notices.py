@@ -15,7 +15,7 @@ from apps.accounts.principal import Principal
 from apps.base import clock
 from apps.notices import services
 from apps.notices.selectors import own_devices, own_preference, worker_of_stop_token
-from apps.notices.services import Wishes
+from apps.notices.services import Trial, Wishes
 from apps.pools.selectors import own_worker
 from apps.portal.access import worker_page
 from apps.portal.calls import JSON
@@ -68,10 +68,11 @@ def _sent_wishes(request: HttpRequest) -> Wishes:
 @worker_page
 def test(request: HttpRequest, actor: Principal) -> HttpResponse:
     """Serve `POST /portal/profile/notices/test/`."""
-    if services.send_test(actor=actor, at=clock.now()):
-        messages.success(request, gettext("A test notice is on its way."))
-    else:
+    sent = services.send_test(actor=actor, at=clock.now())
+    if sent is Trial.NO_CHANNEL:
         messages.warning(request, gettext("Choose e-mail or a browser first."))
+    else:
+        messages.success(request, gettext("A test notice is on its way."))
     return redirect("portal_notices")
 
 
@@ -93,6 +94,27 @@ def add_device(request: HttpRequest, actor: Principal) -> HttpResponse:
         faults = [{"pointer": fault.pointer, "code": fault.code} for fault in error.faults]
         return JsonResponse({"code": error.code, "errors": faults}, status=422)
     return JsonResponse({"device_id": str(device.id)}, status=201)
+
+
+@require_POST
+@never_cache
+def forget_browser(request: HttpRequest) -> HttpResponse:
+    """Serve `POST /portal/profile/notices/devices/forget/`, which a page calls before sign-out.
+
+    The body is `{"endpoint": …}` of this browser's subscription. A person who is a worker no more
+    signs out as well: any session will do.
+    """
+    if not request.user.is_authenticated:
+        return JsonResponse({"code": "unauthenticated"}, status=401)
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        body = None
+    endpoint = body.get("endpoint") if isinstance(body, dict) else None
+    if not isinstance(endpoint, str):
+        return JsonResponse({"code": "malformed_json"}, status=400)
+    services.forget_browser(endpoint=endpoint)
+    return HttpResponse(status=204)
 
 
 @require_POST

@@ -33,7 +33,7 @@ from biolayer.errors import (
     LeaseLost,
     RunSubmitted,
 )
-from biolayer.requests.runs import MAX_EPOCH, Submission
+from biolayer.requests.runs import MAX_EPOCH
 from biolayer.values import CannotDo
 
 
@@ -78,18 +78,15 @@ def submit(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def _submitted(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpResponse:
     work = selectors.work(actor=actor, run_id=run_id, at=read_at(request))
     form = posted_form(work, _pairs(request))
+    epoch, revision = _number(request, "epoch"), _number(request, "revision")
+    at = read_at(request)
     try:
-        send(
-            actor,
-            work,
-            form,
-            epoch=_number(request, "epoch"),
-            revision=_number(request, "revision"),
-            at=read_at(request),
-        )
+        revision = save_typed(actor, work, form, epoch=epoch, revision=revision, at=at)
+        submit_typed(actor, work, form, epoch=epoch, at=at)
     except InvalidInput as error:
         form, problems = shown_faults(work, form, error.faults)
-        return show_run(request, actor, run_id, form=form, problems=problems, status=422)
+        shown = {"revision": revision, "status": 422}
+        return show_run(request, actor, run_id, form=form, problems=problems, **shown)
     except DraftChanged as error:
         return show_run(request, actor, run_id, form=form, theirs=error.draft, status=409)
     except RunSubmitted:
@@ -100,21 +97,20 @@ def _submitted(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpResp
 
 
 def _submitted_by_script(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    form, work = None, None
+    form, work, revision = None, None, 0
     try:
         actor, body, at = caller(request), body_of(request), read_at(request)
         work = selectors.work(actor=actor, run_id=run_id, at=at)
         form = posted_form(work, pairs_of(body.get("form")))
-        numbers = {name: whole_number(body, name) for name in ("epoch", "revision")}
-        send(actor, work, form, at=at, **numbers)
+        epoch, revision = whole_number(body, "epoch"), whole_number(body, "revision")
+        revision = save_typed(actor, work, form, epoch=epoch, revision=revision, at=at)
+        submit_typed(actor, work, form, epoch=epoch, at=at)
     except InvalidInput as error:
         assert work is not None
         shown, problems = shown_faults(work, form, error.faults)
         lines = [line._asdict() for line in problems]
         own = [] if shown is None else shown.problems
         faults = [{"pointer": one.pointer, "text": one.text} for one in own]
-        draft = selectors.draft(actor=actor, run_id=run_id)
-        revision = 0 if draft is None else draft.revision
         answer = {"code": error.code, "problems": lines, "faults": faults, "revision": revision}
         return JsonResponse(answer, status=422)
     except BioLayerError as error:
@@ -123,7 +119,7 @@ def _submitted_by_script(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return JsonResponse({"location": reverse("portal_run", args=[run_id])})
 
 
-def send(
+def save_typed(
     actor: Principal,
     work: Work,
     form: SchemaForm | None,
@@ -131,32 +127,43 @@ def send(
     epoch: int,
     revision: int,
     at: datetime,
-) -> None:
-    """Save what was typed, then submit it with all evidence; start the run before, if need be.
+) -> int:
+    """Save what was typed, so that it is kept whatever the submission meets. Return its revision.
 
-    It is saved first, so that it is kept whatever the submission meets. Sent again, it has no
-    further effect. Raise `DraftChanged` where another tab or device has saved since, `InvalidInput`
-    where a text is not a value of its field, and as `submit_run` does.
+    Saved again, it has no further effect. Raise `DraftChanged` where another tab or device has
+    saved since.
     """
+    if work.run.ended_at is not None:
+        return revision
+    draft = services.save_draft(
+        actor=actor,
+        run_id=work.run.id,
+        epoch=epoch,
+        revision=revision,
+        output=None if form is None else form.output,
+        form={} if form is None else form.raw,
+        at=at,
+    )
+    return draft.revision
+
+
+def submit_typed(
+    actor: Principal, work: Work, form: SchemaForm | None, *, epoch: int, at: datetime
+) -> None:
+    """Submit what was typed with all evidence; start the run before, if need be.
+
+    Submitted again, it has no further effect. Raise `InvalidInput` where a text is not a value of
+    its field, and as `submit_run` does.
+    """
+    if work.run.ended_at is None and form is not None and form.faults:
+        # A schema that allows any text would take what was meant to be a number, or JSON.
+        raise InvalidInput([*form.faults, *faults_of(work, form), *evidence_faults(work)])
     output = None if form is None else form.output
-    if work.run.ended_at is None:
-        services.save_draft(
-            actor=actor,
-            run_id=work.run.id,
-            epoch=epoch,
-            revision=revision,
-            output=output,
-            form={} if form is None else form.raw,
-            at=at,
-        )
-        if form is not None and form.faults:
-            # A schema that allows any text would take what was meant to be a number, or JSON.
-            raise InvalidInput([*form.faults, *faults_of(work, form), *evidence_faults(work)])
-    submission = Submission(epoch=epoch, output=output, evidence=work.evidence_ids)
+    run_id = work.run.id
     with transaction.atomic():
         if work.is_open and not work.is_started:
-            services.start_run(actor=actor, run_id=work.run.id, epoch=epoch, at=at)
-        services.submit_run(actor=actor, run_id=work.run.id, submission=submission, at=at)
+            services.start_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+        services.submit_with_files(actor=actor, run_id=run_id, epoch=epoch, output=output, at=at)
 
 
 def shown_faults(

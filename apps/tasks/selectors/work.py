@@ -53,6 +53,7 @@ class Work:
 
     @property
     def evidence_ids(self) -> list[UUID]:
+        """Return the files as they were read: `submit_with_files` reads them under its lock."""
         return [UUID(str(row["id"])) for row in self.evidence]
 
 

@@ -94,6 +94,7 @@ from apps.tasks.services.runs import (
     release_run,
     start_run,
     submit_run,
+    submit_with_files,
 )
 from apps.tasks.services.sla import (
     watch_sla,
@@ -168,6 +169,7 @@ __all__ = [
     "save_draft",
     "start_run",
     "submit_run",
+    "submit_with_files",
     "upload_evidence",
     "verify_task",
     "watch_sla",

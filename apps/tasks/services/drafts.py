@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from apps.accounts.principal import Principal
 from apps.base.rows import write
@@ -73,7 +73,12 @@ def _faults(output: Any, form: Form | None) -> Iterator[Fault]:
     if depth_of(output) > MAX_OUTPUT_DEPTH:
         yield Fault("/output", "too_deep", f"must not nest deeper than {MAX_OUTPUT_DEPTH} levels")
         return
-    encoded = to_json(output) + to_json(form)
+    try:
+        encoded = to_json(output) + to_json(form)
+    except PydanticSerializationError:
+        # PostgreSQL and UTF-8 have no halves of surrogate pairs.
+        yield Fault("", "malformed_text", "output and form must be Unicode text")
+        return
     if len(encoded) > MAX_DRAFT_BYTES:
         text = f"output and form must be at most {MAX_DRAFT_BYTES} bytes of JSON together"
         yield Fault("", "too_large", text)

@@ -112,6 +112,23 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
     return run
 
 
+@atomic()
+def submit_with_files(
+    *, actor: Principal, run_id: UUID, epoch: int, output: Any, at: datetime
+) -> Run:
+    """Submit a run's output with all files that its worker has added to it.
+
+    Files are added under the same lock: none is committed between the reading and the submission.
+    Raise as `submit_run` does.
+    """
+    run = lock_run(actor=actor, run_id=run_id)
+    worker_id = actor.require_worker()
+    files = Evidence.objects.filter(run_id=run.id, worker_id=worker_id, purged_at=None)
+    evidence = list(files.order_by("id").values_list("id", flat=True))
+    submission = Submission(epoch=epoch, output=output, evidence=evidence)
+    return submit_run(actor=actor, run_id=run_id, submission=submission, at=at)
+
+
 def _require_same(run: Run, submission: Submission) -> None:
     """Raise `RunSubmitted` unless this is what the run was submitted with."""
     submitted = evidence_of(run).filter(is_submitted=True).values_list("id", flat=True)

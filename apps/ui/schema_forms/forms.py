@@ -26,6 +26,9 @@ from biolayer.errors import Fault
 
 Schema = Mapping[str, Any]
 
+MAX_TEXTS = 5_000
+"""Texts of a form at most; of more, `output` is shown as JSON."""
+
 
 class SchemaForm:
     """Hold the texts of a form, what they mean, and how they are shown."""
@@ -147,6 +150,9 @@ def _texts(
     field: Field, output: Any, form: Mapping[str, Sequence[str]] | None, time_zone: str
 ) -> Texts:
     if form is not None:
+        # Each costs time to read, and a page has far fewer.
+        if sum(map(len, form.values())) > MAX_TEXTS:
+            raise TooManyElements("the form has too many texts")
         pairs = ((name, text) for name, texts in form.items() for text in texts)
         return renumbered(collected(pairs))
     writer = Writer(zone_of(time_zone))

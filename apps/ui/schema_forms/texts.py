@@ -26,6 +26,11 @@ _LOCAL = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{LOCAL_TIME}")
 _TIME = re.compile(LOCAL_TIME)
 
 
+# Half of a surrogate pair, as JSON escapes it, and as Python has it where the other is missing.
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 class Unreadable(ValueError):
     """Raised for a text that is no value of its field, with a sentence for the worker."""
 
@@ -49,9 +54,13 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 
 def json_value(text: str) -> Any:
-    """Return the value of a JSON text. Raise `Unreadable` for others, and for long numbers."""
+    """Return the value of a JSON text.
+
+    Raise `Unreadable` for others, for long numbers and for halves of surrogate pairs, which cannot
+    be stored.
+    """
     try:
-        return json.loads(
+        value = json.loads(
             text, parse_int=_exact_integer, parse_float=_exact_float, parse_constant=_refuse
         )
     except json.JSONDecodeError as error:
@@ -60,6 +69,16 @@ def json_value(text: str) -> Any:
         raise Unreadable("malformed_json", sentence % place) from error
     except RecursionError as error:
         raise Unreadable("too_deep", _("This nests too deep.")) from error
+    if _has_half_pair(text, value):
+        raise Unreadable("malformed_json", _("This has half of a character: \\ud800 to \\udfff."))
+    return value
+
+
+def _has_half_pair(text: str, value: Any) -> bool:
+    """Return whether a string or a name in the value of a JSON text is no Unicode text."""
+    if not _ESCAPED_HALF.search(text):
+        return False
+    return bool(_HALF.search(json.dumps(value, ensure_ascii=False)))
 
 
 def _refuse(name: str) -> Any:
