@@ -50,7 +50,8 @@ ADD_DEVICE = """async (subscription) => {
 SUBSCRIPTION = {
     "endpoint": "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
     "keys": {
-        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-"
+        "AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
         "auth": "BTBZMqHH6r4Tts7J_aSIgg",
     },
 }
@@ -354,7 +355,8 @@ def test_refused_copy__is_in_the_fields(desk: Desk, windows: Windows) -> None:
     page = opened(windows, desk, run)
     page.context.set_offline(True)
     notes(page).evaluate(
-        "(e) => { e.value = 'x'.repeat(300000); e.dispatchEvent(new Event('input', {bubbles: true})) }"
+        "(e) => { e.value = 'x'.repeat(300000);"
+        " e.dispatchEvent(new Event('input', {bubbles: true})) }"
     )
     expect(page.locator("#save-status")).to_contain_text("kept on this device")
     page.goto("about:blank")
