@@ -40,7 +40,8 @@ def render_markdown(text: str) -> SafeString:
         url_schemes=SCHEMES,
         link_rel="noopener noreferrer nofollow",
     )
-    return SafeString(cleaned)
+    # It has been cleaned, which bandit cannot see.
+    return SafeString(cleaned)  # nosec B703
 
 
 def _lower_headings(tokens: list[Token]) -> None:
