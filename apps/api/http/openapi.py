@@ -279,6 +279,7 @@ def _query(query: Query) -> dict[str, Any]:
     return {
         "name": query.name,
         "in": "query",
+        **({"required": True} if query.is_required else {}),
         "description": description,
         "schema": schema,
         "example": example,

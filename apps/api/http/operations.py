@@ -39,6 +39,7 @@ class Query:
     example: Any
     # Whether it may be repeated; several values mean any of them.
     is_repeatable: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

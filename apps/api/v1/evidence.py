@@ -30,6 +30,7 @@ EPOCH = Query(
     {"type": "integer", "minimum": 1, "maximum": MAX_EPOCH},
     "The run's epoch: the fencing token of its lease.",
     1,
+    is_required=True,
 )
 
 
