@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -83,13 +84,20 @@ def site() -> Iterator[Site]:
         for line in running.stdout:
             if "Ctrl-C stops everything" in line:
                 break
+        # It stands still, and starts no killed process again, once its pipe is full.
+        threading.Thread(target=_drain, args=(running.stdout,), daemon=True).start()
         demo = json.loads((home / "demo.json").read_text())
         yield Site(f"http://localhost:{port}", home, demo)
     finally:
         running.terminate()
-        running.stdout.close()
         running.wait(timeout=60)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _drain(output: IO[str]) -> None:
+    with output:
+        for _ in output:
+            pass
 
 
 @pytest.fixture(scope="session")
