@@ -23,7 +23,7 @@ from apps.tasks.services import queue_created
 from tests.factories import House, contract, member_of, worker_in
 from tests.faults.installation import PROJECT, eventually, say
 from tests.mail_server import serving
-from tests.notice_steps import subscribed, wish
+from tests.notice_steps import bob_signs_in, subscribed, wish
 from tests.receiver import Receiver, Reply
 
 WORKERS = 60
@@ -87,6 +87,7 @@ def test_kill_of_the_composer__loses_no_notice(
     house: House, receiver: Receiver, tmp_path: Path
 ) -> None:
     """A digest and the deletion of its notices are one transaction, which the kill undoes."""
+    bob_signs_in(house)
     wish(house.bob.principal, by_email=False)
     subscribed(house.bob.principal, receiver)
     house.offered()
