@@ -107,6 +107,8 @@ def test_hostile_task__is_harmless(desk: Desk, windows: Windows, size: dict[str,
         {"name": f"{'W' * 200}.txt", "mimeType": "text/plain", "buffer": b"A note."}
     )
     expect(page.locator("#evidence-list [data-evidence]")).to_have_count(1)
+    harmless(page, f"hostile-files-{size['width']}")
+    page.locator("#evidence-list li:not([data-evidence]) [data-remove]").click()
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("#problems")).to_be_focused()
     harmless(page, f"hostile-problems-{size['width']}")
