@@ -20,7 +20,7 @@ from apps.webhooks import services
 from apps.webhooks.models import Attempt, Delivery, Destination, SigningKey
 from tests.factories import House
 from tests.integration.test_deliveries import callback
-from tests.notice_steps import send_all, subscribed
+from tests.notice_steps import bob_signs_in, send_all, subscribed
 from tests.receiver import Receiver
 
 AUTH = {"type": "bearer", "token": "s3cret-of-the-receiver"}
@@ -176,6 +176,7 @@ def test_undecryptable_key__does_not_count_for_the_receiver(
 def test_reencrypt__push_subscriptions_and_the_push_key(
     house: House, receiver: Receiver, keys: list[str], settings: Any
 ) -> None:
+    bob_signs_in(house)
     browser = subscribed(house.bob.principal, receiver)
     public = public_push_key()
     settings.ENCRYPTION_KEYS = keys[::-1]
