@@ -18,7 +18,7 @@ from tests.faults.installation import OURS, PROJECT, Installation
 
 SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "60"))
 # Of a busy machine. A long run has many times as many.
-LEAST_CASES = 1000
+LEAST_CASES = 300
 HOOKS = "tests.acceptance.schemathesis_hooks"
 # It never ends, and is served by another process: tests/api/test_streams.py.
 STREAM = "/v1/events/stream"
