@@ -410,14 +410,15 @@ def test_sign_out__asks_before_it_deletes(desk: Desk, windows: Windows) -> None:
     page = opened(windows, desk, run)
     page.route("**/draft", lambda route: route.abort())
     notes(page).fill("Only here")
-    with page.expect_event("dialog") as asked:
+    # A dialog holds the click until it is answered.
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog"):
         page.get_by_role("button", name="Sign out").click()
-    asked.value.dismiss()
     expect(notes(page)).to_have_value("Only here")
     assert len(keys(page, "drafts")) == 1
-    with page.expect_event("dialog") as asked:
+    page.once("dialog", lambda dialog: dialog.accept())
+    with page.expect_event("dialog"):
         page.get_by_role("button", name="Sign out").click()
-    asked.value.accept()
     expect(page).to_have_url(re.compile("/accounts/login/"))
     assert keys(page, "drafts") == []
 
