@@ -337,7 +337,7 @@ def test_cancelled_task__gets_what_was_typed_offline(desk: Desk, windows: Window
     page.goto(path(run))
     expect(page.get_by_role("heading", name="What you typed")).to_be_visible()
     expect(page.get_by_text("Typed in the cellar")).to_be_visible()
-    assert keys(page, "drafts") == []
+    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
 
 
 def test_lost_task__gets_what_was_typed_offline(desk: Desk, windows: Windows) -> None:
@@ -402,7 +402,7 @@ def test_sign_out__sends_what_is_kept(desk: Desk, windows: Windows) -> None:
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
     is_stored(desk, run, "A moment before")
-    assert keys(page, "drafts") == []
+    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
 
 
 def test_sign_out__asks_before_it_deletes(desk: Desk, windows: Windows) -> None:
@@ -420,7 +420,7 @@ def test_sign_out__asks_before_it_deletes(desk: Desk, windows: Windows) -> None:
     with page.expect_event("dialog"):
         page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
-    assert keys(page, "drafts") == []
+    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
 
 
 def test_sign_out__ends_notices_in_this_browser(desk: Desk, windows: Windows) -> None:

@@ -261,8 +261,8 @@ def test_draft__survives_being_offline_and_a_reload(desk: Desk, windows: Windows
     page.context.set_offline(True)
     notes(page).fill("Written in the cellar, twice")
     page.goto("about:blank")
+    # A page that ends may still have it sent, once there is a network.
     page.context.set_offline(False)
-    assert texts(desk, run) == "Written in the cellar"
     page.goto(path(run))
     expect(notes(page)).to_have_value("Written in the cellar, twice")
     is_stored(desk, run, "Written in the cellar, twice")
