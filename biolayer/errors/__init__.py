@@ -1,0 +1,183 @@
+"""Define every error that BioLayer raises on purpose. Each API maps them to HTTP statuses.
+
+BioLayerError
+├── InvalidInput               the contract or a parameter is invalid: `faults` lists every fault
+│   └── MalformedJSON          the body is not JSON
+├── Refused                    the credential does not allow the call
+│   ├── Unauthenticated        no valid credential
+│   ├── ScopeMissing
+│   ├── RoleTooLow
+│   ├── PoolNotGranted         the credential is limited to other pools
+│   ├── GrantExceeded          a credential cannot give another one more than it has itself
+│   ├── NotTheOwner            only the credential that made the object, or a manager, may change it
+│   ├── AddressNotAllowed
+│   ├── SecondFactorRequired   the organisation requires one, and the person has none
+│   ├── WrongAddress           the invitation is for another e-mail address
+│   └── OrganisationMismatch
+├── NotFound                   it does not exist, or the credential may not see it
+├── Conflict                   its state does not allow the call
+│   ├── IllegalTransition      not in the transition table: `task_status`, `allowed_commands`
+│   ├── TaskPurged             its content was deleted at the end of its retention
+│   ├── TaskGated              a gate holds the task at `created`
+│   ├── LeaseLost              a late call on a run, which another worker may hold by now
+│   ├── RunSubmitted           the run has another output already
+│   ├── DraftChanged           another revision of the draft is stored: `draft`
+│   ├── OfferClosed
+│   ├── OfferExpired
+│   ├── AttemptsExhausted
+│   ├── RequestIdReused        the natural key was used with another body
+│   ├── SigningKeyInUse        the current key: rotate it before it can be expired
+│   ├── TooManySigningKeys
+│   ├── TooManyEndpoints
+│   ├── TooManyConsumers
+│   ├── TooManyOAuthApplications
+│   ├── SecretNotUsed          a public client of OAuth 2.0 has no secret
+│   ├── ConsumerNameTaken      by a consumer that the credential may not see
+│   ├── EndpointNotEnabled     paused or disabled
+│   ├── PoolClosed
+│   ├── LastAdmin              an organisation keeps one admin
+│   ├── AlreadyMember
+│   ├── InvitationOpen         the address has an open invitation: `invitation_id`
+│   ├── InvitationClosed       it was accepted or revoked
+│   ├── WorkerIsLinked         the worker is another member
+│   ├── KeyEnded               the API key has expired or was revoked
+│   ├── KeyRotating            two secrets of the API key are in use already: `ends_at`
+│   ├── ClaimDecided           the claim of a certification was confirmed or rejected
+│   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
+│   └── IdempotencyInFlight
+├── IdempotencyKeyReused       the key was used with another body
+├── TooLarge
+├── ContentDeleted             its retention ended; what is known of it remains
+├── RangeNotSatisfiable        the file ends before the range begins
+├── UnsupportedMedia
+│   └── UnsupportedEncoding    the body is compressed
+├── RateLimited                too many calls: `retry_after`
+├── Unavailable                a resource that the call needs is busy: retry it
+└── SignatureInvalid           the webhook is not authentic
+"""
+
+from biolayer.errors.base import (
+    BioLayerError,
+    Fault,
+    pointer,
+)
+from biolayer.errors.conflicts import (
+    AlreadyMember,
+    AttemptsExhausted,
+    ClaimDecided,
+    Conflict,
+    ConsumerNameTaken,
+    DraftChanged,
+    EndpointNotEnabled,
+    IdempotencyInFlight,
+    IllegalTransition,
+    InvitationClosed,
+    InvitationOpen,
+    KeyEnded,
+    KeyRotating,
+    LastAdmin,
+    LeaseLost,
+    OfferClosed,
+    OfferExpired,
+    PoolClosed,
+    RequestIdReused,
+    RunSubmitted,
+    SecretNotUsed,
+    SigningKeyInUse,
+    TaskGated,
+    TaskPurged,
+    TooManyConsumers,
+    TooManyEndpoints,
+    TooManyOAuthApplications,
+    TooManySigningKeys,
+    WorkerHasHistory,
+    WorkerIsLinked,
+)
+from biolayer.errors.refusals import (
+    EVERY_POOL,
+    AddressNotAllowed,
+    GrantExceeded,
+    NotTheOwner,
+    OrganisationMismatch,
+    PoolNotGranted,
+    Refused,
+    RoleTooLow,
+    ScopeMissing,
+    SecondFactorRequired,
+    Unauthenticated,
+    WrongAddress,
+)
+from biolayer.errors.requests import (
+    ContentDeleted,
+    IdempotencyKeyReused,
+    InvalidInput,
+    MalformedJSON,
+    NotFound,
+    RangeNotSatisfiable,
+    RateLimited,
+    SignatureInvalid,
+    TooLarge,
+    Unavailable,
+    UnsupportedEncoding,
+    UnsupportedMedia,
+)
+
+__all__ = [
+    "EVERY_POOL",
+    "AddressNotAllowed",
+    "AlreadyMember",
+    "AttemptsExhausted",
+    "BioLayerError",
+    "ClaimDecided",
+    "Conflict",
+    "ConsumerNameTaken",
+    "ContentDeleted",
+    "DraftChanged",
+    "EndpointNotEnabled",
+    "Fault",
+    "GrantExceeded",
+    "IdempotencyInFlight",
+    "IdempotencyKeyReused",
+    "IllegalTransition",
+    "InvalidInput",
+    "InvitationClosed",
+    "InvitationOpen",
+    "KeyEnded",
+    "KeyRotating",
+    "LastAdmin",
+    "LeaseLost",
+    "MalformedJSON",
+    "NotFound",
+    "NotTheOwner",
+    "OfferClosed",
+    "OfferExpired",
+    "OrganisationMismatch",
+    "PoolClosed",
+    "PoolNotGranted",
+    "RangeNotSatisfiable",
+    "RateLimited",
+    "Refused",
+    "RequestIdReused",
+    "RoleTooLow",
+    "RunSubmitted",
+    "ScopeMissing",
+    "SecondFactorRequired",
+    "SecretNotUsed",
+    "SignatureInvalid",
+    "SigningKeyInUse",
+    "TaskGated",
+    "TaskPurged",
+    "TooLarge",
+    "TooManyConsumers",
+    "TooManyEndpoints",
+    "TooManyOAuthApplications",
+    "TooManySigningKeys",
+    "Unauthenticated",
+    "Unavailable",
+    "UnsupportedEncoding",
+    "UnsupportedMedia",
+    "WorkerHasHistory",
+    "WorkerIsLinked",
+    "WrongAddress",
+    "pointer",
+]
