@@ -1,4 +1,4 @@
-"""Let workers be told: people who are workers, their wishes, and browsers that receive pushes."""
+"""Let workers be told: people who are workers, their chosen, and browsers that receive pushes."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from apps.accounts.principal import Principal
 from apps.base import clock
 from apps.notices import services
 from apps.notices.models import Device
-from apps.notices.services import Wishes
+from apps.notices.services import NoticeSettings
 from apps.pools.models import Worker
 from tests.factories import House, member_of
 from tests.receiver import Received, Receiver
@@ -30,8 +30,10 @@ def bob_signs_in(house: House, email: str = BOB) -> None:
     Worker.objects.filter(id=house.bobs_worker.id).update(user=user)
 
 
-def wish(actor: Principal, *, language: str = "en", **wishes: Any) -> None:
-    services.save_wishes(actor=actor, wishes=Wishes(**wishes), language=language, at=clock.now())
+def choose_notices(actor: Principal, *, language: str = "en", **chosen: Any) -> None:
+    services.save_settings(
+        actor=actor, chosen=NoticeSettings(**chosen), language=language, at=clock.now()
+    )
 
 
 def send_all(**options: Any) -> int:

@@ -29,6 +29,11 @@ def is_timeout(error: BaseException) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in TIMEOUT_STATES
 
 
+def is_race(error: BaseException) -> bool:
+    """Return whether concurrent transactions deadlocked, or could not be put into an order."""
+    return getattr(error.__cause__, "sqlstate", None) in RACE_STATES
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Return whether PostgreSQL could not be reached, or ended the connection."""
     if not isinstance(error, OperationalError | InterfaceError):
@@ -62,6 +67,6 @@ def retry_races(call: Callable[[], R]) -> R:
         except Raced:
             continue
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in RACE_STATES:
+            if not is_race(error):
                 raise
     return call()

@@ -29,6 +29,21 @@ HAS_RATING = "m.rating >= r.min_rating"
 
 FITS = f"{HAS_ABILITIES} AND {HAS_TRUST_LEVEL} AND {HAS_RATING} AND {HAS_CERTIFICATIONS}"
 
+# `phone:3` is the skill `phone` from level 3 on, `@fr` a language.
+UNFIT = f"""
+WHEN NOT {HAS_ABILITIES} THEN CASE
+    WHEN NOT m.abilities @> ARRAY(
+        SELECT split_part(word, ':', 1)::varchar FROM unnest(r.abilities) AS word
+        WHERE word NOT LIKE '@%%') THEN 'skills'
+    WHEN NOT m.abilities @> ARRAY(
+        SELECT word FROM unnest(r.abilities) AS word WHERE word NOT LIKE '@%%') THEN 'skill_levels'
+    ELSE 'languages' END
+WHEN NOT {HAS_CERTIFICATIONS} THEN 'certifications'
+WHEN NOT {HAS_TRUST_LEVEL} THEN 'trust_level'
+WHEN NOT {HAS_RATING} THEN 'rating'
+"""
+"""The first branches of a CASE: the rule by which a worker does not fit."""
+
 UNITS = "coalesce((p.costs ->> r.task_type)::int, 1)"
 """Units of a worker's capacity that a task of the requirement's type takes: `p.units` below."""
 

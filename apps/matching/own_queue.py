@@ -28,10 +28,7 @@ OWN_QUEUE = load_query(
     max_requirements=str(MAX_REQUIREMENTS),
     max_tasks=str(MAX_TASKS),
     pool_is_allowed=eligibility.POOL_IS_ALLOWED,
-    has_abilities=eligibility.HAS_ABILITIES,
-    has_certifications=eligibility.HAS_CERTIFICATIONS,
-    has_trust_level=eligibility.HAS_TRUST_LEVEL,
-    has_rating=eligibility.HAS_RATING,
+    unfit=eligibility.UNFIT,
     is_below_offer_limit=eligibility.IS_BELOW_OFFER_LIMIT,
 )
 

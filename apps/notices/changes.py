@@ -11,15 +11,15 @@ from uuid import UUID
 from apps.base.rows import BulkStatement
 from apps.events.models import Event
 
-# `{told}` are rows of (worker_id, subject_id, at). A preference is read by its index, however many
-# rows the planner expects.
+# `{targets}` are rows of (worker_id, subject_id, at). A preference is read by its index, however
+# many rows the planner expects.
 INSERT = """
 INSERT INTO notices_notice (organisation_id, worker_id, kind, subject_id, created_at, due_at)
-SELECT p.organisation_id, p.worker_id, '{kind}', told.subject_id, told.at,
-    greatest(told.at, p.next_at)
-FROM ({told}) told CROSS JOIN LATERAL (
+SELECT p.organisation_id, p.worker_id, '{kind}', target.subject_id, target.at,
+    greatest(target.at, p.next_at)
+FROM ({targets}) target CROSS JOIN LATERAL (
     SELECT organisation_id, worker_id, next_at FROM notices_preference
-    WHERE worker_id = told.worker_id AND {column} AND (by_email OR by_push) LIMIT 1
+    WHERE worker_id = target.worker_id AND {column} AND (by_email OR by_push) LIMIT 1
 ) p
 """
 OFFERED = """
@@ -31,9 +31,9 @@ FROM jsonb_to_recordset(%s) AS given (task_id uuid, at timestamptz)
 JOIN tasks_run run ON run.task_id = given.task_id
     AND run.status IN ('claimed', 'starting', 'running')
 """
-INSERT_OFFERS = INSERT.format(kind="offer", told=OFFERED, column="offers")
-INSERT_DUE_SOON = INSERT.format(kind="due_soon", told=HOLDERS, column="due_soon")
-INSERT_MESSAGE = INSERT.format(kind="message", told=HOLDERS, column="messages")
+INSERT_OFFERS = INSERT.format(kind="offer", targets=OFFERED, column="offers")
+INSERT_DUE_SOON = INSERT.format(kind="due_soon", targets=HOLDERS, column="due_soon")
+INSERT_MESSAGE = INSERT.format(kind="message", targets=HOLDERS, column="messages")
 
 
 def offer_notices(event: Event) -> Iterator[BulkStatement]:

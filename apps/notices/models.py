@@ -47,7 +47,7 @@ class Preference(models.Model):
         db_index=False,
         db_constraint=False,
     )
-    # Whose wishes they are. Once another person is the worker, or none, they count for nothing.
+    # Whose chosen they are. Once another person is the worker, or none, they count for nothing.
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
     )

@@ -7,8 +7,8 @@ happens.
    is followed, so that a page which reads everything then misses nothing.
 2. For each organisation with a viewer, one task waits for new events (apps/events/feed_watcher.py).
    One statement finds whom they concern, and the viewers of these workers are woken.
-3. Every `STANDING_SECONDS` two statements look at the sessions and the workers of all viewers. A
-   session of which anything changed is checked as at its beginning, and its stream ends if it may
+3. Every `ACCESS_CHECK_SECONDS` two statements look at the sessions and the workers of all viewers.
+   A session of which anything changed is checked as at its beginning, and its stream ends if it may
    see nothing any more. A worker of which anything changed that no event tells is told so.
 """
 
@@ -30,7 +30,7 @@ from apps.pools.selectors import worker_fingerprints
 
 logger = logging.getLogger(__name__)
 
-STANDING_SECONDS = 5.0
+ACCESS_CHECK_SECONDS = 5.0
 WAIT_SECONDS = 60.0
 
 P = ParamSpec("P")
@@ -38,7 +38,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ViewerAccess:
     """Hold on whose behalf a portal is open, and hashes of what that depends on."""
 
     organisation_id: UUID
@@ -50,13 +50,13 @@ class Standing:
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """Hold an open portal. `recheck` returns its present standing, and runs on a thread.
+    """Hold an open portal. `recheck` returns its present access, and runs on a thread.
 
     It raises `PermissionError` with a code when the portal may see nothing any more.
     """
 
-    standing: Standing
-    recheck: Callable[[], Standing]
+    access: ViewerAccess
+    recheck: Callable[[], ViewerAccess]
     # What changed since it was last told: topic -> tasks.
     changes: dict[str, set[str]] = field(default_factory=dict)
     # Why the stream ends; empty while it goes on.
@@ -137,27 +137,27 @@ class Hub:
 
     async def join(self, viewer: Viewer) -> None:
         """Add a portal. Return once what happens from now on is told to it."""
-        organisation_id = viewer.standing.organisation_id
+        organisation_id = viewer.access.organisation_id
         followed = self._followed.get(organisation_id)
         if followed is None:
             followed = self._followed[organisation_id] = _Followed(organisation_id)
-        followed.viewers.setdefault(viewer.standing.worker_id, set()).add(viewer)
+        followed.viewers.setdefault(viewer.access.worker_id, set()).add(viewer)
         if self._check is None or self._check.done():
-            self._check = asyncio.create_task(self._check_standings())
+            self._check = asyncio.create_task(self._check_access())
         await followed.has_begun.wait()
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a portal, and stop what nothing needs any more."""
-        followed = self._followed.get(viewer.standing.organisation_id)
+        followed = self._followed.get(viewer.access.organisation_id)
         if followed is None:
             return
-        viewers = followed.viewers.get(viewer.standing.worker_id, set())
+        viewers = followed.viewers.get(viewer.access.worker_id, set())
         viewers.discard(viewer)
         if not viewers:
-            followed.viewers.pop(viewer.standing.worker_id, None)
+            followed.viewers.pop(viewer.access.worker_id, None)
         if not followed.viewers:
             followed.task.cancel()
-            del self._followed[viewer.standing.organisation_id]
+            del self._followed[viewer.access.organisation_id]
         if not self._followed and self._check is not None:
             self._check.cancel()
             self._check = None
@@ -167,9 +167,9 @@ class Hub:
         followed = self._followed.get(organisation_id)
         return 0 if followed is None else len(followed.viewers.get(worker_id, ()))
 
-    async def _check_standings(self) -> None:
+    async def _check_access(self) -> None:
         while True:
-            await asyncio.sleep(STANDING_SECONDS)
+            await asyncio.sleep(ACCESS_CHECK_SECONDS)
             try:
                 await self._check_once()
             except Exception:
@@ -177,13 +177,11 @@ class Hub:
 
     async def _check_once(self) -> None:
         viewers = [viewer for followed in self._followed.values() for viewer in followed.all()]
-        standings = [viewer.standing for viewer in viewers]
+        accesses = [viewer.access for viewer in viewers]
         sessions = await _patiently(
-            session_fingerprints, {standing.session_key for standing in standings}
+            session_fingerprints, {access.session_key for access in accesses}
         )
-        workers = await _patiently(
-            worker_fingerprints, {standing.worker_id for standing in standings}
-        )
+        workers = await _patiently(worker_fingerprints, {access.worker_id for access in accesses})
         for viewer in viewers:
             try:
                 await self._compare(viewer, sessions, workers)
@@ -194,7 +192,7 @@ class Hub:
     async def _compare(
         self, viewer: Viewer, sessions: dict[str, str], workers: dict[UUID, str]
     ) -> None:
-        known = viewer.standing
+        known = viewer.access
         if sessions.get(known.session_key) == known.session and (
             workers.get(known.worker_id) == known.worker
         ):
@@ -207,7 +205,7 @@ class Hub:
         if (present.organisation_id, present.worker_id) != (known.organisation_id, known.worker_id):
             viewer.end("other_worker")
             return
-        viewer.standing = present
+        viewer.access = present
         if present.worker != known.worker:
             viewer.tell("worker")
 

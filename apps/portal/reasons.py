@@ -1,5 +1,8 @@
 """Name the reasons for which a worker cannot do a task, for people."""
 
+from typing import Any
+
+from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
@@ -16,3 +19,12 @@ REASONS: dict[str, str | Promise] = {
     CannotDo.OTHER.value: gettext_lazy("Another reason"),
 }
 MAX_WORDS = 1000
+
+
+def given_reason(request: HttpRequest) -> dict[str, Any] | None:
+    """Return the code and the reason that a form has, for a service; None without a known code."""
+    code = request.POST.get("code", "")
+    if code not in REASONS:
+        return None
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:MAX_WORDS]
+    return {"code": CannotDo(code), "reason": reason}

@@ -19,7 +19,7 @@ from apps.accounts.selectors import session_fingerprints
 from apps.accounts.sessions import stored_key
 from apps.base.db_threads import run_on_thread
 from apps.pools.selectors import worker_fingerprints
-from apps.portal.live import Standing, Viewer, hub
+from apps.portal.live import Viewer, ViewerAccess, hub
 from apps.portal.stream_address import page_origin
 from apps.ui.sessions import principal_of, read_session
 from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
@@ -48,19 +48,19 @@ async def portal_stream(request: HttpRequest) -> HttpResponse | StreamingHttpRes
 
 async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     try:
-        standing = await run_on_thread(standing_of, request)
+        access = await run_on_thread(access_of, request)
     except PermissionError as refused:
         code = str(refused)
         return HttpResponse(code, status=STATUS.get(code, 403), content_type="text/plain")
     except (OperationalError, InterfaceError):
         return HttpResponse(status=503, headers={"Retry-After": "2"})
-    if hub().count_of(standing.worker_id, standing.organisation_id) >= MAX_PER_WORKER:
+    if hub().count_of(access.worker_id, access.organisation_id) >= MAX_PER_WORKER:
         return HttpResponse("too_many_streams", status=429, content_type="text/plain")
-    viewer = Viewer(standing, recheck=lambda: standing_of(request))
+    viewer = Viewer(access, recheck=lambda: access_of(request))
     return StreamingHttpResponse(_frames(viewer), content_type="text/event-stream")
 
 
-def standing_of(request: HttpRequest) -> Standing:
+def access_of(request: HttpRequest) -> ViewerAccess:
     """Return on whose behalf the request's session may see a portal.
 
     Raise `PermissionError` with a code.
@@ -84,7 +84,7 @@ def standing_of(request: HttpRequest) -> Standing:
     if worker_id is None:
         raise PermissionError("not_a_worker")
     worker = worker_fingerprints([worker_id]).get(worker_id, "")
-    return Standing(principal.organisation_id, worker_id, session_key, session, worker)
+    return ViewerAccess(principal.organisation_id, worker_id, session_key, session, worker)
 
 
 async def _frames(viewer: Viewer) -> AsyncIterator[bytes]:

@@ -97,7 +97,6 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
         ],
         "attachments": files.task_attachments(task),
         "thread": thread_of(actor, work),
-        "needs_evidence": needs_evidence(work),
         "accepted_types": ",".join(TYPES),
         "max_files": MAX_EVIDENCE_PER_RUN,
         "cannot_reasons": [*REASONS.items()],
@@ -148,13 +147,9 @@ def clock_of(work: Work, at: datetime) -> Clock | None:
     return min(clocks, default=None)
 
 
-def needs_evidence(work: Work) -> bool:
-    return work.task.evidence_required or work.task.expected_format == "file"
-
-
 def evidence_faults(work: Work) -> list[Fault]:
     """Return the fault of a submission without the file that it needs."""
-    if not needs_evidence(work) or work.evidence_ids:
+    if not work.task.needs_file or work.evidence_ids:
         return []
     return [Fault("/evidence", "required", "this task requires evidence")]
 

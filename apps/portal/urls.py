@@ -38,7 +38,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("profile/notices/", notices.settings, name="portal_notices"),
     path("profile/notices/test/", notices.test, name="portal_test_notice"),
     path("profile/notices/devices/", notices.add_device, name="portal_add_device"),
-    path("profile/notices/devices/forget/", notices.forget_browser, name="portal_forget_browser"),
     path(
         "profile/notices/devices/<uuid:device_id>/remove/",
         notices.remove_device,

@@ -118,7 +118,6 @@ ELSEWHERE = {
     "portal/profile/notices/": "person",
     "portal/profile/notices/test/": "person",
     "portal/profile/notices/devices/": "person",
-    "portal/profile/notices/devices/forget/": "script",
     "portal/profile/notices/devices/<uuid:device_id>/remove/": "person",
     "portal/seen/": "person",
     # The link of a mail: its token says whose notices end.

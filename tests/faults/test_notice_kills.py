@@ -23,7 +23,7 @@ from apps.tasks.services import queue_created
 from tests.factories import House, contract, member_of, worker_in
 from tests.faults.installation import PROJECT, eventually, say
 from tests.mail_server import serving
-from tests.notice_steps import bob_signs_in, subscribed, wish
+from tests.notice_steps import bob_signs_in, choose_notices, subscribed
 from tests.receiver import Receiver, Reply
 
 WORKERS = 60
@@ -43,7 +43,7 @@ def test_kills__tell_every_worker(house: House, receiver: Receiver, tmp_path: Pa
         worker, caller = worker_in(house.pool)
         user = member_of(house.organisation, f"worker-{number}@northwind.example").user
         Worker.objects.filter(id=worker.id).update(user=user)
-        wish(caller.principal, by_email=True)
+        choose_notices(caller.principal, by_email=True)
         subscribed(caller.principal, receiver)
     house.alice.post("/v1/tasks/batch", [contract()] * WORKERS)
     queue_created()
@@ -88,7 +88,7 @@ def test_kill_of_the_composer__loses_no_notice(
 ) -> None:
     """A digest and the deletion of its notices are one transaction, which the kill undoes."""
     bob_signs_in(house)
-    wish(house.bob.principal, by_email=False)
+    choose_notices(house.bob.principal, by_email=False)
     subscribed(house.bob.principal, receiver)
     house.offered()
     with transaction.atomic():

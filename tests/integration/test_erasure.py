@@ -18,7 +18,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import StoredFile, Task
 from tests.claim_steps import claimed
 from tests.factories import House
-from tests.notice_steps import bob_signs_in, subscribed, wish
+from tests.notice_steps import bob_signs_in, choose_notices, subscribed
 from tests.receiver import Receiver
 from tests.retention_steps import CANARY, found, full_task
 
@@ -165,7 +165,7 @@ def test_a_member_of_two_organisations__stays_in_the_other(house: House) -> None
 def test_a_worker__is_told_nothing_any_more(house: House, receiver: Receiver) -> None:
     bob_signs_in(house)
     bob = house.bob.principal
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     subscribed(bob, receiver)
     house.offered()
     claimed(bob)

@@ -20,7 +20,7 @@ from apps.notices import services
 from apps.notices.jobs import drain_notices
 from apps.notices.models import Device, Digest, Notice, Preference, PushKey
 from apps.notices.selectors import own_devices, own_preference, quiet_end
-from apps.notices.services import Trial
+from apps.notices.services import SendOutcome
 from apps.notices.services.composing import compose_due
 from apps.pools.models import Pool, Worker
 from apps.tasks import services as tasks
@@ -33,10 +33,10 @@ from tests.mail_server import serving
 from tests.notice_steps import (
     Browser,
     bob_signs_in,
+    choose_notices,
     device_of,
     send_all,
     subscribed,
-    wish,
 )
 from tests.receiver import Receiver, Reply
 
@@ -56,15 +56,15 @@ def offer_some(house: House, count: int, **changes: Any) -> None:
     assert matching.match_queued() == count
 
 
-def test_without_wishes__nothing_is_stored(house: House, bob: Principal) -> None:
+def test_without_settings__nothing_is_stored(house: House, bob: Principal) -> None:
     house.offered()
-    wish(bob)  # no channel
+    choose_notices(bob)  # no channel
     matching.match_queued()
     assert (Notice.objects.count(), send_all(), mail.outbox) == (0, 0, [])
 
 
 def test_mail__names_title_skill_and_deadline(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     Worker.objects.filter(id=bob.worker_id).update(
         skills=["phone_verification"], time_zone="Europe/Berlin"
     )
@@ -106,7 +106,7 @@ def test_push__is_encrypted_for_the_browser(
 
 
 def test_words__are_in_the_workers_language(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True, language="de")
+    choose_notices(bob, by_email=True, language="de")
     assert Preference.objects.get().language == "de"
     services.send_test(actor=bob, at=clock.now())
     assert send_all() == 1
@@ -121,7 +121,7 @@ def test_words__are_in_the_workers_language(house: House, bob: Principal) -> Non
 def test_start_of_a_shift__is_one_digest(house: House, bob: Principal, receiver: Receiver) -> None:
     Worker.objects.filter(id=bob.worker_id).update(capacity=100)
     browser = subscribed(bob, receiver)
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     offer_some(house, 40)
     send_all()
     assert len(receiver.received) == len(mail.outbox) == 1
@@ -141,7 +141,7 @@ def test_start_of_a_shift__is_one_digest(house: House, bob: Principal, receiver:
 
 
 def test_second_digest__comes_after_the_pause(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True, pause_minutes=1)
+    choose_notices(bob, by_email=True, pause_minutes=1)
     house.offered()
     send_all()
     at = clock.now()
@@ -153,7 +153,7 @@ def test_second_digest__comes_after_the_pause(house: House, bob: Principal) -> N
 
 
 def test_what_has_ended__is_not_told(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     taken = house.offered()
     matching.accept_offer(actor=bob, offer_id=taken.id, at=clock.now())
     declined = house.offered(title="Declined")
@@ -169,7 +169,7 @@ def test_what_has_ended__is_not_told(house: House, bob: Principal) -> None:
 
 @pytest.mark.parametrize("presence", ["away", "offline"])
 def test_away__is_silent_and_not_told_later(house: House, bob: Principal, presence: str) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     house.offered()
     Worker.objects.filter(id=bob.worker_id).update(presence=presence)
     send_all()
@@ -182,7 +182,7 @@ def test_quiet_hours__end_with_a_digest(house: House, bob: Principal) -> None:
     now = clock.now()
     begins = (now - timedelta(hours=1)).strftime("%H:%M")
     ends_at = (now + timedelta(hours=2)).replace(second=0, microsecond=0)
-    wish(bob, by_email=True, quiet_from=begins, quiet_until=ends_at.strftime("%H:%M"))
+    choose_notices(bob, by_email=True, quiet_from=begins, quiet_until=ends_at.strftime("%H:%M"))
     Pool.objects.filter(id=house.pool.id).update(offer_seconds={"normal": 86_000})
     house.offered()
     send_all()
@@ -217,7 +217,7 @@ def test_quiet_end(quiet: tuple[str, str], zone: str, at: str, ends: str | None)
 
 
 def test_open_page__is_told_nothing(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     at = clock.now()
     house.offered(at=at)
     services.mark_seen(actor=bob, at=at)
@@ -230,7 +230,7 @@ def test_open_page__is_told_nothing(house: House, bob: Principal) -> None:
 
 
 def test_page_that_was_closed_since__is_told(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     at = clock.now()
     services.mark_seen(actor=bob, at=at - timedelta(seconds=1))
     house.offered(at=at)
@@ -239,11 +239,11 @@ def test_page_that_was_closed_since__is_told(house: House, bob: Principal) -> No
     assert len(mail.outbox) == 1
 
 
-@pytest.mark.parametrize("wishes", [{"offers": False}, {"by_email": False}])
+@pytest.mark.parametrize("chosen", [{"offers": False}, {"by_email": False}])
 def test_kind_that_is_not_wished__is_not_stored(
-    house: House, bob: Principal, wishes: dict[str, bool]
+    house: House, bob: Principal, chosen: dict[str, bool]
 ) -> None:
-    wish(bob, **{"by_email": True, **wishes})
+    choose_notices(bob, **{"by_email": True, **chosen})
     house.offered()
     assert Notice.objects.count() == 0
 
@@ -251,7 +251,7 @@ def test_kind_that_is_not_wished__is_not_stored(
 def test_due_soon__tells_the_holder(house: House, bob: Principal) -> None:
     at = clock.now()
     run = house.started(at=at, title="Nearly late", sla={"target_latency_seconds": 1000})
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     other, _ = worker_in(house.pool)
     tasks.watch_sla(task_id=run.task_id, clock=Clock.TARGET_LATENCY, at=soon(seconds=900))
     assert Notice.objects.get().worker_id != other.id
@@ -262,7 +262,7 @@ def test_due_soon__tells_the_holder(house: House, bob: Principal) -> None:
 
 
 def test_message__tells_the_holder_of_others_words(house: House, bob: Principal) -> None:
-    wish(bob, by_email=True, offers=False)
+    choose_notices(bob, by_email=True, offers=False)
     run = house.started(title="Unclear task")
     for actor in (house.alice.principal, house.alice.principal, bob):
         tasks.post_message(actor=actor, task_id=run.task_id, text="Which door?", at=clock.now())
@@ -284,7 +284,7 @@ def test_ended_subscription__is_deleted(
     subscribed(bob, receiver)
     kept = subscribed(bob, receiver)
     gone = Device.objects.exclude(id=device_of(kept).id).get()
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     path = kept.endpoint.removeprefix(receiver.url)
     receiver.reply_to = lambda request: Reply(201 if request.path == path else status)
     house.offered()
@@ -330,7 +330,7 @@ class BrokenServer(EmailBackend):
 def test_mail_server_that_fails__is_tried_again(
     house: House, bob: Principal, settings: Any
 ) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     Pool.objects.filter(id=house.pool.id).update(offer_seconds={"normal": 86_000})
     house.offered()
     works = settings.EMAIL_BACKEND
@@ -407,7 +407,7 @@ def test_job__does_not_wait_for_the_mail_server(
     house: House, bob: Principal, settings: Any
 ) -> None:
     """The process of the job fires timers, too."""
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     services.send_test(actor=bob, at=clock.now())
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     is_over = threading.Event()
@@ -431,7 +431,7 @@ def test_job__does_not_wait_for_the_mail_server(
 def test_mail_that_the_server_refuses__is_given_up_only_for_good(
     house: House, bob: Principal, settings: Any, reply: str, is_kept: bool
 ) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     services.send_test(actor=bob, at=clock.now())
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     with serving() as server:
@@ -497,7 +497,7 @@ def test_offers__cost_one_insert_more_and_no_statement(house: House, bob: Princi
 
     house.queued()
     before = statements()
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     house.queued()
     assert statements() == before
     assert Notice.objects.count() == 1
@@ -506,7 +506,7 @@ def test_offers__cost_one_insert_more_and_no_statement(house: House, bob: Princi
 def test_many_offers_of_one_statement__are_inserted_for_those_who_want_them(
     house: House, bob: Principal
 ) -> None:
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     for number in range(3):
         worker_in(house.pool, name=f"Other {number}")
     house.alice.post("/v1/tasks/batch", [contract()] * 8)
@@ -515,7 +515,7 @@ def test_many_offers_of_one_statement__are_inserted_for_those_who_want_them(
     assert Notice.objects.count() == 5
 
 
-# --- whose wishes they are ------------------------------------------------------------------------
+# --- whose chosen they are ------------------------------------------------------------------------
 
 
 def leave(house: House) -> None:
@@ -541,7 +541,7 @@ def test_person_who_has_left__is_told_nothing(
     is_composed: bool,
 ) -> None:
     subscribed(bob, receiver)
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     house.offered()
     if is_composed:
         assert compose_due(at=clock.now()) == 1
@@ -552,11 +552,11 @@ def test_person_who_has_left__is_told_nothing(
     assert (Notice.objects.count(), Digest.objects.count()) == (0, 0)
 
 
-def test_another_person__inherits_no_wishes(
+def test_another_person__inherits_no_settings(
     house: House, bob: Principal, receiver: Receiver
 ) -> None:
     subscribed(bob, receiver)
-    wish(bob, by_email=True, quiet_from="22:00", quiet_until="07:00")
+    choose_notices(bob, by_email=True, quiet_from="22:00", quiet_until="07:00")
     become_another(house)
     shown = own_preference(bob)
     assert (shown.by_email, shown.by_push, shown.quiet_from) == (False, False, "")
@@ -579,14 +579,14 @@ def test_another_person__inherits_no_wishes(
 def test_test_notice__is_not_repeated_while_one_waits(
     house: House, bob: Principal, receiver: Receiver
 ) -> None:
-    assert services.send_test(actor=bob, at=clock.now()) is Trial.NO_CHANNEL
+    assert services.send_test(actor=bob, at=clock.now()) is SendOutcome.NO_CHANNEL
     for _ in range(3):
         subscribed(bob, receiver)
     outcomes = [services.send_test(actor=bob, at=clock.now()) for _ in range(3)]
-    assert outcomes == [Trial.SENT, Trial.PENDING, Trial.PENDING]
+    assert outcomes == [SendOutcome.SENT, SendOutcome.PENDING, SendOutcome.PENDING]
     assert Digest.objects.count() == 3
     send_all()
-    assert services.send_test(actor=bob, at=clock.now()) is Trial.SENT
+    assert services.send_test(actor=bob, at=clock.now()) is SendOutcome.SENT
 
 
 def test_pass__leaves_room_for_other_workers(
@@ -609,7 +609,7 @@ def test_pass__leaves_room_for_other_workers(
 
 def test_notice_without_a_preference__is_deleted(house: House, bob: Principal) -> None:
     """A transition that read the preference before it was erased inserts afterwards."""
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     house.offered()
     Preference.objects.all().delete()
     assert services.send_due() == 1
@@ -620,11 +620,11 @@ def test_locked_preferences__do_not_block_others(
     house: House, bob: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.notices.services.composing.WORKERS", 1)
-    wish(bob, by_email=True)
+    choose_notices(bob, by_email=True)
     jo, caller = worker_in(house.pool)
     user = member_of(house.organisation, "jo@northwind.example").user
     Worker.objects.filter(id=jo.id).update(user=user, capacity=5)
-    wish(caller.principal, by_email=True)
+    choose_notices(caller.principal, by_email=True)
     at = clock.now()
     for worker_id, age in ((bob.worker_id, 2), (jo.id, 1)):
         Notice.objects.create(

@@ -18,7 +18,7 @@ from apps.matching import services as matching
 from apps.matching.live import changes_for_workers
 from apps.matching.models import Offer
 from apps.pools.models import Pool, Worker
-from apps.portal.live import STANDING_SECONDS
+from apps.portal.live import ACCESS_CHECK_SECONDS
 from apps.tasks import services as tasks
 from tests.factories import House, member_of, worker_in
 from tests.pages.steps import browser, sign_in
@@ -292,7 +292,7 @@ def test_checks__go_on_after_an_unexpected_error(
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE accounts_browsersession RENAME TO hidden_sessions")
             try:
-                time.sleep(STANDING_SECONDS + 1.5)
+                time.sleep(ACCESS_CHECK_SECONDS + 1.5)
             finally:
                 cursor.execute("ALTER TABLE hidden_sessions RENAME TO accounts_browsersession")
         BrowserSession.objects.all().delete()

@@ -17,17 +17,7 @@
     FROM waiting JOIN tasks_requirement r ON r.id = waiting.requirement_id
     CROSS JOIN LATERAL (
         SELECT CASE
-            WHEN NOT {{ has_abilities }} THEN CASE
-                WHEN NOT m.abilities @> ARRAY(
-                    SELECT split_part(word, ':', 1)::varchar FROM unnest(r.abilities) AS word
-                    WHERE word NOT LIKE '@%%') THEN 'skills'
-                WHEN NOT m.abilities @> ARRAY(
-                    SELECT word FROM unnest(r.abilities) AS word
-                    WHERE word NOT LIKE '@%%') THEN 'skill_levels'
-                ELSE 'languages' END
-            WHEN NOT {{ has_certifications }} THEN 'certifications'
-            WHEN NOT {{ has_trust_level }} THEN 'trust_level'
-            WHEN NOT {{ has_rating }} THEN 'rating'
+            {{ unfit }}
             WHEN NOT {{ is_below_offer_limit }} THEN 'offer_limit'
             ELSE 'fits' END AS rule,
             ARRAY(SELECT split_part(word, ':', 1) FROM unnest(r.abilities) AS word

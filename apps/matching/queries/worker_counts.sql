@@ -20,21 +20,10 @@ CROSS JOIN LATERAL (
     SELECT p.*, {{ units }} AS units FROM pools_pool p WHERE p.id = m.pool_id
 ) p
 CROSS JOIN LATERAL (
-    -- The rules in their order. Those of eligibility.py decide; the inner CASE says in more detail why
-    -- one of them does not hold.
+    -- The rules in their order. Those of eligibility.py decide; an inner CASE says in more detail why one
+    -- of them does not hold.
     SELECT CASE
-        WHEN NOT {{ has_abilities }} THEN CASE
-            -- `phone:3` is the skill `phone` from level 3 on, `@fr` a language.
-            WHEN NOT m.abilities @> ARRAY(
-                SELECT split_part(word, ':', 1)::varchar FROM unnest(r.abilities) AS word
-                WHERE word NOT LIKE '@%%') THEN 'skills'
-            WHEN NOT m.abilities @> ARRAY(
-                SELECT word FROM unnest(r.abilities) AS word
-                WHERE word NOT LIKE '@%%') THEN 'skill_levels'
-            ELSE 'languages' END
-        WHEN NOT {{ has_certifications }} THEN 'certifications'
-        WHEN NOT {{ has_trust_level }} THEN 'trust_level'
-        WHEN NOT {{ has_rating }} THEN 'rating'
+        {{ unfit }}
         WHEN w.id = ANY (%(refusing_worker_ids)s::uuid[]) THEN 'cannot_do'
         WHEN NOT {{ has_capacity }} THEN CASE
             WHEN w.presence <> 'available' THEN 'presence'

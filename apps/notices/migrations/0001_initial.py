@@ -1,4 +1,4 @@
-"""Create what workers are told: wishes, browsers, notices, digests, and the push key."""
+"""Create what notices need: settings, browsers, notices, digests, and the push key."""
 
 import apps.base.fields
 import apps.base.ids

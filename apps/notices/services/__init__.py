@@ -1,15 +1,14 @@
 """Tell workers, and change what they are told. Import the services from here."""
 
 from apps.notices.services.preferences import (
-    Trial,
-    Wishes,
+    NoticeSettings,
+    SendOutcome,
     add_device,
     erase_notices,
     follow_language,
-    forget_browser,
     mark_seen,
     remove_device,
-    save_wishes,
+    save_settings,
     send_test,
     stop_mails,
 )
@@ -17,16 +16,15 @@ from apps.notices.services.push_keys import public_push_key
 from apps.notices.services.sending import send_due
 
 __all__ = [
-    "Trial",
-    "Wishes",
+    "NoticeSettings",
+    "SendOutcome",
     "add_device",
     "erase_notices",
     "follow_language",
-    "forget_browser",
     "mark_seen",
     "public_push_key",
     "remove_device",
-    "save_wishes",
+    "save_settings",
     "send_due",
     "send_test",
     "stop_mails",

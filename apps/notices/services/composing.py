@@ -2,7 +2,7 @@
 
 1. Delete due notices of workers without a preference: it was erased while they were inserted.
 2. Lock the preferences of the workers whose notices are due first, by SKIP LOCKED.
-3. Decide on each worker (`_fate`): leave its notices out, put them off, or tell them.
+3. Decide on each worker (`_decide`): leave its notices out, put them off, or tell them.
 4. Of the notices that are told, take those whose subject still stands, insert a digest for each
    channel, and delete them all. The next digest is due after the worker's pause.
 
@@ -21,17 +21,20 @@ from apps.base.rows import Change, Insert, write
 from apps.base.transactions import atomic
 from apps.notices.models import Channel, Device, Digest, Notice, Preference
 from apps.notices.selectors import quiet_end, reachable_users
-from apps.notices.services.content import Subject, standing
+from apps.notices.services.content import Subject, current_subjects
 from apps.pools.models import Presence
 
-ORPHANS = 500
 WORKERS = 200
+LOOKED_AT = 5_000
+"""Due notices that one call reads, the oldest, however many are due after an outage."""
 
-LOCK = """
+LOCK = f"""
 SELECT preference.worker_id
 FROM (
-    SELECT worker_id, min(due_at) AS first_due_at FROM notices_notice
-    WHERE due_at <= %s GROUP BY worker_id
+    SELECT worker_id, min(due_at) AS first_due_at FROM (
+        SELECT worker_id, due_at FROM notices_notice
+        WHERE due_at <= %s ORDER BY due_at, id LIMIT {LOOKED_AT}
+    ) oldest GROUP BY worker_id
 ) due JOIN notices_preference preference USING (worker_id)
 ORDER BY due.first_due_at, worker_id LIMIT %s
 FOR NO KEY UPDATE OF preference SKIP LOCKED
@@ -48,15 +51,15 @@ SHOWN_AFTER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Decision:
     """Say what happens to a worker's notices: told, put off until a time, or else left out."""
 
-    is_told: bool = False
-    put_off_to: datetime | None = None
+    is_sent: bool = False
+    postponed_to: datetime | None = None
 
 
-LEFT_OUT = Fate()
-TOLD = Fate(is_told=True)
+DROPPED = Decision()
+SENT_NOW = Decision(is_sent=True)
 
 
 @atomic()
@@ -89,9 +92,12 @@ def compose_due(*, at: datetime) -> int:
 
 def _delete_orphans(at: datetime) -> int:
     """Delete due notices that no preference can make a digest of. Return how many."""
+    due = Notice.objects.filter(due_at__lte=at).order_by("due_at", "id")
+    oldest = due.values("id")[:LOOKED_AT]
     preferences = Preference.objects.filter(worker_id=OuterRef("worker_id"))
-    due = Notice.objects.filter(~Exists(preferences), due_at__lte=at).order_by("due_at", "id")
-    ids = list(due.values_list("id", flat=True)[:ORPHANS])
+    ids = list(
+        Notice.objects.filter(~Exists(preferences), id__in=oldest).values_list("id", flat=True)
+    )
     return Notice.objects.filter(id__in=ids).delete()[0] if ids else 0
 
 
@@ -117,16 +123,16 @@ def _handle(preference: Preference, notices: Sequence[Notice], at: datetime) -> 
     told: list[Notice] = []
     gone: list[Notice] = []
     for notice in notices:
-        fate = _fate(preference, notice, at)
-        if fate.put_off_to is not None:
-            Notice.objects.filter(id=notice.id).update(due_at=fate.put_off_to)
+        decision = _decide(preference, notice, at)
+        if decision.postponed_to is not None:
+            Notice.objects.filter(id=notice.id).update(due_at=decision.postponed_to)
             continue
         gone.append(notice)
-        if fate.is_told:
+        if decision.is_sent:
             told.append(notice)
     subjects = [Subject(notice.kind, notice.subject_id) for notice in told[-MAX_SUBJECTS:]]
     worker_id = preference.worker_id
-    subjects = [one.subject for one in standing(worker_id, dict.fromkeys(subjects), at=at)]
+    subjects = [one.subject for one in current_subjects(worker_id, dict.fromkeys(subjects), at=at)]
     if subjects:
         write(digests(preference, subjects, at))
         next_at = at + timedelta(minutes=preference.pause_minutes)
@@ -134,18 +140,18 @@ def _handle(preference: Preference, notices: Sequence[Notice], at: datetime) -> 
     Notice.objects.filter(id__in=[notice.id for notice in gone]).delete()
 
 
-def _fate(preference: Preference, notice: Notice, at: datetime) -> Fate:
+def _decide(preference: Preference, notice: Notice, at: datetime) -> Decision:
     """Return what happens to a notice; the order of the conditions counts.
 
     What comes while the worker is away is not told later: the pages show it when it returns.
     """
     worker, seen_at = preference.worker, preference.seen_at
     if not preference.is_on or worker.presence in (Presence.AWAY, Presence.OFFLINE):
-        return LEFT_OUT
+        return DROPPED
     if seen_at is not None and seen_at >= notice.created_at + SHOWN_AFTER:
-        return LEFT_OUT
+        return DROPPED
     if seen_at is not None and seen_at + SEEN_FOR > at:
-        return Fate(put_off_to=seen_at + SEEN_FOR)
+        return Decision(postponed_to=seen_at + SEEN_FOR)
     quiet_until = quiet_end(
         quiet_from=preference.quiet_from,
         quiet_until=preference.quiet_until,
@@ -153,8 +159,8 @@ def _fate(preference: Preference, notice: Notice, at: datetime) -> Fate:
         at=at,
     )
     if quiet_until is not None:
-        return Fate(put_off_to=quiet_until)
-    return Fate(put_off_to=preference.next_at) if preference.next_at > at else TOLD
+        return Decision(postponed_to=quiet_until)
+    return Decision(postponed_to=preference.next_at) if preference.next_at > at else SENT_NOW
 
 
 def digests(preference: Preference, subjects: Iterable[Subject], at: datetime) -> list[Change]:

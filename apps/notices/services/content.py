@@ -31,7 +31,7 @@ class Subject(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentSubject:
     """Hold a subject that still stands: an offer that is open, a run that the worker holds."""
 
     subject: Subject
@@ -60,7 +60,9 @@ class Words:
         return "\n".join([*(line for line, _ in self.lines), *filter(None, [self.more])])
 
 
-def standing(worker_id: UUID, subjects: Iterable[Subject], *, at: datetime) -> list[Standing]:
+def current_subjects(
+    worker_id: UUID, subjects: Iterable[Subject], *, at: datetime
+) -> list[CurrentSubject]:
     """Return those of the subjects that still stand, in their order."""
     wanted = list(subjects)
     offers = {
@@ -77,27 +79,27 @@ def standing(worker_id: UUID, subjects: Iterable[Subject], *, at: datetime) -> l
         id__in=run_ids, worker_id=worker_id, status__in=RUN_HELD
     )
     runs = {run.id: run for run in held}
-    return list(_standing(wanted, offers, runs))
+    return list(_current(wanted, offers, runs))
 
 
-def _standing(
+def _current(
     wanted: Collection[Subject], offers: dict[UUID, Offer], runs: dict[UUID, Run]
-) -> Iterator[Standing]:
+) -> Iterator[CurrentSubject]:
     for subject in wanted:
         if subject.kind == NoticeKind.TEST:
-            yield Standing(subject)
+            yield CurrentSubject(subject)
         elif subject.id in offers:
             offer = offers[subject.id]
-            yield Standing(subject, offer.task, offer.expires_at)
+            yield CurrentSubject(subject, offer.task, offer.expires_at)
         elif subject.id in runs:
-            yield Standing(subject, runs[subject.id].task)
+            yield CurrentSubject(subject, runs[subject.id].task)
 
 
 def _ids(subjects: Collection[Subject], kind: str) -> list[UUID]:
     return [subject.id for subject in subjects if subject.kind == kind]
 
 
-def words(found: Collection[Standing], *, language: str, time_zone: str) -> Words:
+def words(found: Collection[CurrentSubject], *, language: str, time_zone: str) -> Words:
     """Return what a digest of one or more subjects says."""
     with translation.override(language), timezone.override(ZoneInfo(time_zone)):
         # What ends first is named first.
@@ -115,11 +117,11 @@ def words(found: Collection[Standing], *, language: str, time_zone: str) -> Word
         )
 
 
-def _urgency(one: Standing) -> tuple[bool, float]:
+def _urgency(one: CurrentSubject) -> tuple[bool, float]:
     return one.expires_at is None, one.expires_at.timestamp() if one.expires_at else 0.0
 
 
-def _title(found: Collection[Standing]) -> str:
+def _title(found: Collection[CurrentSubject]) -> str:
     kinds = {one.subject.kind for one in found}
     counted = {"count": len(found)}
     if kinds == {NoticeKind.TEST}:
@@ -144,7 +146,7 @@ def _title(found: Collection[Standing]) -> str:
     return gettext("%(count)s things wait for you") % counted
 
 
-def _line(one: Standing) -> str:
+def _line(one: CurrentSubject) -> str:
     """Return title, skills and deadline of a task in one line."""
     task = one.task
     if task is None:

@@ -44,7 +44,7 @@ NO_SUBJECT = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class NoticeSettings:
     """Say what a worker wants to be told, and when. Quiet hours are empty, or have both ends."""
 
     by_email: bool = False
@@ -57,15 +57,17 @@ class Wishes:
 
 
 @atomic()
-def save_wishes(*, actor: Principal, wishes: Wishes, language: str, at: datetime) -> Preference:
+def save_settings(
+    *, actor: Principal, chosen: NoticeSettings, language: str, at: datetime
+) -> Preference:
     """Store what the actor's worker wants. What waits for a channel that ends is not told.
 
     Raise `InvalidInput`, `ScopeMissing`.
     """
-    if faults := list(_faults(wishes)):
+    if faults := list(_faults(chosen)):
         raise InvalidInput(faults)
     preference = _lock_preference(actor)
-    for name, value in asdict(wishes).items():
+    for name, value in asdict(chosen).items():
         setattr(preference, name, value)
     preference.language = language if language in dict(settings.LANGUAGES) else "en"
     # What waits is due by the new pause, and at the end of the new quiet hours.
@@ -76,17 +78,17 @@ def save_wishes(*, actor: Principal, wishes: Wishes, language: str, at: datetime
     return preference
 
 
-def _faults(wishes: Wishes) -> Iterator[Fault]:
-    if not 1 <= wishes.pause_minutes <= 240:
+def _faults(chosen: NoticeSettings) -> Iterator[Fault]:
+    if not 1 <= chosen.pause_minutes <= 240:
         yield Fault("/pause_minutes", "out_of_range", "must be 1 to 240")
-    given = {"quiet_from": wishes.quiet_from, "quiet_until": wishes.quiet_until}
+    given = {"quiet_from": chosen.quiet_from, "quiet_until": chosen.quiet_until}
     odd = [name for name, text in given.items() if text and not TIME_OF_DAY.fullmatch(text)]
     if odd:
         yield from (Fault(f"/{name}", "pattern", "is a time such as 22:00") for name in odd)
-    elif bool(wishes.quiet_from) != bool(wishes.quiet_until):
-        missing = "quiet_until" if wishes.quiet_from else "quiet_from"
+    elif bool(chosen.quiet_from) != bool(chosen.quiet_until):
+        missing = "quiet_until" if chosen.quiet_from else "quiet_from"
         yield Fault(f"/{missing}", "required", "quiet hours have a beginning and an end")
-    elif wishes.quiet_from and wishes.quiet_from == wishes.quiet_until:
+    elif chosen.quiet_from and chosen.quiet_from == chosen.quiet_until:
         yield Fault("/quiet_until", "equal", "must differ from the beginning")
 
 
@@ -102,7 +104,7 @@ def _lock_preference(actor: Principal) -> Preference:
     user_id = Worker.objects.values_list("user_id", flat=True).get(id=fresh.worker_id)
     if preference.user_id != user_id:
         forget_person(preference)
-        for name, value in asdict(Wishes()).items():
+        for name, value in asdict(NoticeSettings()).items():
             setattr(preference, name, value)
         preference.by_push, preference.user_id = False, user_id
         preference.save()
@@ -141,8 +143,8 @@ def mark_seen(*, actor: Principal, at: datetime) -> None:
     rows.filter(Q(seen_at=None) | Q(seen_at__lt=at - SEEN_EVERY)).update(seen_at=at)
 
 
-class Trial(StrEnum):
-    """Say what became of the wish for a test notice."""
+class SendOutcome(StrEnum):
+    """Say what became of a request for a test notice."""
 
     SENT = "sent"
     NO_CHANNEL = "no_channel"
@@ -151,7 +153,7 @@ class Trial(StrEnum):
 
 
 @atomic()
-def send_test(*, actor: Principal, at: datetime) -> Trial:
+def send_test(*, actor: Principal, at: datetime) -> SendOutcome:
     """Send a test to every channel at once, unless an earlier one is still on its way.
 
     A test heeds no pause: without that limit, one worker could fill the queue of all.
@@ -160,11 +162,11 @@ def send_test(*, actor: Principal, at: datetime) -> Trial:
     test = Subject(NoticeKind.TEST, NO_SUBJECT)
     waiting = Digest.objects.filter(worker_id=preference.worker_id)
     if [[test.kind, str(test.id)]] in waiting.values_list("subjects", flat=True):
-        return Trial.PENDING
+        return SendOutcome.PENDING
     changes = digests(preference, [test], at)
     write(changes)
     wake("notices")
-    return Trial.SENT if changes else Trial.NO_CHANNEL
+    return SendOutcome.SENT if changes else SendOutcome.NO_CHANNEL
 
 
 # --- devices --------------------------------------------------------------------------------------
@@ -218,20 +220,6 @@ def remove_device(*, actor: Principal, device_id: UUID) -> None:
     if not deleted:
         raise NotFound("device")
     refresh_by_push(preference.worker_id)
-
-
-@atomic()
-def forget_browser(*, endpoint: str) -> None:
-    """Let a browser show no more notices, of none of the workers that it was added by.
-
-    A person who signs out leaves it to the next one. Only the browser and its push service know
-    the endpoint.
-    """
-    rows = Device.objects.filter(endpoint_hash=endpoint_hash(endpoint))
-    for worker_id in sorted(rows.values_list("worker_id", flat=True)):
-        Preference.objects.select_for_update(no_key=True).filter(worker_id=worker_id).first()
-        rows.filter(worker_id=worker_id).delete()
-        refresh_by_push(worker_id)
 
 
 def refresh_by_push(worker_id: UUID) -> None:
@@ -290,7 +278,7 @@ def _is_point(content: bytes) -> bool:
 def erase_notices(
     *, organisation_id: UUID, worker_id: UUID | None = None, email: str | None = None, apply: bool
 ) -> list[Finding]:
-    """Erase the wishes and browsers of a worker, or of the workers that a person is.
+    """Erase the chosen and browsers of a worker, or of the workers that a person is.
 
     Without `apply` nothing is changed. Return what was found.
     """

@@ -2,7 +2,7 @@
 
 pywebpush encrypts and py_vapid signs; the request goes over the HTTP client of webhooks, which
 checks the concrete address of each connection (docs/adr/0011). A subscription's endpoint is chosen
-by a browser, or by whoever pretends to be one: it is called as the URL of a callback is.
+by a browser, or by a program in its place: it is called as the URL of a callback is.
 """
 
 import atexit

@@ -30,7 +30,7 @@ from apps.base.transactions import raise_if_disconnected
 from apps.notices.models import Channel, Device, Digest, Preference
 from apps.notices.selectors import reachable_users
 from apps.notices.services.composing import compose_due, is_reached
-from apps.notices.services.content import Subject, Words, standing, words
+from apps.notices.services.content import Subject, Words, current_subjects, words
 from apps.notices.services.mails import MailRefused, send_mail
 from apps.notices.services.preferences import refresh_by_push
 from apps.notices.services.pushes import PushMessage, PushResult, send_pushes
@@ -72,7 +72,7 @@ RETURNING notices_digest.id
 
 
 def _preference_of(digest: Digest) -> Preference | None:
-    """Return by whose wish a digest is sent; None where that person is no longer to be told.
+    """Return the settings by which a digest is sent; None where their person is no longer reached.
 
     It is read just before the sending: a person may leave while a digest waits.
     """
@@ -179,7 +179,7 @@ class _Pass:
         for digest in digests:
             at = self._now()
             subjects = [Subject(kind, UUID(text)) for kind, text in digest.subjects]
-            found = standing(digest.worker_id, subjects, at=at)
+            found = current_subjects(digest.worker_id, subjects, at=at)
             preference = _preference_of(digest)
             if not found or preference is None or digest.created_at + LONGEST < at:
                 self._delete(digest)

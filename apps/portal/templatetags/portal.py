@@ -54,6 +54,12 @@ def clock(left: timedelta) -> str:
 
 
 @register.filter
+def last_moment(end: datetime) -> datetime:
+    """Return the last second before an end that is not included: midnight is of the day before."""
+    return end - timedelta(seconds=1)
+
+
+@register.filter
 def duration(seconds: int) -> str:
     """Return about how long something takes."""
     minutes = max(1, round(seconds / 60))

@@ -15,7 +15,7 @@ from apps.accounts.principal import Principal
 from apps.base import clock
 from apps.notices import services
 from apps.notices.selectors import own_devices, own_preference, worker_of_stop_token
-from apps.notices.services import Trial, Wishes
+from apps.notices.services import NoticeSettings, SendOutcome
 from apps.pools.selectors import own_worker
 from apps.portal.access import worker_page
 from apps.portal.calls import JSON
@@ -38,22 +38,22 @@ def settings(request: HttpRequest, actor: Principal) -> HttpResponse:
         "is_on": preference.is_on,
     }
     if request.method != "POST":
-        return render(request, "portal/notices.html", {**context, "wishes": preference})
-    wishes = _sent_wishes(request)
+        return render(request, "portal/notices.html", {**context, "chosen": preference})
+    chosen = _sent_settings(request)
     try:
         language = get_language() or "en"
-        services.save_wishes(actor=actor, wishes=wishes, language=language, at=clock.now())
+        services.save_settings(actor=actor, chosen=chosen, language=language, at=clock.now())
     except InvalidInput:
-        context |= {"wishes": wishes, "has_problem": True}
+        context |= {"chosen": chosen, "has_problem": True}
         return render(request, "portal/notices.html", context, status=422)
     messages.success(request, gettext("Your choice is saved."))
     return redirect("portal_notices")
 
 
-def _sent_wishes(request: HttpRequest) -> Wishes:
+def _sent_settings(request: HttpRequest) -> NoticeSettings:
     form = request.POST
     pause = form.get("pause_minutes", "")
-    return Wishes(
+    return NoticeSettings(
         by_email="by_email" in form,
         offers="offers" in form,
         due_soon="due_soon" in form,
@@ -69,7 +69,7 @@ def _sent_wishes(request: HttpRequest) -> Wishes:
 def test(request: HttpRequest, actor: Principal) -> HttpResponse:
     """Serve `POST /portal/profile/notices/test/`."""
     sent = services.send_test(actor=actor, at=clock.now())
-    if sent is Trial.NO_CHANNEL:
+    if sent is SendOutcome.NO_CHANNEL:
         messages.warning(request, gettext("Choose e-mail or a browser first."))
     else:
         messages.success(request, gettext("A test notice is on its way."))
@@ -94,27 +94,6 @@ def add_device(request: HttpRequest, actor: Principal) -> HttpResponse:
         faults = [{"pointer": fault.pointer, "code": fault.code} for fault in error.faults]
         return JsonResponse({"code": error.code, "errors": faults}, status=422)
     return JsonResponse({"device_id": str(device.id)}, status=201)
-
-
-@require_POST
-@never_cache
-def forget_browser(request: HttpRequest) -> HttpResponse:
-    """Serve `POST /portal/profile/notices/devices/forget/`, which a page calls before sign-out.
-
-    The body is `{"endpoint": …}` of this browser's subscription. A person who is a worker no more
-    signs out as well: any session will do.
-    """
-    if not request.user.is_authenticated:
-        return JsonResponse({"code": "unauthenticated"}, status=401)
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError:
-        body = None
-    endpoint = body.get("endpoint") if isinstance(body, dict) else None
-    if not isinstance(endpoint, str):
-        return JsonResponse({"code": "malformed_json"}, status=400)
-    services.forget_browser(endpoint=endpoint)
-    return HttpResponse(status=204)
 
 
 @require_POST

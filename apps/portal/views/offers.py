@@ -22,10 +22,9 @@ from apps.matching import services as matching
 from apps.matching.selectors import own_offer
 from apps.portal.access import read_at, worker_page
 from apps.portal.links import run_path
-from apps.portal.reasons import MAX_WORDS, REASONS
+from apps.portal.reasons import MAX_WORDS, REASONS, given_reason
 from apps.tasks.selectors import typical_seconds
 from biolayer.errors import OfferClosed, OfferExpired
-from biolayer.values import CannotDo
 
 BEGINNING = 600
 """Characters of the instructions that an offer shows."""
@@ -61,19 +60,13 @@ def accept(request: HttpRequest, actor: Principal, offer_id: UUID) -> HttpRespon
 @worker_page
 def decline(request: HttpRequest, actor: Principal, offer_id: UUID) -> HttpResponse:
     """Serve `POST /portal/offers/{id}/decline/`."""
-    code = request.POST.get("code", "")
-    if code not in REASONS:
+    given = given_reason(request)
+    if given is None:
         messages.error(request, gettext("Say why you decline the offer."))
         return redirect("portal_offer", offer_id)
     try:
         with transaction.atomic():
-            matching.decline_offer(
-                actor=actor,
-                offer_id=offer_id,
-                reason=request.POST.get("reason", "").replace("\0", "").strip()[:MAX_WORDS],
-                code=CannotDo(code),
-                at=read_at(request),
-            )
+            matching.decline_offer(actor=actor, offer_id=offer_id, at=read_at(request), **given)
     except (OfferClosed, OfferExpired):
         return redirect("portal_offer", offer_id)
     messages.success(request, gettext("You declined the offer. It goes to another worker."))
@@ -92,7 +85,7 @@ def _facts(actor: Principal, row: Any) -> dict[str, Any]:
         "constraints": _texts(task.context, "constraints"),
         "beginning": task.instructions[:BEGINNING],
         "is_cut": len(task.instructions) > BEGINNING,
-        "needs_file": task.evidence_required or task.expected_format == "file",
+        "needs_file": task.needs_file,
         "reasons": REASONS.items(),
         "max_words": MAX_WORDS,
     }

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.principal import Principal
 from apps.portal.access import read_at, worker_page
 from apps.portal.calls import JSON, body_of, caller, problem, whole_number
-from apps.portal.reasons import MAX_WORDS, REASONS
+from apps.portal.reasons import given_reason
 from apps.portal.task_forms import faults_of, pairs_of, posted_form, with_faults
 from apps.portal.task_pages import evidence_faults, problems_of, show_run
 from apps.tasks import selectors, services
@@ -34,7 +34,6 @@ from biolayer.errors import (
     RunSubmitted,
 )
 from biolayer.requests.runs import MAX_EPOCH
-from biolayer.values import CannotDo
 
 
 @require_GET
@@ -195,8 +194,8 @@ def _number(request: HttpRequest, name: str) -> int:
 @worker_page
 def release(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpResponse:
     """Serve "I cannot do this": the task goes to another worker, and what was typed is kept."""
-    code = request.POST.get("code", "")
-    if code not in REASONS:
+    given = given_reason(request)
+    if given is None:
         messages.error(
             request, gettext("Choose a reason, so that the task finds the right worker.")
         )
@@ -206,9 +205,8 @@ def release(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpRespons
             actor=actor,
             run_id=run_id,
             epoch=_number(request, "epoch"),
-            reason=request.POST.get("reason", "").replace("\0", "").strip()[:MAX_WORDS],
-            code=CannotDo(code),
             at=read_at(request),
+            **given,
         )
     except (LeaseLost, IllegalTransition):
         return redirect("portal_run", run_id)

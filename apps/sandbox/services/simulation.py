@@ -96,7 +96,7 @@ def _received_evidence(step_id: UUID, at: datetime) -> tasks.ReceivedFile | None
     if step is None:
         return None
     run = Run.objects.select_related("task").get(id=step.subject_id)
-    if run.task.scenario is Scenario.FAIL or not _needs_file(run):
+    if run.task.scenario is Scenario.FAIL or not run.task.needs_file:
         return None
     file = SimpleUploadedFile("evidence.txt", evidence_text(run.task), "text/plain")
     return tasks.receive_evidence(
@@ -177,10 +177,6 @@ def _finish(step: SimulatedStep, received: tasks.ReceivedFile | None, at: dateti
         evidence = [kept.id]
     submission = Submission(epoch=run.epoch, output=output, evidence=evidence)
     tasks.submit_run(actor=actor, run_id=run.id, submission=submission, at=at)
-
-
-def _needs_file(run: Run) -> bool:
-    return run.task.evidence_required or run.task.expected_format == "file"
 
 
 def _worker(step: SimulatedStep) -> Principal:

@@ -328,6 +328,11 @@ class Task(models.Model):
         return schema if self.output_schema_text is None else orjson.loads(self.output_schema_text)
 
     @property
+    def needs_file(self) -> bool:
+        """Return whether a submission must name evidence."""
+        return self.evidence_required or self.expected_format == "file"
+
+    @property
     def scenario(self) -> Scenario:
         """Return what the title of a task in a sandbox asks its simulated workers to do."""
         return scenario_of(organisation_id=self.organisation_id, title=self.title)

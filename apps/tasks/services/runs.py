@@ -140,8 +140,7 @@ def _require_same(run: Run, submission: Submission) -> None:
 def _submission_faults(task: Task, run: Run, submission: Submission) -> list[Fault]:
     faults = [*json_faults(submission.output, ("output",), MAX_OUTPUT_BYTES)]
     faults += output_faults(submission.output, task.output_schema, task.expected_format)
-    needs_file = task.evidence_required or task.expected_format == "file"
-    if needs_file and not submission.evidence:
+    if task.needs_file and not submission.evidence:
         faults.append(Fault("/evidence", "required", "this task requires evidence"))
     if submission.evidence:
         known = set(evidence_of(run).values_list("id", flat=True))

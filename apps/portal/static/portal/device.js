@@ -69,7 +69,8 @@ async function endNotices({ devices, scope }) {
   const device = localStorage.getItem(NOTICES_DEVICE)
   if (!device) return
   await fetch(`${devices}${device}/remove/`, {
-    method: 'POST', redirect: 'manual', headers: { Accept: 'application/json', 'X-CSRFToken': tokenOf() },
+    method: 'POST', redirect: 'manual', signal: AbortSignal.timeout(PATIENCE_MS),
+    headers: { Accept: 'application/json', 'X-CSRFToken': tokenOf() },
   })
   localStorage.removeItem(NOTICES_DEVICE)
 }

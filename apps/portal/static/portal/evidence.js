@@ -1,6 +1,7 @@
 // Upload files one by one. A file is kept on this device until the server has it, so that an upload
 // goes on after a lost connection or a reload. The server takes the same file twice as one.
 
+const PATIENCE_MS = 20_000
 const RETRY_AFTER = [1000, 2000, 4000, 8000, 15_000, 30_000]
 const THUMB = 96
 
@@ -159,7 +160,8 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       const body = new FormData()
       body.append('epoch', epoch)
       const response = await fetch(`${base}evidence/${upload.evidence}/remove`, {
-        method: 'POST', body, headers: { Accept: 'application/json', 'X-CSRFToken': token() },
+        method: 'POST', body, signal: AbortSignal.timeout(PATIENCE_MS),
+        headers: { Accept: 'application/json', 'X-CSRFToken': token() },
       }).catch(() => null)
       if (response?.status !== 204) return fail(upload)
       await store.remove('thumbs', upload.evidence)

@@ -36,7 +36,7 @@ async function registration() {
 
 async function store(subscription) {
   const answer = await fetch(place.dataset.add, {
-    method: 'POST',
+    method: 'POST', signal: AbortSignal.timeout(20_000),
     headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
     body: JSON.stringify(subscription),
   })

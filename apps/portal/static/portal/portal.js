@@ -2,6 +2,8 @@
 // parts of a page that follow it, and keys.
 
 const page = document.getElementById('portal')?.dataset ?? {}
+// How long an answer may take.
+const PATIENCE_MS = 20_000
 const announcer = document.getElementById('announcer')
 const news = document.getElementById('news')
 
@@ -185,7 +187,9 @@ const NO_NOTICES = 'portal-no-notices'
 async function reportVisible() {
   const token = document.querySelector('[name=csrfmiddlewaretoken]')?.value
   if (!isVisible() || !token || sessionStorage.getItem(NO_NOTICES)) return
-  const answer = await fetch(page.seen, { method: 'POST', headers: { 'X-CSRFToken': token } })
+  const answer = await fetch(page.seen, {
+    method: 'POST', headers: { 'X-CSRFToken': token }, signal: AbortSignal.timeout(PATIENCE_MS),
+  })
   // The worker gets no notices: there is nothing to hold back.
   if (answer.status === 200) sessionStorage.setItem(NO_NOTICES, 'true')
 }
@@ -236,11 +240,13 @@ class Part {
     this.isBusy = true
     try {
       const asked = Date.now()
-      const answer = await fetch(this.element.dataset.fragment, { redirect: 'manual' })
+      const answer = await fetch(this.element.dataset.fragment, {
+        redirect: 'manual', signal: AbortSignal.timeout(PATIENCE_MS),
+      })
       if (answer.ok) this.receive(await answer.text(), asked)
       else if (answer.type === 'opaqueredirect' || answer.status === 403) showEnded()
     } catch {
-      // There is no network: the next change, or the next connection, looks again.
+      // There is no answer: the next change, or the next connection, looks again.
     } finally {
       this.isBusy = false
       if (this.again) {
@@ -334,7 +340,8 @@ let isLeft = false
 signOut?.addEventListener('submit', async (event) => {
   if (isLeft || !page.owner) return
   event.preventDefault()
-  isLeft = await import(page.device).then((one) => one.leave(page), () => true)
+  // A failure here must not prevent the sign-out.
+  isLeft = await import(page.device).then((one) => one.leave(page)).catch(() => true)
   if (isLeft) signOut.requestSubmit()
 })
 

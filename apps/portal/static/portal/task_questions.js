@@ -1,9 +1,11 @@
 // The thread of a task: send a question, and show what was said. It is loaded when it is needed.
 
+const PATIENCE_MS = 20_000
+
 export async function loadThread({ questions, state, keep, body }) {
   const error = document.getElementById('question-error')
   const answer = await fetch(questions.dataset.thread, {
-    method: body ? 'POST' : 'GET', body, redirect: 'manual', headers: { Accept: 'application/json', 'X-CSRFToken': state.token },
+    method: body ? 'POST' : 'GET', body, redirect: 'manual', signal: AbortSignal.timeout(PATIENCE_MS), headers: { Accept: 'application/json', 'X-CSRFToken': state.token },
   }).catch(() => null)
   error.hidden = Boolean(answer?.ok) || !body
   if (!answer?.ok) {
