@@ -30,6 +30,9 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 def _pixel(x: int, y: int, size: int) -> bytes:
     """Return a pixel's colour: the share of its samples that a line covers."""
+    side = 24 / size / SCALE
+    if not _is_line(_unit(x + 0.5, size), _unit(y + 0.5, size), within=1 + side):
+        return GROUND
     covered = 0
     for step in range(SAMPLES * SAMPLES):
         dx, dy = (step % SAMPLES + 0.5) / SAMPLES, (step // SAMPLES + 0.5) / SAMPLES
@@ -42,10 +45,11 @@ def _unit(pixel: float, size: int) -> float:
     return 12 + (pixel / size * 24 - 12) / SCALE
 
 
-def _is_line(x: float, y: float) -> bool:
+def _is_line(x: float, y: float, *, within: float = 1) -> bool:
+    """Return whether a point is on a line, or `within` that distance of its axis."""
     for begins, ends, height in LINES:
         nearest = min(max(x, begins), ends)
-        if (x - nearest) ** 2 + (y - height) ** 2 <= 1:
+        if (x - nearest) ** 2 + (y - height) ** 2 <= within**2:
             return True
     return False
 

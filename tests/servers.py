@@ -5,6 +5,7 @@ Each process of a parallel run has servers of its own. Loaded before Django's se
 """
 
 import os
+import sys
 
 import psycopg
 import pytest
@@ -16,6 +17,10 @@ from tests import migrated
 HOME = migrated.ROOT / os.environ.get("PYTEST_XDIST_WORKER", "")
 
 os.environ["BIOLAYER_HOME"] = str(HOME)
+
+# A run starts hundreds of processes: without stored bytecode each compiles all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
