@@ -6,8 +6,9 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BENCH := create
-# Two processes of tests use two cores fully: a test is a client, PostgreSQL and often more.
-IN_PARALLEL := --numprocesses=2
+# Three processes of tests use two cores fully: what one waits for in real time, two others compute.
+IN_PARALLEL := --numprocesses=3
+BROWSERS_IN_PARALLEL := --numprocesses=2
 BIN := $(VENV)/bin
 RUN_LOCKS := requirements.txt requirements-embedded.txt
 DEV_LOCKS := $(RUN_LOCKS) requirements-dev.txt
@@ -55,7 +56,7 @@ run: $(RUN_STAMP) ## Run everything on this machine, with a demo organisation (P
 
 test: $(DEV_STAMP) ## Run the tests (ARGS="tests/unit -k offer")
 	@$(BIN)/python -m pytest $(if $(findstring tests,$(ARGS)),,$(IN_PARALLEL)) $(ARGS)
-	@$(if $(ARGS),,exec $(BIN)/python -m pytest tests/browser $(IN_PARALLEL))
+	@$(if $(ARGS),,exec $(BIN)/python -m pytest tests/browser $(BROWSERS_IN_PARALLEL))
 
 check: $(DEV_STAMP) ## Lint, types, import rules, migrations, generated documents, security
 	@$(BIN)/ruff check .

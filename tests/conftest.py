@@ -1,5 +1,6 @@
 """Provide fixtures for all tests. Tests commit for real; each starts with empty tables."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,41 @@ from tests.receiver import Receiver, receiving
 from tests.servers import provide_migrated_database
 from tests.tables import are_kept, empty
 
-TOGETHER = ("tests/faults", "tests/acceptance")
-"""Folders whose files one process runs: it measures time with one installation, or shares one."""
+TOGETHER = {
+    "what measures time": (
+        "tests/faults/test_held.py",
+        "tests/faults/test_kills.py",
+        "tests/faults/test_pgbouncer.py",
+        "tests/faults/test_queue_order.py",
+    ),
+    "what shares an installation": ("tests/acceptance/",),
+}
+"""Tests that one process runs, one after another: the beginnings of their names."""
 
 LONGEST = (
-    *TOGETHER,
-    "tests/upgrades",
+    *itertools.chain.from_iterable(TOGETHER.values()),
+    "tests/faults/",
+    "tests/upgrades/",
+    "tests/portal/test_live.py",
     "tests/api/test_fuzz.py",
-    "tests/integration/test_matching.py",
     "tests/integration/test_queue_order.py",
+    "tests/concurrency/",
+    "tests/integration/test_matching.py",
+    "tests/pages/",
+    "tests/api/test_access_matrix.py",
+    "tests/api/test_tenancy.py",
 )
+
+KEPT_ROWS = "world"
+"""The fixture of rows that the tests of a file share, by `tests.tables.keep`."""
 
 
 class Scheduling(LoadFileScheduling):
-    """Distribute files to the processes of a parallel run, and folders of `TOGETHER`."""
+    """Distribute files to the processes of a parallel run, and the groups of `TOGETHER`."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in TOGETHER if nodeid.startswith(f"{folder}/")), None) or (
-            super()._split_scope(nodeid)
-        )
+        groups = (name for name, begins in TOGETHER.items() if nodeid.startswith(begins))
+        return next(groups, None) or super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
@@ -52,15 +69,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, in spite of the shuffling.
+    """Begin with what takes longest, in spite of the shuffling; in a file, with what shares rows.
 
-    So the processes of a parallel run end at the same time, and tests that share an installation
-    run one after another.
+    So the processes of a parallel run end at the same time, tests that share an installation run
+    one after another, and shared rows are made once for a file: other tests empty the tables.
     """
+    files: dict[Path, int] = {}
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, int, bool]:
         matches = (item.nodeid.startswith(prefix) for prefix in LONGEST)
-        return next((number for number, found in enumerate(matches) if found), len(LONGEST))
+        longest = next((number for number, found in enumerate(matches) if found), len(LONGEST))
+        shares = KEPT_ROWS in getattr(item, "fixturenames", ())
+        return longest, files.setdefault(item.path, len(files)), not shares
 
     items.sort(key=place)
 
