@@ -1,5 +1,6 @@
 """Provide fixtures for all tests. Tests commit for real; each starts with empty tables."""
 
+import gc
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return longest, files.setdefault(item.path, len(files)), not shares
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking at ten thousand collected tests, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
