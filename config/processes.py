@@ -35,6 +35,9 @@ def stream_command(*, host: str, port: int) -> Command:
         *module_command(
             "uvicorn", "--host", host, "--port", str(port), "--timeout-graceful-shutdown", "2"
         ),
+        # By default it takes the address and the scheme from headers of callers on this machine.
+        # Only `apps.base.addresses` reads these, and counts the proxies.
+        "--no-proxy-headers",
         *("--log-level", "warning", "--no-access-log", "config.asgi:application"),
     )
 

@@ -10,7 +10,15 @@ import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from apps.accounts.models import ApiKey, AuditEvent, Member, OAuthApplication, Organisation, User
+from apps.accounts.models import (
+    ApiKey,
+    AuditEvent,
+    Member,
+    OAuthApplication,
+    OAuthConsent,
+    Organisation,
+    User,
+)
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
@@ -444,14 +452,20 @@ def test_link__of_a_member_lasts_as_long_as_the_membership(house: House, kind: s
     expect_no_content(url)
 
 
-@pytest.mark.parametrize("gone", ["client", "member"])
+@pytest.mark.parametrize("gone", ["client", "member", "consent"])
 def test_link__of_a_client_that_acts_for_a_member(house: House, gone: str) -> None:
     client, member = a_client(house), a_member(house)
+    consent = OAuthConsent.objects.create(
+        organisation=house.organisation,
+        application=client,
+        member=member,
+        scopes=["evidence:read"],
+    )
     path = f"/v1/evidence/{verified(house)}/content"
     actor = principal(house, "oauth_member", f"{member.id}:{client.client_id}", member.id)
     url = Links(actor, clock.now()).to(path).url
     assert got(Client().get(url)).status_code == 200
-    (client if gone == "client" else member).delete()
+    {"client": client, "member": member, "consent": consent}[gone].delete()
     expect_no_content(url)
 
 

@@ -10,12 +10,14 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError
+from django.test import Client
 
 from apps.accounts.keys import LIVE, TEST, new_key, parse_key
 from apps.accounts.models import ApiKey, Organisation
 from apps.accounts.sandbox_ids import is_of_sandbox, live_id, sandbox_id
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import ensure_sandbox, issue_key
+from apps.api.http.links import Links
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.pools import services as pools
@@ -26,6 +28,7 @@ from apps.tasks.models import Evidence, Run, Task
 from apps.webhooks.services import keys_of
 from local.demo.seed import seed
 from tests.api.expect import expect_problem, expect_unchanged, faults
+from tests.api.oauth_steps import created, credentials_manager
 from tests.factories import NO_ID, SCHEMA, Caller, House, contract, page_example, soon, worker_in
 from tests.sandboxes import events, posted, run_drains, sandbox_of, sandboxed, shown
 
@@ -172,6 +175,33 @@ def test_networks__of_the_live_organisation_bind_test_keys(house: House) -> None
     expect_problem(test.get("/v1/tasks"), 403, "address_not_allowed")
     networks.update(allowed_networks=["127.0.0.0/8"])
     assert test.get("/v1/tasks").status_code == 200
+
+
+def test_networks__of_the_live_organisation_bind_clients_of_the_sandbox(house: House) -> None:
+    manager = credentials_manager(house, is_test=True)
+    cc = {"grant_types": ["client_credentials"], "redirect_uris": []}
+    client = created(manager, **cc, scopes=["tasks:read"], role="viewer")
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client["client_id"],
+        "client_secret": client["client_secret"],
+    }
+    token = Client().post("/oauth/token", form).json()["access_token"]
+    assert Caller(token).get("/v1/tasks").status_code == 200
+    networks = Organisation.objects.filter(id=house.organisation.id)
+    networks.update(allowed_networks=["192.0.2.0/24"])
+    expect_problem(Caller(token).get("/v1/tasks"), 403, "address_not_allowed")
+    assert Client().post("/oauth/token", form).status_code == 401
+
+
+def test_networks__of_the_live_organisation_bind_links_of_the_sandbox(house: House) -> None:
+    manager = credentials_manager(house, is_test=True)
+    missing = f"/v1/evidence/{NO_ID}/content"
+    link = Links(manager.principal, clock.now()).to(missing).url
+    expect_problem(Client().get(link), 404, "not_found")
+    networks = Organisation.objects.filter(id=house.organisation.id)
+    networks.update(allowed_networks=["192.0.2.0/24"])
+    expect_problem(Client().get(link), 403, "address_not_allowed")
 
 
 # --- the sandbox itself ---------------------------------------------------------------------------

@@ -134,6 +134,22 @@ def test_stream__refused_before_its_first_byte(
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
 
 
+def test_routes__a_forged_address_does_nothing(house: House, server: StreamServer) -> None:
+    key = issue_key(
+        organisation_id=house.organisation.id,
+        name="Elsewhere",
+        scopes=[Scope.TASKS_READ],
+        allowed_networks=["203.0.113.7"],
+    )
+    forged = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    response = get(server, "/v1/events", key, **forged)
+    assert (response.status_code, response.json()["code"]) == (403, "address_not_allowed")
+    assert response.json()["missing"] == {"network": "127.0.0.1", "list": "key"}
+    forged["Authorization"] = f"Bearer {key}"
+    stream = httpx.head(f"{server.url}/v1/events/stream", headers=forged, verify=TLS)
+    assert stream.status_code == 403
+
+
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
 def test_routes__need_a_credential(house: House, server: StreamServer, path: str) -> None:
     unknown = get(server, path, "bl_live_nobody")

@@ -263,6 +263,33 @@ def test_verify__a_removed_or_foreign_head_is_found(ours: UUID) -> None:
     assert found(ours) == [("head", 5)]
 
 
+@pytest.mark.parametrize("gone", ["day = '2026-03-01'", "day <= '2026-03-02'", "true"])
+def test_verify__removed_first_heads_are_found(ours: UUID, gone: str) -> None:
+    chained(ours, 5)
+    sign_audit_heads(at=NOON + 3 * DAY)
+    with audit_steps.tampering() as cursor:
+        cursor.execute(f"DELETE FROM accounts_audithead WHERE {gone}")
+    assert found(ours) == [("head", 5)]
+
+
+def test_verify__a_removed_log_is_found_by_its_heads(ours: UUID) -> None:
+    chained(ours, 5)
+    sign_audit_heads(at=NOON + 3 * DAY)
+    with audit_steps.tampering() as cursor:
+        cursor.execute("DELETE FROM accounts_auditevent")
+        cursor.execute("DELETE FROM accounts_auditchain")
+    assert found(ours) == [("end", 0)]
+    chained(ours, 2, at=NOON + 4 * DAY)
+    assert ("head", 5) in found(ours)
+
+
+def test_heads__begin_with_the_day_of_the_first_row(ours: UUID) -> None:
+    audit_steps.entries(ours, 1, at=NOON)
+    assert chain_audit_events(at=NOON + 2 * DAY) == 1
+    assert heads(ours) == [("2026-03-01", 0), ("2026-03-02", 0)]
+    assert found(ours) == []
+
+
 def test_verify__a_key_of_the_attacker_does_not_count(ours: UUID) -> None:
     chained(ours, 5)
     sign_audit_heads(at=NOON + DAY)

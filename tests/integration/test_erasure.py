@@ -64,6 +64,15 @@ def test_a_text__is_erased_with_the_tasks_that_have_it(house: House) -> None:
     assert (entry.data, entry.subject_id) == ({"erased": 1, "kept": 0}, "")
 
 
+@pytest.mark.parametrize(
+    "text", ['Jörg "Rock" Müller', "Hauptstr. 5\n10827 Berlin", "DOMAIN\\joerg", "50%_off"]
+)
+def test_a_text__is_found_however_json_writes_it(house: House, text: str) -> None:
+    house.completed(context={"background": f"Ask {text}, please"})
+    house.completed(context={"background": "Ask DOMAINjoerg about 50 xx off, please"})
+    assert erase(house, "--text", text)[0] == "1 tasks whose content has the text: would be erased"
+
+
 def test_a_text__is_kept_where_it_must_be(house: House) -> None:
     title = f"Call {PHONE}"
     logged = house.completed(title=title, audit={"log_required": True, "retain_days": 30})

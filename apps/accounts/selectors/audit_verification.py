@@ -15,7 +15,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -101,8 +101,9 @@ def verify_chain(*, organisation_id: UUID, processes: int = 1) -> Verified:
     publics = authentic_publics()
     chain = AuditChain.objects.filter(pk=organisation_id).first()
     if chain is None:
-        if rows.filter(position__isnull=False).exists():
-            text = "the chain has rows, and no end: the row of accounts_auditchain was removed"
+        heads = AuditHead.objects.filter(organisation_id=organisation_id)
+        if rows.filter(position__isnull=False).exists() or heads.exists():
+            text = "there are rows or heads, and no end: the row of accounts_auditchain was removed"
             result.faults.append(AuditFault(organisation_id, "end", 0, None, text))
         return result
     fault = _first_fault(organisation_id, chain.position, processes)
@@ -299,12 +300,13 @@ def _hash_at(organisation_id: UUID, position: int) -> bytes | None:
 def _head_faults(
     chain: AuditChain, publics: dict[UUID, str], result: Verified
 ) -> Iterator[AuditFault]:
-    organisation_id, expected = chain.organisation_id, None
+    organisation_id, expected = chain.organisation_id, _first_day(chain.organisation_id)
     for head in AuditHead.objects.filter(organisation_id=organisation_id).order_by("day"):
         result.heads += 1
         if (head.signed_at.date() - head.day).days > 1:
             result.late_days.append(head.day.isoformat())
-        if expected is not None and head.day != expected:
+        # The first head may be of an earlier day than the first row: the chain was empty then.
+        if expected is not None and head.day > expected:
             yield _head_fault(head, f"no head of {expected}: it was removed")
         expected = head.day + timedelta(days=1)
         public = publics.get(head.key_id)
@@ -313,9 +315,18 @@ def _head_faults(
         elif _hash_at(organisation_id, head.position) != bytes(head.hash):
             text = f"rows up to here were rewritten or removed after {head.day}, whose head differs"
             yield _head_fault(head, text)
-    if (expected or chain.next_day) != chain.next_day:
+    # A chain without heads may have begun on the day before its first row.
+    is_behind = expected is not None and expected < chain.next_day
+    if is_behind or (result.heads and expected != chain.next_day):
         text = f"heads up to {chain.next_day - timedelta(days=1)} were signed, and are missing"
         yield AuditFault(organisation_id, "head", chain.position, None, text)
+
+
+def _first_day(organisation_id: UUID) -> date | None:
+    """Return the day of a chain's first row, which has a head by the time that the day is over."""
+    rows = AuditEvent.objects.filter(organisation_id=organisation_id, position=1)
+    occurred_at = rows.values_list("occurred_at", flat=True).first()
+    return None if occurred_at is None else occurred_at.astimezone(UTC).date()
 
 
 def _head_fault(head: AuditHead, text: str) -> AuditFault:

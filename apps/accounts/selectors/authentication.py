@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+from django.db.models.functions import Coalesce
 
 from apps.accounts.keys import parse_key
 from apps.accounts.models import OAuthApplication
@@ -81,6 +82,10 @@ def authenticate_key(text: str, *, address: str = "") -> Authenticated | None:
 
 
 def networks_of_client(*, client_id: str) -> Sequence[str]:
-    """Return the networks from which an OAuth 2.0 client may call; empty: any, or no such client"""
+    """Return the networks from which an OAuth 2.0 client may call; empty: any, or no such client
+
+    Those of a sandbox are its live organisation's.
+    """
+    of = "organisation__sandbox_of__allowed_networks", "organisation__allowed_networks"
     rows = OAuthApplication.objects.filter(client_id=client_id)
-    return rows.values_list("organisation__allowed_networks", flat=True).first() or ()
+    return rows.values_list(Coalesce(*of), flat=True).first() or ()

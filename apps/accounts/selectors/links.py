@@ -9,18 +9,30 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
 from apps.accounts.selectors.authentication import Authenticated
 
-_ORGANISATION = (
-    "SELECT clock_timestamp(), o.allowed_networks FROM accounts_organisation o WHERE o.id = %s"
-)
+# The networks of a sandbox are those of its live organisation.
+_ORGANISATION = """
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks)
+FROM accounts_organisation o LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
+WHERE o.id = %s
+"""
 _MEMBER = "EXISTS (SELECT FROM accounts_member m WHERE m.organisation_id = o.id AND m.id = %s)"
 _CLIENT = (
     "EXISTS (SELECT FROM accounts_oauthapplication a"
     " WHERE a.organisation_id = o.id AND a.client_id = %s)"
 )
+# Without the consent no token of the client for the member is valid.
+_CONSENT = (
+    "EXISTS (SELECT FROM accounts_oauthconsent c"
+    " JOIN accounts_oauthapplication a ON a.id = c.application_id"
+    " JOIN accounts_member m ON m.id = c.member_id JOIN accounts_user u ON u.id = m.user_id"
+    " WHERE c.organisation_id = o.id AND m.id = %s AND a.client_id = %s AND u.is_active)"
+)
 # Any secret of the key is enough: rotating it does not end its links.
 _KEY = """
-SELECT clock_timestamp(), o.allowed_networks, COALESCE(k.allowed_networks, '{}')
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks),
+    COALESCE(k.allowed_networks, '{}')
 FROM accounts_organisation o JOIN accounts_apikey k ON k.organisation_id = o.id
+LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
 WHERE o.id = %s AND (k.id = %s OR k.original_id = %s) AND k.revoked_at IS NULL
     AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 LIMIT 1
@@ -73,7 +85,7 @@ def _statement(holder: LinkHolder) -> tuple[str, list[str]]:
         case "oauth_member", str(member_id):
             # Its id is that of the member and of the client.
             client_id = holder.id.partition(":")[2]
-            return f"{_ORGANISATION} AND {_MEMBER} AND {_CLIENT}", [member_id, client_id]
+            return f"{_ORGANISATION} AND {_CONSENT}", [member_id, client_id]
         case _, str(member_id):
             return f"{_ORGANISATION} AND {_MEMBER}", [member_id]
         case "oauth_application", None:

@@ -18,13 +18,14 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import OAUTH_SCOPES, lesser_role, scopes_of_role
 from apps.accounts.selectors.authentication import Authenticated
 
-# As the statement for keys: every call pays for it.
+# As the statement for keys: every call pays for it, and a sandbox has its live networks.
 READ = """
-SELECT clock_timestamp(), o.allowed_networks, a.organisation_id, a.client_id, a.name, a.role,
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks), a.organisation_id, a.client_id, a.name, a.role,
     a.scopes, a.pool_ids, t.scope, t.resource, t.created, t.expires, m.id, m.role, c.scopes
 FROM oauth2_provider_accesstoken t
 JOIN accounts_oauthapplication a ON a.id = t.application_id
 JOIN accounts_organisation o ON o.id = a.organisation_id
+LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
 LEFT JOIN accounts_user u ON u.id = t.user_id AND u.is_active
 LEFT JOIN accounts_member m ON m.user_id = u.id AND m.organisation_id = a.organisation_id
 LEFT JOIN accounts_oauthconsent c ON c.member_id = m.id AND c.application_id = a.id

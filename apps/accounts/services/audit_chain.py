@@ -165,15 +165,20 @@ def _report(organisation_id: UUID) -> None:
 
 
 def _begin(organisation_id: UUID, at: datetime) -> None:
-    """Insert the end of an empty chain, unless it exists."""
+    """Insert the end of an empty chain, unless it exists.
+
+    Its first day is that of its first row, so that a missing first head is found.
+    """
     key = present_key(at=at)
+    waiting = AuditEvent.objects.filter(organisation_id=organisation_id, position=None)
+    first = waiting.order_by("id").values_list("occurred_at", flat=True).first()
     chain = AuditChain(
         organisation_id=organisation_id,
         position=0,
         hash=GENESIS,
         changed_at=at,
         key_id=key.id,
-        next_day=at.date(),
+        next_day=min(at, first or at).date(),
     )
     chain.signature = signature_of(END, end_facts(chain), _private(key))
     AuditChain.objects.bulk_create([chain], ignore_conflicts=True)

@@ -1,10 +1,12 @@
 """Erase what tasks have of a person before the end of their retention, as far as it may be."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from apps.base.erasure import Finding
@@ -27,22 +29,22 @@ NAMING = f"""
 SELECT t.id, {KEPT} FROM tasks_task t JOIN accounts_organisation o ON o.id = t.organisation_id
 WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
     concat_ws(E'\\n', t.title, t.instructions, t.context, t.output, t.output_schema, t.created_by,
-        t.callback_url, t.close_reason) ILIKE %(pattern)s
+        t.callback_url, t.close_reason) ILIKE ANY(%(patterns)s)
     OR EXISTS (SELECT FROM tasks_run r WHERE r.task_id = t.id
-        AND concat_ws(E'\\n', r.output, r.error) ILIKE %(pattern)s)
+        AND concat_ws(E'\\n', r.output, r.error) ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM tasks_run r JOIN tasks_evidence e ON e.run_id = r.id
-        WHERE r.task_id = t.id AND e.filename ILIKE %(pattern)s)
+        WHERE r.task_id = t.id AND e.filename ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM tasks_draft d WHERE d.task_id = t.id
-        AND concat_ws(E'\\n', d.output, d.form) ILIKE %(pattern)s)
-    OR EXISTS (SELECT FROM tasks_message m WHERE m.task_id = t.id AND m.text ILIKE %(pattern)s)
-    OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE %(pattern)s)
-    OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE %(pattern)s)
+        AND concat_ws(E'\\n', d.output, d.form) ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM tasks_message m WHERE m.task_id = t.id AND m.text ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """
 SELECT count(*) FROM tasks_task t
 WHERE t.organisation_id = %(organisation_id)s
-    AND concat_ws(' ', t.product, t.request_id) ILIKE %(pattern)s
+    AND concat_ws(' ', t.product, t.request_id) ILIKE ANY(%(patterns)s)
 """
 OF_WORKER = f"""
 SELECT t.id, {KEPT} FROM tasks_task t JOIN accounts_organisation o ON o.id = t.organisation_id
@@ -65,6 +67,10 @@ DRAFTS = "DELETE FROM tasks_draft WHERE task_id = ANY(%s) AND worker_id = %s"
 MESSAGES = "DELETE FROM tasks_message WHERE task_id = ANY(%s) AND worker_id = %s"
 
 
+# What a pattern of LIKE has a backslash before, to mean itself.
+ESCAPED, ADD_BACKSLASH = r"[\\%_]", r"\\\g<0>"
+
+
 class Found(NamedTuple):
     """Name a task, and why its content is kept; None: it may go."""
 
@@ -77,10 +83,9 @@ def erase_text(*, organisation_id: UUID, text: str, apply: bool, at: datetime) -
 
     Without `apply` nothing is changed. Files are not searched: they go with their tasks.
     """
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     params: dict[str, Any] = {
         "organisation_id": organisation_id,
-        "pattern": f"%{escaped}%",
+        "patterns": _patterns(text),
         "at": at,
     }
     found = _found(NAMING, params)
@@ -93,6 +98,12 @@ def erase_text(*, organisation_id: UUID, text: str, apply: bool, at: datetime) -
         yield Finding("natural keys of tasks", count, why)
     if apply:
         purge_tasks_now(task_ids=[task.task_id for task in found if not task.kept_because], at=at)
+
+
+def _patterns(text: str) -> list[str]:
+    """Return what matches a text: as it is, and as JSON has it, with quotes and lines escaped."""
+    as_json = orjson.dumps(text).decode()[1:-1]
+    return [f"%{re.sub(ESCAPED, ADD_BACKSLASH, one)}%" for one in sorted({text, as_json})]
 
 
 def erase_words(
