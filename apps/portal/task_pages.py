@@ -129,7 +129,7 @@ def typed_rows(draft: Any) -> list[Row]:
         Row(name.removeprefix("output").strip("/").replace("/", SEPARATOR).replace("_", " "), text)
         for name, texts in draft.form.items()
         for text in texts
-        if text
+        if text and not name.endswith(("/~was", "/~zone"))
     ]
 
 

@@ -12,6 +12,7 @@ from apps.tasks.outputs import output_faults
 from apps.ui.schema_forms import SchemaForm, parse_form, schema_form
 from apps.ui.schema_forms.keywords import EDITOR_ONLY, KEYWORDS
 from biolayer.errors import Fault
+from tests.unit.html_forms import sent
 
 BERLIN = "Europe/Berlin"
 
@@ -112,6 +113,26 @@ def test_a_time__is_shown_in_the_workers_zone() -> None:
     assert "Time zone: Europe/Berlin" in shown.html
 
 
+def test_a_form__keeps_the_zone_in_which_its_times_were_entered() -> None:
+    seen = {"type": "string", "format": "date-time", "default": "2026-12-01T09:30:00Z"}
+    schema = of(seen=seen, at={"type": "string", "format": "date-time"})
+    pairs = sent(schema_form(schema, time_zone=BERLIN).html)
+    typed = [(name, "2026-12-02T10:00" if name == "output/at" else text) for name, text in pairs]
+    # The worker has travelled, or an operator has corrected the zone.
+    shown = parse_form(schema, typed, time_zone="America/New_York")
+    assert shown.output == {"seen": "2026-12-01T09:30:00Z", "at": "2026-12-02T10:00:00+01:00"}
+    assert "Time zone: Europe/Berlin" in shown.html
+    assert parse_form(schema, sent(shown.html), time_zone="UTC").output == shown.output
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "a\x00b", "x" * 5000])
+def test_an_unknown_zone__is_that_of_the_worker(name: str) -> None:
+    schema = of(at={"type": "string", "format": "date-time"})
+    pairs = [("output/~zone", name), ("output/at", "2026-12-02T10:00")]
+    form = parse_form(schema, pairs, time_zone=BERLIN)
+    assert form.output == {"at": "2026-12-02T10:00:00+01:00"}
+
+
 def test_a_skipped_time__is_refused_in_words() -> None:
     shown = checked(WHEN, [("output/x", "2026-03-29T02:30")])
     assert shown.output == {"x": "2026-03-29T02:30"}
@@ -208,6 +229,36 @@ def test_a_choice__decides_which_fields_are_read() -> None:
     cash = parse_form(PAYMENT, [("output/payment/~choice", "1"), *pairs])
     assert card.output == {"payment": {"kind": "card", "digits": "12"}}
     assert cash.output == {"payment": {"kind": "cash", "coins": 3}}
+
+
+def test_a_choice_within_a_choice__is_one_choice() -> None:
+    flag = {"title": "Flag", "type": "boolean"}
+    several = {"title": "Several", "oneOf": [flag, {"type": ["string", "number", "null"]}]}
+    schema = of("value", value={"anyOf": [of(unit={"type": "string"}), several]})
+    found = re.findall(r'data-alternative="([0-9]+)"', schema_form(schema).html)
+    assert found == ["0", "1", "2", "3"]
+    for number, name, text, value in (
+        ("0", "output/value/unit", "mm", {"unit": "mm"}),
+        ("1", "output/value", "true", True),
+        ("2", "output/value", "about 3", "about 3"),
+        ("3", "output/value", "3", 3),
+    ):
+        form = parse_form(schema, [("output/value/~choice", number), (name, text)])
+        assert form.output == {"value": value}
+    assert parse_form(schema, [("output/value/~choice", "")]).output == {"value": None}
+
+
+@pytest.mark.parametrize(("value", "text", "changed"), [(3, "4", 4), ("3", "4", "4")])
+@pytest.mark.parametrize("kinds", [["string", "number"], ["number", "string"]])
+def test_a_value_of_several_types__is_changed_within_its_own(
+    kinds: list[str], value: Any, text: str, changed: Any
+) -> None:
+    schema = of(x={"oneOf": [{"type": kind} for kind in kinds]})
+    shown = schema_form(schema, output={"x": value})
+    pairs = [(name, each) for name, texts in shown.raw.items() for each in texts]
+    assert parse_form(schema, pairs).output == {"x": value}
+    pairs = [(name, text if name == "output/x" else each) for name, each in pairs]
+    assert parse_form(schema, pairs).output == {"x": changed}
 
 
 def test_faults_of_a_choice__are_those_of_the_chosen_alternative() -> None:

@@ -265,12 +265,17 @@ class _Builder:
         schemas = [{"allOf": [base, source]} if base else source for source in sources]
         normal = [self._normaliser.normal(schema, seen) for schema in schemas]
         key = _discriminator([part for part, _seen in normal], self._normaliser, seen)
-        alternatives = []
+        alternatives: list[Alternative] = []
         for schema, source, (part, inner_seen) in zip(schemas, sources, normal, strict=True):
             label = self._alternative_label(part, key, inner_seen)
             field = self.field(schema, label, seen, depth=depth + 1)
             if isinstance(field, JsonField):
                 raise Unsupported("an alternative needs the editor")
+            if isinstance(field, VariantsField):
+                # A choice within this one would have its name, and undo it.
+                alternatives += field.alternatives
+                common = {**common, "is_nullable": common["is_nullable"] or field.is_nullable}
+                continue
             alternatives.append(Alternative(label, _identified(field, key), source))
         return VariantsField(**common, alternatives=_distinct(alternatives))
 

@@ -123,3 +123,17 @@ class ShownField(Field):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonField(Field):
     """Ask for JSON: the editor that works for any schema."""
+
+
+def has_times(field: Field) -> bool:
+    """Return whether a field, or one within it, has a time of the worker's zone."""
+    match field:
+        case MomentField(kind=kind):
+            return kind != "date"
+        case ObjectField(properties=parts):
+            return any(has_times(each.field) for each in parts)
+        case ListField(item=item):
+            return has_times(item)
+        case VariantsField(alternatives=alternatives):
+            return any(has_times(each.field) for each in alternatives)
+    return False

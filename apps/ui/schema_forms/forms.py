@@ -14,13 +14,15 @@ from apps.ui.schema_forms.names import (
     AS_JSON,
     MISSING,
     ROOT,
+    ZONE,
     Texts,
     collected,
+    first,
     renumbered,
 )
 from apps.ui.schema_forms.reading import Reader
 from apps.ui.schema_forms.rendering import MAX_ELEMENTS, Renderer, TooManyElements
-from apps.ui.schema_forms.texts import json_text, zone_of
+from apps.ui.schema_forms.texts import is_zone, json_text, zone_of
 from apps.ui.schema_forms.writing import Writer
 from biolayer.errors import Fault
 
@@ -124,10 +126,12 @@ def schema_form(
 ) -> SchemaForm:
     """Return the form for an output schema in either notation; without one, the JSON editor.
 
-    `form` has the texts of the fields as they were typed, and wins over `output`. Without both the
-    form has the schema's defaults. Never raises: what cannot be shown in fields is shown as JSON.
+    `form` has the texts of the fields as they were typed, and wins over `output`; its times stay in
+    the zone in which they were entered. Without both the form has the schema's defaults. Never raises: what cannot be shown in fields is shown as JSON.
     """
     field = field_of(schema)
+    entered = first(form or {}, ROOT + ZONE)
+    time_zone = entered if is_zone(entered) else time_zone
     try:
         texts = _texts(field, output, form, time_zone)
         made = SchemaForm(schema, field, texts, faults=faults, time_zone=time_zone)

@@ -20,6 +20,8 @@ WAS = "/~was"
 ROW = "/~row"
 # Which of two moments a local time means when clocks are set back.
 OCCURRENCE = "/~occurrence"
+# Of the whole form: the zone in which its times were entered. The worker may have another one by now.
+ZONE = "/~zone"
 
 # The place of the row in the template of new rows.
 NEW_ROW = "-"

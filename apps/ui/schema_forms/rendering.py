@@ -21,6 +21,7 @@ from apps.ui.schema_forms.fields import (
     ShownField,
     TextField,
     VariantsField,
+    has_times,
 )
 from apps.ui.schema_forms.inputs import input_of
 from apps.ui.schema_forms.names import (
@@ -30,6 +31,7 @@ from apps.ui.schema_forms.names import (
     OCCURRENCE,
     ROW,
     WAS,
+    ZONE,
     Texts,
     child,
     element_id,
@@ -72,7 +74,8 @@ class Renderer:
             content = _rendered("root", {**common, "content": inner})
         else:
             content = self.field(field, name, is_required=True)
-        return _rendered("form", {"content": content})
+        zone = self._zone_name if has_times(field) else ""
+        return _rendered("form", {"content": content, "zone_name": name + ZONE, "zone": zone})
 
     def field(
         self,

@@ -215,6 +215,14 @@ def scalar_text(value: Any) -> str:
     return text.replace(".", ",") if isinstance(value, float) and _has_decimal_comma() else text
 
 
+def is_zone(name: str) -> bool:
+    """Return whether a text is the name of a time zone."""
+    try:
+        return bool(name) and ZoneInfo(name).key == name
+    except (KeyError, OSError, TypeError, ValueError):
+        return False
+
+
 def zone_of(name: str) -> tzinfo:
     """Return the time zone of a name; UTC for an unknown one."""
     try:

@@ -8,8 +8,11 @@ from apps.ui.schema_forms.fields import (
     Field,
     JsonField,
     ListField,
+    MomentField,
+    NumberField,
     ObjectField,
     ShownField,
+    TextField,
     VariantsField,
 )
 from apps.ui.schema_forms.names import AS_JSON, CHOICE, MISSING, ROW, WAS, child
@@ -106,6 +109,8 @@ class Writer:
 
     def _variant(self, field: VariantsField, value: Any, name: str) -> Written | None:
         for number, alternative in enumerate(field.alternatives):
+            if not _is_of_kind(alternative.field, value):
+                continue
             texts = self.write(alternative.field, value, name, is_required=True)
             choice = {name + CHOICE: [str(number)]}
             reader = Reader({**choice, **texts}, self._zone)
@@ -126,6 +131,16 @@ class Writer:
         if len(known) < len(value) or len(known) > len({*known}):
             return None
         return {name: known} if known else {}
+
+
+def _is_of_kind(field: Field, value: Any) -> bool:
+    """Return whether a field is for values of this type: what is typed there is of its own."""
+    match field:
+        case TextField() | MomentField():
+            return isinstance(value, str)
+        case NumberField():
+            return isinstance(value, int | float) and not isinstance(value, bool)
+    return True
 
 
 def _as_json(value: Any, name: str) -> Written:
