@@ -171,6 +171,24 @@ def test_rows__do_not_move_under_the_pointer(bob: World, windows: Windows) -> No
     expect(bar).to_be_hidden()
 
 
+def test_click__during_which_the_page_changes_counts(bob: World, windows: Windows) -> None:
+    page = open_portal(windows.window(), bob.person())
+    bob.post("Call the owner")
+    button = card(page, "Call the owner").get_by_role("button", name="Accept")
+    button.hover()
+    page.mouse.down()
+    # Another tab of the browser tells of a change, as the stream does.
+    with page.expect_response("**/fragments/home") as answer:
+        page.context.new_page().goto("/portal/profile/")
+        page.context.pages[-1].evaluate(
+            "new BroadcastChannel('portal').postMessage({ offers: [], runs: [] })"
+        )
+    answer.value.finished()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    page.mouse.up()
+    page.wait_for_url(RUN)
+
+
 def test_row__that_ends_under_the_pointer_is_closed_in_its_place(
     bob: World, windows: Windows
 ) -> None:

@@ -320,6 +320,16 @@ def test_giving_back__saves_before(desk: Desk, windows: Windows) -> None:
     is_stored(desk, run, "Not on the server yet")
 
 
+def test_giving_back__takes_one_click(desk: Desk, windows: Windows) -> None:
+    run = desk.accepted()
+    page = opened(windows, desk, run)
+    page.locator("#cannot summary").click()
+    page.locator("#cannot [name=code]").first.check()
+    # Nothing is to be saved before.
+    page.get_by_role("button", name="Give the task back").click()
+    expect(page).to_have_url(re.compile("/portal/$"))
+
+
 def leave_offline(page: Page, text: str) -> None:
     page.context.set_offline(True)
     notes(page).fill(text)

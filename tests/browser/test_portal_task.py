@@ -408,6 +408,10 @@ def test_upload__goes_on_after_a_reload(desk: Desk, windows: Windows) -> None:
     )
     expect(page.get_by_role("alert").filter(has_text="not accepted")).to_be_visible()
     picture(page, "refused-file")
+    page.locator("#files").set_input_files(
+        {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": JPEG + bytes(11_000_000)}
+    )
+    expect(page.get_by_role("alert").filter(has_text="larger than 10 MB")).to_be_visible()
 
 
 def test_faults__are_shown_at_fields_that_were_left(desk: Desk, windows: Windows) -> None:

@@ -87,7 +87,8 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       if (queue[0] === upload) queue.shift()
       await store.remove('uploads', upload.id)
       if (answer.status === 201) await finish(upload, answer.body)
-      else fail(upload, answer.body.detail)
+      // A request that is too large is refused before the page's own answer.
+      else fail(upload, answer.body.detail ?? (answer.status === 413 ? texts.textLarge : undefined))
     }
   }
 

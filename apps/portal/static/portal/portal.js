@@ -202,12 +202,16 @@ if (page.seen) {
 // --- parts of a page that follow the stream: <div data-fragment="path" data-topics="offers runs"> -----
 
 const TOUCH_MS = 1500
+// A press may end where this page does not hear of it, as in a menu of the browser.
+const PRESS_MS = 3000
 
 class Part {
   constructor(element) {
     this.element = element
     this.isHovered = false
     this.touchedAt = -Infinity
+    this.isPressed = false
+    this.held = null
     this.waiting = null
     for (const topic of element.dataset.topics.split(' ')) live.on(topic, () => this.look())
     element.addEventListener('portal:due', () => {
@@ -217,10 +221,30 @@ class Part {
     })
     element.addEventListener('pointerover', (event) => (this.isHovered = event.pointerType === 'mouse'))
     element.addEventListener('pointerleave', () => this.leave())
-    element.addEventListener('pointerdown', () => (this.touchedAt = performance.now()))
+    element.addEventListener('pointerdown', () => this.press())
+    for (const type of ['pointerup', 'pointercancel']) addEventListener(type, () => this.release())
     element.addEventListener('focusout', (event) => {
       if (!element.contains(event.relatedTarget)) queueMicrotask(() => this.showWaiting())
     })
+  }
+
+  press() {
+    this.touchedAt = performance.now()
+    this.isPressed = true
+    clearTimeout(this.pressEnds)
+    this.pressEnds = setTimeout(() => this.release(), PRESS_MS)
+  }
+
+  // The click comes after the end of the press.
+  release() {
+    if (!this.isPressed) return
+    clearTimeout(this.pressEnds)
+    setTimeout(() => {
+      this.isPressed = false
+      const held = this.held
+      this.held = null
+      if (held) this.receive(...held)
+    }, 50)
   }
 
   leave() {
@@ -232,7 +256,7 @@ class Part {
   isInUse() {
     const sinceTouch = performance.now() - this.touchedAt
     if (sinceTouch < TOUCH_MS) setTimeout(() => this.showWaiting(), TOUCH_MS - sinceTouch + 50)
-    return this.isHovered || sinceTouch < TOUCH_MS || this.element.contains(document.activeElement)
+    return this.isPressed || this.isHovered || sinceTouch < TOUCH_MS || this.element.contains(document.activeElement)
   }
 
   async look() {
@@ -257,6 +281,8 @@ class Part {
   }
 
   receive(text, asked) {
+    // A button that is replaced between the press and its end is not clicked.
+    if (this.isPressed) return (this.held = [text, asked])
     const fresh = new DOMParser().parseFromString(text, 'text/html').body
     const at = Date.parse(fresh.firstElementChild?.dataset.now)
     if (at) offset = at - (asked + Date.now()) / 2
