@@ -15,12 +15,11 @@ from apps.accounts.principal import Principal
 from apps.portal.access import read_at
 from apps.portal.markdown import render_markdown
 from apps.portal.reasons import REASONS
-from apps.portal.rows import SEPARATOR, Row, rows_of
-from apps.portal.task_forms import stored_form, zone_of
+from apps.portal.task_forms import schema_of, stored_form, zone_of
 from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
-from apps.ui.schema_forms import SchemaForm
+from apps.ui.schema_forms import Answer, SchemaForm, answers_of
 from biolayer.errors import Fault
 from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN
 
@@ -65,15 +64,17 @@ def show_run(
     """
     at = read_at(request)
     work = selectors.work(actor=actor, run_id=run_id, at=at)
+    more: dict[str, Any]
     context |= {"work": work, "run": work.run, "task": work.task, "at": at}
     context["owner"] = actor.worker_id
     if not work.is_own:
-        template, more = "portal/task_lost.html", {"typed": typed_rows(work.draft)}
+        template, more = "portal/task_lost.html", {"typed": typed_answers(work, work.draft)}
     elif work.run.ended_at is not None:
         template, more = "portal/task_ended.html", _ended(actor, work)
     else:
         context |= {"form": form or stored_form(work), "problems": problems}
-        context["their_rows"] = typed_rows(context.get("theirs"))
+        context["their_rows"] = typed_answers(work, context.get("theirs"))
+        context["missing"] = missing_of(work, context["form"])
         template, more = "portal/task.html", _open(work, actor, at)
         more["revision"] = context.get("revision", more["revision"])
     with timezone.override(ZoneInfo(zone_of(work))):
@@ -89,11 +90,10 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
         "background": context.get("background", ""),
         "constraints": context.get("constraints", []),
         "risk_notes": context.get("risk_notes", []),
-        "more": rows_of({key: context[key] for key in context if key not in NAMED} or None)
-        if any(key not in NAMED for key in context)
-        else [],
+        "more": _unlabelled({key: context[key] for key in context if key not in NAMED}),
         "results": [
-            {"title": result["title"], "rows": rows_of(result["output"])} for result in work.results
+            {"title": result["title"], "rows": _unlabelled(result["output"])}
+            for result in work.results
         ],
         "attachments": files.task_attachments(task),
         "thread": thread_of(actor, work),
@@ -107,9 +107,9 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
 def _ended(actor: Principal, work: Work) -> dict[str, Any]:
     following = selectors.next_held_run(actor=actor, after=work.run.id)
     return {
-        "rows": rows_of(work.run.output) if work.run.output is not None else [],
+        "rows": _answers(work, work.run.output),
         "following": following,
-        "typed": [] if work.run.output is not None else typed_rows(work.draft),
+        "typed": typed_answers(work, work.draft) if work.run.output is None else (),
     }
 
 
@@ -119,18 +119,21 @@ def thread_of(actor: Principal, work: Work) -> list[Any]:
     return [*rows.order_by("-sequence")[:MAX_MESSAGES]][::-1]
 
 
-def typed_rows(draft: Any) -> list[Row]:
-    """Return what the worker typed, to read and to copy; [] without a draft."""
-    if draft is None:
-        return []
-    if draft.form is None:
-        return rows_of(draft.output)
-    return [
-        Row(name.removeprefix("output").strip("/").replace("/", SEPARATOR).replace("_", " "), text)
-        for name, texts in draft.form.items()
-        for text in texts
-        if text and not name.endswith(("/~was", "/~zone"))
-    ]
+def typed_answers(work: Work, draft: Any) -> Sequence[Answer]:
+    """Return what the worker typed, to read and to copy; nothing without a draft."""
+    is_empty = draft is None or draft.output in ("", [], {})
+    return () if is_empty else _answers(work, draft.output)
+
+
+def _answers(work: Work, output: Any) -> Sequence[Answer]:
+    if output is None:
+        return ()
+    return answers_of(schema_of(work), output, time_zone=zone_of(work))
+
+
+def _unlabelled(value: Any) -> Sequence[Answer]:
+    """Return a value that no schema describes, with its names in words."""
+    return answers_of(None, value) if value else ()
 
 
 def clock_of(work: Work, at: datetime) -> Clock | None:
@@ -145,6 +148,14 @@ def clock_of(work: Work, at: datetime) -> Clock | None:
         if due is not None
     ]
     return min(clocks, default=None)
+
+
+def missing_of(work: Work, form: SchemaForm | None) -> list[tuple[str, str]]:
+    """Return element id and label of each required field, or file, that is not there yet."""
+    missing = [] if form is None else form.missing
+    if evidence_faults(work):
+        missing = [*missing, (EVIDENCE_ID, gettext("Evidence: at least one file"))]
+    return missing
 
 
 def evidence_faults(work: Work) -> list[Fault]:

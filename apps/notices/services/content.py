@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
+from apps.base.wording import humanised
 from apps.matching.models import Offer, OfferStatus
 from apps.notices.models import NoticeKind
 from apps.tasks.models import Run, Task
@@ -153,7 +154,7 @@ def _line(one: CurrentSubject) -> str:
         return gettext("This is the test notice that you asked for.")
     parts = [shortened(task.title)]
     if task.skills:
-        parts.append(", ".join(task.skills[:3]))
+        parts.append(", ".join(map(humanised, task.skills[:3])))
     due_at = task.deadline_due_at or task.latency_due_at
     if due_at is not None:
         parts.append(gettext("due %(time)s") % {"time": _moment(due_at)})

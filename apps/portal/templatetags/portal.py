@@ -1,6 +1,6 @@
 """Show times as people say them, in the time zone that the view has activated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -8,7 +8,9 @@ from django import template
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language_info, gettext, ngettext
+
+from apps.base.wording import humanised
 
 MARK = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'>"
@@ -78,8 +80,22 @@ def get_item(values: Mapping[str, int] | None, key: str) -> int | None:
 @register.filter
 def label(slug: str) -> str:
     """Return a slug, such as a task type or a skill, as words."""
-    words = slug.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:]
+    return humanised(slug)
+
+
+@register.filter
+def spoken(codes: Iterable[str]) -> str:
+    """Return the names of languages in the page's one; an unknown code as it is."""
+    return ", ".join(map(_spoken, codes))
+
+
+def _spoken(code: str) -> str:
+    try:
+        language = get_language_info(code.lower())
+    except KeyError:
+        return code
+    name = str(language["name_translated"])
+    return name if language["code"] == code.lower() else f"{name} ({code})"
 
 
 @register.simple_tag

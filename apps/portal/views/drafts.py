@@ -11,6 +11,7 @@ from apps.accounts.principal import Principal
 from apps.portal.access import read_at
 from apps.portal.calls import body_of, stored, whole_number, worker_call
 from apps.portal.task_forms import faults_of, is_field, pairs_of, posted_form, stored_form
+from apps.portal.task_pages import missing_of
 from apps.portal.views.tasks import start_if_open
 from apps.tasks import selectors, services
 from apps.tasks.selectors import Work
@@ -42,13 +43,11 @@ def save(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpResponse:
 
 
 def checked(work: Work, form: SchemaForm | None) -> dict[str, Any]:
-    """Return what the validator finds, and the required fields that are empty."""
-    if form is None:
-        return {"faults": [], "missing": []}
-    problems = form.problems_for(faults_of(work, form))
+    """Return what the validator finds, and what is required and not there yet."""
+    problems = [] if form is None else form.problems_for(faults_of(work, form))
     return {
         "faults": [{"pointer": one.pointer, "text": one.text} for one in problems],
-        "missing": [list(line) for line in form.missing],
+        "missing": missing_of(work, form),
     }
 
 

@@ -24,6 +24,8 @@ from apps.portal.access import worker_page
 from biolayer.errors import Fault, InvalidInput
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+COPIES = {"weekdays": DAYS[:5], "all": DAYS}
+"""The days that a day is copied to, by the name of the button."""
 MAX_SPANS = 24
 MIDNIGHT = ("00:00", "24:00")
 """The end of a day: as browsers send it, and as it is stored."""
@@ -87,6 +89,9 @@ def hours(request: HttpRequest, actor: Principal) -> HttpResponse:
         return _hours_page(request, _stored_days(worker.hours), worker.time_zone)
     days = [_sent_day(request.POST, name) for name in DAYS]
     time_zone = request.POST.get("time_zone", "")
+    if "copy" in request.POST:
+        _copy_day(request, days)
+        return _hours_page(request, days, time_zone)
     document = {
         "hours": {day.name: stored for day in days if (stored := _filled(day))},
         "time_zone": time_zone,
@@ -98,6 +103,19 @@ def hours(request: HttpRequest, actor: Principal) -> HttpResponse:
         return _hours_page(request, days, time_zone, zone_problem=zone_problem, status=422)
     messages.success(request, gettext("Your working hours are saved."))
     return redirect("portal_profile")
+
+
+def _copy_day(request: HttpRequest, days: Sequence[Day]) -> None:
+    """Give the days that a button names the hours of the chosen one. Nothing is saved yet."""
+    source = next((day for day in days if day.name == request.POST.get("copy_from")), None)
+    names = COPIES.get(request.POST["copy"], ())
+    if source is None or not names:
+        return
+    for day in days:
+        if day.name in names:
+            day.spans = [*source.spans]
+    text = gettext("%(day)s is copied. Save your working hours to keep it.")
+    messages.info(request, text % {"day": source.label})
 
 
 def _hours_page(
@@ -113,9 +131,15 @@ def _hours_page(
         "time_zone": time_zone,
         "zones": _zones_by_region(time_zone),
         "zone_problem": zone_problem,
+        "copied": request.POST.get("copy_from") or _first_filled(days),
         "has_problem": bool(zone_problem or any(day.problem for day in days)),
     }
     return render(request, "portal/hours.html", context, status=status)
+
+
+def _first_filled(days: Iterable[Day]) -> str:
+    """Return the name of the first day with hours, which is the likely one to be copied."""
+    return next((day.name for day in days if day.spans[0].begins), DAYS[0])
 
 
 def _stored_days(hours: Mapping[str, Iterable[Sequence[str]]]) -> list[Day]:

@@ -1,6 +1,5 @@
 """Word the labels and hints of fields from what a schema says."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,6 +8,7 @@ from django.utils.functional import lazy
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from apps.base.wording import humanised
 from apps.ui.schema_forms.names import UNSHOWABLE
 from apps.ui.schema_forms.schema import Schema
 
@@ -42,16 +42,9 @@ def value_label(value: Any) -> Any:
 
 
 def words(name: str) -> str:
-    """Return a property's name in words: `reached_user` and `reachedUser` are Reached user."""
-    spaced = "".join(_spaced(name)).replace("_", " ").replace("-", " ")
-    text = plain(spaced, MAX_LABEL) or plain(name, MAX_LABEL)
-    return text[:1].upper() + text[1:] if text else NOTHING
-
-
-def _spaced(name: str) -> Iterator[str]:
-    for before, letter in zip(f" {name}", name, strict=False):
-        is_start = before.islower() and letter.isupper()
-        yield f" {letter.lower()}" if is_start else letter
+    """Return a property's name in words."""
+    shown = showable(name)
+    return humanised(shown)[:MAX_LABEL] or plain(shown, MAX_LABEL) or NOTHING
 
 
 def plain(value: Any, most: int) -> str:

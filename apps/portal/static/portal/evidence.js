@@ -10,6 +10,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
   const template = document.getElementById('evidence-item')
   const texts = document.getElementById('evidence-texts').dataset
   const queue = []
+  followMissing(list, texts.textMissing)
   let running = null
   let refused = null
 
@@ -180,4 +181,26 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
   }
 
   return { add, resume, takeRefused }
+}
+
+// Keep the line of what is missing that leads here: it ends with the first file that the server has.
+// A check of the fields writes all lines again, as of a moment ago.
+function followMissing(list, text) {
+  const missing = document.getElementById('missing'), lines = missing.querySelector('ul')
+  function look() {
+    const line = lines.querySelector('a[href="#evidence"]')?.parentElement
+    const isMissing = Boolean(text) && !list.querySelector('[data-evidence]')
+    if (isMissing === Boolean(line)) return
+    if (line) line.remove()
+    else {
+      const link = Object.assign(document.createElement('a'), { href: '#evidence', textContent: text })
+      lines.append(document.createElement('li'))
+      lines.lastChild.append(link)
+    }
+    missing.hidden = !lines.children.length
+  }
+  const observer = new MutationObserver(look)
+  observer.observe(list, { childList: true, subtree: true, attributeFilter: ['data-evidence'] })
+  observer.observe(lines, { childList: true })
+  look()
 }

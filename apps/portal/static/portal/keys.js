@@ -1,5 +1,6 @@
-// Keys: each action has one, which a person may change. An element takes part by data-key-action; with
-// data-key-focus it is focused instead of pressed.
+// Keys: each action has one, which a person may change. An element takes part by data-key-action, or by the
+// selector data-press of the action's line; with data-key-focus it is focused instead of pressed.
+// A key with Ctrl (or Cmd) works while typing, too: in the form that is typed into.
 
 const STORED = 'portal-keys'
 const sheet = document.getElementById('keys')
@@ -29,8 +30,13 @@ function store() {
   show()
 }
 
+const CTRL = 'Ctrl+'
+const nameOf = (event) => (event.ctrlKey || event.metaKey ? CTRL : '') + event.key
+
 function show() {
-  for (const line of lines) line.querySelector('kbd').textContent = keys[line.dataset.action]
+  for (const line of lines) {
+    line.querySelector('kbd').textContent = keys[line.dataset.action].replace(CTRL, `${sheet.dataset.ctrl}+`)
+  }
 }
 
 function isTyping(target) {
@@ -39,19 +45,29 @@ function isTyping(target) {
 
 export function onKey(event) {
   if (changing) return change(event)
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return
-  if (isTyping(event.target) || document.querySelector('dialog[open]')) return
-  const action = Object.keys(keys).find((name) => keys[name] === event.key)
+  const name = nameOf(event)
+  const typedInto = isTyping(event.target)
+  if (event.defaultPrevented || event.altKey || document.querySelector('dialog[open]')) return
+  if (name.startsWith(CTRL) ? event.repeat : typedInto) return
+  const action = Object.keys(keys).find((one) => keys[one] === name)
   if (!action) return
-  // Enter on a link or a button is the browser's own.
-  if (event.key === 'Enter' && event.target.closest('a, button, summary')) return
-  if (act(action)) event.preventDefault()
+  // Enter on a link or a button is the browser's own, and Ctrl and Enter on a link.
+  if (event.key === 'Enter' && event.target.closest(name === 'Enter' ? 'a, button, summary' : 'a')) return
+  if (typedInto ? actInForm(action, typedInto.form) : act(action)) event.preventDefault()
+}
+
+// What is typed into a form is sent by this form's own button; other actions are the page's.
+function actInForm(action, form) {
+  if (action !== 'submit') return act(action)
+  return press([...(form?.elements ?? [])].find((one) => one.dataset.keyAction === action))
 }
 
 function act(action) {
   if (action === 'next' || action === 'previous') return move(action === 'next' ? 1 : -1)
   if (action === 'keys') return openSheet()
-  if (action === 'news') return press(document.querySelector('#news:not([hidden])'))
+  if (action === 'save') return !document.dispatchEvent(new Event('portal:save', { cancelable: true }))
+  const selector = lines.find((line) => line.dataset.action === action)?.dataset.press
+  if (selector) return press(document.querySelector(selector))
   const row = document.activeElement?.closest('[data-row]')
   const here = row?.querySelector(`[data-key-action="${action}"]`)
   return press(here ?? (action === 'open' ? null : only(action)))
@@ -63,7 +79,7 @@ function only(action) {
 }
 
 function press(element) {
-  if (!element) return false
+  if (!element?.checkVisibility({ visibilityProperty: true })) return false
   if ('keyFocus' in element.dataset) element.focus()
   else element.click()
   return true
@@ -93,10 +109,10 @@ function change(event) {
   changing = null
   if (event.key === 'Escape') {
     status.textContent = ''
-  } else if (Object.keys(keys).some((name) => name !== action && keys[name] === event.key)) {
+  } else if (Object.keys(keys).some((name) => name !== action && keys[name] === nameOf(event))) {
     status.textContent = status.dataset.taken
   } else {
-    keys[action] = event.key
+    keys[action] = nameOf(event)
     status.textContent = status.dataset.stored
     store()
   }

@@ -330,6 +330,11 @@ function close(row, isGone) {
   row.classList.toggle('is-gone', isGone)
   const text = row.querySelector('.gone')
   if (text) text.hidden = !isGone
+  const section = row.closest('section'), count = section?.querySelector('[data-count]')
+  if (!count) return
+  const left = section.querySelectorAll('[data-row]:not(.is-gone)').length
+  count.textContent = left
+  count.hidden = !left
 }
 
 function showNews(added, fresh, call) {
@@ -373,7 +378,7 @@ signOut?.addEventListener('submit', async (event) => {
 
 // --- keys, and the app ----------------------------------------------------------------------------
 
-// A phone never loads the keys; a desk does with the first key that is not typed into a field.
+// A phone never loads the keys; a desk does with the first key that is not typed into a field, or with Ctrl.
 let keys = null
 let hasKeys = false
 
@@ -386,7 +391,8 @@ function loadKeys() {
 }
 
 document.addEventListener('keydown', (event) => {
-  if (hasKeys || !page.keys || event.target.closest?.('input, textarea, select')) return
+  const isTyped = !event.ctrlKey && !event.metaKey && event.target.closest?.('input, textarea, select')
+  if (hasKeys || !page.keys || isTyped) return
   loadKeys().then((one) => one.onKey(event))
 })
 for (const button of document.querySelectorAll('[data-open-keys]')) {
