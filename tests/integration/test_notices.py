@@ -81,7 +81,7 @@ def test_mail__names_title_skill_and_deadline(house: House, bob: Principal) -> N
     assert message.to == ["bob@northwind.example"]
     assert message.subject.startswith("A task is offered to you: Verify endpoint owner")
     body = str(message.body)
-    assert "Verify endpoint owner · phone_verification · due 1 March 2031, 11:00" in body
+    assert "Verify endpoint owner · Phone verification · due 1 March 2031, 11:00" in body
     assert f"/portal/offers/{offer.id}/" in body
     assert (Notice.objects.count(), Digest.objects.count()) == (0, 0)
 

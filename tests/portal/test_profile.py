@@ -70,7 +70,7 @@ def test_profile__shows_own_data(house: House, bob: Client) -> None:
     Worker.objects.filter(id=worker().id).update(
         skills=["phone_verification"],
         skill_levels={"phone_verification": 3},
-        languages=["de", "en"],
+        languages=["de", "en-US", "tlh"],
         exact_rating=4.5,
         rating_count=12,
         hours={"mon": [["09:00", "12:00"], ["13:00", "24:00"]]},
@@ -80,7 +80,7 @@ def test_profile__shows_own_data(house: House, bob: Client) -> None:
     for words in (
         "Bob Ashdown bob@northwind.example",
         "Phone verification level 3 of 5",
-        "Languages you speak de, en",
+        "Languages you speak German, English (en-US), tlh",
         "4.5 of 5 (12 ratings)",
         "Monday 09:00\N{EN DASH}12:00 , 13:00\N{EN DASH}24:00",
         "time zone Europe/Berlin",
