@@ -17,407 +17,329 @@ const BEAT_EVERY = 30_000
 const KEEPALIVE_BYTES = 60_000
 
 const root = document.getElementById('task')
-if (root) await main(root)
+const t = root.dataset
+const KEY = `${t.owner}/${t.run}`
+const form = document.getElementById('task-form')
+const fields = document.getElementById('fields')
+const channel = new BroadcastChannel(`biolayer-run-${t.run}`)
 
-async function main(root) {
-  const t = root.dataset
-  const KEY = `${t.owner}/${t.run}`
-  const form = document.getElementById('task-form')
-  const fields = document.getElementById('fields')
-  const channel = new BroadcastChannel(`biolayer-run-${t.run}`)
-  const state = {
-    epoch: Number(t.epoch), revision: Number(t.revision), token: form.elements.csrfmiddlewaretoken.value,
-    edits: 0, saved: 0, sent: [], saving: null, waiting: null, firstEdit: 0, failures: 0,
-    conflict: null, held: null, isLost: t.held !== 'yes', isGone: false, isSignedOut: false, submits: false,
-    faults: [], touched: new Set(), trouble: false,
+// What is known of this page. The scripts that it loads read and change it too.
+const state = {
+  // What calls name: the run's epoch, the draft's revision that this page has seen, the form's token.
+  epoch: Number(t.epoch),
+  revision: Number(t.revision),
+  token: form.elements.csrfmiddlewaretoken.value,
+  // How many edits there were, and how many of them the server has.
+  edits: 0,
+  saved: 0,
+  // The save that is under way, the timer of the next, and when the first edit since the last was.
+  saving: null,
+  waiting: null,
+  firstEdit: 0,
+  // What was sent and not answered, and how often that failed in a row.
+  sent: [],
+  failures: 0,
+  // {mine, theirs} while two versions are shown; what the device keeps in place of the fields.
+  conflict: null,
+  held: null,
+  // The lease ended; nothing can be saved any more; the session ended.
+  isLost: t.held !== 'yes',
+  isGone: false,
+  isSignedOut: false,
+  // The worker has asked to submit, and has edited nothing since.
+  submits: false,
+  // What the validator found, pointers of fields that were left, and whether the bar tells of trouble.
+  faults: [],
+  touched: new Set(),
+  trouble: false,
+}
+
+fields.inert = true
+// What they contain is not yet what was typed.
+form.addEventListener('submit', (event) => fields.inert && event.preventDefault())
+
+// Without the form's script the page still works: its fields are plain.
+const [{ attach, showFaults }, { store, partsOf, filesOf, watchThread, load, pause, RETRY_AFTER }] = await Promise.all([
+  import(t.forms).catch(() => ({ attach() {}, showFaults() {} })), import(t.parts),
+])
+const parts = partsOf({ t, form, fields, state, showFaults })
+const { collect, canonical, clock, say, notice, call, refresh, setLost } = parts
+const files = filesOf({ t, key: KEY, state, say, refresh, stored: setStarted })
+watchThread({ state, keep })
+
+// --- what the page contains --------------------------------------------------------------------
+
+const isDirty = () => state.edits !== state.saved
+const keptTexts = () => Object.fromEntries(
+  [...document.querySelectorAll('[data-keep]')].filter((e) => e.value).map((e) => [e.id, e.value]))
+
+function keep() {
+  const texts = keptTexts(), { epoch, revision, sent } = state
+  const form = state.held ?? (isDirty() ? collect() : null)
+  if (!form && !Object.keys(texts).length) return store.remove('drafts', KEY)
+  return store.put('drafts', KEY, { form, epoch, revision, sent: [...sent], texts, at: Date.now() })
+}
+
+// Note what is sent, so that it is known as ours should its answer be lost.
+function noteSent(found) {
+  const text = canonical(found)
+  state.sent = [...state.sent.filter((one) => one !== text), text].slice(-5)
+  return keep()
+}
+
+// --- saving ------------------------------------------------------------------------------------
+
+function schedule() {
+  clearTimeout(state.waiting)
+  state.firstEdit ||= Date.now()
+  const left = Math.max(0, state.firstEdit + SAVE_AT_LATEST - Date.now())
+  state.waiting = setTimeout(save, Math.min(SAVE_AFTER, left))
+}
+
+function retry() {
+  clearTimeout(state.waiting)
+  const wait = RETRY_AFTER[Math.min(state.failures++, RETRY_AFTER.length - 1)]
+  state.waiting = setTimeout(() => (state.submits ? submit() : save()), wait)
+}
+
+function save() {
+  clearTimeout(state.waiting)
+  state.saving ??= saveAll().finally(() => { state.saving = null })
+  return state.saving
+}
+
+// Return whether the server has all that was typed here; null where it cannot be reached.
+async function saveAll() {
+  if (fields.inert) return false
+  while (isDirty()) {
+    if (fields.inert || state.isGone) return false
+    const edits = state.edits, found = collect()
+    state.firstEdit = 0
+    say(t.textSaving, { isTrouble: state.trouble })
+    const answer = await sendDraft(found)
+    if (answer === 'again') continue
+    if (!answer) return answer
+    state.saved = edits
+    await keep()
+    channel.postMessage({ kind: 'saved', revision: state.revision })
+    parts.showChecked(answer)
+    if (!isDirty()) parts.sayStored(answer.saved_at)
   }
-  fields.inert = true
-  // What they contain is not yet what was typed.
-  form.addEventListener('submit', (event) => fields.inert && event.preventDefault())
+  return true
+}
 
-  // Without the form's script the page still works: its fields are plain.
-  const [{ attach, showFaults }, { store, partsOf, load, pause, RETRY_AFTER }] = await Promise.all([
-    import(t.forms).catch(() => ({ attach() {}, showFaults() {} })), import(t.parts),
-  ])
-  const parts = partsOf({ t, form, fields, state, showFaults })
-  const { collect, canonical, clock, say, notice, call, refresh, setLost } = parts
-
-  // --- what the page contains --------------------------------------------------------------------
-
-  const isDirty = () => state.edits !== state.saved
-  const keptTexts = () => Object.fromEntries(
-    [...document.querySelectorAll('[data-keep]')].filter((e) => e.value).map((e) => [e.id, e.value]))
-
-  function keep() {
-    const texts = keptTexts(), { epoch, revision, sent } = state
-    const form = state.held ?? (isDirty() ? collect() : null)
-    if (!form && !Object.keys(texts).length) return store.remove('drafts', KEY)
-    return store.put('drafts', KEY, { form, epoch, revision, sent: [...sent], texts, at: Date.now() })
+// Send the fields. Return the answer once they are stored, 'again' to send once more, false where
+// they are refused, or null.
+async function sendDraft(found) {
+  await noteSent(found)
+  const answer = await call('draft', { epoch: state.epoch, revision: state.revision, form: found })
+  if (answer?.status === 200) {
+    Object.assign(state, { revision: answer.body.revision, sent: [], failures: 0 })
+    form.elements.revision.value = state.revision
+    if (answer.body.is_started) setStarted()
+    setLost(!answer.body.is_held)
+    return answer.body
   }
+  if (answer?.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
+  refused(answer)
+  return answer && false
+}
 
-  // Note what is sent, so that it is known as ours should its answer be lost.
-  function noteSent(found) {
-    const text = canonical(found)
-    state.sent = [...state.sent.filter((one) => one !== text), text].slice(-5)
-    return keep()
-  }
-
-  // --- saving ------------------------------------------------------------------------------------
-
-  function schedule() {
-    clearTimeout(state.waiting)
-    state.firstEdit ||= Date.now()
-    const left = Math.max(0, state.firstEdit + SAVE_AT_LATEST - Date.now())
-    state.waiting = setTimeout(save, Math.min(SAVE_AFTER, left))
-  }
-
-  function retry() {
-    clearTimeout(state.waiting)
-    const wait = RETRY_AFTER[Math.min(state.failures++, RETRY_AFTER.length - 1)]
-    state.waiting = setTimeout(() => (state.submits ? submit() : save()), wait)
-  }
-
-  function save() {
-    clearTimeout(state.waiting)
-    state.saving ??= saveAll().finally(() => { state.saving = null })
-    return state.saving
-  }
-
-  // Return whether the server has all that was typed here; null where it cannot be reached.
-  async function saveAll() {
-    if (fields.inert) return false
-    while (isDirty()) {
-      if (fields.inert || state.isGone) return false
-      const edits = state.edits, found = collect()
-      state.firstEdit = 0
-      say(t.textSaving, { isTrouble: state.trouble })
-      const answer = await sendDraft(found)
-      if (answer === 'again') continue
-      if (!answer) return answer
-      state.saved = edits
-      await keep()
-      channel.postMessage({ kind: 'saved', revision: state.revision })
-      parts.showChecked(answer)
-      if (!isDirty()) parts.sayStored(answer.saved_at)
-    }
+// Go on from the stored draft if it is one of those that we sent; else show both.
+async function adopt(stored) {
+  const revision = stored?.revision ?? 0, found = canonical(stored?.form)
+  if (state.sent.includes(found) || found === canonical(state.held ?? collect())) {
+    state.revision = revision
     return true
   }
+  say(t.textUnsaved, { isTrouble: true })
+  const { showConflict } = await withVersions()
+  showConflict(state.held ?? collect(), stored ?? { revision: 0, form: {} })
+  return false
+}
 
-  // Send the fields. Return the answer once they are stored, 'again' to send once more, false where
-  // they are refused, or null.
-  async function sendDraft(found) {
-    await noteSent(found)
-    const answer = await call('draft', { epoch: state.epoch, revision: state.revision, form: found })
-    if (answer?.status === 200) {
-      Object.assign(state, { revision: answer.body.revision, sent: [], failures: 0 })
-      form.elements.revision.value = state.revision
-      if (answer.body.is_started) setStarted()
-      setLost(!answer.body.is_held)
-      return answer.body
-    }
-    if (answer?.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
-    refused(answer)
-    return answer && false
+function refused(answer) {
+  if (!answer) {
+    say(navigator.onLine ? t.textUnsaved : t.textOffline, { isTrouble: true })
+    return retry()
   }
-
-  // Go on from the stored draft if it is one of those that we sent; else show both.
-  async function adopt(stored) {
-    const revision = stored?.revision ?? 0, found = canonical(stored?.form)
-    if (state.sent.includes(found) || found === canonical(state.held ?? collect())) {
-      state.revision = revision
-      return true
-    }
-    say(t.textUnsaved, { isTrouble: true })
-    const { showConflict } = await withVersions()
-    showConflict(state.held ?? collect(), stored ?? { revision: 0, form: {} })
-    return false
+  if (answer.status === 401 || state.conflict) return
+  if (answer.status === 413 || answer.body.code === 'invalid_input') return say(t.textTooLarge, { isTrouble: true })
+  if (answer.body.code === 'run_submitted') return location.reload()
+  if (answer.body.code === 'lease_lost') setLost(true)
+  if (answer.status === 404 || answer.body.code === 'task_purged') {
+    state.isGone = true
+    notice('gone')
   }
+  say(t.textRefused, { isTrouble: true })
+}
 
-  function refused(answer) {
-    if (!answer) {
-      say(navigator.onLine ? t.textUnsaved : t.textOffline, { isTrouble: true })
-      return retry()
-    }
-    if (answer.status === 401 || state.conflict) return
-    if (answer.status === 413 || answer.body.code === 'invalid_input') return say(t.textTooLarge, { isTrouble: true })
-    if (answer.body.code === 'run_submitted') return location.reload()
-    if (answer.body.code === 'lease_lost') setLost(true)
-    if (answer.status === 404 || answer.body.code === 'task_purged') {
-      state.isGone = true
-      notice('gone')
-    }
-    say(t.textRefused, { isTrouble: true })
-  }
-
-  // The page goes away, perhaps for good: send what is not saved without waiting for the answer.
-  function flush() {
-    if (!isDirty() || state.conflict || state.isGone || fields.inert) return
-    const found = collect()
-    noteSent(found)
-    if (!state.saving && canonical(found).length < KEEPALIVE_BYTES) {
-      const body = { epoch: state.epoch, revision: state.revision, form: found }
-      call('draft', body, { keepalive: true, isSecond: true })
-    }
-  }
-
-  function setStarted() {
-    document.getElementById('start-form')?.remove()
-    document.getElementById('submit-button').classList.remove('secondary')
-  }
-
-  // --- two versions ------------------------------------------------------------------------------
-
-  let versions = null
-  async function withVersions() {
-    const { versionsOf } = await load(t.versions)
-    versions ??= versionsOf({
-      t, form, fields, state, parts, attach, keep, noteSent, edited, adopt, refused, pause,
-    })
-    return versions
-  }
-
-  // Before the connection may be lost, and not while the page loads.
-  root.addEventListener('focusin', () => { load(t.versions); load(t.evidenceScript) }, { once: true })
-
-  // What another tab or device saved. It is shown at once unless something is typed here.
-  async function changedElsewhere(revision) {
-    if (revision <= state.revision || state.saving || fields.inert) return
-    if (!isDirty()) await (await withVersions()).loadFields()
-  }
-
-  // --- submitting --------------------------------------------------------------------------------
-
-  let submission = null
-  function submit() {
-    clearTimeout(state.waiting)
-    if (state.conflict) document.getElementById('conflict').focus()
-    if (fields.inert && !submission) return undefined
-    state.submits = true
-    submission ??= submitAll().finally(() => { submission = null })
-    return submission
-  }
-
-  // An edit ends it: each step looks at `state.submits` again.
-  async function submitAll() {
-    while (state.submits) {
-      const isSaved = await save()
-      if (!state.submits) return
-      if (isSaved === null) return unsent()
-      if (!isSaved || !(await filesAreSent())) { state.submits = false; return }
-      if (state.submits && !isDirty() && !fields.inert && await sendSubmission() !== 'again') return
-    }
-  }
-
-  // What would be typed during this call would be in no version: the fields take no input.
-  async function sendSubmission() {
-    const found = collect(), focused = document.activeElement
-    fields.inert = true
-    say(t.textSending, { isTrouble: state.trouble })
-    await noteSent(found)
-    const answer = await call('submit', { epoch: state.epoch, revision: state.revision, form: found })
-    if (answer?.status === 200) return leave(answer.body.location)
-    fields.inert = false
-    focused?.focus({ preventScroll: true })
-    if (!answer) return unsent()
-    if (answer.body.code === 'draft_changed' && await adopt(answer.body.draft)) return 'again'
-    state.submits = false
-    if (answer.status === 422) return showRefusedFields(answer.body)
-    refused(answer)
-    // It was saved before it was refused.
-    if (answer.body.code === 'lease_lost') say(t.textSaved)
-    return undefined
-  }
-
-  function showRefusedFields({ revision, faults, problems }) {
-    Object.assign(state, { revision: revision ?? state.revision, faults })
-    form.elements.revision.value = state.revision
-    for (const { pointer } of faults) state.touched.add(pointer)
-    parts.showTouchedFaults()
-    say(t.textSaved)
-    parts.showProblems(problems)
-  }
-
-  function unsent() {
-    say(t.textUnsent, { isTrouble: true })
-    retry()
-  }
-
-  async function leave(location_) {
-    state.saved = state.edits
-    await store.remove('drafts', KEY)
-    channel.postMessage({ kind: 'submitted' })
-    location.assign(location_)
-  }
-
-  // --- files -------------------------------------------------------------------------------------
-
-  let evidence = null
-  async function withEvidence() {
-    const { attachEvidence } = await load(t.evidenceScript)
-    evidence ??= attachEvidence({
-      key: KEY, base: t.base, store, epoch: state.epoch, token: () => state.token, refresh, stored: setStarted,
-    })
-    return evidence
-  }
-
-  // From the moment they are chosen until the server has answered.
-  let uploading = Promise.resolve(), pending = 0
-  function addFiles(list) {
-    const files = [...(list ?? [])]
-    if (files.length) track(withEvidence().then((one) => one.add(files)))
-  }
-  function track(promise) {
-    pending += 1
-    uploading = Promise.all([uploading, promise.finally(() => { pending -= 1 })])
-  }
-
-  async function resumeUploads() {
-    const uploads = await store.all('uploads')
-    if (uploads?.some((one) => one.key === KEY)) await (await withEvidence()).resume()
-  }
-
-  // Return whether the server has all files. One that it refused is shown, once.
-  async function filesAreSent() {
-    let seen = null
-    while (seen !== uploading) {
-      seen = uploading
-      if (pending) say(t.textFiles)
-      await seen
-    }
-    const refused = evidence?.takeRefused()
-    if (!refused) return true
-    say(document.getElementById('evidence-texts').dataset.textFailed, { isTrouble: true })
-    refused.focus()
-    return false
-  }
-
-  const section = document.getElementById('evidence')
-  section.addEventListener('change', ({ target }) => {
-    addFiles(target.files)
-    target.value = ''
-  })
-  section.addEventListener('dragover', (event) => { event.preventDefault(); section.classList.add('over') })
-  section.addEventListener('dragleave', () => section.classList.remove('over'))
-  section.addEventListener('drop', (event) => {
-    event.preventDefault()
-    section.classList.remove('over')
-    addFiles(event.dataTransfer.files)
-  })
-
-  // --- questions ---------------------------------------------------------------------------------
-
-  const questions = document.getElementById('questions')
-  async function withThread(body) {
-    (await load(questions.dataset.loader)).loadThread({ questions, state, keep, body })
-  }
-  document.getElementById('question-form').addEventListener('submit', (event) => {
-    event.preventDefault()
-    withThread(new FormData(event.target))
-  })
-  // Where anything may have changed, as with each new connection, it waits until the thread is seen.
-  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
-    if (!isIntersecting) return
-    seen.disconnect()
-    withThread()
-  })
-  import(questions.dataset.script).then(({ live }) => live?.on('messages', (ids) => {
-    if (!ids?.length) seen.observe(questions)
-    else if (ids.includes(questions.dataset.task)) withThread()
-  }))
-
-  // --- what happens ------------------------------------------------------------------------------
-
-  function edited() {
-    state.edits += 1
-    if (state.submits) { state.submits = false; parts.announce(t.textChanged) }
-    keep()
-    schedule()
-  }
-  const changed = new Set()
-  fields.addEventListener('input', ({ target }) => {
-    if (target.name) changed.add(target.name)
-    edited()
-  })
-  // A fault is shown once its field was changed and left: not while it is typed into.
-  fields.addEventListener('focusout', ({ target }) => {
-    if (!changed.has(target.name)) return
-    state.touched.add(`/${target.name}`)
-    if (!isDirty()) parts.showTouchedFaults()
-  })
-  for (const one of document.querySelectorAll('[data-keep]')) one.addEventListener('input', () => keep())
-  form.addEventListener('submit', (event) => { event.preventDefault(); submit() })
-  parts.attachLinks(root)
-  // Once the task is with another worker, this page cannot send what is typed.
-  const releasing = document.querySelector('form[data-send]')
-  let isReleased = false
-  releasing.addEventListener('submit', async (event) => {
-    if (isReleased) return
-    event.preventDefault()
-    const isSaved = await save()
-    if (state.conflict) return document.getElementById('conflict').focus()
-    if (isSaved === null || state.isSignedOut || fields.inert) return undefined
-    isReleased = true
-    // A form is not submitted again while it is: `save` may have had nothing to wait for.
-    return setTimeout(() => releasing.requestSubmit())
-  })
-  document.addEventListener('portal:save', (event) => { event.preventDefault(); save() })
-  // The worker has signed out, and nothing of this page is to stay on the device.
-  document.addEventListener('portal:signing-out', () => {
-    clearTimeout(state.waiting)
-    fields.inert = true
-    Object.assign(state, { saved: state.edits, held: null, submits: false })
-  })
-  channel.addEventListener('message', ({ data }) => {
-    if (data.kind === 'submitted') location.reload()
-    else changedElsewhere(data.revision)
-  })
-  addEventListener('pagehide', flush)
-  addEventListener('online', () => { state.failures = 0; wake() })
-  addEventListener('pageshow', (event) => event.persisted && wake())
-  addEventListener('focus', () => state.isSignedOut && wake())
-  document.addEventListener('visibilitychange', () => (document.hidden ? flush() : wake()))
-
-  async function wake() {
-    if (state.isSignedOut && !(await refresh())) return
-    if (state.submits) submit()
-    else if (isDirty()) save()
-    beat()
-  }
-
-  async function beat() {
-    if (document.hidden || state.isLost || state.isSignedOut || state.isGone) return
-    const answer = await call('heartbeat', { epoch: state.epoch })
-    if (answer?.body.code === 'lease_lost') setLost(true)
-    if (answer?.status === 404) setLost(true)
-    if (answer?.status !== 200) return
-    const shown = document.querySelector('[data-lease]')
-    if (shown && answer.body.lease_until) shown.textContent = clock(answer.body.lease_until)
-    changedElsewhere(answer.body.revision)
-  }
-  setInterval(beat, BEAT_EVERY)
-
-  // --- the beginning -----------------------------------------------------------------------------
-
-  attach(fields)
-  track(resumeUploads())
-  const isTyped = parts.isTyped()
-  const kept = await store.get('drafts', KEY)
-  for (const [id, text] of Object.entries(kept?.texts ?? {})) {
-    const field = document.getElementById(id)
-    if (field && !field.value) field.value = text
-  }
-  if (kept?.form && canonical(kept.form) !== canonical(collect())) {
-    Object.assign(state, { held: kept.form, revision: kept.revision, sent: kept.sent })
-    const { showConflict, restore } = await withVersions()
-    if (isTyped) showConflict(kept.form, { revision: Number(t.revision), form: collect(), isTyped })
-    else await restore(kept.form, kept.revision)
-  } else {
-    fields.inert = false
-    if (isTyped) edited()
-    else if (kept?.form) await keep()
-  }
-  for (const one of section.querySelectorAll('[data-evidence]')) {
-    const thumb = await store.get('thumbs', one.dataset.evidence)
-    if (thumb) one.prepend(Object.assign(new Image(48, 48), { src: thumb.url, alt: '', className: 'thumb' }))
+// The page goes away, perhaps for good: send what is not saved without waiting for the answer.
+function flush() {
+  if (!isDirty() || state.conflict || state.isGone || fields.inert) return
+  const found = collect()
+  noteSent(found)
+  if (!state.saving && canonical(found).length < KEEPALIVE_BYTES) {
+    const body = { epoch: state.epoch, revision: state.revision, form: found }
+    call('draft', body, { keepalive: true, isSecond: true })
   }
 }
+
+function setStarted() {
+  document.getElementById('start-form')?.remove()
+  document.getElementById('submit-button').classList.remove('secondary')
+}
+
+// --- two versions ------------------------------------------------------------------------------
+
+let versions = null
+async function withVersions() {
+  const { versionsOf } = await load(t.versions)
+  versions ??= versionsOf({
+    t, form, fields, state, parts, attach, keep, noteSent, edited, adopt, refused, pause,
+  })
+  return versions
+}
+
+// Before the connection may be lost, and not while the page loads.
+root.addEventListener('focusin', () => {
+  for (const script of [t.versions, t.submission, t.evidenceScript]) load(script)
+}, { once: true })
+
+// What another tab or device saved. It is shown at once unless something is typed here.
+async function changedElsewhere(revision) {
+  if (revision <= state.revision || state.saving || fields.inert) return
+  if (!isDirty()) await (await withVersions()).loadFields()
+}
+
+// --- submitting --------------------------------------------------------------------------------
+
+let submission = null
+function submit() {
+  clearTimeout(state.waiting)
+  if (state.conflict) document.getElementById('conflict').focus()
+  if (fields.inert && !submission) return undefined
+  state.submits = true
+  submission ??= submitAll().finally(() => { submission = null })
+  return submission
+}
+
+// An edit ends it: each step looks at `state.submits` again.
+async function submitAll() {
+  while (state.submits) {
+    const isSaved = await save()
+    if (!state.submits) return
+    if (isSaved === null) return unsent()
+    const { send } = await withSubmission()
+    if (!state.submits) return
+    if (!isSaved || !(await files.areSent())) { state.submits = false; return }
+    if (state.submits && !isDirty() && !fields.inert && await send() !== 'again') return
+  }
+}
+
+let sending = null
+async function withSubmission() {
+  const { submissionOf } = await load(t.submission, sayUnsent)
+  sending ??= submissionOf({
+    t, key: KEY, form, fields, state, parts, store, channel, noteSent, adopt, refused, unsent,
+  })
+  return sending
+}
+
+const sayUnsent = () => say(t.textUnsent, { isTrouble: true })
+
+function unsent() {
+  sayUnsent()
+  retry()
+}
+
+// --- what happens ------------------------------------------------------------------------------
+
+function edited() {
+  state.edits += 1
+  if (state.submits) { state.submits = false; parts.announce(t.textChanged) }
+  keep()
+  schedule()
+}
+const changed = new Set()
+fields.addEventListener('input', ({ target }) => {
+  if (target.name) changed.add(target.name)
+  edited()
+})
+// A fault is shown once its field was changed and left: not while it is typed into.
+fields.addEventListener('focusout', ({ target }) => {
+  if (!changed.has(target.name)) return
+  state.touched.add(`/${target.name}`)
+  if (!isDirty()) parts.showTouchedFaults()
+})
+for (const one of document.querySelectorAll('[data-keep]')) one.addEventListener('input', () => keep())
+form.addEventListener('submit', (event) => { event.preventDefault(); submit() })
+parts.attachLinks(root)
+// Once the task is with another worker, this page cannot send what is typed.
+const releasing = document.querySelector('form[data-send]')
+let isReleased = false
+releasing.addEventListener('submit', async (event) => {
+  if (isReleased) return
+  event.preventDefault()
+  const isSaved = await save()
+  if (state.conflict) return document.getElementById('conflict').focus()
+  if (isSaved === null || state.isSignedOut || fields.inert) return undefined
+  isReleased = true
+  return releasing.requestSubmit()
+})
+// The worker has signed out, and nothing of this page is to stay on the device.
+document.addEventListener('portal:signing-out', () => {
+  clearTimeout(state.waiting)
+  fields.inert = true
+  Object.assign(state, { saved: state.edits, held: null, submits: false })
+})
+channel.addEventListener('message', ({ data }) => {
+  if (data.kind === 'submitted') location.reload()
+  else changedElsewhere(data.revision)
+})
+addEventListener('pagehide', flush)
+addEventListener('online', () => { state.failures = 0; wake() })
+addEventListener('pageshow', (event) => event.persisted && wake())
+addEventListener('focus', () => state.isSignedOut && wake())
+document.addEventListener('visibilitychange', () => (document.hidden ? flush() : wake()))
+
+async function wake() {
+  if (state.isSignedOut && !(await refresh())) return
+  if (state.submits) submit()
+  else if (isDirty()) save()
+  beat()
+}
+
+async function beat() {
+  if (document.hidden || state.isLost || state.isSignedOut || state.isGone) return
+  const answer = await call('heartbeat', { epoch: state.epoch })
+  if (answer?.body.code === 'lease_lost') setLost(true)
+  if (answer?.status === 404) setLost(true)
+  if (answer?.status !== 200) return
+  const shown = document.querySelector('[data-lease]')
+  if (shown && answer.body.lease_until) shown.textContent = clock(answer.body.lease_until)
+  changedElsewhere(answer.body.revision)
+}
+setInterval(beat, BEAT_EVERY)
+
+// --- the beginning -----------------------------------------------------------------------------
+
+attach(fields)
+files.resume()
+const isTyped = parts.isTyped()
+const kept = await store.get('drafts', KEY)
+for (const [id, text] of Object.entries(kept?.texts ?? {})) {
+  const field = document.getElementById(id)
+  if (field && !field.value) field.value = text
+}
+if (kept?.form && canonical(kept.form) !== canonical(collect())) {
+  Object.assign(state, { held: kept.form, revision: kept.revision, sent: kept.sent })
+  const { showConflict, restore } = await withVersions()
+  if (isTyped) showConflict(kept.form, { revision: Number(t.revision), form: collect(), isTyped })
+  else await restore(kept.form, kept.revision)
+} else {
+  fields.inert = false
+  if (isTyped) edited()
+  else if (kept?.form) await keep()
+}
+await files.showThumbs()

@@ -1,5 +1,5 @@
 // What the page of a task consists of: the store on this device, what the page contains and says,
-// and calls of the server.
+// calls of the server, files that are chosen, and the thread.
 
 export const RETRY_AFTER = [1000, 2000, 4000, 8000, 15_000, 30_000]
 const PATIENCE = 20_000
@@ -12,11 +12,12 @@ export function pause(tries) {
   })
 }
 
-/** Import a script when it is needed. It may have to wait for the connection. */
-export async function load(address) {
+/** Import a script when it is needed. It may have to wait for the connection: `waits` is called then. */
+export async function load(address, waits = () => {}) {
   for (let tries = 0; ; tries += 1) {
     // A browser may remember that a file did not come: it is asked for by another address then.
-    try { return await import(tries ? `${address}?${tries}` : address) } catch { await pause(tries) }
+    try { return await import(tries ? `${address}?${tries}` : address) } catch { waits() }
+    await pause(tries)
   }
 }
 
@@ -223,4 +224,92 @@ export function partsOf({ t, form, fields, state, showFaults }) {
     collect, canonical, isTyped, labelOf, clock, say, sayStored, notice, showChecked, showTouchedFaults, showProblems,
     attachLinks, call, refresh, setLost, announce: (text) => { announcements.textContent = text },
   }
+}
+
+/** Take care of files, from the moment they are chosen until the server has answered. */
+export function filesOf({ t, key, state, say, refresh, stored }) {
+  const section = document.getElementById('evidence')
+  let evidence = null, uploading = Promise.resolve(), pending = 0
+
+  async function withEvidence() {
+    const { attachEvidence } = await load(t.evidenceScript)
+    evidence ??= attachEvidence({
+      key, base: t.base, store, epoch: state.epoch, token: () => state.token, refresh, stored,
+    })
+    return evidence
+  }
+
+  function add(list) {
+    const files = [...(list ?? [])]
+    if (files.length) track(withEvidence().then((one) => one.add(files)))
+  }
+
+  function track(promise) {
+    pending += 1
+    uploading = Promise.all([uploading, promise.finally(() => { pending -= 1 })])
+  }
+
+  // Go on with what an earlier page has not uploaded.
+  const resume = () => track(resumeUploads())
+  async function resumeUploads() {
+    const uploads = await store.all('uploads')
+    if (uploads?.some((one) => one.key === key)) await (await withEvidence()).resume()
+  }
+
+  // Return whether the server has all files. One that it refused is shown, once.
+  async function areSent() {
+    let seen = null
+    while (seen !== uploading) {
+      seen = uploading
+      if (pending) say(t.textFiles)
+      await seen
+    }
+    const refused = evidence?.takeRefused()
+    if (!refused) return true
+    say(document.getElementById('evidence-texts').dataset.textFailed, { isTrouble: true })
+    refused.focus()
+    return false
+  }
+
+  async function showThumbs() {
+    for (const one of section.querySelectorAll('[data-evidence]')) {
+      const thumb = await store.get('thumbs', one.dataset.evidence)
+      if (thumb) one.prepend(Object.assign(new Image(48, 48), { src: thumb.url, alt: '', className: 'thumb' }))
+    }
+  }
+
+  section.addEventListener('change', ({ target }) => {
+    add(target.files)
+    target.value = ''
+  })
+  section.addEventListener('dragover', (event) => { event.preventDefault(); section.classList.add('over') })
+  section.addEventListener('dragleave', () => section.classList.remove('over'))
+  section.addEventListener('drop', (event) => {
+    event.preventDefault()
+    section.classList.remove('over')
+    add(event.dataTransfer.files)
+  })
+  return { areSent, resume, showThumbs }
+}
+
+/** Send what is asked, and follow what is said in the thread. */
+export function watchThread({ state, keep }) {
+  const questions = document.getElementById('questions')
+  async function loadThread(body) {
+    (await load(questions.dataset.loader)).loadThread({ questions, state, keep, body })
+  }
+  document.getElementById('question-form').addEventListener('submit', (event) => {
+    event.preventDefault()
+    loadThread(new FormData(event.target))
+  })
+  // Where anything may have changed, as with each new connection, it waits until the thread is seen.
+  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
+    if (!isIntersecting) return
+    seen.disconnect()
+    loadThread()
+  })
+  import(questions.dataset.script).then(({ live }) => live?.on('messages', (ids) => {
+    if (!ids?.length) seen.observe(questions)
+    else if (ids.includes(questions.dataset.task)) loadThread()
+  }))
 }
