@@ -39,6 +39,8 @@ STATUSES: tuple[tuple[type[BioLayerError], int], ...] = (
     (InvalidInput, 422),
     (Unavailable, 503),
 )
+# The page shows them to the worker. The others are of the session, the script or the service.
+SHOWN = (404, 409, 413, 415, 422)
 
 
 def worker_call(view: WorkerView[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
@@ -72,15 +74,25 @@ def caller(request: HttpRequest) -> Principal:
     return principal.as_worker()
 
 
-def problem(error: BioLayerError) -> JsonResponse:
-    """Return an error as JSON, with the facts that the page's script needs."""
+def problem(error: BioLayerError, *, detail: str | None = None) -> JsonResponse:
+    """Return an error as JSON, with the facts that the page's script needs.
+
+    What the page expects and shows to the worker is answered by 200, with the status that the API
+    has for it as `refused`: browsers report each status from 400 on as a fault of the page.
+    `detail` replaces the error's own words.
+    """
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
-    body: dict[str, Any] = {"code": error.code, "detail": str(error)}
-    if isinstance(error, InvalidInput):
+    body: dict[str, Any] = {"code": error.code, "detail": detail or str(error)}
+    if isinstance(error, InvalidInput) and detail is None:
         body["detail"] = " ".join(fault.detail for fault in error.faults)
     if isinstance(error, DraftChanged) and error.draft is not None:
         body["draft"] = stored(error.draft)
-    return JsonResponse(body, status=status)
+    return refusal(status, **body) if status in SHOWN else JsonResponse(body, status=status)
+
+
+def refusal(status: int, **body: Any) -> JsonResponse:
+    """Return the answer to a call that is refused for a reason that the page shows."""
+    return JsonResponse({"refused": status, **body})
 
 
 def stored(draft: Any) -> dict[str, Any]:

@@ -55,7 +55,6 @@ def show_run(
     *,
     form: SchemaForm | None = None,
     problems: Sequence[Problem] = (),
-    status: int = 200,
     **context: Any,
 ) -> HttpResponse:
     """Return the page of a run; `form` has what was posted and not accepted.
@@ -78,7 +77,7 @@ def show_run(
         template, more = "portal/task.html", _open(work, actor, at)
         more["revision"] = context.get("revision", more["revision"])
     with timezone.override(ZoneInfo(zone_of(work))):
-        return render(request, template, {**context, **more}, status=status)
+        return render(request, template, {**context, **more})
 
 
 def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:

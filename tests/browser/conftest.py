@@ -8,6 +8,7 @@ safe here: nothing else runs in the loop.
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -24,50 +25,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from config import embedded
 from tests import migrated
+from tests.browser.complaints import Complaints
+from tests.browser.desk import Desk, desk_of
+from tests.browser.site import Person, Site
 from tests.faults.installation import PROJECT, free_port
 
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 START_SECONDS = 120
-PASSWORD = "correct-horse-battery-9"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 800}
-
-
-@dataclass
-class Person:
-    """Hold who signs in."""
-
-    email: str
-    name: str = "Mara Lindqvist"
-    password: str = PASSWORD
-
-
-@dataclass
-class Site:
-    """Hold a running installation."""
-
-    url: str
-    home: Path
-    demo: dict[str, Any]
-
-    def create_organisation(self, name: str, email: str) -> str:
-        """Create an organisation with an admin. Return the output, with a link for a new person."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", "create_organisation", name, "--admin", email],
-            cwd=PROJECT,
-            env={
-                **os.environ,
-                "BIOLAYER_HOME": str(self.home),
-                "PORT": self.url.rpartition(":")[2],
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -88,8 +56,9 @@ def site() -> Iterator[Site]:
                 break
         # It stands still, and starts no killed process again, once its pipe is full.
         threading.Thread(target=_drain, args=(running.stdout,), daemon=True).start()
-        demo = json.loads((home / "demo.json").read_text())
-        yield Site(f"http://localhost:{port}", home, demo)
+        site = Site(f"http://localhost:{port}", home, json.loads((home / "demo.json").read_text()))
+        yield site
+        site.close()
     finally:
         running.terminate()
         running.wait(timeout=60)
@@ -124,7 +93,7 @@ class Windows:
 
     browser: Browser
     site: Site
-    complaints: list[str]
+    complaints: Complaints
     open_ones: list[BrowserContext]
 
     def window(self, *, size: Any = None, scheme: Any = "light") -> Page:
@@ -132,43 +101,39 @@ class Windows:
             base_url=self.site.url, viewport=size or DESK, color_scheme=scheme
         )
         self.open_ones.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: self._note(message.type, message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        return page
+        self.complaints.follow(context)
+        return context.new_page()
 
-    def _note(self, kind: str, text: str) -> None:
-        # A refused form answers 4xx, which Chromium reports as an error of the page.
-        if kind == "error" and "Failed to load resource" not in text:
-            self.complaints.append(text)
+    def provoke(self, *kinds: str) -> None:
+        """Expect complaints of requests: this test makes them fail (`complaints.py`)."""
+        self.complaints.provoked.update(kinds)
 
 
 @pytest.fixture
 def windows(chromium: Browser, site: Site) -> Iterator[Windows]:
-    """Provide windows. A violation of the policy, or an error of a script, fails the test."""
+    """Provide windows. A violation of the policy, or an error of the console, fails the test."""
     # All tests sign in from one address, which may do so 60 times in five minutes.
     with psycopg.connect(embedded.database_url(site.home), autocommit=True) as connection:
         connection.execute("TRUNCATE accounts_signincounter")
-    opened = Windows(chromium, site, [], [])
+    opened = Windows(chromium, site, Complaints(), [])
     yield opened
     for context in opened.open_ones:
         context.close()
-    assert opened.complaints == []
+    assert opened.complaints.unexpected() == []
 
 
 @pytest.fixture
-def mara(site: Site, windows: Windows, request: pytest.FixtureRequest) -> Person:
-    """Provide the admin of an organisation of her own, who joined by her invitation's link."""
+def desk(site: Site) -> Iterator[Desk]:
+    """Provide a worker who works in a browser, with an organisation of its own."""
+    desk = desk_of(site)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def mara(site: Site, request: pytest.FixtureRequest) -> Person:
+    """Provide the admin of an organisation of her own."""
     name = re.sub(r"\W+", "-", request.node.name)[:40].strip("-")
-    person = Person(f"{name}@northwind.example")
-    output = site.create_organisation("Northwind Verification", person.email)
-    link = re.search(r"http://\S+/accounts/invitations/\S+", output)
-    assert link is not None, output
-    page = windows.window()
-    page.goto(link[0])
-    page.get_by_label("Your name").fill(person.name)
-    page.get_by_label("Password").fill(person.password)
-    page.get_by_role("button", name="Create account and join").click()
-    page.wait_for_url("**/accounts/")
-    page.context.close()
+    person = Person(f"{name}-{secrets.token_hex(3)}@northwind.example")
+    person.session = site.make("admin", email=person.email, name=person.name)["session"]
     return person

@@ -1,22 +1,18 @@
 """Provide a worker who works in a browser, and the backend that sends the tasks."""
 
-import json
 import os
+import secrets
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 import psutil
 
-from tests.browser.conftest import Person, Site
+from tests.browser.site import Person, Site
 from tests.factories import contract
-from tests.faults.installation import PROJECT
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
@@ -113,56 +109,26 @@ class Desk:
             return False
 
 
-class Desks:
-    """Create desks, by a process that has the installation's environment."""
-
-    def __init__(self, site: Site, process: "subprocess.Popen[str]") -> None:
-        self._site, self._process = site, process
-
-    def create(self, email: str) -> Desk:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        stdin.write(f"{email}\n")
-        stdin.flush()
-        made = json.loads(stdout.readline())
-        return Desk(
-            site=self._site,
-            person=Person(email, "Bob Ashdown"),
-            pool_id=made["pool_id"],
-            webhook_secret=made["webhook_secret"],
-            backend=self._client(made["backend_key"]),
-            worker=self._client(made["worker_key"]),
-        )
-
-    def _client(self, key: str) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {key}"}
-        transport = httpx.HTTPTransport(retries=5)
-        return httpx.Client(
-            base_url=self._site.demo["base_url"],
-            headers=headers,
-            timeout=30,
-            trust_env=False,
-            transport=transport,
-        )
-
-
-@contextmanager
-def desks_of(site: Site) -> Iterator[Desks]:
-    """Run the process that creates workers in an installation."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.browser.people"],
-        cwd=PROJECT,
-        env={**os.environ, "BIOLAYER_HOME": str(site.home), "PORT": site.url.rpartition(":")[2]},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+def desk_of(site: Site) -> Desk:
+    """Return a new worker, with an organisation of its own."""
+    person = Person(f"desk-{secrets.token_hex(6)}@northwind.example", "Bob Ashdown")
+    made = site.make("desk", email=person.email)
+    person.session = made["session"]
+    return Desk(
+        site=site,
+        person=person,
+        pool_id=made["pool_id"],
+        webhook_secret=made["webhook_secret"],
+        backend=_client(site, made["backend_key"]),
+        worker=_client(site, made["worker_key"]),
     )
-    try:
-        yield Desks(site, process)
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.wait(timeout=30)
-        process.stdout.close()
+
+
+def _client(site: Site, key: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=site.demo["base_url"],
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=30,
+        trust_env=False,
+        transport=httpx.HTTPTransport(retries=5),
+    )

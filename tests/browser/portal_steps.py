@@ -1,17 +1,13 @@
 """Provide an organisation with workers who sign in, and what happens to them."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PROJECT, Person, Site
-from tests.browser.steps import sign_in
+from tests.browser.site import Person, Site
+from tests.browser.steps import be_signed_in
 from tests.factories import SCHEMA
 
 
@@ -22,12 +18,12 @@ class World:
     site: Site
     api_key: str
     organisation_id: str
-    workers: list[dict[str, str]]
+    workers: list[dict[str, Any]]
 
     def person(self, number: int = 0) -> Person:
         """Return one of the workers, as who signs in."""
         worker = self.workers[number]
-        return Person(worker["email"], password=worker["password"])
+        return Person(worker["email"], session=worker["session"])
 
     def post(self, title: str, **changes: Any) -> str:
         """Create a task. Return its id."""
@@ -58,32 +54,13 @@ class World:
 
 def world(site: Site, workers: int = 1, mode: str = "sequential") -> World:
     """Make an organisation in the running installation."""
-    made = run(site, "tests.browser.portal_world", str(workers), mode)
-    return World(site, **json.loads(made))
-
-
-def run(site: Site, module: str, *arguments: str) -> str:
-    """Run a module in the environment of the installation. Return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "BIOLAYER_HOME": str(site.home),
-            "PORT": site.url.rpartition(":")[2],
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip().splitlines()[-1]
+    return World(site, **site.make("world", workers=workers, mode=mode))
 
 
 def open_portal(page: Page, person: Person) -> Page:
-    """Sign a worker in, and wait until the page is live."""
-    sign_in(page, person)
+    """Open the portal as a worker who is signed in, and wait until the page is live."""
+    be_signed_in(page, person)
+    page.goto("/portal/")
     return is_live(page)
 
 

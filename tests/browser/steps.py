@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Person
+from tests.browser.site import Person
 
 
 def sign_in(page: Page, person: Person) -> None:
@@ -18,6 +18,12 @@ def sign_in(page: Page, person: Person) -> None:
     page.get_by_label("Email").fill(person.email)
     page.get_by_label("Password").fill(person.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def be_signed_in(page: Page, person: Person) -> None:
+    """Let the browser be one in which the person has signed in before."""
+    cookie = {"domain": "localhost", "path": "/", "sameSite": "Lax", **person.session}
+    page.context.add_cookies([cookie])  # type: ignore[list-item]
 
 
 def confirm(page: Page, person: Person) -> None:

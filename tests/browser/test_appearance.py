@@ -6,12 +6,12 @@ With SCREENSHOTS=<folder> each page is stored as a picture, for a look with one'
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import axe_faults
+from tests.browser.complaints import NOT_FOUND
 from tests.browser.conftest import DESK, PHONE, Person, Site, Windows
 from tests.browser.steps import add_app, add_authenticator, sign_in
 
@@ -48,8 +48,7 @@ def check(page: Page, name: str) -> None:
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-    found: Any = Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    assert axe_faults(page) == "", name
     width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert width <= 0, f"{name} is {width} px wider than the window"
     small = page.evaluate(
@@ -63,6 +62,7 @@ def check(page: Page, name: str) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
 def test_open_pages__are_sound(site: Site, windows: Windows, size: str, scheme: str) -> None:
+    windows.provoke(NOT_FOUND)
     page = windows.window(size=SIZES[size], scheme=scheme)
     for name, path in OPEN.items():
         page.goto(path)

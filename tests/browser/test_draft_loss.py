@@ -6,25 +6,19 @@ types. At the end the field has what was typed, and so has the server.
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, Windows
-from tests.browser.desk import Desk, Desks, desks_of, eventually
+from tests.browser.complaints import KILLED, OFFLINE
+from tests.browser.conftest import Windows
+from tests.browser.desk import Desk, eventually
 from tests.browser.test_portal_task import enter, notes, path, texts
 
 TROUBLES = int(os.environ.get("DRAFT_LOSS_TROUBLES", "30"))
 # A kill takes the service ten seconds to recover from.
 KILL_EVERY = 15
 PATIENCE_MS = 120_000
-
-
-@pytest.fixture(scope="module")
-def desks(site: Site) -> Iterator[Desks]:
-    with desks_of(site) as desks:
-        yield desks
 
 
 class Worker:
@@ -99,9 +93,9 @@ def _quietly(call: Callable[[], bool]) -> bool:
         return False
 
 
-def test_troubles__lose_no_character(desks: Desks, windows: Windows) -> None:
+def test_troubles__lose_no_character(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE, KILLED)
     random.seed(14)
-    desk = desks.create(f"loss-{random.SystemRandom().randrange(10**9)}@northwind.example")
     page = windows.window()
     enter(page, desk)
     worker = Worker(desk, page)
@@ -117,4 +111,3 @@ def test_troubles__lose_no_character(desks: Desks, windows: Windows) -> None:
                 lambda: texts(desk, worker.run) == worker.typed, what=f"trouble {number} is stored"
             )
             print(f"{number} troubles, {len(worker.typed)} characters", flush=True)
-    desk.close()

@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from apps.tasks.outputs import output_faults
 from apps.ui.schema_forms import SchemaForm, parse_form, schema_form
 from apps.ui.schema_forms.schema import same
+from tests.browser.axe import axe_faults
 from tests.browser.conftest import DESK, PHONE
 from tests.unit.html_forms import faults_of
 
@@ -58,6 +58,8 @@ class Opened:
         if route.request.method == "POST":
             pairs = parse_qsl(route.request.post_data or "", keep_blank_values=True)
             self.posted.append(parse_form(self.schema, pairs, time_zone=self.zone))
+            route.fulfill(body="Sent", content_type="text/plain", headers=headers)
+            return
         suffix = Path(path).suffix
         if suffix in TYPES:
             text = FILES[path] if path in FILES else (STATIC / path[1:]).read_text()
@@ -81,30 +83,39 @@ class Opened:
 
 
 class Opener:
-    """Open forms, and collect what their pages complain of."""
+    """Open forms in one window for all tests, and collect what their pages complain of."""
 
     def __init__(self, browser: Browser) -> None:
-        self._browser = browser
+        self.context = browser.new_context(viewport=DESK)
         self.complaints: list[str] = []
+        self._page = self.context.new_page()
+        self._page.on("console", lambda message: self.complaints.append(message.text))
+        self._page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._page.route("**/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        self._opened.answer(route)
 
     def open(self, schema: Any, *, size: Any = None, scheme: Any = "light") -> Opened:
-        context = self._browser.new_context(viewport=size or DESK, color_scheme=scheme)
-        page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        opened = Opened(page, schema)
-        page.route("**/*", opened.answer)
-        return opened
+        self._page.set_viewport_size(size or DESK)
+        self._page.emulate_media(color_scheme=scheme)
+        self._opened = Opened(self._page, schema)
+        return self._opened
+
+
+@pytest.fixture(scope="module")
+def opener(chromium: Browser) -> Iterator[Opener]:
+    opener = Opener(chromium)
+    yield opener
+    opener.context.close()
 
 
 @pytest.fixture
-def forms(chromium: Browser) -> Iterator[Opener]:
+def forms(opener: Opener) -> Iterator[Opener]:
     """Open pages. A violation of the policy, or an error of a script, fails the test."""
-    opener = Opener(chromium)
     yield opener
-    for context in chromium.contexts:
-        context.close()
-    assert opener.complaints == []
+    complaints, opener.complaints = opener.complaints, []
+    assert complaints == []
 
 
 def document(name: str) -> Any:
@@ -320,12 +331,10 @@ def test_forms__are_accessible_and_fit(forms: Opener, size: Any, scheme: str) ->
         faults = output_faults(texts.output, each["schema"], "json")
         for arguments in ({}, {"output": each["values"][0]}, {"faults": faults}):
             page = opened.show(**arguments)
-            found: Any = Axe().run(page)
-            assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+            assert axe_faults(page) == "", name
             width = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
             assert width <= 0
             assert _small_targets(page) == []
-        opened.page.context.close()
 
 
 LONG = "Donaudampfschifffahrt" * 14

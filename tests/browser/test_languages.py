@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import axe_faults
+from tests.browser.complaints import NOT_FOUND
 from tests.browser.conftest import PHONE, Person, Site, Windows
 from tests.browser.portal_steps import World, card, is_live, world
 from tests.browser.steps import sign_in
@@ -80,8 +81,7 @@ def check(page: Page, name: str) -> None:
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-    found: Any = Axe().run(page)
-    assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+    assert axe_faults(page) == "", name
     assert_fits(page, name)
 
 
@@ -108,6 +108,7 @@ def sign_in_in_german(page: Page, person: Person) -> None:
 
 
 def test_german_phone__signs_in(mara: Person, windows: Windows) -> None:
+    windows.provoke(NOT_FOUND)
     page = german(windows)
     for name, path in OPEN.items():
         page.goto(path)
@@ -120,6 +121,7 @@ def test_german_phone__signs_in(mara: Person, windows: Windows) -> None:
 
 
 def test_narrow_phone__cuts_nothing_off(mara: Person, windows: Windows) -> None:
+    windows.provoke(NOT_FOUND)
     page = german(windows, NARROW)
     for name, path in OPEN.items():
         page.goto(path)
@@ -180,6 +182,7 @@ def test_portal_from_right_to_left__fits(bob: World, windows: Windows) -> None:
 
 
 def test_right_to_left__fits(mara: Person, windows: Windows) -> None:
+    windows.provoke(NOT_FOUND)
     page = windows.window(size=PHONE)
     _check_right_to_left(page, OPEN)
     sign_in(page, mara)

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.complaints import FORBIDDEN, OFFLINE, SIGNED_OUT
 from tests.browser.conftest import PHONE, Person, Site, Windows
 from tests.browser.portal_steps import World, card, is_live, open_portal, world
-from tests.browser.steps import sign_in
+from tests.browser.steps import be_signed_in, sign_in
 from tests.browser.test_appearance import SCHEMES, SIZES, check
 from tests.browser.weight import weigh
 
@@ -222,6 +223,7 @@ def test_tabs__share_one_stream(bob: World, windows: Windows) -> None:
 
 
 def test_stream__returns_after_a_lost_network(bob: World, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     page = open_portal(windows.window(), bob.person())
     page.context.set_offline(True)
     expect(page.locator("html[data-live=true]")).to_have_count(0)
@@ -231,6 +233,7 @@ def test_stream__returns_after_a_lost_network(bob: World, windows: Windows) -> N
 
 
 def test_session__that_ends_is_said(bob: World, windows: Windows) -> None:
+    windows.provoke(SIGNED_OUT)
     here = open_portal(windows.window(), bob.person())
     elsewhere = windows.window()
     sign_in(elsewhere, bob.person())
@@ -242,7 +245,7 @@ def test_session__that_ends_is_said(bob: World, windows: Windows) -> None:
 def test_countdown__runs_on_the_servers_clock(bob: World, windows: Windows) -> None:
     page = windows.window()
     page.clock.install(time="2031-01-01T00:00:00Z")
-    sign_in(page, bob.person())
+    be_signed_in(page, bob.person())
     bob.post("Call the owner")
     page.goto("/portal/")
     # Low urgency: five minutes, whatever the time of this computer is.
@@ -255,11 +258,9 @@ def test_countdown__runs_on_the_servers_clock(bob: World, windows: Windows) -> N
 
 
 def test_first_load__is_small(bob: World, windows: Windows) -> None:
-    page = windows.window(size=PHONE)
-    sign_in(page, bob.person())
     bob.post("Call the owner")
     fresh = windows.window(size=PHONE)
-    fresh.context.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    be_signed_in(fresh, bob.person())
     weight = weigh(fresh)
     fresh.goto("/portal/")
     is_live(fresh)
@@ -327,6 +328,7 @@ def _fill(bob: World, page: Page) -> None:
 def test_expired_and_no_worker__are_sound(
     site: Site, mara: Person, windows: Windows, size: str
 ) -> None:
+    windows.provoke(FORBIDDEN)
     both = world(site, workers=2, mode="broadcast")
     page = open_portal(windows.window(size=SIZES[size]), both.person(0))
     both.post("Call the owner")
@@ -337,7 +339,7 @@ def test_expired_and_no_worker__are_sound(
     page.goto(str(address))
     both_schemes(page, f"portal-too-late-{size}")
     admin = windows.window(size=SIZES[size])
-    sign_in(admin, mara)
+    be_signed_in(admin, mara)
     admin.goto("/portal/")
     expect(admin.get_by_role("heading", name="You are not a worker here")).to_be_visible()
     both_schemes(admin, f"portal-no-worker-{size}")

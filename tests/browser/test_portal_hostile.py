@@ -1,14 +1,12 @@
 """Test that a task which attacks its worker is shown harmlessly: nothing runs, nothing breaks."""
 
 import re
-import secrets
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Site, Windows
-from tests.browser.desk import Desk, desks_of
+from tests.browser.conftest import DESK, PHONE, Windows
+from tests.browser.desk import Desk
 from tests.browser.test_appearance import check
 from tests.browser.test_portal_task import opened, path
 
@@ -54,14 +52,6 @@ SVG = (
     b"<svg xmlns='http://www.w3.org/2000/svg' onload='parent.hacked=10'>"
     b"<script>hacked=11</script></svg>"
 )
-
-
-@pytest.fixture
-def desk(site: Site) -> Iterator[Desk]:
-    with desks_of(site) as desks:
-        desk = desks.create(f"hostile-{secrets.token_hex(3)}@northwind.example")
-        yield desk
-        desk.close()
 
 
 def harmless(page: Page, name: str) -> None:

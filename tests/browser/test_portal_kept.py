@@ -1,15 +1,15 @@
 """Test that the page of a task loses nothing where its steps meet: edits, files, versions, ends."""
 
 import re
-import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import PHONE, Site, Windows
-from tests.browser.desk import Desk, Desks, desks_of, eventually
+from tests.browser.complaints import ABORTED, OFFLINE
+from tests.browser.conftest import PHONE, Windows
+from tests.browser.desk import Desk, eventually
+from tests.browser.steps import sign_in
 from tests.browser.test_portal_task import (
     JPEG,
     enter,
@@ -38,6 +38,22 @@ PUT = """([kind, key, value]) => new Promise((resolve) => {
   }
 })"""
 
+SAVE_KEPT = """() => new Promise((resolve) => {
+  const { owner, run, base } = document.getElementById('task').dataset
+  indexedDB.open('biolayer-portal', 1).onsuccess = ({target}) => {
+    const request = target.result.transaction('drafts').objectStore('drafts').get(`${owner}/${run}`)
+    request.onsuccess = async () => {
+      target.result.close()
+      const { epoch, revision, form } = request.result
+      const token = document.querySelector('[name=csrfmiddlewaretoken]').value
+      const answer = await fetch(`${base}draft`, {
+        method: 'POST', body: JSON.stringify({ epoch, revision, form }),
+        headers: { 'Content-Type': 'application/json', 'X-CSRFToken': token },
+      })
+      resolve(answer.status)
+    }
+  }
+})"""
 ADD_DEVICE = """async (subscription) => {
   const token = document.querySelector('[name=csrfmiddlewaretoken]').value
   const answer = await fetch('/portal/profile/notices/devices/', {
@@ -55,19 +71,6 @@ SUBSCRIPTION = {
         "auth": "BTBZMqHH6r4Tts7J_aSIgg",
     },
 }
-
-
-@pytest.fixture(scope="module")
-def desks(site: Site) -> Iterator[Desks]:
-    with desks_of(site) as desks:
-        yield desks
-
-
-@pytest.fixture
-def desk(desks: Desks) -> Iterator[Desk]:
-    desk = desks.create(f"kept-{secrets.token_hex(4)}@northwind.example")
-    yield desk
-    desk.close()
 
 
 def filled(windows: Windows, desk: Desk, run: dict[str, Any]) -> Page:
@@ -199,6 +202,7 @@ def test_submission__ends_with_a_refused_file(desk: Desk, windows: Windows) -> N
 
 
 def test_lost_answer_to_submit__is_no_conflict(desk: Desk, windows: Windows) -> None:
+    windows.provoke(ABORTED)
     run = desk.accepted()
     page = opened(windows, desk, run)
     notes(page).fill("Half")
@@ -237,6 +241,7 @@ def in_conflict(windows: Windows, desk: Desk, run: dict[str, Any]) -> Page:
 def test_other_version__is_not_replaced_where_it_does_not_load(
     desk: Desk, windows: Windows
 ) -> None:
+    windows.provoke(OFFLINE, ABORTED)
     run = desk.accepted()
     page = in_conflict(windows, desk, run)
     page.route(FIELDS, lambda route: route.abort())
@@ -255,6 +260,7 @@ def test_other_version__is_not_replaced_where_it_does_not_load(
 
 
 def test_kept_text__survives_a_question_during_a_conflict(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = in_conflict(windows, desk, run)
     page.reload()
@@ -267,12 +273,18 @@ def test_kept_text__survives_a_question_during_a_conflict(desk: Desk, windows: W
     is_stored(desk, run, "From the desk")
 
 
-def test_text_before_the_script__is_one_of_the_versions(desk: Desk, windows: Windows) -> None:
+@pytest.mark.parametrize("is_stored_late", [False, True])
+def test_text_before_the_script__is_one_of_the_versions(
+    desk: Desk, windows: Windows, is_stored_late: bool
+) -> None:
+    windows.provoke(OFFLINE, ABORTED)
     run = desk.accepted()
     page = opened(windows, desk, run)
     page.context.set_offline(True)
     notes(page).fill("Kept on the device")
     expect(page.locator("#save-status")).to_contain_text("kept on this device")
+    if is_stored_late:
+        page.context.route("**/draft", lambda route: route.abort())
     page.goto("about:blank")
     page.context.set_offline(False)
     held = Held(page, re.compile(r"/portal/task(\.\w+)?\.js"))
@@ -280,6 +292,11 @@ def test_text_before_the_script__is_one_of_the_versions(desk: Desk, windows: Win
     notes(page).fill("Typed at once")
     held.let_go()
     expect(conflict(page)).to_be_visible()
+    if is_stored_late:
+        # As a request that the page before had sent when it ended.
+        page.context.unroute("**/draft")
+        assert page.evaluate(SAVE_KEPT) == 200
+        is_stored(desk, run, "Kept on the device")
     page.get_by_role("button", name="Take the other").click()
     expect(notes(page)).to_have_value("Typed at once")
     is_stored(desk, run, "Typed at once")
@@ -305,6 +322,7 @@ def test_text_typed_while_fields_are_loaded__stays(desk: Desk, windows: Windows)
 
 
 def test_giving_back__saves_before(desk: Desk, windows: Windows) -> None:
+    windows.provoke(ABORTED)
     run = desk.accepted()
     page = opened(windows, desk, run)
     page.locator("#cannot summary").click()
@@ -339,6 +357,7 @@ def leave_offline(page: Page, text: str) -> None:
 
 
 def test_cancelled_task__gets_what_was_typed_offline(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     leave_offline(page, "Typed in the cellar")
@@ -351,6 +370,7 @@ def test_cancelled_task__gets_what_was_typed_offline(desk: Desk, windows: Window
 
 
 def test_lost_task__gets_what_was_typed_offline(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     leave_offline(page, "Typed in the cellar")
@@ -361,6 +381,7 @@ def test_lost_task__gets_what_was_typed_offline(desk: Desk, windows: Windows) ->
 
 def test_refused_copy__is_in_the_fields(desk: Desk, windows: Windows) -> None:
     """More text than a draft may have, typed offline, does not lock the worker out."""
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     page.context.set_offline(True)
@@ -393,16 +414,33 @@ def test_submitted_run__leaves_nothing(desk: Desk, windows: Windows) -> None:
     eventually(lambda: keys(page, "thumbs") == [], what="the picture is deleted")
 
 
+def test_ended_run__leaves_no_file(desk: Desk, windows: Windows) -> None:
+    windows.provoke(ABORTED)
+    run = desk.accepted()
+    page = opened(windows, desk, run)
+    page.route("**/evidence", lambda route: route.abort())
+    page.locator("#files").set_input_files(PICTURE)
+    expect(page.get_by_text("waiting for the connection")).to_be_visible()
+    assert len(keys(page, "uploads")) == 1
+    answer = desk.backend.post(f"/v1/tasks/{run['task_id']}/cancel", json={})
+    assert answer.status_code == 200, answer.text
+    page.goto(path(run))
+    expect(page.get_by_text("The requester cancelled this task")).to_be_visible()
+    eventually(lambda: keys(page, "uploads") == [], what="the file is deleted")
+
+
 def test_old_entries__are_deleted_by_any_page(desk: Desk, windows: Windows) -> None:
     run = desk.accepted()
     page = opened(windows, desk, run)
     now = page.evaluate("Date.now()")
-    for key, at in (("a/old", now - 15 * 86_400_000), ("a/young", now - 86_400_000)):
-        page.evaluate(PUT, ["drafts", key, {"form": {}, "at": at}])
+    for kind in ("drafts", "uploads", "thumbs"):
+        for key, at in (("a/old", now - 15 * 86_400_000), ("a/young", now - 86_400_000)):
+            page.evaluate(PUT, [kind, key, {"form": {}, "key": key, "at": at}])
     page.goto("/portal/history/")
     page.evaluate("localStorage.removeItem('portal-cleaned')")
     page.keyboard.press("Shift")
-    eventually(lambda: keys(page, "drafts") == ["a/young"], what="the old one is deleted")
+    for kind in ("drafts", "uploads", "thumbs"):
+        eventually(lambda kind=kind: keys(page, kind) == ["a/young"], what=f"old {kind} are gone")
 
 
 def test_sign_out__sends_what_is_kept(desk: Desk, windows: Windows) -> None:
@@ -415,7 +453,51 @@ def test_sign_out__sends_what_is_kept(desk: Desk, windows: Windows) -> None:
     eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
 
 
+@pytest.mark.parametrize(
+    ("address", "place"), [("/accounts/", "header"), ("/accounts/logout/", "main")]
+)
+def test_sign_out__on_pages_of_the_account_leaves_nothing(
+    desk: Desk, windows: Windows, address: str, place: str
+) -> None:
+    windows.provoke(OFFLINE)
+    run = desk.accepted()
+    page = opened(windows, desk, run)
+    page.goto("/portal/profile/notices/")
+    page.evaluate(ADD_DEVICE, SUBSCRIPTION)
+    page.goto(path(run))
+    expect(page.locator("#fields")).not_to_have_attribute("inert", "")
+    leave_offline(page, "Only on this device")
+    page.goto(address)
+    assert len(keys(page, "drafts")) == 1
+    page.locator(place).get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/accounts/login/"))
+    is_stored(desk, run, "Only on this device")
+    assert keys(page, "drafts") == []
+    assert page.evaluate("localStorage.getItem('notices-device')") is None
+    sign_in(page, desk.person)
+    expect(page).to_have_url(re.compile("/portal/$"))
+    page.goto("/portal/profile/notices/")
+    expect(page.locator("#push")).to_be_visible()
+    expect(page.locator("#devices li")).to_have_count(0)
+
+
+def test_sign_out__on_pages_of_the_account_asks(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE, ABORTED)
+    run = desk.accepted()
+    page = opened(windows, desk, run)
+    leave_offline(page, "Only on this device")
+    page.route("**/draft", lambda route: route.abort())
+    page.goto("/accounts/")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog"):
+        page.get_by_role("button", name="Sign out").click()
+    assert len(keys(page, "drafts")) == 1
+    page.goto("/accounts/")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
 def test_sign_out__asks_before_it_deletes(desk: Desk, windows: Windows) -> None:
+    windows.provoke(ABORTED)
     run = desk.accepted()
     page = opened(windows, desk, run)
     page.route("**/draft", lambda route: route.abort())
@@ -443,7 +525,8 @@ def test_sign_out__ends_notices_in_this_browser(desk: Desk, windows: Windows) ->
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
     assert page.evaluate("localStorage.getItem('notices-device')") is None
-    enter(page, desk)
+    sign_in(page, desk.person)
+    expect(page).to_have_url(re.compile("/portal/$"))
     page.goto("/portal/profile/notices/")
     expect(page.locator("#push")).to_be_visible()
     expect(page.locator("#devices li")).to_have_count(0)

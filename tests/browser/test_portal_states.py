@@ -4,15 +4,14 @@ Axe finds nothing, nothing is wider than the window, and a thumb hits every targ
 With SCREENSHOTS=<folder> each state is stored as a picture, for a look with one's own eyes.
 """
 
-import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, Windows
-from tests.browser.desk import Desk, Desks, desks_of
+from tests.browser.complaints import ABORTED, FORBIDDEN, OFFLINE, SIGNED_OUT
+from tests.browser.conftest import Windows
+from tests.browser.desk import Desk
 from tests.browser.test_appearance import SCHEMES, SIZES, check
 from tests.browser.test_portal_task import (
     JPEG,
@@ -48,19 +47,6 @@ SMALL = """() => [...document.querySelectorAll(
   .map((e) => e.outerHTML.slice(0, 120))"""
 
 
-@pytest.fixture(scope="module")
-def desks(site: Site) -> Iterator[Desks]:
-    with desks_of(site) as desks:
-        yield desks
-
-
-@pytest.fixture
-def desk(desks: Desks) -> Iterator[Desk]:
-    desk = desks.create(f"states-{secrets.token_hex(4)}@northwind.example")
-    yield desk
-    desk.close()
-
-
 def sound(page: Page, name: str) -> None:
     """Assert that a state is sound in both schemes."""
     size = (page.viewport_size or {})["width"]
@@ -85,6 +71,7 @@ def ready(page: Page) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_form__in_every_state(desk: Desk, windows: Windows, size: str) -> None:
+    windows.provoke(SIGNED_OUT, FORBIDDEN)
     run = desk.accepted(**DELIVERY, sla={"deadline": soon(hours=3).isoformat(), "urgency": "high"})
     page = opened(windows, desk, run, size=SIZES[size])
     in_reach(page)
@@ -114,6 +101,7 @@ def test_form__in_every_state(desk: Desk, windows: Windows, size: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_trouble__in_every_state(desk: Desk, windows: Windows, size: str) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run, size=SIZES[size])
     notes(page).fill("Common")
@@ -142,6 +130,7 @@ def test_trouble__in_every_state(desk: Desk, windows: Windows, size: str) -> Non
 
 @pytest.mark.parametrize("size", SIZES)
 def test_files_and_thread__in_every_state(desk: Desk, windows: Windows, size: str) -> None:
+    windows.provoke(ABORTED)
     run = desk.accepted(title="Photograph the gate", output={**OUTPUT, "evidence_required": True})
     page = opened(windows, desk, run, size=SIZES[size])
     page.route("**/evidence", lambda route: route.abort())

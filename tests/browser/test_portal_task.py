@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import secrets
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from biolayer.signing import verify
 from tests.api.steps import image
-from tests.browser.conftest import DESK, PHONE, Site, Windows
-from tests.browser.desk import Desk, Desks, desks_of, eventually
-from tests.browser.steps import sign_in
+from tests.browser.complaints import ABORTED, FORBIDDEN, KILLED, OFFLINE, SIGNED_OUT
+from tests.browser.conftest import DESK, PHONE, Windows
+from tests.browser.desk import Desk, eventually
+from tests.browser.steps import be_signed_in, sign_in
 from tests.browser.test_appearance import check
 from tests.factories import soon
 from tests.receiver import Received, Receiver
@@ -49,21 +48,6 @@ NESTED = {
 OUTPUT = {"expected_format": "structured_json", "schema": NESTED}
 
 
-@pytest.fixture(scope="module")
-def desks(site: Site) -> Iterator[Desks]:
-    with desks_of(site) as desks:
-        yield desks
-
-
-@pytest.fixture
-def desk(desks: Desks, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    """Provide a worker with an organisation of its own."""
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
-    desk = desks.create(f"{name[-40:]}-{secrets.token_hex(3)}@northwind.example")
-    yield desk
-    desk.close()
-
-
 def opened(windows: Windows, desk: Desk, run: dict[str, Any], **window: Any) -> Page:
     """Return a window in which the worker is signed in, at the page of a run."""
     page = windows.window(**window)
@@ -74,7 +58,9 @@ def opened(windows: Windows, desk: Desk, run: dict[str, Any], **window: Any) -> 
 
 
 def enter(page: Page, desk: Desk) -> None:
-    sign_in(page, desk.person)
+    """Open the portal in a browser in which the worker has signed in before."""
+    be_signed_in(page, desk.person)
+    page.goto("/portal/")
     expect(page).to_have_url(re.compile("/portal/$"))
 
 
@@ -137,7 +123,10 @@ def test_phone__fills_adds_evidence_and_submits(
     """The requester's callback verifies, and has the output."""
     handoff = {"callback_url": f"{receiver.url}/callback"}
     run = desk.accepted(output={**OUTPUT, "evidence_required": True}, handoff=handoff)
-    page = opened(windows, desk, run, size=PHONE)
+    page = windows.window(size=PHONE)
+    sign_in(page, desk.person)
+    expect(page).to_have_url(re.compile("/portal/$"))
+    page.goto(path(run))
     fill_by_touch(page)
     expect(page.locator("#save-status")).to_contain_text("Saved")
     expect(page.get_by_role("button", name="Start")).to_have_count(0)
@@ -248,6 +237,7 @@ def test_draft__survives_a_reload_at_once(desk: Desk, windows: Windows) -> None:
 
 
 def test_draft__survives_being_offline_and_a_reload(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     notes(page).fill("Online")
@@ -269,6 +259,7 @@ def test_draft__survives_being_offline_and_a_reload(desk: Desk, windows: Windows
 
 
 def test_draft__survives_the_end_of_the_session(desk: Desk, windows: Windows) -> None:
+    windows.provoke(SIGNED_OUT)
     run = desk.accepted()
     page = opened(windows, desk, run)
     notes(page).fill("Before")
@@ -290,13 +281,15 @@ def test_draft__survives_the_end_of_the_session(desk: Desk, windows: Windows) ->
 
 
 def test_session__is_renewed_in_another_tab(desk: Desk, windows: Windows) -> None:
+    windows.provoke(SIGNED_OUT, FORBIDDEN)
     run = desk.accepted()
     page = opened(windows, desk, run)
     page.context.clear_cookies()
     notes(page).fill("Typed while signed out")
     expect(page.get_by_role("heading", name="You were signed out")).to_be_visible()
     other = page.context.new_page()
-    enter(other, desk)
+    sign_in(other, desk.person)
+    expect(other).to_have_url(re.compile("/portal/$"))
     page.bring_to_front()
     page.evaluate("dispatchEvent(new Event('focus'))")
     is_stored(desk, run, "Typed while signed out")
@@ -316,6 +309,7 @@ def test_two_tabs__show_each_other_what_is_typed(desk: Desk, windows: Windows) -
 
 @pytest.mark.parametrize("is_mine", [True, False])
 def test_stale_tab__shows_both_versions(desk: Desk, windows: Windows, is_mine: bool) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     notes(page).fill("Common")
@@ -358,6 +352,7 @@ def test_lost_lease__keeps_what_was_typed(desk: Desk, windows: Windows) -> None:
 
 
 def test_killed_web__loses_nothing(desk: Desk, windows: Windows) -> None:
+    windows.provoke(KILLED)
     run = desk.accepted()
     page = opened(windows, desk, run)
     desk.kill_web()
@@ -371,6 +366,7 @@ def test_killed_web__loses_nothing(desk: Desk, windows: Windows) -> None:
 
 
 def test_submission__waits_for_the_connection(desk: Desk, windows: Windows) -> None:
+    windows.provoke(OFFLINE)
     run = desk.accepted()
     page = opened(windows, desk, run)
     notes(page).fill("Done")
@@ -386,6 +382,7 @@ def test_submission__waits_for_the_connection(desk: Desk, windows: Windows) -> N
 
 
 def test_upload__goes_on_after_a_reload(desk: Desk, windows: Windows) -> None:
+    windows.provoke(ABORTED)
     run = desk.accepted()
     page = opened(windows, desk, run, size=PHONE)
     page.locator("#files").set_input_files([])

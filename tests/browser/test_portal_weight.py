@@ -1,39 +1,27 @@
 """Test that the portal's pages are small over the wire, in few requests, and from one host."""
 
 import re
-import secrets
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PHONE, Site, Windows
-from tests.browser.desk import Desk, desks_of
+from tests.browser.conftest import PHONE, Windows
+from tests.browser.desk import Desk
 from tests.browser.portal_steps import is_live
-from tests.browser.test_portal_task import OUTPUT, enter, path
+from tests.browser.steps import be_signed_in
+from tests.browser.test_portal_task import OUTPUT, path
 from tests.browser.weight import weigh
 
 MAX_REQUESTS = 8
 MAX_BYTES = 60_000
 
 
-@pytest.fixture
-def desk(site: Site) -> Iterator[Desk]:
-    with desks_of(site) as desks:
-        desk = desks.create(f"weight-{secrets.token_hex(3)}@northwind.example")
-        yield desk
-        desk.close()
-
-
 def test_cold_load__of_home_and_task_is_small(desk: Desk, windows: Windows) -> None:
     long = {"instructions": "Count the pallets, then call the driver. " * 100}
     runs = [desk.accepted(output=OUTPUT, **long) for _ in range(5)]
     host = re.sub(r":\d+$", "", desk.site.url)
-    signed_in = windows.window()
-    enter(signed_in, desk)
     for address in ("/portal/", path(runs[0])):
         page = windows.window(size=PHONE)
-        page.context.add_cookies(signed_in.context.cookies())  # type: ignore[arg-type]
+        be_signed_in(page, desk.person)
         weight = weigh(page)
         page.goto(address)
         is_live(page)

@@ -4,35 +4,17 @@ Axe finds nothing, nothing is cut off. With SCREENSHOTS=<folder> each page is st
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Person, Site, Windows
-from tests.browser.steps import sign_in
+from tests.browser.steps import be_signed_in
 from tests.browser.test_appearance import SCHEMES, SIZES, check
-from tests.faults.installation import PROJECT
 
 PDF = b"%PDF-1.4\n% a certificate\n"
-
-PREPARE = """
-import json, sys
-from apps.accounts.models import Member, User
-from apps.pools.models import Worker
-from apps.pools.services import provision_pool, provision_worker
-facts = json.load(sys.stdin)
-user = User.objects.get(email=facts["email"])
-organisation = Member.objects.get(user=user).organisation
-pool = provision_pool(organisation_id=organisation.id, name="Front desk")
-worker = provision_worker(pools=[pool], name=facts["name"], presence="available", **facts["traits"])
-Worker.objects.filter(id=worker.id).update(user=user, **facts["columns"])
-"""
 
 FULL_TRAITS = {
     "skills": ["phone_verification", "a_very_long_name_of_a_skill_that_does_not_end_for_a_while"],
@@ -50,16 +32,8 @@ FULL_COLUMNS = {
 
 def make_worker(site: Site, person: Person, *, is_full: bool) -> None:
     """Make a person a worker of their organisation, with everything that a profile shows."""
-    facts: dict[str, Any] = {"email": person.email, "name": person.name}
-    facts |= {"traits": FULL_TRAITS if is_full else {}, "columns": FULL_COLUMNS if is_full else {}}
-    subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", PREPARE],
-        cwd=PROJECT,
-        env={**os.environ, "BIOLAYER_HOME": str(site.home), "PORT": site.url.rpartition(":")[2]},
-        input=json.dumps(facts),
-        text=True,
-        check=True,
-    )
+    traits, columns = (FULL_TRAITS, FULL_COLUMNS) if is_full else ({}, {})
+    site.make("worker", email=person.email, traits=traits, columns=columns)
 
 
 def check_both(page: Page, name: str) -> None:
@@ -75,7 +49,7 @@ def test_profile_pages__are_sound(
     is_full = kind.startswith("full")
     make_worker(site, mara, is_full=is_full)
     page = windows.window(size=SIZES[kind.partition("-")[2]])
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     if is_full:
         send_certificate(page, tmp_path)
     for name in ("", "hours/", "certifications/", "notices/"):
@@ -87,7 +61,7 @@ def test_profile_pages__are_sound(
 def test_problems__are_sound(site: Site, mara: Person, windows: Windows, size: str) -> None:
     make_worker(site, mara, is_full=True)
     page = windows.window(size=SIZES[size])
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     page.goto("/portal/profile/hours/")
     page.locator("[name=mon-until]").first.fill("07:00")
     page.get_by_role("button", name="Save working hours").click()
@@ -121,7 +95,7 @@ def send_certificate(page: Page, folder: Path) -> None:
 def test_settings__are_saved_by_keyboard(site: Site, mara: Person, windows: Windows) -> None:
     make_worker(site, mara, is_full=False)
     page = windows.window()
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     page.goto("/portal/profile/notices/")
     mails = page.get_by_label(f"Send mails to {mara.email}")
     mails.focus()
@@ -137,7 +111,7 @@ def test_settings__are_saved_by_keyboard(site: Site, mara: Person, windows: Wind
 def test_language__is_changed(site: Site, mara: Person, windows: Windows) -> None:
     make_worker(site, mara, is_full=False)
     page = windows.window()
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     page.goto("/portal/profile/")
     page.get_by_label("Language", exact=True).select_option("de")
     page.get_by_role("button", name="Use this language").click()
@@ -151,7 +125,7 @@ def test_browser_that_blocks_notifications__is_told_why(
     page = windows.window()
     page.context.clear_permissions()
     page.add_init_script("Object.defineProperty(Notification, 'permission', {value: 'denied'})")
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     page.goto("/portal/profile/notices/")
     expect(page.locator("#push-state")).to_contain_text("blocks notifications of this site")
     expect(page.get_by_role("button", name="Show notices in this browser")).to_be_hidden()
@@ -162,7 +136,7 @@ def test_visible_page__is_reported_where_notices_are_on(
 ) -> None:
     make_worker(site, mara, is_full=False)
     page = windows.window()
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     page.goto("/portal/profile/notices/")
     page.get_by_label(f"Send mails to {mara.email}").check()
     page.get_by_role("button", name="Save", exact=True).click()
@@ -177,7 +151,7 @@ def test_push__is_shown_where_no_page_is_visible(
     make_worker(site, mara, is_full=False)
     page = windows.window()
     page.context.grant_permissions(["notifications"], origin=site.url)
-    sign_in(page, mara)
+    be_signed_in(page, mara)
     session = page.context.new_cdp_session(page)
     registrations: list[str] = []
     session.on(

@@ -1,9 +1,26 @@
 """Test in Chromium: sign-in by password, passkey, app and recovery code; sessions; the switch."""
 
+import re
+import secrets
+
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Person, Site, Windows
+from tests.browser.conftest import Windows
+from tests.browser.site import PASSWORD, Person, Site
 from tests.browser.steps import add_app, add_authenticator, confirm, sign_in, totp
+
+
+def test_invitation__makes_an_account(site: Site, windows: Windows) -> None:
+    email = f"invited-{secrets.token_hex(4)}@northwind.example"
+    output = site.create_organisation("Northwind Verification", email)
+    link = re.search(r"http://\S+/accounts/invitations/\S+", output)
+    assert link is not None, output
+    page = windows.window()
+    page.goto(link[0])
+    page.get_by_label("Your name").fill("Mara Lindqvist")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account and join").click()
+    expect(page.get_by_role("heading", name="Mara Lindqvist")).to_be_visible()
 
 
 def test_password__signs_in(mara: Person, windows: Windows) -> None:
@@ -100,7 +117,7 @@ def test_session__is_revoked(mara: Person, windows: Windows) -> None:
     expect(elsewhere.get_by_role("heading", name=mara.name)).to_be_visible()
     sign_in(here, mara)
     here.goto("/accounts/sessions/")
-    # The third is the one that accepted the invitation.
+    # The third is the one that `mara` has.
     expect(here.get_by_role("button", name="End", exact=False).first).to_be_visible()
     here.get_by_role("button", name="End all other sessions").click()
     expect(here.get_by_text("All other sessions have ended.")).to_be_visible()

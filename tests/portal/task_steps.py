@@ -63,3 +63,10 @@ class Portal:
         form = {"epoch": run.epoch, "file": SimpleUploadedFile(name, content)}
         headers = {"Accept": "application/json", "X-CSRFToken": self.token(run)}
         return self.client.post(f"/portal/runs/{run.id}/evidence", form, headers=headers)
+
+
+def refused(answer: Any) -> int | None:
+    """Return the status by which a call of the page's script is refused; None where it is not."""
+    assert answer.status_code == 200, answer.content
+    status: int | None = answer.json().get("refused")
+    return status

@@ -284,17 +284,38 @@ def _connections() -> int:
         return int(cursor.fetchone()[0])
 
 
+@contextmanager
+def hidden(table: str) -> Iterator[None]:
+    """Let each statement that reads a table fail."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO hidden_table")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER TABLE hidden_table RENAME TO {table}")
+
+
+def test_changes__are_told_after_an_unexpected_error(
+    house: House, bob: Desk, server: StreamServer
+) -> None:
+    """Changes that cannot be read, for another reason than an outage, are read again."""
+    run = house.started()
+    with watching(server, bob.client) as frames:
+        with hidden("matching_offer"):
+            tasks.post_message(
+                actor=house.alice.principal, task_id=run.task_id, text="Call again", at=clock.now()
+            )
+            time.sleep(1.5)
+        assert next(frames).data == {"messages": [str(run.task_id)]}
+
+
 def test_checks__go_on_after_an_unexpected_error(
     house: House, bob: Desk, server: StreamServer
 ) -> None:
     """Sessions that cannot be read, for another reason than an outage, are read again."""
     with watching(server, bob.client) as frames:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE accounts_browsersession RENAME TO hidden_sessions")
-            try:
-                time.sleep(ACCESS_CHECK_SECONDS + 1.5)
-            finally:
-                cursor.execute("ALTER TABLE hidden_sessions RENAME TO accounts_browsersession")
+        with hidden("accounts_browsersession"):
+            time.sleep(ACCESS_CHECK_SECONDS + 1.5)
         BrowserSession.objects.all().delete()
         frame = next(frames)
     assert (frame.event, frame.data) == ("ended", {"reason": "signed_out"})

@@ -131,7 +131,7 @@ def test_hours_with_a_problem__are_shown_again(
 ) -> None:
     before = worker()
     answer = submit(bob, f"{PROFILE}hours/", **{"time_zone": "UTC", **fields})
-    assert answer.status_code == 422
+    assert answer.status_code == 200
     page = unescape(answer.content.decode())
     assert problem in page
     assert 'role="alert"' in page
@@ -220,7 +220,7 @@ def test_certificate_with_a_problem__keeps_what_was_typed(
     house: House, bob: Client, fields: dict[str, Any], name: str, problem: str
 ) -> None:
     answer = send_certificate(bob, **fields)
-    assert answer.status_code == 422
+    assert answer.status_code == 200
     page = answer.content.decode()
     assert f'<a href="#id_{name}">{problem}' in page
     assert f'id="error_{name}"' in page
@@ -269,7 +269,7 @@ def test_wishes_with_a_problem__are_shown_again(
     answer = submit(
         bob, f"{PROFILE}notices/", by_email="on", quiet_from=quiet[0], quiet_until=quiet[1]
     )
-    assert answer.status_code == 422
+    assert answer.status_code == 200
     assert "Quiet hours need a beginning and an end" in answer.content.decode()
     assert not Preference.objects.filter(by_email=True).exists()
 
@@ -288,7 +288,7 @@ def test_browser__is_added_listed_and_removed(house: House, bob: Client) -> None
     assert answer.json() == {"device_id": str(device.id)}
     assert "Chrome on Android This browser no notice yet" in text(bob, f"{PROFILE}notices/")
     bad = bob.post(path, {"endpoint": "https://10.0.0.1/"}, "application/json", headers=headers)
-    assert bad.status_code == 422
+    assert (bad.status_code, bad.json()["refused"]) == (200, 422)
     assert bob.post(path, b"{", "application/json", headers=headers).status_code == 400
     submit(bob, f"{PROFILE}notices/", to=f"{path}{device.id}/remove/")
     assert Device.objects.count() == 0

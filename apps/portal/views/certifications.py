@@ -43,7 +43,7 @@ def certifications(request: HttpRequest, actor: Principal) -> HttpResponse:
     values = {name: request.POST.get(name, "").strip() for name in FIELDS}
     problems = _claim(request, actor, values, worker.time_zone)
     if problems:
-        return _page(request, actor, worker, values, problems, status=422)
+        return _page(request, actor, worker, values, problems)
     messages.success(request, gettext("Your document is sent. It counts once it has been checked."))
     return redirect("portal_certifications")
 
@@ -54,8 +54,6 @@ def _page(
     worker: Any,
     values: dict[str, str],
     problems: dict[str, str] | None = None,
-    *,
-    status: int = 200,
 ) -> HttpResponse:
     context = {
         "worker": worker,
@@ -65,7 +63,7 @@ def _page(
         "problems": problems or {},
         "at": clock.now(),
     }
-    return render(request, "portal/certifications.html", context, status=status)
+    return render(request, "portal/certifications.html", context)
 
 
 def _claim(

@@ -111,8 +111,7 @@ def file(request: HttpRequest, actor: Principal, run_id: UUID, file_id: UUID) ->
 def _refused(request: HttpRequest, run_id: UUID, error: BioLayerError) -> HttpResponse:
     text = words_of(error)
     if _is_script(request):
-        answer = problem(error)
-        return JsonResponse({"code": error.code, "detail": text}, status=answer.status_code)
+        return problem(error, detail=text)
     messages.error(request, text)
     return redirect("portal_run", run_id)
 

@@ -18,7 +18,7 @@ from apps.notices.selectors import own_devices, own_preference, worker_of_stop_t
 from apps.notices.services import NoticeSettings, SendOutcome
 from apps.pools.selectors import own_worker
 from apps.portal.access import worker_page
-from apps.portal.calls import JSON
+from apps.portal.calls import JSON, refusal
 from apps.ui.devices import device_name
 from biolayer.errors import InvalidInput
 
@@ -45,7 +45,7 @@ def settings(request: HttpRequest, actor: Principal) -> HttpResponse:
         services.save_settings(actor=actor, chosen=chosen, language=language, at=clock.now())
     except InvalidInput:
         context |= {"chosen": chosen, "has_problem": True}
-        return render(request, "portal/notices.html", context, status=422)
+        return render(request, "portal/notices.html", context)
     messages.success(request, gettext("Your choice is saved."))
     return redirect("portal_notices")
 
@@ -92,7 +92,7 @@ def add_device(request: HttpRequest, actor: Principal) -> HttpResponse:
         return JsonResponse({"code": "malformed_json"}, status=400)
     except InvalidInput as error:
         faults = [{"pointer": fault.pointer, "code": fault.code} for fault in error.faults]
-        return JsonResponse({"code": error.code, "errors": faults}, status=422)
+        return refusal(422, code=error.code, errors=faults)
     return JsonResponse({"device_id": str(device.id)}, status=201)
 
 

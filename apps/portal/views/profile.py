@@ -100,7 +100,7 @@ def hours(request: HttpRequest, actor: Principal) -> HttpResponse:
         pools.update_own_worker(actor=actor, document=document, at=clock.now())
     except InvalidInput as error:
         zone_problem = _show_faults(days, error.faults)
-        return _hours_page(request, days, time_zone, zone_problem=zone_problem, status=422)
+        return _hours_page(request, days, time_zone, zone_problem=zone_problem)
     messages.success(request, gettext("Your working hours are saved."))
     return redirect("portal_profile")
 
@@ -124,7 +124,6 @@ def _hours_page(
     time_zone: str,
     *,
     zone_problem: str = "",
-    status: int = 200,
 ) -> HttpResponse:
     context = {
         "days": days,
@@ -134,7 +133,7 @@ def _hours_page(
         "copied": request.POST.get("copy_from") or _first_filled(days),
         "has_problem": bool(zone_problem or any(day.problem for day in days)),
     }
-    return render(request, "portal/hours.html", context, status=status)
+    return render(request, "portal/hours.html", context)
 
 
 def _first_filled(days: Iterable[Day]) -> str:

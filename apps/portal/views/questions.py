@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -51,8 +51,7 @@ def _thread(request: HttpRequest, actor: Principal, work: Work) -> HttpResponse:
 def _refused(request: HttpRequest, run_id: UUID, error: BioLayerError) -> HttpResponse:
     text = words_of(error)
     if request.headers.get("Accept") == JSON:
-        answer = problem(error)
-        return JsonResponse({"code": error.code, "detail": text}, status=answer.status_code)
+        return problem(error, detail=text)
     messages.error(request, text)
     return redirect("portal_run", run_id)
 

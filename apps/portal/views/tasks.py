@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.principal import Principal
 from apps.portal.access import read_at, worker_page
-from apps.portal.calls import JSON, body_of, caller, problem, whole_number
+from apps.portal.calls import JSON, body_of, caller, problem, refusal, whole_number
 from apps.portal.reasons import given_reason
 from apps.portal.task_forms import faults_of, pairs_of, posted_form, with_faults
 from apps.portal.task_pages import evidence_faults, problems_of, show_run
@@ -84,14 +84,13 @@ def _submitted(request: HttpRequest, actor: Principal, run_id: UUID) -> HttpResp
         submit_typed(actor, work, form, epoch=epoch, at=at)
     except InvalidInput as error:
         form, problems = shown_faults(work, form, error.faults)
-        shown = {"revision": revision, "status": 422}
-        return show_run(request, actor, run_id, form=form, problems=problems, **shown)
+        return show_run(request, actor, run_id, form=form, problems=problems, revision=revision)
     except DraftChanged as error:
-        return show_run(request, actor, run_id, form=form, theirs=error.draft, status=409)
+        return show_run(request, actor, run_id, form=form, theirs=error.draft)
     except RunSubmitted:
         messages.warning(request, gettext("It was submitted before, with another content."))
     except Conflict:
-        return show_run(request, actor, run_id, form=form, status=409)
+        return show_run(request, actor, run_id, form=form)
     return redirect("portal_run", run_id)
 
 
@@ -110,8 +109,7 @@ def _submitted_by_script(request: HttpRequest, run_id: UUID) -> HttpResponse:
         lines = [line._asdict() for line in problems]
         own = [] if shown is None else shown.problems
         faults = [{"pointer": one.pointer, "text": one.text} for one in own]
-        answer = {"code": error.code, "problems": lines, "faults": faults, "revision": revision}
-        return JsonResponse(answer, status=422)
+        return refusal(422, code=error.code, problems=lines, faults=faults, revision=revision)
     except BioLayerError as error:
         return problem(error)
     # The page shows where the run stands: that it was submitted, and what is next.

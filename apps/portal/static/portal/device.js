@@ -49,7 +49,8 @@ export async function sendKept(page, key) {
     headers: { Accept: 'application/json', 'Content-Type': 'application/json', 'X-CSRFToken': tokenOf() },
     body: JSON.stringify({ epoch, revision, form }),
   }).catch(() => null)
-  if (!answer?.ok) return null
+  const known = answer?.ok ? await answer.json().catch(() => null) : null
+  if (!known || known.refused) return null
   // More may have been typed meanwhile.
   const now = await store.get('drafts', key)
   if (JSON.stringify(now?.form ?? form) !== JSON.stringify(form)) return null
@@ -75,8 +76,13 @@ async function endNotices({ devices, scope }) {
   localStorage.removeItem(NOTICES_DEVICE)
 }
 
-/** Leave nothing of the worker here before it signs out. Return false where it stays signed in. */
-export async function leave(page) {
+/** Send the form that signs the worker out, once nothing of it is left here. */
+export async function signOut(form, page) {
+  if (await leave(page)) form.submit()
+}
+
+// Return false where the worker stays signed in.
+async function leave(page) {
   const store = await storeOf(page)
   const own = ({ key }) => key.startsWith(`${page.owner}/`)
   let isAsked = false

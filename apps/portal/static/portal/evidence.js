@@ -116,7 +116,7 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       request.addEventListener('loadend', () => {
         let content = {}
         try { content = JSON.parse(request.responseText) } catch { /* a page, not JSON */ }
-        resolve(request.status ? { status: request.status, body: content } : null)
+        resolve(request.status ? { status: content.refused ?? request.status, body: content } : null)
       })
       say(upload, texts.textUploading)
       request.send(body)

@@ -41,7 +41,9 @@ async function store(subscription) {
     body: JSON.stringify(subscription),
   })
   if (!answer.ok) throw new Error(`the subscription was answered by ${answer.status}`)
-  return (await answer.json()).device_id
+  const { refused, device_id: deviceId } = await answer.json()
+  if (refused) throw new Error(`the subscription was refused: ${refused}`)
+  return deviceId
 }
 
 async function subscribe() {

@@ -225,14 +225,13 @@ async function cleanDaily() {
   await deleteOld(page)
 }
 
+// As in ui/page.js, for the pages of the account.
 const signOut = document.querySelector('form[data-sign-out]')
-let isLeft = false
-signOut?.addEventListener('submit', async (event) => {
-  if (isLeft || !page.owner) return
+signOut?.addEventListener('submit', (event) => {
+  if (!page.owner) return
   event.preventDefault()
   // A failure here must not prevent the sign-out.
-  isLeft = await import(page.device).then((one) => one.leave(page)).catch(() => true)
-  if (isLeft) signOut.requestSubmit()
+  import(page.device).then((one) => one.signOut(signOut, page)).catch(() => signOut.submit())
 })
 
 // --- keys, and the app ----------------------------------------------------------------------------

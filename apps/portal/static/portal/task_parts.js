@@ -192,7 +192,8 @@ export function partsOf({ t, form, fields, state, showFaults }) {
     if (response.status >= 500 || response.status === 429) return null
     let content = {}
     try { content = response.status === 204 ? {} : await response.json() } catch { /* a page, not JSON */ }
-    return { status: response.status, body: content }
+    // What the page shows is answered by 200 (`problem` in apps/portal/calls.py).
+    return { status: content.refused ?? response.status, body: content }
   }
 
   // Fetch a new token, and see who is signed in. Signing in again replaces the token.

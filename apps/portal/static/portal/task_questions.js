@@ -7,9 +7,12 @@ export async function loadThread({ questions, state, keep, body }) {
   const answer = await fetch(questions.dataset.thread, {
     method: body ? 'POST' : 'GET', body, redirect: 'manual', signal: AbortSignal.timeout(PATIENCE_MS), headers: { Accept: 'application/json', 'X-CSRFToken': state.token },
   }).catch(() => null)
-  error.hidden = Boolean(answer?.ok) || !body
-  if (!answer?.ok) {
-    error.textContent = answer?.status === 422 ? (await answer.json()).detail : questions.dataset.failed
+  // The thread is HTML, and a refusal JSON.
+  const refusal = answer?.headers.get('Content-Type')?.includes('json') ? await answer.json() : null
+  const isDone = Boolean(answer?.ok) && !refusal
+  error.hidden = isDone || !body
+  if (!isDone) {
+    error.textContent = refusal?.detail ?? questions.dataset.failed
     return
   }
   document.getElementById('thread').innerHTML = await answer.text()

@@ -41,7 +41,9 @@ export function versionsOf({ t, form, fields, state, parts, attach, keep, noteSe
     const { mine, theirs } = state.conflict
     section.hidden = true
     if (!theirs.isTyped && !(await loadFields())) return showConflict(mine, theirs)
-    Object.assign(state, { conflict: null, held: null, sent: [], saved: state.edits })
+    // What was sent of mine may be stored only now: it is replaced by what the worker has chosen.
+    const sent = theirs.isTyped ? state.sent : []
+    Object.assign(state, { conflict: null, held: null, sent, saved: state.edits })
     fields.inert = false
     if (theirs.isTyped) { state.revision = theirs.revision; edited() }
     return keep()

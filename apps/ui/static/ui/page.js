@@ -1,4 +1,5 @@
-// Move the focus to the summary of a form's errors, and show what a passkey reports.
+// Move the focus to the summary of a form's errors, show what a passkey reports, and let a worker who
+// signs out leave nothing on this device.
 
 document.querySelector('.error-summary')?.focus()
 
@@ -12,3 +13,12 @@ document.addEventListener('allauth.error', (event) => {
   place.hidden = false
   event.preventDefault()
 })
+
+const device = document.getElementById('device')?.dataset
+for (const form of device ? document.querySelectorAll('form[data-sign-out]') : []) {
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    // A failure here must not prevent the sign-out.
+    import(device.device).then((one) => one.signOut(form, device)).catch(() => form.submit())
+  })
+}
