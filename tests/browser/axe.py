@@ -8,7 +8,7 @@ RUN = """() => axe.run({resultTypes: ['violations']})
 
 
 def axe_faults(page: Page) -> str:
-    """Return a report of what axe finds on the page; empty without any. It is loaded once a page."""
+    """Return a report of what axe finds; empty without any. It is loaded once a page."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     found = AxeResults(page.evaluate(RUN))

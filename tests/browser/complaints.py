@@ -1,4 +1,4 @@
-"""Collect what pages complain of: errors of the console and of scripts, violations of the policy."""
+"""Collect what pages complain of: errors of console and scripts, violations of the policy."""
 
 from dataclasses import dataclass, field
 

@@ -54,6 +54,15 @@ def refused(server: StreamServer, client: Any, **headers: str) -> tuple[int, str
     return answer.status_code, answer.text
 
 
+def told(lines: Iterator[str]) -> Iterator[Frame]:
+    """Yield frames without keep-alives, for a minute at most."""
+    ends = time.monotonic() + 60
+    for frame in frames_of(lines):
+        assert time.monotonic() < ends, "nothing was told within a minute"
+        if frame.event:
+            yield frame
+
+
 @contextmanager
 def watching(server: StreamServer, client: Any) -> Iterator[Iterator[Frame]]:
     """Yield the frames of a portal's stream, without keep-alives, after the first."""
@@ -61,7 +70,7 @@ def watching(server: StreamServer, client: Any) -> Iterator[Iterator[Frame]]:
     with httpx.stream("GET", url, headers=headers_of(client), timeout=30) as response:
         assert response.status_code == 200, response.read()
         assert response.headers["Content-Type"] == "text/event-stream"
-        frames = (frame for frame in frames_of(response.iter_lines()) if frame.event)
+        frames = told(response.iter_lines())
         assert next(frames).event == "connected"
         yield frames
 
