@@ -2,6 +2,8 @@
 
 const news = document.getElementById('news')
 const TOUCH_MS = 1500
+// A press may end where this page does not hear of it, as in a menu of the browser.
+const PRESS_MS = 3000
 
 /** `page` has texts and addresses; `setClock(at, moment)` tells what the server's clock said. */
 export class Part {
@@ -9,6 +11,8 @@ export class Part {
     Object.assign(this, { element, page, announce, tick, setClock, patience })
     this.isHovered = false
     this.touchedAt = -Infinity
+    this.isPressed = false
+    this.held = null
     this.waiting = null
     for (const topic of element.dataset.topics.split(' ')) live.on(topic, () => this.ask())
     element.addEventListener('portal:due', () => {
@@ -18,7 +22,8 @@ export class Part {
     })
     element.addEventListener('pointerover', (event) => (this.isHovered = event.pointerType === 'mouse'))
     element.addEventListener('pointerleave', () => this.leave())
-    element.addEventListener('pointerdown', () => (this.touchedAt = performance.now()))
+    element.addEventListener('pointerdown', () => this.press())
+    for (const type of ['pointerup', 'pointercancel']) addEventListener(type, () => this.release())
     element.addEventListener('focusout', (event) => {
       if (!element.contains(event.relatedTarget)) queueMicrotask(() => this.showWaiting())
     })
@@ -32,6 +37,25 @@ export class Part {
     })
   }
 
+  press() {
+    this.touchedAt = performance.now()
+    this.isPressed = true
+    clearTimeout(this.pressEnds)
+    this.pressEnds = setTimeout(() => this.release(), PRESS_MS)
+  }
+
+  // The click comes after the end of the press.
+  release() {
+    if (!this.isPressed) return
+    clearTimeout(this.pressEnds)
+    setTimeout(() => {
+      this.isPressed = false
+      const held = this.held
+      this.held = null
+      if (held) this.receive(...held)
+    }, 50)
+  }
+
   leave() {
     this.isHovered = false
     // The pointer may be on its way to the bar that says what is new.
@@ -41,7 +65,7 @@ export class Part {
   isInUse() {
     const sinceTouch = performance.now() - this.touchedAt
     if (sinceTouch < TOUCH_MS) setTimeout(() => this.showWaiting(), TOUCH_MS - sinceTouch + 50)
-    return this.isHovered || sinceTouch < TOUCH_MS || this.element.contains(document.activeElement)
+    return this.isPressed || this.isHovered || sinceTouch < TOUCH_MS || this.element.contains(document.activeElement)
   }
 
   async look() {
@@ -66,6 +90,8 @@ export class Part {
   }
 
   receive(text, asked) {
+    // A button that is replaced between the press and its end is not clicked.
+    if (this.isPressed) return (this.held = [text, asked])
     const fresh = new DOMParser().parseFromString(text, 'text/html').body
     const at = Date.parse(fresh.firstElementChild?.dataset.now)
     if (at) this.setClock(at, (asked + Date.now()) / 2)
@@ -113,6 +139,11 @@ function close(row, isGone) {
   row.classList.toggle('is-gone', isGone)
   const text = row.querySelector('.gone')
   if (text) text.hidden = !isGone
+  const section = row.closest('section'), count = section?.querySelector('[data-count]')
+  if (!count) return
+  const left = section.querySelectorAll('[data-row]:not(.is-gone)').length
+  count.textContent = left
+  count.hidden = !left
 }
 
 function showNews(added, fresh, page, call) {

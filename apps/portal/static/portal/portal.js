@@ -236,7 +236,7 @@ signOut?.addEventListener('submit', (event) => {
 
 // --- keys, and the app ----------------------------------------------------------------------------
 
-// A phone never loads the keys; a desk does with the first key that is not typed into a field.
+// A phone never loads the keys; a desk does with the first key that is not typed into a field, or with Ctrl.
 let keys = null
 let hasKeys = false
 
@@ -249,7 +249,8 @@ function loadKeys() {
 }
 
 document.addEventListener('keydown', (event) => {
-  if (hasKeys || !page.keys || event.target.closest?.('input, textarea, select')) return
+  const isTyped = !event.ctrlKey && !event.metaKey && event.target.closest?.('input, textarea, select')
+  if (hasKeys || !page.keys || isTyped) return
   loadKeys().then((one) => one.onKey(event))
 })
 for (const button of document.querySelectorAll('[data-open-keys]')) {

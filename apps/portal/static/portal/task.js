@@ -285,8 +285,10 @@ releasing.addEventListener('submit', async (event) => {
   if (state.conflict) return document.getElementById('conflict').focus()
   if (isSaved === null || state.isSignedOut || fields.inert) return undefined
   isReleased = true
-  return releasing.requestSubmit()
+  // A form is not submitted again while it is: `save` may have had nothing to wait for.
+  return setTimeout(() => releasing.requestSubmit())
 })
+document.addEventListener('portal:save', (event) => { event.preventDefault(); save() })
 // The worker has signed out, and nothing of this page is to stay on the device.
 document.addEventListener('portal:signing-out', () => {
   clearTimeout(state.waiting)
