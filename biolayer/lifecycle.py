@@ -39,6 +39,7 @@ class Command(StrEnum):
     START = "start"
     RELEASE = "release"  # the worker releases the run
     LAPSE = "lapse"  # the lease ended without a heartbeat
+    RECALL = "recall"  # an operator takes the run back from its worker
     RETRY = "retry"  # the run failed and an attempt is left
     SUBMIT = "submit"
     REWORK = "rework"  # the reviewer requested rework and an attempt is left
@@ -51,6 +52,7 @@ class Command(StrEnum):
     WARN = "warn"  # 80 % of an SLA clock's time has passed; no new status
     BREACH = "breach"  # an SLA clock ran out; no new status
     MESSAGE = "message"  # its caller or a worker wrote to the other; no new status
+    UPDATE = "update"  # an operator changed its SLA, requirements or place; no new status
 
 
 class EventType(StrEnum):
@@ -70,6 +72,7 @@ class EventType(StrEnum):
     SLA_AT_RISK = "task.sla_at_risk"
     ESCALATED = "task.escalated"
     MESSAGE = "task.message"
+    UPDATED = "task.updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(Command.START, "accepted", Status.STARTED, EventType.STARTED),
     *_rows(Command.RELEASE, "accepted started", Status.QUEUED, EventType.QUEUED),
     *_rows(Command.LAPSE, "accepted started", Status.QUEUED, EventType.QUEUED),
+    *_rows(Command.RECALL, "accepted started", Status.QUEUED, EventType.QUEUED),
     *_rows(Command.RETRY, "accepted started", Status.QUEUED, EventType.QUEUED),
     *_rows(Command.SUBMIT, "started", Status.SUBMITTED, EventType.SUBMITTED),
     *_rows(Command.REWORK, "submitted", Status.QUEUED, EventType.QUEUED),
@@ -133,6 +137,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_without_new_status(Command.WARN, EventType.SLA_AT_RISK),
     *_without_new_status(Command.BREACH, EventType.SLA_BREACHED),
     *_without_new_status(Command.MESSAGE, EventType.MESSAGE),
+    *_without_new_status(Command.UPDATE, EventType.UPDATED),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

@@ -233,6 +233,7 @@ ClientScopeName = Literal[
     "tasks:read",
     "tasks:create",
     "tasks:cancel",
+    "tasks:manage",
     "webhooks:read",
     "webhooks:manage",
     "pools:read",

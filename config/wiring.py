@@ -66,7 +66,7 @@ from apps.webhooks.outbound_event import OutboundEvent
 from apps.webhooks.selectors import bodies, key_place
 from biolayer.contract import TaskContract
 from biolayer.events import SILENT
-from biolayer.lifecycle import CLOSED, OUTPUT_SHOWN, EventType, Status
+from biolayer.lifecycle import CLOSED, MATCHING, OUTPUT_SHOWN, EventType, Status
 from config.drains import DRAINS
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
@@ -100,12 +100,13 @@ def connect() -> None:
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
     react([EventType.QUEUED], reopen_callback)
-    react([EventType.CREATED, EventType.QUEUED], start_sla_clocks)
+    react([EventType.CREATED, EventType.QUEUED, EventType.UPDATED], start_sla_clocks)
     react(ANNOUNCED, announce_event)
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], match_task)
     react([EventType.QUEUED], note_release)
     react([EventType.ESCALATED], match_again)
+    react([EventType.UPDATED], match_changed)
     pool_services.react_to_policy_changes(matching.apply_pool_policy)
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
     react(ENDED, set_dependents_timer)
@@ -133,7 +134,7 @@ def connect() -> None:
     # A task was queued, or workers are free again: also those with another offer of an accepted
     # task.
     frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
-    wake_on([EventType.QUEUED, EventType.ESCALATED, *frees], "matching")
+    wake_on([EventType.QUEUED, EventType.ESCALATED, EventType.UPDATED, *frees], "matching")
     timers.register(LEASE, expire_lease)
     timers.register(OFFER, expire_offer)
     timers.register(ESCALATION, escalate)
@@ -227,7 +228,7 @@ def webhook_payloads(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 
 def start_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
-    """Set the SLA timers when a task is created, and again when it is reopened."""
+    """Set the SLA timers when a task is created, and again when it is reopened or changed."""
     if moved.event.type == EventType.QUEUED and moved.event.previous_status not in CLOSED:
         return
     for clock in Clock:
@@ -284,6 +285,12 @@ def note_release(moved: AppliedTransition) -> Iterable[Change]:
 
 def match_again(moved: AppliedTransition) -> Iterable[Change]:
     yield recheck_request(moved.task)
+
+
+def match_changed(moved: AppliedTransition) -> Iterable[Change]:
+    """Have a task that waits matched again after its requirements changed."""
+    if moved.task.status in MATCHING:
+        yield recheck_request(moved.task)
 
 
 def change_gates(moved: AppliedTransition) -> Iterable[Change]:

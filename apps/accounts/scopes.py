@@ -19,6 +19,7 @@ class Scope(models.TextChoices):
     TASKS_READ = "tasks:read"
     TASKS_CREATE = "tasks:create"
     TASKS_CANCEL = "tasks:cancel"
+    TASKS_MANAGE = "tasks:manage"  # change, boost, requeue, reassign and reopen tasks
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
     POOLS_READ = "pools:read"  # pools, their members, workers, skills
@@ -38,6 +39,7 @@ LEAST_ROLE = {
     Scope.TASKS_READ: Role.VIEWER,
     Scope.TASKS_CREATE: Role.EDITOR,
     Scope.TASKS_CANCEL: Role.EDITOR,
+    Scope.TASKS_MANAGE: Role.MANAGER,
     Scope.WEBHOOKS_READ: Role.VIEWER,
     Scope.WEBHOOKS_MANAGE: Role.EDITOR,
     Scope.POOLS_READ: Role.VIEWER,

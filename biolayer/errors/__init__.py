@@ -18,6 +18,7 @@ BioLayerError
 ├── Conflict                   its state does not allow the call
 │   ├── IllegalTransition      not in the transition table: `task_status`, `allowed_commands`
 │   ├── TaskPurged             its content was deleted at the end of its retention
+│   ├── WorkerNotEligible      an operator chose a worker that cannot get the task now
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
 │   ├── RunSubmitted           the run has another output already
@@ -45,6 +46,8 @@ BioLayerError
 │   ├── ClaimDecided           the claim of a certification was confirmed or rejected
 │   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
 │   └── IdempotencyInFlight
+├── VersionChanged             `If-Match` names another version: `version`
+├── VersionMissing             `If-Match` is required
 ├── IdempotencyKeyReused       the key was used with another body
 ├── TooLarge
 ├── ContentDeleted             its retention ended; what is known of it remains
@@ -92,6 +95,7 @@ from biolayer.errors.conflicts import (
     TooManySigningKeys,
     WorkerHasHistory,
     WorkerIsLinked,
+    WorkerNotEligible,
 )
 from biolayer.errors.refusals import (
     EVERY_POOL,
@@ -120,6 +124,8 @@ from biolayer.errors.requests import (
     Unavailable,
     UnsupportedEncoding,
     UnsupportedMedia,
+    VersionChanged,
+    VersionMissing,
 )
 
 __all__ = [
@@ -176,8 +182,11 @@ __all__ = [
     "Unavailable",
     "UnsupportedEncoding",
     "UnsupportedMedia",
+    "VersionChanged",
+    "VersionMissing",
     "WorkerHasHistory",
     "WorkerIsLinked",
+    "WorkerNotEligible",
     "WrongAddress",
     "pointer",
 ]

@@ -32,6 +32,11 @@ class TaskPurged(Conflict):
         super().__init__("Its retention has ended. Ids, times, statuses and hashes stay.")
 
 
+class WorkerNotEligible(Conflict):
+    code = "worker_not_eligible"
+    title = "The task cannot be offered to this worker now"
+
+
 class TaskGated(Conflict):
     code = "task_gated"
 

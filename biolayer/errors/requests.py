@@ -31,6 +31,27 @@ class NotFound(BioLayerError):
         super().__init__(f"No such {noun}.")
 
 
+class VersionChanged(BioLayerError):
+    code = "version_changed"
+    title = "The object has changed since it was read"
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__("Nothing was changed. Read it again, and decide by what it is now.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"version": self.version}
+
+
+class VersionMissing(BioLayerError):
+    code = "version_missing"
+    title = "The header If-Match is missing"
+
+    def __init__(self) -> None:
+        super().__init__("Send If-Match with the ETag of the object as you have read it.")
+
+
 class IdempotencyKeyReused(BioLayerError):
     code = "idempotency_key_reused"
     title = "This Idempotency-Key was used for another request"

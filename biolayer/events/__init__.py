@@ -49,6 +49,7 @@ from biolayer.events.tasks import (
     TaskSlaBreached,
     TaskStarted,
     TaskSubmitted,
+    TaskUpdated,
     TaskVerified,
 )
 
@@ -79,6 +80,7 @@ __all__ = [
     "TaskSlaBreached",
     "TaskStarted",
     "TaskSubmitted",
+    "TaskUpdated",
     "TaskVerified",
     "ThinDeliveryEnvelope",
     "ThinEndpointEnvelope",

@@ -192,6 +192,17 @@ _KINDS = (
         is_silent=True,
     ),
     Kind(
+        tasks.TaskUpdated,
+        _of_task(
+            3,
+            "queued",
+            "queued",
+            changes={"/requirements/min_rating": 3.0},
+            reason="No worker with this rating is on duty tonight.",
+        ),
+        is_silent=True,
+    ),
+    Kind(
         deliveries.EndpointFailing,
         {
             "endpoint_id": _ENDPOINT,

@@ -72,8 +72,8 @@ class QueuedFacts(TaskFacts):
     reason: str | None = Field(
         default=None,
         description="Why the task is queued again: `offer_declined`, `offer_expired`,"
-        " `lease_ended`, `run_failed`, or the reason of a release, a rework or a reopening. Omitted"
-        " when first queued.",
+        " `lease_ended`, `run_failed`, or the reason of a release, a rework, a reopening or an"
+        " operator who took the task back. Omitted when first queued.",
     )
     code: CannotDo | None = Field(
         default=None,
@@ -196,6 +196,18 @@ class MessageFacts(TaskFacts):
     output: Any = Field(default=None, description="Only where the task is verified already.")
 
 
+class UpdatedFacts(TaskFacts):
+    changes: dict[str, Any] = Field(
+        description="The new value of each changed member of the contract, by JSON Pointer."
+    )
+    boost_seconds: int | None = Field(
+        default=None,
+        description="By how much the task was moved ahead in the queue; negative: back.",
+    )
+    reason: str | None = Field(default=None, description="The operator's words.")
+    output: Any = Field(default=None, description="Only where the task is verified already.")
+
+
 class TaskCreated(Envelope):
     """Sent when a task is created, or a draft is published. No worker has got an offer yet. No
     action is needed; store `task_id` if you do not have it.
@@ -207,8 +219,8 @@ class TaskCreated(Envelope):
 
 class TaskQueued(Envelope):
     """Sent when a task is queued: for the first time, or again because an offer ended, a run was
-    released or failed, a reviewer requested rework, or an administrator reopened it. `reason` says
-    why. No action is needed; discard what earlier events said about a worker.
+    released, failed or taken back, a reviewer requested rework, or an administrator reopened it.
+    `reason` says why. No action is needed; discard what earlier events said about a worker.
     """
 
     type: Literal["task.queued"]
@@ -331,3 +343,13 @@ class TaskMessage(Envelope):
 
     type: Literal["task.message"]
     data: MessageFacts
+
+
+class TaskUpdated(Envelope):
+    """Sent when an operator changes the task's SLA, its requirements, or its place in the queue;
+    `changes` has the new values. Sent only to receivers that name this type: `*` and `task.*` do
+    not include it, and callbacks never get it. No action is needed.
+    """
+
+    type: Literal["task.updated"]
+    data: UpdatedFacts

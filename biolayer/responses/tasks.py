@@ -160,3 +160,19 @@ class TaskBatch(OpenModel):
     created: int = Field(description="The number of created tasks.")
     replayed: int = Field(description="The number of tasks that existed before, by natural key.")
     refused: int = Field(description="The number of refused contracts.")
+
+
+class CancellationResult(OpenModel):
+    """The result of one task of a bulk cancellation."""
+
+    task_id: Identifier
+    status: int = Field(description="200: it is cancelled. Other: refused, see `problem`.")
+    problem: Problem | None = None
+
+
+class BulkCancellation(OpenModel):
+    """The results of a bulk cancellation, in the order of its tasks."""
+
+    data: list[CancellationResult]
+    cancelled: int = Field(description="The number of cancelled tasks, also of those before.")
+    refused: int

@@ -12,12 +12,13 @@ WHEN: Mapping[Command, str] = {
     Command.QUEUE: "no gate is closed: no unfinished dependency, no pending approval, no pause",
     Command.MATCH: "an eligible worker is reserved",
     Command.OFFER: "an offer is made to the worker",
-    Command.REQUEUE: "all offers were declined or have expired",
+    Command.REQUEUE: "all offers were declined or have expired, or an operator withdrew them",
     Command.ACCEPT: "a worker accepts an offer in time",
     Command.CLAIM: "an agent accepts the task without an offer",
     Command.START: "the worker starts",
     Command.RELEASE: "the worker releases the run; no attempt is used",
     Command.LAPSE: "the lease ended without a heartbeat; no attempt is used",
+    Command.RECALL: "an operator takes the run back; no attempt is used",
     Command.RETRY: "the run failed and an attempt is left",
     Command.SUBMIT: "the worker submits a valid output, with evidence if required",
     Command.REWORK: "a reviewer requests rework and an attempt is left",
@@ -30,8 +31,16 @@ WHEN: Mapping[Command, str] = {
     Command.WARN: "80 % of an SLA clock's time has passed; the status does not change",
     Command.BREACH: "an SLA clock ran out; the status does not change",
     Command.MESSAGE: "its caller or a worker wrote a message; the status does not change",
+    Command.UPDATE: "an operator changed its SLA, its requirements or its place in the queue; the"
+    " status does not change",
 }
-WITHOUT_NEW_STATUS = (Command.ESCALATE, Command.WARN, Command.BREACH, Command.MESSAGE)
+WITHOUT_NEW_STATUS = (
+    Command.ESCALATE,
+    Command.WARN,
+    Command.BREACH,
+    Command.MESSAGE,
+    Command.UPDATE,
+)
 
 HEAD = """\
 # The lifecycle of a task

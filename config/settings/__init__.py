@@ -148,6 +148,7 @@ OAUTH2_PROVIDER = {
         "tasks:read": _("Read tasks"),
         "tasks:create": _("Create tasks"),
         "tasks:cancel": _("Cancel tasks"),
+        "tasks:manage": _("Change, boost, requeue, reassign and reopen tasks"),
         "webhooks:read": _("Read webhook endpoints and deliveries"),
         "webhooks:manage": _("Manage webhook endpoints and keys, send deliveries again"),
         "pools:read": _("Read pools, their members, workers and skills"),

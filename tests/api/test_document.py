@@ -37,6 +37,7 @@ from tests.factories import (
     member_of,
     page_example,
     soon,
+    worker_in,
 )
 from tests.receiver import Reply, receiving
 
@@ -256,6 +257,33 @@ def walk_tasks(house: House, answers: Answers) -> None:
     assert answers.expect("list_messages", 200, alice.get(messages))["data"]
     assert alice.post(f"/v1/tasks/{open_task.id}/cancel").status_code == 200
     answers.expect("explain_match", 200, alice.get(f"/v1/tasks/{done.id}/match"))
+
+
+def walk_operator_calls(house: House, answers: Answers) -> None:
+    operator = Caller(
+        issue_key(
+            organisation_id=house.organisation.id,
+            name="The night operator",
+            scopes=[Scope.TASKS_READ, Scope.TASKS_CANCEL, Scope.TASKS_MANAGE],
+            role=Role.ADMIN,
+        )
+    )
+    task = house.queued(title="For the operator")
+    path = f"/v1/tasks/{task.id}"
+    etag = operator.get(path)["ETag"]
+    changes = {"sla": {"urgency": "high"}}
+    answers.expect("update_task", 200, operator.patch(path, changes, **{"If-Match": etag}))
+    answers.expect("boost_task", 200, operator.post(f"{path}/boost", {}))
+    dora, _ = worker_in(house.pool, name="Dora Quist")
+    body = {"worker_id": str(dora.id)}
+    answers.expect("reassign_task", 200, operator.post(f"{path}/reassign", body))
+    answers.expect("requeue_task", 200, operator.post(f"{path}/requeue", {}))
+    dora.memberships.all().delete()  # The next walks have one worker.
+    ids = {"task_ids": [str(task.id), str(house.organisation.id)]}
+    answers.expect("cancel_tasks", 200, operator.post("/v1/tasks/cancel", ids))
+    done = house.completed()
+    answers.expect("reopen_task", 200, operator.post(f"/v1/tasks/{done.id}/reopen", {}))
+    operator.post(f"/v1/tasks/{done.id}/cancel")
 
 
 def walk_attachments(house: House, answers: Answers) -> None:
@@ -484,6 +512,7 @@ def walk_legal_holds(house: House, answers: Answers) -> None:
 # The audit log last: it has what the others did.
 WALKS = (
     walk_tasks,
+    walk_operator_calls,
     walk_attachments,
     walk_work,
     walk_feed,

@@ -203,8 +203,8 @@ def test_404__no_such_thing(house: House, name: str) -> None:
 
 WRONG_METHODS = [
     ("PUT", "/v1/tasks", {"GET", "POST"}),
-    ("DELETE", "/v1/tasks/{id}", {"GET"}),
-    ("PATCH", "/v1/tasks/{id}", {"GET"}),
+    ("DELETE", "/v1/tasks/{id}", {"GET", "PATCH"}),
+    ("PUT", "/v1/tasks/{id}", {"GET", "PATCH"}),
     ("GET", "/v1/tasks/{id}/cancel", {"POST"}),
     ("POST", "/v1/tasks/{id}/events", {"GET"}),
     ("POST", "/v1/offers", {"GET"}),

@@ -78,6 +78,14 @@ MATRIX = [
     Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
     Row("post", "tasks/batch", Scope.TASKS_CREATE, [contract()]),
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
+    Row("patch", "tasks/<str:task_id>", Scope.TASKS_MANAGE, {"sla": {"urgency": "high"}},
+    subject="task"),
+    Row("post", "tasks/cancel", Scope.TASKS_CANCEL, {"task_ids": [str(UUID(int=1))]}),
+    Row("post", "tasks/<str:task_id>/requeue", Scope.TASKS_MANAGE, {}, subject="task"),
+    Row("post", "tasks/<str:task_id>/reassign", Scope.TASKS_MANAGE,
+    {"worker_id": str(UUID(int=1))}, subject="task"),
+    Row("post", "tasks/<str:task_id>/boost", Scope.TASKS_MANAGE, {}, subject="task"),
+    Row("post", "tasks/<str:task_id>/reopen", Scope.TASKS_MANAGE, {}, subject="task"),
     Row("get", "tasks/<str:task_id>/events", Scope.TASKS_READ, subject="task"),
     Row("get", "tasks/<str:task_id>/match", Scope.TASKS_READ, subject="task"),
     Row("get", "tasks/<str:task_id>/messages", Scope.TASKS_READ, subject="task",
@@ -475,7 +483,13 @@ def test_colleague__does_not_do_anothers_work(world: World, row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row in WITH_ID if row.subject in OF_POOLS], ids=str)
 def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
     other = provision_pool(organisation_id=world.house.organisation.id, name="Back office")
-    key = issue_key(organisation_id=world.house.organisation.id, name="Back", pool_ids=[other.id])
+    key = issue_key(
+        organisation_id=world.house.organisation.id,
+        name="Back",
+        role=Role.ADMIN,
+        scopes=[*BACKEND_SCOPES, Scope.TASKS_MANAGE],
+        pool_ids=[other.id],
+    )
     with expect_unchanged():
         answer = world.call(Caller(key), row)
         if (row.method, row.subject) == ("put", "consumer"):

@@ -25,6 +25,7 @@ from apps.tasks.services.sla import Clock
 from apps.webhooks.models import Message
 from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition
+from biolayer.requests.tasks import TaskChanges
 from tests.factories import OUTPUT, House, soon, tasks_submission
 
 CONTRACT: dict[str, Any] = {
@@ -232,6 +233,21 @@ def ask(house: House, task_id: UUID) -> None:
     )
 
 
+def recall(house: House, task_id: UUID) -> None:
+    actor = principal.system("test", house.organisation.id)
+    matching.requeue_task(actor=actor, task_id=task_id, reason="she is ill", at=clock.now())
+
+
+def update(house: House, task_id: UUID) -> None:
+    changes = TaskChanges.model_validate({"sla": {"urgency": "critical"}, "reason": "A VIP"})
+    matching.update_task(
+        actor=principal.system("test", house.organisation.id),
+        task_id=task_id,
+        changes=changes,
+        at=clock.now(),
+    )
+
+
 STEPS: dict[Command, Step] = {
     Command.QUEUE: lambda house, task_id: tasks.queue_created(),
     Command.MATCH: locked(tasks.match_task, data={"worker_id": str(UUID(int=1))}),
@@ -253,6 +269,8 @@ STEPS: dict[Command, Step] = {
     Command.WARN: warn,
     Command.BREACH: breach,
     Command.MESSAGE: ask,
+    Command.RECALL: recall,
+    Command.UPDATE: update,
 }
 
 TOLD_ROWS = [
@@ -312,6 +330,8 @@ def test_a_life_with_all_its_steps__tells_nine_events(house: House) -> None:
         (offered, expire, "offer_expired", {"offer_id", "worker_id"}),
         (started, STEPS[Command.RELEASE], "my shift ends", {"run_id", "worker_id"}),
         (started, lapse, "lease_ended", {"run_id", "worker_id"}),
+        (started, recall, "she is ill", {"run_id", "worker_id"}),
+        (offered, recall, "she is ill", set()),
         (started, STEPS[Command.RETRY], "run_failed", {"run_id", "worker_id"}),
         (submitted, STEPS[Command.REWORK], "call again", {"run_id", "attempt"}),
         (completed, reopen, "wrong person", {"run_id", "attempt"}),

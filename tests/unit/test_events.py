@@ -117,6 +117,7 @@ def test_a_tasks_event__agrees_with_the_transition_table(kind: Kind) -> None:
         EventType.SLA_AT_RISK,
         EventType.ESCALATED,
         EventType.MESSAGE,
+        EventType.UPDATED,
     )
     if kind.name not in remarks:
         facts = kind.model.model_fields["data"].annotation
@@ -183,7 +184,11 @@ def test_patterns_for__agrees_with_matches() -> None:
 
 def test_silent__is_what_no_wildcard_includes() -> None:
     unmatched = {name for name in EVENT_TYPES if not events.matches(["*", *WILDCARDS], name)}
-    assert unmatched == events.SILENT == {"task.sla_at_risk", "task.escalated", "task.message"}
+    assert (
+        unmatched
+        == events.SILENT
+        == {"task.sla_at_risk", "task.escalated", "task.message", "task.updated"}
+    )
 
 
 @pytest.mark.parametrize("pattern", [*EVENT_TYPES, "*", *WILDCARDS])

@@ -42,7 +42,13 @@ BEYOND = {
     ("failed", "queued"),
 }
 """What this service adds to the transitions of the product's API reference."""
-REMARKS = (Command.ESCALATE, Command.WARN, Command.BREACH, Command.MESSAGE)
+REMARKS = (
+    Command.ESCALATE,
+    Command.WARN,
+    Command.BREACH,
+    Command.MESSAGE,
+    Command.UPDATE,
+)
 """Events of a task whose status does not change."""
 
 

@@ -14,6 +14,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.api.http.operations import CURSOR, JSON, OCTETS, Operation, Query
 from apps.api.http.parameters import MAX_VALUES
+from apps.api.http.versions import IF_MATCH
 from biolayer.schemas import components, example_of
 
 PATH_PARAMETER = re.compile(r"<str:(\w+)>")
@@ -184,6 +185,8 @@ class Api:
         yield from map(_query, operation.query)
         if operation.method == "post":
             yield _ref("parameters", IDEMPOTENCY_KEY)
+        if operation.needs_version:
+            yield _ref("parameters", IF_MATCH)
 
     def _path_schema(self, name: str, example: str) -> dict[str, str]:
         if name in self.path_patterns:
@@ -226,6 +229,8 @@ class Api:
         text = "1 to 255 characters. Requests with the same key have one effect and one response."
         example = self.idempotency_example
         yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
+        text = "The `ETag` of the object as you have read it; `*` matches any."
+        yield IF_MATCH, _header(IF_MATCH, text, '"7"', required=True)
         for name, (description, example) in self.webhook_headers.items():
             yield name, _header(name, description, example, required=True)
 
@@ -257,6 +262,8 @@ def _security(scope: Scope | None) -> list[dict[str, list[str]]]:
 def _errors(operation: Operation) -> Iterator[int]:
     """Yield the error statuses that an operation's form implies, and its own."""
     yield from operation.refused
+    if operation.needs_version:
+        yield from (412, 428)
     if operation.body is not None:
         yield from (400, 413, 415)
     yield from (500, 503)

@@ -59,6 +59,8 @@ class Operation:
     media_type: str = JSON
     # Of a response that is a file: its possible types.
     file_types: tuple[str, ...] = ()
+    # Whether it needs `If-Match`: see http/versions.py.
+    needs_version: bool = False
     # Errors that its form does not imply.
     refused: tuple[int, ...] = ()
     # Further media types of the body, in OpenAPI's form.

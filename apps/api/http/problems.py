@@ -32,11 +32,13 @@ STATUS: list[tuple[type[Exception], int]] = [
     (errors.NotFound, 404),
     (errors.Conflict, 409),
     (errors.ContentDeleted, 410),
+    (errors.VersionChanged, 412),
     (errors.TooLarge, 413),
     (errors.UnsupportedMedia, 415),
     (errors.RangeNotSatisfiable, 416),
     (errors.IdempotencyKeyReused, 422),
     (errors.InvalidInput, 422),
+    (errors.VersionMissing, 428),
     (errors.RateLimited, 429),
     (errors.Unavailable, 503),
 ]

@@ -36,10 +36,12 @@ MEANINGS = {
     404: "It does not exist, or belongs to another organisation.",
     409: "Its state does not allow the call, or the first request with this key is still running.",
     410: "The content was deleted; what is known of it remains.",
+    412: "The object has changed since it was read; nothing was changed.",
     413: "The body is too large.",
     415: "The media type is not supported.",
     416: "The file ends before the range begins.",
     422: "The request is not valid, or the idempotency key was used for another request.",
+    428: "The header `If-Match` is missing.",
     429: "Too many requests.",
     500: "Internal error; it was logged under the `request_id`.",
     503: "The database is not available, or another transaction locks a row: send the request"
@@ -48,9 +50,9 @@ MEANINGS = {
 # A code of each status, for its example; docs/api.md lists all of them.
 CODES = {
     400: "malformed_json", 401: "unauthenticated", 403: "scope_missing", 404: "not_found",
-    409: "illegal_transition", 410: "content_deleted", 413: "too_large",
-    415: "unsupported_media_type", 416: "range_not_satisfiable",
-    422: "invalid_input", 429: "rate_limited", 500: "internal_error", 503: "unavailable",
+    409: "illegal_transition", 410: "content_deleted", 412: "version_changed", 413: "too_large",
+    415: "unsupported_media_type", 416: "range_not_satisfiable", 422: "invalid_input",
+    428: "version_missing", 429: "rate_limited", 500: "internal_error", 503: "unavailable",
 }  # fmt: skip
 
 TAGS = {

@@ -21,6 +21,9 @@ from biolayer.requests import (
 from biolayer.requests.consumers import Acknowledgement, ConsumerSettings
 from biolayer.requests.legal_holds import NewLegalHold
 
+TASK_ID = "0198f1d2-0b7c-7c44-8f5a-3d2e1b0c9a01"
+WORKER_ID = "0198f1d2-0b7c-7c44-8f5a-3d2e1b0c9a02"
+
 STEP = {"after_seconds": 300, "mode": "broadcast", "broadcast_to": 5, "notify": True}
 
 CONTRACT = {
@@ -42,6 +45,22 @@ BODIES: Mapping[type[BaseModel], Any] = {
     contract.TaskContract: CONTRACT,
     contract.TaskContracts: [CONTRACT],
     tasks.Cancellation: {"reason": "The owner called back by themselves"},
+    tasks.Cancellations: {
+        "task_ids": [TASK_ID],
+        "reason": "The alert was a false positive.",
+    },
+    tasks.TaskChanges: {
+        "sla": {"deadline": "2030-02-04T19:36:00Z"},
+        "requirements": {"min_rating": 3.0},
+        "reason": "No worker with this rating is on duty tonight.",
+    },
+    tasks.Requeue: {"reason": "The worker went home ill."},
+    tasks.Reassignment: {
+        "worker_id": WORKER_ID,
+        "reason": "She has talked to this owner before.",
+    },
+    tasks.Boost: {"seconds": 3600, "reason": "The customer called."},
+    tasks.Reopening: {"reason": "The phone number was wrong."},
     tasks.NewMessage: {"text": "Which of the two owners is meant?"},
     offers.Decline: {"reason": "Not now", "code": "no_time"},
     runs.RunCall: {"epoch": 1},

@@ -7,6 +7,7 @@ that it waits for, must be part of `TaskVersion`, or reads show old values.
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import NamedTuple
 from uuid import UUID
 
 from apps.accounts.principal import Principal
@@ -63,32 +64,41 @@ def rendered_tasks(*, actor: Principal, versions: Sequence[TaskVersion]) -> list
     found = ((version.id, cache.get(version)) for version in versions)
     tasks = {task_id: rendered for task_id, rendered in found if rendered is not None}
     missing = [version.id for version in versions if version.id not in tasks]
-    tasks |= _render(actor, missing)
+    tasks |= {task_id: task.body for task_id, task in _render(actor, missing).items()}
     return [tasks[version.id] for version in versions if version.id in tasks]
 
 
-def rendered_task(*, actor: Principal, task_id: UUID) -> bytes:
+class RenderedTask(NamedTuple):
+    """Hold a task as JSON, and its version."""
+
+    version: int
+    body: bytes
+
+
+def rendered_task(*, actor: Principal, task_id: UUID) -> RenderedTask:
     """Return a task as JSON: by one statement, or by two where a kept version has changed.
 
     Raise `NotFound`, `ScopeMissing`.
     """
     if cache.has(task_id):
-        kept = cache.get(selectors.task_version(actor=actor, task_id=task_id))
+        version = selectors.task_version(actor=actor, task_id=task_id)
+        kept = cache.get(version)
         if kept is not None:
-            return kept
+            return RenderedTask(version.version, kept)
     rendered = _render(actor, [task_id])
     if task_id not in rendered:
         raise NotFound("task")
     return rendered[task_id]
 
 
-def _render(actor: Principal, task_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+def _render(actor: Principal, task_ids: Sequence[UUID]) -> dict[UUID, RenderedTask]:
     """Read and keep the tasks that the actor may see. Return them as JSON.
 
     A row may have changed since its version was read: it is kept as its present version.
     """
     rendered = {}
     for task in selectors.tasks_by_id(actor=actor, ids=task_ids):
-        rendered[task.id] = dump_json(representations.task(task))
-        cache.add(TaskVersion.of(task), rendered[task.id])
+        body = dump_json(representations.task(task))
+        rendered[task.id] = RenderedTask(task.version, body)
+        cache.add(TaskVersion.of(task), body)
     return rendered

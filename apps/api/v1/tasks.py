@@ -16,6 +16,7 @@ from apps.api.http.pagination import Keyset, page, page_of
 from apps.api.http.parsing import BatchParser, LinesParser
 from apps.api.http.problems import problem_of
 from apps.api.http.rendering import RenderedPage
+from apps.api.http.versions import check_version, etag
 from apps.api.http.views import View, parse_id
 from apps.api.v1.examples import CONTRACT
 from apps.api.v1.filters import ATOMIC, TASK_FILTERS, check_no_filters, is_atomic, task_filters
@@ -24,12 +25,13 @@ from apps.api.v1.representations import events as event_representations
 from apps.api.v1.representations import matching as match_representations
 from apps.api.v1.representations import tasks as representations
 from apps.events import selectors as events
+from apps.matching import services as matching
 from apps.matching.explain import explain_match
 from apps.tasks import selectors, services
 from apps.tasks.selectors import closed_ids
 from biolayer.contract import MAX_TASKS_PER_BATCH, TaskContract, TaskContracts, parse
 from biolayer.errors import BioLayerError, Fault, InvalidInput
-from biolayer.requests.tasks import Cancellation
+from biolayer.requests.tasks import Cancellation, TaskChanges
 from biolayer.responses import tasks as responses
 from biolayer.responses.events import EventPage
 from biolayer.responses.matching import Match
@@ -166,7 +168,25 @@ class Task(View):
     )
     def get(self, request: Request, task_id: str) -> Response:
         task = rendered_task(actor=self.actor(request), task_id=parse_id("task", task_id))
-        return Response(task)
+        return Response(task.body, headers=etag(task.version))
+
+    @operation(
+        "update_task",
+        scope=Scope.TASKS_MANAGE,
+        summary="Change the SLA or the requirements of an open task; `If-Match` has its ETag",
+        returns={200: responses.Task},
+        body=TaskChanges,
+        needs_version=True,
+    )
+    def patch(self, request: Request, task_id: str) -> Response:
+        task = matching.update_task(
+            actor=self.actor(request),
+            task_id=parse_id("task", task_id),
+            changes=parse(TaskChanges, request.data),
+            check_version=lambda version: check_version(request, version),
+            at=self.at(request),
+        )
+        return Response(representations.task(task), headers=etag(task.version))
 
 
 class TaskCancel(View):

@@ -16,12 +16,19 @@ from apps.matching.services.offers import (
     decline_offer,
     expire_offer,
 )
+from apps.matching.services.operator_calls import (
+    boost_task,
+    reassign_task,
+    requeue_task,
+)
 from apps.matching.services.purging import erase_reasons, purge_offers
 from apps.matching.services.stranded_tasks import fail_stranded_tasks, schedule_stranded_checks
+from apps.matching.services.task_changes import update_task
 
 __all__ = [
     "accept_offer",
     "apply_pool_policy",
+    "boost_task",
     "decline_offer",
     "dry_run",
     "erase_reasons",
@@ -31,9 +38,12 @@ __all__ = [
     "load_assignment",
     "match_queued",
     "purge_offers",
+    "reassign_task",
+    "requeue_task",
     "restore_requirements",
     "schedule_missed_steps",
     "schedule_stranded_checks",
     "set_weight",
     "unpark_unused",
+    "update_task",
 ]

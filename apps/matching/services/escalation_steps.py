@@ -154,16 +154,16 @@ def _restore(requirement_id: UUID) -> None:
     first = having.order_by("id").first()
     if first is None:
         return
-    requirement = _after_steps(first)
+    requirement = requirement_after_steps(first)
     if requirement.id == requirement_id:
         rows.write([requirement_row(requirement)])
         return
     # The pool's policy has changed since the steps were taken: each such task goes by the new one.
     for task in having.locked_skip_locked().order_by("id")[:500]:
-        rows.write(replaced_requirement(task_id=task.id, requirement=_after_steps(task)))
+        rows.write(replaced_requirement(task_id=task.id, requirement=requirement_after_steps(task)))
 
 
-def _after_steps(task: Task) -> RequirementSpec:
+def requirement_after_steps(task: Task) -> RequirementSpec:
     """Return what the task asks for, from its contract and the steps that were taken."""
     policy = Policy.of(task.escalation, pool_escalation(pool_id=task.pool_id))
     requirement = contract_requirement(task)

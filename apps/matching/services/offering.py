@@ -51,8 +51,8 @@ def offer_batch(batch: Batch, organisation_id: UUID) -> Sequence[Assignment]:
     actor = principal.system("matcher", organisation_id)
     with rows.batched():
         for task_id, assignments in by_task.items():
-            offers = [_offer(reserved, assignment, batch.at) for assignment in assignments]
-            _write(reserved.tasks[task_id], offers, actor, batch.at)
+            offers = [new_offer(reserved, assignment, batch.at) for assignment in assignments]
+            write_offers(reserved.tasks[task_id], offers, actor, batch.at)
     return reserved.assignments
 
 
@@ -95,7 +95,8 @@ def _units_by_worker(assignments: Iterable[Assignment]) -> dict[UUID, int]:
     return units
 
 
-def _offer(reserved: Reserved, assignment: Assignment, at: datetime) -> Offer:
+def new_offer(reserved: Reserved, assignment: Assignment, at: datetime) -> Offer:
+    """Return the unsaved offer of an assignment."""
     worker = assignment.worker
     task, pool = reserved.tasks[assignment.task_id], reserved.pools[worker.pool_id]
     return Offer(
@@ -118,7 +119,7 @@ def _offer(reserved: Reserved, assignment: Assignment, at: datetime) -> Offer:
     )
 
 
-def _write(task: Task, offers: Sequence[Offer], actor: Principal, at: datetime) -> None:
+def write_offers(task: Task, offers: Sequence[Offer], actor: Principal, at: datetime) -> None:
     """Match and offer the task; the event names the best worker first."""
     first = offers[0]
     tasks.match_task(task=task, actor=actor, at=at, data={"worker_id": str(first.worker_id)})

@@ -134,6 +134,7 @@ class ReturnWay(models.TextChoices):
 
     RELEASED = "released"  # on its request
     LAPSED = "lapsed"  # the lease ended without a call
+    RECALLED = "recalled"  # an operator took it back
 
 
 class ReturnedRun(models.Model):

@@ -22,6 +22,7 @@ from apps.tasks.services.certificates import (
 )
 from apps.tasks.services.closing import (
     cancel_task,
+    cancel_tasks,
     complete_task,
     fail_task,
     reopen_task,
@@ -58,6 +59,7 @@ from apps.tasks.services.evidence import (
 )
 from apps.tasks.services.leases import (
     lapse_run,
+    recall_run,
 )
 from apps.tasks.services.media import ACCEPTED as ACCEPTED_TYPES
 from apps.tasks.services.messages import (
@@ -65,6 +67,7 @@ from apps.tasks.services.messages import (
 )
 from apps.tasks.services.queueing import (
     accept_task,
+    change_task,
     claim_task,
     escalate_task,
     match_task,
@@ -123,6 +126,8 @@ __all__ = [
     "add_shared_rows",
     "before_purges",
     "cancel_task",
+    "cancel_tasks",
+    "change_task",
     "claim_certification",
     "claim_task",
     "complete_task",
@@ -157,6 +162,7 @@ __all__ = [
     "purge_tasks_now",
     "queue_created",
     "queue_purges",
+    "recall_run",
     "receive_attachment",
     "receive_certificate",
     "receive_evidence",

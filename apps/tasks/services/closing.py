@@ -1,5 +1,6 @@
 """Close tasks: verify, complete, rework, fail, cancel, and reopen them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from apps.tasks.services.locks import lock_task
 from apps.tasks.services.queueing import next_run, sort_time
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
-from biolayer.errors import AttemptsExhausted, TaskPurged
+from biolayer.errors import AttemptsExhausted, BioLayerError, TaskPurged
 from biolayer.lifecycle import HELD, Command, Status
 
 
@@ -77,6 +78,24 @@ def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
     return task
 
 
+def cancel_tasks(
+    *, actor: Principal, task_ids: Sequence[UUID], reason: str, at: datetime
+) -> dict[UUID, Task | BioLayerError]:
+    """Cancel tasks, each in a transaction of its own. Return for each the task, or its refusal.
+
+    They come in the order of `task_ids`, and are cancelled in the order of their ids. Raise
+    `ScopeMissing`.
+    """
+    actor.require(Scope.TASKS_CANCEL)
+    results: dict[UUID, Task | BioLayerError] = {}
+    for task_id in sorted(set(task_ids)):
+        try:
+            results[task_id] = cancel_task(actor=actor, task_id=task_id, reason=reason, at=at)
+        except BioLayerError as error:
+            results[task_id] = error
+    return {task_id: results[task_id] for task_id in dict.fromkeys(task_ids)}
+
+
 def _close(
     task: Task,
     command: Command,
@@ -109,8 +128,10 @@ def _close(
 def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
     """Queue a completed or failed task again for an administrator, while attempts are left.
 
-    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`, `TaskPurged`.
+    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`, `ScopeMissing`,
+    `TaskPurged`.
     """
+    actor.require(Scope.TASKS_MANAGE)
     actor.require_role(Role.ADMIN)
     task = lock_task(actor=actor, task_id=task_id)
     if task.purged_at is not None:
@@ -138,4 +159,6 @@ def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
         },
         also=[Insert(run), requirement_row(requirement)],
     )
+    subject = ("task", task.id)
+    record_action(actor=actor, action=AuditAction.TASK_REOPENED, subject=subject, at=at)
     return task

@@ -1,4 +1,4 @@
-"""End leases: queue a run again when its worker releases it or stops calling."""
+"""End leases: queue a run again when its worker releases it, stops calling, or loses it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,12 +9,16 @@ from apps.accounts.principal import Principal
 from apps.base.transactions import atomic
 from apps.pools import services as pool_services
 from apps.tasks.changes import holder_release, returned_run, unheld_run
-from apps.tasks.models import ReturnWay, Run
-from apps.tasks.services.locks import lock_run_nowait
+from apps.tasks.models import ReturnWay, Run, Task
+from apps.tasks.services.locks import lock_held_by_any, lock_run_nowait
 from apps.tasks.transitions import apply
 from biolayer.lifecycle import Command
 
-WAYS = {Command.RELEASE: ReturnWay.RELEASED, Command.LAPSE: ReturnWay.LAPSED}
+WAYS = {
+    Command.RELEASE: ReturnWay.RELEASED,
+    Command.LAPSE: ReturnWay.LAPSED,
+    Command.RECALL: ReturnWay.RECALLED,
+}
 
 
 @atomic()
@@ -35,6 +39,12 @@ def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
     return None
 
 
+def recall_run(*, task: Task, actor: Principal, at: datetime, reason: str) -> None:
+    """Take the open run of a locked task back from its worker, and queue it again."""
+    run = lock_held_by_any(task=task)
+    requeue_run(run=run, command=Command.RECALL, actor=actor, at=at, data={}, reason=reason)
+
+
 def requeue_run(
     *,
     run: Run,
@@ -46,7 +56,7 @@ def requeue_run(
 ) -> None:
     """Queue a held, locked run again. Its epoch stays, so that its last holder is recognised.
 
-    `data` are further facts of the event, `reason` the worker's words.
+    `data` are further facts of the event, `reason` the words of who ends it.
     """
     assert run.worker_id is not None
     returned = returned_run(run, WAYS[command], at)

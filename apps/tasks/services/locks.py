@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.accounts.principal import Principal
-from apps.tasks.models import Run, Task
+from apps.tasks.models import RUN_HELD, Run, Task
 from apps.tasks.selectors import unverified_tasks
 from biolayer.errors import LeaseLost, NotFound
 from biolayer.lifecycle import Status
@@ -65,6 +65,14 @@ def lock_run_nowait(*, run_id: UUID) -> Run | None:
         .select_for_update(no_key=True, of=("task", "self"), nowait=True)
         .first()
     )
+
+
+def lock_held_by_any(*, task: Task) -> Run:
+    """Lock and return the run of a locked task that a worker holds."""
+    held = Run.objects.filter(task_id=task.id, status__in=RUN_HELD)
+    run = held.select_for_update(no_key=True).get()
+    run.task = task
+    return run
 
 
 def lock_queued(*, task_ids: Collection[UUID]) -> list[Task]:

@@ -107,10 +107,39 @@ def offer_task(
 
 
 def requeue_task(
-    *, task: Task, actor: Principal, at: datetime, data: Mapping[str, Any], also: Iterable[Change]
+    *,
+    task: Task,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, Any],
+    also: Iterable[Change],
+    reason: str | None = None,
 ) -> None:
     """Queue a task on the same run again after all of its offers ended without an accept."""
-    apply(task, Command.REQUEUE, actor=actor, at=at, data=data, also=also)
+    apply(task, Command.REQUEUE, actor=actor, at=at, data=data, also=also, reason=reason)
+
+
+def change_task(
+    *,
+    task: Task,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    reason: str,
+    also: Iterable[Change] = (),
+) -> None:
+    """Change what a locked open task asks for, or its place in the queue; its status stays."""
+    apply(
+        task,
+        Command.UPDATE,
+        actor=actor,
+        at=at,
+        data=data,
+        reason=reason,
+        columns=columns,
+        also=also,
+    )
 
 
 def escalate_task(
