@@ -197,6 +197,12 @@ def test_work__late_is_said_in_words(house: House, bob: Desk) -> None:
     assert "(late)" in bob.text()
 
 
+def test_work__is_late_by_the_clock_that_runs_out_first(house: House, bob: Desk) -> None:
+    sla = {"deadline": soon(days=2).isoformat(), "target_latency_seconds": 60}
+    house.accepted(at=clock.now() - timedelta(hours=2), sla=sla)
+    assert "(late)" in bob.text()
+
+
 # --- why there is nothing -------------------------------------------------------------------------
 
 

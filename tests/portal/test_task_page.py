@@ -56,6 +56,13 @@ def test_page__shows_the_task_by_eight_statements_at_most(house: House) -> None:
     assert len(sent) <= 8, "\n".join(sent)
 
 
+def test_page__renews_a_short_lease_in_time(house: House) -> None:
+    house.pool.work_seconds = 12
+    house.pool.save()
+    run = house.accepted()
+    assert 'data-lease-seconds="12"' in portal(house).page(run).content.decode()
+
+
 def attachment(house: House) -> str:
     headers = {"Authorization": f"Bearer {house.alice.key}"}
     form = {"file": SimpleUploadedFile("note.txt", b"A note.")}

@@ -20,7 +20,8 @@ from apps.accounts.selectors.authentication import Authenticated
 
 # As the statement for keys: every call pays for it, and a sandbox has its live networks.
 READ = """
-SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks), a.organisation_id, a.client_id, a.name, a.role,
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks), a.organisation_id,
+    a.client_id, a.name, a.role,
     a.scopes, a.pool_ids, t.scope, t.resource, t.created, t.expires, m.id, m.role, c.scopes
 FROM oauth2_provider_accesstoken t
 JOIN accounts_oauthapplication a ON a.id = t.application_id

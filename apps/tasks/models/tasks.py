@@ -350,6 +350,11 @@ class Task(models.Model):
         due_at = self.created_at + timedelta(seconds=self.target_latency_seconds)
         return self._clock_due_at(due_at)
 
+    @property
+    def due_at(self) -> datetime | None:
+        """Return when the first of the two clocks runs out; None without any."""
+        return min(filter(None, (self.deadline_due_at, self.latency_due_at)), default=None)
+
     def _clock_due_at(self, due_at: datetime) -> datetime:
         """Return when a clock runs out: as the contract says, or sooner by a `[breach]`."""
         if self.scenario is not Scenario.BREACH:

@@ -127,7 +127,8 @@ def schema_form(
     """Return the form for an output schema in either notation; without one, the JSON editor.
 
     `form` has the texts of the fields as they were typed, and wins over `output`; its times stay in
-    the zone in which they were entered. Without both the form has the schema's defaults. Never raises: what cannot be shown in fields is shown as JSON.
+    the zone in which they were entered. Without both the form has the schema's defaults. Never
+    raises: what cannot be shown in fields is shown as JSON.
     """
     field = field_of(schema)
     entered = first(form or {}, ROOT + ZONE)

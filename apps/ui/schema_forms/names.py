@@ -20,7 +20,7 @@ WAS = "/~was"
 ROW = "/~row"
 # Which of two moments a local time means when clocks are set back.
 OCCURRENCE = "/~occurrence"
-# Of the whole form: the zone in which its times were entered. The worker may have another one by now.
+# Of the whole form: the zone in which its times were entered. The worker may have another one now.
 ZONE = "/~zone"
 
 # The place of the row in the template of new rows.

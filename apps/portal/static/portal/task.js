@@ -322,7 +322,8 @@ async function beat() {
   if (shown && answer.body.lease_until) shown.textContent = clock(answer.body.lease_until)
   changedElsewhere(answer.body.revision)
 }
-setInterval(beat, BEAT_EVERY)
+// A lease may be shorter than the usual pause: three calls fit into it.
+setInterval(beat, Math.min(BEAT_EVERY, (Number(t.leaseSeconds) || Infinity) * 1000 / 3))
 
 // --- the beginning -----------------------------------------------------------------------------
 

@@ -36,9 +36,12 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         WHERE r.task_id = t.id AND e.filename ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM tasks_draft d WHERE d.task_id = t.id
         AND concat_ws(E'\\n', d.output, d.form) ILIKE ANY(%(patterns)s))
-    OR EXISTS (SELECT FROM tasks_message m WHERE m.task_id = t.id AND m.text ILIKE ANY(%(patterns)s))
-    OR EXISTS (SELECT FROM events_eventnote n WHERE n.task_id = t.id AND n.note ILIKE ANY(%(patterns)s))
-    OR EXISTS (SELECT FROM matching_offer f WHERE f.task_id = t.id AND f.reason ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM tasks_message m
+        WHERE m.task_id = t.id AND m.text ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM events_eventnote n
+        WHERE n.task_id = t.id AND n.note ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM matching_offer f
+        WHERE f.task_id = t.id AND f.reason ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """
