@@ -19,6 +19,7 @@ from apps.portal.task_forms import schema_of, stored_form, zone_of
 from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
+from apps.tasks.services.stored_files import MAX_BYTES
 from apps.ui.schema_forms import Answer, SchemaForm, answers_of
 from biolayer.errors import Fault
 from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN
@@ -98,6 +99,7 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
         "thread": thread_of(actor, work),
         "accepted_types": ",".join(TYPES),
         "max_files": MAX_EVIDENCE_PER_RUN,
+        "max_file_bytes": MAX_BYTES,
         "cannot_reasons": [*REASONS.items()],
         "revision": 0 if work.draft is None else work.draft.revision,
     }

@@ -88,7 +88,6 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
       if (queue[0] === upload) queue.shift()
       await store.remove('uploads', upload.id)
       if (answer.status === 201) await finish(upload, answer.body)
-      // A request that is too large is refused before the page's own answer.
       else fail(upload, answer.body.detail ?? (answer.status === 413 ? texts.textLarge : undefined))
     }
   }
@@ -101,7 +100,9 @@ export function attachEvidence({ key, base, store, epoch, token, refresh, stored
     })
   }
 
+  // A file that is too large is not sent at all.
   function send(upload) {
+    if (upload.file.size > Number(texts.maxBytes)) return Promise.resolve({ status: 413, body: {} })
     return new Promise((resolve) => {
       const request = new XMLHttpRequest(), body = new FormData()
       upload.request = request
