@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.base import clock
 from apps.matching.models import Offer
@@ -210,7 +210,7 @@ def test_typical_seconds__reads_an_index(house: House) -> None:
     for _ in range(3):
         worked(house, 10)
     params = {"organisation_id": house.organisation.id, "task_types": ["verification"]}
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN {selectors.history.TYPICAL_SECONDS}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())
