@@ -338,11 +338,20 @@ def test_a_boolean__has_three_states_where_it_may_be_absent() -> None:
 
 
 def test_read_only__is_shown_and_kept() -> None:
-    schema = of("id", id={"type": "string", "readOnly": True}, note={"type": "string"})
-    shown = schema_form(schema, output={"id": "T-1"})
-    assert '<p class="form-value">T-1</p>' in shown.html
-    assert shown.output == {"id": "T-1"}
-    assert schema_form(schema).missing == []
+    known = {"type": "string", "readOnly": True, "default": "T-1"}
+    schema = of("id", id=known, note={"type": "string"})
+    for shown in (schema_form(schema), schema_form(schema, output={"id": "T-1"})):
+        assert '<p class="form-value">T-1</p>' in shown.html
+        assert shown.output == {"id": "T-1"}
+        assert shown.missing == []
+
+
+def test_read_only__without_a_value_is_asked_for_where_it_is_required() -> None:
+    schema = of("id", id={"type": "string", "readOnly": True}, seen={"readOnly": True})
+    form = schema_form(schema)
+    assert form.missing == [("output-id", "Id")]
+    assert "<input" in form.html
+    assert posted(schema, id="T-1").output == {"id": "T-1"}
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,7 @@ class Task(models.Model):
         return self._clock_due_at(due_at)
 
     @property
-    def due_at(self) -> datetime | None:
+    def first_due_at(self) -> datetime | None:
         """Return when the first of the two clocks runs out; None without any."""
         return min(filter(None, (self.deadline_due_at, self.latency_due_at)), default=None)
 

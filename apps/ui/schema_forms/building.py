@@ -90,7 +90,9 @@ class _Builder:
         self._normaliser = Normaliser(document)
         self._count = 0
 
-    def field(self, schema: Any, name: Any, seen: Seen, *, depth: int) -> Field:
+    def field(
+        self, schema: Any, name: Any, seen: Seen, *, depth: int, is_required: bool = False
+    ) -> Field:
         """Return the field of a value with a name in words, which the schema's title replaces.
 
         Raise `TooLarge`.
@@ -102,6 +104,9 @@ class _Builder:
             label, hint = plain(whole.get("title"), MAX_LABEL) or name, hint_of(whole)
             if depth > MAX_DEPTH:
                 raise Unsupported("too deep")
+            if is_required and "default" not in whole:
+                # There is no value to show, and the output is not valid without one.
+                whole = {key: value for key, value in whole.items() if key != "readOnly"}
             return self._field(whole, label, seen, depth=depth)
         except TooLarge:
             raise
@@ -164,15 +169,18 @@ class _Builder:
         self, whole: Schema, common: dict[str, Any], seen: Seen, *, depth: int
     ) -> ObjectField:
         schemas = whole.get("properties", {})
-        if not schemas or {*whole.get("required", ())} - {*schemas}:
+        required = {*whole.get("required", ())}
+        if not schemas or required - {*schemas}:
             raise Unsupported("there are no fields, or a required one is not described")
         if any("\r" in name or UNSHOWABLE.search(name) for name in schemas):
             raise Unsupported("a browser changes the name")
         properties = [
             Property(
                 name=name,
-                field=self.field(schema, words(name), seen, depth=depth + 1),
-                is_required=name in whole.get("required", ()),
+                field=self.field(
+                    schema, words(name), seen, depth=depth + 1, is_required=name in required
+                ),
+                is_required=name in required,
             )
             for name, schema in schemas.items()
             if schema is not False

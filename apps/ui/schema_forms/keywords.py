@@ -25,7 +25,7 @@ KEYWORDS = {
     "description": "the hint under the label",
     "examples": "the first is shown with the hint",
     "default": "filled in before the worker begins",
-    "readOnly": "shown, and kept as it is",
+    "readOnly": "shown, and kept as it is; asked for where it is required and has no `default`",
     "format": "`date`, `time`, `date-time`: pickers in the worker's time zone; `email`, `uri`:"
     " their keyboard; `multiline`: several lines; others: checked",
     "contentMediaType": "several lines",
