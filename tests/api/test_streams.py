@@ -13,10 +13,12 @@ import psutil
 import psycopg
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 
 from apps.accounts.scopes import Scope
 from apps.accounts.services import issue_key
 from apps.api.streams import params, views
+from apps.api.streams.access import Access
 from apps.api.streams.cursors import cursor_position
 from apps.events.feed_watcher import LINGER_SECONDS, watcher
 from apps.events.models import Event
@@ -24,7 +26,7 @@ from apps.events.selectors import Position
 from apps.pools.services import provision_pool
 from apps.tasks.services import queue_created
 from biolayer.client import Backend
-from tests.factories import House, contract
+from tests.factories import Caller, House, contract
 from tests.streaming import TLS, Frame, StreamServer, listening, stream_server
 
 WAITERS = 40
@@ -43,6 +45,12 @@ def next_events(frames: Iterator[Frame], count: int) -> list[Frame]:
 
 def names(frames: list[Frame]) -> list[str]:
     return [frame.event.removeprefix("task.") for frame in frames]
+
+
+def access_of(caller: Caller) -> Access:
+    """Return the access of a caller's open stream."""
+    headers = {"Authorization": f"Bearer {caller.key}"}
+    return Access(RequestFactory().get("/v1/events/stream", headers=headers))
 
 
 def eventually(look: Callable[[], bool], what: str, seconds: float = 10) -> None:
@@ -183,7 +191,7 @@ def test_stream__keep_alive_has_the_present_position(
     house.task()
 
     async def listen() -> list[bytes]:
-        frames = views._frames(query)
+        frames = views._frames(query, access_of(house.alice))
         found = [await anext(frames) for _ in range(3)]
         await frames.aclose()  # type: ignore[attr-defined]
         return found
@@ -199,13 +207,13 @@ def test_stream__keep_alive_has_the_present_position(
 
 
 def test_stream__ends_in_the_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End the stream, so that the client reconnects and its key is checked again."""
+    """End the stream, so that its client reconnects."""
     monkeypatch.setattr(views, "MAX_SECONDS", 0.5)
     monkeypatch.setattr(views, "KEEP_ALIVE_SECONDS", 0.2)
     query = params.FeedQuery(house.alice.principal, Position(0, 0), ("task.failed",))
 
     async def listen() -> int:
-        return len([frame async for frame in views._frames(query)])
+        return len([frame async for frame in views._frames(query, access_of(house.alice))])
 
     assert 2 <= asyncio.run(listen()) <= 5
     watcher.close()

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -16,6 +17,8 @@ from apps.base.addresses import Address, client_address, is_allowed, owner_of
 from apps.base.outages import outage
 from biolayer.errors import AddressNotAllowed, RateLimited, Unauthenticated
 
+ENDED = "This credential is unknown, expired or revoked."
+
 
 class BearerAuthentication(BaseAuthentication):
     """Authenticate by `Authorization: Bearer <key or token>`. There are no anonymous calls."""
@@ -25,17 +28,13 @@ class BearerAuthentication(BaseAuthentication):
 
         Raise `Unauthenticated`, `AddressNotAllowed`, and `RateLimited` after too many failures.
         """
-        scheme, _, credential = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential:
+        credential, address = bearer(request), client_address(request)
+        if not credential:
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
-        address = client_address(request)
-        authenticate = authenticate_key if is_key(credential) else authenticate_token
-        authenticated = authenticate(credential, address="" if address is None else str(address))
-        outage.end()
+        authenticated = _authenticated(credential, address)
         if authenticated is None:
             _count_failure(address)
-            raise Unauthenticated("This credential is unknown, expired or revoked.")
+            raise Unauthenticated(ENDED)
         if is_of_sandbox(authenticated.principal.organisation_id):
             request._request.biolayer_sandbox = True  # type: ignore[attr-defined]
         check_address(address, authenticated)
@@ -51,6 +50,32 @@ class BearerAuthentication(BaseAuthentication):
 def caller(request: Request) -> Authenticated:
     """Return the caller, and the time of the call, as `BearerAuthentication` determined them."""
     return cast("Authenticated", request.auth)
+
+
+def bearer(request: HttpRequest) -> str:
+    """Return the credential of a request (RFC 6750, 2.1); empty without one."""
+    scheme, _, credential = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+def _authenticated(credential: str, address: Address | None) -> Authenticated | None:
+    authenticate = authenticate_key if is_key(credential) else authenticate_token
+    authenticated = authenticate(credential, address="" if address is None else str(address))
+    outage.end()
+    return authenticated
+
+
+def authenticate_again(request: HttpRequest) -> Principal:
+    """Return the principal of a call that is open already, as a new call would have it.
+
+    Raise `Unauthenticated`, `AddressNotAllowed`. Neither a failure nor a use is recorded.
+    """
+    address = client_address(request)
+    authenticated = _authenticated(bearer(request), address)
+    if authenticated is None:
+        raise Unauthenticated(ENDED)
+    check_address(address, authenticated)
+    return authenticated.principal
 
 
 def _count_failure(address: Address | None) -> None:

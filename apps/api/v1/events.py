@@ -17,6 +17,7 @@ from apps.api.http.operations import PAGED, operation
 from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View
 from apps.api.streams import pages
+from apps.api.streams.access import check
 from apps.api.streams.cursors import decode_cursor
 from apps.api.streams.long_poll import wait_on_thread
 from apps.api.streams.pages import Page
@@ -62,9 +63,12 @@ class FeedView(View):
     waits = True
 
     def feed_page(self, request: Request, query: FeedQuery) -> Response:
-        first_page = pages.read(query)
-        waits = self.waits and request.method != "HEAD"
-        return PageResponse(query, wait_on_thread(query, first_page) if waits else first_page)
+        page = first_page = pages.read(query)
+        if self.waits and request.method != "HEAD":
+            page = wait_on_thread(query, first_page)
+            if page.items and page is not first_page:
+                check(request._request, query.actor)
+        return PageResponse(query, page)
 
 
 class Events(FeedView):
