@@ -34,6 +34,8 @@ class Principal:
     address: str = ""
     # The API key, which a worker's `id` does not name; empty for other credentials.
     key_id: str = ""
+    # The access token; 0 for other credentials.
+    token_id: int = 0
 
     def require(self, scope: Scope) -> None:
         """Raise `ScopeMissing` or `RoleTooLow` unless the credential may use `scope`."""

@@ -3,10 +3,18 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from oauth2_provider.models import AccessToken, RefreshToken
 
-from apps.accounts.models import AuditEvent, Member, OAuthCode, OAuthConsent, User
+from apps.accounts.models import (
+    AuditEvent,
+    Member,
+    OAuthCode,
+    OAuthConsent,
+    Organisation,
+    User,
+)
 from apps.accounts.scopes import Role
 from apps.accounts.services import delete_oauth_application
 from apps.base import clock
@@ -249,6 +257,22 @@ def test_a_member_without_the_role__is_told_so_and_gets_the_rest(house: House) -
         assert flow.status(tokens["access_token"]) == 200
         facts = introspected(flow, client, tokens["access_token"])
         assert facts["scope"] == "tasks:read"
+
+
+def test_an_organisation_may_require_a_second_factor__of_tokens_too(flow: Flow) -> None:
+    client = flow.client(grant_types=["authorization_code", "client_credentials"])
+    tokens = flow.tokens(client)
+    of_client = client.fetch_token(f"{flow.url}/oauth/token", grant_type="client_credentials")
+    Organisation.objects.filter(id=flow.house.organisation.id).update(requires_second_factor=True)
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    answer = HTTP.get(f"{flow.url}/v1/tasks", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required")
+    assert introspected(flow, client, tokens["access_token"]) == {"active": False}
+    assert flow.status(of_client["access_token"]) == 200, "it acts for no person"
+    Authenticator.objects.create(user=flow.member.user, type="recovery_codes", data={})
+    assert flow.status(tokens["access_token"]) == 403, "recovery codes alone are no second factor"
+    Authenticator.objects.create(user=flow.member.user, type="totp", data={"secret": "x"})
+    assert flow.status(tokens["access_token"]) == 200
 
 
 @pytest.mark.parametrize("what", ["member", "user", "consent", "client"])

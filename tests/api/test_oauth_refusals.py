@@ -46,6 +46,7 @@ def test_a_code_that_is_used_twice__ends_its_tokens(flow: Flow) -> None:
         ({"code_verifier": VERIFIER + "x"}, "invalid_grant"),
         ({"redirect_uri": f"{CALLBACK}/"}, "invalid_grant"),
         ({"redirect_uri": "https://evil.example/"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
         ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),
         ({"grant_type": None}, "unsupported_grant_type"),
@@ -59,6 +60,15 @@ def test_an_exchange__refused(flow: Flow, changes: dict[str, Any], error: str) -
     assert error_of(flow.exchange(client, code, **changes)) == error
     assert AccessToken.objects.count() == 0
     assert flow.exchange(client, code).status_code == 200, "the code was not used up"
+
+
+@pytest.mark.parametrize("sent", [None, CALLBACK])
+def test_a_code__whose_request_named_no_redirect_uri(flow: Flow, sent: str | None) -> None:
+    """Take the client's own URI as sent or left out (RFC 6749, 4.1.3), and no other."""
+    client = flow.client()
+    code = flow.code(client, redirect_uri=None)
+    assert error_of(flow.exchange(client, code, redirect_uri=f"{CALLBACK}/")) == "invalid_grant"
+    assert flow.exchange(client, code, redirect_uri=sent).status_code == 200
 
 
 def test_a_code__lasts_a_minute(flow: Flow) -> None:

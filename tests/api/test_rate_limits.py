@@ -263,6 +263,20 @@ def test_failures__are_limited_for_each_address(house: House, settings: Any) -> 
     assert call("203.0.113.9", house.alice.key).status_code == 200
 
 
+@pytest.mark.usefixtures("fresh_failures")
+def test_refused_address__counts_as_a_failure(house: House, settings: Any) -> None:
+    settings.FAILURE_LIMIT_PER_MINUTE = 2
+    text = issue_key(
+        organisation_id=house.organisation.id, name="Near", allowed_networks=["192.0.2.0/24"]
+    )
+    far = Caller(text, Client(REMOTE_ADDR="203.0.113.9"))
+    assert [far.get("/v1/tasks").status_code for _ in range(3)] == [403, 403, 429]
+    near = Caller(text, Client(REMOTE_ADDR="192.0.2.9"))
+    assert [near.get("/v1/tasks").status_code for _ in range(3)] == [200] * 3
+    other = Caller(house.alice.key, Client(REMOTE_ADDR="203.0.113.9"))
+    assert other.get("/v1/tasks").status_code == 200
+
+
 def test_wrong_keys__are_the_same_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare what an unknown id and a wrong secret cost: statements, rows and hashes.
 

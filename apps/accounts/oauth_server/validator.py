@@ -59,7 +59,8 @@ class Validator(OAuth2Validator):
             user=request.user,
             code=checksum(code["code"]),
             expires=expires or clock.now() + timedelta(seconds=CODE_SECONDS),
-            redirect_uri=request.redirect_uri,
+            # Empty: the request named none, and the client's own was taken.
+            redirect_uri=request.redirect_uri if request.names_redirect_uri else "",
             scope=" ".join(request.scopes),
             code_challenge=request.code_challenge,
             code_challenge_method=request.code_challenge_method,
@@ -89,12 +90,24 @@ class Validator(OAuth2Validator):
             return False
         return bool(super().validate_code(client_id, request.code, client, request, *args))
 
-    def confirm_redirect_uri(self, *args: Any, **kwargs: Any) -> bool:
-        """Raise `InvalidGrantError` for another URI (RFC 6749, 5.2).
+    def confirm_redirect_uri(
+        self,
+        client_id: str,
+        code: str,
+        redirect_uri: str,
+        client: OAuthApplication,
+        request: Request,
+    ) -> bool:
+        """Raise `InvalidGrantError` for another URI, or none where the code's request named one.
 
-        The library would make it `invalid_request`.
+        The library would make it `invalid_request` (RFC 6749, 5.2), and would put the client's own
+        URI in place of one that was left out (RFC 6749, 4.1.3).
         """
-        if not super().confirm_redirect_uri(*args, **kwargs):
+        asked = OAuthCode.objects.values_list("redirect_uri", flat=True).get(
+            code=code, application=client
+        )
+        is_left_out = request.using_default_redirect_uri and asked
+        if is_left_out or redirect_uri != (asked or client.default_redirect_uri):
             raise InvalidGrantError(description="redirect_uri is not that of the code.")
         return True
 

@@ -28,6 +28,8 @@ class Authenticated:
     unrecorded_secret_id: str = ""
     # The resources that a token is bound to (RFC 8707); empty: any.
     resources: tuple[str, ...] = ()
+    # Whether a token's person has no second factor although the organisation requires one.
+    lacks_second_factor: bool = False
 
 
 # In SQL, since every call pays for it: the ORM takes longer to build it than PostgreSQL to run it.

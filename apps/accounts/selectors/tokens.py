@@ -17,12 +17,16 @@ from django.db import connection
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import OAUTH_SCOPES, lesser_role, scopes_of_role
 from apps.accounts.selectors.authentication import Authenticated
+from apps.accounts.selectors.people import FACTORS
 
 # As the statement for keys: every call pays for it, and a sandbox has its live networks.
-READ = """
-SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks), a.organisation_id,
-    a.client_id, a.name, a.role,
-    a.scopes, a.pool_ids, t.scope, t.resource, t.created, t.expires, m.id, m.role, c.scopes
+_SELECT = """
+SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks),
+    coalesce(live.requires_second_factor, o.requires_second_factor) AND m.id IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM mfa_authenticator f WHERE f.user_id = u.id AND f.type = ANY (%s)),
+    a.organisation_id, a.client_id, a.name, a.role,
+    a.scopes, a.pool_ids, t.id, t.scope, t.resource, t.created, t.expires, m.id, m.role, c.scopes
 FROM oauth2_provider_accesstoken t
 JOIN accounts_oauthapplication a ON a.id = t.application_id
 JOIN accounts_organisation o ON o.id = a.organisation_id
@@ -30,9 +34,11 @@ LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
 LEFT JOIN accounts_user u ON u.id = t.user_id AND u.is_active
 LEFT JOIN accounts_member m ON m.user_id = u.id AND m.organisation_id = a.organisation_id
 LEFT JOIN accounts_oauthconsent c ON c.member_id = m.id AND c.application_id = a.id
-WHERE t.token_checksum = %s AND t.expires > clock_timestamp()
-    AND (t.user_id IS NULL OR c.id IS NOT NULL)
+WHERE t.expires > clock_timestamp() AND (t.user_id IS NULL OR c.id IS NOT NULL)
 """
+READ = f"{_SELECT} AND t.token_checksum = %s"
+READ_BY_ID = f"{_SELECT} AND t.id = %s"
+_FACTORS = [str(kind) for kind in FACTORS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,24 @@ def authenticate_token(text: str, *, address: str = "") -> Authenticated | None:
 
 def token_facts(text: str, *, address: str = "") -> TokenFacts | None:
     """Return the facts of an access token; None unless it is valid."""
+    return _facts(READ, checksum(text), address)
+
+
+def token_by_id(token_id: int, *, address: str = "") -> Authenticated | None:
+    """Return the principal of an access token that was authenticated before, as it is now."""
+    facts = _facts(READ_BY_ID, token_id, address)
+    return None if facts is None else facts.authenticated
+
+
+def _facts(sql: str, token: str | int, address: str) -> TokenFacts | None:
     with connection.cursor() as cursor:
-        cursor.execute(READ, [checksum(text)])
+        cursor.execute(sql, [_FACTORS, token])
         row = cursor.fetchone()
     if row is None:
         return None
-    at, networks, organisation_id, client_id, name, role, allowed, pool_ids, *token = row
-    scope, resource, issued_at, expires_at, member_id, member_role, consented = token
+    at, networks, lacks_factor, organisation_id, client_id, name, role, *rest = row
+    allowed, pool_ids, token_id, scope, resource, issued_at, expires_at, *member = rest
+    member_id, member_role, consented = member
     principal = Principal(
         kind="oauth_application",
         id=client_id,
@@ -77,10 +94,17 @@ def token_facts(text: str, *, address: str = "") -> TokenFacts | None:
         scopes=OAUTH_SCOPES.intersection(scope.split(), allowed),
         pool_ids=None if pool_ids is None else frozenset(pool_ids),
         address=address,
+        token_id=token_id,
     )
     if member_id is not None:
         principal = _for_member(principal, member_id, lesser_role(role, member_role), consented)
-    authenticated = Authenticated(principal, at, networks, resources=tuple(orjson.loads(resource)))
+    authenticated = Authenticated(
+        principal,
+        at,
+        networks,
+        resources=tuple(orjson.loads(resource)),
+        lacks_second_factor=lacks_factor,
+    )
     return TokenFacts(authenticated, client_id, issued_at, expires_at)
 
 
@@ -98,4 +122,5 @@ def _for_member(
         pool_ids=client.pool_ids,
         member_id=member_id,
         address=client.address,
+        token_id=client.token_id,
     )

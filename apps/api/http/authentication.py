@@ -1,5 +1,7 @@
 """Authenticate a caller by API key or OAuth 2.0 token, from an address that is allowed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from django.http import HttpRequest
@@ -15,7 +17,13 @@ from apps.accounts.services import record_key_use
 from apps.api.http.rate_limits import failure_bucket, take
 from apps.base.addresses import Address, client_address, is_allowed, owner_of
 from apps.base.outages import outage
-from biolayer.errors import AddressNotAllowed, RateLimited, Unauthenticated
+from biolayer.errors import (
+    AddressNotAllowed,
+    RateLimited,
+    Refused,
+    SecondFactorRequired,
+    Unauthenticated,
+)
 
 ENDED = "This credential is unknown, expired or revoked."
 
@@ -26,21 +34,20 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Principal, Authenticated]:
         """Return the principal and its credential.
 
-        Raise `Unauthenticated`, `AddressNotAllowed`, and `RateLimited` after too many failures.
+        Raise `Unauthenticated`, `AddressNotAllowed`, `SecondFactorRequired`, and `RateLimited`
+        after too many of these from one address.
         """
         credential, address = bearer(request), client_address(request)
         if not credential:
             raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
-        authenticated = _authenticated(credential, address)
-        if authenticated is None:
-            _count_failure(address)
-            raise Unauthenticated(ENDED)
-        if is_of_sandbox(authenticated.principal.organisation_id):
-            request._request.biolayer_sandbox = True  # type: ignore[attr-defined]
-        check_address(address, authenticated)
+        with refusals_counted(address):
+            authenticated = _authenticated(credential, address)
+            if is_of_sandbox(authenticated.principal.organisation_id):
+                request._request.biolayer_sandbox = True  # type: ignore[attr-defined]
+            check_access(address, authenticated)
+            _check_resource(request, authenticated.resources)
         if authenticated.unrecorded_secret_id:
             record_key_use(secret_id=authenticated.unrecorded_secret_id)
-        _check_resource(request, authenticated.resources)
         return authenticated.principal, authenticated
 
     def authenticate_header(self, request: Request) -> str:
@@ -58,45 +65,55 @@ def bearer(request: HttpRequest) -> str:
     return credential.strip() if scheme.lower() == "bearer" else ""
 
 
-def _authenticated(credential: str, address: Address | None) -> Authenticated | None:
+def _authenticated(credential: str, address: Address | None) -> Authenticated:
     authenticate = authenticate_key if is_key(credential) else authenticate_token
     authenticated = authenticate(credential, address="" if address is None else str(address))
     outage.end()
+    if authenticated is None:
+        raise Unauthenticated(ENDED)
     return authenticated
 
 
 def authenticate_again(request: HttpRequest) -> Principal:
     """Return the principal of a call that is open already, as a new call would have it.
 
-    Raise `Unauthenticated`, `AddressNotAllowed`. Neither a failure nor a use is recorded.
+    Raise `Unauthenticated`, `AddressNotAllowed`, `SecondFactorRequired`. Neither a failure nor a
+    use is recorded.
     """
     address = client_address(request)
     authenticated = _authenticated(bearer(request), address)
-    if authenticated is None:
-        raise Unauthenticated(ENDED)
-    check_address(address, authenticated)
+    check_access(address, authenticated)
     return authenticated.principal
 
 
-def _count_failure(address: Address | None) -> None:
-    """Count a failed authentication. Raise `RateLimited` after too many from this address.
+@contextmanager
+def refusals_counted(address: Address | None) -> Iterator[None]:
+    """Count a refusal in the block. Raise `RateLimited` instead after too many from this address.
 
-    Only failures are counted, after the credential was checked: a valid key is never locked out by
-    others that call from its address.
+    Only refusals are counted, after the credential was checked: a valid key that may be used from
+    its address is never locked out by others that call from there.
     """
-    verdict = take([failure_bucket(owner_of(address))])
-    if not verdict.is_allowed:
-        raise RateLimited(verdict.retry_after, ["failures"])
+    try:
+        yield
+    except Refused:
+        verdict = take([failure_bucket(owner_of(address))])
+        if not verdict.is_allowed:
+            raise RateLimited(verdict.retry_after, ["failures"]) from None
+        raise
 
 
-def check_address(address: Address | None, authenticated: Authenticated) -> None:
-    """Raise `AddressNotAllowed` unless both lists allow the address."""
+def check_access(address: Address | None, authenticated: Authenticated) -> None:
+    """Raise `AddressNotAllowed` unless both lists allow the address; `SecondFactorRequired`."""
     for of, networks in (
         ("organisation", authenticated.organisation_networks),
         ("key", authenticated.key_networks),
     ):
         if not is_allowed(address, networks):
             raise AddressNotAllowed("unknown" if address is None else str(address), of=of)
+    if authenticated.lacks_second_factor:
+        raise SecondFactorRequired(
+            "The organisation requires a second factor of the member that this token acts for."
+        )
 
 
 def _check_resource(request: Request, resources: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from apps.accounts.principal import Principal
 from apps.accounts.selectors import Authenticated, LinkHolder, authenticate_link
-from apps.api.http.authentication import BearerAuthentication, check_address
+from apps.api.http.authentication import BearerAuthentication, check_access
 from apps.api.http.operations import Query
 from apps.api.http.parameters import parameter_faults
 from apps.base import crypto
@@ -84,7 +84,7 @@ class LinkAuthentication(BearerAuthentication):
         authenticated = authenticate_link(holder)
         if authenticated is None or authenticated.at.timestamp() >= seconds:
             raise Unauthenticated(INVALID)
-        check_address(address, authenticated)
+        check_access(address, authenticated)
         return authenticated.principal, authenticated
 
 

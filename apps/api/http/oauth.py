@@ -118,9 +118,7 @@ class OAuthIntrospection(_Endpoint, OAuthLibMixin):
         if not token:
             return _error(400, "invalid_request")
         facts = token_facts(token)
-        if facts is None or (
-            facts.authenticated.principal.organisation_id != client.organisation_id
-        ):
+        if facts is None or not _is_active(facts, client):
             return _answer({"active": False})
         return _answer(_introspected(facts, issuer(request)))
 
@@ -131,6 +129,14 @@ class OAuthIntrospection(_Endpoint, OAuthLibMixin):
         asked = OAuthRequest(request.path, "POST", request.POST.urlencode(), headers)
         is_authentic = core.server.request_validator.authenticate_client(asked)
         return asked.client if is_authentic else None
+
+
+def _is_active(facts: TokenFacts, client: Any) -> bool:
+    """Return whether the client may know of a token that calls can be made with."""
+    known = facts.authenticated
+    return (
+        known.principal.organisation_id == client.organisation_id and not known.lacks_second_factor
+    )
 
 
 def _not_allowed(request: HttpRequest) -> HttpResponseBase | None:

@@ -121,7 +121,9 @@ class Authorize(LoginRequiredMixin, OAuthLibMixin, View):
             organisation_id=application.organisation_id,
             address=client_address(request),
         )
-        return Asked(application, scopes, {**credentials, "resource": resources}, member)
+        # The library gives both to the validator as attributes of its request.
+        more = {"resource": resources, "names_redirect_uri": "redirect_uri" in request.GET}
+        return Asked(application, scopes, {**credentials, **more}, member)
 
     def _allow(self, asked: Asked) -> HttpResponse:
         """Return to the client with a code."""
