@@ -1,28 +1,17 @@
 """Callers read evidence once its output is verified, by their credential or by a short link."""
 
 import io
-from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
 from apps.accounts.models import (
-    ApiKey,
     AuditEvent,
-    Member,
-    OAuthApplication,
-    OAuthConsent,
-    Organisation,
-    User,
 )
-from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
-from apps.api.http.links import Links
 from apps.base import clock
 from apps.matching.services import match_queued
 from apps.pools.services import provision_pool
@@ -332,160 +321,6 @@ def test_content__each_read_is_recorded(house: House) -> None:
     assert row is not None
     assert row.data == {"task_id": str(Evidence.objects.get().run.task_id)}
     assert row.address == "127.0.0.1"
-
-
-# --- links ----------------------------------------------------------------------------------------
-
-
-def expect_no_content(url: str) -> None:
-    with expect_unchanged():
-        expect_problem(Client().get(url), 401, "unauthenticated")
-
-
-def test_link__needs_no_credential(house: House) -> None:
-    answer = Client().get(link_to(house.alice, verified(house)))
-    assert (answer.status_code, body(answer)) == (200, TEXT)
-
-
-def test_link__ends_after_five_minutes(house: House) -> None:
-    evidence_id = verified(house)
-    path, actor = f"/v1/evidence/{evidence_id}/content", house.alice.principal
-    shown = Links(actor, clock.now()).to(path)
-    assert shown.expires_at <= clock.now() + timedelta(minutes=5)
-    fresh = Links(actor, clock.now() - timedelta(minutes=4, seconds=50)).to(path)
-    assert got(Client().get(fresh.url)).status_code == 200
-    expect_no_content(Links(actor, clock.now() - timedelta(minutes=5)).to(path).url)
-
-
-def test_link__altered(house: House) -> None:
-    url = link_to(house.alice, verified(house))
-    path, _, text = url.partition("?access=")
-    for place in range(0, len(text), 7):
-        other = "A" if text[place] != "A" else "B"
-        expect_no_content(f"{path}?access={text[:place]}{other}{text[place + 1 :]}")
-    for changed in ("", "=", "AAAA", text[:-8], text + "AAAA", "\u0661", text[40:], "%00"):
-        expect_no_content(f"{path}?access={changed}")
-
-
-def test_link__of_another_file(house: House) -> None:
-    one, other = verified(house), verified(house, PDF)
-    access = urlsplit(link_to(house.alice, one)).query
-    expect_no_content(f"/v1/evidence/{other}/content?{access}")
-    expect_no_content(f"/v1/attachments/{one}/content?{access}")
-
-
-def test_link__of_another_organisation(house: House) -> None:
-    """A link that another organisation's caller is given leads to nothing of this one."""
-    evidence_id = verified(house)
-    stranger = Links(house.charlie.principal, clock.now()).to(f"/v1/evidence/{evidence_id}/content")
-    unknown = Links(house.charlie.principal, clock.now()).to(f"/v1/evidence/{UUID(int=7)}/content")
-    with expect_unchanged():
-        answers = [Client().get(link.url) for link in (stranger, unknown)]
-    bodies = [expect_problem(answer, 404, "not_found") for answer in answers]
-    assert {**bodies[0], "request_id": ""} == {**bodies[1], "request_id": ""}
-
-
-def test_link__of_a_revoked_key(house: House) -> None:
-    url = link_to(house.alice, verified(house))
-    ApiKey.objects.filter(id=house.alice.principal.id).update(revoked_at=clock.now())
-    expect_no_content(url)
-
-
-def test_link__of_an_expired_key(house: House) -> None:
-    url = link_to(house.alice, verified(house))
-    ApiKey.objects.filter(id=house.alice.principal.id).update(expires_at=clock.now())
-    expect_no_content(url)
-
-
-def test_link__of_a_worker_without_a_key(house: House) -> None:
-    run = house.started()
-    uploaded(house, run)
-    (shown,) = house.bob.get(f"/v1/runs/{run.id}/evidence").json()["data"]
-    ApiKey.objects.filter(worker_id=house.bobs_worker.id).update(revoked_at=clock.now())
-    expect_no_content(shown["content_url"])
-
-
-def principal(house: House, kind: str, name: str, member_id: UUID | None = None) -> Principal:
-    return Principal(
-        kind=kind,
-        id=name,
-        name="",
-        organisation_id=house.organisation.id,
-        role=Role.VIEWER,
-        scopes=frozenset(),
-        member_id=member_id,
-    )
-
-
-def a_client(house: House) -> OAuthApplication:
-    return OAuthApplication.objects.create(
-        name="Ledger",
-        organisation=house.organisation,
-        client_type="confidential",
-        authorization_grant_type="client-credentials",
-    )
-
-
-def a_member(house: House) -> Member:
-    user = User.objects.create_user("mara@example.com")
-    return Member.objects.create(organisation=house.organisation, user=user)
-
-
-def test_link__of_a_client_lasts_as_long_as_the_client(house: House) -> None:
-    client = a_client(house)
-    path = f"/v1/evidence/{verified(house)}/content"
-    actor = principal(house, "oauth_application", client.client_id)
-    url = Links(actor, clock.now()).to(path).url
-    assert got(Client().get(url)).status_code == 200
-    client.delete()
-    expect_no_content(url)
-
-
-@pytest.mark.parametrize("kind", ["member", "worker"])
-def test_link__of_a_member_lasts_as_long_as_the_membership(house: House, kind: str) -> None:
-    member = a_member(house)
-    path = f"/v1/evidence/{verified(house)}/content"
-    actor = principal(house, kind, str(member.id), member.id)
-    url = Links(actor, clock.now()).to(path).url
-    assert got(Client().get(url)).status_code == 200
-    member.delete()
-    expect_no_content(url)
-
-
-@pytest.mark.parametrize("gone", ["client", "member", "consent"])
-def test_link__of_a_client_that_acts_for_a_member(house: House, gone: str) -> None:
-    client, member = a_client(house), a_member(house)
-    consent = OAuthConsent.objects.create(
-        organisation=house.organisation,
-        application=client,
-        member=member,
-        scopes=["evidence:read"],
-    )
-    path = f"/v1/evidence/{verified(house)}/content"
-    actor = principal(house, "oauth_member", f"{member.id}:{client.client_id}", member.id)
-    url = Links(actor, clock.now()).to(path).url
-    assert got(Client().get(url)).status_code == 200
-    {"client": client, "member": member, "consent": consent}[gone].delete()
-    expect_no_content(url)
-
-
-@pytest.mark.parametrize("kind", ["system", "unknown"])
-def test_link__of_no_credential(house: House, kind: str) -> None:
-    path = f"/v1/evidence/{verified(house)}/content"
-    expect_no_content(Links(principal(house, kind, "x"), clock.now()).to(path).url)
-
-
-def test_link__only_from_the_organisations_networks(house: House) -> None:
-    url = link_to(house.alice, verified(house))
-    Organisation.objects.filter(id=house.organisation.id).update(allowed_networks=["10.0.0.0/8"])
-    with expect_unchanged():
-        expect_problem(Client().get(url), 403, "address_not_allowed")
-
-
-def test_link__takes_no_other_parameter(house: House) -> None:
-    url = link_to(house.alice, verified(house))
-    with expect_unchanged():
-        expect_problem(Client().get(url + "&x=1"), 422, "invalid_input")
 
 
 # --- pools ----------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from apps.accounts.selectors.authentication import (
 from apps.accounts.selectors.links import (
     LinkHolder,
     authenticate_link,
+    grant_hash,
 )
 from apps.accounts.selectors.oauth import (
     consents_of,
@@ -75,6 +76,7 @@ __all__ = [
     "check_member",
     "consents_of",
     "covering_consent",
+    "grant_hash",
     "has_second_factor",
     "invitation_by_hash",
     "invitations",

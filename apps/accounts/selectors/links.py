@@ -1,33 +1,19 @@
 """Find the credential that a link was made for, by one statement."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
 from apps.accounts.selectors.authentication import Authenticated
+from apps.accounts.selectors.tokens import token_by_id
 
-# The networks of a sandbox are those of its live organisation.
-_ORGANISATION = """
-SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks)
-FROM accounts_organisation o LEFT JOIN accounts_organisation live ON live.id = o.sandbox_of_id
-WHERE o.id = %s
-"""
-_MEMBER = "EXISTS (SELECT FROM accounts_member m WHERE m.organisation_id = o.id AND m.id = %s)"
-_CLIENT = (
-    "EXISTS (SELECT FROM accounts_oauthapplication a"
-    " WHERE a.organisation_id = o.id AND a.client_id = %s)"
-)
-# Without the consent no token of the client for the member is valid.
-_CONSENT = (
-    "EXISTS (SELECT FROM accounts_oauthconsent c"
-    " JOIN accounts_oauthapplication a ON a.id = c.application_id"
-    " JOIN accounts_member m ON m.id = c.member_id JOIN accounts_user u ON u.id = m.user_id"
-    " WHERE c.organisation_id = o.id AND m.id = %s AND a.client_id = %s AND u.is_active)"
-)
-# Any secret of the key is enough: rotating it does not end its links.
+# The networks of a sandbox are those of its live organisation. Any secret of the key is enough:
+# rotating it does not end its links.
 _KEY = """
 SELECT clock_timestamp(), coalesce(live.allowed_networks, o.allowed_networks),
     COALESCE(k.allowed_networks, '{}')
@@ -41,25 +27,40 @@ LIMIT 1
 
 @dataclass(frozen=True, slots=True)
 class LinkHolder:
-    """Name the principal that a link was made for, and where the link is used."""
+    """Name the principal that a link was made for, its credential, and where the link is used."""
 
     organisation_id: str
     kind: str
     id: str
-    # The person in whose name the principal acts.
-    member_id: str | None
     # The API key that the principal came with; empty for others.
     key_id: str
+    # The access token; 0 for others.
+    token_id: int
+    # What the token could do when the link was made: `grant_hash`. A key's grant never changes.
+    grant: str
     address: str
 
 
+def grant_hash(principal: Principal) -> str:
+    """Return a hash of what a credential can do: a link ends when that changes."""
+    pools = None if principal.pool_ids is None else sorted(map(str, principal.pool_ids))
+    grant = orjson.dumps([principal.role, sorted(principal.scopes), pools])
+    return hashlib.sha256(grant).hexdigest()[:32]
+
+
 def authenticate_link(holder: LinkHolder) -> Authenticated | None:
-    """Return the principal, without any scope; None where its credential is expired or revoked."""
-    sql, params = _statement(holder)
-    if not sql:
-        return None
+    """Return the principal, without any scope; None where its credential has ended.
+
+    None also where it is neither a key nor a token: such a link would not end with its credential.
+    """
+    if holder.key_id:
+        return _by_key(holder)
+    return _by_token(holder) if holder.token_id else None
+
+
+def _by_key(holder: LinkHolder) -> Authenticated | None:
     with connection.cursor() as cursor:
-        cursor.execute(sql, [holder.organisation_id, *params])
+        cursor.execute(_KEY, [holder.organisation_id, holder.key_id, holder.key_id])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -70,24 +71,18 @@ def authenticate_link(holder: LinkHolder) -> Authenticated | None:
         organisation_id=UUID(holder.organisation_id),
         role=Role.VIEWER,
         scopes=frozenset(),
-        member_id=None if holder.member_id is None else UUID(holder.member_id),
         address=holder.address,
         key_id=holder.key_id,
     )
     return Authenticated(principal, *row)
 
 
-def _statement(holder: LinkHolder) -> tuple[str, list[str]]:
-    """Return the statement that finds the credential, and its parameters; empty for no kind."""
-    if holder.key_id:
-        return _KEY, [holder.key_id, holder.key_id]
-    match holder.kind, holder.member_id:
-        case "oauth_member", str(member_id):
-            # Its id is that of the member and of the client.
-            client_id = holder.id.partition(":")[2]
-            return f"{_ORGANISATION} AND {_CONSENT}", [member_id, client_id]
-        case _, str(member_id):
-            return f"{_ORGANISATION} AND {_MEMBER}", [member_id]
-        case "oauth_application", None:
-            return f"{_ORGANISATION} AND {_CLIENT}", [holder.id]
-    return "", []
+def _by_token(holder: LinkHolder) -> Authenticated | None:
+    present = token_by_id(holder.token_id, address=holder.address)
+    if present is None or grant_hash(present.principal) != holder.grant:
+        return None
+    # The link was made for what this principal may see, and needs no more than to name it.
+    principal = replace(
+        present.principal, role=Role.VIEWER, scopes=frozenset(), pool_ids=None, name=""
+    )
+    return replace(present, principal=principal)

@@ -1,7 +1,8 @@
 """Make and accept links to the content of a file: URLs that need no other credential.
 
-A link names the path, when it ends, and the credential that it was made for. It is valid as long as
-that credential is, `LIFETIME` at most, and from the organisation's networks only.
+A link names the path, when it ends, and the credential that it was made for: an API key, or an
+access token with what it may do. It is valid as long as these are, `LIFETIME` at most, and from the
+networks only that the credential may be used from.
 """
 
 import base64
@@ -15,8 +16,8 @@ import orjson
 from rest_framework.request import Request
 
 from apps.accounts.principal import Principal
-from apps.accounts.selectors import Authenticated, LinkHolder, authenticate_link
-from apps.api.http.authentication import BearerAuthentication, check_access
+from apps.accounts.selectors import Authenticated, LinkHolder, authenticate_link, grant_hash
+from apps.api.http.authentication import BearerAuthentication, check_access, refusals_counted
 from apps.api.http.operations import Query
 from apps.api.http.parameters import parameter_faults
 from apps.base import crypto
@@ -56,9 +57,11 @@ class Links:
         actor = self.actor
         # In whole seconds.
         seconds = int((self.at + LIFETIME).timestamp())
-        member = None if actor.member_id is None else str(actor.member_id)
-        holder = [seconds, str(actor.organisation_id), actor.kind, actor.id, member, actor.key_id]
-        payload = orjson.dumps(holder)
+        grant = grant_hash(actor) if actor.token_id else ""
+        credential = [actor.key_id, actor.token_id, grant]
+        payload = orjson.dumps(
+            [seconds, str(actor.organisation_id), actor.kind, actor.id, *credential]
+        )
         text = base64.urlsafe_b64encode(_signature(path, payload) + payload).decode().rstrip("=")
         return Link(f"{path}?{PARAMETER}={text}", datetime.fromtimestamp(seconds, UTC))
 
@@ -67,24 +70,27 @@ class LinkAuthentication(BearerAuthentication):
     """Authenticate by a link, or as every other call where there is none."""
 
     def authenticate(self, request: Request) -> tuple[Principal, Authenticated]:
-        """Raise `Unauthenticated`, also for a link of another path; `AddressNotAllowed`."""
+        """Raise `Unauthenticated`, also for a link of another path, or as for its credential."""
         text = request.query_params.get(PARAMETER)
         if text is None:
             return super().authenticate(request)
-        seconds, organisation_id, kind, holder_id, member_id, key_id = _opened(request.path, text)
+        seconds, *names, key_id, token_id, grant = _opened(request.path, text)
+        organisation_id, kind, holder_id = names
         address = client_address(request)
         holder = LinkHolder(
             organisation_id=organisation_id,
             kind=kind,
             id=holder_id,
-            member_id=member_id,
             key_id=key_id,
+            token_id=token_id,
+            grant=grant,
             address=str(address or ""),
         )
         authenticated = authenticate_link(holder)
         if authenticated is None or authenticated.at.timestamp() >= seconds:
             raise Unauthenticated(INVALID)
-        check_access(address, authenticated)
+        with refusals_counted(address):
+            check_access(address, authenticated)
         return authenticated.principal, authenticated
 
 
@@ -109,4 +115,5 @@ def _opened(path: str, text: str) -> list[Any]:
 
 
 def _signature(path: str, payload: bytes) -> bytes:
-    return crypto.keyed_hash(f"content-link:{path}", payload)
+    # The purpose names the form of the payload: a link of another form is not valid.
+    return crypto.keyed_hash(f"content-link-2:{path}", payload)
