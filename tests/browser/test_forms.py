@@ -248,6 +248,36 @@ def test_alternatives__are_swapped_and_keep_their_texts(forms: Opener) -> None:
     assert opened.submit() == {"checks": [passed, failed]}
 
 
+def test_alternatives_that_were_left__come_back_after_the_page_is_loaded_again(
+    forms: Opener,
+) -> None:
+    opened = forms.open(CHECKS)
+    page = opened.show()
+    page.get_by_role("button", name="Add to Checks").click()
+    page.get_by_role("radio", name="Failed").check()
+    for part, grade in (("door", "Major"), ("hinge", "Minor")):
+        page.get_by_role("button", name="Add to Defects").click()
+        page.get_by_label("Part").last.fill(part)
+        page.get_by_role("radio", name=grade).last.check()
+    page.get_by_role("radio", name="Passed").check()
+    page.get_by_label("At").fill("2026-07-01T10:30")
+    page.get_by_role("button", name="Add to Checks").click()
+    # Its number changes, and the names of what was left with it.
+    second = page.locator('[data-list="output/checks"] > [data-rows] > [data-row="1"]')
+    second.locator("> .form-row-actions > [data-move='-1']").click()
+    assert opened.submit()["checks"][1] == {"kind": "passed", "at": "2026-07-01T10:30:00+02:00"}
+    page = opened.show(form=opened.posted[-1].raw)
+    moved = page.locator('[data-list="output/checks"] > [data-rows] > [data-row="1"]')
+    moved.get_by_role("radio", name="Failed").check()
+    expect(moved.get_by_label("Part").first).to_have_value("door")
+    expect(moved.get_by_label("Part").last).to_have_value("hinge")
+    defects = [{"part": "door", "grade": "major"}, {"part": "hinge", "grade": "minor"}]
+    assert _output(opened)["checks"][1] == {"kind": "failed", "defects": defects}
+    moved.get_by_role("radio", name="Passed").check()
+    expect(moved.get_by_label("At")).to_have_value("2026-07-01T10:30")
+    assert opened.submit()["checks"][1] == {"kind": "passed", "at": "2026-07-01T10:30:00+02:00"}
+
+
 def test_faults__are_shown_at_their_fields(forms: Opener) -> None:
     schema = document("openapi-incident")["schema"]
     opened = forms.open(schema)

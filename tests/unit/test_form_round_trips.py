@@ -76,7 +76,7 @@ def test_any_document__is_a_schema_without_an_exception(schema: Any, value: Any)
     pairs=st.lists(
         st.tuples(
             st.lists(
-                st.sampled_from(["a", "0", "1", "7", "-", "a~1b", "~row", "~json", "~was"])
+                st.sampled_from(["a", "0", "1", "7", "-", "a~1b", "~row", "~json", "~was", "~left"])
             ).map(lambda parts: "/".join(["output", *parts])),
             st.text(max_size=5),
         ),

@@ -231,6 +231,69 @@ def test_a_choice__decides_which_fields_are_read() -> None:
     assert cash.output == {"payment": {"kind": "cash", "coins": 3}}
 
 
+def entered(form: SchemaForm, number: int) -> str:
+    """Return the HTML of an alternative that is not chosen."""
+    found = re.search(rf'<template data-alternative="{number}">(.*?)</template>', form.html, re.S)
+    assert found is not None
+    return found[1]
+
+
+def test_a_left_alternative__keeps_its_texts_and_decides_nothing() -> None:
+    left = [("output/payment/~left/0/digits", '41"1'), ("output/payment/coins", "3")]
+    posted = parse_form(PAYMENT, [("output/payment/~choice", "1"), *left])
+    assert posted.output == {"payment": {"kind": "cash", "coins": 3}}
+    again = schema_form(PAYMENT, form=posted.raw)
+    assert 'name="output/payment/digits" type="text" value="41&quot;1"' in entered(again, 0)
+    assert [pair for pair in sent(again.html) if "~left" in pair[0]] == left[:1]
+    assert again.output == posted.output
+    chosen = parse_form(PAYMENT, [("output/payment/~choice", "0"), *left])
+    assert chosen.output == {"payment": {"kind": "card"}}
+    assert "~left" not in chosen.html
+
+
+def test_a_left_alternative__keeps_rows_and_what_was_left_within_it() -> None:
+    lines = {"type": "array", "items": of(how={"oneOf": [CARD, CASH]})}
+    big = {**of("kind", kind={"const": "big"}, lines=lines), "title": "Big"}
+    schema = of("order", order={"oneOf": [big, CASH]})
+    row = "output/order/~left/0/lines/2"
+    pairs = [
+        ("output/order/~choice", "1"),
+        (f"{row}/~row", ""),
+        (f"{row}/how/~choice", "1"),
+        (f"{row}/how/coins", "7"),
+        (f"{row}/how/~left/0/digits", "4111"),
+    ]
+    form = parse_form(schema, pairs)
+    assert form.output == {"order": {"kind": "cash"}}
+    html = form.html
+    assert 'name="output/order/lines/0/how/coins" type="text" value="7"' in html
+    assert 'name="output/order/lines/0/how/~left/0/digits" value="4111"' in html
+    assert 'name="output/order/lines/0/how/digits" type="text" value="4111"' in html
+
+
+def test_left_alternatives__that_are_too_large_do_not_change_the_form() -> None:
+    lines = {"type": "array", "items": {"type": "string"}}
+    many = {**of("kind", kind={"const": "many"}, lines=lines), "title": "Many"}
+    schema = of("order", order={"oneOf": [many, CASH]})
+    for count in (4_000, 6_000):
+        pairs = [("output/order/~choice", "1"), ("output/order/coins", "3")]
+        pairs += [(f"output/order/~left/0/lines/{number}/~row", "") for number in range(count)]
+        form = parse_form(schema, pairs)
+        assert form.is_supported
+        assert form.output == {"order": {"kind": "cash", "coins": 3}}
+        assert 'name="output/order/coins" type="text" value="3"' in form.html
+        assert "output/order/lines/0" not in form.html
+
+
+@pytest.mark.parametrize("name", ["~json", "~choice", "~left", "~left/0", "~row", "~was", "x"])
+@pytest.mark.parametrize("number", ["0", "1", "9", "99999", "-1", "x", ""])
+def test_hostile_left_alternatives__are_no_error(number: str, name: str) -> None:
+    pairs = [("output/payment/~choice", "1"), (f"output/payment/~left/{number}/{name}", "[")]
+    form = parse_form(PAYMENT, pairs)
+    assert form.output == {"payment": {"kind": "cash"}}
+    assert 'name="output/payment/digits"' in entered(form, 0)
+
+
 def test_a_choice_within_a_choice__is_one_choice() -> None:
     flag = {"title": "Flag", "type": "boolean"}
     several = {"title": "Several", "oneOf": [flag, {"type": ["string", "number", "null"]}]}

@@ -19,6 +19,7 @@ from apps.ui.schema_forms.names import (
     collected,
     first,
     renumbered,
+    without_left,
 )
 from apps.ui.schema_forms.reading import Reader
 from apps.ui.schema_forms.rendering import MAX_ELEMENTS, Renderer, TooManyElements
@@ -156,6 +157,8 @@ def _texts(
 ) -> Texts:
     if form is not None:
         # Each costs time to read, and a page has far fewer.
+        if sum(map(len, form.values())) > MAX_TEXTS:
+            form = without_left(form)
         if sum(map(len, form.values())) > MAX_TEXTS:
             raise TooManyElements("the form has too many texts")
         pairs = ((name, text) for name, texts in form.items() for text in texts)

@@ -20,12 +20,17 @@ WAS = "/~was"
 ROW = "/~row"
 # Which of two moments a local time means when clocks are set back.
 OCCURRENCE = "/~occurrence"
+# With the number of an alternative: what was entered there before another one was chosen.
+LEFT = "/~left"
 # Of the whole form: the zone in which its times were entered. The worker may have another one now.
 ZONE = "/~zone"
 
 # The place of the row in the template of new rows.
 NEW_ROW = "-"
 
+_LEFT_NAME = re.compile(
+    r"(?P<choice>.*?)/~left/(?P<number>0|[1-9][0-9]{0,3})(?P<rest>/.*)?", re.DOTALL
+)
 _ROW_NAME = re.compile(r"(?P<list>.*)/(?P<row>0|[1-9][0-9]{0,5})/~row", re.DOTALL)
 
 # HTML has no character 0, and UTF-8 no halves of pairs.
@@ -99,6 +104,27 @@ def rows_of(texts: Texts) -> dict[str, list[int]]:
         if found := _ROW_NAME.fullmatch(name):
             rows.setdefault(found["list"], []).append(int(found["row"]))
     return {name: sorted(numbers) for name, numbers in rows.items()}
+
+
+def left_texts(texts: Texts) -> dict[str, dict[int, dict[str, list[str]]]]:
+    """Return the texts of alternatives that were left, by choice and number, by their own names.
+
+    They are in the order of the page. What concerns the choice itself is left out.
+    """
+    left: dict[str, dict[int, dict[str, list[str]]]] = {}
+    for name, found in texts.items():
+        parts = _LEFT_NAME.fullmatch(name) if LEFT in name else None
+        if parts is None or parts["rest"] in (AS_JSON, CHOICE):
+            continue
+        alternatives = left.setdefault(parts["choice"], {})
+        own = alternatives.setdefault(int(parts["number"]), {})
+        own[parts["choice"] + (parts["rest"] or "")] = [*found]
+    return left
+
+
+def without_left(texts: Texts) -> Texts:
+    """Return the texts without those of alternatives that were left."""
+    return {name: found for name, found in texts.items() if LEFT + "/" not in name}
 
 
 def renumbered(texts: Texts) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from apps.ui.schema_forms.fields import (
+    Alternative,
     ChecksField,
     ChoiceField,
     Field,
@@ -27,6 +28,7 @@ from apps.ui.schema_forms.inputs import input_of
 from apps.ui.schema_forms.names import (
     AS_JSON,
     CHOICE,
+    LEFT,
     NEW_ROW,
     OCCURRENCE,
     ROW,
@@ -36,6 +38,7 @@ from apps.ui.schema_forms.names import (
     child,
     element_id,
     first,
+    left_texts,
     pointer_of,
     rows_of,
 )
@@ -61,10 +64,12 @@ class Renderer:
     ) -> None:
         self._texts = texts
         self._rows = rows_of(texts)
+        self._left = left_texts(texts)
+        self._left_count = 0
         self._messages = messages
         self._zone = zone
         self._zone_name = zone_name
-        self._count = 0
+        self.count = 0
 
     def root(self, field: Field, name: str) -> SafeString:
         """Return the fields of the whole value, without a frame around an object's."""
@@ -114,8 +119,8 @@ class Renderer:
         return self._input(field, name, common)
 
     def _counted(self, number: int) -> None:
-        self._count += number
-        if self._count > MAX_ELEMENTS:
+        self.count += number
+        if self.count > MAX_ELEMENTS:
             raise TooManyElements("the form has too many elements")
 
     def _common(self, field: Field, name: str, *, is_required: bool) -> dict[str, Any]:
@@ -230,23 +235,23 @@ class Renderer:
     def _apart(self, texts: Texts) -> "Renderer":
         """Return a renderer of what is not on the page yet. It counts for this one, too."""
         other = Renderer(texts, {}, self._zone, self._zone_name)
-        other._count = self._count
+        other.count = self.count
         return other
 
     def _variants(
         self, field: VariantsField, name: str, common: dict[str, Any], *, is_required: bool
     ) -> SafeString:
         chosen = first(self._texts, name + CHOICE)
-        alternatives, content = [], SafeString("")
+        alternatives, content, left = [], SafeString(""), []
         for number, each in enumerate(field.alternatives):
-            is_group = isinstance(each.field, ObjectField)
-            arguments = {"is_required": True, "label": each.label, "is_bare": is_group}
             inner = SafeString("")
             if str(number) == chosen:
-                content = self.field(each.field, name, **arguments)
+                content = self.alternative(each, name)
             else:
-                texts = Writer(self._zone).fresh(each.field, name, is_required=True)
-                inner = self._apart(texts).field(each.field, name, **arguments)
+                texts = self._left.get(name, {}).get(number, {})
+                prefix = f"{name}{LEFT}/{number}"
+                left += [(prefix + key[len(name) :], texts[key]) for key in texts]
+                inner = self._left_alternative(each, name, texts)
             self._counted(1)
             alternatives.append((str(number), each.label, inner))
         context = {
@@ -259,9 +264,33 @@ class Renderer:
             "choice_id": common["id"] + "--choice",
             "has_none": field.is_nullable or not is_required,
             "content": content,
+            "left": left,
             "is_menu": len(alternatives) > MAX_RADIOS,
         }
         return _rendered("variants", {**common, **context})
+
+    def alternative(self, alternative: Alternative, name: str) -> SafeString:
+        field = alternative.field
+        is_group = isinstance(field, ObjectField)
+        return self.field(field, name, is_required=True, label=alternative.label, is_bare=is_group)
+
+    def _left_alternative(self, alternative: Alternative, name: str, texts: Texts) -> SafeString:
+        """Return the fields of one that is not chosen: as they were left, or as at first.
+
+        All that were left have together as many elements as the rest of the page may have.
+        """
+        if texts:
+            other = self._apart(texts)
+            other.count = self._left_count
+            try:
+                made = other.alternative(alternative, name)
+            except TooManyElements:
+                pass
+            else:
+                self._left_count = other.count
+                return made
+        fresh = Writer(self._zone).fresh(alternative.field, name, is_required=True)
+        return self._apart(fresh).alternative(alternative, name)
 
 
 def _shown_scalar(value: Any) -> str:

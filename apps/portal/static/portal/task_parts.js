@@ -97,7 +97,7 @@ export function partsOf({ t, form, fields, state, showFaults }) {
     const one = field instanceof RadioNodeList ? field[0] : field
     return one?.closest('fieldset')?.querySelector('legend') && one.type === 'radio'
       ? one.closest('fieldset').querySelector('legend').textContent
-      : one?.labels?.[0]?.textContent ?? name.replace(/^output\/?/, '').replaceAll('/', ' › ')
+      : one?.labels?.[0]?.textContent ?? name.replace(/^output\/?/, '').replace(/\/?~left\/\d+/g, '').replaceAll('/', ' › ')
   }
 
   // --- what the page says ------------------------------------------------------------------------

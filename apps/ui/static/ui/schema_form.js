@@ -228,7 +228,7 @@ function onChange(event) {
   if (variants) show(variants, event.target.value)
 }
 
-/** Show the fields of an alternative. Those of the former one stay in its template. */
+/** Show the fields of an alternative. Those of the former one stay in its template, and are sent as left. */
 function show(variants, number) {
   const area = variants.querySelector(':scope > [data-alternative-fields]')
   const templates = [...variants.querySelectorAll(':scope > template')]
@@ -236,6 +236,8 @@ function show(variants, number) {
   const next = templates.find((each) => each.dataset.alternative === number)
   if (former === next) return
   const texts = new Map([...controlsOf(area)].map((control) => [control.name, control.value]))
+  if (former) keepLeft(variants, area)
+  forgetLeft(variants, number)
   if (former) former.content.replaceChildren(...area.childNodes)
   area.replaceChildren(...(next ? next.content.childNodes : []))
   variants.dataset.variants = number
@@ -245,6 +247,27 @@ function show(variants, number) {
   }
   for (const list of area.querySelectorAll('[data-list]')) update(list)
   variants.dispatchEvent(new Event('input', { bubbles: true }))
+}
+
+/** Send what the alternative contains that is shown, under names that say that it was left. */
+function keepLeft(variants, area) {
+  const { field, variants: number } = variants.dataset
+  const place = variants.querySelector(':scope > [data-left]')
+  for (const control of area.querySelectorAll('input, select, textarea')) {
+    const isOff = /^(?:radio|checkbox)$/.test(control.type) && !control.checked
+    if (isOff || !control.name) continue
+    const kept = Object.assign(document.createElement('input'), { type: 'hidden' })
+    kept.name = `${field}/~left/${number}${control.name.slice(field.length)}`
+    kept.value = control.value
+    place.append(kept)
+  }
+}
+
+function forgetLeft(variants, number) {
+  const prefix = `${variants.dataset.field}/~left/${number}`
+  for (const kept of [...variants.querySelector(':scope > [data-left]').children]) {
+    if (kept.name === prefix || kept.name.startsWith(`${prefix}/`)) kept.remove()
+  }
 }
 
 function controlsOf(area) {
