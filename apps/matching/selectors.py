@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.matching.models import Offer, OfferStatus
@@ -26,9 +26,15 @@ def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
 def own_offer(*, actor: Principal, offer_id: UUID) -> Offer:
     """Return an offer to the actor's worker in any status, with its task, run, pool and worker.
 
+    Its attribute `is_to_several` tells whether another worker has an open offer of the same run.
     Raise `NotFound`, `ScopeMissing`.
     """
-    rows = Offer.objects.select_related("task", "run", "pool", "worker")
+    others = Offer.objects.filter(
+        task_id=OuterRef("task_id"), run_id=OuterRef("run_id"), status=OfferStatus.OPEN
+    ).exclude(id=OuterRef("id"))
+    rows = Offer.objects.select_related("task", "run", "pool", "worker").annotate(
+        is_to_several=Exists(others)
+    )
     row = rows.filter(
         id=offer_id, worker_id=actor.require_worker(), organisation_id=actor.organisation_id
     ).first()

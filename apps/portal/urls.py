@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fragments/home", home.fragment, name="portal_home_fragment"),
     path("presence/", home.presence, name="portal_presence"),
     path("offers/<uuid:offer_id>/", offers.offer, name="portal_offer"),
+    path("offers/<uuid:offer_id>/state", offers.state, name="portal_offer_state"),
     path("offers/<uuid:offer_id>/accept/", offers.accept, name="portal_accept"),
     path("offers/<uuid:offer_id>/decline/", offers.decline, name="portal_decline"),
     path("manifest.webmanifest", app.manifest, name="portal_manifest"),

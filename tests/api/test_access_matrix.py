@@ -94,6 +94,7 @@ ELSEWHERE = {
     "portal/fragments/home": "person",
     "portal/presence/": "person",
     "portal/offers/<uuid:offer_id>/": "person",
+    "portal/offers/<uuid:offer_id>/state": "person",
     "portal/offers/<uuid:offer_id>/accept/": "person",
     "portal/offers/<uuid:offer_id>/decline/": "person",
     "portal/manifest.webmanifest": "everyone",

@@ -112,6 +112,51 @@ def test_broadcast__one_gets_it_and_the_other_is_told(site: Site, windows: Windo
     expect(second.get_by_text("No offer right now")).to_be_visible()
 
 
+def test_offer__that_another_worker_accepts_is_closed_where_it_is_shown(
+    site: Site, windows: Windows
+) -> None:
+    both = world(site, workers=2, mode="broadcast")
+    page = open_portal(windows.window(size=PHONE), both.person(0))
+    both.post("Call the owner")
+    link = card(page, "Call the owner").get_by_role("heading").get_by_role("link")
+    address = link.get_attribute("href")
+    (offer,) = both.as_worker("GET", "/v1/offers", number=1)["data"]
+    weight = weigh(page)
+    page.goto(str(address))
+    is_live(page)
+    expect(page.get_by_text("Offered to several workers: the first to accept")).to_be_visible()
+    assert len(weight.requests) <= 8, weight.table()
+    both_schemes(page, "portal-offer-several")
+    page.get_by_text("Decline the offer").click()
+    page.get_by_label("In your own words").fill("It is too far")
+    page.get_by_role("button", name="Accept", exact=True).focus()
+    both.as_worker("POST", f"/v1/offers/{offer['offer_id']}/accept", {}, number=1)
+    gone = page.get_by_role("heading", name="Another worker accepted it first")
+    page.evaluate("scrollTo(0, 0)")
+    expect(gone).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Accept", exact=True)).to_have_count(0)
+    expect(page.get_by_role("button", name="Decline", exact=True)).to_be_hidden()
+    expect(page.get_by_role("timer")).to_have_count(0)
+    expect(page.get_by_role("link", name="See your offers")).to_be_focused()
+    expect(page.locator("#announcer")).to_contain_text("Another worker accepted it first")
+    # What was typed is still there.
+    expect(page.get_by_label("In your own words")).to_have_value("It is too far")
+    both_schemes(page, "portal-offer-gone")
+    page.get_by_role("link", name="See your offers").click()
+    expect(page.get_by_text("No offer right now")).to_be_visible()
+
+
+def test_offer__that_expires_is_closed_where_it_is_shown(bob: World, windows: Windows) -> None:
+    (pool,) = bob.call("GET", "/v1/pools")["data"]
+    bob.call("PATCH", f"/v1/pools/{pool['pool_id']}", body={"offer_seconds": {"low": 12}})
+    page = open_portal(windows.window(), bob.person())
+    bob.post("Call the owner")
+    card(page, "Call the owner").get_by_role("link", name="Details").click()
+    expect(page.get_by_role("timer")).to_be_visible()
+    expect(page.get_by_role("heading", name="This offer has expired")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="Accept", exact=True)).to_have_count(0)
+
+
 def test_presence__is_switched_and_shown_in_another_tab(bob: World, windows: Windows) -> None:
     page = open_portal(windows.window(size=PHONE), bob.person())
     page.get_by_role("button", name="Offline").click()

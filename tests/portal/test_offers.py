@@ -163,6 +163,61 @@ def test_decline__without_a_known_reason_changes_nothing(
     assert "Say why you decline the offer." in bob.text(path)
 
 
+def test_broadcast__is_said_before_it_is_accepted(house: House, bob: Desk) -> None:
+    offer, jonas = broadcast(house)
+    path = f"/portal/offers/{offer.id}/"
+    said = "Offered to several workers: the first to accept gets it."
+    with CaptureQueriesContext(connection) as captured:
+        assert said in bob.text(path)
+    assert len(captured) <= 6, captured.captured_queries
+    assert said in bob.text(f"{path}state")
+    other = Offer.objects.get(worker_id=jonas.principal.worker_id)
+    matching.decline_offer(actor=jonas.principal, offer_id=other.id, reason="", at=clock.now())
+    assert said not in bob.text(path)
+
+
+def test_an_offer_to_one__is_not_said_to_be_to_several(house: House, bob: Desk) -> None:
+    assert "several workers" not in bob.text(f"/portal/offers/{house.offered().id}/")
+
+
+# --- the part of the page that changes ------------------------------------------------------------
+
+
+def test_state__is_the_part_of_the_page_that_changes(house: House, bob: Desk) -> None:
+    offer, jonas = broadcast(house)
+    path = f"/portal/offers/{offer.id}/"
+    page, part = (bob.get(each).content.decode() for each in (path, f"{path}state"))
+    assert f'data-fragment="{path}state" data-topics="offers"' in page
+    for html in (page, part):
+        assert f'action="{path}accept/"' in html
+        assert f'data-until="{offer.expires_at.isoformat()}"' in html
+    assert f"{path}decline/" in page
+    assert f"{path}decline/" not in part
+    accept_as(jonas, jonas.principal.worker_id)
+    with CaptureQueriesContext(connection) as captured:
+        text = bob.text(f"{path}state")
+    assert len(captured) <= 5, captured.captured_queries
+    assert "Another worker accepted it first" in text
+    assert "See your offers" in text
+    assert "Accept " not in text
+
+
+def test_state__says_that_the_offer_has_expired(house: House, bob: Desk) -> None:
+    offer = house.offered(at=clock.now() - timedelta(hours=1))
+    text = bob.text(f"/portal/offers/{offer.id}/state")
+    assert "This offer has expired" in text
+    assert "Accept " not in text
+
+
+def test_state__leads_to_the_task_that_was_accepted_elsewhere(house: House, bob: Desk) -> None:
+    offer = house.offered()
+    run = matching.accept_offer(actor=house.bob.principal, offer_id=offer.id, at=clock.now())
+    path = f"/portal/offers/{offer.id}/state"
+    assert "You accepted this offer" in bob.text(path)
+    assert "It is not yours any more" not in bob.text(path)
+    assert f'href="/portal/runs/{run.id}/"' in bob.get(path).content.decode()
+
+
 # --- one that is over -----------------------------------------------------------------------------
 
 

@@ -1,10 +1,11 @@
-"""Show an offer, and accept or decline it.
+"""Show an offer while it is open, and accept or decline it.
 
 Each of these may be repeated, by a double click or in two tabs: the page of an offer says what
 became of it.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,13 +36,27 @@ BEGINNING = 600
 def offer(request: HttpRequest, actor: Principal, offer_id: UUID) -> HttpResponse:
     """Serve `GET /portal/offers/{id}/`: the offer, or what became of it."""
     row, at = own_offer(actor=actor, offer_id=offer_id), read_at(request)
-    if row.status == "accepted" and row.run.worker_id == row.worker_id:
+    if _is_held(row):
         return redirect(run_path(row.run_id))
     context = {"offer": row, "task": row.task, "at": at}
     with timezone.override(ZoneInfo(row.worker.time_zone)):
-        if row.status == "open" and row.expires_at > at:
+        if _is_open(row, at):
             return render(request, "portal/offer.html", {**context, **_facts(actor, row)})
         return render(request, "portal/offer_closed.html", {**context, "ended": _ended(row)})
+
+
+@require_GET
+@worker_page
+def state(request: HttpRequest, actor: Principal, offer_id: UUID) -> HttpResponse:
+    """Serve `GET /portal/offers/{id}/state`: the part of the offer's page that changes."""
+    row, at = own_offer(actor=actor, offer_id=offer_id), read_at(request)
+    context: dict[str, Any] = {"offer": row, "at": at}
+    if _is_held(row):
+        context["run_path"] = run_path(row.run_id)
+        context["ended"] = Ended(gettext("You accepted this offer"), "")
+    elif not _is_open(row, at):
+        context["ended"] = _ended(row)
+    return render(request, "portal/offer_state.html", context)
 
 
 @require_POST
@@ -71,6 +86,15 @@ def decline(request: HttpRequest, actor: Principal, offer_id: UUID) -> HttpRespo
         return redirect("portal_offer", offer_id)
     messages.success(request, gettext("You declined the offer. It goes to another worker."))
     return redirect("portal_home")
+
+
+def _is_held(row: Any) -> bool:
+    """Return whether the worker has accepted the offer, and still has the run."""
+    return bool(row.status == "accepted" and row.run.worker_id == row.worker_id)
+
+
+def _is_open(row: Any, at: datetime) -> bool:
+    return bool(row.status == "open" and row.expires_at > at)
 
 
 def _facts(actor: Principal, row: Any) -> dict[str, Any]:
