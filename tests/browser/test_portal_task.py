@@ -236,6 +236,46 @@ def test_draft__survives_a_reload_at_once(desk: Desk, windows: Windows) -> None:
     is_stored(desk, run, "The owner ran a patch script")
 
 
+def test_draft__keeps_what_was_entered_for_another_alternative(
+    desk: Desk, windows: Windows
+) -> None:
+    by = {
+        name: {
+            "type": "object",
+            "title": name.title(),
+            "properties": {
+                "by": {"const": name},
+                "number": {"type": "string", "title": f"Number of the {name}"},
+            },
+            "required": ["by", "number"],
+        }
+        for name in ("card", "bank")
+    }
+    payment = {"title": "Payment", "oneOf": [*by.values()]}
+    schema = {"type": "object", "properties": {"payment": payment}, "required": ["payment"]}
+    output = {"expected_format": "structured_json", "schema": schema}
+    run = desk.accepted(output=output)
+    page = opened(windows, desk, run)
+    page.get_by_role("radio", name="Card").check()
+    page.get_by_label("Number of the card").fill("4111 1111")
+    page.get_by_role("radio", name="Bank").check()
+    page.get_by_label("Number of the bank").fill("DE02")
+    stored = eventually(lambda: _numbers(desk, run, "DE02"), what="the server has both numbers")
+    assert stored == {"number": ["DE02"], "~left/0/number": ["4111 1111"]}
+    page.reload()
+    expect(page.locator("#fields")).not_to_have_attribute("inert", "")
+    expect(page.get_by_label("Number of the bank")).to_have_value("DE02")
+    page.get_by_role("radio", name="Card").check()
+    expect(page.get_by_label("Number of the card")).to_have_value("4111 1111")
+
+
+def _numbers(desk: Desk, run: dict[str, Any], last: str) -> Any:
+    """Return the numbers in the draft, once it has the last one."""
+    form = (desk.draft(run["run_id"]) or {"form": {}})["form"]
+    found = {name.removeprefix("output/payment/"): form[name] for name in form if "number" in name}
+    return found if [last] in found.values() else None
+
+
 def test_draft__survives_being_offline_and_a_reload(desk: Desk, windows: Windows) -> None:
     windows.provoke(OFFLINE)
     run = desk.accepted()
