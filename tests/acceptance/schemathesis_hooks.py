@@ -2,8 +2,8 @@
 
 A request that satisfies its schema may still be refused for what the schema does not express (a
 pool that does not exist, a time in the past, a cursor that the service did not issue). Such a
-refusal is a 422 whose faults all have a code in `MEANINGS` or `MEANINGS_AT`; or it is a 415 for the
-content of a file. Any other is a failure.
+refusal is a 422 whose faults all have a code in `MEANINGS` or `MEANINGS_AT`, a 412, or a 415 for
+the content of a file. Any other is a failure.
 """
 
 import json
@@ -30,6 +30,7 @@ MEANINGS = {
     "invalid_cursor": "a text that the service issued",
     "request_id_reused": "the tasks before",
     "idempotency_key_reused": "the request before",
+    "version_changed": "the version that was read",
     "locks_out_caller": "the address of the caller",
     "schema_mismatch": "the schema that the task's contract gives",
     # The time.
@@ -90,7 +91,7 @@ CONTRACT = {
     "output": {"schema": {"notes": "string"}},
 }
 NDJSON = "application/x-ndjson"
-REFUSED = (415, 422)
+REFUSED = (412, 415, 422)
 # A closed pool and a revoked key can still be read, as docs/api.md says.
 KEPT = ("/v1/pools/", "/v1/api-keys/")
 LONGEST_WAIT, MAX_WAIT = 1, 55
@@ -153,6 +154,8 @@ def filter_failure(context: Any, failure: Failure, case: Any, response: Any) -> 
         return bool(response.json()["refused"] == 0)
     if kind == "UseAfterFree":
         return not case.path.startswith(KEPT)
+    if kind == "MissingHeaderNotRejected":
+        return bool(response.status_code != 428)
     if kind != "RejectedPositiveData" or response.status_code not in REFUSED:
         return True
     if response.status_code == 415:  # The type of a file is found in its content.

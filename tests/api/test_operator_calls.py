@@ -351,11 +351,13 @@ def test_cancel_many__has_a_result_for_each(house: House, operator: Caller) -> N
 
 
 def test_cancel_many__is_the_same_when_it_is_sent_again(house: House, operator: Caller) -> None:
-    tasks = [house.queued() for _ in range(3)]
-    body = {"task_ids": [str(task.id) for task in tasks]}
+    tasks = [house.completed(), *(house.queued() for _ in range(2))]
+    ids = [str(house.organisation.id), *(str(task.id) for task in tasks)]
+    body = {"task_ids": ids}
     first = operator.post("/v1/tasks/cancel", body, **{"Idempotency-Key": "night-1"})
     with expect_unchanged():
         again = operator.post("/v1/tasks/cancel", body, **{"Idempotency-Key": "night-1"})
+    assert [row["status"] for row in first.json()["data"]] == [404, 409, 200, 200]
     assert again.json() == first.json()
     assert again["Idempotency-Replayed"] == "true"
 

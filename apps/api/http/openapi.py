@@ -14,7 +14,7 @@ from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.api.http.operations import CURSOR, JSON, OCTETS, Operation, Query
 from apps.api.http.parameters import MAX_VALUES
-from apps.api.http.versions import IF_MATCH
+from apps.api.http.versions import IF_MATCH, IF_MATCH_PATTERN
 from biolayer.schemas import components, example_of
 
 PATH_PARAMETER = re.compile(r"<str:(\w+)>")
@@ -230,7 +230,7 @@ class Api:
         example = self.idempotency_example
         yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
         text = "The `ETag` of the object as you have read it; `*` matches any."
-        yield IF_MATCH, _header(IF_MATCH, text, '"7"', required=True)
+        yield IF_MATCH, _header(IF_MATCH, text, '"7"', required=True, pattern=IF_MATCH_PATTERN)
         for name, (description, example) in self.webhook_headers.items():
             yield name, _header(name, description, example, required=True)
 
@@ -302,13 +302,15 @@ def _accepts_nothing(model: type[BaseModel]) -> bool:
     return True
 
 
-def _header(name: str, description: str, example: str, *, required: bool) -> Mapping[str, Any]:
+def _header(
+    name: str, description: str, example: str, *, required: bool, pattern: str | None = None
+) -> Mapping[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": required,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **({"pattern": pattern} if pattern else {})},
         "example": example,
     }
 

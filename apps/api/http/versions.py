@@ -9,6 +9,7 @@ from biolayer.errors import Fault, InvalidInput, VersionChanged, VersionMissing
 
 IF_MATCH = "If-Match"
 ETAG = re.compile(r'"([0-9]{1,10})"')
+IF_MATCH_PATTERN = r'^(\*|"[0-9]{1,10}")$'
 
 
 def etag(version: int) -> dict[str, str]:

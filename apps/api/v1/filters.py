@@ -235,7 +235,9 @@ class _FilterParameters:
 
     def text(self, name: str) -> str | None:
         text = self._query.get(name)
-        if text is not None and ("\0" in text or not 1 <= len(text) <= MAX_TEXT):
+        if text is not None and "\0" in text:
+            self._fault(name, "nul_character", "must not contain the character U+0000")
+        elif text is not None and not 1 <= len(text) <= MAX_TEXT:
             self._fault(name, "out_of_range", f"must have 1 to {MAX_TEXT} characters")
         return text
 

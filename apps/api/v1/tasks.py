@@ -177,6 +177,7 @@ class Task(View):
         returns={200: responses.Task},
         body=TaskChanges,
         needs_version=True,
+        refused=(409,),
     )
     def patch(self, request: Request, task_id: str) -> Response:
         task = matching.update_task(

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
@@ -81,7 +83,7 @@ def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
 def cancel_tasks(
     *, actor: Principal, task_ids: Sequence[UUID], reason: str, at: datetime
 ) -> dict[UUID, Task | BioLayerError]:
-    """Cancel tasks, each in a transaction of its own. Return for each the task, or its refusal.
+    """Cancel tasks, each for itself. Return for each the task, or its refusal.
 
     They come in the order of `task_ids`, and are cancelled in the order of their ids. Raise
     `ScopeMissing`.
@@ -90,7 +92,9 @@ def cancel_tasks(
     results: dict[UUID, Task | BioLayerError] = {}
     for task_id in sorted(set(task_ids)):
         try:
-            results[task_id] = cancel_task(actor=actor, task_id=task_id, reason=reason, at=at)
+            # Within a transaction, a refusal undoes its own task only.
+            with transaction.atomic():
+                results[task_id] = cancel_task(actor=actor, task_id=task_id, reason=reason, at=at)
         except BioLayerError as error:
             results[task_id] = error
     return {task_id: results[task_id] for task_id in dict.fromkeys(task_ids)}
