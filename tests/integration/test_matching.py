@@ -525,6 +525,9 @@ def many(house: House) -> list[Worker]:
         for worker in made
     )
     Membership.objects.bulk_create(memberships, batch_size=1_000)
+    # Autovacuum may not have seen them yet, or only a part: then the plan is one for few rows.
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pools_worker, pools_membership")
     return made
 
 
