@@ -1,30 +1,15 @@
 """Test what all pages of a worker have: tabs at the thumb, one main action, keys, true counts."""
 
 import re
-import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PHONE, Site, Windows
-from tests.browser.desk import Desk, Desks, desks_of
+from tests.browser.desk import Desk
 from tests.browser.portal_steps import World, card, open_portal, world
 from tests.browser.test_portal_task import JPEG, OUTPUT, enter, notes, opened, path, saved
-
-
-@pytest.fixture(scope="module")
-def desks(site: Site) -> Iterator[Desks]:
-    with desks_of(site) as desks:
-        yield desks
-
-
-@pytest.fixture
-def desk(desks: Desks) -> Iterator[Desk]:
-    desk = desks.create(f"pages-{secrets.token_hex(4)}@northwind.example")
-    yield desk
-    desk.close()
 
 
 @pytest.fixture
