@@ -103,11 +103,12 @@ class Validator(OAuth2Validator):
         The library would make it `invalid_request` (RFC 6749, 5.2), and would put the client's own
         URI in place of one that was left out (RFC 6749, 4.1.3).
         """
-        asked = OAuthCode.objects.values_list("redirect_uri", flat=True).get(
-            code=code, application=client
-        )
-        is_left_out = request.using_default_redirect_uri and asked
-        if is_left_out or redirect_uri != (asked or client.default_redirect_uri):
+        codes = OAuthCode.objects.filter(code=code, application=client)
+        # None: another exchange has used the code meanwhile.
+        requested = codes.values_list("redirect_uri", flat=True).first()
+        is_left_out = request.using_default_redirect_uri and requested
+        expected = requested or client.default_redirect_uri
+        if requested is None or is_left_out or redirect_uri != expected:
             raise InvalidGrantError(description="redirect_uri is not that of the code.")
         return True
 

@@ -11,6 +11,7 @@ from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.accounts.services import record_action
+from apps.base.rows import Change
 from apps.base.transactions import atomic
 from apps.matching.services.escalation_steps import requirement_after_steps
 from apps.tasks import services as tasks
@@ -98,9 +99,11 @@ def _write(
         sort_after = _place(task)
         assert sort_after is not None
         more["sort_at"] = task.sort_at + (sort_after - sort_before)
-    requirement = requirement_after_steps(task)
-    if task.requirement_id is not None:
+    also: list[Change] = []
+    if task.requirement_id is not None and not columns.keys().isdisjoint(REQUIREMENTS):
+        requirement = requirement_after_steps(task)
         more["requirement_id"] = requirement.id
+        also.append(requirement_row(requirement))
     pointers = {f"/{_part(name)}/{name}": value for name, value in changed.items()}
     tasks.change_task(
         task=task,
@@ -109,7 +112,7 @@ def _write(
         data={"changes": pointers},
         columns={**columns, **more},
         reason=reason,
-        also=[requirement_row(requirement)],
+        also=also,
     )
     record_action(
         actor=actor,

@@ -278,7 +278,7 @@ def _is_point(content: bytes) -> bool:
 def erase_notices(
     *, organisation_id: UUID, worker_id: UUID | None = None, email: str | None = None, apply: bool
 ) -> list[Finding]:
-    """Erase the chosen and browsers of a worker, or of the workers that a person is.
+    """Erase the settings and browsers of a worker, or of the workers that a person is.
 
     Without `apply` nothing is changed. Return what was found.
     """
