@@ -1,5 +1,6 @@
 """Route every URL of the API process."""
 
+from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -12,6 +13,8 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/portal/")),
     path("portal", RedirectView.as_view(url="/portal/")),
     path("portal/", include("apps.portal.urls")),
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
     path("accounts", RedirectView.as_view(url="/accounts/")),
     path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),

@@ -8,7 +8,7 @@ import re
 from django.conf import settings
 
 # What `MIDDLEWARE` of pages runs for. The API's paths are everything else.
-PREFIXES = ("/accounts", "/portal", "/oauth/authorize", "/static/")
+PREFIXES = ("/accounts", "/admin", "/portal", "/oauth/authorize", "/static/")
 
 
 def is_page(path: str) -> bool:

@@ -11,10 +11,12 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from apps.accounts.principal import Principal
-from apps.portal.stream_address import PATH, stream_origin
 from apps.ui.csp import override_csp
 from apps.ui.sessions import principal_of
+from apps.ui.stream_address import stream_origin
 from biolayer.errors import NotFound
+
+STREAM = "/portal/stream"
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -37,7 +39,7 @@ def worker_page(view: WorkerView[P]) -> View[P]:
         principal = principal_of(request)
         if principal.worker_id is None:
             return _no_worker(request)
-        request.stream_url = stream_origin(request) + PATH  # type: ignore[attr-defined]
+        request.stream_url = stream_origin(request) + STREAM  # type: ignore[attr-defined]
         try:
             response = view(request, principal.as_worker(), *args, **kwargs)
         except NotFound:

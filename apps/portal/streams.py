@@ -20,8 +20,8 @@ from apps.accounts.sessions import stored_key
 from apps.base.db_threads import run_on_thread
 from apps.pools.selectors import worker_fingerprints
 from apps.portal.live import Viewer, ViewerAccess, hub
-from apps.portal.stream_address import page_origin
 from apps.ui.sessions import principal_of, read_session
+from apps.ui.stream_address import page_origin
 from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
 
 KEEP_ALIVE_SECONDS = 15.0

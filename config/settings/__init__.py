@@ -79,6 +79,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ENABLE_UTC = True
 
 INSTALLED_APPS = [
+    # Before the admin: its templates override the admin's.
+    "apps.console.apps.ConsoleConfig",
+    "apps.console.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -213,7 +216,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 # Pages are served over https only. API paths are exempt: a redirected call would have sent its key
 # in the clear already, and load balancers check the health over http.
 SECURE_SSL_REDIRECT = not EMBEDDED
-SECURE_REDIRECT_EXEMPT = [r"^(?!accounts|portal|oauth/authorize|static/)"]
+SECURE_REDIRECT_EXEMPT = [r"^(?!accounts|admin|portal|oauth/authorize|static/)"]
 SECURE_HSTS_SECONDS = 0 if EMBEDDED else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not EMBEDDED
 SECURE_REFERRER_POLICY = "same-origin"
@@ -338,6 +341,10 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W003",  # CsrfViewMiddleware
     # Whether browsers list the domain is its owner's decision, not that of a service on it.
     "security.W021",
+    # PAGE_MIDDLEWARE has them, and `ui.E001` checks those that protect pages.
+    "admin.E408",  # AuthenticationMiddleware
+    "admin.E409",  # MessageMiddleware
+    "admin.E410",  # SessionMiddleware
 ]
 
 USE_TZ = True

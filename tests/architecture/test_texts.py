@@ -23,7 +23,7 @@ from tests.architecture.texts import (
     texts_of_template,
 )
 
-PAGES = ("apps/ui", "apps/portal", "apps/notices")
+PAGES = ("apps/ui", "apps/portal", "apps/console", "apps/notices")
 PLACEHOLDER = re.compile(r'%\(\w+\)[sd]|%[sd]|\{\w*\}|"')  # A quote ends an attribute.
 TAG = re.compile(r"</?\w+[^>]*>")
 FORMATS = re.compile(r"\|(?:date|time):([\"'])(.*?)\1")

@@ -20,6 +20,7 @@ DONE = (
     "apps/accounts",
     "apps/api",
     "apps/base",
+    "apps/console",
     "apps/events/models.py",
     "apps/events/selectors",
     "apps/events/services.py",

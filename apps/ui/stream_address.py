@@ -8,8 +8,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
-PATH = "/portal/stream"
-
 
 def stream_origin(request: HttpRequest) -> str:
     """Return the origin of the stream as seen from a page; empty where it is the page's own."""

@@ -1,0 +1,1 @@
+"""The operator's pages: the Django admin's lists, in our design, and pages of our own."""

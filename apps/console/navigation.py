@@ -1,0 +1,46 @@
+"""List the sections of the console, which its pages show as tabs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Name a section: its first page in the namespace `admin`, and the paths that belong to it."""
+
+    title: str | Promise
+    page: str
+    scope: Scope
+    paths: tuple[str, ...]
+
+
+SECTIONS = (
+    Section(_("Board"), "board", Scope.TASKS_READ, ()),
+    Section(_("Tasks"), "tasks_task_changelist", Scope.TASKS_READ, ("/admin/tasks/",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """Hold a link of the navigation; `current` is a value of `aria-current`, or empty."""
+
+    title: str | Promise
+    address: str
+    current: str
+
+
+def tabs(actor: Principal, path: str) -> Iterator[Tab]:
+    """Yield the sections that the actor may see, with the one of `path` marked."""
+    for section in SECTIONS:
+        if section.scope.value in actor.scopes:
+            address = reverse(f"admin:{section.page}")
+            inside = path.startswith(section.paths) if section.paths else False
+            current = "page" if path == address else "true" if inside else ""
+            yield Tab(section.title, address, current)
