@@ -35,12 +35,12 @@ sys.path.insert(0, str(PROJECT))
 from bench.home import home_for_this_run  # noqa: E402 - the path must be set first
 from bench.latencies import Latencies  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
+from bench.pages import loaded, signed_in, submit  # noqa: E402
 from bench.servers import NotStarted, free_port, running, serving  # noqa: E402
 
 MOST_MS = 50.0
 VISIBLE_SECONDS = 1.0
 WORKERS = 5_000
-LOADS = 200
 OFFERS = 40
 OFFER_SECONDS = 30.0
 EMAIL, PASSWORD = "ines@northwind.example", "correct-horse-battery-9"
@@ -168,10 +168,13 @@ def _measure(home: Path, tasks: int, port: int, stream_port: int) -> list[str]:
 
     call_command("migrate", verbosity=0)
     scene = Scene(tasks)
-    with _processes(home, port, stream_port), _signed_in(port) as client:
+    with (
+        _processes(home, port, stream_port),
+        signed_in(port, email=EMAIL, password=PASSWORD) as client,
+    ):
         held = _accepted(client, scene.offer_of(scene.queue_task()))
         figures = {
-            name: _loaded(client, path) for name, path in (("home", "/portal/"), ("task", held))
+            name: loaded(client, path) for name, path in (("home", "/portal/"), ("task", held))
         }
         missed = [name for name, one in figures.items() if one.p(95) > MOST_MS]
         for name, one in figures.items():
@@ -195,42 +198,12 @@ def _processes(home: Path, port: int, stream_port: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _signed_in(port: int) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"http://localhost:{port}", trust_env=False, timeout=30, follow_redirects=True
-    ) as client:
-        _submit(client, "/accounts/login/", "/accounts/login/", login=EMAIL, password=PASSWORD)
-        yield client
-
-
-def _submit(client: httpx.Client, page: str, path: str, **fields: str) -> httpx.Response:
-    """Send a form with the token of a page."""
-    text = client.get(page).raise_for_status().text
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', text)
-    if token is None:
-        raise LoadFailed(f"{page} has no form")
-    answer = client.post(path, data={"csrfmiddlewaretoken": token[1], **fields})
-    return answer.raise_for_status()
-
-
 def _accepted(client: httpx.Client, offer: Any) -> str:
     """Accept an offer, and return the path of its run."""
-    path = _submit(client, "/portal/", f"/portal/offers/{offer.id}/accept/").url.path
+    path = submit(client, "/portal/", f"/portal/offers/{offer.id}/accept/").url.path
     if not path.startswith("/portal/runs/"):
         raise LoadFailed(f"accepting led to {path}")
     return path
-
-
-def _loaded(client: httpx.Client, path: str) -> Latencies:
-    return Latencies([_load(client, path) for _ in range(LOADS)])
-
-
-def _load(client: httpx.Client, path: str) -> float:
-    """Return how many milliseconds a page took."""
-    began = time.perf_counter()
-    client.get(path).raise_for_status()
-    return (time.perf_counter() - began) * 1000
 
 
 def _visible(client: httpx.Client, scene: Scene, stream_port: int) -> Latencies:

@@ -33,7 +33,11 @@ class ConsoleSite(admin.AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return hasattr(request, "actor")
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 - the admin's
+    def admin_view(
+        self,
+        view: Callable[..., Any],
+        cacheable: bool = False,  # noqa: FBT001, FBT002 - the admin's signature
+    ) -> Any:
         return list_page(view)
 
     def each_context(self, request: Any) -> dict[str, Any]:
