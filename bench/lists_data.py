@@ -211,8 +211,12 @@ class Owner:
         return create_task(actor=actor, document=CONTRACT | about, at=at).task.id
 
 
-def fill(count: int) -> tuple[Owner, Drawn]:
-    """Fill the tables for two organisations; return the large one and its tasks."""
+def fill(count: int, *, title: str | None = None) -> tuple[Owner, Drawn]:
+    """Fill the tables for two organisations; return the large one and its tasks.
+
+    `title` is an expression in SQL of the number of a copy, `c.number`; without it all have one
+    title.
+    """
     from django.db import connection
 
     started = time.perf_counter()
@@ -225,7 +229,7 @@ def fill(count: int) -> tuple[Owner, Drawn]:
             templates, places = _templates(owner, tasks.kinds), tasks.places.tolist()
             cursor.execute(NUMBER_COPIES, [owner.organisation_id, templates, places, len(places)])
         made = time.perf_counter()
-        _multiply(cursor, count + OTHER_TASKS)
+        _multiply(cursor, count + OTHER_TASKS, title)
         copied = time.perf_counter()
         cursor.execute("VACUUM (ANALYZE)")
         cursor.execute("CHECKPOINT")
@@ -238,7 +242,7 @@ def fill(count: int) -> tuple[Owner, Drawn]:
     return large, drawn
 
 
-def _multiply(cursor: Any, expected: int) -> None:
+def _multiply(cursor: Any, expected: int, title: str | None) -> None:
     """Replace the templates by their copies, without triggers and foreign keys."""
     from django.db import transaction
 
@@ -247,7 +251,7 @@ def _multiply(cursor: Any, expected: int) -> None:
     with transaction.atomic(), _without_indexes(cursor):
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in SOURCES:
-            _copy(cursor, table, expected)
+            _copy(cursor, table, expected, {'"title"': title} if title and table == TABLE else {})
         cursor.execute(FORGET_TEMPLATES)
 
 
@@ -263,7 +267,7 @@ def _without_indexes(cursor: Any) -> Iterator[None]:
         cursor.execute(definition)
 
 
-def _copy(cursor: Any, table: str, expected: int) -> None:
+def _copy(cursor: Any, table: str, expected: int, others: Mapping[str, str]) -> None:
     """Write a row of `table` for each copy. Raise `LoadFailed` unless each copy gets one."""
     cursor.execute(COLUMNS, [table])
     values = {
@@ -271,7 +275,7 @@ def _copy(cursor: Any, table: str, expected: int) -> None:
         + (" + (c.created_at - t.created_at)" if kind == "timestamp with time zone" else "")
         for name, kind in cursor.fetchall()
     }
-    values[f'"{NEW_IDS[table]}"'] = "c.id"
+    values |= {f'"{NEW_IDS[table]}"': "c.id", **others}
     names, sources = ", ".join(values), ", ".join(values.values())
     cursor.execute(f'INSERT INTO "{table}" ({names}) SELECT {sources} FROM {SOURCES[table]}')
     if cursor.rowcount != expected:

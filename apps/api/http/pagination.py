@@ -4,14 +4,14 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
-from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
+from django.db.models import Model, QuerySet
 from rest_framework.request import Request
 
 from apps.base import crypto
+from apps.base.keysets import Keyset
 from biolayer.errors import Fault, InvalidInput
 
 DEFAULT_LIMIT = 25
@@ -19,50 +19,9 @@ MAX_LIMIT = 100
 SIGNATURE_BYTES = 16
 
 M = TypeVar("M", bound=Model)
-Q = TypeVar("Q", bound=QuerySet[Any])
 R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class Keyset:
-    """Describe the order of a list: its columns, the last one unique, all in one direction."""
-
-    columns: tuple[str, ...]
-    descending: bool = False
-
-    def after(self, rows: Q, values: Sequence[Any]) -> Q:
-        """Return those of `rows` that follow the row with these values."""
-        fields = [rows.model._meta.get_field(column) for column in self.columns]
-        is_after = RowIsAfter(fields, values, descending=self.descending)
-        return rows.filter(is_after)
-
-
-class RowIsAfter(Func):
-    """Express `(a, b) < (x, y)`, one comparison of rows, for which an index on (a, b) is searched.
-
-    Django's lookups can express `a < x OR (a = x AND b < y)` only, which is a filter: every row
-    before the page would be read and discarded.
-    """
-
-    output_field = BooleanField()
-    conditional = True
-
-    def __init__(
-        self, fields: Sequence[Any], values: Sequence[Any], *, descending: bool, **extra: Any
-    ) -> None:
-        pairs = zip(fields, values, strict=True)
-        constants = [Value(field.to_python(value), output_field=field) for field, value in pairs]
-        super().__init__(*(F(field.attname) for field in fields), *constants, **extra)
-        self._operator = "<" if descending else ">"
-
-    def as_sql(  # type: ignore[override]
-        self, compiler: Any, connection: Any, **context: Any
-    ) -> tuple[str, list[Any]]:
-        compiled = [compiler.compile(expression) for expression in self.get_source_expressions()]
-        texts = [text for text, _ in compiled]
-        half = len(texts) // 2
-        sql = f"({', '.join(texts[:half])}) {self._operator} ({', '.join(texts[half:])})"
-        return sql, [param for _, params in compiled for param in params]
+__all__ = ["DEFAULT_LIMIT", "MAX_LIMIT", "Keyset", "RowPage", "page", "page_of"]
 
 
 class RowPage(NamedTuple, Generic[R]):

@@ -14,6 +14,7 @@ from apps.accounts.selectors import AuditFilter
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.pools.selectors import ClaimFilter, WorkerFilter
+from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
 from biolayer.events import EVENT_TYPES
@@ -26,10 +27,11 @@ from biolayer.values import Moment, Presence, Urgency
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 PAGING = ("cursor", "limit")
 MAX_TEXT = 255
+MAX_SEARCH = 200
 # Of a number that PostgreSQL stores in 64 bits.
 MAX_DIGITS = 18
 # Filters of which several values mean any of them.
-OF_TASKS = ("status", "domain", "urgency", "pool")
+OF_TASKS = ("status", "domain", "urgency", "pool", "worker_id", "product", "request_id", "sla")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_CLAIMS = ("status", "worker_id")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
@@ -39,6 +41,26 @@ TASK_FILTERS = (
     filter_by("domain", "The domain.", "security", pattern=f"^{SLUG.pattern}$"),
     filter_by("urgency", "The urgency.", "high", enum=list(get_args(Urgency))),
     filter_by("pool", "The pool that the contract names.", POOL, format="uuid"),
+    filter_by("worker_id", "The worker that holds or completed it.", UUID_EXAMPLE, format="uuid"),
+    filter_by("product", "The product of the origin.", "threatlabs", minLength=1, maxLength=100),
+    filter_by("request_id", "The request of the origin.", "IR-48219", minLength=1, maxLength=200),
+    filter_by(
+        "sla",
+        "`at_risk`: open, a clock is at risk, none was breached. `breached`: a clock was breached.",
+        "at_risk",
+        enum=list(SLA_STATES),
+    ),
+    Query(
+        "q",
+        {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH},
+        "A task's ID, a `request_id`, or words of the title; the last one may be the beginning of"
+        " a word.",
+        "endpoint own",
+    ),
+    Query(
+        "created_after", {"type": "string", "format": "date-time"}, "Created then or later.", TIME
+    ),
+    Query("created_before", {"type": "string", "format": "date-time"}, "Created before.", TIME),
 )
 ATOMIC = Query(
     "atomic",
@@ -99,20 +121,32 @@ AFTER_POSITION = Query(
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
-def task_filters(request: Request) -> dict[str, list[Any]]:
-    """Return the values that each column of a listed task may have.
+def task_filters(request: Request, *, more: Sequence[str] = ()) -> TaskFilter:
+    """Return the filter of a list of tasks. `more` are parameters that the call reads itself.
 
     Raise `InvalidInput` with every fault of the parameters, as all functions here do.
     """
-    parameters = _FilterParameters(request, repeatable=OF_TASKS)
+    single = ("q", "created_after", "created_before", *more)
+    paging = () if more else PAGING
+    parameters = _FilterParameters(request, repeatable=OF_TASKS, single=single, paging=paging)
     columns: dict[str, list[Any]] = {
         "status": parameters.choices("status", [status.value for status in Status]),
         "domain": parameters.slugs("domain", "a domain such as security"),
         "urgency": parameters.choices("urgency", list(get_args(Urgency))),
         "pool_id": parameters.ids("pool", "a pool"),
+        "worker_id": parameters.ids("worker_id", "a worker"),
+        "product": parameters.texts("product", at_most=100),
+        "request_id": parameters.texts("request_id", at_most=200),
     }
+    result = TaskFilter(
+        columns={column: values for column, values in columns.items() if values},
+        sla=parameters.choices("sla", list(SLA_STATES)),
+        since=parameters.time("created_after"),
+        until=parameters.time("created_before"),
+        text=parameters.text("q", at_most=MAX_SEARCH) or "",
+    )
     parameters.raise_faults()
-    return {column: values for column, values in columns.items() if values}
+    return result
 
 
 def delivery_filter(request: Request) -> DeliveryFilter:
@@ -233,13 +267,23 @@ class _FilterParameters:
             self._fault(name, "wrong_type", f"must be the UUID of {noun}")
             return []
 
-    def text(self, name: str) -> str | None:
+    def text(self, name: str, *, at_most: int = MAX_TEXT) -> str | None:
         text = self._query.get(name)
-        if text is not None and "\0" in text:
-            self._fault(name, "nul_character", "must not contain the character U+0000")
-        elif text is not None and not 1 <= len(text) <= MAX_TEXT:
-            self._fault(name, "out_of_range", f"must have 1 to {MAX_TEXT} characters")
+        if text is not None:
+            self._check(name, text, at_most)
         return text
+
+    def texts(self, name: str, *, at_most: int) -> list[str]:
+        values = self._values(name)
+        for value in values:
+            self._check(name, value, at_most)
+        return values
+
+    def _check(self, name: str, text: str, at_most: int) -> None:
+        if "\0" in text:
+            self._fault(name, "nul_character", "must not contain the character U+0000")
+        elif not 1 <= len(text) <= at_most:
+            self._fault(name, "out_of_range", f"must have 1 to {at_most} characters")
 
     def position(self, name: str) -> int:
         text = self._query.get(name, "0")

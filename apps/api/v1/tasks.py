@@ -37,7 +37,6 @@ from biolayer.responses.events import EventPage
 from biolayer.responses.matching import Match
 from biolayer.responses.problems import Problem
 
-NEWEST_FIRST = Keyset(("created_at", "id"), descending=True)
 BY_SEQUENCE = Keyset(("sequence",))
 
 
@@ -71,16 +70,14 @@ class Tasks(View):
     )
     def get(self, request: Request) -> Response:
         actor, filters = self.actor(request), task_filters(request)
+        search = selectors.search_of(actor=actor, text=filters.text) if filters.text else None
 
         def read(after: Sequence[Any] | None, count: int) -> Sequence[Any]:
             return selectors.first_tasks(
-                actor=actor,
-                filters=filters,
-                narrow=lambda rows: rows if after is None else NEWEST_FIRST.after(rows, after),
-                count=count,
+                actor=actor, filters=filters, search=search, after=after, count=count
             )
 
-        versions, next_cursor = page_of(request, read, NEWEST_FIRST)
+        versions, next_cursor = page_of(request, read, selectors.BY_AGE)
         tasks = rendered_tasks(actor=actor, versions=versions)
         return Response(RenderedPage(tasks, next_cursor))
 

@@ -35,14 +35,19 @@ from apps.tasks.models.runs import (
     RunStatus,
 )
 from apps.tasks.models.tasks import (
+    BREACHED,
     NEWEST_FIRST,
+    OPEN_AT_RISK,
     SetHash,
     Task,
     TaskQuerySet,
+    TitleWords,
 )
 
 __all__ = [
+    "BREACHED",
     "NEWEST_FIRST",
+    "OPEN_AT_RISK",
     "RUN_FINAL",
     "RUN_HELD",
     "Attachment",
@@ -66,4 +71,5 @@ __all__ = [
     "Task",
     "TaskAttachment",
     "TaskQuerySet",
+    "TitleWords",
 ]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.lookups import Exact
@@ -61,6 +62,24 @@ def _index_of_sets(*columns: str, name: str) -> models.Index:
         condition=Q(pool_ids__isnull=False),
         name=name,
     )
+
+
+class TitleWords(models.Func):
+    """Return the words of a title, as the index of titles has them: in lower case, none left out.
+
+    The configuration is part of the SQL, not a parameter: else the index would not be used.
+    """
+
+    template = "to_tsvector('simple', %(expressions)s)"
+    output_field = models.TextField()
+
+
+# What a filter by an SLA clock means. Each has an index, whose condition must be the same.
+AT_RISK = Q(deadline_at_risk_at__isnull=False) | Q(latency_at_risk_at__isnull=False)
+BREACHED = Q(deadline_breached_at__isnull=False) | Q(latency_breached_at__isnull=False)
+OPEN_AT_RISK = AT_RISK & Q(
+    closed_at__isnull=True, deadline_breached_at__isnull=True, latency_breached_at__isnull=True
+)
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -119,7 +138,12 @@ class Task(models.Model):
     close_reason = models.CharField(max_length=1000, blank=True)
     # The worker that holds it, or completed it.
     worker = models.ForeignKey(
-        Worker, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+        Worker,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
     )
     # Its place in the queue: see `services.queueing.sort_time`.
     sort_at = models.DateTimeField(null=True)
@@ -280,6 +304,30 @@ class Task(models.Model):
                 condition=Q(pool__isnull=False),
                 name="task_list_pool",
             ),
+            # It serves the foreign key, too: a worker belongs to one organisation.
+            models.Index(
+                fields=["worker", *NEWEST_FIRST],
+                condition=Q(worker__isnull=False),
+                name="task_list_worker",
+            ),
+            models.Index(
+                fields=["organisation", "product", *NEWEST_FIRST],
+                condition=~Q(product=""),
+                name="task_list_product",
+            ),
+            models.Index(
+                fields=["organisation", *NEWEST_FIRST], condition=OPEN_AT_RISK, name="task_at_risk"
+            ),
+            models.Index(
+                fields=["organisation", *NEWEST_FIRST], condition=BREACHED, name="task_breached"
+            ),
+            models.Index(
+                fields=["organisation", "request_id"],
+                condition=Q(request_id__isnull=False),
+                name="task_request_id",
+            ),
+            # The search of titles: see selectors/search.py.
+            GinIndex(TitleWords(F("title")), name="task_title_words"),
             # The same for credentials restricted to pools: they see tasks by their sets of pools.
             _index_of_sets(name="task_set_list"),
             _index_of_sets("status", name="task_set_status"),

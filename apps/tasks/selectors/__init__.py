@@ -14,7 +14,15 @@ from apps.tasks.selectors.messages import (
     messages,
     speaks_as_worker,
 )
+from apps.tasks.selectors.search import (
+    SLA_STATES,
+    Search,
+    TaskFilter,
+    search_of,
+    search_tasks,
+)
 from apps.tasks.selectors.tasks import (
+    BY_AGE,
     MAX_PARTS,
     DependencyIds,
     TaskVersion,
@@ -44,9 +52,13 @@ from apps.tasks.selectors.work import (
 )
 
 __all__ = [
+    "BY_AGE",
     "MAX_PARTS",
+    "SLA_STATES",
     "DependencyIds",
     "OwnStatistics",
+    "Search",
+    "TaskFilter",
     "TaskVersion",
     "Work",
     "closed_before",
@@ -67,6 +79,8 @@ __all__ = [
     "own_history",
     "own_statistics",
     "run",
+    "search_of",
+    "search_tasks",
     "speaks_as_worker",
     "task",
     "task_version",

@@ -1,18 +1,21 @@
 """Read tasks and runs."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from itertools import islice, product
+from operator import or_
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import OuterRef, Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.keysets import Keyset
 from apps.base.queries import fill, load_query, load_template
 from apps.base.reading import Reader, columns_of
 from apps.tasks.models import (
@@ -26,12 +29,18 @@ from apps.tasks.models import (
     Task,
     TaskQuerySet,
 )
+from apps.tasks.selectors.search import SLA_STATES, Search, TaskFilter
 from biolayer.errors import NotFound
 from biolayer.lifecycle import Status
 
 # A list of more parts is not merged from parts: an actor that may see so many sets of pools sees
 # most of the organisation.
 MAX_PARTS = 64
+BY_AGE = Keyset(("created_at", "id"), descending=True)
+FENCE = " OFFSET 0"
+"""Have PostgreSQL plan parts without regard to the order and the limit around them."""
+SLA = "sla"
+"""The name of a filter that is no column."""
 
 
 class TaskVersion(NamedTuple):
@@ -56,13 +65,14 @@ class TaskVersion(NamedTuple):
 def first_tasks(
     *,
     actor: Principal,
-    filters: Mapping[str, Sequence[Any]],
-    narrow: Callable[[TaskQuerySet], TaskQuerySet],
+    filters: TaskFilter,
+    search: Search | None,
+    after: Sequence[Any] | None,
     count: int,
 ) -> list[TaskVersion]:
     """Return the versions of the first `count` tasks that the actor may see, newest first.
 
-    Each column in `filters` has any of its values, and `narrow` restricts them further. Raise
+    `search` is that of the filter's text; `after` has time and id of the task before them. Raise
     `ScopeMissing`.
 
     Each combination of values, and each set of pools that a restricted actor may see, is read from
@@ -70,14 +80,29 @@ def first_tasks(
     organisation.
     """
     actor.require(Scope.TASKS_READ)
-    combinations = [
-        dict(zip(filters, values, strict=True)) for values in product(*filters.values())
-    ]
+    any_of = {**filters.columns, **({SLA: filters.sla} if filters.sla else {})}
+    combinations = [dict(zip(any_of, values, strict=True)) for values in product(*any_of.values())]
     parts = list(islice(_parts(actor, combinations), MAX_PARTS + 1))
     if len(parts) > MAX_PARTS:
-        any_of = {f"{column}__in": values for column, values in filters.items()}
-        parts = [Task.objects.visible_to(actor).filter(**any_of)]
-    return _newest(list(map(narrow, parts)), count) if parts else []
+        parts = [_whole(actor, filters)]
+    narrowed = [filters.narrow(part) for part in parts]
+    if search is not None:
+        narrowed = [search.narrow(part) for part in narrowed]
+    if after is not None:
+        narrowed = [BY_AGE.after(part, after) for part in narrowed]
+    if search is not None and not search.is_frequent:
+        return _newest(narrowed, count, fence=FENCE) if narrowed else []
+    ordered = [part.order_by(*NEWEST_FIRST)[:count] for part in narrowed]
+    return _newest(ordered, count) if ordered else []
+
+
+def _whole(actor: Principal, filters: TaskFilter) -> TaskQuerySet:
+    """Return the tasks that match the columns and the SLA of a filter, in one part."""
+    columns = {f"{column}__in": values for column, values in filters.columns.items()}
+    rows = Task.objects.visible_to(actor).filter(**columns)
+    if filters.sla:
+        rows = rows.filter(reduce(or_, (SLA_STATES[state] for state in filters.sla)))
+    return rows
 
 
 _read_tasks = Reader(
@@ -106,22 +131,24 @@ def _parts(actor: Principal, combinations: Iterable[Mapping[str, Any]]) -> Itera
     """Yield the tasks of each combination of values and set of pools; the parts are disjoint."""
     rows = Task.objects.filter(organisation_id=actor.organisation_id)
     for values in combinations:
+        columns = {column: value for column, value in values.items() if column != SLA}
+        state = SLA_STATES[values[SLA]] if SLA in values else Q()
         if actor.pool_ids is None:
-            yield rows.filter(**values)
+            yield rows.filter(state, **columns)
         else:
             for pools in _pool_sets(actor, values.get("pool_id")):
-                yield rows.with_pool_set(pools).filter(**values)
+                yield rows.with_pool_set(pools).filter(state, **columns)
 
 
 NEWEST = load_template("apps.tasks", "newest_versions")
 
 
-def _newest(parts: Sequence[TaskQuerySet], count: int) -> list[TaskVersion]:
-    """Return the versions of the newest tasks of all parts."""
-    ordered = [part.order_by(*NEWEST_FIRST).values_list("id", "created_at") for part in parts]
+def _newest(parts: Sequence[TaskQuerySet], count: int, *, fence: str = "") -> list[TaskVersion]:
+    """Return the versions of the newest tasks of all parts: of parts in order, or with a fence."""
+    ordered = [part.values_list("id", "created_at") for part in parts]
     sql, params = ordered[0].union(*ordered[1:], all=True).query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(fill(NEWEST, parts=sql, count=str(count)), params)
+        cursor.execute(fill(NEWEST, parts=sql + fence, count=str(count)), params)
         return [_version(row) for row in cursor.fetchall()]
 
 

@@ -1,0 +1,183 @@
+"""Find tasks by an id, by a request's id, or by words of their titles.
+
+1. A text that is the id of a task, or the `request_id` of some, finds these.
+2. Else its words are those of titles (`websearch_to_tsquery`): all of them, quoted ones in this
+   order, without those that begin with a minus. The last word may be the beginning of one.
+3. Frequent words are found soonest where the newest tasks are read in order, and rare ones by the
+   index of words (GIN), which returns every match. The newest `SAMPLE` titles tell which they are:
+   PostgreSQL's statistics do not know which words are of the past only, and nearly all tasks would
+   be read in order for those.
+
+docs/benches.md says what that takes with 1,000,000 tasks.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import connection
+from django.db.models import BooleanField, F, Func, Q
+from django.db.models.expressions import RawSQL
+from psycopg import sql
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.base.queries import load_query
+from apps.tasks.models import BREACHED, OPEN_AT_RISK, Task, TaskQuerySet, TitleWords
+from biolayer.errors import Fault, InvalidInput
+
+SAMPLE = 1_000
+FREQUENT = 6
+"""Matches among the newest `SAMPLE` titles by which words are frequent."""
+MANY = 3_000
+"""Matches, as PostgreSQL estimates, up to which it uses the index of words of itself."""
+MAX_NAMED = 100
+
+PARSE = load_query("apps.tasks", "parse_search", sample=str(SAMPLE))
+COUNTED = "SELECT FROM tasks_task WHERE to_tsvector('simple', title) @@"
+NAMED = load_query("apps.tasks", "named_tasks", limit=str(MAX_NAMED))
+
+# `foo-ba` begins the title word `foo-bar`, which is also stored as `foo` and `bar`.
+HYPHEN = re.compile(r"(?<=\w)-(?=[^\W\d])")
+
+SLA_STATES = {"at_risk": OPEN_AT_RISK, "breached": BREACHED}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Select tasks by columns, each with any of its values, and by the rest.
+
+    `sla` has names of `SLA_STATES`: a clock of an open task is at risk and none breached; a clock
+    was breached.
+    """
+
+    columns: "dict[str, Sequence[Any]]"
+    sla: Sequence[str] = ()
+    # Created then or later; created before.
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
+
+    def narrow(self, rows: TaskQuerySet) -> TaskQuerySet:
+        """Return those of the rows that were created in the time that is asked for."""
+        if self.since is not None:
+            rows = rows.filter(created_at__gte=self.since)
+        return rows if self.until is None else rows.filter(created_at__lt=self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Hold the condition by which a text finds tasks; the words of it, unless these are ids."""
+
+    condition: Any
+    # Whether the newest tasks are to be read in order.
+    is_frequent: bool = False
+    words: str = ""
+
+    def narrow(self, rows: TaskQuerySet) -> TaskQuerySet:
+        """Return those of the rows that the text finds."""
+        return rows.filter(self.condition)
+
+
+def search_tasks(*, actor: Principal, text: str) -> TaskQuerySet:
+    """Return the tasks that the actor may see and a text finds, in no order, for further filters.
+
+    It runs two or three statements at once, to choose the way; see the module for what finds what.
+    Raise `InvalidInput` for a text without a word, `ScopeMissing`.
+    """
+    search = search_of(actor=actor, text=text)
+    rows = Task.objects.visible_to(actor)
+    if search.is_frequent or not search.words or _estimated_matches(search.words) <= MANY:
+        return search.narrow(rows)
+    # An array is read once, by the index of words, whatever order is asked for around it.
+    found = Task.objects.filter(search.condition, organisation_id=actor.organisation_id)
+    return rows.filter(IsIn(F("id"), ArraySubquery(found.values("id"))))
+
+
+def search_of(*, actor: Principal, text: str) -> Search:
+    """Return how a text finds tasks. Raise `InvalidInput`, `ScopeMissing`."""
+    actor.require(Scope.TASKS_READ)
+    wanted = text.strip()
+    if "\0" in wanted:
+        raise InvalidInput([Fault("/q", "nul_character", "must not contain the character U+0000")])
+    if named := _named(actor, wanted):
+        return Search(Q(id__in=named))
+    words, hits = _words(actor, wanted)
+    return Search(TitleMatches(words), is_frequent=hits >= FREQUENT, words=words)
+
+
+class TitleMatches(Func):
+    """Express that the words of the title match a query of text search.
+
+    The query is part of the SQL: the plan for a parameter that may be any query fits none.
+    """
+
+    template = "(%(expressions)s)"
+    arg_joiner = " @@ "
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(self, words: str, **extra: Any) -> None:
+        query = RawSQL(_literal(words), ())  # noqa: S611 - quoted by psycopg
+        super().__init__(TitleWords(F("title")), query, **extra)
+
+
+class IsIn(Func):
+    """Express that a value is in an array, which Django's lookups take for a value to compare."""
+
+    template = "(%(expressions)s))"
+    arg_joiner = " = ANY("
+    output_field = BooleanField()
+    conditional = True
+
+
+def _named(actor: Principal, text: str) -> list[UUID]:
+    given: dict[str, Any] = {
+        "organisation_id": actor.organisation_id,
+        "id": _uuid(text),
+        "text": text,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(NAMED, given)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _words(actor: Principal, text: str) -> tuple[str, int]:
+    """Return a text's query of text search, and its matches among the newest titles.
+
+    Raise `InvalidInput` where it has none to look for.
+    """
+    given: dict[str, Any] = {
+        "organisation_id": actor.organisation_id,
+        "text": HYPHEN.sub(" ", text),
+        "is_open": not text.endswith('"'),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(PARSE, given)
+        words, indexable, hits = cursor.fetchone()
+    if indexable in ("", "T"):
+        raise InvalidInput([Fault("/q", "no_word", "must have a word to look for")])
+    return words, hits
+
+
+def _estimated_matches(words: str) -> int:
+    """Return how many tasks of all organisations PostgreSQL expects to match."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {COUNTED} {_literal(words)}")
+        ((plan,),) = cursor.fetchone()
+    return int(plan["Plan"]["Plan Rows"])
+
+
+def _literal(words: str) -> str:
+    return sql.Literal(words).as_string().strip().replace("%", "%%") + "::tsquery"
