@@ -52,6 +52,7 @@ class AuditAction(models.TextChoices):
     ATTACHMENT_READ = "attachment.read"
     CERTIFICATE_READ = "certificate.read"
     EXPORTED = "export.created"
+    EXPORT_FINISHED = "export.finished"
     LEGAL_HOLD_PLACED = "legal_hold.placed"
     LEGAL_HOLD_RELEASED = "legal_hold.released"
     SUBJECT_ERASED = "subject.erased"

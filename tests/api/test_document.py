@@ -51,6 +51,8 @@ SHOWN_ELSEWHERE = {
     "get_evidence_content": "tests/api/test_evidence_reading.py; it is no JSON",
     "get_attachment_content": "tests/api/test_attachments.py; it is no JSON",
     "export_audit_events": "tests/api/test_audit.py; its response is lines",
+    "export_tasks": "tests/api/test_exports.py; its response is lines",
+    "export_workers": "tests/api/test_exports.py; its response is lines",
     "remove_evidence": "tests/api/test_evidence.py; it answers nothing",
     "expire_webhook_key": "tests/api/test_webhook_keys.py; it answers nothing",
 }

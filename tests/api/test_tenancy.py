@@ -75,6 +75,7 @@ RECOVERY = {"kind": "failed", "since": "2026-01-01T00:00:00Z"}
 MATRIX = [
     Row("post", "tasks", Scope.TASKS_CREATE, contract()),
     Row("get", "tasks", Scope.TASKS_READ),
+    Row("get", "tasks/export", Scope.TASKS_READ),
     Row("get", "tasks/<str:task_id>", Scope.TASKS_READ, subject="task"),
     Row("post", "tasks/batch", Scope.TASKS_CREATE, [contract()]),
     Row("post", "tasks/<str:task_id>/cancel", Scope.TASKS_CANCEL, {}, subject="task"),
@@ -128,6 +129,7 @@ MATRIX = [
     Row("patch", "workers/me", Scope.WORK, {"presence": "away"}),
     Row("post", "workers", Scope.POOLS_MANAGE, {"name": "Dora"}),
     Row("get", "workers", Scope.POOLS_READ),
+    Row("get", "workers/export", Scope.POOLS_READ),
     Row("get", "workers/<str:worker_id>", Scope.POOLS_READ, subject="worker"),
     Row("patch", "workers/<str:worker_id>", Scope.POOLS_MANAGE, {"trust_level": 5},
     subject="worker"),

@@ -15,6 +15,9 @@ from apps.accounts.services.erasure import (
     erase_user,
     revoke_worker_keys,
 )
+from apps.accounts.services.exports import (
+    record_export,
+)
 from apps.accounts.services.invitations import (
     NewInvitation,
     accept_invitation,
@@ -107,6 +110,7 @@ __all__ = [
     "lock_organisation",
     "purge_sign_ins",
     "record_action",
+    "record_export",
     "record_for_person",
     "record_key_use",
     "remove_member",

@@ -13,6 +13,7 @@ from apps.accounts.audit import AuditAction
 from apps.accounts.selectors import AuditFilter
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
+from apps.base.exports import ExportFormat
 from apps.pools.selectors import ClaimFilter, WorkerFilter
 from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
@@ -32,6 +33,7 @@ MAX_SEARCH = 200
 MAX_DIGITS = 18
 # Filters of which several values mean any of them.
 OF_TASKS = ("status", "domain", "urgency", "pool", "worker_id", "product", "request_id", "sla")
+ONE_OF_TASKS = ("q", "created_after", "created_before")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_CLAIMS = ("status", "worker_id")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
@@ -61,6 +63,12 @@ TASK_FILTERS = (
         "created_after", {"type": "string", "format": "date-time"}, "Created then or later.", TIME
     ),
     Query("created_before", {"type": "string", "format": "date-time"}, "Created before.", TIME),
+)
+EXPORT_FORMAT = Query(
+    "format",
+    {"type": "string", "enum": list(ExportFormat), "default": ExportFormat.CSV.value},
+    "CSV (RFC 4180), or a JSON document a line.",
+    ExportFormat.NDJSON.value,
 )
 ATOMIC = Query(
     "atomic",
@@ -121,14 +129,27 @@ AFTER_POSITION = Query(
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
-def task_filters(request: Request, *, more: Sequence[str] = ()) -> TaskFilter:
-    """Return the filter of a list of tasks. `more` are parameters that the call reads itself.
+def task_filters(request: Request) -> TaskFilter:
+    """Return the filter of a list of tasks.
 
     Raise `InvalidInput` with every fault of the parameters, as all functions here do.
     """
-    single = ("q", "created_after", "created_before", *more)
-    paging = () if more else PAGING
-    parameters = _FilterParameters(request, repeatable=OF_TASKS, single=single, paging=paging)
+    parameters = _FilterParameters(request, repeatable=OF_TASKS, single=ONE_OF_TASKS)
+    result = _task_filter(parameters)
+    parameters.raise_faults()
+    return result
+
+
+def task_export(request: Request) -> tuple[TaskFilter, ExportFormat]:
+    """Return the filter and the format of an export of tasks."""
+    single = (*ONE_OF_TASKS, "format")
+    parameters = _FilterParameters(request, repeatable=OF_TASKS, single=single, paging=())
+    result = _task_filter(parameters), parameters.export_format()
+    parameters.raise_faults()
+    return result
+
+
+def _task_filter(parameters: "_FilterParameters") -> TaskFilter:
     columns: dict[str, list[Any]] = {
         "status": parameters.choices("status", [status.value for status in Status]),
         "domain": parameters.slugs("domain", "a domain such as security"),
@@ -138,15 +159,13 @@ def task_filters(request: Request, *, more: Sequence[str] = ()) -> TaskFilter:
         "product": parameters.texts("product", at_most=100),
         "request_id": parameters.texts("request_id", at_most=200),
     }
-    result = TaskFilter(
+    return TaskFilter(
         columns={column: values for column, values in columns.items() if values},
         sla=parameters.choices("sla", list(SLA_STATES)),
         since=parameters.time("created_after"),
         until=parameters.time("created_before"),
         text=parameters.text("q", at_most=MAX_SEARCH) or "",
     )
-    parameters.raise_faults()
-    return result
 
 
 def delivery_filter(request: Request) -> DeliveryFilter:
@@ -168,13 +187,25 @@ def delivery_filter(request: Request) -> DeliveryFilter:
 def worker_filters(request: Request) -> WorkerFilter:
     """Return the filter of a list of workers."""
     parameters = _FilterParameters(request, repeatable=OF_WORKERS)
-    result = WorkerFilter(
+    result = _worker_filter(parameters)
+    parameters.raise_faults()
+    return result
+
+
+def worker_export(request: Request) -> tuple[WorkerFilter, ExportFormat]:
+    """Return the filter and the format of an export of workers."""
+    parameters = _FilterParameters(request, repeatable=OF_WORKERS, single=("format",), paging=())
+    result = _worker_filter(parameters), parameters.export_format()
+    parameters.raise_faults()
+    return result
+
+
+def _worker_filter(parameters: "_FilterParameters") -> WorkerFilter:
+    return WorkerFilter(
         presences=parameters.choices("presence", list(get_args(Presence))),
         skills=parameters.slugs("skill", "a skill such as phone_verification"),
         pool_ids=parameters.ids("pool", "a pool"),
     )
-    parameters.raise_faults()
-    return result
 
 
 def claim_filter(request: Request) -> ClaimFilter:
@@ -284,6 +315,11 @@ class _FilterParameters:
             self._fault(name, "nul_character", "must not contain the character U+0000")
         elif not 1 <= len(text) <= at_most:
             self._fault(name, "out_of_range", f"must have 1 to {at_most} characters")
+
+    def export_format(self) -> ExportFormat:
+        values = self.choices("format", list(ExportFormat))
+        known = [value for value in values if value in list(ExportFormat)]
+        return ExportFormat(known[0]) if known else ExportFormat.CSV
 
     def position(self, name: str) -> int:
         text = self._query.get(name, "0")

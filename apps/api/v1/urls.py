@@ -12,6 +12,7 @@ from apps.api.v1 import (
     drafts,
     events,
     evidence,
+    exports,
     history,
     legal_holds,
     messages,
@@ -30,6 +31,7 @@ from apps.api.v1 import (
 urlpatterns = [
     path("tasks", tasks.Tasks.as_view()),
     path("tasks/batch", tasks.TaskBatch.as_view()),
+    path("tasks/export", exports.TaskExport.as_view()),
     path("tasks/cancel", operator_calls.TasksCancel.as_view()),
     path("tasks/<str:task_id>", tasks.Task.as_view()),
     path("tasks/<str:task_id>/cancel", tasks.TaskCancel.as_view()),
@@ -66,6 +68,7 @@ urlpatterns = [
     path("workers/me", worker_calls.Me.as_view()),
     path("workers/me/history", history.MyHistory.as_view()),
     path("workers/me/statistics", history.MyStatistics.as_view()),
+    path("workers/export", exports.WorkerExport.as_view()),
     path("workers", workers.Workers.as_view()),
     path("workers/<str:worker_id>", workers.Worker.as_view()),
     path("certification-claims", certification_claims.CertificationClaims.as_view()),

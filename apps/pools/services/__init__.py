@@ -17,6 +17,9 @@ from apps.pools.services.certification_claims import (
 from apps.pools.services.erasure import (
     erase_worker,
 )
+from apps.pools.services.exports import (
+    export_workers,
+)
 from apps.pools.services.locks import (
     lock_pools,
     lock_workers_nowait,
@@ -66,6 +69,7 @@ __all__ = [
     "delete_worker",
     "drop_documents_by",
     "erase_worker",
+    "export_workers",
     "link_worker",
     "lock_pools",
     "lock_workers_nowait",

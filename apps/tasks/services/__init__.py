@@ -57,6 +57,9 @@ from apps.tasks.services.evidence import (
     remove_evidence,
     upload_evidence,
 )
+from apps.tasks.services.exports import (
+    export_tasks,
+)
 from apps.tasks.services.leases import (
     lapse_run,
     recall_run,
@@ -141,6 +144,7 @@ __all__ = [
     "erase_text",
     "erase_words",
     "escalate_task",
+    "export_tasks",
     "fail_dependents",
     "fail_run",
     "fail_task",
