@@ -1,6 +1,8 @@
 """Serve the streams by ASGI, apart from the API: an open stream costs a socket, not a thread."""
 
+import asyncio
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("BIOLAYER_PROCESS", "stream")
@@ -20,7 +22,27 @@ settings.MIDDLEWARE = [
     *(["apps.api.http.cors.CorsMiddleware"] if settings.CORS_ORIGINS else []),
 ]
 
-application = require_host_asgi(get_asgi_application())
+_http = require_host_asgi(get_asgi_application())
+
+# Its models need Django to be set up.
+from apps.operations import heartbeat
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Serve requests; report this process from the server's start to its end."""
+    if scope["type"] != "lifespan":
+        await _http(scope, receive, send)
+        return
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            heartbeat.start("stream")
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await asyncio.to_thread(heartbeat.stop)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
 
 # Each reader returns its connection by itself. Django would start a thread to clean up connections
 # at each request, and keep it for as long as the stream is open.

@@ -117,6 +117,13 @@ DRAINS = (
         " (SELECT min(requested_at) FROM tasks_retentionchange))",
     ),
     Drain(
+        "rollups",
+        job="apps.operations.jobs.drain_rollups",
+        groups=("bulk",),
+        run_once="apps.operations.services.fold_changes",
+        due_since="apps.operations.services.FIRST_CHANGE_DUE_AT",
+    ),
+    Drain(
         "audit",
         job="apps.accounts.jobs.drain_audit",
         groups=("bulk",),

@@ -34,6 +34,12 @@ from apps.matching.services import (
     schedule_stranded_checks,
     unpark_unused,
 )
+from apps.operations.heartbeat import drain_log
+from apps.operations.services import (
+    clean_up_rollups,
+    delete_dead_processes,
+    recount_if_due,
+)
 from apps.pools.services import refresh_rating_means
 from apps.tasks.selectors import closed_before
 from apps.tasks.services import delete_due_files, delete_unused_requirements
@@ -116,6 +122,9 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "sign_ins": (600.0, purge_sign_ins),
     "audit_heads": (600.0, sign_audit_heads),
     "escalations": (600.0, schedule_missed_steps),
+    "recount": (10.0, recount_if_due),
+    "rollups": (600.0, clean_up_rollups),
+    "processes": (60.0, delete_dead_processes),
 }
 
 
@@ -172,7 +181,7 @@ class Ticker:
         for drain in drains:
             is_unread = drain.name in unread & self._unread
             if not self._is_broker_available or rows.is_neglected(drain) or is_unread:
-                self._run(drain.name, partial(call_until_done, drain.load_run_once()))
+                self._run(drain.name, partial(_drain, drain))
         self._unread = unread
 
     def _wake(self, drains: list[Drain]) -> set[str]:
@@ -206,6 +215,14 @@ class Ticker:
         thread = threading.Thread(target=_safely, args=(name, work), name=name, daemon=True)
         self._running[name] = thread
         thread.start()
+
+
+def _drain(drain: Drain) -> None:
+    drain_log.began(drain.name)
+    try:
+        call_until_done(drain.load_run_once())
+    finally:
+        drain_log.ended(drain.name)
 
 
 def _safely(name: str, work: Callable[[], object]) -> None:

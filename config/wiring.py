@@ -37,6 +37,8 @@ from apps.matching.changes import (
 )
 from apps.notices.changes import due_soon_notice, message_notice, offer_notices
 from apps.notices.selectors import device_place, push_key_place
+from apps.operations import selectors as operations
+from apps.operations.changes import task_change
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
@@ -70,6 +72,8 @@ from biolayer.lifecycle import CLOSED, MATCHING, OUTPUT_SHOWN, EventType, Status
 from config.drains import DRAINS
 
 ANNOUNCED = [event for event in EventType if event is not EventType.DRAFTED]
+# Those that may change a figure of operators: see apps/operations/changes.py.
+COUNTED = [event for event in ANNOUNCED if event not in (EventType.MESSAGE, EventType.ESCALATED)]
 
 # Every column of encrypted secrets; `manage.py reencrypt` encrypts them again.
 SEALED = (
@@ -93,6 +97,7 @@ def connect() -> None:
     request_started.connect(close_ended_connections)
     for drain in DRAINS:
         wake.register(drain.name, job=drain.job)
+        operations.register_drain(drain.name, due_since=drain.due_sql())
     for column in SEALED:
         reencryption.register(column)
     tasks.add_check(callback_faults)
@@ -102,6 +107,7 @@ def connect() -> None:
     react([EventType.QUEUED], reopen_callback)
     react([EventType.CREATED, EventType.QUEUED, EventType.UPDATED], start_sla_clocks)
     react(ANNOUNCED, announce_event)
+    react(COUNTED, count_task)
     react(ENDED, withdraw_offers)
     react([EventType.QUEUED], match_task)
     react([EventType.QUEUED], note_release)
@@ -190,6 +196,10 @@ def announce_event(moved: AppliedTransition) -> Iterable[Change]:
     """
     callback_url = "" if moved.event.type in SILENT else moved.task.callback_url
     return webhook_changes.event_fan_out(outbound_event(moved), callback_url=callback_url)
+
+
+def count_task(moved: AppliedTransition) -> Iterable[Change]:
+    return task_change(task=moved.task, event=moved.event, before=moved.before)
 
 
 def outbound_event(moved: AppliedTransition) -> OutboundEvent:

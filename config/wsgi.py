@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from multiprocessing.util import Finalize
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("BIOLAYER_PROCESS", "web")
@@ -14,6 +15,7 @@ _application = get_wsgi_application()
 
 from apps.api.http.framing import accept_chunked_bodies, require_host
 from apps.api.http.parsing import MAX_FORM_BYTES
+from apps.operations import heartbeat
 
 # The garbage collector would traverse all loaded objects repeatedly. Reference counts free what a
 # request leaves; cycles are few.
@@ -27,3 +29,8 @@ sys.setswitchinterval(0.05)
 
 _limit = max(settings.MAX_BODY_BYTES, MAX_FORM_BYTES)
 application = require_host(accept_chunked_bodies(_application, limit=_limit))
+
+# Each web process imports this once, after the server has forked it. A process of `multiprocessing`
+# ends without `atexit`, but with its finalizers.
+heartbeat.start("web")
+Finalize(None, heartbeat.stop, exitpriority=10)

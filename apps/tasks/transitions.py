@@ -17,7 +17,7 @@ from apps.base.wake import wake
 from apps.events.changes import event_note
 from apps.events.models import Event
 from apps.events.services import next_event
-from apps.tasks.models import Task
+from apps.tasks.models import Standing, Task
 from biolayer import chain, lifecycle
 from biolayer.contract import TaskContract
 from biolayer.errors import IllegalTransition
@@ -32,6 +32,8 @@ class AppliedTransition:
     event: Event
     # Only for a task just created: the contract, with the secrets that the row does not store.
     contract: TaskContract | None = None
+    # Where the task stood before; None for a new one.
+    before: Standing | None = None
 
 
 # Returns the rows that a transition makes due. It reads and writes nothing itself.
@@ -100,8 +102,9 @@ def apply(
         note=reason or "",
         prev_hash=bytes(task.chain_hash) if source else chain.GENESIS,
     )
+    before = task.standing if source else None
     values = _move(task, row, event, columns or {})
-    applied = AppliedTransition(task, event, contract)
+    applied = AppliedTransition(task, event, contract, before)
     moved = [_task_row(task, source, values, guard), rows.Insert(event), *event_note(event)]
     rows.write([*moved, *also, *_due(applied)])
     for events, drain in _wakes:

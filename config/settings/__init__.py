@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "apps.webhooks",
     "apps.notices",
     "apps.sandbox",
+    "apps.operations",
     "apps.api",
     "apps.portal.apps.PortalConfig",
     "config.apps.Config",

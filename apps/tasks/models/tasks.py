@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -108,6 +108,17 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def locked_skip_locked(self) -> "TaskQuerySet":
         """Lock the rows, without those that another transaction has locked."""
         return self.select_for_update(no_key=True, of=("self",), skip_locked=True)
+
+
+class Standing(NamedTuple):
+    """Say where a task stands, or stood before a transition."""
+
+    status: str
+    # The worse of its SLA clocks: see `Task.sla_state`.
+    sla: str
+    is_gated: bool
+    # When it entered the status.
+    since: datetime
 
 
 class Task(models.Model):
@@ -384,6 +395,18 @@ class Task(models.Model):
     def scenario(self) -> Scenario:
         """Return what the title of a task in a sandbox asks its simulated workers to do."""
         return scenario_of(organisation_id=self.organisation_id, title=self.title)
+
+    @property
+    def standing(self) -> Standing:
+        """Return where the task stands now, as a value that its changes leave as it is."""
+        return Standing(self.status, self.sla_state, self.gate_count > 0, self.changed_at)
+
+    @property
+    def sla_state(self) -> str:
+        """Return `breached` or `at_risk` if one of its SLA clocks was reported so, or `none`."""
+        if self.deadline_breached_at or self.latency_breached_at:
+            return "breached"
+        return "at_risk" if self.deadline_at_risk_at or self.latency_at_risk_at else "none"
 
     @property
     def deadline_due_at(self) -> datetime | None:

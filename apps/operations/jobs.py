@@ -1,0 +1,14 @@
+"""Define the Celery jobs."""
+
+from celery import shared_task
+
+from apps.base.drains import drain, tolerate_outage
+from apps.operations import services
+
+FOLD_SECONDS = 1.0
+
+
+@shared_task(ignore_result=True)
+def drain_rollups() -> None:
+    """Fold the changes of figures, for a short time: others wait for this process."""
+    tolerate_outage(lambda: drain(services.fold_changes, budget_seconds=FOLD_SECONDS))

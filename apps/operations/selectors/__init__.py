@@ -1,0 +1,41 @@
+"""Read the figures of operators."""
+
+from apps.operations.selectors.board import (
+    Board,
+    DomainFigures,
+    Figures,
+    FlowPoint,
+    PoolFigures,
+    SkillDemand,
+    Timing,
+    WaitingTask,
+    WorkerFigures,
+    board,
+)
+from apps.operations.selectors.system import (
+    DeliveryFigures,
+    ProcessRow,
+    RecountFigures,
+    SystemFigures,
+    register_drain,
+    system,
+)
+
+__all__ = [
+    "Board",
+    "DeliveryFigures",
+    "DomainFigures",
+    "Figures",
+    "FlowPoint",
+    "PoolFigures",
+    "ProcessRow",
+    "RecountFigures",
+    "SkillDemand",
+    "SystemFigures",
+    "Timing",
+    "WaitingTask",
+    "WorkerFigures",
+    "board",
+    "register_drain",
+    "system",
+]
