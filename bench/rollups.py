@@ -286,7 +286,9 @@ def _board(tasks: int) -> float:
             for _ in range(READS):
                 until = clock.now()
                 began = time.perf_counter()
-                shown = board(actor=actor, since=until - timedelta(hours=hours), until=until)
+                shown = board(
+                    actor=actor, since=until - timedelta(hours=hours), until=until, at=until
+                )
                 times.append((time.perf_counter() - began) * 1000)
             assert shown.total.waiting > 0
             p50, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]

@@ -28,7 +28,9 @@ def operator(organisation_id: UUID) -> Principal:
 def read_board(actor: Principal, *, hours: float = 2) -> Board:
     """Return the board of the last hours."""
     at = clock.now()
-    return board(actor=actor, since=at - timedelta(hours=hours), until=at + timedelta(minutes=1))
+    return board(
+        actor=actor, since=at - timedelta(hours=hours), until=at + timedelta(minutes=1), at=at
+    )
 
 
 def counted(tasks: Iterable[Task]) -> Figures:

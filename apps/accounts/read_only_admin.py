@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.paginator import BoundedPaginator
 
 Text = str | Promise
 
@@ -46,6 +47,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # it has none a
     bulk_scope: ClassVar[Scope | None] = None
     bulk_actions: ClassVar[Sequence[tuple[str, Text]]] = ()
 
+    paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False

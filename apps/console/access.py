@@ -1,6 +1,7 @@
 """Decide who sees a page of the console, and turn the refusals of services into pages."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache, wraps
 from typing import Any, Concatenate, ParamSpec
 from zoneinfo import ZoneInfo, available_timezones
@@ -76,6 +77,13 @@ def actor_of(request: HttpRequest) -> Principal:
     actor = principal_of(request)
     actor.require_role(Role.VIEWER)
     return actor
+
+
+def read_at(request: HttpRequest) -> datetime:
+    """Return the time of the request by the database's clock, which was read with the member."""
+    member: Any = request.member  # type: ignore[attr-defined]
+    at: datetime = member.read_at
+    return at
 
 
 def time_zone_of(request: HttpRequest) -> ZoneInfo:

@@ -8,9 +8,17 @@ from django.template import RequestContext
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
+from apps.base.wording import humanised
 from apps.console.navigation import Tab, tabs
 
+DAY = 86_400
+# A size in seconds, and the text for it and the next smaller one, of which it has 60.
+LENGTHS = (
+    (3600, gettext_lazy("%(large)s h %(small)s min")),
+    (60, gettext_lazy("%(large)s min %(small)s s")),
+)
 register = template.Library()
 
 
@@ -31,6 +39,34 @@ def stamp(value: datetime | None) -> str | SafeString:
     return format_html(
         '<time datetime="{}">{} {}</time>', value.isoformat(), day, local.strftime("%H:%M:%S")
     )
+
+
+@register.filter
+def stamp_text(value: datetime) -> str:
+    """Return a time to the minute, as plain text."""
+    return formats.date_format(timezone.localtime(value), "SHORT_DATETIME_FORMAT")
+
+
+@register.filter
+def length_of_time(seconds: float | None) -> str:
+    """Return a duration in the two largest units that it has; empty for none."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return gettext("%(seconds)s s") % {"seconds": formats.number_format(seconds, 1)}
+    whole = round(seconds)
+    if whole >= 2 * DAY:
+        return gettext("%(days)s days") % {"days": whole // DAY}
+    for size, text in LENGTHS:
+        if whole >= size:
+            return text % {"large": whole // size, "small": whole % size * 60 // size}
+    return gettext("%(seconds)s s") % {"seconds": whole}
+
+
+@register.filter
+def label(slug: str) -> str:
+    """Return a slug, such as a skill, as words."""
+    return humanised(slug)
 
 
 @register.filter

@@ -13,6 +13,7 @@ from apps.events.selectors.consumers import (
 from apps.events.selectors.feed import (
     BEGINNING,
     FEED_TYPES,
+    HOLDER,
     FeedChanges,
     FeedSlice,
     HorizonHolder,
@@ -34,6 +35,7 @@ from apps.events.selectors.log import claims, facts, shown_data, task_events, wa
 __all__ = [
     "BEGINNING",
     "FEED_TYPES",
+    "HOLDER",
     "MAX_COUNTED",
     "FeedChanges",
     "FeedSlice",

@@ -32,19 +32,19 @@ WITH visible AS MATERIALIZED (
         ORDER BY created_at, id LIMIT 1
     ) first
 )
-SELECT 'total' AS kind, NULL AS key, {{ figures }}, clock_timestamp() AS at FROM visible
+SELECT 'total' AS kind, NULL AS key, '' AS name, {{ figures }}, clock_timestamp() AS at FROM visible
 UNION ALL
-SELECT 'pool', pool_id::text, {{ figures }}, NULL
+SELECT 'pool', pool_id::text, coalesce((SELECT name FROM pools_pool p WHERE p.id = pool_id), ''), {{ figures }}, NULL
 FROM visible CROSS JOIN LATERAL unnest(
     CASE WHEN pool_ids = '{}' THEN ARRAY[NULL]::uuid[] ELSE pool_ids END) AS pool_id
 GROUP BY pool_id
 UNION ALL
-(SELECT 'domain', domain, {{ figures }}, NULL
+(SELECT 'domain', domain, '', {{ figures }}, NULL
 FROM visible GROUP BY domain ORDER BY sum(number) DESC, domain LIMIT 20)
 UNION ALL
-(SELECT 'oldest', id::text, 0, 0, 0, 0, 0, 0, queued_at FROM oldest ORDER BY created_at, id LIMIT 1)
+(SELECT 'oldest', id::text, '', 0, 0, 0, 0, 0, 0, queued_at FROM oldest ORDER BY created_at, id LIMIT 1)
 UNION ALL
-SELECT 'workers', NULL, (count(*) FILTER (WHERE presence <> 'offline'))::int,
+SELECT 'workers', NULL, '', (count(*) FILTER (WHERE presence <> 'offline'))::int,
     (count(*) FILTER (
         WHERE presence = 'available' AND is_on_shift AND snoozed_until IS NULL))::int,
     (count(*) FILTER (WHERE pools_free(w) > 0))::int, count(*)::int, 0, 0, NULL

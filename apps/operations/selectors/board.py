@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import load_query
+from apps.base.together import Query, moment, read_together
 from apps.operations.buckets import ALL_TASKS, percentile
 from apps.operations.models import Flow, Measure
 from apps.operations.selectors.ranges import Range, range_of
@@ -25,19 +24,24 @@ coalesce(sum(number) FILTER (WHERE sla = 'at_risk'), 0)::int,
 coalesce(sum(number) FILTER (WHERE sla = 'breached'), 0)::int,
 coalesce(sum(number) FILTER (WHERE stage = 'gated'), 0)::int
 """
-COUNTS = load_query("apps.operations", "board_counts", figures=FIGURES)
-TIMINGS = load_query("apps.operations", "board_timings")
 
 MAX_REQUIREMENTS = 200
 """Parked requirements that demand is read from, those parked first."""
 MAX_TASKS = 1_000
 """Tasks of one requirement are counted up to this."""
-DEMAND = load_query(
-    "apps.operations",
-    "board_demand",
-    max_requirements=str(MAX_REQUIREMENTS),
-    max_tasks=str(MAX_TASKS),
-)
+QUERIES = {
+    "counts": Query(load_query("apps.operations", "board_counts", figures=FIGURES), columns=10),
+    "timings": Query(load_query("apps.operations", "board_timings"), columns=4),
+    "demand": Query(
+        load_query(
+            "apps.operations",
+            "board_demand",
+            max_requirements=str(MAX_REQUIREMENTS),
+            max_tasks=str(MAX_TASKS),
+        ),
+        columns=4,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class PoolFigures(Figures):
     """Count the tasks that a pool may be offered; None: those that are for every pool."""
 
     pool_id: UUID | None
+    # Empty for every pool.
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,35 +158,39 @@ class Board:
     workers: WorkerFigures
 
 
-def board(*, actor: Principal, since: datetime, until: datetime) -> Board:
-    """Return the figures of what the actor may see: three statements, whatever there is.
+def board(*, actor: Principal, since: datetime, until: datetime, at: datetime) -> Board:
+    """Return the figures of what the actor may see, by one statement.
 
     Timings and flow are of [`since`, `until`), rounded outward to whole minutes, from 3 hours ago
-    on hours, from 8 days ago on days. They are exact up to the present; all other figures are as of
-    `at`. Raise `ScopeMissing`, `RoleTooLow`.
+    on hours, from 8 days ago on days. `at` is the present time. Raise `ScopeMissing`,
+    `RoleTooLow`.
     """
     actor.require(Scope.TASKS_READ)
     actor.require(Scope.POOLS_READ)
-    seen = {
+    covered = range_of(since=since, until=until, at=at)
+    values = {
         "organisation_id": actor.organisation_id,
         "granted": None if actor.pool_ids is None else sorted(actor.pool_ids),
+        **_timing_values(covered, at),
     }
-    counted = _counted(seen)
+    rows = read_together(QUERIES, values)
+    counted = _counted(rows["counts"])
     (total,) = counted["total"]
     (workers,) = counted["workers"]
-    at: datetime = total.at
-    covered = range_of(since=since, until=until, at=at)
-    timings, flow = _timings(seen, covered, at)
+    timings, flow = _timings(rows["timings"], covered)
     oldest = [WaitingTask(UUID(row.key), row.at) for row in counted["oldest"]]
     return Board(
-        at=at,
-        by_pool=[PoolFigures(*row.figures, pool_id=_pool(row.key)) for row in counted["pool"]],
+        at=total.at,
+        by_pool=[
+            PoolFigures(*row.figures, pool_id=_pool(row.key), name=row.name)
+            for row in counted["pool"]
+        ],
         by_domain=[DomainFigures(*row.figures, domain=row.key) for row in counted["domain"]],
         total=Figures(*total.figures),
         oldest_waiting=oldest[0] if oldest else None,
         timings=timings,
         flow=flow,
-        demand=[SkillDemand(*row) for row in _rows(DEMAND, seen)],
+        demand=[SkillDemand(*row) for row in rows["demand"]],
         workers=WorkerFigures(*workers.figures[:4]),
     )
 
@@ -189,15 +199,18 @@ class _Counted(NamedTuple):
     """Hold a row of `board_counts.sql`."""
 
     key: Any
+    name: str
     figures: tuple[int, ...]
     at: Any
 
 
-def _counted(seen: Mapping[str, Any]) -> Mapping[str, list[_Counted]]:
+def _counted(rows: Iterable[Sequence[Any]]) -> Mapping[str, list[_Counted]]:
     kinds: dict[str, list[_Counted]] = defaultdict(list)
-    for kind, key, *figures, at in _rows(COUNTS, seen):
+    for kind, key, name, *figures, at in rows:
         # Less than none is a count that was not corrected yet: see services/recounting.py.
-        kinds[kind].append(_Counted(key, tuple(max(0, figure) for figure in figures), at))
+        kinds[kind].append(
+            _Counted(key, name, tuple(max(0, figure) for figure in figures), at and moment(at))
+        )
     return kinds
 
 
@@ -205,15 +218,12 @@ def _pool(key: str | None) -> UUID | None:
     return None if key is None else UUID(key)
 
 
-def _timings(
-    seen: Mapping[str, Any], covered: Range, at: datetime
-) -> tuple[dict[str, Timing], list[FlowPoint]]:
-    """Return the percentiles of each measure, and the flows of each period."""
+def _timing_values(covered: Range, at: datetime) -> dict[str, Any]:
+    """Return the parameters of `board_timings.sql`."""
     parts = [(*part, False) for part in covered.parts(at=at)]
     parts.append((covered.granularity, covered.begins_at, covered.ends_at, True))
     granularities, begins, ends, of_flows = (list(column) for column in zip(*parts, strict=True))
-    values = {
-        **seen,
+    return {
         "all_tasks": list(ALL_TASKS),
         "granularities": [str(granularity) for granularity in granularities],
         "begins": begins,
@@ -223,13 +233,19 @@ def _timings(
         "step": covered.step,
         "origin": covered.begins_at,
     }
+
+
+def _timings(
+    rows: Iterable[Sequence[Any]], covered: Range
+) -> tuple[dict[str, Timing], list[FlowPoint]]:
+    """Return the percentiles of each measure, and the flows of each period."""
     histograms: dict[str, dict[int, int]] = defaultdict(dict)
     flows: dict[datetime, dict[str, int]] = defaultdict(dict)
-    for measure, period, bucket, number in _rows(TIMINGS, values):
+    for measure, period, bucket, number in rows:
         if period is None:
             histograms[measure][bucket] = number
         else:
-            flows[period][measure] = number
+            flows[moment(period)][measure] = number
     points = [
         FlowPoint(begins_at, *(flows[begins_at].get(name, 0) for name in Flow.values))
         for begins_at in covered.points
@@ -242,10 +258,3 @@ def _percentiles(histograms: Mapping[str, Mapping[int, int]]) -> Iterable[tuple[
         if counts := histograms.get(measure):
             p50, p95, p99 = (percentile(counts, share) for share in (0.50, 0.95, 0.99))
             yield measure, Timing(p50, p95, p99, sum(counts.values()))
-
-
-def _rows(sql: str, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

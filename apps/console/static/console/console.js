@@ -1,16 +1,10 @@
-// What every page of the console runs: the browser's time zone, keys of lists, and the stream that
-// all tabs share.
+// What every page of the console runs: keys of lists, and the stream that all tabs share.
+
+import '../ui/time_zone.js';
 
 const page = document.getElementById('console').dataset
 
 document.querySelector('.error-summary')?.focus()
-
-// --- the time zone: the server shows times in it from the next page on ----------------------------
-
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
-if (zone && !document.cookie.includes(`time_zone=${zone}`)) {
-  document.cookie = `time_zone=${zone};path=/admin/;max-age=31536000;samesite=lax`
-}
 
 // --- lists ----------------------------------------------------------------------------------------
 

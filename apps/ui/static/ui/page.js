@@ -1,6 +1,8 @@
 // Move the focus to the summary of a form's errors, show what a passkey reports, and let a worker who
 // signs out leave nothing on this device.
 
+import './time_zone.js';
+
 document.querySelector('.error-summary')?.focus()
 
 document.addEventListener('allauth.error', (event) => {
