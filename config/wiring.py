@@ -35,13 +35,19 @@ from apps.matching.changes import (
     recheck_request,
     released_offer,
 )
-from apps.notices.changes import due_soon_notice, message_notice, offer_notices
+from apps.notices.changes import (
+    due_soon_notice,
+    message_notice,
+    offer_notices,
+    pool_note_notice,
+)
 from apps.notices.selectors import device_place, push_key_place
 from apps.operations import selectors as operations
 from apps.operations.changes import task_change
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
+from apps.pools.models import PoolNote
 from apps.sandbox import services as sandbox
 from apps.sandbox.changes import next_steps
 from apps.tasks import services as tasks
@@ -124,6 +130,7 @@ def connect() -> None:
     react([EventType.OFFERED], tell_of_offers)
     react([EventType.SLA_AT_RISK], tell_of_deadline)
     react([EventType.MESSAGE], tell_of_message)
+    pool_services.react_to_notes(tell_of_note)
     react([EventType.COMPLETED, *ENDED], start_retention)
     pool_services.drop_documents_by(tasks.drop_files)
     tasks.add_purger(matching.purge_offers)
@@ -341,6 +348,10 @@ def tell_of_message(moved: AppliedTransition) -> Iterable[Change]:
     """Tell a task's worker of a message that is not its own."""
     if moved.event.data["author_kind"] != "worker":
         yield message_notice(task_id=moved.task.id, at=moved.event.occurred_at)
+
+
+def tell_of_note(note: PoolNote) -> Iterable[Change]:
+    yield pool_note_notice(pool_id=note.pool_id, note_id=note.id, at=note.created_at)
 
 
 def expire_lease(timer: Timer, at: datetime) -> datetime | None:

@@ -32,6 +32,8 @@ class AuditAction(models.TextChoices):
     POOL_CLOSED = "pool.closed"
     POOL_MEMBER_ADDED = "pool_member.added"
     POOL_MEMBER_REMOVED = "pool_member.removed"
+    POOL_NOTE_CREATED = "pool_note.created"
+    POOL_NOTE_DELETED = "pool_note.deleted"
     WORKER_CREATED = "worker.created"
     WORKER_CHANGED = "worker.changed"
     WORKER_DELETED = "worker.deleted"

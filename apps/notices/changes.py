@@ -31,9 +31,17 @@ FROM jsonb_to_recordset(%s) AS given (task_id uuid, at timestamptz)
 JOIN tasks_run run ON run.task_id = given.task_id
     AND run.status IN ('claimed', 'starting', 'running')
 """
+MEMBERS = """
+SELECT membership.worker_id, given.subject_id, given.at
+FROM jsonb_to_recordset(%s) AS given (pool_id uuid, subject_id uuid, at timestamptz)
+JOIN pools_membership membership ON membership.pool_id = given.pool_id
+"""
 INSERT_OFFERS = INSERT.format(kind="offer", targets=OFFERED, column="offers")
 INSERT_DUE_SOON = INSERT.format(kind="due_soon", targets=HOLDERS, column="due_soon")
 INSERT_MESSAGE = INSERT.format(kind="message", targets=HOLDERS, column="messages")
+
+
+INSERT_POOL_NOTE = INSERT.format(kind="pool_note", targets=MEMBERS, column="messages")
 
 
 def offer_notices(event: Event) -> Iterator[BulkStatement]:
@@ -55,3 +63,9 @@ def due_soon_notice(*, task_id: UUID, at: datetime) -> BulkStatement:
 def message_notice(*, task_id: UUID, at: datetime) -> BulkStatement:
     """Return what tells the worker that holds a task, if any, of the requester's message."""
     return BulkStatement(INSERT_MESSAGE, {"task_id": task_id, "at": at})
+
+
+def pool_note_notice(*, pool_id: UUID, note_id: UUID, at: datetime) -> BulkStatement:
+    """Return what tells the members of a pool of a note, as they want to be told of messages."""
+    row = {"pool_id": pool_id, "subject_id": note_id, "at": at}
+    return BulkStatement(INSERT_POOL_NOTE, row)

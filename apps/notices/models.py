@@ -21,6 +21,7 @@ class NoticeKind(models.TextChoices):
     OFFER = "offer"  # a task is offered
     DUE_SOON = "due_soon"  # a task that the worker holds is at risk of missing its deadline
     MESSAGE = "message"  # the requester wrote about a task that the worker holds
+    POOL_NOTE = "pool_note"  # an operator wrote to the members of a pool
     TEST = "test"  # the worker asked for one
 
 
@@ -174,7 +175,7 @@ class Notice(models.Model):
         Worker, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
     kind = models.CharField(max_length=10, choices=NoticeKind)
-    # The offer, or the run.
+    # The offer, the run, or the note.
     subject_id = models.UUIDField()
     created_at = models.DateTimeField()
     # When it may be told: after the pause since the last digest, or at the end of quiet hours.

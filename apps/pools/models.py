@@ -226,6 +226,70 @@ class Membership(models.Model):
         return f"{self.worker_id} in {self.pool_id}"
 
 
+class PoolNote(models.Model):
+    """Store what an operator tells the members of a pool, until it expires or is deleted."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    pool = models.ForeignKey(
+        Pool, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    text = models.CharField(max_length=1000)
+    # The credential that wrote it.
+    created_by = models.CharField(max_length=300)
+    created_at = models.DateTimeField()
+    # Null: it is shown until a member dismisses it.
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "id"], name="pool_note_in_its_organisation"
+            ),
+        ]
+        indexes = [models.Index(fields=["pool", "-id"], name="pool_notes_newest")]
+
+    def __str__(self) -> str:
+        return self.text[:50]
+
+
+class NoteDismissal(models.Model):
+    """Store that a worker has read a note: it is not shown any more."""
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        Organisation,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    note = models.ForeignKey(
+        PoolNote,
+        on_delete=models.CASCADE,
+        related_name="dismissals",
+        db_constraint=False,
+        db_index=False,
+    )
+    worker = models.ForeignKey(
+        Worker, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["note", "worker"], name="note_dismissed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.note_id} by {self.worker_id}"
+
+
 class Certification(models.Model):
     """Store proof of something that a worker may do, valid until it expires."""
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
 from apps.accounts.models import Member
 from apps.accounts.principal import Principal
@@ -18,13 +20,17 @@ from apps.pools.models import (
     Certification,
     CertificationClaim,
     Membership,
+    NoteDismissal,
     Pool,
+    PoolNote,
     PoolStatus,
     Worker,
 )
 from biolayer.errors import NotFound
 
 MAX_KNOWN = 200
+MAX_NOTES = 10
+"""Notes that a worker is shown at once, the newest."""
 
 # How long an offer is open by the task's urgency, where the pool does not say otherwise.
 OFFER_SECONDS = {"critical": 30, "high": 60, "normal": 120, "low": 300}
@@ -254,6 +260,53 @@ def own_state(actor: Principal) -> Worker:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class OwnNote:
+    """Hold a note as a member of its pool is shown it."""
+
+    id: UUID
+    text: str
+    pool: str
+    created_at: datetime
+
+
+def own_state_and_notes(actor: Principal, *, at: datetime) -> tuple[Worker, list[OwnNote]]:
+    """Return what `own_state` does, and the newest notes that the worker is shown.
+
+    One statement reads both. Raise `NotFound`, `ScopeMissing`.
+    """
+    shown = current_notes(worker_id=OuterRef("id"), at=at).order_by("-id")[:MAX_NOTES]
+    facts = JSONObject(id="id", text="text", pool="pool__name", created_at="created_at")
+    row = own_worker_rows(actor).annotate(notes=ArraySubquery(shown.values(read=facts))).first()
+    if row is None:
+        raise NotFound("worker")
+    notes = [
+        OwnNote(
+            UUID(note["id"]),
+            note["text"],
+            note["pool"],
+            datetime.fromisoformat(note["created_at"]),
+        )
+        for note in vars(row)["notes"]
+    ]
+    return row, notes
+
+
+def current_notes(*, worker_id: Any, at: datetime) -> "QuerySet[PoolNote]":
+    """Return the notes of a worker's pools that have not expired, and that it has not dismissed."""
+    worker = OuterRef(worker_id) if isinstance(worker_id, OuterRef) else worker_id
+    pools_of_worker = Membership.objects.filter(worker_id=worker).values("pool_id")
+    dismissed = NoteDismissal.objects.filter(note_id=OuterRef("id"), worker_id=worker)
+    rows = PoolNote.objects.filter(Q(expires_at=None) | Q(expires_at__gt=at))
+    return rows.filter(~Exists(dismissed), pool_id__in=pools_of_worker)
+
+
+def pool_notes(*, actor: Principal, pool_id: UUID) -> "QuerySet[PoolNote]":
+    """Return a pool's notes, expired ones too, newest first. Raise `NotFound`, `ScopeMissing`."""
+    visible = pool(actor=actor, pool_id=pool_id)
+    return PoolNote.objects.filter(pool_id=visible.id).order_by("-id")
+
+
 def own_worker(actor: Principal) -> Worker:
     """Return the worker that the actor calls for. Raise `ScopeMissing`, `NotFound`."""
     row = _with_related(own_worker_rows(actor), actor).first()
@@ -278,7 +331,15 @@ def with_worker_ids(members: "QuerySet[Member]") -> "QuerySet[Member]":
 
 STATES = """
 SELECT id, md5(concat_ws(' ', user_id, presence, presence_reason, is_on_shift, snoozed_until, hours,
-    time_zone, capacity, skills, skill_levels, languages, trust_level))
+    time_zone, capacity, skills, skill_levels, languages, trust_level, (
+        SELECT string_agg(note.id::text, ' ' ORDER BY note.id)
+        FROM pools_membership membership JOIN pools_poolnote note USING (pool_id)
+        WHERE membership.worker_id = pools_worker.id
+            AND (note.expires_at IS NULL OR note.expires_at > now())
+            AND NOT EXISTS (
+                SELECT FROM pools_notedismissal dismissal
+                WHERE dismissal.note_id = note.id AND dismissal.worker_id = pools_worker.id)
+    )))
 FROM pools_worker WHERE id = ANY (%s)
 """
 

@@ -19,6 +19,7 @@ from apps.portal.views import (
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="portal_home"),
     path("fragments/home", home.fragment, name="portal_home_fragment"),
+    path("notes/<uuid:note_id>/dismiss/", home.dismiss, name="portal_dismiss_note"),
     path("presence/", home.presence, name="portal_presence"),
     path("offers/<uuid:offer_id>/", offers.offer, name="portal_offer"),
     path("offers/<uuid:offer_id>/state", offers.state, name="portal_offer_state"),

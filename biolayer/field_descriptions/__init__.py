@@ -12,6 +12,7 @@ from biolayer.field_descriptions import (
     audit,
     certification_claims,
     events,
+    exports,
     legal_holds,
     matching,
     oauth,
@@ -37,6 +38,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **audit.TABLE,
     **legal_holds.TABLE,
     **certification_claims.TABLE,
+    **exports.TABLE,
 }
 
 

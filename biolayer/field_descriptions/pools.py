@@ -1,7 +1,7 @@
 """Describe the fields of pools, members, workers and skills."""
 
 from biolayer.field_descriptions.entries import Table, for_models
-from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME
+from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID
 
 WORKER_MODELS = "Worker WorkerCreation WorkerChange"
 CERTIFICATES = "HeldCertificate HeldCertification"
@@ -12,6 +12,15 @@ POOLS: Table = {
     "Worker.pool_ids": ("The worker's pools that the credential may see.", [POOL]),
     "WorkerCreation.pool_ids": ("The pools that the worker joins.", [POOL]),
     "name": ("The name.", "Front desk"),
+    "note_id": ("The ID of the note.", UUID),
+    "PoolNote.created_by": ("The credential that wrote it.", "api_key:k7Jd92LmQ0aB"),
+    **for_models("PoolNote NoteCreation", "text", "The text.", "The hotline is closed today."),
+    **for_models(
+        "PoolNote NoteCreation",
+        "expires_at",
+        "Until when members are shown it; null: until they dismiss it.",
+        "2030-02-04T19:36:00Z",
+    ),
     "description": ("The purpose, as free text.", "Calls in the first hour"),
     "Pool.status": ("`active` or `closed`.", "active"),
     "offer_seconds": ("How long an offer stays open, by urgency.", {"critical": 30, "high": 60}),

@@ -210,6 +210,13 @@ class NewMember(Model):
     worker_id: Identifier
 
 
+class NoteCreation(Model):
+    """The body of `POST /v1/pools/{pool_id}/notes`."""
+
+    text: Annotated[Words, Field(max_length=1000)]
+    expires_at: Moment | None = None
+
+
 class WorkerCreation(Model):
     """The body of `POST /v1/workers`. An initial `rating` counts as ten ratings."""
 

@@ -120,6 +120,21 @@ class MemberPage(Page):
     data: list[Member]
 
 
+class PoolNote(OpenModel):
+    """What the members of a pool are told."""
+
+    note_id: Identifier
+    pool_id: Identifier
+    text: str
+    created_by: str
+    created_at: Timestamp
+    expires_at: Timestamp | None
+
+
+class PoolNotePage(Page):
+    data: list[PoolNote]
+
+
 class WorkerPage(Page):
     data: list[Worker]
 

@@ -92,6 +92,7 @@ ELSEWHERE = {
     "portal": "everyone",
     "portal/": "person",
     "portal/fragments/home": "person",
+    "portal/notes/<uuid:note_id>/dismiss/": "person",
     "portal/presence/": "person",
     "portal/offers/<uuid:offer_id>/": "person",
     "portal/offers/<uuid:offer_id>/state": "person",

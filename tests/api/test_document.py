@@ -347,6 +347,10 @@ def walk_pools(house: House, answers: Answers) -> None:
     answers.expect("add_member", 201, alice.post(f"{pool}/members", member))
     answers.expect("add_member", 200, alice.post(f"{pool}/members", member))
     answers.expect("list_members", 200, alice.get(f"{pool}/members"))
+    note = answers.expect("create_pool_note", 201, alice.post(f"{pool}/notes", {"text": "Hi."}))
+    answers.expect("list_pool_notes", 200, alice.get(f"{pool}/notes"))
+    note_id = note["note_id"]
+    answers.expect("delete_pool_note", 204, alice.delete(f"{pool}/notes/{note_id}"))
     answers.expect("list_pools", 200, alice.get("/v1/pools"))
     answers.expect("get_pool", 200, alice.get(pool))
     policy = {"steps": [{"after_seconds": 60, "notify": True}]}

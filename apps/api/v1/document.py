@@ -90,6 +90,7 @@ PATH_PARAMETERS = {
     "offer_id": ("The offer.", UUID),
     "run_id": ("The run.", UUID),
     "worker_id": ("The worker.", UUID),
+    "note_id": ("The note.", UUID),
     "pool_id": ("The pool.", UUID),
     "endpoint_id": ("The endpoint.", UUID),
     "delivery_id": ("The delivery.", UUID),

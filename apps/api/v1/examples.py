@@ -104,6 +104,10 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "escalation": {"steps": [STEP], "at_end": "wait"},
     },
     pools.PoolChange: {"offer_mode": "broadcast", "broadcast_to": 3},
+    pools.NoteCreation: {
+        "text": "The hotline is closed today.",
+        "expires_at": "2030-02-04T19:36:00Z",
+    },
     pools.NewMember: {"worker_id": WORKER},
     pools.WorkerCreation: {
         "name": "Mara Lindqvist",

@@ -15,6 +15,7 @@ from django.utils.translation import gettext, ngettext
 from apps.base.wording import humanised
 from apps.matching.models import Offer, OfferStatus
 from apps.notices.models import NoticeKind
+from apps.pools.selectors import current_notes
 from apps.tasks.models import Run, Task
 from apps.tasks.models.runs import RUN_HELD
 
@@ -33,12 +34,14 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CurrentSubject:
-    """Hold a subject that still stands: an offer that is open, a run that the worker holds."""
+    """Hold a subject that still stands: an open offer, a run that the worker holds, a note."""
 
     subject: Subject
     task: Task | None = None
     # When an offer ends.
     expires_at: datetime | None = None
+    # What an operator wrote to the worker's pool.
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,17 @@ def current_subjects(
         id__in=run_ids, worker_id=worker_id, status__in=RUN_HELD
     )
     runs = {run.id: run for run in held}
-    return list(_current(wanted, offers, runs))
+    note_ids = _ids(wanted, NoticeKind.POOL_NOTE)
+    shown = current_notes(worker_id=worker_id, at=at).filter(id__in=note_ids) if note_ids else ()
+    notes = {note.id: note.text for note in shown}
+    return list(_current(wanted, offers, runs, notes))
 
 
 def _current(
-    wanted: Collection[Subject], offers: dict[UUID, Offer], runs: dict[UUID, Run]
+    wanted: Collection[Subject],
+    offers: dict[UUID, Offer],
+    runs: dict[UUID, Run],
+    notes: dict[UUID, str],
 ) -> Iterator[CurrentSubject]:
     for subject in wanted:
         if subject.kind == NoticeKind.TEST:
@@ -94,6 +103,8 @@ def _current(
             yield CurrentSubject(subject, offer.task, offer.expires_at)
         elif subject.id in runs:
             yield CurrentSubject(subject, runs[subject.id].task)
+        elif subject.id in notes:
+            yield CurrentSubject(subject, note=notes[subject.id])
 
 
 def _ids(subjects: Collection[Subject], kind: str) -> list[UUID]:
@@ -144,12 +155,18 @@ def _title(found: Collection[CurrentSubject]) -> str:
             )
             % counted
         )
+    if kinds == {NoticeKind.POOL_NOTE}:
+        return (
+            ngettext("A note to your pool", "%(count)s notes to your pools", len(found)) % counted
+        )
     return gettext("%(count)s things wait for you") % counted
 
 
 def _line(one: CurrentSubject) -> str:
-    """Return title, skills and deadline of a task in one line."""
+    """Return title, skills and deadline of a task, or a note, in one line."""
     task = one.task
+    if one.note:
+        return shortened(one.note)
     if task is None:
         return gettext("This is the test notice that you asked for.")
     parts = [shortened(task.title)]
@@ -185,5 +202,7 @@ def _url(subject: Subject) -> str:
             return f"{settings.BASE_URL}/portal/offers/{subject.id}/"
         case NoticeKind.DUE_SOON | NoticeKind.MESSAGE:
             return f"{settings.BASE_URL}/portal/runs/{subject.id}/"
+        case NoticeKind.POOL_NOTE:
+            return f"{settings.BASE_URL}/portal/"
         case _:
             return f"{settings.BASE_URL}/portal/profile/notices/"

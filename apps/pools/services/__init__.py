@@ -25,6 +25,12 @@ from apps.pools.services.locks import (
     lock_workers_nowait,
     lock_workers_with_capacity,
 )
+from apps.pools.services.notes import (
+    delete_note,
+    dismiss_note,
+    post_note,
+    react_to_notes,
+)
 from apps.pools.services.oauth_applications import (
     create_oauth_application,
     update_oauth_application,
@@ -66,7 +72,9 @@ __all__ = [
     "create_oauth_application",
     "create_pool",
     "create_worker",
+    "delete_note",
     "delete_worker",
+    "dismiss_note",
     "drop_documents_by",
     "erase_worker",
     "export_workers",
@@ -74,9 +82,11 @@ __all__ = [
     "lock_pools",
     "lock_workers_nowait",
     "lock_workers_with_capacity",
+    "post_note",
     "provision_pool",
     "provision_worker",
     "rate_worker",
+    "react_to_notes",
     "react_to_policy_changes",
     "refresh_availabilities",
     "refresh_availability",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
@@ -16,7 +17,8 @@ from apps.accounts.principal import Principal
 from apps.matching import selectors as offers
 from apps.matching.own_queue import own_queue
 from apps.pools.selectors import own_state as own_worker
-from apps.pools.services import set_presence
+from apps.pools.selectors import own_state_and_notes
+from apps.pools.services import dismiss_note, set_presence
 from apps.portal.access import read_at, worker_page
 from apps.portal.own_state import PRESENCES, own_state, snoozes, why_nothing
 from apps.tasks import selectors as tasks
@@ -55,10 +57,19 @@ def presence(request: HttpRequest, actor: Principal) -> HttpResponse:
     return redirect("portal_home")
 
 
+@require_POST
+@worker_page
+def dismiss(request: HttpRequest, actor: Principal, note_id: UUID) -> HttpResponse:
+    """Serve `POST /portal/notes/<id>/dismiss/`."""
+    dismiss_note(actor=actor, note_id=note_id, at=read_at(request))
+    return redirect("portal_home")
+
+
 def _render(request: HttpRequest, actor: Principal, template: str) -> HttpResponse:
-    worker, at = own_worker(actor), read_at(request)
+    at = read_at(request)
+    worker, notes = own_state_and_notes(actor, at=at)
     with timezone.override(ZoneInfo(worker.time_zone)):
-        return render(request, template, _context(actor, worker, at))
+        return render(request, template, {**_context(actor, worker, at), "notes": notes})
 
 
 def _context(actor: Principal, worker: Any, at: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from apps.api.v1.representations.values import choice
 from apps.matching.queue_stats import PoolCounts
-from apps.pools.models import Certification, Membership, Pool, Worker
+from apps.pools.models import Certification, Membership, Pool, PoolNote, Worker
 from biolayer.responses import pools as responses
 
 
@@ -76,6 +76,18 @@ def worker(row: Worker, *, at: datetime) -> responses.Worker:
         waiting_since=row.waiting_since,
         pool_ids=[membership.pool_id for membership in row.memberships.all()],
         created_at=row.created_at,
+    )
+
+
+def note(row: PoolNote) -> responses.PoolNote:
+    """Return a note to a pool."""
+    return responses.PoolNote(
+        note_id=row.id,
+        pool_id=row.pool_id,
+        text=row.text,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
     )
 
 
