@@ -123,6 +123,7 @@ def connect() -> None:
     react([EventType.COMPLETED, EventType.QUEUED], change_gates)
     react(ENDED, set_dependents_timer)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
+    accounts.react_to_joining(pool_services.make_invited_worker)
     accounts.equip_sandboxes(sandbox.equip_sandbox)
     react([EventType.OFFERED, EventType.ACCEPTED, EventType.STARTED], simulate_workers)
     # Without a wake-up: most of these events tell no worker, and the ticker finds a due notice

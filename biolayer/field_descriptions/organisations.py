@@ -1,7 +1,7 @@
 """Describe the fields of organisations, members and invitations."""
 
 from biolayer.field_descriptions.entries import Table, for_models
-from biolayer.field_descriptions.examples import TIME, UUID, WORKER
+from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID, WORKER
 
 ROLED = "OrganisationMember MemberChange"
 INVITED = "Invitation InvitationCreation"
@@ -35,6 +35,17 @@ TABLE: Table = {
     "WorkerLink.worker_id": ("A human worker that is no other member.", WORKER),
     "invitation_id": ("The ID of the invitation.", UUID),
     **for_models(INVITED, "role", "The role that the person will have.", "viewer"),
+    **for_models(INVITED, "worker", "What the person is as a worker; null: no worker.", FROM_PARTS),
+    **for_models(
+        "InvitedWorker WorkerOfInvitation", "name", "The worker's name; null: the person's.", None
+    ),
+    **for_models(
+        "InvitedWorker WorkerOfInvitation", "pool_ids", "The pools that the worker joins.", [POOL]
+    ),
+    "skipped_pool_ids": (
+        "Those of the pools that were closed when the person joined, and were left out.",
+        [],
+    ),
     "Invitation.status": ("`open`, `accepted`, `revoked` or `expired`.", "open"),
     "invited_by": ("The credential or member that invited.", f"member:{UUID}"),
     "Invitation.created_at": ("When the invitation was created.", TIME),

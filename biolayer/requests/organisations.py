@@ -7,7 +7,17 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from biolayer.contract import Model
-from biolayer.requests.pools import Change
+from biolayer.requests.pools import (
+    Capacity,
+    Change,
+    Languages,
+    Name,
+    PoolIds,
+    SkillLevels,
+    Skills,
+    TimeZone,
+    TrustLevel,
+)
 from biolayer.values import INTEGRAL, UNIQUE, Identifier, NetworkBlock, RoleName, Text, Words
 
 # What Django and mail servers accept; the mail shows whether the address exists.
@@ -53,8 +63,22 @@ class WorkerLink(Model):
     worker_id: Identifier
 
 
+class InvitedWorker(Model):
+    """What the person is as a worker, once they join. Without a name: their own."""
+
+    pool_ids: Annotated[PoolIds, Field(min_length=1)]
+    name: Name | None = None
+    skills: Skills = []
+    skill_levels: SkillLevels = {}
+    languages: Languages = []
+    trust_level: TrustLevel = 0
+    capacity: Capacity = 1
+    time_zone: TimeZone = "UTC"
+
+
 class InvitationCreation(Model):
     """The body of `POST /v1/invitations`."""
 
     email: Email
     role: RoleName = "viewer"
+    worker: InvitedWorker | None = None

@@ -31,6 +31,18 @@ class OrganisationMemberPage(Page):
     data: list[OrganisationMember]
 
 
+class WorkerOfInvitation(OpenModel):
+    pool_ids: list[Identifier]
+    name: str | None
+    skills: list[str]
+    skill_levels: dict[str, int]
+    languages: list[str]
+    trust_level: int
+    capacity: int
+    time_zone: str
+    skipped_pool_ids: list[Identifier]
+
+
 class Invitation(OpenModel):
     invitation_id: Identifier
     email: str
@@ -42,6 +54,7 @@ class Invitation(OpenModel):
     accepted_at: Timestamp | None
     sent_at: Timestamp | None
     mail_error: str | None
+    worker: WorkerOfInvitation | None
 
 
 class InvitationPage(Page):

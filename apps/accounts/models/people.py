@@ -9,6 +9,7 @@ from django.db.models.functions import Lower, Now
 
 from apps.accounts.models.organisations import Organisation
 from apps.accounts.scopes import Role
+from apps.base.fields import JSON
 from apps.base.ids import new_id
 
 
@@ -103,6 +104,9 @@ class Invitation(models.Model):
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    # What apps.pools makes a worker of, once the person joins; null: the person is no worker. Then
+    # it names the pools that were closed meanwhile, too.
+    worker = JSON(null=True)
     # When the latest mail was handed to the mail server, or why it was not.
     sent_at = models.DateTimeField(null=True, blank=True)
     mail_error = models.CharField(max_length=200, blank=True, default="", db_default="")

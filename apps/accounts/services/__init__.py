@@ -23,8 +23,10 @@ from apps.accounts.services.invitations import (
     accept_invitation,
     invite,
     is_open,
+    react_to_joining,
     resend_invitation,
     revoke_invitation,
+    store_outcome,
     token_hash,
 )
 from apps.accounts.services.key_management import (
@@ -109,6 +111,7 @@ __all__ = [
     "issue_key",
     "lock_organisation",
     "purge_sign_ins",
+    "react_to_joining",
     "record_action",
     "record_export",
     "record_for_person",
@@ -122,6 +125,7 @@ __all__ = [
     "rotate_api_key",
     "rotate_oauth_secret",
     "sign_audit_heads",
+    "store_outcome",
     "token_hash",
     "update_oauth_application",
 ]

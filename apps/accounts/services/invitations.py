@@ -3,13 +3,15 @@
 1. An invitation is a row, with the hash of its link's token.
 2. Its mail is sent after the commit; the row then says when, or what went wrong.
 3. The link's page makes an account, or adds the membership to the account of the address. Only the
-   owner of the address has the link, which verifies it.
+   owner of the address has the link, which verifies it. Reactions make a worker of the member.
 """
 
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -41,6 +43,17 @@ VALID_FOR = timedelta(days=7)
 MAX_OPEN = 1_000
 
 
+# Called with a new member, their invitation, the member as actor, and the time.
+JoinReaction = Callable[[Member, Invitation, Principal, datetime], None]
+
+_reactions: list[JoinReaction] = []
+
+
+def react_to_joining(reaction: JoinReaction) -> None:
+    """Call `reaction` in the transaction of an acceptance. Called by config/wiring.py only."""
+    _reactions.append(reaction)
+
+
 @dataclass(frozen=True, slots=True)
 class NewInvitation:
     """Hold an invitation with the link that accepts it, which is never shown again."""
@@ -55,15 +68,28 @@ def token_hash(token: str) -> bytes:
 
 
 @atomic()
-def invite(*, actor: Principal, email: str, role: Role, at: datetime) -> Invitation:
+def invite(
+    *,
+    actor: Principal,
+    email: str,
+    role: Role,
+    worker: Mapping[str, Any] | None = None,
+    at: datetime,
+) -> Invitation:
     """Invite an address with a role that is at most the actor's own, and send the mail.
 
-    Raise `AlreadyMember`, `InvitationOpen`, `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`.
+    `worker` is stored for those who react to the joining: call `apps.pools.services.invite_worker`,
+    which checks it. Raise `AlreadyMember`, `InvitationOpen`, `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`.
     """
     organisation = lock_organisation(actor=actor)
     actor.require_role(role)
     made = open_invitation(
-        organisation=organisation, actor=actor, email=email.lower(), role=role, at=at
+        organisation=organisation,
+        actor=actor,
+        email=email.lower(),
+        role=role,
+        worker=worker,
+        at=at,
     )
     _send(made, organisation)
     return made.invitation
@@ -71,7 +97,13 @@ def invite(*, actor: Principal, email: str, role: Role, at: datetime) -> Invitat
 
 @atomic()
 def open_invitation(
-    *, organisation: Organisation, actor: Principal, email: str, role: Role, at: datetime
+    *,
+    organisation: Organisation,
+    actor: Principal,
+    email: str,
+    role: Role,
+    worker: Mapping[str, Any] | None = None,
+    at: datetime,
 ) -> NewInvitation:
     """Create an invitation to a locked (or new) organisation. No mail is sent."""
     if Member.objects.filter(organisation=organisation, user__email=email).exists():
@@ -88,6 +120,7 @@ def open_invitation(
         organisation=organisation,
         email=email,
         role=role,
+        worker=None if worker is None else dict(worker),
         invited_by=actor.text,
         token_hash=token_hash(token),
         created_at=at,
@@ -160,7 +193,17 @@ def accept_invitation(
     member = Member(
         organisation_id=invitation.organisation_id, user=user, role=invitation.role, created_at=at
     )
-    return add_member(member=member, actor=principal_of_member(member, address=address), at=at)
+    joined_by = principal_of_member(member, address=address)
+    add_member(member=member, actor=joined_by, at=at)
+    for reaction in _reactions:
+        reaction(member, invitation, joined_by, at)
+    return member
+
+
+def store_outcome(invitation: Invitation, worker: Mapping[str, Any]) -> None:
+    """Store on a locked invitation that was accepted what became of its worker."""
+    invitation.worker = dict(worker)
+    invitation.save(update_fields=["worker"])
 
 
 def is_open(invitation: Invitation, at: datetime) -> bool:

@@ -170,9 +170,7 @@ class Invitations(View):
 
         def create() -> CallResult:
             at = self.at(request)
-            row = services.invite(
-                actor=self.actor(request), email=wanted.email, role=Role(wanted.role), at=at
-            )
+            row = pool_services.invite_person(actor=self.actor(request), wanted=wanted, at=at)
             return CallResult(representations.invitation(row, at=at), 201)
 
         return idempotent(request, request.data, create)

@@ -35,7 +35,12 @@ from apps.pools.services.oauth_applications import (
     create_oauth_application,
     update_oauth_application,
 )
-from apps.pools.services.people import link_worker, unlink_worker
+from apps.pools.services.people import (
+    invite_person,
+    link_worker,
+    make_invited_worker,
+    unlink_worker,
+)
 from apps.pools.services.pools import (
     add_member,
     close_pool,
@@ -78,10 +83,12 @@ __all__ = [
     "drop_documents_by",
     "erase_worker",
     "export_workers",
+    "invite_person",
     "link_worker",
     "lock_pools",
     "lock_workers_nowait",
     "lock_workers_with_capacity",
+    "make_invited_worker",
     "post_note",
     "provision_pool",
     "provision_worker",

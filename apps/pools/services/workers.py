@@ -69,7 +69,7 @@ def provision_worker(
         presence=presence,
     )
     worker.save(force_insert=True)
-    _join(worker, [pool.id for pool in pools])
+    join_pools(worker, [pool.id for pool in pools])
     _certify(
         worker,
         [Certification(code=code, expires_at=end) for code, end in (certifications or {}).items()],
@@ -102,7 +102,7 @@ def create_worker(*, actor: Principal, document: Any, at: datetime) -> Worker:
     for name, value in update_availability(worker, at).items():
         setattr(worker, name, value)
     worker.save(force_insert=True)
-    _join(worker, pool_ids)
+    join_pools(worker, pool_ids)
     _certify(worker, map(_certification, certifications))
     subject = ("worker", worker.id)
     record_action(actor=actor, action=AuditAction.WORKER_CREATED, subject=subject, at=at)
@@ -179,10 +179,14 @@ def _reload(actor: Principal, worker_id: UUID) -> Worker:
     return selectors.worker(actor=actor, worker_id=worker_id, scope=Scope.POOLS_MANAGE)
 
 
-def _join(worker: Worker, pool_ids: Iterable[UUID]) -> None:
+def join_pools(worker: Worker, pool_ids: Iterable[UUID]) -> None:
+    """Make a new or locked worker a member of pools."""
     Membership.objects.bulk_create(
-        Membership(organisation_id=worker.organisation_id, pool_id=pool_id, worker=worker)
-        for pool_id in dict.fromkeys(pool_ids)
+        (
+            Membership(organisation_id=worker.organisation_id, pool_id=pool_id, worker=worker)
+            for pool_id in dict.fromkeys(pool_ids)
+        ),
+        ignore_conflicts=True,
     )
 
 

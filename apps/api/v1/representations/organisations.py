@@ -48,6 +48,9 @@ def invitation(row: Invitation, *, at: datetime) -> responses.Invitation:
         accepted_at=row.accepted_at,
         sent_at=row.sent_at,
         mail_error=row.mail_error or None,
+        worker=None
+        if row.worker is None
+        else responses.WorkerOfInvitation(**{"skipped_pool_ids": [], **row.worker}),
     )
 
 
