@@ -7,8 +7,24 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.matching.models import Offer, OfferStatus
+from apps.tasks.models import Task
 from apps.tasks.selectors import dependency_prefetch
 from biolayer.errors import NotFound
+
+OFFER_FACTS = (
+    "task_id",
+    "run_id",
+    "worker_id",
+    "pool_id",
+    "status",
+    "units",
+    "offered_at",
+    "expires_at",
+    "closed_at",
+    "reason",
+    "code",
+    "why",
+)
 
 
 def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
@@ -21,6 +37,12 @@ def open_offers(*, actor: Principal, at: datetime) -> "QuerySet[Offer]":
         .prefetch_related(dependency_prefetch("task__dependencies"))
         .order_by("offered_at", "id")
     )
+
+
+def task_offers(task: Task) -> "QuerySet[Offer]":
+    """Return all offers of a task that the actor may see, the first one first."""
+    offers = Offer.objects.filter(task_id=task.id).select_related("worker", "pool")
+    return offers.only(*OFFER_FACTS, "worker__name", "pool__name").order_by("id")
 
 
 def own_offer(*, actor: Principal, offer_id: UUID) -> Offer:

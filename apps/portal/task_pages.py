@@ -13,13 +13,13 @@ from django.utils.translation import gettext
 
 from apps.accounts.principal import Principal
 from apps.portal.access import read_at
-from apps.portal.markdown import render_markdown
 from apps.portal.reasons import REASONS
 from apps.portal.task_forms import schema_of, stored_form, zone_of
 from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
 from apps.tasks.services.stored_files import MAX_BYTES
+from apps.ui.markdown import render_markdown
 from apps.ui.schema_forms import Answer, SchemaForm, answers_of
 from biolayer.errors import Fault
 from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN

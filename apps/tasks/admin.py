@@ -1,19 +1,30 @@
 """List tasks in the operator's console."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.principal import Principal
-from apps.accounts.read_only_admin import ReadOnlyAdmin, Text, fixed_filter
+from apps.accounts.read_only_admin import (
+    ReadOnlyAdmin,
+    Text,
+    actor_of,
+    fixed_filter,
+    may,
+)
 from apps.accounts.scopes import Scope
+from apps.base import clock
 from apps.base.wording import humanised
+from apps.pools.selectors import visible_pools
+from apps.tasks import selectors
 from apps.tasks.models import NEWEST_FIRST, Task
 from apps.tasks.texts import STATUS_TEXTS, URGENCY_TEXTS
 from biolayer.lifecycle import CLOSED, Status
@@ -36,8 +47,21 @@ COLUMNS = (
     "latency_breached_at",
     "worker__name",
 )
-BREACHED = Q(deadline_breached_at__isnull=False) | Q(latency_breached_at__isnull=False)
-AT_RISK = Q(deadline_at_risk_at__isnull=False) | Q(latency_at_risk_at__isnull=False)
+MAX_CHOICES = 50
+PERIODS = {
+    "hour": (_("the last hour"), timedelta(hours=1)),
+    "day": (_("the last day"), timedelta(days=1)),
+    "week": (_("the last week"), timedelta(days=7)),
+    "month": (_("the last 30 days"), timedelta(days=30)),
+}
+# Addresses of the list that operators often look at.
+VIEWS: tuple[tuple[Text, str], ...] = (
+    (_("Open"), "status=open"),
+    (_("At risk"), "sla=at_risk"),
+    (_("Breached"), "sla=breached"),
+    (_("Waiting over an hour"), "waiting=hour"),
+    (_("To verify"), "status=submitted"),
+)
 SLA_TEXTS = {"at_risk": _("At risk"), "breached": _("Breached")}
 
 
@@ -50,7 +74,51 @@ def _of_status(tasks: Any, value: str) -> Any:
 
 
 def _of_sla(tasks: Any, value: str) -> Any:
-    return tasks.filter(BREACHED if value == "breached" else AT_RISK & ~BREACHED)
+    return tasks.filter(selectors.SLA_STATES[value])
+
+
+def _periods() -> Sequence[tuple[str, Text]]:
+    return [(name, text) for name, (text, _period) in PERIODS.items()]
+
+
+def _of_period(tasks: Any, value: str) -> Any:
+    return tasks.filter(created_at__gte=clock.now() - PERIODS[value][1])
+
+
+def _of_waiting(tasks: Any, value: str) -> Any:
+    """Return tasks that have been queued for an hour: they were created before that."""
+    since = clock.now() - timedelta(hours=1)
+    return tasks.filter(status=Status.QUEUED, created_at__lt=since, changed_at__lt=since)
+
+
+class DomainFilter(admin.SimpleListFilter):
+    """Filter by a domain that the organisation's tasks have."""
+
+    title = _("domain")
+    parameter_name = "domain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        found = selectors.domains(actor=actor_of(request), limit=MAX_CHOICES)
+        return [(domain, humanised(domain)) for domain in found]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(domain=value) if (value := self.value()) else queryset
+
+
+class PoolFilter(admin.SimpleListFilter):
+    """Filter by the pool that a task's contract names."""
+
+    title = _("pool")
+    parameter_name = "pool"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        pools = visible_pools(actor_of(request)).order_by("-id")[:MAX_CHOICES]
+        return [(str(id_), name) for id_, name in pools.values_list("id", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        known = {value for value, _name in self.lookup_choices}
+        value = self.value()
+        return queryset.filter(pool_id=value) if value in known else queryset
 
 
 @admin.register(Task)
@@ -72,14 +140,54 @@ class TaskAdmin(ReadOnlyAdmin):
         fixed_filter("status", _("status"), _statuses, _of_status),
         fixed_filter("sla", _("SLA"), lambda: list(SLA_TEXTS.items()), _of_sla),
         fixed_filter("urgency", _("urgency"), lambda: list(URGENCY_TEXTS.items())),
+        PoolFilter,
+        DomainFilter,
+        fixed_filter("created", _("created in"), _periods, _of_period),
+        fixed_filter("waiting", _("waiting"), lambda: [("hour", _("over an hour"))], _of_waiting),
     )
     ordering = NEWEST_FIRST
+    tools = (("admin:task_new", _("New task"), Scope.TASKS_CREATE),)
+    bulk_address = "admin:tasks_bulk"
+    bulk_scope = Scope.TASKS_CANCEL
+    bulk_actions = (
+        ("boost", _("Move ahead")),
+        ("extend", _("Extend the deadline")),
+        ("requeue", _("Take back and queue")),
+        ("cancel", _("Cancel the tasks")),
+    )
 
     def visible(self, actor: Principal) -> QuerySet[Task]:
         return Task.objects.visible_to(actor).select_related("worker").only(*COLUMNS)
 
     def address_of(self, row: Task) -> str:
         return reverse("admin:task", args=[row.id])
+
+    def get_list_display(self, request: HttpRequest) -> tuple[Any, ...]:
+        """Return the columns, for who may act on the rows with a box to choose each."""
+        boxes = ("chosen",) if may(actor_of(request), Scope.TASKS_CANCEL) else ()
+        return (*boxes, *self.list_display)
+
+    def get_list_display_links(
+        self, request: HttpRequest, list_display: Sequence[Any]
+    ) -> tuple[str, ...]:
+        return ("title_and_ids",)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show an editor, who may only cancel, no button for more."""
+        manages = may(actor_of(request), Scope.TASKS_MANAGE)
+        actions = self.bulk_actions if manages else self.bulk_actions[-1:]
+        return super().changelist_view(
+            request, {"bulk_actions": actions, "saved_views": VIEWS, **(extra_context or {})}
+        )
+
+    @admin.display(description=format_html('<span class="visually-hidden">{}</span>', _("Choose")))
+    def chosen(self, task: Task) -> SafeString:
+        return format_html(
+            '<label class="choose"><input type="checkbox" name="chosen" value="{}"'
+            ' aria-label="{}"></label>',
+            task.id,
+            task.title,
+        )
 
     @admin.display(description=_("Task"))
     def title_and_ids(self, task: Task) -> str:

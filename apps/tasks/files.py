@@ -4,22 +4,27 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     BooleanField,
     Exists,
     ExpressionWrapper,
     F,
+    JSONField,
     OuterRef,
     Prefetch,
     Q,
     QuerySet,
+    Value,
     prefetch_related_objects,
 )
+from django.db.models.functions import JSONObject
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.tasks import selectors
-from apps.tasks.models import Attachment, Evidence, RunStatus, Task, TaskAttachment
+from apps.tasks.models import Attachment, Evidence, Run, RunStatus, Task, TaskAttachment
 from biolayer.errors import NotFound, Refused
 from biolayer.lifecycle import OUTPUT_SHOWN
 
@@ -45,6 +50,20 @@ def task_evidence(*, actor: Principal, task_id: UUID) -> "QuerySet[Evidence]":
         raise NotFound("task")
     rows = _evidence(actor).filter(run__task_id=task_id).order_by("id")
     return rows if _sees_unverified(actor) else rows.filter(VERIFIED)
+
+
+def with_evidence(actor: Principal, runs: "QuerySet[Run]") -> "QuerySet[Run]":
+    """Annotate runs with the `files` of evidence that the actor may see, as JSON objects.
+
+    None of them without the scope `evidence:read`.
+    """
+    if Scope.EVIDENCE_READ.value not in actor.scopes:
+        return runs.annotate(files=Value([], output_field=ArrayField(JSONField())))
+    rows = _evidence(actor).filter(run_id=OuterRef("id")).order_by("id")
+    rows = rows if _sees_unverified(actor) else rows.filter(VERIFIED)
+    names = ("id", "filename", "content_type", "size", "is_submitted", "purged_at")
+    facts = JSONObject(**{name: name for name in names}, worker="worker__name")
+    return runs.annotate(files=ArraySubquery(rows.values(json=facts)))
 
 
 def evidence(*, actor: Principal, evidence_id: UUID) -> Evidence:

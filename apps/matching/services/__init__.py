@@ -3,6 +3,7 @@
 from apps.matching.assignment import load_assignment
 from apps.matching.fair_share import set_weight
 from apps.matching.parked_requirements import unpark_unused
+from apps.matching.services.bulk_calls import boost_tasks, extend_deadlines, requeue_tasks
 from apps.matching.services.dry_run import dry_run
 from apps.matching.services.escalation_steps import (
     apply_pool_policy,
@@ -29,17 +30,20 @@ __all__ = [
     "accept_offer",
     "apply_pool_policy",
     "boost_task",
+    "boost_tasks",
     "decline_offer",
     "dry_run",
     "erase_reasons",
     "escalate",
     "expire_offer",
+    "extend_deadlines",
     "fail_stranded_tasks",
     "load_assignment",
     "match_queued",
     "purge_offers",
     "reassign_task",
     "requeue_task",
+    "requeue_tasks",
     "restore_requirements",
     "schedule_missed_steps",
     "schedule_stranded_checks",

@@ -1,5 +1,6 @@
 """Let operators take tasks back, choose their workers, and move them in the queue."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,8 +22,18 @@ from apps.tasks.services.locks import lock_open_runs, lock_task
 from biolayer.errors import IllegalTransition, NotFound, WorkerNotEligible
 from biolayer.lifecycle import HELD, Command, Status, allowed
 
+CheckVersion = Callable[[int], None] | None
+"""Gets the version of the locked task, and raises where the actor has read another one."""
 
-def requeue_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
+
+def requeue_task(
+    *,
+    actor: Principal,
+    task_id: UUID,
+    reason: str,
+    at: datetime,
+    check_version: CheckVersion = None,
+) -> Task:
     """Take an offered task back from its offers, or a held one from its worker, and queue it.
 
     No attempt is used. Raise `IllegalTransition`, `NotFound`, `ScopeMissing`.
@@ -32,6 +43,8 @@ def requeue_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) 
     def requeue() -> Task:
         actor.require(Scope.TASKS_MANAGE)
         task = lock_task(actor=actor, task_id=task_id)
+        if check_version is not None:
+            check_version(task.version)
         _take_back(task, actor, reason, at)
         subject = ("task", task.id)
         record_action(actor=actor, action=AuditAction.TASK_REQUEUED, subject=subject, at=at)
@@ -41,7 +54,13 @@ def requeue_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) 
 
 
 def reassign_task(
-    *, actor: Principal, task_id: UUID, worker_id: UUID, reason: str, at: datetime
+    *,
+    actor: Principal,
+    task_id: UUID,
+    worker_id: UUID,
+    reason: str,
+    at: datetime,
+    check_version: CheckVersion = None,
 ) -> Task:
     """Offer a task to a worker that the operator chose, and to no other.
 
@@ -56,6 +75,8 @@ def reassign_task(
     def reassign() -> Task:
         actor.require(Scope.TASKS_MANAGE)
         task = lock_task(actor=actor, task_id=task_id)
+        if check_version is not None:
+            check_version(task.version)
         if not visible_workers(actor).filter(id=worker_id).exists():
             raise NotFound("worker")
         if task.status != Status.QUEUED:
@@ -74,13 +95,23 @@ def reassign_task(
 
 
 @atomic()
-def boost_task(*, actor: Principal, task_id: UUID, seconds: int, reason: str, at: datetime) -> Task:
+def boost_task(
+    *,
+    actor: Principal,
+    task_id: UUID,
+    seconds: int,
+    reason: str,
+    at: datetime,
+    check_version: CheckVersion = None,
+) -> Task:
     """Move a task ahead in the queue, as if it had waited so much longer; negative: back.
 
     Raise `IllegalTransition` unless it was queued and is open, `NotFound`, `ScopeMissing`.
     """
     actor.require(Scope.TASKS_MANAGE)
     task = lock_task(actor=actor, task_id=task_id)
+    if check_version is not None:
+        check_version(task.version)
     if task.sort_at is None:
         status = Status(task.status)
         raise IllegalTransition(Command.UPDATE, status, allowed(status))

@@ -1,12 +1,11 @@
 """Serve the files of a run: what its worker uploads, and what the requester attached."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.db import transaction
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
@@ -16,7 +15,7 @@ from apps.portal.access import read_at, worker_page
 from apps.portal.calls import JSON, problem
 from apps.portal.views.tasks import start_if_open
 from apps.tasks import selectors, services
-from apps.tasks.filenames import download_filename
+from apps.ui.downloads import file_response
 from biolayer.errors import (
     BioLayerError,
     Fault,
@@ -27,15 +26,6 @@ from biolayer.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-
-# No browser shows or runs a file within this origin.
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 @require_POST
@@ -96,16 +86,7 @@ def file(request: HttpRequest, actor: Principal, run_id: UUID, file_id: UUID) ->
     content = services.open_file_of_run(
         actor=actor, run_id=run_id, file_id=file_id, at=read_at(request)
     )
-    row = content.row
-    response: Any = FileResponse(
-        content.file,
-        as_attachment=True,
-        filename=download_filename(row.filename, row.content_type),
-        content_type=row.content_type,
-        headers=HEADERS,
-    )
-    sent: HttpResponse = response
-    return sent
+    return file_response(content)
 
 
 def _refused(request: HttpRequest, run_id: UUID, error: BioLayerError) -> HttpResponse:

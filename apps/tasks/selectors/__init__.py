@@ -12,6 +12,7 @@ from apps.tasks.selectors.history import (
 )
 from apps.tasks.selectors.messages import (
     messages,
+    messages_of,
     speaks_as_worker,
 )
 from apps.tasks.selectors.search import (
@@ -20,6 +21,14 @@ from apps.tasks.selectors.search import (
     TaskFilter,
     search_of,
     search_tasks,
+)
+from apps.tasks.selectors.story import (
+    MAX_NODES,
+    Node,
+    dependency_graph,
+    domains,
+    names_of,
+    task_runs,
 )
 from apps.tasks.selectors.tasks import (
     BY_AGE,
@@ -53,9 +62,11 @@ from apps.tasks.selectors.work import (
 
 __all__ = [
     "BY_AGE",
+    "MAX_NODES",
     "MAX_PARTS",
     "SLA_STATES",
     "DependencyIds",
+    "Node",
     "OwnStatistics",
     "Search",
     "TaskFilter",
@@ -64,8 +75,10 @@ __all__ = [
     "closed_before",
     "closed_ids",
     "dependencies",
+    "dependency_graph",
     "dependency_ids",
     "dependency_prefetch",
+    "domains",
     "draft",
     "first_tasks",
     "held_epoch",
@@ -74,6 +87,8 @@ __all__ = [
     "legal_hold",
     "legal_holds",
     "messages",
+    "messages_of",
+    "names_of",
     "next_held_run",
     "open_run",
     "own_history",
@@ -83,6 +98,7 @@ __all__ = [
     "search_tasks",
     "speaks_as_worker",
     "task",
+    "task_runs",
     "task_version",
     "tasks_by_id",
     "typical_seconds",

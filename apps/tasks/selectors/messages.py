@@ -24,6 +24,11 @@ def messages(*, actor: Principal, task_id: UUID) -> "QuerySet[Message]":
     return named(Message.objects.filter(task_id=task_id)).order_by("sequence")
 
 
+def messages_of(task: Task) -> "QuerySet[Message]":
+    """Return the messages of a task that the actor may see, oldest first."""
+    return named(Message.objects.filter(task_id=task.id)).order_by("sequence")
+
+
 def speaks_as_worker(actor: Principal, *, task_id: UUID) -> bool:
     """Return whether the actor is a worker that has or had a run of the task.
 

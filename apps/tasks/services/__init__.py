@@ -41,6 +41,7 @@ from apps.tasks.services.contract_checks import (
 )
 from apps.tasks.services.creating import (
     Created,
+    check_contract,
     create_task,
     create_unless_refused,
     publish_task,
@@ -131,6 +132,7 @@ __all__ = [
     "cancel_task",
     "cancel_tasks",
     "change_task",
+    "check_contract",
     "claim_certification",
     "claim_task",
     "complete_task",

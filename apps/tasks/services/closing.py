@@ -1,6 +1,6 @@
 """Close tasks: verify, complete, rework, fail, cancel, and reopen them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,9 @@ from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from biolayer.errors import AttemptsExhausted, BioLayerError, TaskPurged
 from biolayer.lifecycle import HELD, Command, Status
+
+CheckVersion = Callable[[int], None] | None
+"""Gets the version of the locked task, and raises where the actor has read another one."""
 
 
 def verify_task(*, task: Task, actor: Principal, at: datetime) -> None:
@@ -66,13 +69,22 @@ def fail_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> Non
 
 
 @atomic()
-def cancel_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
+def cancel_task(
+    *,
+    actor: Principal,
+    task_id: UUID,
+    reason: str,
+    at: datetime,
+    check_version: CheckVersion = None,
+) -> Task:
     """Cancel a task. Return it unchanged if it is cancelled already.
 
     Raise `IllegalTransition` once an output was submitted, `NotFound`, `ScopeMissing`.
     """
     actor.require(Scope.TASKS_CANCEL)
     task = lock_task(actor=actor, task_id=task_id)
+    if check_version is not None:
+        check_version(task.version)
     if task.status != Status.CANCELLED:
         subject = ("task", task.id)
         record_action(actor=actor, action=AuditAction.TASK_CANCELLED, subject=subject, at=at)
@@ -129,7 +141,14 @@ def _close(
 
 
 @atomic()
-def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -> Task:
+def reopen_task(
+    *,
+    actor: Principal,
+    task_id: UUID,
+    reason: str,
+    at: datetime,
+    check_version: CheckVersion = None,
+) -> Task:
     """Queue a completed or failed task again for an administrator, while attempts are left.
 
     Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`, `ScopeMissing`,
@@ -138,6 +157,8 @@ def reopen_task(*, actor: Principal, task_id: UUID, reason: str, at: datetime) -
     actor.require(Scope.TASKS_MANAGE)
     actor.require_role(Role.ADMIN)
     task = lock_task(actor=actor, task_id=task_id)
+    if check_version is not None:
+        check_version(task.version)
     if task.purged_at is not None:
         raise TaskPurged
     if task.status in (Status.COMPLETED, Status.FAILED) and task.attempt >= task.max_attempts:

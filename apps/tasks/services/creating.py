@@ -74,6 +74,16 @@ def create_task(*, actor: Principal, document: Any, at: datetime) -> Created:
     return retry_races(lambda: _create_checked(actor, document, at))
 
 
+def check_contract(*, actor: Principal, document: Any, at: datetime) -> None:
+    """Check a document as `create_task` does, and write nothing. Raise what that raises.
+
+    Except `RequestIdReused`: the natural key is not looked up.
+    """
+    _require_access(actor, document)
+    usable = usable_pools(actor=actor, documents=[document])
+    checked_contract(actor=actor, document=document, at=at, usable_pools=usable)
+
+
 def create_unless_refused(*, actor: Principal, document: Any, at: datetime) -> Task | None:
     """Return the new task; None where its form, its key, its pool or anything else is refused.
 

@@ -12,6 +12,7 @@ from apps.webhooks.selectors.deliveries import (
     is_about_task,
     last_attempts,
     sent_body,
+    with_attempts,
 )
 from apps.webhooks.selectors.endpoints import QueueCounts, endpoint, endpoints, queue_counts
 from apps.webhooks.selectors.keys import (
@@ -68,4 +69,5 @@ __all__ = [
     "recovery_progress",
     "sent_body",
     "signing_keys",
+    "with_attempts",
 ]

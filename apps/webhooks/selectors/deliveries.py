@@ -7,7 +7,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
@@ -25,6 +27,7 @@ from biolayer.errors import NotFound
 
 STATUSES = tuple(status.value for status in DeliveryStatus)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
+MAX_TRIED = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,14 @@ def deliveries(
     if actor.pool_ids is None:
         return rows
     return rows.filter(message__pool_ids__contained_by=list(actor.pool_ids))
+
+
+def with_attempts(rows: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+    """Annotate deliveries with their last attempts, the last one first, as JSON objects."""
+    names = ("number", "started_at", "outcome", "status_code", "error", "total_ms")
+    own = Attempt.objects.filter(delivery_id=OuterRef("id")).order_by("-number")
+    facts = JSONObject(**{name: name for name in names})
+    return rows.annotate(tried=ArraySubquery(own.values(json=facts)[:MAX_TRIED]))
 
 
 def delivery(

@@ -1,5 +1,5 @@
--- Count the workers of a requirement's pools under the first rule that excludes each of them, and find
--- the earliest moment at which the clock ends the exclusion of one.
+-- Each worker of a requirement's pools, with the first rule that excludes it. {{ columns }} has what to
+-- select of `w`, `m`, `r`, `p` and `rule`.
 WITH first_membership AS MATERIALIZED (
     -- Each worker once, as a member of the first of its pools.
     SELECT DISTINCT ON (m.worker_id) m.id
@@ -7,12 +7,7 @@ WITH first_membership AS MATERIALIZED (
     JOIN pools_membership m ON m.pool_id = p.id
     WHERE r.id = %(requirement_id)s ORDER BY m.worker_id, m.pool_id
 )
-SELECT rule, count(*), min(CASE rule
-    WHEN 'asked_already' THEN %(cooldown_ends_at)s::timestamptz
-    WHEN 'snoozed' THEN w.snoozed_until
-    WHEN 'working_hours' THEN (
-        SELECT due_at FROM timers_timer WHERE subject_id = w.id AND kind = %(hours_timer)s)
-    WHEN 'offer_limit' THEN {{ window_ends_at }} END)
+SELECT {{ columns }}
 FROM first_membership JOIN pools_membership m ON m.id = first_membership.id
 JOIN pools_worker w ON w.id = m.worker_id
 JOIN tasks_requirement r ON r.id = %(requirement_id)s
@@ -35,4 +30,3 @@ CROSS JOIN LATERAL (
         WHEN w.id = ANY (%(past_worker_ids)s::uuid[]) THEN 'offered_before'
         ELSE 'eligible' END AS rule
 ) judged
-GROUP BY rule

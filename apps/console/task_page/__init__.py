@@ -1,0 +1,1 @@
+"""Tell the whole story of a task on one page."""
