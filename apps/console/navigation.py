@@ -24,6 +24,8 @@ class Section:
 SECTIONS = (
     Section(_("Board"), "board", Scope.TASKS_READ, ()),
     Section(_("Tasks"), "tasks_task_changelist", Scope.TASKS_READ, ("/admin/tasks/",)),
+    Section(_("Pools"), "pools_pool_changelist", Scope.POOLS_READ, ("/admin/pools/pool/",)),
+    Section(_("Workers"), "pools_worker_changelist", Scope.POOLS_READ, ("/admin/pools/worker/",)),
 )
 
 

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from apps.console.views import board, task_actions, task_bulk, task_composer, tasks
+from apps.console.views import (
+    board,
+    pool_members,
+    pools,
+    task_actions,
+    task_bulk,
+    task_composer,
+    tasks,
+    worker_actions,
+    worker_invitations,
+    worker_people,
+    workers,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", board.board, name="board"),
@@ -22,4 +34,36 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="task_evidence",
     ),
     path("tasks/task/<uuid:task_id>/<slug:name>/", task_actions.action, name="task_action"),
+    # Pools and workers.
+    path("pools/pool/new/", pools.pool_new, name="pool_new"),
+    path("pools/pool/<uuid:pool_id>/", pools.pool, name="pool"),
+    path("pools/pool/<uuid:pool_id>/edit/", pools.pool_edit, name="pool_edit"),
+    path("pools/pool/<uuid:pool_id>/close/", pools.pool_close, name="pool_close"),
+    path("pools/pool/<uuid:pool_id>/add/", pool_members.add, name="pool_add"),
+    path("pools/pool/<uuid:pool_id>/remove/", pool_members.remove, name="pool_remove"),
+    path("pools/worker/new/", workers.worker_new, name="worker_new"),
+    path("pools/worker/invite/", worker_invitations.invite, name="worker_invite"),
+    path(
+        "pools/worker/invite/<uuid:invitation_id>/resend/",
+        worker_invitations.resend,
+        name="worker_invite_resend",
+    ),
+    path(
+        "pools/worker/invite/<uuid:invitation_id>/revoke/",
+        worker_invitations.revoke,
+        name="worker_invite_revoke",
+    ),
+    path("pools/worker/<uuid:worker_id>/", workers.worker, name="worker"),
+    path("pools/worker/<uuid:worker_id>/edit/", workers.worker_edit, name="worker_edit"),
+    path(
+        "pools/worker/<uuid:worker_id>/presence/", worker_actions.presence, name="worker_presence"
+    ),
+    path("pools/worker/<uuid:worker_id>/join/", worker_actions.join, name="worker_join"),
+    path("pools/worker/<uuid:worker_id>/leave/", worker_actions.leave, name="worker_leave"),
+    path("pools/worker/<uuid:worker_id>/key/", worker_actions.new_key, name="worker_key"),
+    path("pools/worker/<uuid:worker_id>/end/", worker_actions.end, name="worker_end"),
+    path("pools/worker/<uuid:worker_id>/link/", worker_people.link, name="worker_link"),
+    path("pools/worker/<uuid:worker_id>/unlink/", worker_people.unlink, name="worker_unlink"),
+    path("pools/claim/<uuid:claim_id>/decide/", worker_actions.decide, name="claim_decide"),
+    path("pools/claim/<uuid:claim_id>/document/", worker_actions.document, name="claim_document"),
 ]

@@ -64,6 +64,22 @@ def shift_at(*, hours: Hours, time_zone: str, at: datetime) -> Shift:
     return Shift(end > at, end if at < end < until else None)
 
 
+def shifts(
+    *, hours: Hours, time_zone: str, since: datetime, until: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return the spans worked between two moments, in order; without hours, all of it."""
+    since, until = since.astimezone(UTC), until.astimezone(UTC)
+    if not hours:
+        return [(since, until)]
+    joined: list[tuple[datetime, datetime]] = []
+    for begins, ends in _spans(hours, ZoneInfo(time_zone), since, until):
+        if joined and joined[-1][1] == begins:
+            joined[-1] = (joined[-1][0], ends)
+        else:
+            joined.append((begins, ends))
+    return joined
+
+
 def _spans(
     hours: Hours, zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime]]:

@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Func
 from django.db.models.functions import Now
@@ -160,6 +161,8 @@ class Worker(models.Model):
                 condition=models.Q(presence="available"),
                 name="worker_available",
             ),
+            # The console searches by the words of a name.
+            GinIndex(SearchVector("name", config="simple"), name="worker_name_words"),
         ]
 
     def __str__(self) -> str:

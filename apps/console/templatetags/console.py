@@ -1,9 +1,11 @@
 """Show what every page of the console shows: its sections, states, and times."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django import template
+from django.forms import Form
 from django.template import RequestContext
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -12,6 +14,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from apps.base.wording import humanised
 from apps.console.navigation import Tab, tabs
+from apps.pools.texts import duration_text
 
 DAY = 86_400
 # A size in seconds, and the text for it and the next smaller one, of which it has 60.
@@ -69,7 +72,21 @@ def label(slug: str) -> str:
     return humanised(slug)
 
 
+def clock_time(value: datetime) -> str:
+    """Return the time of day to the second, in the reader's time zone."""
+    return timezone.localtime(value).strftime("%H:%M:%S")
+
+
 @register.filter
 def get_item(values: Any, key: Any) -> Any:
     """Return the value of a key that another variable names."""
     return (values or {}).get(key)
+
+
+register.filter("duration_text", duration_text)
+
+
+@register.filter
+def have_errors(forms: Iterable[Form]) -> bool:
+    """Return whether one of the forms was refused."""
+    return any(form.is_bound and form.errors for form in forms)

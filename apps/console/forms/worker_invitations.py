@@ -1,0 +1,45 @@
+"""Ask whom to invite as a worker."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.console.forms.fields import words_of
+
+
+class WorkerInvitationForm(forms.Form):
+    """Ask for a person who becomes a worker: address, name, pools, skills."""
+
+    email = forms.EmailField(
+        label=_("E-mail address"),
+        max_length=254,
+        help_text=_("The invitation is sent to it, and is valid for seven days."),
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+    name = forms.CharField(
+        label=_("Name"), max_length=200, help_text=_("As operators see the worker.")
+    )
+    skills = forms.CharField(
+        label=_("Skills"),
+        required=False,
+        help_text=_("Separated by commas, such as phone_verification. Levels can be set later."),
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )
+    pools = forms.MultipleChoiceField(
+        label=_("Pools"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, pools: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        """Take the pools to choose from."""
+        super().__init__(*args, **kwargs)
+        self.fields["pools"].choices = list(pools)  # type: ignore[attr-defined]
+
+    def clean_skills(self) -> list[str]:
+        return list(dict.fromkeys(words_of(self.cleaned_data["skills"])))
+
+    def document(self) -> dict[str, Any]:
+        """Return the valid form as the API takes a worker."""
+        values = self.cleaned_data
+        return {"name": values["name"], "skills": values["skills"], "pool_ids": values["pools"]}

@@ -1,0 +1,38 @@
+"""Read the parameters of pages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+MAX_CHOSEN = 100
+"""Rows that one call of a page changes."""
+
+
+def id_of(text: str) -> UUID | None:
+    """Return the id; None for a text that is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def ids_of(texts: Sequence[str]) -> list[UUID]:
+    """Return the ids among the texts, each once, at most `MAX_CHOSEN`, in the order of locks."""
+    found = {chosen for text in texts[:MAX_CHOSEN] if (chosen := id_of(text)) is not None}
+    return sorted(found)
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return a document for a hidden field."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def document_of(text: str) -> dict[str, Any]:
+    """Return the document of a hidden field; an empty one for another text."""
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}

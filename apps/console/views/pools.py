@@ -1,0 +1,257 @@
+"""Show a pool, and change its policy once it is seen what that would do."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.accounts.principal import Principal
+from apps.accounts.read_only_admin import may
+from apps.accounts.scopes import Scope
+from apps.base import clock
+from apps.console.access import console_page
+from apps.console.forms import pools as forms
+from apps.console.forms.rows import Rows
+from apps.console.views.parameters import as_text, document_of, id_of
+from apps.matching import queue_stats
+from apps.matching.services import dry_run
+from apps.pools import selectors, services
+from apps.pools.selectors import OFFER_SECONDS
+from apps.pools.texts import (
+    AT_END_TEXTS,
+    OFFER_MODE_TEXTS,
+    POOL_STATUS_TEXTS,
+    ability_text,
+    duration_text,
+    presence_state,
+    step_texts,
+)
+from apps.pools.worker_search import members_page
+from apps.tasks import selectors as tasks
+from apps.tasks.texts import URGENCY_TEXTS
+from biolayer.errors import InvalidInput
+from biolayer.requests.pools import PoolCreation
+
+CLOSED = "closed"
+# Changes of these concern no task.
+NAMING = frozenset({"name", "description"})
+MEMBERS = 50
+MAX_CHOICES = 200
+MAX_LISTED = 10
+
+
+@require_GET
+@console_page
+def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
+    """Serve `GET /admin/pools/pool/<id>/`."""
+    row = selectors.pool(actor=actor, pool_id=pool_id)
+    names = _pool_names(actor)
+    context = {
+        "pool": row,
+        "status": POOL_STATUS_TEXTS[row.status],
+        "counts": queue_stats.pool_counts(pool_ids=[row.id])[row.id],
+        "needs": _needs(actor, row.id),
+        "offer_times": _offer_times(row),
+        "mode": OFFER_MODE_TEXTS[row.offer_mode],
+        "costs": sorted(row.costs.items()),
+        "steps": list(_steps(row, names)),
+        "at_end": AT_END_TEXTS[row.escalation.get("at_end", "wait")],
+        "may_manage": may(actor, Scope.POOLS_MANAGE) and row.status != CLOSED,
+        **_members(request, actor, row.id),
+    }
+    return render(request, "console/pools/pool.html", context)
+
+
+def _needs(actor: Principal, pool_id: UUID) -> list[tuple[str, Any]]:
+    needs = queue_stats.pool_needs(actor=actor, pool_id=pool_id, at=clock.now())
+    return [(_need_text(need), need) for need in needs]
+
+
+def _need_text(need: queue_stats.PoolNeed) -> str:
+    if need.kind == "ability":
+        return ability_text(need.word)
+    return gettext("Certification %(code)s") % {"code": need.word}
+
+
+def _offer_times(row: Any) -> list[tuple[Any, str]]:
+    return [
+        (URGENCY_TEXTS[urgency], duration_text(row.offer_seconds.get(urgency, usual)))
+        for urgency, usual in OFFER_SECONDS.items()
+    ]
+
+
+def _steps(row: Any, names: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    for step in row.escalation.get("steps", ()):
+        yield duration_text(step["after_seconds"]), list(step_texts(step, names))
+
+
+def _members(request: HttpRequest, actor: Principal, pool_id: UUID) -> dict[str, Any]:
+    text = request.GET.get("q", "")[:200]
+    rows = members_page(
+        actor=actor,
+        pool_id=pool_id,
+        text=text,
+        after=id_of(request.GET.get("after", "")),
+        count=MEMBERS + 1,
+    )
+    shown = rows[:MEMBERS]
+    next_ = QueryDict(mutable=True)
+    if len(rows) > MEMBERS:
+        next_.update({"q": text, "after": str(shown[-1].worker_id)})
+    return {
+        "q": text,
+        "members": [(row.worker, *presence_state(row.worker)) for row in shown],
+        "next_members": next_.urlencode(),
+    }
+
+
+def _pool_names(actor: Principal, *, without: UUID | None = None) -> dict[str, str]:
+    """Return the names of the newest pools that the actor may see, by id."""
+    rows = selectors.visible_pools(actor).order_by("-id").values_list("id", "name", "status")
+    return {
+        str(pool_id): name
+        for pool_id, name, status in rows[:MAX_CHOICES]
+        if without is None or (pool_id != without and status != CLOSED)
+    }
+
+
+# --- create ---------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page
+def pool_new(request: HttpRequest, actor: Principal) -> HttpResponse:
+    """Serve `/admin/pools/pool/new/`."""
+    actor.require(Scope.POOLS_MANAGE)
+    rows = forms.step_rows(_pool_names(actor, without=UUID(int=0)).items())
+    if request.method != "POST":
+        usual = PoolCreation.model_construct(name="")
+        return _form_page(request, forms.PoolForm(initial=forms.shown(usual)), rows)
+    if rows.edit(request.POST):
+        return _form_page(request, _unchecked(request), rows)
+    form = forms.PoolForm(request.POST)
+    rows.read(request.POST)
+    # Both are checked, so that both have their errors.
+    if all([form.is_valid(), rows.is_valid()]):
+        document = {**form.document(), "escalation": forms.escalation_of(form, rows)}
+        try:
+            with transaction.atomic():
+                made = services.create_pool(actor=actor, document=document, at=clock.now())
+        except InvalidInput as error:
+            forms.add_pool_faults(form, rows, error)
+        else:
+            messages.success(request, gettext("The pool is open. Now add workers to it."))
+            return redirect("admin:pool", made.id)
+    return _form_page(request, form, rows)
+
+
+def _unchecked(request: HttpRequest) -> forms.PoolForm:
+    """Return the form as it was typed, while its steps are edited."""
+    typed = forms.PoolForm(request.POST)
+    return forms.PoolForm(initial={field.name: field.data for field in typed})
+
+
+def _form_page(
+    request: HttpRequest, form: forms.PoolForm, rows: Rows, **context: Any
+) -> HttpResponse:
+    context |= {"form": form, "steps": rows, "forms": [form, *rows.forms]}
+    return render(request, "console/pools/form.html", context)
+
+
+# --- change ---------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page
+def pool_edit(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
+    """Serve `/admin/pools/pool/<id>/edit/`.
+
+    Only what the operator changed on the page is sent to the service, so that what another one has
+    changed meanwhile stays. What concerns tasks is saved once its effect has been shown.
+    """
+    row = selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
+    if row.status == CLOSED:
+        messages.warning(request, gettext("The pool is closed, and is kept as it is."))
+        return redirect("admin:pool", row.id)
+    rows = forms.step_rows(_pool_names(actor, without=row.id).items())
+    context: dict[str, Any] = {"pool": row, "seen": as_text(forms.stored_document(row))}
+    if request.method != "POST":
+        rows.show([forms.shown_step(step) for step in row.escalation.get("steps", ())])
+        return _form_page(request, forms.PoolForm(initial=forms.shown(row)), rows, **context)
+    context["seen"] = request.POST.get("seen", context["seen"])
+    if rows.edit(request.POST):
+        return _form_page(request, _unchecked(request), rows, **context)
+    form = forms.PoolForm(request.POST)
+    rows.read(request.POST)
+    if all([form.is_valid(), rows.is_valid()]):
+        document = {**form.document(), "escalation": forms.escalation_of(form, rows)}
+        changes = _changes(document, context["seen"])
+        try:
+            return _change(request, actor, row.id, changes) or _form_page(
+                request, form, rows, **context, **_effect(actor, row.id, changes)
+            )
+        except InvalidInput as error:
+            forms.add_pool_faults(form, rows, error)
+    return _form_page(request, form, rows, **context)
+
+
+def _change(
+    request: HttpRequest, actor: Principal, pool_id: UUID, changes: dict[str, Any]
+) -> HttpResponse | None:
+    """Save changes whose effect was shown, or that have none. Return None where it has to be."""
+    if not changes:
+        messages.info(request, gettext("Nothing was changed."))
+        return redirect("admin:pool", pool_id)
+    if not changes.keys() <= NAMING and request.POST.get("shown") != as_text(changes):
+        return None
+    with transaction.atomic():
+        services.update_pool(actor=actor, pool_id=pool_id, document=changes, at=clock.now())
+    messages.success(request, gettext("The pool is changed."))
+    return redirect("admin:pool", pool_id)
+
+
+def _effect(actor: Principal, pool_id: UUID, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return what the changes would do to the tasks that wait."""
+    result = dry_run(actor=actor, pool_id=pool_id, document=changes, at=clock.now())
+    first = tasks.tasks_by_id(actor=actor, ids=list(result.changed)[:MAX_LISTED])
+    before, after = result.before, result.after
+    return {
+        "effect": result,
+        "looked_at": len(after.fates),
+        "outlook": [
+            (gettext("offered at once"), before.count("offered"), after.count("offered")),
+            (gettext("keep waiting"), before.count("waits"), after.count("waits")),
+            (gettext("fail"), before.count("fails"), after.count("fails")),
+        ],
+        "changed": [(task, before.fates[task.id], after.fates[task.id]) for task in first],
+        "shown": as_text(changes),
+    }
+
+
+def _changes(document: Mapping[str, Any], seen: str) -> dict[str, Any]:
+    """Return what differs from the document that the page was made from."""
+    before = document_of(seen)
+    return {name: value for name, value in document.items() if before.get(name, ...) != value}
+
+
+# --- close ----------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page
+def pool_close(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
+    """Serve `/admin/pools/pool/<id>/close/`, which asks first."""
+    row = selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
+    if request.method != "POST":
+        counts = queue_stats.pool_counts(pool_ids=[row.id])[row.id]
+        context = {"pool": row, "counts": counts}
+        return render(request, "console/pools/close.html", context)
+    services.close_pool(actor=actor, pool_id=row.id, at=clock.now())
+    messages.success(request, gettext("The pool is closed."))
+    return redirect("admin:pool", row.id)

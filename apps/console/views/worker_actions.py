@@ -1,0 +1,195 @@
+"""Do with a worker what needs no form of its own: presence, pools, keys, claims, an end."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.base import clock
+from apps.console.access import console_page
+from apps.console.views.parameters import id_of
+from apps.console.views.workers import new_key_page
+from apps.pools import selectors, services
+from apps.tasks import services as tasks
+from apps.tasks.filenames import download_filename
+from biolayer.errors import (
+    BioLayerError,
+    ClaimDecided,
+    Conflict,
+    ContentDeleted,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+    WorkerHasHistory,
+)
+
+MAX_REASON = 1000
+
+
+@require_POST
+@console_page
+def presence(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/<id>/presence/`."""
+    document = {"presence": request.POST.get("presence", "")}
+    try:
+        with transaction.atomic():
+            services.update_worker(
+                actor=actor, worker_id=worker_id, document=document, at=clock.now()
+            )
+    except InvalidInput:
+        messages.error(request, gettext("Choose a presence."))
+    else:
+        messages.success(request, gettext("The presence is set."))
+    return redirect("admin:worker", worker_id)
+
+
+@require_POST
+@console_page
+def join(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/<id>/join/`: add the worker to a pool."""
+    pool_id = id_of(request.POST.get("pool", ""))
+    if pool_id is None:
+        messages.warning(request, gettext("Choose a pool."))
+        return redirect("admin:worker", worker_id)
+    document = {"worker_id": str(worker_id)}
+    try:
+        with transaction.atomic():
+            services.add_member(actor=actor, pool_id=pool_id, document=document, at=clock.now())
+    except (Conflict, InvalidInput):
+        messages.error(request, gettext("This pool takes no members any longer."))
+    else:
+        messages.success(request, gettext("The worker is in the pool."))
+    return redirect("admin:worker", worker_id)
+
+
+@require_POST
+@console_page
+def leave(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/<id>/leave/`: remove the worker from a pool."""
+    pool_id = id_of(request.POST.get("pool", ""))
+    if pool_id is not None:
+        services.remove_member(actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now())
+        messages.success(
+            request, gettext("The worker has left the pool. Open offers and work go on.")
+        )
+    return redirect("admin:worker", worker_id)
+
+
+@require_POST
+@console_page
+def new_key(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/<id>/key/`: another key, whose secret is shown once."""
+    return new_key_page(request, actor, selectors.worker(actor=actor, worker_id=worker_id))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page
+def end(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
+    """Serve `/admin/pools/worker/<id>/end/`, which asks first: deactivate the worker, or delete it.
+
+    A worker that is deactivated is offline and in no pool, so it is offered nothing.
+    """
+    row = selectors.worker(actor=actor, worker_id=worker_id, scope=Scope.POOLS_MANAGE)
+    if request.method != "POST":
+        return render(request, "console/workers/end.html", {"worker": row})
+    if request.POST.get("action") == "delete":
+        return _delete(request, actor, row)
+    document = {"presence": "offline"}
+    services.update_worker(actor=actor, worker_id=row.id, document=document, at=clock.now())
+    left = 0
+    for membership in row.memberships.all():
+        left += _has_left(actor, membership.pool_id, row.id)
+    text = ngettext(
+        "The worker is offline, and has left %(count)d pool.",
+        "The worker is offline, and has left %(count)d pools.",
+        left,
+    )
+    messages.success(request, text % {"count": left})
+    return redirect("admin:worker", row.id)
+
+
+def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
+    try:
+        with transaction.atomic():
+            services.remove_member(
+                actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now()
+            )
+    except NotFound:
+        return False
+    return True
+
+
+def _delete(request: HttpRequest, actor: Principal, row: Any) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            services.delete_worker(actor=actor, worker_id=row.id, at=clock.now())
+    except WorkerHasHistory:
+        messages.error(
+            request, gettext("It was offered tasks before, so it is kept. Deactivate it instead.")
+        )
+        return redirect("admin:worker_end", row.id)
+    messages.success(request, gettext("The worker is deleted, with its keys."))
+    return redirect("admin:pools_worker_changelist")
+
+
+# --- claims of certifications ---------------------------------------------------------------------
+
+
+@require_POST
+@console_page
+def decide(request: HttpRequest, actor: Principal, claim_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/claim/<id>/decide/`: confirm a claim, or reject it with a reason."""
+    claim = selectors.certification_claim(actor=actor, claim_id=claim_id)
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:MAX_REASON]
+    at = clock.now()
+    try:
+        with transaction.atomic():
+            if request.POST.get("action") == "confirm":
+                services.confirm_claim(actor=actor, claim_id=claim.id, at=at)
+                messages.success(request, gettext("The certification counts from now on."))
+            elif reason:
+                services.reject_claim(actor=actor, claim_id=claim.id, reason=reason, at=at)
+                messages.success(request, gettext("It is rejected. The worker sees your reason."))
+            else:
+                messages.error(request, gettext("Say why it is rejected: the worker sees it."))
+    except ClaimDecided:
+        messages.warning(request, gettext("It has been decided meanwhile."))
+    return redirect("admin:worker", claim.worker_id)
+
+
+@require_GET
+@console_page
+def document(request: HttpRequest, actor: Principal, claim_id: UUID) -> HttpResponse:
+    """Serve `GET /admin/pools/claim/<id>/document/`, to be saved, never shown. It is audited."""
+    try:
+        with transaction.atomic():
+            content = tasks.open_certificate(
+                actor=actor, claim_id=claim_id, has_link=False, at=clock.now()
+            )
+    except (ContentDeleted, Unavailable) as error:
+        return _lost(request, actor, claim_id, error)
+    row = content.row
+    response: Any = FileResponse(
+        content.file,
+        as_attachment=True,
+        filename=download_filename(row.filename, row.content_type),
+        content_type=row.content_type,
+    )
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response  # type: ignore[no-any-return]
+
+
+def _lost(
+    request: HttpRequest, actor: Principal, claim_id: UUID, error: BioLayerError
+) -> HttpResponse:
+    claim = selectors.certification_claim(actor=actor, claim_id=claim_id)
+    messages.error(request, str(error))
+    return redirect("admin:worker", claim.worker_id)

@@ -1,0 +1,104 @@
+"""Invite people who become workers, and list the open invitations."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts import services as accounts
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.selectors import invitations
+from apps.base import clock
+from apps.console.access import console_page
+from apps.console.forms.faults import add_faults
+from apps.console.forms.worker_invitations import WorkerInvitationForm
+from apps.pools import selectors, services
+from biolayer.contract import parse
+from biolayer.errors import AlreadyMember, Conflict, InvalidInput, InvitationClosed, InvitationOpen
+from biolayer.requests.organisations import InvitationCreation
+
+MAX_POOLS = 200
+MAX_LISTED = 50
+REFUSED = {
+    AlreadyMember: _("This person is a member already. Link them on the page of a worker."),
+    InvitationOpen: _("This address has an open invitation already: send it again, or revoke it."),
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@console_page
+def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
+    """Serve `/admin/pools/worker/invite/`: the form, and the open invitations."""
+    actor.require(Scope.ORGANISATION_MANAGE)
+    rows = selectors.visible_pools(actor).filter(status="active").order_by("-id")
+    pools = [(str(row_id), name) for row_id, name in rows.values_list("id", "name")[:MAX_POOLS]]
+    initial = {"pools": request.GET.getlist("pool")}
+    form = WorkerInvitationForm(request.POST or None, pools=pools, initial=initial)
+    if request.method == "POST" and form.is_valid() and _is_invited(actor, form):
+        email = form.cleaned_data["email"]
+        messages.success(
+            request, gettext("The invitation of %(email)s is on its way.") % {"email": email}
+        )
+        return redirect("admin:worker_invite")
+    opened = invitations(actor=actor).filter(accepted_at=None, revoked_at=None)
+    context = {
+        "form": form,
+        "forms": [form],
+        "invitations": list(opened[:MAX_LISTED]),
+        "at": clock.now(),
+    }
+    return render(request, "console/workers/invite.html", context)
+
+
+def _is_invited(actor: Principal, form: WorkerInvitationForm) -> bool:
+    """Create the worker and invite the person, both or none. Return whether it was done."""
+    try:
+        with transaction.atomic():
+            _invite(actor, form)
+    except InvalidInput as error:
+        add_faults(form, error, {"/pool_ids": "pools"})
+    except (AlreadyMember, InvitationOpen) as error:
+        form.add_error("email", str(REFUSED[type(error)]))
+    return not form.errors
+
+
+def _invite(actor: Principal, form: WorkerInvitationForm) -> None:
+    """Invite a member, and create the worker that they are linked with once they have joined."""
+    at = clock.now()
+    wanted = parse(InvitationCreation, {"email": form.cleaned_data["email"]})
+    services.create_worker(actor=actor, document=form.document(), at=at)
+    accounts.invite(actor=actor, email=wanted.email, role=Role(wanted.role), at=at)
+
+
+@require_POST
+@console_page
+def resend(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/invite/<id>/resend/`: a new link, valid for seven days."""
+    try:
+        with transaction.atomic():
+            accounts.resend_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+    except InvitationClosed:
+        messages.warning(request, gettext("It was accepted or revoked meanwhile."))
+    else:
+        messages.success(request, gettext("The invitation is sent again, with a new link."))
+    return redirect("admin:worker_invite")
+
+
+@require_POST
+@console_page
+def revoke(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpResponse:
+    """Serve `POST /admin/pools/worker/invite/<id>/revoke/`: its link no longer works."""
+    try:
+        with transaction.atomic():
+            accounts.revoke_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+    except Conflict:
+        messages.warning(request, gettext("It was accepted or revoked meanwhile."))
+    else:
+        messages.success(request, gettext("The invitation is revoked. The worker stays."))
+    return redirect("admin:worker_invite")
