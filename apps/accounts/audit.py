@@ -44,6 +44,8 @@ class AuditAction(models.TextChoices):
     ENDPOINT_DELETED = "webhook_endpoint.deleted"
     WEBHOOK_KEY_ROTATED = "webhook_key.rotated"
     WEBHOOK_KEY_EXPIRED = "webhook_key.expired"
+    DELIVERY_RESENT = "delivery.resent"
+    RECOVERY_STARTED = "recovery.started"
     TASK_CANCELLED = "task.cancelled"
     TASK_UPDATED = "task.updated"
     TASK_BOOSTED = "task.boosted"

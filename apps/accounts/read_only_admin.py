@@ -37,6 +37,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # it has none a
     """
 
     scope: ClassVar[Scope]
+    # The heading; empty: the model's name.
+    title: ClassVar[Text] = ""
     # What the page says above the list, and where there is nothing to list.
     intro: ClassVar[Text] = ""
     empty_text: ClassVar[Text] = ""

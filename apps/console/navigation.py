@@ -26,6 +26,12 @@ SECTIONS = (
     Section(_("Tasks"), "tasks_task_changelist", Scope.TASKS_READ, ("/admin/tasks/",)),
     Section(_("Pools"), "pools_pool_changelist", Scope.POOLS_READ, ("/admin/pools/pool/",)),
     Section(_("Workers"), "pools_worker_changelist", Scope.POOLS_READ, ("/admin/pools/worker/",)),
+    Section(
+        _("Webhooks"),
+        "webhooks_destination_changelist",
+        Scope.WEBHOOKS_READ,
+        ("/admin/webhooks/",),
+    ),
 )
 
 

@@ -4,8 +4,12 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.console.views import (
     board,
+    deliveries,
+    endpoints,
     pool_members,
     pools,
+    recoveries,
+    signing_keys,
     task_actions,
     task_bulk,
     task_composer,
@@ -66,4 +70,47 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pools/worker/<uuid:worker_id>/unlink/", worker_people.unlink, name="worker_unlink"),
     path("pools/claim/<uuid:claim_id>/decide/", worker_actions.decide, name="claim_decide"),
     path("pools/claim/<uuid:claim_id>/document/", worker_actions.document, name="claim_document"),
+    # Webhooks.
+    path("webhooks/endpoint/new", endpoints.new, name="endpoint_new"),
+    path("webhooks/endpoint/<uuid:endpoint_id>/", endpoints.endpoint, name="endpoint"),
+    path(
+        "webhooks/endpoint/<uuid:endpoint_id>/fragment",
+        endpoints.fragment,
+        name="endpoint_fragment",
+    ),
+    path(
+        "webhooks/endpoint/<uuid:endpoint_id>/settings",
+        endpoints.settings,
+        name="endpoint_settings",
+    ),
+    path("webhooks/endpoint/<uuid:endpoint_id>/test", endpoints.send_test, name="endpoint_test"),
+    path(
+        "webhooks/endpoint/<uuid:endpoint_id>/enabled",
+        endpoints.set_enabled,
+        name="endpoint_enabled",
+    ),
+    path("webhooks/endpoint/<uuid:endpoint_id>/delete", endpoints.delete, name="endpoint_delete"),
+    path("webhooks/origin/<uuid:origin_id>/", endpoints.origin, name="origin"),
+    path("webhooks/delivery/resend", deliveries.resend, name="delivery_resend"),
+    path("webhooks/delivery/<uuid:delivery_id>/", deliveries.delivery, name="delivery"),
+    path(
+        "webhooks/delivery/<uuid:delivery_id>/fragment",
+        deliveries.fragment,
+        name="delivery_fragment",
+    ),
+    path(
+        "webhooks/delivery/<uuid:delivery_id>/resend",
+        deliveries.resend_one,
+        name="delivery_resend_one",
+    ),
+    path("webhooks/recovery/new", recoveries.new, name="recovery_new"),
+    path("webhooks/recovery/<uuid:recovery_id>/", recoveries.recovery, name="recovery"),
+    path(
+        "webhooks/recovery/<uuid:recovery_id>/fragment",
+        recoveries.fragment,
+        name="recovery_fragment",
+    ),
+    path("webhooks/keys/", signing_keys.keys, name="signing_keys"),
+    path("webhooks/keys/rotate", signing_keys.rotate, name="signing_key_rotate"),
+    path("webhooks/keys/<uuid:key_id>/end", signing_keys.end, name="signing_key_end"),
 ]

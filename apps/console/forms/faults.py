@@ -29,6 +29,12 @@ SENTENCES: dict[str, str | Promise] = {
     "ends_before_it_begins": _("The end must be after the beginning, on the same day."),
     "not_growing": _("Each step must come later than the one before."),
     "no_effect": _("This step changes nothing."),
+    "scheme_not_allowed": _("Begin with https://."),
+    "invalid_url": _("This is not an address that can be called."),
+    "credentials_in_url": _("Leave credentials out of the address: they have fields of their own."),
+    "address_not_allowed": _("This address is not public."),
+    "reserved_header": _("This header is set by the service, or belongs to the credentials."),
+    "in_the_future": _("This time is in the future."),
 }
 
 

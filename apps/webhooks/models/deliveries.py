@@ -178,6 +178,17 @@ class Delivery(models.Model):
                 condition=~Q(status="succeeded"),
                 name="delivery_unsucceeded",
             ),
+            # The history of an endpoint: a callback has its task's id, which is the subject, too.
+            models.Index(
+                fields=["destination", "created_at", "id"],
+                condition=~Q(destination=F("subject_id")),
+                name="delivery_of_endpoint",
+            ),
+            models.Index(
+                fields=["organisation", "created_at", "id"],
+                condition=~Q(status="succeeded"),
+                name="delivery_to_look_at",
+            ),
             models.Index(
                 fields=["destination", "created_at"],
                 condition=Q(status="held"),

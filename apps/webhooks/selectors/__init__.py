@@ -2,6 +2,7 @@
 
 from apps.webhooks.selectors.current_wait import CurrentWait, current_wait
 from apps.webhooks.selectors.deliveries import (
+    OF_ENDPOINT,
     OUTCOMES,
     STATUSES,
     DeliveryFilter,
@@ -11,10 +12,24 @@ from apps.webhooks.selectors.deliveries import (
     delivery,
     is_about_task,
     last_attempts,
+    newest_since,
     sent_body,
     with_attempts,
 )
-from apps.webhooks.selectors.endpoints import QueueCounts, endpoint, endpoints, queue_counts
+from apps.webhooks.selectors.endpoints import (
+    QueueCounts,
+    endpoint,
+    endpoints,
+    queue_counts,
+    visible_endpoints,
+)
+from apps.webhooks.selectors.health import (
+    DETAILED_SAMPLE,
+    AttemptFigures,
+    EndpointRecord,
+    attempt_figures,
+    endpoint_records,
+)
 from apps.webhooks.selectors.keys import (
     EXPIRED_KEY_RETENTION,
     NEWEST,
@@ -28,27 +43,41 @@ from apps.webhooks.selectors.keys import (
     signing_keys,
 )
 from apps.webhooks.selectors.messages import bodies
-from apps.webhooks.selectors.origins import breaker_state
+from apps.webhooks.selectors.origins import (
+    breaker_state,
+    oldest_due,
+    origins,
+    recent_attempts,
+)
 from apps.webhooks.selectors.recoveries import (
     RecoveryProgress,
     recoveries,
     recovery,
     recovery_progress,
+    visible_recoveries,
 )
+from apps.webhooks.selectors.recovery_sizes import FAILED, RecoverySize, recovery_size
 
 __all__ = [
+    "DETAILED_SAMPLE",
     "EXPIRED_KEY_RETENTION",
+    "FAILED",
     "NEWEST",
+    "OF_ENDPOINT",
     "OUTCOMES",
     "STATUSES",
+    "AttemptFigures",
     "CurrentWait",
     "DeliveryFilter",
+    "EndpointRecord",
     "PublicKey",
     "QueueCounts",
     "RecoveryProgress",
+    "RecoverySize",
     "SealedKey",
     "active",
     "active_keys",
+    "attempt_figures",
     "attempts",
     "attempts_left",
     "bodies",
@@ -57,17 +86,25 @@ __all__ = [
     "deliveries",
     "delivery",
     "endpoint",
+    "endpoint_records",
     "endpoints",
     "is_about_task",
     "key_place",
     "key_status",
     "last_attempts",
+    "newest_since",
+    "oldest_due",
+    "origins",
     "public_keys",
     "queue_counts",
+    "recent_attempts",
     "recoveries",
     "recovery",
     "recovery_progress",
+    "recovery_size",
     "sent_body",
     "signing_keys",
+    "visible_endpoints",
+    "visible_recoveries",
     "with_attempts",
 ]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
 
 from apps.accounts.principal import Principal
@@ -28,6 +28,9 @@ from biolayer.errors import NotFound
 STATUSES = tuple(status.value for status in DeliveryStatus)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 MAX_TRIED = 25
+
+# The condition of the index on an endpoint's history: a callback's events have its own id.
+OF_ENDPOINT = ~Q(destination_id=F("subject_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class DeliveryFilter:
         condition = Q(**{name: value for name, value in lookups.items() if value})
         if self.endpoint_ids:
             kind = DestinationKind.ENDPOINT
-            condition &= Q(destination_id__in=self.endpoint_ids, destination__kind=kind)
+            condition &= (
+                Q(destination_id__in=self.endpoint_ids, destination__kind=kind) & OF_ENDPOINT
+            )
         if self.task_ids:
             condition &= _of_tasks(self.task_ids, organisation_id)
         return condition
@@ -108,6 +113,13 @@ def with_attempts(rows: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
     own = Attempt.objects.filter(delivery_id=OuterRef("id")).order_by("-number")
     facts = JSONObject(**{name: name for name in names})
     return rows.annotate(tried=ArraySubquery(own.values(json=facts)[:MAX_TRIED]))
+
+
+def newest_since(*, actor: Principal, count: int) -> datetime | None:
+    """Return since when the organisation's newest `count` deliveries are; None: there are fewer."""
+    times = Delivery.objects.filter(organisation_id=actor.organisation_id)
+    newest = times.order_by("-created_at", "-id").values_list("created_at", flat=True)
+    return newest[count : count + 1].first()
 
 
 def delivery(

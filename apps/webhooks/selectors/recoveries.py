@@ -21,20 +21,24 @@ SELECT coalesce(jsonb_object_agg(status, count), '{}') FROM (
 """
 
 
-def recoveries(*, actor: Principal, scope: Scope = Scope.WEBHOOKS_READ) -> "QuerySet[Recovery]":
-    """Return the recoveries that the actor may see, newest first.
+def visible_recoveries(
+    actor: Principal, scope: Scope = Scope.WEBHOOKS_READ
+) -> "QuerySet[Recovery]":
+    """Return the recoveries that the actor may see, newest first, without counts.
 
     A credential for some pools sees those of its visible endpoints. Raise `ScopeMissing`.
     """
     actor.require(scope)
-    rows = (
-        Recovery.objects.filter(organisation_id=actor.organisation_id)
-        .annotate(counts=RawSQL(COUNTS, [], output_field=JSON()))  # noqa: S611 - a constant
-        .order_by("-created_at", "-id")
-    )
-    if actor.pool_ids is None:
-        return rows
-    return rows.filter(destination_id__in=visible_endpoints(actor).values("id"))
+    rows = Recovery.objects.filter(organisation_id=actor.organisation_id)
+    if actor.pool_ids is not None:
+        rows = rows.filter(destination_id__in=visible_endpoints(actor).values("id"))
+    return rows.order_by("-created_at", "-id")
+
+
+def recoveries(*, actor: Principal, scope: Scope = Scope.WEBHOOKS_READ) -> "QuerySet[Recovery]":
+    """Return the visible recoveries with their counts, newest first. Raise `ScopeMissing`."""
+    counts = RawSQL(COUNTS, [], output_field=JSON())  # noqa: S611 - a constant
+    return visible_recoveries(actor, scope).annotate(counts=counts)
 
 
 def recovery(

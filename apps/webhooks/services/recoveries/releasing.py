@@ -21,6 +21,7 @@ from apps.base.queries import load_query
 from apps.base.transactions import atomic, raise_if_disconnected
 from apps.base.wake import wake
 from apps.webhooks.models import Recovery, RecoveryKind
+from apps.webhooks.selectors import FAILED
 from apps.webhooks.services.locks import lock_origins
 from biolayer.events import SILENT
 
@@ -86,12 +87,6 @@ WHERE d.organisation_id = %(organisation)s
 ORDER BY d.created_at FETCH FIRST %(page)s ROWS WITH TIES
 """
 
-# Given up, failing, or under way; and those that wait behind such a one in per-task order: their
-# waiting time must not end just when the one before them is tried again.
-FAILED = """
-(d.status = 'exhausted' OR d.status = 'pending'
-    AND (d.claim_token IS NOT NULL OR d.wait IN ('retry', 'retry_after', 'order')))
-"""
 HELD = "d.status = 'held'"
 
 # A recovery means that the receiver is available again: the breaker probes at once.

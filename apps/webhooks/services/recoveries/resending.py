@@ -5,8 +5,10 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base.transactions import atomic
 from apps.base.wake import wake
 from apps.webhooks import selectors
@@ -45,6 +47,8 @@ def resend(*, actor: Principal, delivery_id: UUID, at: datetime) -> Delivery:
         finished_at=None,
     )
     _enable_callback(delivery, at)
+    subject = ("delivery", delivery_id)
+    record_action(actor=actor, action=AuditAction.DELIVERY_RESENT, subject=subject, at=at)
     wake("deliveries")
     return _visible(actor, delivery_id)
 

@@ -5,8 +5,10 @@ from uuid import UUID
 
 from django.db.models import Max, Min
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
 from apps.base.wake import wake
@@ -43,6 +45,14 @@ def start_recovery(*, actor: Principal, request: RecoveryRequest, at: datetime) 
         next_slot_at=at,
     )
     recovery.save(force_insert=True)
+    record_action(
+        actor=actor,
+        action=AuditAction.RECOVERY_STARTED,
+        subject=("recovery", recovery.id),
+        at=at,
+        kind=request.kind,
+        endpoint_id=None if endpoint_id is None else str(endpoint_id),
+    )
     wake("recoveries")
     return recovery
 
