@@ -72,6 +72,7 @@ def label(slug: str) -> str:
     return humanised(slug)
 
 
+@register.filter
 def clock_time(value: datetime) -> str:
     """Return the time of day to the second, in the reader's time zone."""
     return timezone.localtime(value).strftime("%H:%M:%S")

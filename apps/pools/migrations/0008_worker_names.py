@@ -10,7 +10,7 @@ from apps.base.sql import BuildIndex
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("pools", "0006_certification_claims")]
+    dependencies = [("pools", "0007_notes")]
 
     operations = [
         BuildIndex(
