@@ -93,6 +93,21 @@ SELECT (SELECT count(*) FROM tasks_task), (SELECT count(*) FROM tasks_run),
     (SELECT count(*) FROM webhooks_delivery)
 """
 
+RECOUNTED = """
+import json
+import django; django.setup()
+from django.db import connection
+from apps.operations.services import fold_changes, recount
+
+first, second = recount(), recount()
+while fold_changes():
+    pass
+with connection.cursor() as cursor:
+    cursor.execute("SELECT coalesce(sum(abs(number)), 0)::int FROM operations_taskcount")
+    print(json.dumps([first is None, second, cursor.fetchone()[0]]))
+"""
+"""Counts open tasks twice. Prints whether it was prevented, the second drift, the open tasks."""
+
 
 # --- the upgrade, once --------------------------------------------------------------------------
 
@@ -259,6 +274,11 @@ def assert_received(receiver: Receiver, wanted: Mapping[Key, Document]) -> None:
     for key, callbacks in received.items():
         assert len({callback.webhook_id for callback in callbacks}) == 1, key
         assert {callback.envelope["type"] for callback in callbacks} == {wanted[key]["type"]}
+
+
+def test_figures__are_true_after_a_recount(upgrade: Upgrade) -> None:
+    """The previous version has counted nothing, and all tasks are closed in the end."""
+    assert present().ask(RECOUNTED, home=upgrade.home) == [False, 0, 0]
 
 
 def as_logged(event: Document) -> Document:
