@@ -145,7 +145,7 @@ class DeliveryAdmin(WebhooksList):
         of_task = DeliveryFilter(task_ids=[wanted])
         return queryset.filter(of_task.condition(actor_of(request).organisation_id)), False
 
-    @admin.display(description="")
+    @admin.display(description=_("Choose"))
     def chosen(self, delivery: Delivery) -> SafeString:
         label = gettext("Choose %(event)s") % {"event": delivery.event_type}
         return format_html(
