@@ -13,6 +13,7 @@ from apps.console.views import (
     task_actions,
     task_bulk,
     task_composer,
+    task_export,
     tasks,
     worker_actions,
     worker_invitations,
@@ -26,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Tasks.
     path("tasks/new/", task_composer.new, name="task_new"),
     path("tasks/new/check", task_composer.check, name="task_new_check"),
+    path("tasks/export", task_export.export, name="tasks_export"),
     path("tasks/bulk/", task_bulk.bulk, name="tasks_bulk"),
     path("tasks/task/<uuid:task_id>/", tasks.task, name="task"),
     path("tasks/task/<uuid:task_id>/parts", tasks.parts, name="task_parts"),

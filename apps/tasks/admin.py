@@ -1,8 +1,8 @@
 """List tasks in the operator's console."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -22,11 +22,14 @@ from apps.accounts.read_only_admin import (
 )
 from apps.accounts.scopes import Scope
 from apps.base import clock
+from apps.base.paginator import BoundedPaginator
 from apps.base.wording import humanised
 from apps.pools.selectors import visible_pools
 from apps.tasks import selectors
+from apps.tasks.list_periods import PERIODS, WAITING
 from apps.tasks.models import NEWEST_FIRST, Task
 from apps.tasks.texts import STATUS_TEXTS, URGENCY_TEXTS
+from biolayer.errors import InvalidInput
 from biolayer.lifecycle import CLOSED, Status
 
 # What the list shows; the contract's long texts stay in their rows.
@@ -48,11 +51,11 @@ COLUMNS = (
     "worker__name",
 )
 MAX_CHOICES = 50
-PERIODS = {
-    "hour": (_("the last hour"), timedelta(hours=1)),
-    "day": (_("the last day"), timedelta(days=1)),
-    "week": (_("the last week"), timedelta(days=7)),
-    "month": (_("the last 30 days"), timedelta(days=30)),
+PERIOD_TEXTS = {
+    "hour": _("the last hour"),
+    "day": _("the last day"),
+    "week": _("the last week"),
+    "month": _("the last 30 days"),
 }
 # Addresses of the list that operators often look at.
 VIEWS: tuple[tuple[Text, str], ...] = (
@@ -78,17 +81,16 @@ def _of_sla(tasks: Any, value: str) -> Any:
 
 
 def _periods() -> Sequence[tuple[str, Text]]:
-    return [(name, text) for name, (text, _period) in PERIODS.items()]
+    return list(PERIOD_TEXTS.items())
 
 
 def _of_period(tasks: Any, value: str) -> Any:
-    return tasks.filter(created_at__gte=clock.now() - PERIODS[value][1])
+    return tasks.filter(created_at__gte=clock.now() - PERIODS[value])
 
 
 def _of_waiting(tasks: Any, value: str) -> Any:
-    """Return tasks that have been queued for an hour: they were created before that."""
-    since = clock.now() - timedelta(hours=1)
-    return tasks.filter(status=Status.QUEUED, created_at__lt=since, changed_at__lt=since)
+    """Return queued tasks that were created over an hour ago."""
+    return tasks.filter(status=Status.QUEUED, created_at__lt=clock.now() - WAITING[value])
 
 
 class DomainFilter(admin.SimpleListFilter):
@@ -116,9 +118,10 @@ class PoolFilter(admin.SimpleListFilter):
         return [(str(id_), name) for id_, name in pools.values_list("id", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        known = {value for value, _name in self.lookup_choices}
-        value = self.value()
-        return queryset.filter(pool_id=value) if value in known else queryset
+        try:
+            return queryset.filter(pool_id=UUID(self.value() or ""))
+        except ValueError:
+            return queryset
 
 
 @admin.register(Task)
@@ -126,6 +129,9 @@ class TaskAdmin(ReadOnlyAdmin):
     """List the tasks of the reader's organisation and pools, newest first."""
 
     scope = Scope.TASKS_READ
+    paginator = BoundedPaginator
+    search_fields = ("title",)
+    search_help_text = _("Words of the title, the id of a task, or that of a request.")
     empty_text = _("There is no task yet. A product backend posts them, or you do.")
     list_display = (
         "title_and_ids",
@@ -159,6 +165,18 @@ class TaskAdmin(ReadOnlyAdmin):
     def visible(self, actor: Principal) -> QuerySet[Task]:
         return Task.objects.visible_to(actor).select_related("worker").only(*COLUMNS)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the rows that a text finds, as `GET /v1/tasks?q=` does."""
+        if not search_term.strip():
+            return queryset, False
+        try:
+            found = selectors.search_tasks(actor=actor_of(request), text=search_term)
+        except InvalidInput:
+            return queryset.none(), False
+        return queryset & found, False
+
     def address_of(self, row: Task) -> str:
         return reverse("admin:task", args=[row.id])
 
@@ -177,7 +195,13 @@ class TaskAdmin(ReadOnlyAdmin):
         manages = may(actor_of(request), Scope.TASKS_MANAGE)
         actions = self.bulk_actions if manages else self.bulk_actions[-1:]
         return super().changelist_view(
-            request, {"bulk_actions": actions, "saved_views": VIEWS, **(extra_context or {})}
+            request,
+            {
+                "bulk_actions": actions,
+                "saved_views": VIEWS,
+                "export_address": "admin:tasks_export",
+                **(extra_context or {}),
+            },
         )
 
     @admin.display(description=format_html('<span class="visually-hidden">{}</span>', _("Choose")))

@@ -1,10 +1,12 @@
 """Test actions on many tasks at once, and the list that they are chosen from."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.tasks import services as tasks
@@ -157,3 +159,63 @@ def test_list__takes_few_statements(
     mara.get(LIST)
     with django_assert_max_num_queries(MAX_STATEMENTS):
         assert mara.get(f"{LIST}?status=open&domain=security").status_code == 200
+
+
+def test_list__is_searched(house: House, mara: Operator) -> None:
+    gate = house.task(title="Weld the gate", origin={"product": "yard", "request_id": "G-1"})
+    house.task(title="Paint the door")
+    assert titles(mara, "q=gate") == ["Weld the gate"]
+    assert titles(mara, "q=G-1") == ["Weld the gate"]
+    assert titles(mara, f"q={gate.id}&status=created") == ["Weld the gate"]
+    assert titles(mara, "q=gate&status=completed") == []
+    assert titles(mara, "q=-") == []
+    foreign = tasks.create_task(
+        actor=house.charlie.principal, document=contract(title="Their gate"), at=clock.now()
+    ).task
+    assert titles(mara, f"q={foreign.id}") == []
+
+
+# --- the export -----------------------------------------------------------------------------------
+
+
+def exported(who: Operator, query: str) -> list[Any]:
+    answer = who.get(f"/admin/tasks/export?format=ndjson&{query}")
+    lines = b"".join(answer.streaming_content).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+QUERIES = [
+    "",
+    "status=open",
+    "status=completed",
+    "domain=billing",
+    "urgency=high&created=week",
+    "urgency=x&pool=x&created=x&sla=x",
+    "waiting=hour",
+    "waiting=hour&status=completed",
+    "q=old",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_export__has_what_the_list_has(house: House, mara: Operator, query: str) -> None:
+    house.completed(title="Done", sla={"urgency": "high"})
+    house.queued(title="Old", at=clock.now() - timedelta(hours=3), domain="billing")
+    *rows, end = exported(mara, query)
+    assert [row["title"] for row in rows] == titles(mara, query)
+    assert end == {"end": True, "rows": len(rows), "is_complete": True}
+
+
+def test_export__is_a_file_and_audited(house: House) -> None:
+    house.task(title="=1+1")
+    viewer = operator(house, Role.VIEWER)
+    answer = viewer.get("/admin/tasks/export?format=csv")
+    assert answer["Content-Disposition"] == 'attachment; filename="tasks.csv"'
+    assert b",'=1+1," in b"".join(answer.streaming_content)
+    actions = AuditEvent.objects.filter(actor_id=str(viewer.member.id)).values_list("action")
+    assert ("export.created",) in actions
+    assert viewer.get("/admin/tasks/export?format=xlsx").status_code == 404
+    assert viewer.get("/admin/tasks/export?format=csv&q=-").status_code == 404
+    assert 'href="/admin/tasks/export?status=open&amp;format=csv"' in (
+        viewer.get(f"{LIST}?status=open").content.decode()
+    )

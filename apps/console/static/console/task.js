@@ -42,12 +42,16 @@ function receive(text) {
   tick()
 }
 
+let isHovered = false
+timeline().addEventListener('pointerover', (event) => (isHovered = event.pointerType === 'mouse'))
+timeline().addEventListener('pointerleave', () => (isHovered = false))
+
 // Rows do not move while a person reads them: a button says how many there are.
 function showTimeline(part) {
   const keys = (element) => [...element.querySelectorAll('[data-event]')].map((row) => row.dataset.key)
   const shown = new Set(keys(timeline()))
   const added = keys(part).filter((key) => !shown.has(key)).length
-  const isInUse = timeline().matches(':hover') || timeline().contains(document.activeElement)
+  const isInUse = isHovered || timeline().contains(document.activeElement)
   held = added && isInUse ? part : null
   if (!held) morph(timeline(), part)
   const button = document.getElementById('new-events')
