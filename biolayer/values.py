@@ -228,7 +228,7 @@ NetworkBlock = Annotated[
 ]
 """An address or a network of IPv4 or IPv6; an address becomes a network of its own."""
 
-RoleName = Literal["viewer", "editor", "manager", "admin"]
+RoleName = Literal["worker", "viewer", "editor", "manager", "admin"]
 ClientScopeName = Literal[
     "tasks:read",
     "tasks:create",

@@ -7,10 +7,11 @@ from django.views.generic import RedirectView
 from apps.api.http.health import live, ready
 from apps.api.http.oauth import OAuthIntrospection, OAuthRevocation, OAuthToken
 from apps.api.http.oauth_metadata import RESOURCES, authorization_server, protected_resource
+from apps.ui.views.home import start
 from apps.ui.views.oauth import Authorize
 
 urlpatterns = [
-    path("", RedirectView.as_view(url="/portal/")),
+    path("", start),
     path("portal", RedirectView.as_view(url="/portal/")),
     path("portal/", include("apps.portal.urls")),
     path("admin", RedirectView.as_view(url="/admin/")),

@@ -60,4 +60,6 @@ class AuditAction(models.TextChoices):
     LEGAL_HOLD_PLACED = "legal_hold.placed"
     LEGAL_HOLD_RELEASED = "legal_hold.released"
     SUBJECT_ERASED = "subject.erased"
+    STAFF_ACCESS_OPENED = "staff.access_opened"
+    STAFF_ACCESS_CLOSED = "staff.access_closed"
     AUDIT_CHAIN_ACCEPTED = "audit_chain.accepted"

@@ -19,7 +19,8 @@ from biolayer.errors import (
 class Principal:
     """Hold what decides on access: scopes, role, organisation and granted pools."""
 
-    # api_key, oauth_application, oauth_member (a client for a person), member, worker, or system.
+    # api_key, oauth_application, oauth_member (a client for a person), member, worker, system, or
+    # staff: of the installation, who read an organisation for a time.
     kind: str
     id: str
     name: str

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
+from django.views.decorators.http import require_safe
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
@@ -68,7 +69,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # it has none a
     def get_urls(self) -> list[URLPattern]:
         meta = self.opts
         name = f"{meta.app_label}_{meta.model_name}_changelist"
-        return [path("", self.admin_site.admin_view(self.changelist_view), name=name)]
+        page = require_safe(self.admin_site.admin_view(self.changelist_view))
+        return [path("", page, name=name)]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.visible(actor_of(request))

@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 class Role(models.TextChoices):
     """Name the roles, ascending: each includes the ones before it."""
 
+    # For people who only work on tasks: it lets a worker use the portal, and shows nothing else.
+    WORKER = "worker", _("Worker")
     VIEWER = "viewer", _("Viewer")
     EDITOR = "editor", _("Editor")
     MANAGER = "manager", _("Manager")
@@ -51,7 +53,7 @@ LEAST_ROLE = {
     Scope.CREDENTIALS_READ: Role.MANAGER,
     Scope.CREDENTIALS_MANAGE: Role.MANAGER,
     Scope.AUDIT_READ: Role.MANAGER,
-    Scope.WORK: Role.VIEWER,
+    Scope.WORK: Role.WORKER,
 }
 
 ROLE_ORDER = [role.value for role in Role]

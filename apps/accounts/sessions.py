@@ -38,6 +38,8 @@ class SessionStore(SessionBase):
         self.client = ("", "")
         # Who is signed in, as the session's own row says; None before it is loaded.
         self.person: User | None = None
+        # The id of the session's row; None before it is loaded.
+        self.row_id: UUID | None = None
 
     def load(self) -> dict[str, Any]:
         row = None
@@ -50,7 +52,7 @@ class SessionStore(SessionBase):
             self._session_key = None
             return {}
         self._note_seen(row)
-        self.person = row.user
+        self.person, self.row_id = row.user, row.id
         return self.decode(row.session_data)
 
     def _note_seen(self, row: BrowserSession) -> None:

@@ -13,7 +13,7 @@ PREFIXES = ("/accounts", "/admin", "/portal", "/oauth/authorize", "/static/")
 
 def is_page(path: str) -> bool:
     """Return whether a path belongs to a page or to a page's file."""
-    return path.startswith(PREFIXES)
+    return path == "/" or path.startswith(PREFIXES)
 
 
 KIB = 1024

@@ -21,6 +21,7 @@ class Section:
     paths: tuple[str, ...]
 
 
+ACCESS = ("member", "invitation", "apikey", "oauthapplication", "organisation")
 SECTIONS = (
     Section(_("Board"), "board", Scope.TASKS_READ, ()),
     Section(_("Tasks"), "tasks_task_changelist", Scope.TASKS_READ, ("/admin/tasks/",)),
@@ -32,6 +33,13 @@ SECTIONS = (
         Scope.WEBHOOKS_READ,
         ("/admin/webhooks/",),
     ),
+    Section(
+        _("Access"),
+        "accounts_member_changelist",
+        Scope.ORGANISATION_READ,
+        tuple(f"/admin/accounts/{kind}/" for kind in ACCESS),
+    ),
+    Section(_("Audit"), "audit", Scope.AUDIT_READ, ("/admin/accounts/auditevent/",)),
 )
 
 

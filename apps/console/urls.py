@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from apps.console.access_urls import ACCESS
 from apps.console.views import (
     board,
     deliveries,
@@ -10,6 +11,7 @@ from apps.console.views import (
     pools,
     recoveries,
     signing_keys,
+    staff,
     task_actions,
     task_bulk,
     task_composer,
@@ -24,6 +26,11 @@ from apps.console.views import (
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", board.board, name="board"),
     path("board/fragment", board.fragment, name="board_fragment"),
+    *ACCESS,
+    # The installation's own staff.
+    path("organisations/", staff.organisations, name="staff_organisations"),
+    path("organisations/close/", staff.close_access, name="staff_close"),
+    path("organisations/<uuid:organisation_id>/read/", staff.open_access, name="staff_open"),
     # Tasks.
     path("tasks/new/", task_composer.new, name="task_new"),
     path("tasks/new/check", task_composer.check, name="task_new_check"),

@@ -20,7 +20,7 @@ from apps.accounts.mail import send_after_commit
 from apps.base import crypto
 from apps.base.addresses import client_address
 from apps.ui import sign_in_log
-from apps.ui.sessions import current_member
+from apps.ui.sessions import start_of
 
 SECOND_FACTORS = crypto.Place(UUID(int=0), "mfa_authenticator", "data")
 
@@ -63,10 +63,8 @@ class AccountAdapter(DefaultAccountAdapter):
             sign_in_log.end_other_sessions(self.request, user.pk)
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        """Return where a person goes who asked for no page: a worker to the portal."""
-        member = current_member(request)
-        is_worker = member is not None and member.worker_id is not None
-        return reverse("portal_home" if is_worker else "account_home")
+        """Return where a person goes who asked for no page."""
+        return reverse(start_of(request))
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         path: str = reverse(

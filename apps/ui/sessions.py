@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role
 from apps.accounts.selectors import check_member, memberships_of, principal_of_member
 from apps.accounts.sessions import SessionStore
 from apps.base.addresses import client_address
@@ -64,6 +65,22 @@ def current_member(request: HttpRequest) -> Any:
         if member is not None:
             return member
     return memberships.first()
+
+
+def start_of(request: HttpRequest) -> str:
+    """Return the name of the page where a person who is signed in begins.
+
+    A member who is a worker begins in the portal, and as an editor or more in the console, which
+    has "My work" among its tabs. It is the same page on each device: links and habits hold. A
+    viewer who is a worker was invited for the work: it is what they do most.
+    """
+    member = current_member(request)
+    if member is not None:
+        is_worker = member.worker_id is not None
+        if member.role == Role.WORKER:
+            return "portal_home" if is_worker else "account_home"
+        return "portal_home" if is_worker and member.role == Role.VIEWER else "admin:board"
+    return "admin:staff_organisations" if request.user.is_superuser else "account_home"
 
 
 def read_session(request: HttpRequest) -> None:

@@ -158,7 +158,7 @@ def _create_person(organisation: Organisation, pool: Pool) -> dict[str, str]:
     user = create_person(email=email, name="Demo Worker", password=password)
     actor, at = principal.system("demo", organisation.id), clock.now()
     member = add_member(
-        member=Member(organisation=organisation, user=user, role=Role.VIEWER), actor=actor, at=at
+        member=Member(organisation=organisation, user=user, role=Role.WORKER), actor=actor, at=at
     )
     worker = provision_worker(
         pools=[pool],

@@ -29,7 +29,7 @@ def desk(email: str) -> dict[str, Any]:
     # Short offers: a task that its worker gave back is offered again after as long.
     offers = dict.fromkeys(("low", "normal", "high", "critical"), OFFER_SECONDS)
     pool = provision_pool(organisation_id=organisation.id, name="Front desk", offer_seconds=offers)
-    user = _member(organisation, email, "Bob Ashdown", Role.VIEWER)
+    user = _member(organisation, email, "Bob Ashdown", Role.WORKER)
     worker = provision_worker(
         pools=[pool], name=user.name, presence=Presence.AVAILABLE, capacity=20
     )
@@ -67,7 +67,7 @@ def _world_worker(organisation: Any, pool: Any, number: int) -> dict[str, Any]:
 
     worker, caller = worker_in(pool, name=f"Worker {number + 1}", capacity=10)
     email = f"worker-{secrets.token_hex(6)}@northwind.example"
-    user = _member(organisation, email, worker.name, Role.VIEWER)
+    user = _member(organisation, email, worker.name, Role.WORKER)
     Worker.objects.filter(id=worker.id).update(user=user)
     return {"email": email, "session": _session(user), "api_key": caller.key}
 

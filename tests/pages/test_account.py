@@ -268,7 +268,7 @@ def test_sign_in__needs_the_second_factor(house: House, mara: User) -> None:
     wrong = submit(client, "/accounts/two-factor/authenticate/", code="000000")
     assert "There is a problem" in wrong.content.decode()
     right = submit(client, "/accounts/two-factor/authenticate/", code=code())
-    assert right["Location"] == "/accounts/"
+    assert right["Location"] == "/admin/"
     assert client.get("/accounts/").status_code == 200
     recorded = actions()
     assert recorded == ["second_factor.added", "session.refused", "session.started"]
@@ -337,7 +337,7 @@ def test_invitation__makes_an_account_that_is_signed_in(house: House) -> None:
     path, client = invited(house), browser()
     assert "Join Northwind Verification" in text(client, path)
     answer = submit(client, path, name="Jo Adeyemi", password=PASSWORD)
-    assert (answer.status_code, answer["Location"]) == (302, "/accounts/")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
     assert "Jo Adeyemi" in text(client)
     assert Member.objects.get(user__email=JO).role == "editor"
     assert actions() == ["invitation.created", "member.added", "session.started"]

@@ -8,6 +8,7 @@ from typing import Any
 from django.test import Client
 
 from apps.accounts.models import Member
+from apps.accounts.scopes import Role
 from apps.pools.models import Worker
 from tests.factories import House, member_of
 from tests.pages.steps import browser, sign_in, submit
@@ -40,7 +41,7 @@ class Desk:
 def desk_of(house: House, worker: Worker | None = None, email: str = EMAIL) -> Desk:
     """Return the browser of a worker, by default Bob's, which is signed in."""
     worker = worker or house.bobs_worker
-    member = member_of(house.organisation, email)
+    member = member_of(house.organisation, email, role=Role.WORKER)
     Worker.objects.filter(id=worker.id).update(user_id=member.user_id)
     worker.refresh_from_db()
     client = browser()

@@ -17,7 +17,7 @@ BOB = "bob@northwind.example"
 
 def portal(house: House, email: str = BOB, *, worker: Worker | None = None) -> "Portal":
     """Return a browser in which Bob, who is a member and a worker, is signed in."""
-    member = member_of(house.organisation, email, role=Role.VIEWER)
+    member = member_of(house.organisation, email, role=Role.WORKER)
     worker = worker or house.bobs_worker
     Worker.objects.filter(id=worker.id).update(user=member.user)
     client = browser()

@@ -269,7 +269,7 @@ def test_stranger__signs_in_first(house: House) -> None:
 def test_member__who_is_no_worker_is_told_what_to_do(house: House) -> None:
     member = member_of(house.organisation, "ann@northwind.example", role=Role.ADMIN)
     client = browser()
-    assert sign_in(client, "ann@northwind.example")["Location"] == "/accounts/"
+    assert sign_in(client, "ann@northwind.example")["Location"] == "/admin/"
     answer = client.get("/portal/")
     assert answer.status_code == 403
     page = answer.content.decode()

@@ -6,6 +6,7 @@ from apps.accounts.models.oauth import GrantType, OAuthApplication, OAuthCode, O
 from apps.accounts.models.organisations import Organisation, Tenant
 from apps.accounts.models.people import Invitation, Member, User
 from apps.accounts.models.sessions import BrowserSession, SignInCounter
+from apps.accounts.models.staff import StaffAccess
 
 __all__ = [
     "ApiKey",
@@ -22,6 +23,7 @@ __all__ = [
     "OAuthConsent",
     "Organisation",
     "SignInCounter",
+    "StaffAccess",
     "Tenant",
     "User",
 ]

@@ -264,11 +264,11 @@ def _end_faults(chain: AuditChain, publics: dict[UUID, str]) -> Iterator[AuditFa
     if public is None or not is_authentic_end(chain, public):
         text = "the end of the chain is not what was signed: rows were cut off, or rewritten"
         yield AuditFault(organisation_id, "end", chain.position, None, text)
-    last = _hash_at(organisation_id, chain.position)
+    last = hash_at(organisation_id, chain.position)
     if last is not None and last != bytes(chain.hash):
         text = "the last row has another hash than the end of the chain"
         yield AuditFault(organisation_id, "end", chain.position, None, text)
-    beyond = _row_beyond_the_end(organisation_id)
+    beyond = row_beyond_the_end(organisation_id)
     if beyond is not None:
         text = "it is behind the end of the chain"
         yield AuditFault(organisation_id, "inserted", beyond[0], beyond[1], text)
@@ -281,14 +281,14 @@ WHERE c.organisation_id = %s ORDER BY e.position LIMIT 1
 """
 
 
-def _row_beyond_the_end(organisation_id: UUID) -> tuple[int, int] | None:
+def row_beyond_the_end(organisation_id: UUID) -> tuple[int, int] | None:
     with connection.cursor() as cursor:
         cursor.execute(BEYOND, [organisation_id])
         row: tuple[int, int] | None = cursor.fetchone()
     return row
 
 
-def _hash_at(organisation_id: UUID, position: int) -> bytes | None:
+def hash_at(organisation_id: UUID, position: int) -> bytes | None:
     """Return the hash at a position; None where it has no row."""
     if position == 0:
         return GENESIS
@@ -312,7 +312,7 @@ def _head_faults(
         public = publics.get(head.key_id)
         if public is None or not is_authentic_head(head, public):
             yield _head_fault(head, f"the head of {head.day} is not what was signed")
-        elif _hash_at(organisation_id, head.position) != bytes(head.hash):
+        elif hash_at(organisation_id, head.position) != bytes(head.hash):
             text = f"rows up to here were rewritten or removed after {head.day}, whose head differs"
             yield _head_fault(head, text)
     # A chain without heads may have begun on the day before its first row.

@@ -1,6 +1,7 @@
 """Read members, invitations and sessions; make the principal of a browser's session."""
 
 from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
@@ -100,7 +101,9 @@ def sessions_of(user_id: UUID) -> "QuerySet[BrowserSession]":
 
 
 FINGERPRINTS = """
-SELECT s.session_key, md5(concat_ws(' ', s.session_data, u.password, u.is_active,
+SELECT s.session_key, md5(concat_ws(' ', s.session_data, u.password, u.is_active, u.is_superuser,
+    (SELECT a.id FROM accounts_staffaccess a WHERE a.session_id = s.id AND a.closed_at IS NULL
+     AND a.expires_at > clock_timestamp()),
     EXISTS (SELECT FROM mfa_authenticator a WHERE a.user_id = u.id AND a.type = ANY (%s)),
     (SELECT string_agg(concat_ws(' ', m.organisation_id, m.role, o.allowed_networks,
         o.requires_second_factor), ' ' ORDER BY m.id)
@@ -147,11 +150,38 @@ def member(*, actor: Principal, member_id: UUID) -> Member:
     return row
 
 
+def member_sessions(*, actor: Principal, member_id: UUID) -> "QuerySet[BrowserSession]":
+    """Return the sessions of a member, the latest seen first.
+
+    Raise `NotFound`, `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`.
+    """
+    actor.require(Scope.ORGANISATION_MANAGE)
+    actor.require_every_pool()
+    return sessions_of(member(actor=actor, member_id=member_id).user_id)
+
+
+def invitation(*, actor: Principal, invitation_id: UUID) -> Invitation:
+    """Return an invitation. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
+    row = invitations(actor=actor).filter(id=invitation_id).first()
+    if row is None:
+        raise NotFound("invitation")
+    return row
+
+
 def invitations(*, actor: Principal) -> "QuerySet[Invitation]":
     """Return the organisation's invitations, newest first. Raise `RoleTooLow`, `ScopeMissing`."""
     actor.require(Scope.ORGANISATION_READ)
     rows = Invitation.objects.filter(organisation_id=actor.organisation_id)
     return rows.order_by("-created_at", "-id")
+
+
+def invitation_state(invitation: Invitation, at: datetime) -> str:
+    """Return `open`, `accepted`, `revoked` or `expired`."""
+    if invitation.accepted_at is not None:
+        return "accepted"
+    if invitation.revoked_at is not None:
+        return "revoked"
+    return "open" if invitation.expires_at > at else "expired"
 
 
 def invitation_by_hash(token_hash: bytes) -> Invitation | None:

@@ -75,10 +75,17 @@ from apps.accounts.services.sandboxes import (
     equip_sandboxes,
 )
 from apps.accounts.services.sessions import (
+    end_member_session,
     end_other_sessions,
     end_session,
     purge_sign_ins,
     record_for_person,
+)
+from apps.accounts.services.staff import (
+    close_access,
+    make_superuser,
+    open_access,
+    remove_superuser,
 )
 
 __all__ = [
@@ -93,11 +100,13 @@ __all__ = [
     "chain_audit_events",
     "change_organisation",
     "change_role",
+    "close_access",
     "create_oauth_application",
     "create_organisation",
     "create_person",
     "delete_expired_tokens",
     "delete_oauth_application",
+    "end_member_session",
     "end_other_sessions",
     "end_session",
     "ensure_sandbox",
@@ -110,6 +119,8 @@ __all__ = [
     "is_open",
     "issue_key",
     "lock_organisation",
+    "make_superuser",
+    "open_access",
     "purge_sign_ins",
     "react_to_joining",
     "record_action",
@@ -117,6 +128,7 @@ __all__ = [
     "record_for_person",
     "record_key_use",
     "remove_member",
+    "remove_superuser",
     "resend_invitation",
     "revoke_api_key",
     "revoke_consent",

@@ -11,7 +11,9 @@ from apps.accounts.audit import AuditAction
 from apps.accounts.changes import audit_entry
 from apps.accounts.counters import purge_counters
 from apps.accounts.models import BrowserSession, Member
+from apps.accounts.principal import Principal, system
 from apps.accounts.selectors.people import principal_of_member
+from apps.accounts.services.locks import lock_organisation, member_of
 from apps.accounts.sessions import SessionStore, stored_key
 from apps.base import clock
 from apps.base.rows import write
@@ -82,6 +84,36 @@ def end_other_sessions(
             revoked=True,
         )
     return deleted
+
+
+@atomic()
+def end_member_session(
+    *, actor: Principal, member_id: UUID, session_id: UUID, at: datetime
+) -> None:
+    """End a session of a member, whose next request is anonymous.
+
+    The session is the person's, also in their other organisations: each log gets an entry, which
+    names the actor in the actor's own. Raise `NotFound`, `PoolNotGranted`, `RoleTooLow`,
+    `ScopeMissing`.
+    """
+    lock_organisation(actor=actor)
+    user_id = member_of(actor=actor, member_id=member_id).user_id
+    deleted, _ = BrowserSession.objects.filter(id=session_id, user_id=user_id).delete()
+    if not deleted:
+        raise NotFound("session")
+    concerned = Member.objects.filter(user_id=user_id).order_by("id")
+    organisation_ids = concerned.values_list("organisation_id", flat=True)
+    write(
+        audit_entry(
+            actor=actor if one == actor.organisation_id else system("another admin", one),
+            action=AuditAction.SIGNED_OUT,
+            subject=("user", user_id),
+            at=at,
+            session_id=str(session_id),
+            revoked=True,
+        )
+        for one in organisation_ids
+    )
 
 
 def purge_sign_ins() -> int:

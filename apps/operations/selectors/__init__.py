@@ -12,6 +12,7 @@ from apps.operations.selectors.board import (
     WorkerFigures,
     board,
 )
+from apps.operations.selectors.organisations import open_tasks_of
 from apps.operations.selectors.system import (
     DeliveryFigures,
     ProcessRow,
@@ -36,6 +37,7 @@ __all__ = [
     "WaitingTask",
     "WorkerFigures",
     "board",
+    "open_tasks_of",
     "register_drain",
     "system",
 ]

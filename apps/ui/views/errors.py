@@ -2,18 +2,48 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+PROBLEM = "application/problem+json"
+# The codes of problems, which are those of the API.
+CODES = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    413: "too_large",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+# Where a page leads back to, by what its address begins with.
+BACK = {
+    "/portal/": ("portal_home", gettext_lazy("To your work")),
+    "/admin/": ("admin:board", gettext_lazy("To the board")),
+}
 
 
 def error_page(
     request: HttpRequest, status: int, title: str, text: str, **context: Any
 ) -> HttpResponse:
-    """Return a page that says what went wrong. It reads no session and no database."""
-    if request.path.startswith("/portal/"):
-        context = {"back": reverse("portal_home"), "back_text": _("To your work"), **context}
+    """Return a page that says what went wrong. It reads no session and no database.
+
+    A program that asks for JSON gets a problem document (RFC 9457).
+    """
+    if not request.accepts("text/html") and any(
+        map(request.accepts, ("application/json", PROBLEM))
+    ):
+        code = CODES[status]
+        body = {"type": f"urn:biolayer:problem:{code}", "title": title, "status": status}
+        return JsonResponse(
+            {**body, "detail": text, "code": code}, status=status, content_type=PROBLEM
+        )
+    for prefix, (name, words) in BACK.items():
+        if request.path.startswith(prefix):
+            context = {"back": reverse(name), "back_text": words, **context}
     values = {"title": title, "text": text, "status": status, **context}
     return HttpResponse(render_to_string("ui/error.html", values), status=status)
 

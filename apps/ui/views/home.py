@@ -4,15 +4,29 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from apps.accounts.selectors import has_second_factor, memberships_of
-from apps.ui.sessions import choose_organisation, user_id_of
+from apps.ui.sessions import choose_organisation, start_of, user_id_of
 from biolayer.errors import NotFound
+
+
+@require_safe
+@never_cache
+def start(request: HttpRequest) -> HttpResponse:
+    """Serve `GET /`: lead a person to what they may see, or to the page that `next` names."""
+    wanted = request.GET.get("next", "")
+    if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) or wanted == "/":
+        wanted = ""
+    if request.user.is_authenticated:
+        return redirect(wanted or start_of(request))
+    return redirect_to_login(wanted) if wanted else redirect("account_login")
 
 
 @require_GET

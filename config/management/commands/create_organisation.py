@@ -36,7 +36,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, name: str, pool: str, admin: str | None, **options: Any) -> None:
-        password = _ask_password(admin) if admin else None
+        password = ask_password(admin) if admin else None
         with transaction.atomic():
             organisation = create_organisation(name=name)
             first_pool = provision_pool(organisation_id=organisation.id, name=pool)
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         self.stdout.write(f"                     {added.invitation.link}")
 
 
-def _ask_password(email: str) -> str | None:
+def ask_password(email: str) -> str | None:
     """Return the password that is typed; None for a link instead: without a terminal, or empty."""
     try:
         validate_email(email)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from apps.accounts.models import Invitation, Member, Organisation
 from apps.accounts.sandbox_ids import is_of_sandbox
+from apps.accounts.selectors import invitation_state
 from apps.api.v1.representations.values import choice
 from biolayer.responses import organisations as responses
 
@@ -41,7 +42,7 @@ def invitation(row: Invitation, *, at: datetime) -> responses.Invitation:
         invitation_id=row.id,
         email=row.email,
         role=choice(row.role),
-        status=choice(_status(row, at)),
+        status=choice(invitation_state(row, at)),
         invited_by=row.invited_by,
         created_at=row.created_at,
         expires_at=row.expires_at,
@@ -52,11 +53,3 @@ def invitation(row: Invitation, *, at: datetime) -> responses.Invitation:
         if row.worker is None
         else responses.WorkerOfInvitation(**{"skipped_pool_ids": [], **row.worker}),
     )
-
-
-def _status(row: Invitation, at: datetime) -> str:
-    if row.accepted_at is not None:
-        return "accepted"
-    if row.revoked_at is not None:
-        return "revoked"
-    return "open" if row.expires_at > at else "expired"

@@ -6,6 +6,10 @@ const page = document.getElementById('console').dataset
 
 document.querySelector('.error-summary')?.focus()
 
+// A page with a secret answered a form: loading it again must not send the form once more.
+const shownOnce = document.querySelector('[data-shown-once]')
+if (shownOnce) history.replaceState(null, '', shownOnce.dataset.shownOnce)
+
 // --- lists ----------------------------------------------------------------------------------------
 
 for (const all of document.querySelectorAll('[data-choose-all]')) {

@@ -1,0 +1,402 @@
+"""Test every address of the console with every role, foreign ids, and forms without a token.
+
+The addresses are those of the namespace `admin`: a new one without an entry in `PAGES` fails. An
+entry says which scope a page needs, for each method; the least role follows from `LEAST_ROLE`. A
+page about a thing takes its id by a name of `SUBJECTS`, where a new one is made for both sides.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from apps.accounts.models import BrowserSession, Member, Organisation, User
+from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.services import (
+    create_organisation,
+    invite,
+    issue_key,
+    make_superuser,
+)
+from apps.accounts.services.staff import open_access
+from apps.base import clock
+from apps.pools.services import create_oauth_application
+from apps.tasks import services as tasks
+from tests.factories import MANAGE, PASSWORD, Caller, admin_key, contract, member_of
+
+ROLES = list(Role)
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Say who may use an address by one method, and what it then answers."""
+
+    # None: the page is for superusers of the installation, who are no members.
+    scope: Scope | None
+    method: str = "get"
+    body: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+def get(scope: Scope | None) -> Page:
+    return Page(scope)
+
+
+def post(scope: Scope | None, status: int = 302, **body: Any) -> Page:
+    """Return a form; it is answered by a redirect, unless `status` says otherwise."""
+    return Page(scope, "post", body, status)
+
+
+def asking(scope: Scope) -> tuple[Page, Page]:
+    """Return a page that asks first, and the confirmation."""
+    return get(scope), post(scope)
+
+
+READS = get(Scope.TASKS_READ)
+CREDENTIALS = Scope.CREDENTIALS_MANAGE
+ORGANISATION = Scope.ORGANISATION_MANAGE
+KEY = {"name": "Desk", "mode": "live", "scopes": ["tasks:read"], "role": "viewer"}
+CLIENT = {
+    **KEY,
+    "client_type": "confidential",
+    "grant_types": ["client_credentials"],
+}
+SETTINGS = {"name": "Northwind", "retain_days": "30", "allowed_networks": ""}
+
+PAGES: dict[str, tuple[Page, ...]] = {
+    "board": (READS,),
+    "board_fragment": (READS,),
+    "tasks_task_changelist": (READS,),
+    "task": (READS,),
+    # --- access -----------------------------------------------------------------------------------
+    "accounts_member_changelist": (get(Scope.ORGANISATION_READ),),
+    "member": (get(Scope.ORGANISATION_READ),),
+    "member_invite": (
+        get(ORGANISATION),
+        post(ORGANISATION, email="jo@contoso.example", role="viewer"),
+    ),
+    "member_role": (post(ORGANISATION, role="editor"),),
+    "member_remove": asking(ORGANISATION),
+    "member_unlink": (post(ORGANISATION),),
+    "member_end_session": (post(ORGANISATION),),
+    "accounts_invitation_changelist": (get(Scope.ORGANISATION_READ),),
+    "invitation": (get(Scope.ORGANISATION_READ),),
+    "invitation_resend": (post(ORGANISATION),),
+    "invitation_revoke": (post(ORGANISATION),),
+    "organisation": (get(Scope.ORGANISATION_READ), post(ORGANISATION, **SETTINGS)),
+    "accounts_apikey_changelist": (get(Scope.CREDENTIALS_READ),),
+    "api_key": (get(Scope.CREDENTIALS_READ),),
+    "api_key_create": (get(CREDENTIALS), post(CREDENTIALS, 200, **KEY)),
+    "api_key_rotate": (post(CREDENTIALS, 200, overlap_seconds="3600"),),
+    "api_key_revoke": asking(CREDENTIALS),
+    "accounts_oauthapplication_changelist": (get(Scope.CREDENTIALS_READ),),
+    "oauth_application": (get(Scope.CREDENTIALS_READ),),
+    "oauth_create": (get(CREDENTIALS), post(CREDENTIALS, 200, **CLIENT)),
+    "oauth_rotate": (post(CREDENTIALS, 200),),
+    "oauth_delete": asking(CREDENTIALS),
+    "audit": (get(Scope.AUDIT_READ),),
+    "audit_chain": (get(Scope.AUDIT_READ),),
+    "audit_export": (get(Scope.AUDIT_READ),),
+    # --- the installation's staff -----------------------------------------------------------------
+    "staff_organisations": (get(None),),
+    "staff_open": (
+        get(None),
+        post(None, reason="Support case 4711 of Contoso", minutes="15"),
+    ),
+    "staff_close": (post(None),),
+}
+
+# The arguments of an address that name no thing.
+VALUES = {"kind": "csv"}
+
+
+class Side:
+    """Hold an organisation, and make its things when a page asks for them."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self.organisation: Organisation = create_organisation(name="Contoso Audits")
+        self._made: dict[str, Any] = {}
+
+    def subject(self, name: str) -> Any:
+        """Return the id of a thing of `SUBJECTS`, the same one each time."""
+        if name not in self._made:
+            self._made[name] = SUBJECTS[name](self)
+        return self._made[name]
+
+    def backend(self) -> Caller:
+        return Caller(issue_key(organisation_id=self.organisation.id, name="backend"))
+
+    def member(self, role: Role) -> Member:
+        email = f"{role.value}-{next(self._numbers)}@contoso.example"
+        return member_of(self.organisation, email, role=role)
+
+
+def a_task(side: Side) -> Any:
+    actor = side.backend().principal
+    return tasks.create_task(actor=actor, document=contract(), at=clock.now()).task.id
+
+
+def an_invitation(side: Side) -> Any:
+    actor = admin_key(side.organisation).principal
+    email = f"{uuid4()}@contoso.example"
+    return invite(actor=actor, email=email, role=Role.VIEWER, at=clock.now()).id
+
+
+def a_session(side: Side) -> Any:
+    user = Member.objects.get(id=side.subject("member_id")).user
+    Client().force_login(user)
+    return BrowserSession.objects.get(user=user).id
+
+
+def a_client(side: Side) -> Any:
+    key = issue_key(
+        organisation_id=side.organisation.id,
+        name="Boss",
+        role=Role.ADMIN,
+        scopes=[*MANAGE, CREDENTIALS, Scope.TASKS_READ],
+    )
+    document = {name: CLIENT[name] for name in CLIENT if name != "mode"}
+    issued = create_oauth_application(
+        actor=Caller(key).principal, document=document, at=clock.now()
+    )
+    return issued.application.client_id
+
+
+SUBJECTS: dict[str, Callable[[Side], Any]] = {
+    "task_id": a_task,
+    "member_id": lambda side: side.member(Role.VIEWER).id,
+    "session_id": a_session,
+    "invitation_id": an_invitation,
+    "key_id": lambda side: side.backend().principal.key_id,
+    "client_id": a_client,
+    "organisation_id": lambda side: side.organisation.id,
+}
+
+
+@dataclass
+class World:
+    """Hold two organisations."""
+
+    own: Side
+    foreign: Side
+
+
+@pytest.fixture
+def world(database: None) -> World:
+    return World(Side(), Side())
+
+
+# --- the addresses --------------------------------------------------------------------------------
+
+
+def patterns(resolver: URLResolver) -> Iterator[URLPattern]:
+    for one in resolver.url_patterns:
+        if isinstance(one, URLResolver):
+            yield from patterns(one)
+        else:
+            yield one
+
+
+def console() -> list[URLPattern]:
+    (root,) = [
+        one
+        for one in get_resolver().url_patterns
+        if isinstance(one, URLResolver) and one.namespace == "admin"
+    ]
+    return list(patterns(root))
+
+
+def parameters(name: str) -> list[str]:
+    """Return the names of the arguments that an address takes."""
+    named = {one.name: one for one in console()}
+    return [*named[name].pattern.converters, *named[name].default_args]
+
+
+def address(name: str, side: Side) -> str:
+    """Return the address of a page about things of a side."""
+    taken = {one: VALUES[one] if one in VALUES else side.subject(one) for one in parameters(name)}
+    return reverse(f"admin:{name}", kwargs=taken)
+
+
+def about_a_thing(name: str) -> bool:
+    return any(one not in VALUES for one in parameters(name))
+
+
+CASES = [(name, page) for name, pages in PAGES.items() for page in pages]
+OF_MEMBERS = [(name, page) for name, page in CASES if page.scope is not None]
+OF_STAFF = [(name, page) for name, page in CASES if page.scope is None]
+
+
+def ids(case: Any) -> str:
+    return case if isinstance(case, str) else case.method
+
+
+def test_every_address_has_an_entry() -> None:
+    found = {str(one.name) for one in console()}
+    missing = found - PAGES.keys()
+    assert not missing, f"{sorted(missing)} are new. Mend: an entry in PAGES, with who may use it."
+    assert not PAGES.keys() - found
+
+
+def test_every_address_leads_to_a_name_of_its_own() -> None:
+    names = [one.name for one in console()]
+    assert {name for name in names if names.count(name) > 1} <= {"audit_export"}
+
+
+# --- who calls ------------------------------------------------------------------------------------
+
+
+def signed_in(user: User | None, *, checks: bool = False) -> Client:
+    client = Client(enforce_csrf_checks=checks, raise_request_exception=False)
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def call(client: Client, page: Page, path: str) -> Any:
+    return getattr(client, page.method)(path, page.body if page.method == "post" else {})
+
+
+def superuser(*, with_factor: bool = True) -> User:
+    user = make_superuser(email=f"{uuid4()}@biolayer.example", password=PASSWORD)
+    if with_factor:
+        TOTP.activate(user, SECRET)
+    return user
+
+
+def reader(side: Side) -> Client:
+    """Return the browser of a superuser who reads an organisation with a reason."""
+    user = superuser()
+    client = signed_in(user)
+    open_access(
+        user_id=user.id,
+        session_id=BrowserSession.objects.get(user=user).id,
+        organisation_id=side.organisation.id,
+        reason="Support case 4711 of Contoso",
+        minutes=15,
+        address="127.0.0.1",
+        at=clock.now(),
+    )
+    return client
+
+
+# --- pages of members -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
+def test_page__needs_its_role(world: World, name: str, page: Page) -> None:
+    assert page.scope is not None
+    path, least = (
+        address(name, world.own),
+        max(LEAST_ROLE[page.scope], Role.VIEWER, key=ROLES.index),
+    )
+    for role in ROLES[: ROLES.index(least)]:
+        answer = call(signed_in(world.own.member(role).user), page, path)
+        assert answer.status_code == 403, (role, answer)
+        assert "Not allowed" in answer.content.decode()
+    # The higher roles first: the form of the last one may change what it is about.
+    allowed = ROLES[ROLES.index(least) :]
+    for role in allowed if page.method == "get" else allowed[:1]:
+        answer = call(signed_in(world.own.member(role).user), page, path)
+        assert answer.status_code == page.status, (role, answer.content.decode()[-2000:])
+        assert "no-store" in answer["Cache-Control"]
+
+
+@pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
+def test_page__is_for_those_who_signed_in(world: World, name: str, page: Page) -> None:
+    path = address(name, world.own)
+    answer = call(signed_in(None), page, path)
+    assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={path}")
+
+
+@pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
+def test_superuser__sees_nothing_without_a_reason(world: World, name: str, page: Page) -> None:
+    answer = call(signed_in(superuser()), page, address(name, world.own))
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/organisations/")
+
+
+@pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
+def test_superuser__reads_as_a_viewer_with_a_reason(world: World, name: str, page: Page) -> None:
+    assert page.scope is not None
+    answer = call(reader(world.own), page, address(name, world.own))
+    reads = page.method == "get" and LEAST_ROLE[page.scope] == Role.VIEWER
+    assert answer.status_code == (page.status if reads else 403)
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [case for case in OF_MEMBERS if about_a_thing(case[0])], ids=ids
+)
+def test_thing_of_another_organisation__does_not_exist(world: World, name: str, page: Page) -> None:
+    path = address(name, world.foreign)
+    for client in (
+        signed_in(world.own.member(Role.ADMIN).user),
+        *([reader(world.own)] if page.method == "get" else []),
+    ):
+        answer = call(client, page, path)
+        is_hidden = answer.status_code == 404
+        # Staff may lack the role for the page, whatever it is about.
+        assert is_hidden or answer.status_code == 403, answer
+        assert is_hidden or "staff" in answer.content.decode().lower()
+        assert str(world.foreign.organisation.id) not in answer.content.decode()
+    own = call(signed_in(world.foreign.member(Role.ADMIN).user), page, path)
+    assert own.status_code == page.status
+
+
+# --- pages of the installation's staff ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "page"), OF_STAFF, ids=ids)
+def test_staff_page__is_for_superusers_with_a_second_factor(
+    world: World, name: str, page: Page
+) -> None:
+    path = address(name, world.own)
+    for role in ROLES:
+        answer = call(signed_in(world.own.member(role).user), page, path)
+        assert answer.status_code == 404, role
+    answer = call(signed_in(None), page, path)
+    assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={path}")
+    answer = call(signed_in(superuser(with_factor=False)), page, path)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/two-factor/")
+    assert call(signed_in(superuser()), page, path).status_code == page.status
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [case for case in CASES if case[1].method == "post"], ids=ids
+)
+def test_form__needs_its_token(world: World, name: str, page: Page) -> None:
+    user = superuser() if page.scope is None else world.own.member(Role.ADMIN).user
+    answer = call(signed_in(user, checks=True), page, address(name, world.own))
+    assert answer.status_code == 403
+    assert "This form has expired" in answer.content.decode()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_address__knows_its_methods_only(world: World, name: str) -> None:
+    known = {page.method for page in PAGES[name]}
+    user = superuser() if PAGES[name][0].scope is None else world.own.member(Role.ADMIN).user
+    client, path = signed_in(user), address(name, world.own)
+    for method in {"get", "post", "put", "delete"} - known:
+        assert getattr(client, method)(path).status_code == 405, method
+
+
+def test_sign_in__leads_back_to_the_page(world: World) -> None:
+    member = world.own.member(Role.VIEWER)
+    client = Client(enforce_csrf_checks=True)
+    first = client.get("/admin/tasks/task/")
+    page = client.get(first["Location"])
+    fields = {"login": member.user.email, "password": PASSWORD, "next": "/admin/tasks/task/"}
+    token = str(page.context["csrf_token"])
+    answer = client.post(first["Location"], {**fields, "csrfmiddlewaretoken": token})
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/tasks/task/")
