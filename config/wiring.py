@@ -139,6 +139,13 @@ def connect() -> None:
     tasks.add_purger(delete_stored_responses)
     tasks.add_early_purger(delete_all_responses)
     tasks.before_purges(lambda at: delete_old_keys(at=at))
+    PAYLOAD_EXTENSIONS["webhook"] = webhook_payloads
+    _register_wakes()
+    _register_timers()
+
+
+def _register_wakes() -> None:
+    """Say which drain has work after which event."""
     wake_on(ANNOUNCED, "deliveries")
     # A new task may be queued at once, and a completed one may open the gates of its dependents.
     wake_on([EventType.CREATED, EventType.COMPLETED], "intake")
@@ -149,6 +156,10 @@ def connect() -> None:
     # task.
     frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
     wake_on([EventType.QUEUED, EventType.ESCALATED, EventType.UPDATED, *frees], "matching")
+
+
+def _register_timers() -> None:
+    """Say what happens when a timer of each kind is due."""
     timers.register(LEASE, expire_lease)
     timers.register(OFFER, expire_offer)
     timers.register(ESCALATION, escalate)
@@ -156,7 +167,6 @@ def connect() -> None:
     timers.register(DEPENDENCY, fail_dependents)
     timers.register(RETENTION, end_retention, end_retentions)
     timers.register(POOL_CLOSED, fail_stranded)
-    PAYLOAD_EXTENSIONS["webhook"] = webhook_payloads
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), sla_handler(clock), sla_batch_handler(clock))
 

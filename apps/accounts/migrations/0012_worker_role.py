@@ -20,7 +20,7 @@ def role(model: str, **default: Any) -> migrations.AlterField:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0010_audit_lists"),
+        ("accounts", "0011_invited_workers"),
     ]
 
     operations = [

@@ -15,7 +15,7 @@ def owner(to: str) -> models.ForeignKey:  # type: ignore[type-arg]
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0011_worker_role"),
+        ("accounts", "0012_worker_role"),
     ]
 
     operations = [
