@@ -7,6 +7,7 @@ from apps.console.views import (
     board,
     deliveries,
     endpoints,
+    notes,
     pool_members,
     pools,
     recoveries,
@@ -54,6 +55,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pools/pool/<uuid:pool_id>/close/", pools.pool_close, name="pool_close"),
     path("pools/pool/<uuid:pool_id>/add/", pool_members.add, name="pool_add"),
     path("pools/pool/<uuid:pool_id>/remove/", pool_members.remove, name="pool_remove"),
+    path("pools/pool/<uuid:pool_id>/note/", notes.note_new, name="note_new"),
+    path(
+        "pools/pool/<uuid:pool_id>/note/<uuid:note_id>/delete/",
+        notes.note_delete,
+        name="note_delete",
+    ),
     path("pools/worker/new/", workers.worker_new, name="worker_new"),
     path("pools/worker/invite/", worker_invitations.invite, name="worker_invite"),
     path(

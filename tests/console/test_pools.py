@@ -1,5 +1,6 @@
 """Test the pages of pools: who sees them, what they show, and what they change."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Role
 from apps.console.forms.pools import PoolForm, StepForm
-from apps.pools.models import Membership, Pool
+from apps.pools.models import Membership, Pool, PoolNote
 from biolayer.contract import EscalationStep
 from biolayer.requests.pools import PoolCreation
 from tests.console.pool_steps import Operator, actions, fields_of, operator_of, text_of
@@ -88,7 +89,7 @@ def test_pool__shows_gaps_first(
     worker_in(house.pool, name="Dina Falk", skills=["phone", "welding"])
     needs = {"skills": ["phone", "welding"], "skill_levels": {"welding": 3}}
     house.queued(requirements={**needs, "certifications": ["gas-fitter"]})
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(12):
         shown = viewer.text(page(house))
     assert "Certification gas-fitter No member has it 1 0 0" in shown
     assert "Welding, level 3 No member has it 1 0 0" in shown
@@ -303,3 +304,37 @@ def test_close__asks_first_and_says_what_happens(house: House, editor: Operator)
     assert actions() == ["pool.closed"]
     assert "cannot be opened again" in editor.text(page(house))
     assert editor.get(page(house, "edit/"))["Location"] == page(house)
+
+
+# --- notes ----------------------------------------------------------------------------------------
+
+
+def test_note__is_shown_to_members_until_it_is_deleted(house: House, editor: Operator) -> None:
+    answer = editor.post(page(house, "note/"), text="The depot is closed\r\ntoday.", lasts="8 h")
+    assert (answer.status_code, answer["Location"]) == (302, page(house))
+    note = PoolNote.objects.get()
+    assert (note.text, note.expires_at) == (
+        "The depot is closed\ntoday.",
+        note.created_at + timedelta(hours=8),
+    )
+    assert "The depot is closed today." in editor.text(page(house))
+    gone = editor.post(page(house, f"note/{note.id}/delete/"))
+    assert gone.status_code == 302
+    assert not PoolNote.objects.exists()
+    editor.post(page(house, f"note/{note.id}/delete/"))
+    assert "The note was deleted meanwhile." in editor.text(page(house))
+    assert actions() == ["pool_note.created", "pool_note.deleted"]
+
+
+@pytest.mark.parametrize("fields", [{"text": " "}, {"text": "Hello", "lasts": "5 s"}])
+def test_note__says_what_is_wrong(house: House, editor: Operator, fields: Any) -> None:
+    answer = editor.post(page(house, "note/"), **fields)
+    assert "There is a problem" in text_of(answer)
+    assert (PoolNote.objects.count(), actions()) == (0, [])
+
+
+def test_note__is_not_for_viewers(house: House, viewer: Operator) -> None:
+    assert viewer.get(page(house, "note/")).status_code == 403
+    assert viewer.post(page(house, "note/"), text="Hello").status_code == 403
+    assert viewer.post(page(house, f"note/{NO_ID}/delete/")).status_code == 403
+    assert not PoolNote.objects.exists()

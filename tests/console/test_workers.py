@@ -1,5 +1,6 @@
 """Test the pages of workers: who sees them, what they show, and what they change."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from django.core import mail
 
+from apps.accounts.mail import wait_for_mails
 from apps.accounts.models import ApiKey, AuditEvent, Invitation, Member
 from apps.accounts.scopes import Role
 from apps.accounts.selectors import authenticate_key
@@ -17,8 +19,8 @@ from apps.pools.models import Certification, CertificationClaim, Membership, Poo
 from biolayer.requests.pools import WorkerChange
 from tests.claim_steps import PDF, claimed
 from tests.console.pool_steps import Operator, actions, fields_of, operator_of, text_of
-from tests.factories import NO_ID, House, member_of, worker_in
-from tests.pages.steps import browser
+from tests.factories import NO_ID, PASSWORD, House, member_of, worker_in
+from tests.pages.steps import browser, submit
 
 WORKERS = "/admin/pools/worker/"
 CLAIMS = "/admin/pools/claim/"
@@ -416,36 +418,61 @@ def test_link__makes_a_member_the_worker(house: House, admin: Operator) -> None:
     assert actions() == ["worker.changed", "worker.changed"]
 
 
-def test_invite__creates_the_worker_and_sends_the_mail(
+def invitation(house: House, **changes: Any) -> dict[str, Any]:
+    fields = {"email": "ida@northwind.example", "pools": [str(house.pool.id)]}
+    return {**fields, **changes}
+
+
+def test_invite__makes_a_worker_of_who_joins(
     house: House, admin: Operator, django_capture_on_commit_callbacks: Any
 ) -> None:
-    fields = {"email": "Ida@northwind.example", "name": "Ida Holm", "skills": "phone, welding"}
+    fields = invitation(house, email="Ida@northwind.example", name="Ida Holm", skills="phone, it")
     with django_capture_on_commit_callbacks(execute=True):
-        answer = admin.post(f"{WORKERS}invite/", **fields, pools=[str(house.pool.id)])
-    assert answer.status_code == 302
-    made = Worker.objects.get(name="Ida Holm")
-    assert (made.skills, made.user_id) == (["phone", "welding"], None)
-    assert Membership.objects.get(worker=made).pool_id == house.pool.id
-    assert [message.to for message in mail.outbox] == [["ida@northwind.example"]]
-    assert actions() == ["worker.created", "invitation.created"]
-    assert "ida@northwind.example Viewer" in admin.text(f"{WORKERS}invite/")
+        answer = admin.post(f"{WORKERS}invite/", **fields)
+    assert answer.status_code == 302, text_of(answer)
+    wait_for_mails()
+    (message,) = mail.outbox
+    assert message.to == ["ida@northwind.example"]
+    assert actions() == ["invitation.created"]
+    assert "ida@northwind.example Ida Holm · Front desk" in admin.text(f"{WORKERS}invite/")
     again = admin.post(f"{WORKERS}invite/", **fields)
     assert "has an open invitation already" in text_of(again)
-    assert Worker.objects.filter(name="Ida Holm").count() == 1
+    link = re.search(r"/accounts/invitations/\S+", str(message.body))
+    assert link is not None
+    joined = submit(browser(), link[0], name="Ida", password=PASSWORD)
+    assert joined.status_code == 302, joined
+    made = Worker.objects.get(name="Ida Holm")
+    assert (made.skills, made.user is not None) == (["phone", "it"], True)
+    assert Membership.objects.get(worker=made).pool_id == house.pool.id
 
 
-def test_invite__refuses_a_member_and_other_pools(house: House, admin: Operator) -> None:
-    email = Member.objects.get(role="admin").user.email
-    answer = admin.post(f"{WORKERS}invite/", email=email, name="Mara")
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"email": "ida"}, "email", "Enter a valid email address."),
+        ({"skills": "Phone!"}, "skills", "This has characters that are not allowed."),
+        ({"pools": []}, "pools", "Choose at least one pool."),
+        ({"pools": [NO_ID]}, "pools", "not one of the available choices"),
+    ],
+)
+def test_invite__says_what_is_wrong(
+    house: House, admin: Operator, changes: Any, field: str, words: str
+) -> None:
+    answer = admin.post(f"{WORKERS}invite/", **invitation(house, **changes))
+    assert words in text_of(answer)
+    assert list(answer.context["form"].errors) == [field]
+    assert (Invitation.objects.count(), actions()) == (0, [])
+
+
+def test_invite__refuses_a_member(house: House, admin: Operator) -> None:
+    fields = invitation(house, email=Member.objects.get(role="admin").user.email)
+    answer = admin.post(f"{WORKERS}invite/", **fields)
     assert "This person is a member already." in text_of(answer)
-    other = {"email": "ida@northwind.example", "name": "Ida", "skills": "Phone!"}
-    answer = admin.post(f"{WORKERS}invite/", **other)
-    assert "Skills: This has characters that are not allowed." in text_of(answer)
-    assert (Worker.objects.filter(name__in=["Mara", "Ida"]).count(), actions()) == (0, [])
+    assert actions() == []
 
 
 def test_invitations__are_sent_again_and_revoked(house: House, admin: Operator) -> None:
-    admin.post(f"{WORKERS}invite/", email="ida@northwind.example", name="Ida Holm")
+    admin.post(f"{WORKERS}invite/", **invitation(house))
     row = Invitation.objects.get()
     admin.post(f"{WORKERS}invite/{row.id}/resend/")
     assert bytes(Invitation.objects.get().token_hash) != bytes(row.token_hash)

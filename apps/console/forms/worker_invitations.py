@@ -19,7 +19,10 @@ class WorkerInvitationForm(forms.Form):
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     name = forms.CharField(
-        label=_("Name"), max_length=200, help_text=_("As operators see the worker.")
+        label=_("Name"),
+        max_length=200,
+        required=False,
+        help_text=_("As operators see the worker. Empty: as the person names themselves."),
     )
     skills = forms.CharField(
         label=_("Skills"),
@@ -28,7 +31,9 @@ class WorkerInvitationForm(forms.Form):
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
     )
     pools = forms.MultipleChoiceField(
-        label=_("Pools"), required=False, widget=forms.CheckboxSelectMultiple
+        label=_("Pools"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one pool.")},
     )
 
     def __init__(self, *args: Any, pools: Iterable[tuple[str, str]], **kwargs: Any) -> None:
@@ -40,6 +45,9 @@ class WorkerInvitationForm(forms.Form):
         return list(dict.fromkeys(words_of(self.cleaned_data["skills"])))
 
     def document(self) -> dict[str, Any]:
-        """Return the valid form as the API takes a worker."""
+        """Return the valid form as the API takes an invitation."""
         values = self.cleaned_data
-        return {"name": values["name"], "skills": values["skills"], "pool_ids": values["pools"]}
+        worker = {"pool_ids": values["pools"], "skills": values["skills"]}
+        if values["name"]:
+            worker["name"] = values["name"]
+        return {"email": values["email"], "worker": worker}

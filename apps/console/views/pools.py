@@ -18,6 +18,7 @@ from apps.base import clock
 from apps.console.access import console_page
 from apps.console.forms import pools as forms
 from apps.console.forms.rows import Rows
+from apps.console.views.notes import latest_notes
 from apps.console.views.parameters import as_text, document_of, id_of
 from apps.matching import queue_stats
 from apps.matching.services import dry_run
@@ -62,6 +63,7 @@ def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
         "costs": sorted(row.costs.items()),
         "steps": list(_steps(row, names)),
         "at_end": AT_END_TEXTS[row.escalation.get("at_end", "wait")],
+        "notes": latest_notes(actor, row.id),
         "may_manage": may(actor, Scope.POOLS_MANAGE) and row.status != CLOSED,
         **_members(request, actor, row.id),
     }

@@ -1,5 +1,7 @@
 """Invite people who become workers, and list the open invitations."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import services as accounts
 from apps.accounts.principal import Principal
-from apps.accounts.scopes import Role, Scope
+from apps.accounts.scopes import Scope
 from apps.accounts.selectors import invitations
 from apps.base import clock
 from apps.console.access import console_page
@@ -25,6 +27,12 @@ from biolayer.requests.organisations import InvitationCreation
 
 MAX_POOLS = 200
 MAX_LISTED = 50
+POINTERS = {
+    "/worker/name": "name",
+    "/worker/skills": "skills",
+    "/worker/pool_ids": "pools",
+    "/worker": "pools",
+}
 REFUSED = {
     AlreadyMember: _("This person is a member already. Link them on the page of a worker."),
     InvitationOpen: _("This address has an open invitation already: send it again, or revoke it."),
@@ -46,34 +54,34 @@ def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
             request, gettext("The invitation of %(email)s is on its way.") % {"email": email}
         )
         return redirect("admin:worker_invite")
-    opened = invitations(actor=actor).filter(accepted_at=None, revoked_at=None)
+    opened = invitations(actor=actor).filter(
+        accepted_at=None, revoked_at=None, worker__isnull=False
+    )
     context = {
         "form": form,
         "forms": [form],
-        "invitations": list(opened[:MAX_LISTED]),
+        "invitations": [(row, _pool_names(row.worker, pools)) for row in opened[:MAX_LISTED]],
         "at": clock.now(),
     }
     return render(request, "console/workers/invite.html", context)
 
 
+def _pool_names(worker: Any, pools: Sequence[tuple[str, str]]) -> str:
+    """Return the names of the open pools that an invited worker joins."""
+    return ", ".join(name for row_id, name in pools if row_id in worker["pool_ids"])
+
+
 def _is_invited(actor: Principal, form: WorkerInvitationForm) -> bool:
-    """Create the worker and invite the person, both or none. Return whether it was done."""
+    """Invite the person, who is a worker as soon as they join. Return whether it was done."""
     try:
         with transaction.atomic():
-            _invite(actor, form)
+            wanted = parse(InvitationCreation, form.document())
+            services.invite_person(actor=actor, wanted=wanted, at=clock.now())
     except InvalidInput as error:
-        add_faults(form, error, {"/pool_ids": "pools"})
+        add_faults(form, error, POINTERS)
     except (AlreadyMember, InvitationOpen) as error:
         form.add_error("email", str(REFUSED[type(error)]))
     return not form.errors
-
-
-def _invite(actor: Principal, form: WorkerInvitationForm) -> None:
-    """Invite a member, and create the worker that they are linked with once they have joined."""
-    at = clock.now()
-    wanted = parse(InvitationCreation, {"email": form.cleaned_data["email"]})
-    services.create_worker(actor=actor, document=form.document(), at=at)
-    accounts.invite(actor=actor, email=wanted.email, role=Role(wanted.role), at=at)
 
 
 @require_POST
@@ -100,5 +108,5 @@ def revoke(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpR
     except Conflict:
         messages.warning(request, gettext("It was accepted or revoked meanwhile."))
     else:
-        messages.success(request, gettext("The invitation is revoked. The worker stays."))
+        messages.success(request, gettext("The invitation is revoked."))
     return redirect("admin:worker_invite")
