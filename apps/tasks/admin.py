@@ -26,7 +26,7 @@ from apps.base.paginator import BoundedPaginator
 from apps.base.wording import humanised
 from apps.pools.selectors import visible_pools
 from apps.tasks import selectors
-from apps.tasks.list_periods import PERIODS, WAITING
+from apps.tasks.list_filters import ANY_POOL, PERIODS, STATUS_GROUPS, WAITING
 from apps.tasks.models import NEWEST_FIRST, Task
 from apps.tasks.texts import STATUS_TEXTS, URGENCY_TEXTS
 from biolayer.errors import InvalidInput
@@ -68,12 +68,16 @@ VIEWS: tuple[tuple[Text, str], ...] = (
 SLA_TEXTS = {"at_risk": _("At risk"), "breached": _("Breached")}
 
 
+GROUP_TEXTS: dict[str, Text] = {"open": _("Open"), "waiting": _("Waiting"), "active": _("Active")}
+
+
 def _statuses() -> Sequence[tuple[str, Text]]:
-    return [("open", _("Open")), *((one.value, text) for one, text in STATUS_TEXTS.items())]
+    return [*GROUP_TEXTS.items(), *((one.value, text) for one, text in STATUS_TEXTS.items())]
 
 
 def _of_status(tasks: Any, value: str) -> Any:
-    return tasks.filter(closed_at=None) if value == "open" else tasks.filter(status=value)
+    narrowed = tasks.filter(status__in=STATUS_GROUPS.get(value, [value]))
+    return narrowed.filter(gate_count=0) if value == "waiting" else narrowed
 
 
 def _of_sla(tasks: Any, value: str) -> Any:
@@ -108,20 +112,30 @@ class DomainFilter(admin.SimpleListFilter):
 
 
 class PoolFilter(admin.SimpleListFilter):
-    """Filter by the pool that a task's contract names."""
+    """Filter by the pool that a task's contract names.
+
+    With a status, as the board leads here, by the pools that may be offered the task: those of a
+    status are few, and no index has them by pool.
+    """
 
     title = _("pool")
     parameter_name = "pool"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         pools = visible_pools(actor_of(request)).order_by("-id")[:MAX_CHOICES]
-        return [(str(id_), name) for id_, name in pools.values_list("id", "name")]
+        named = [(str(id_), name) for id_, name in pools.values_list("id", "name")]
+        return [(ANY_POOL, _("Any pool")), *named]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == ANY_POOL:
+            return queryset.filter(pool_ids=None)
         try:
-            return queryset.filter(pool_id=UUID(self.value() or ""))
+            pool_id = UUID(self.value() or "")
         except ValueError:
             return queryset
+        if "status" in request.GET:
+            return queryset.filter(pool_ids__contains=[pool_id])
+        return queryset.filter(pool_id=pool_id)
 
 
 @admin.register(Task)

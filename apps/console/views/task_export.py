@@ -11,14 +11,12 @@ from django.views.decorators.http import require_GET
 from apps.accounts.principal import Principal
 from apps.base.exports import CONTENT_TYPES, ExportFormat
 from apps.console.access import console_page, read_at
-from apps.tasks.list_periods import PERIODS, WAITING
+from apps.tasks.list_filters import ANY_POOL, PERIODS, STATUS_GROUPS, WAITING
 from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.tasks.services import export_tasks
 from apps.tasks.texts import URGENCY_TEXTS
 from biolayer.errors import InvalidInput
-from biolayer.lifecycle import CLOSED, Status
-
-OPEN = [status.value for status in Status if status not in CLOSED]
+from biolayer.lifecycle import Status
 
 
 @require_GET
@@ -47,24 +45,29 @@ def filters_of(query: Mapping[str, str], at: datetime) -> TaskFilter:
     """Return the filter of a list's address; as in the list, an unknown value filters nothing."""
     columns: dict[str, Sequence[Any]] = {}
     status = query.get("status", "")
-    if status == "open" or status in {*Status}:
-        columns["status"] = OPEN if status == "open" else [status]
+    if status in STATUS_GROUPS or status in {*Status}:
+        columns["status"] = list(STATUS_GROUPS.get(status, [status]))
     if query.get("domain"):
         columns["domain"] = [query["domain"]]
     if query.get("urgency") in URGENCY_TEXTS:
         columns["urgency"] = [query["urgency"]]
-    pool_id = _id(query.get("pool", ""))
-    if pool_id is not None:
-        columns["pool_id"] = [pool_id]
+    pool = query.get("pool", "")
+    pool_id = ANY_POOL if pool == ANY_POOL else _id(pool)
+    if isinstance(pool_id, UUID) and not status:
+        columns["pool_id"], pool_id = [pool_id], None
     period, waiting = PERIODS.get(query.get("created", "")), WAITING.get(query.get("waiting", ""))
     if waiting is not None:
-        columns["status"] = [one for one in columns.get("status", OPEN) if one == Status.QUEUED]
+        columns["status"] = [
+            one for one in columns.get("status", STATUS_GROUPS["open"]) if one == Status.QUEUED
+        ]
     return TaskFilter(
         columns,
         sla=[query["sla"]] if query.get("sla") in SLA_STATES else [],
         since=None if period is None else at - period,
         until=None if waiting is None else at - waiting,
         text=query.get("q", "").strip(),
+        is_ungated=status == "waiting",
+        candidate_pool=pool_id,
     )
 
 

@@ -27,6 +27,7 @@ from psycopg import sql
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import load_query
+from apps.tasks.list_filters import ANY_POOL
 from apps.tasks.models import BREACHED, OPEN_AT_RISK, Task, TaskQuerySet, TitleWords
 from biolayer.errors import Fault, InvalidInput
 
@@ -61,9 +62,19 @@ class TaskFilter:
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
+    # Without a closed gate.
+    is_ungated: bool = False
+    # May be offered to this pool; `ANY_POOL`: to every one.
+    candidate_pool: UUID | str | None = None
 
     def narrow(self, rows: TaskQuerySet) -> TaskQuerySet:
-        """Return those of the rows that were created in the time that is asked for."""
+        """Return those of the rows that have what is asked for beside columns and SLA."""
+        if self.is_ungated:
+            rows = rows.filter(gate_count=0)
+        if self.candidate_pool == ANY_POOL:
+            rows = rows.filter(pool_ids=None)
+        elif self.candidate_pool is not None:
+            rows = rows.filter(pool_ids__contains=[self.candidate_pool])
         if self.since is not None:
             rows = rows.filter(created_at__gte=self.since)
         return rows if self.until is None else rows.filter(created_at__lt=self.until)

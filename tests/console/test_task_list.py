@@ -1,0 +1,65 @@
+"""Test that the list of tasks, and its export, have what the board's numbers lead to."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from apps.accounts.scopes import Role
+from apps.pools.models import Pool
+from tests.factories import House, member_of, worker_in
+from tests.pages.steps import browser, sign_in
+
+EMAIL = "mara@northwind.example"
+
+
+@pytest.fixture
+def mara(house: House) -> Client:
+    """Provide the browser of a viewer."""
+    member_of(house.organisation, EMAIL, role=Role.VIEWER)
+    client = browser()
+    client.raise_request_exception = True
+    assert sign_in(client, EMAIL).status_code == 302
+    return client
+
+
+@pytest.fixture
+def titles(house: House) -> set[str]:
+    """Provide tasks in several statuses, and return all their titles."""
+    house.started(title="Started")
+    worker_in(house.pool)
+    house.offered(title="Offered")
+    named = {"worker_pool_id": str(house.pool.id)}
+    first = house.queued(title="Queued here", requirements=named)
+    house.queued(title="Queued anywhere")
+    house.task(title="Gated", dependencies=[str(first.id)])
+    return {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}),
+        ({"status": "open"}, {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}),
+        ({"status": "waiting"}, {"Queued here", "Queued anywhere"}),
+        ({"status": "active"}, {"Started"}),
+        ({"status": "offered"}, {"Offered"}),
+        ({"status": "waiting", "pool": "any"}, {"Queued anywhere"}),
+        ({"status": "waiting", "pool": "here"}, {"Queued here"}),
+        ({"pool": "here"}, {"Queued here"}),
+        ({"pool": "other"}, set()),
+    ],
+)
+def test_list__has_the_tasks_behind_a_number_as_the_export_has(
+    house: House, mara: Client, titles: set[str], query: dict[str, str], expected: set[str]
+) -> None:
+    other = Pool.objects.create(organisation=house.organisation, name="Night desk")
+    pools = {"here": str(house.pool.id), "other": str(other.id)}
+    given = {**query, **({"pool": pools.get(query["pool"], "any")} if "pool" in query else {})}
+    page = mara.get(f"/admin/tasks/task/?{urlencode(given)}").content.decode()
+    assert {title for title in titles if f">{title}<" in page} == expected
+    exported = mara.get(f"/admin/tasks/export?{urlencode({**given, 'format': 'ndjson'})}")
+    lines = b"".join(exported.streaming_content).decode().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert {row["title"] for row in rows if "title" in row} == expected
