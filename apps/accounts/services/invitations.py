@@ -78,8 +78,8 @@ def invite(
 ) -> Invitation:
     """Invite an address with a role that is at most the actor's own, and send the mail.
 
-    `worker` is stored for those who react to the joining; `apps.pools.services.invite_person` checks
-    it before. Raise `AlreadyMember`, `InvitationOpen`, `PoolNotGranted`, `RoleTooLow`,
+    `worker` is stored for those who react to the joining; `apps.pools.services.invite_person`
+    checks it before. Raise `AlreadyMember`, `InvitationOpen`, `PoolNotGranted`, `RoleTooLow`,
     `ScopeMissing`.
     """
     organisation = lock_organisation(actor=actor)
