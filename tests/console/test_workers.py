@@ -442,7 +442,8 @@ def test_invite__makes_a_worker_of_who_joins(
     joined = submit(browser(), link[0], name="Ida", password=PASSWORD)
     assert joined.status_code == 302, joined
     made = Worker.objects.get(name="Ida Holm")
-    assert (made.skills, made.user is not None) == (["phone", "it"], True)
+    member = Member.objects.get(user=made.user)
+    assert (made.skills, member.role) == (["phone", "it"], "worker")
     assert Membership.objects.get(worker=made).pool_id == house.pool.id
 
 

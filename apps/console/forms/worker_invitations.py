@@ -50,4 +50,4 @@ class WorkerInvitationForm(forms.Form):
         worker = {"pool_ids": values["pools"], "skills": values["skills"]}
         if values["name"]:
             worker["name"] = values["name"]
-        return {"email": values["email"], "worker": worker}
+        return {"email": values["email"], "role": "worker", "worker": worker}

@@ -157,7 +157,7 @@ def new_key_page(request: HttpRequest, actor: Principal, row: Any) -> HttpRespon
     document = {
         "name": row.name,
         "scopes": KEY_SCOPES,
-        "role": Role.VIEWER.value,
+        "role": Role.WORKER.value,
         "worker_id": str(row.id),
     }
     try:
