@@ -26,6 +26,7 @@ MEND = (
 # Functions that put together statements from the names of models, or of PostgreSQL's own objects.
 BUILT = {
     "apps/base/rows.py": "columns and tables of models",
+    "apps/base/together.py": "queries of its callers, and numbered columns",
     "apps/base/sql.py": "migrations: tables and columns that they name",
     "apps/timers/changes.py": "a statement of the caller's own queries/",
 }

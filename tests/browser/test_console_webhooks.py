@@ -1,4 +1,4 @@
-"""Test the webhooks of the console in a browser: set up, looked at, sent again, signed anew."""
+"""Test the webhooks of the console in a browser: set up, looked at, sent again, signed again."""
 
 import re
 
