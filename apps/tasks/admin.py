@@ -1,6 +1,7 @@
 """List tasks in the operator's console."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -154,7 +155,7 @@ class TaskAdmin(ReadOnlyAdmin):
         "domain_text",
         "urgency_text",
         "held_by",
-        "created_at",
+        "created",
     )
     list_filter = (
         fixed_filter("status", _("status"), _statuses, _of_status),
@@ -251,6 +252,10 @@ class TaskAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Urgency"))
     def urgency_text(self, task: Task) -> str:
         return str(URGENCY_TEXTS.get(task.urgency, task.urgency))
+
+    @admin.display(description=_("Created"))
+    def created(self, task: Task) -> datetime:
+        return task.created_at
 
     @admin.display(description=_("Worker"), empty_value="")
     def held_by(self, task: Task) -> str | None:

@@ -231,3 +231,14 @@ def test_parts__have_all_that_changes(house: House, mara: Operator) -> None:
     page, parts = (mara.get(page_of(task, name)).content.decode() for name in ("", "parts"))
     assert parts.count("data-part") == page.count("data-part") == 14
     assert "<html" not in parts
+
+
+def test_parts__are_not_read_again_for_the_same_version(
+    house: House, mara: Operator, django_assert_max_num_queries: Any
+) -> None:
+    task = house.queued()
+    task.refresh_from_db()
+    with django_assert_max_num_queries(3):
+        answer = mara.get(f"{page_of(task, 'parts')}?version={task.version}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert mara.get(f"{page_of(task, 'parts')}?version={task.version - 1}").status_code == 200

@@ -62,6 +62,16 @@ KINDS: dict[str, Text] = {
     "oauth_application": _("an application"),
     "oauth_member": _("an application for a member"),
 }
+FACTS: dict[str, Text] = {
+    "attempt": _("attempt"),
+    "expires_at": _("expires"),
+    "due_at": _("due"),
+    "at_risk_at": _("at risk from"),
+    "step": _("step"),
+    "code": _("code"),
+    "seconds": _("seconds"),
+    "changes": _("changes"),
+}
 CLOCKS: dict[str, Text] = {"deadline": _("deadline"), "target_latency": _("target latency")}
 # Told by the title, by the times of the page, or of no use to people.
 HIDDEN = {
@@ -169,7 +179,7 @@ def _details(data: Mapping[str, Any]) -> list[tuple[Text, str]]:
 
 def _plain(data: Mapping[str, Any]) -> list[tuple[Text, str]]:
     return [
-        (humanised(key), _text(_moment(value) if key.endswith("_at") else value))
+        (FACTS.get(key) or humanised(key), _text(_moment(value) if key.endswith("_at") else value))
         for key, value in data.items()
         if value not in (None, "", [], {})
     ]

@@ -111,12 +111,12 @@ def why_worker(offer: Any) -> list[tuple[Text, str]]:
         }
         shown.append((_("free capacity"), free))
     if since := why.get("waiting_since"):
-        shown.append((_("waits since"), str(stamp(datetime.fromisoformat(since)))))
+        shown.append((_("waits since"), stamp(datetime.fromisoformat(since))))
     if "rating" in why:
         shown.append((_("rating"), f"{why['rating']:g}"))
     if "score" in why:
         shown.append((_("score"), f"{why['score']:g}"))
-    return [(label, SafeString(text)) if "<" in text else (label, text) for label, text in shown]
+    return shown
 
 
 @register.filter

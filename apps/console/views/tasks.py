@@ -19,6 +19,7 @@ from apps.console.task_page import undo
 from apps.console.task_page.actions import refusal
 from apps.console.task_page.story import all_events, story
 from apps.tasks import services
+from apps.tasks.selectors import task_version
 from apps.ui.downloads import file_response
 from biolayer.errors import BioLayerError, InvalidInput, NotFound, Refused
 
@@ -42,7 +43,13 @@ def _page(request: HttpRequest, actor: Principal, task_id: UUID, form: MessageFo
 @require_GET
 @console_page
 def parts(request: HttpRequest, actor: Principal, task_id: UUID) -> HttpResponse:
-    """Serve `GET /admin/tasks/task/<id>/parts`: what changes of the page."""
+    """Serve `GET /admin/tasks/task/<id>/parts`: what changes of the page.
+
+    204 where the task has still the `version` that the page names: most looks find no change.
+    """
+    shown = request.GET.get("version")
+    if shown and shown == str(task_version(actor=actor, task_id=task_id).version):
+        return HttpResponse(status=204)
     return render(request, "console/tasks/parts.html", story(actor, task_id, read_at(request)))
 
 

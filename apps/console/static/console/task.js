@@ -9,6 +9,10 @@ const timeline = () => document.getElementById('part-timeline')
 
 // --- parts ----------------------------------------------------------------------------------------
 
+// What changes without an event of the task, as deliveries and free workers do, is read that often.
+const WHOLE_MS = 10_000
+
+let wholeAt = performance.now()
 let isFetching = false
 let isStale = false
 let held = null
@@ -20,8 +24,12 @@ async function refresh() {
   try {
     while (isStale) {
       isStale = false
-      const answer = await fetch(root.dataset.fragment, { redirect: 'manual', signal: AbortSignal.timeout(10_000) })
-      if (answer.ok) receive(await answer.text())
+      const isWhole = performance.now() - wholeAt > WHOLE_MS
+      const { version } = document.getElementById('part-state').dataset
+      const path = isWhole ? root.dataset.fragment : `${root.dataset.fragment}?version=${version}`
+      const answer = await fetch(path, { redirect: 'manual', signal: AbortSignal.timeout(10_000) })
+      if (isWhole) wholeAt = performance.now()
+      if (answer.status === 200) receive(await answer.text())
       else if (answer.type === 'opaqueredirect') return location.reload()
     }
   } catch {
