@@ -20,7 +20,7 @@ SHAPES = {"open": "offered", "accepted": "good", "active": "good"}
 _OF_CLIENTS: Any = settings.OAUTH2_PROVIDER["SCOPES"]
 SCOPE_TEXTS: dict[str, Any] = {**_OF_CLIENTS, "work": _("Work on tasks as a worker")}
 
-ACTION_TEXTS = {
+ACTION_TEXTS: dict[str, Any] = {
     AuditAction.SIGNED_IN: _("Signed in"),
     AuditAction.SIGN_IN_REFUSED: _("Sign-in refused"),
     AuditAction.SIGNED_OUT: _("Signed out"),
@@ -47,6 +47,8 @@ ACTION_TEXTS = {
     AuditAction.POOL_CLOSED: _("Pool closed"),
     AuditAction.POOL_MEMBER_ADDED: _("Worker added to a pool"),
     AuditAction.POOL_MEMBER_REMOVED: _("Worker removed from a pool"),
+    AuditAction.POOL_NOTE_CREATED: _("Note written to a pool"),
+    AuditAction.POOL_NOTE_DELETED: _("Note to a pool deleted"),
     AuditAction.WORKER_CREATED: _("Worker created"),
     AuditAction.WORKER_CHANGED: _("Worker changed"),
     AuditAction.WORKER_DELETED: _("Worker deleted"),
@@ -66,6 +68,9 @@ ACTION_TEXTS = {
     AuditAction.EVIDENCE_READ: _("Evidence read"),
     AuditAction.ATTACHMENT_READ: _("Attachment read"),
     AuditAction.CERTIFICATE_READ: _("Certificate read"),
+    AuditAction.DELIVERY_RESENT: _("Delivery sent again"),
+    AuditAction.RECOVERY_STARTED: _("Recovery started"),
+    AuditAction.EXPORT_FINISHED: _("Export finished"),
     AuditAction.EXPORTED: _("Export made"),
     AuditAction.LEGAL_HOLD_PLACED: _("Legal hold placed"),
     AuditAction.LEGAL_HOLD_RELEASED: _("Legal hold released"),
@@ -92,6 +97,7 @@ SUBJECT_KINDS = {
     "oauth_token": _("Token"),
     "pool": _("Pool"),
     "pool_member": _("Worker of a pool"),
+    "pool_note": _("Note"),
     "task": _("Task"),
     "webhook_endpoint": _("Webhook endpoint"),
     "webhook_key": _("Webhook key"),

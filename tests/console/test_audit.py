@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from apps.accounts.audit import AuditAction
 from apps.accounts.scopes import Role
 from apps.accounts.services import chain_audit_events, change_role, invite, sign_audit_heads
+from apps.accounts.texts import ACTION_TEXTS
 from apps.base import clock
 from biolayer.audit_log import first_broken
 from tests.audit_steps import TABLE, entries, tampering
@@ -43,6 +45,11 @@ def test_audit__says_who_did_what(
     assert f"Member {member.id}" in text
     assert "Role editor Role before viewer" in text
     assert "Admin API key" in text
+
+
+def test_every_action__has_words() -> None:
+    missing = set(AuditAction) - set(ACTION_TEXTS)
+    assert not missing, "Mend: an entry in ACTION_TEXTS of apps/accounts/texts.py."
 
 
 def test_audit__is_searched(house: House, mara: Console) -> None:

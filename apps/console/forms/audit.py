@@ -31,7 +31,7 @@ class AuditForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = sorted(((one.value, str(text)) for one, text in ACTION_TEXTS.items()), key=_text)
+        choices = sorted(((str(one), str(text)) for one, text in ACTION_TEXTS.items()), key=_text)
         self.fields["action"].choices = [("", _("All")), *choices]  # type: ignore[attr-defined]
 
     def filter(self) -> AuditFilter:
