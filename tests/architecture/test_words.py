@@ -39,6 +39,7 @@ DONE = (
     "config",
     "docs/adr",
     "docs/api.md",
+    "docs/console.md",
     "docs/architecture.md",
     "docs/benches.md",
     "docs/events",
