@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from bench.contest import Contestant, RowsMismatch, play, table  # noqa: E402 - after the path
+from bench.cpu import cpu_seconds, processes_below  # noqa: E402
 from bench.home import home_for_this_run  # noqa: E402
 from bench.load import Load, LoadFailed, drive, post_requests  # noqa: E402
 from bench.servers import (  # noqa: E402
@@ -159,33 +160,45 @@ def _offers(home: Path, rounds: int) -> float:
     crowd.enrol(pool, count=WORKERS, capacity=UNITS)
     apps = {"with roll-ups": "config.celery", "without": "bench.uncounted"}
     rates: dict[str, list[float]] = {name: [] for name in apps}
+    cpu: dict[str, list[float]] = {name: [] for name in apps}
     for number in range(rounds + 1):
         for name in list(apps) if number % 2 else list(apps)[::-1]:
             crowd.reset()
             skills = crowd.skills_of_tasks(random.Random(number))
             crowd.queue_up(actor, pool, skills, count=QUEUED)
-            rate = _rate(home, apps[name])
+            rate, spent = _rate(home, apps[name])
             if number:  # The first round is to warm up.
                 rates[name].append(rate)
+                cpu[name].append(spent)
     for name, values in rates.items():
         print(f"offers a second {name:<14} median {statistics.median(values):.0f}", end=", ")
-        print(f"from {min(values):.0f} to {max(values):.0f}")
-    pairs = [one / other for one, other in zip(*rates.values(), strict=True)]
-    cost = 1 - statistics.median(pairs)
-    print(f"roll-ups cost {cost:.1%} of the rate, the median of {len(pairs)} pairs\n", flush=True)
+        print(f"from {min(values):.0f} to {max(values):.0f}", end="; ")
+        print(f"processor time of one: {statistics.median(cpu[name]):.3f} ms")
+    ours, bare = (statistics.median(values) for values in cpu.values())
+    cost = 1 - bare / ours
+    print(f"so roll-ups cost {cost:.1%} of the rate where the processor is the limit\n", flush=True)
     return cost
 
 
-def _rate(home: Path, app: str) -> float:
+def _rate(home: Path, app: str) -> tuple[float, float]:
+    """Return the offers a second, and the milliseconds of processor time of each.
+
+    The start of the process is part of the latter.
+    """
     from bench import crowd
 
     command = list(worker_command(name="lifecycle", queues="lifecycle"))
     command[command.index("config.celery")] = app
-    with running(command, log=home / "logs" / "lifecycle.log", environment={**QUIET_ROOT}):
+    postgres = postgres_pid(home)
+    before = cpu_seconds(processes_below(postgres))
+    log = home / "logs" / "lifecycle.log"
+    with running(command, log=log, environment={**QUIET_ROOT}) as process:
         count, rate = crowd.offered_until_quiet()
+        spent = cpu_seconds(processes_below(process.pid))
+        spent += cpu_seconds(processes_below(postgres)) - before
     if count < QUEUED * 0.9:
         raise LoadFailed(f"only {count} of {QUEUED} tasks were offered")
-    return rate
+    return rate, spent / count * 1000
 
 
 # --- the board ------------------------------------------------------------------------------------

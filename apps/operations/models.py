@@ -150,10 +150,10 @@ class TaskTiming(Counted):
                 F("organisation"),
                 SetHash(F("pool_ids")),
                 F("granularity"),
-                F("begins_at"),
                 F("measure"),
+                F("begins_at"),
                 F("bucket"),
-                name="timing_of_set",
+                name="timing_of_measure",
             ),
         ]
 

@@ -1,8 +1,11 @@
 -- Sum histograms and flows over periods, with the changes that are not folded yet.
 WITH parts AS MATERIALIZED (
-    SELECT * FROM unnest(%(granularities)s::text[], %(begins)s::timestamptz[],
+    -- One row for each measure: it precedes the time in the index.
+    SELECT part.*, measure FROM unnest(%(granularities)s::text[], %(begins)s::timestamptz[],
         %(ends)s::timestamptz[], %(of_flows)s::boolean[])
         AS part (granularity, begins_at, ends_at, of_flows)
+    CROSS JOIN LATERAL unnest(
+        CASE WHEN of_flows THEN %(flows)s::text[] ELSE %(measures)s::text[] END) AS measure
 ), sets AS MATERIALIZED (
     SELECT hash_array_extended(%(all_tasks)s::uuid[], 0) AS hash WHERE %(granted)s::uuid[] IS NULL
     UNION
@@ -15,18 +18,19 @@ WITH parts AS MATERIALIZED (
     FROM parts part CROSS JOIN sets JOIN operations_tasktiming t
         ON t.organisation_id = %(organisation_id)s
         AND hash_array_extended(t.pool_ids, 0) = sets.hash
-        AND t.granularity = part.granularity
+        AND t.granularity = part.granularity AND t.measure = part.measure
         AND t.begins_at >= part.begins_at AND t.begins_at < part.ends_at
     UNION ALL
     SELECT part.of_flows, ended.measure, c.occurred_at, ended.bucket, 1
     FROM operations_taskchange c
     CROSS JOIN LATERAL (VALUES (c.measure, c.bucket), (c.flow, 0::smallint)) ended (measure, bucket)
-    JOIN parts part ON c.occurred_at >= part.begins_at AND c.occurred_at < part.ends_at
-    WHERE c.organisation_id = %(organisation_id)s AND ended.measure IS NOT NULL
+    JOIN parts part ON part.measure = ended.measure
+        AND c.occurred_at >= part.begins_at AND c.occurred_at < part.ends_at
+    WHERE c.organisation_id = %(organisation_id)s
         AND (%(granted)s::uuid[] IS NULL
             OR c.pool_ids <@ %(granted)s::uuid[])
 )
 SELECT measure, CASE WHEN of_flows THEN date_bin(%(step)s::interval, at, %(origin)s) END AS period,
     bucket, sum(number)::int
-FROM found WHERE of_flows = (measure = ANY (%(flows)s::text[]))
+FROM found
 GROUP BY 1, 2, 3

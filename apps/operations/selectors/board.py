@@ -25,9 +25,9 @@ coalesce(sum(number) FILTER (WHERE sla = 'breached'), 0)::int,
 coalesce(sum(number) FILTER (WHERE stage = 'gated'), 0)::int
 """
 
-MAX_REQUIREMENTS = 200
+MAX_REQUIREMENTS = 100
 """Parked requirements that demand is read from, those parked first."""
-MAX_TASKS = 1_000
+MAX_TASKS = 200
 """Tasks of one requirement are counted up to this."""
 QUERIES = {
     "counts": Query(load_query("apps.operations", "board_counts", figures=FIGURES), columns=10),
@@ -230,6 +230,7 @@ def _timing_values(covered: Range, at: datetime) -> dict[str, Any]:
         "ends": ends,
         "of_flows": of_flows,
         "flows": Flow.values,
+        "measures": Measure.values,
         "step": covered.step,
         "origin": covered.begins_at,
     }
