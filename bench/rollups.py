@@ -283,7 +283,7 @@ def _board(tasks: int) -> float:
     from bench.lists_data import fill
 
     owner, _ = fill(tasks)
-    _add_history(owner)
+    add_history(owner)
     from dataclasses import replace
     from datetime import timedelta
 
@@ -311,7 +311,7 @@ def _board(tasks: int) -> float:
     return slowest
 
 
-def _add_history(owner: Any) -> None:
+def add_history(owner: Any) -> None:
     from django.db import connection
 
     from apps.operations.buckets import ALL_TASKS
