@@ -6,6 +6,9 @@ from biolayer.field_descriptions.examples import TIME, WORKER
 TASK = "ExportedTask"
 
 TABLE: Table = {
+    "ExportEnd.end": ("Always `true`: this is the last line.", True),
+    "ExportEnd.rows": ("How many rows are before it.", 1234),
+    "ExportEnd.is_complete": ("`false`: the export ended at its bound, and more rows match.", True),
     f"{TASK}.worker_id": ("The worker that holds or completed it; null: none.", WORKER),
     f"{TASK}.queued_at": ("When it was last queued; null: never.", TIME),
     f"{TASK}.accepted_at": ("When a worker last accepted it; null: never.", TIME),

@@ -1,13 +1,26 @@
 """Define the rows of exports. A CSV has the same members as its columns."""
 
+from typing import Literal
+
 from biolayer.events.envelope import OpenModel
 from biolayer.events.tasks import StatusName
 from biolayer.requests.pools import WorkerKind
 from biolayer.values import Identifier, Presence, Timestamp, Urgency
 
 
+class ExportEnd(OpenModel):
+    """The last line of an export; without it the file is not whole.
+
+    `is_complete` is false where the export ended at its bound.
+    """
+
+    end: Literal[True]
+    rows: int
+    is_complete: bool
+
+
 class ExportedTask(OpenModel):
-    """A task in an export. The last line of the export has `end`, `rows` and `is_complete`."""
+    """A task in an export. The last line is an `ExportEnd`."""
 
     created_at: Timestamp
     task_id: Identifier
@@ -39,7 +52,7 @@ class ExportedTask(OpenModel):
 
 
 class ExportedWorker(OpenModel):
-    """A worker in an export. The last line of the export has `end`, `rows` and `is_complete`."""
+    """A worker in an export. The last line is an `ExportEnd`."""
 
     worker_id: Identifier
     name: str

@@ -32,6 +32,7 @@ RUN = {
     "python3 manage.py create_key": "api_key",
     "python3 manage.py set_weight": "",
     "python3 manage.py migrate": "",
+    "python3 manage.py recount": "",
     "python3 manage.py reencrypt": "",
     "python3 manage.py collectstatic": "",
     "python3 manage.py raise_generation": "generation",

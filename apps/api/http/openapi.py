@@ -95,6 +95,8 @@ class Api:
             if operation.body is not None:
                 yield operation.body
             yield from (model for model in operation.returns.values() if model is not None)
+            if operation.last_line is not None:
+                yield operation.last_line
         for webhook in self.webhooks:
             yield from webhook.models
 
@@ -140,8 +142,13 @@ class Api:
         success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
         if model is not None:
             example = example_of(_schema(model), self._schemas)
-            content = {"schema": _schema(model), "example": example}
-            success["content"] = {operation.media_type: content}
+            schema: dict[str, Any] = _schema(model)
+            if operation.last_line is not None:
+                schema = {"anyOf": [schema, _schema(operation.last_line)]}
+            success["content"] = {operation.media_type: {"schema": schema, "example": example}}
+            if operation.csv_example:
+                text = {"schema": {"type": "string"}, "example": operation.csv_example}
+                success["content"]["text/csv"] = text
         elif operation.media_type == OCTETS:
             # It is always an attachment (RFC 6266).
             content = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}

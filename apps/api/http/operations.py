@@ -59,6 +59,10 @@ class Operation:
     media_type: str = JSON
     # Of a response that is a file: its possible types.
     file_types: tuple[str, ...] = ()
+    # Of a response with a document a line: what the last one is.
+    last_line: type[BaseModel] | None = None
+    # An example of the same response as CSV; empty where there is none.
+    csv_example: str = ""
     # Whether it needs `If-Match`: see http/versions.py.
     needs_version: bool = False
     # Errors that its form does not imply.

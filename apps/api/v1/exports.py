@@ -21,6 +21,8 @@ from apps.tasks.services import export_tasks
 from biolayer.responses import exports as responses
 
 NDJSON = CONTENT_TYPES[ExportFormat.NDJSON]
+TASKS_CSV = "created_at,task_id,status,…\r\n…\r\nend,1234,true,…\r\n"
+WORKERS_CSV = "worker_id,name,kind,…\r\n…\r\nend,12,true,…\r\n"
 
 
 class TaskExport(View):
@@ -31,6 +33,8 @@ class TaskExport(View):
         returns={200: responses.ExportedTask},
         query=(EXPORT_FORMAT, *TASK_FILTERS),
         media_type=NDJSON,
+        last_line=responses.ExportEnd,
+        csv_example=TASKS_CSV,
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         filters, file_format = task_export(request)
@@ -48,6 +52,8 @@ class WorkerExport(View):
         returns={200: responses.ExportedWorker},
         query=(EXPORT_FORMAT, *WORKER_FILTERS),
         media_type=NDJSON,
+        last_line=responses.ExportEnd,
+        csv_example=WORKERS_CSV,
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         filters, file_format = worker_export(request)
