@@ -2,7 +2,7 @@
 
 `start` is called where a process begins its work (config/wsgi.py, asgi.py, celery.py, the command
 `tick`), `stop` where it ends. A process that is killed cannot delete its row, which is shown as dead
-once it was not updated for eight seconds (selectors/system.py).
+once it was not updated for seven seconds (selectors/system.py).
 
 The thread opens a connection for each beat and closes it, so that a process needs no more
 connections than it has threads. While PostgreSQL is away, it tries again at each beat.

@@ -17,7 +17,7 @@ from apps.base.together import Query, moment, read_together
 from apps.events.selectors import HOLDER
 
 REDIS_SECONDS = 0.2
-DEAD_AFTER = timedelta(seconds=8)
+DEAD_AFTER = timedelta(seconds=7)
 MAX_DUE = 10_000
 """Due deliveries are counted up to this."""
 
@@ -67,7 +67,7 @@ class DeliveryFigures:
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """Describe a process; `is_alive` unless it was not seen for eight seconds."""
+    """Describe a process; `is_alive` unless it was not seen for seven seconds."""
 
     id: UUID
     name: str
