@@ -20,6 +20,7 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.texts import INVITATION_STATES, KEY_STATES, SHAPES
 from apps.base import clock
 from apps.base.clock import DatabaseNow
+from apps.base.stamps import stamp
 
 
 def state_mark(state: str, text: Text) -> SafeString:
@@ -41,6 +42,7 @@ class MemberAdmin(AccessAdmin):
     title = _("Members")
     tools = (("admin:member_invite", _("Invite a person"), Scope.ORGANISATION_MANAGE),)
     list_display = ("person", "email", "role_text", "second_factor", "since")
+    phone_labels = ("second_factor", "since")
     list_filter = (fixed_filter("role", _("role"), lambda: list(Role.choices)),)
     search_fields = ("user__email", "user__name")
     search_help_text = _("Name or e-mail address")
@@ -69,8 +71,8 @@ class MemberAdmin(AccessAdmin):
         return _("Yes") if vars(member)["has_second_factor"] else _("No")
 
     @admin.display(description=_("Since"))
-    def since(self, member: Member) -> datetime:
-        return member.created_at
+    def since(self, member: Member) -> str:
+        return stamp(member.created_at)
 
 
 def _of_state(rows: Any, value: str) -> Any:
@@ -90,6 +92,7 @@ class InvitationAdmin(AccessAdmin):
     empty_text = _("There is no invitation yet.")
     tools = (("admin:member_invite", _("Invite a person"), Scope.ORGANISATION_MANAGE),)
     list_display = ("invited", "role_text", "state", "mail", "invited_at", "works_until")
+    phone_labels = ("mail", "invited_at", "works_until")
     list_filter = (
         fixed_filter("state", _("state"), lambda: list(INVITATION_STATES.items()), _of_state),
     )
@@ -121,12 +124,12 @@ class InvitationAdmin(AccessAdmin):
         return _("Sent") if invitation.sent_at else _("Waiting")
 
     @admin.display(description=_("Invited at"))
-    def invited_at(self, invitation: Invitation) -> datetime:
-        return invitation.created_at
+    def invited_at(self, invitation: Invitation) -> str:
+        return stamp(invitation.created_at)
 
     @admin.display(description=_("Works until"))
-    def works_until(self, invitation: Invitation) -> datetime:
-        return invitation.expires_at
+    def works_until(self, invitation: Invitation) -> str:
+        return stamp(invitation.expires_at)
 
 
 @admin.register(ApiKey)
@@ -147,6 +150,7 @@ class ApiKeyAdmin(AccessAdmin):
         "last_use",
         "ends_at",
     )
+    phone_labels = ("scope_count", "limits", "last_use", "ends_at")
     search_fields = ("name", "id")
     search_help_text = _("Name or id of a key")
     ordering = ("-created_at", "-id")
@@ -179,7 +183,7 @@ class ApiKeyAdmin(AccessAdmin):
 
     @admin.display(description=_("Status"))
     def state(self, key: ApiKey) -> SafeString:
-        known, end = vars(key), self.ends_at(key)
+        known, end = vars(key), _end_of(key)
         state = "active" if end is None or end > known["read_at"] else "expired"
         state = "revoked" if known["ended_at"] is not None else state
         return state_mark(state, KEY_STATES[state])
@@ -202,13 +206,19 @@ class ApiKeyAdmin(AccessAdmin):
         return ", ".join(str(text) for text, value in limits if value) or None
 
     @admin.display(description=_("Last used"))
-    def last_use(self, key: ApiKey) -> Any:
-        return vars(key)["used_at"] or _("never")
+    def last_use(self, key: ApiKey) -> Text:
+        return stamp(vars(key)["used_at"]) or _("never")
 
     @admin.display(description=_("Ends"), empty_value="")
-    def ends_at(self, key: ApiKey) -> Any:
-        known = vars(key)
-        return key.expires_at if known["newest"] == key.id else known["later_end"]
+    def ends_at(self, key: ApiKey) -> str | None:
+        return stamp(_end_of(key)) or None
+
+
+def _end_of(key: ApiKey) -> datetime | None:
+    """Return when the newest secret of a key ends; None: never."""
+    known = vars(key)
+    end: datetime | None = known["later_end"]
+    return key.expires_at if known["newest"] == key.id else end
 
 
 @admin.register(OAuthApplication)
@@ -220,6 +230,7 @@ class OAuthApplicationAdmin(AccessAdmin):
     empty_text = _("There is no client of OAuth 2.0 yet.")
     tools = (("admin:oauth_create", _("Create an OAuth application"), Scope.CREDENTIALS_MANAGE),)
     list_display = ("label", "client", "kind", "role_text", "scope_count", "since")
+    phone_labels = ("scope_count", "since")
     ordering = ("-id",)
 
     def visible(self, actor: Principal) -> QuerySet[OAuthApplication]:
@@ -249,6 +260,5 @@ class OAuthApplicationAdmin(AccessAdmin):
         return len(application.scopes)
 
     @admin.display(description=_("Since"))
-    def since(self, application: OAuthApplication) -> datetime:
-        created: datetime = application.created
-        return created
+    def since(self, application: OAuthApplication) -> str:
+        return stamp(application.created)

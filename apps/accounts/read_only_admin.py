@@ -49,11 +49,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # it has none a
     bulk_address: ClassVar[str] = ""
     bulk_scope: ClassVar[Scope | None] = None
     bulk_actions: ClassVar[Sequence[tuple[str, Text]]] = ()
+    # The columns whose heading is repeated in the cell where a row is a card: see a phone.
+    phone_labels: ClassVar[Sequence[str]] = ()
 
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
+    preserve_filters = False
     sortable_by = ()
     actions = None
     change_list_template = "admin/change_list.html"

@@ -10,7 +10,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import formats, timezone
+from django.utils import formats
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -25,6 +25,7 @@ from apps.accounts.read_only_admin import (
     fixed_filter,
 )
 from apps.accounts.scopes import Scope
+from apps.base.stamps import stamp
 from apps.pools.models import Membership, Pool, PoolStatus, Presence, Worker
 from apps.pools.selectors import is_member_of, visible_pools, visible_workers
 from apps.pools.texts import (
@@ -74,10 +75,11 @@ class PoolAdmin(ReadOnlyAdmin):
     scope = Scope.POOLS_READ
     empty_text = _("There is no pool yet. A pool has workers, and says how tasks are offered.")
     tools = (("admin:pool_new", _("New pool"), Scope.POOLS_MANAGE),)
-    list_display = ("name", "state", "members", "policy", "created_at")
+    list_display = ("name", "state", "members", "policy", "created")
+    phone_labels = ("members", "created")
     list_filter = (fixed_filter("status", _("status"), as_texts(POOL_STATUS_TEXTS)),)
     search_fields = ("name",)
-    search_help_text = _("By a part of the name.")
+    search_help_text = _("Part of the name")
     ordering = ("-id",)
 
     def visible(self, actor: Principal) -> QuerySet[Pool]:
@@ -101,6 +103,10 @@ class PoolAdmin(ReadOnlyAdmin):
     @admin.display(description=_("Offers"))
     def policy(self, pool: Pool) -> str:
         return policy_text(pool)
+
+    @admin.display(description=_("Created"))
+    def created(self, pool: Pool) -> str:
+        return stamp(pool.created_at)
 
 
 class WorkerList(ConsoleList):
@@ -165,13 +171,14 @@ class WorkerAdmin(ReadOnlyAdmin):
         ("admin:worker_new", _("New worker"), Scope.POOLS_MANAGE),
     )
     list_display = ("name", "kind_text", "state", "used", "rated", "pool_list", "seen")
+    phone_labels = ("used", "rated", "seen")
     list_filter: ClassVar[Any] = (
         fixed_filter("presence", _("presence"), _presences, _free),
         fixed_filter("kind", _("kind"), as_texts(KIND_TEXTS)),
         PoolFilter,
     )
     search_fields = ("name",)
-    search_help_text = _("By the beginnings of names, or by an id.")
+    search_help_text = _("Beginning of a name, or an id")
     ordering = ("-id",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -220,6 +227,4 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("Last seen"), empty_value="")
     def seen(self, worker: Any) -> str | None:
-        if worker.seen_at is None:
-            return None
-        return formats.date_format(timezone.localtime(worker.seen_at), "SHORT_DATETIME_FORMAT")
+        return stamp(worker.seen_at) or None

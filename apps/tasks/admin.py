@@ -1,7 +1,6 @@
 """List tasks in the operator's console."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from apps.accounts.read_only_admin import (
 from apps.accounts.scopes import Scope
 from apps.base import clock
 from apps.base.paginator import BoundedPaginator
+from apps.base.stamps import stamp
 from apps.base.wording import humanised
 from apps.pools.selectors import visible_pools
 from apps.tasks import selectors
@@ -146,7 +146,7 @@ class TaskAdmin(ReadOnlyAdmin):
     scope = Scope.TASKS_READ
     paginator = BoundedPaginator
     search_fields = ("title",)
-    search_help_text = _("Words of the title, the id of a task, or that of a request.")
+    search_help_text = _("Title, task id or request id")
     empty_text = _("There is no task yet. A product backend posts them, or you do.")
     list_display = (
         "title_and_ids",
@@ -157,6 +157,7 @@ class TaskAdmin(ReadOnlyAdmin):
         "held_by",
         "created",
     )
+    phone_labels = ("urgency_text", "held_by", "created")
     list_filter = (
         fixed_filter("status", _("status"), _statuses, _of_status),
         fixed_filter("sla", _("SLA"), lambda: list(SLA_TEXTS.items()), _of_sla),
@@ -254,8 +255,8 @@ class TaskAdmin(ReadOnlyAdmin):
         return str(URGENCY_TEXTS.get(task.urgency, task.urgency))
 
     @admin.display(description=_("Created"))
-    def created(self, task: Task) -> datetime:
-        return task.created_at
+    def created(self, task: Task) -> str:
+        return stamp(task.created_at)
 
     @admin.display(description=_("Worker"), empty_value="")
     def held_by(self, task: Task) -> str | None:

@@ -1,6 +1,7 @@
 """Show what every page of the console shows: its sections, states, and times."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
+from apps.base.stamps import stamp
 from apps.base.wording import humanised
 from apps.console.navigation import Tab, tabs
 from apps.pools.texts import duration_text
@@ -30,18 +32,6 @@ def console_tabs(context: RequestContext) -> list[Tab]:
     """Return the tabs of the page; none where its reader may see none."""
     actor = getattr(context.request, "actor", None)
     return [] if actor is None else list(tabs(actor, context.request.path))
-
-
-@register.filter
-def stamp(value: datetime | None) -> str | SafeString:
-    """Return a time to the second, in the reader's time zone; empty for none."""
-    if value is None:
-        return ""
-    local = timezone.localtime(value)
-    day = formats.date_format(local, "SHORT_DATE_FORMAT")
-    return format_html(
-        '<time datetime="{}">{} {}</time>', value.isoformat(), day, local.strftime("%H:%M:%S")
-    )
 
 
 @register.filter
@@ -85,6 +75,28 @@ def get_item(values: Any, key: Any) -> Any:
 
 
 register.filter("duration_text", duration_text)
+register.filter("stamp", stamp)
+
+
+CELL = re.compile(r'(<td class="field-(\w+)[^>]*>)(.+)', re.DOTALL)
+
+
+@register.simple_tag
+def labelled_cells(
+    cells: Iterable[str], headers: Iterable[dict[str, Any]], names: Sequence[str]
+) -> list[SafeString]:
+    """Return the cells of a list's row; those of the named columns with a heading for phones."""
+    return [
+        _labelled(cell, header["text"], names) for cell, header in zip(cells, headers, strict=True)
+    ]
+
+
+def _labelled(cell: str, heading: str, names: Sequence[str]) -> SafeString:
+    found = CELL.fullmatch(cell)
+    if found is None or found[2] not in names or found[3] == "</td>":
+        return SafeString(cell)
+    start, rest = SafeString(found[1]), SafeString(found[3])
+    return format_html('{}<span class="phone-label">{}: </span>{}', start, heading, rest)
 
 
 @register.filter

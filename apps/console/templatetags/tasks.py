@@ -10,9 +10,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.base.stamps import stamp
 from apps.base.wording import humanised
 from apps.console.task_page.timeline import REASONS
-from apps.console.templatetags.console import stamp
 from apps.tasks.texts import STATUS_TEXTS, URGENCY_TEXTS
 from biolayer.lifecycle import Status
 from biolayer.values import CannotDo

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
@@ -37,6 +38,16 @@ COLUMNS = (
     "data",
     "hash",
 )
+# The page of what an entry concerns, by its kind.
+PAGES = {
+    "task": "admin:task",
+    "pool": "admin:pool",
+    "worker": "admin:worker",
+    "member": "admin:member",
+    "invitation": "admin:invitation",
+    "api_key": "admin:api_key",
+    "webhook_endpoint": "admin:endpoint",
+}
 # What a cell of a table program begins with where it would be a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -58,6 +69,7 @@ def audit(request: HttpRequest, actor: Principal) -> HttpResponse:
         "form": form,
         "entries": [_entry(row, names) for row in shown],
         "is_searched": any(form.cleaned_data.values()),
+        "is_narrowed": any(form[name].value() for name in form.fields if name != "action"),
         "following": _cursor(shown[-1]) if len(found) > PAGE else "",
         "query": _query(request),
     }
@@ -96,12 +108,21 @@ def _entry(row: Any, names: Mapping[tuple[str, str], str]) -> dict[str, Any]:
         "actor": names.get((row.actor_kind, row.actor_id), row.actor_id),
         "actor_kind": ACTOR_KINDS.get(row.actor_kind, row.actor_kind),
         "subject_kind": SUBJECT_KINDS.get(row.subject_kind, humanised(row.subject_kind)),
+        "page": _page_of(row.subject_kind, row.subject_id),
         "facts": [
             (FACT_NAMES.get(name, humanised(name)), _words(value))
             for name, value in row.data.items()
             if value not in (None, [], "")
         ],
     }
+
+
+def _page_of(kind: str, subject_id: str) -> str:
+    """Return the address of what an entry concerns; empty without a page."""
+    try:
+        return reverse(PAGES[kind], args=[subject_id]) if kind in PAGES else ""
+    except NoReverseMatch:
+        return ""
 
 
 def _words(value: Any) -> str:

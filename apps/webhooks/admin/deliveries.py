@@ -19,8 +19,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import Text, actor_of, fixed_filter
 from apps.accounts.scopes import Scope
+from apps.base.stamps import stamp
 from apps.webhooks import selectors, texts
-from apps.webhooks.admin.lists import WebhooksList, labelled, status, time_of
+from apps.webhooks.admin.lists import WebhooksList, labelled, status
 from apps.webhooks.models import Delivery, Destination, Message
 from apps.webhooks.selectors import DeliveryFilter
 from biolayer.events import EVENT_TYPES
@@ -194,5 +195,5 @@ class DeliveryAdmin(WebhooksList):
         return str(texts.OUTCOME_TEXTS.get(delivery.last_outcome, delivery.last_outcome))
 
     @admin.display(description=_("Created"))
-    def created(self, delivery: Delivery) -> SafeString:
-        return time_of(delivery.created_at)
+    def created(self, delivery: Delivery) -> str:
+        return stamp(delivery.created_at)

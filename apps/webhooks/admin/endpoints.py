@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.stamps import stamp
 from apps.webhooks import selectors, texts
-from apps.webhooks.admin.lists import WebhooksList, labelled, late, status, time_of
+from apps.webhooks.admin.lists import WebhooksList, labelled, late, status
 from apps.webhooks.models import Destination
 from apps.webhooks.selectors import EndpointRecord
 
@@ -79,7 +80,7 @@ class EndpointAdmin(WebhooksList):
     @admin.display(description=_("Last success"), empty_value="")
     def last_success(self, endpoint: Any) -> SafeString | None:
         at = endpoint.record.last_success_at
-        return labelled(_("Last success"), None if at is None else time_of(at))
+        return labelled(_("Last success"), stamp(at) or None)
 
     @admin.display(description=_("Oldest due"), empty_value="")
     def oldest_due(self, endpoint: Any) -> SafeString | None:

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import date
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.accounts.read_only_admin import ReadOnlyAdmin, Text
 from apps.accounts.scopes import Scope
+from apps.base.stamps import stamp
 
 
 class WebhooksList(ReadOnlyAdmin):
@@ -42,17 +41,11 @@ def status(text: Text, mark: str) -> SafeString:
     return format_html('<span class="status status-{}">{}</span>', mark, text)
 
 
-def time_of(value: datetime) -> SafeString:
-    local = timezone.localtime(value)
-    text = f"{date(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), text)
-
-
-def late(due_at: datetime | None, at: datetime) -> SafeString | None:
+def late(due_at: datetime | None, at: datetime) -> str | None:
     """Return since when the oldest delivery is due; None where nothing is due yet."""
     if due_at is None or due_at > at:
         return None
-    return time_of(due_at)
+    return stamp(due_at)
 
 
 def labelled(label: Text, value: Any) -> SafeString | None:

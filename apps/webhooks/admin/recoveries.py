@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.stamps import stamp
 from apps.webhooks import selectors, texts
-from apps.webhooks.admin.lists import WebhooksList, labelled, status, time_of
+from apps.webhooks.admin.lists import WebhooksList, labelled, status
 from apps.webhooks.models import Recovery
 
 
@@ -61,8 +62,8 @@ class RecoveryAdmin(WebhooksList):
 
     @admin.display(description=_("From"))
     def since_text(self, recovery: Recovery) -> SafeString | None:
-        return labelled(_("From"), time_of(recovery.since))
+        return labelled(_("From"), stamp(recovery.since))
 
     @admin.display(description=_("Started"))
     def created(self, recovery: Recovery) -> SafeString | None:
-        return labelled(_("Started"), time_of(recovery.created_at))
+        return labelled(_("Started"), stamp(recovery.created_at))
