@@ -55,8 +55,8 @@ def site() -> Iterator[Site]:
             if "Ctrl-C stops everything" in line:
                 break
         # It stands still, and starts no killed process again, once its pipe is full.
-        threading.Thread(target=_drain, args=(running.stdout,), daemon=True).start()
         site = Site(f"http://localhost:{port}", home, json.loads((home / "demo.json").read_text()))
+        threading.Thread(target=_drain, args=(running.stdout, site), daemon=True).start()
         yield site
         site.close()
     finally:
@@ -65,10 +65,10 @@ def site() -> Iterator[Site]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _drain(output: IO[str]) -> None:
+def _drain(output: IO[str], site: Site) -> None:
     with output:
-        for _ in output:
-            pass
+        for line in output:
+            site.output.append(line)
 
 
 @pytest.fixture(scope="session")

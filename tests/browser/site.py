@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +27,12 @@ class Person:
 
 @dataclass
 class Site:
-    """Hold a running installation."""
+    """Hold a running installation, and the last lines that it printed: mails are among them."""
 
     url: str
     home: Path
     demo: dict[str, Any]
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=20_000))
     _people: "subprocess.Popen[str] | None" = None
 
     def make(self, kind: str, **facts: Any) -> Any:
@@ -57,6 +60,12 @@ class Site:
         """Create an organisation with an admin. Return the output, with a link for a new person."""
         output: str = self.make("organisation", name=name, email=email)
         return output
+
+    def invitation_link(self, email: str) -> str | None:
+        """Return the link of the newest mail that invites the address; None without a mail yet."""
+        _, found, mail = "".join([*self.output]).rpartition(f"To: {email}")
+        link = re.search(r"http://\S+/accounts/invitations/\S+", mail)
+        return link[0] if found and link else None
 
     def close(self) -> None:
         """End the process that makes people."""
