@@ -1,4 +1,7 @@
-"""Generate UUIDs that begin with the time, so that an index grows at its end (RFC 9562, 5.7)."""
+"""Generate UUIDs that begin with the time, so that an index grows at its end (RFC 9562, 5.7).
+
+And read the ids that addresses and forms name.
+"""
 
 import os
 import time
@@ -14,3 +17,11 @@ def new_id() -> UUID:
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10), "big") & RANDOM_BITS
     return UUID(int=(milliseconds << 80) | VERSION_7 | VARIANT | random)
+
+
+def id_of(text: str) -> UUID | None:
+    """Return the id that a text is; None for another text."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

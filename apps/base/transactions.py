@@ -6,7 +6,7 @@ from typing import TypeVar
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.db.transaction import Atomic
 
-from biolayer.errors import Conflict
+from biolayer.errors import BioLayerError, Conflict
 
 R = TypeVar("R")
 
@@ -51,6 +51,24 @@ def raise_if_disconnected(error: Exception) -> None:
 
 class Raced(Conflict):
     """Raised when a concurrent call did the same first, and a new transaction would see it."""
+
+
+def one_of_several(call: Callable[[], R]) -> "R | BioLayerError":
+    """Return what a call for one of several rows returns, or why it was refused.
+
+    A row that another transaction holds for too long is refused, too: the calls before it have
+    committed, and their results must not be lost. Within an open transaction that error is raised,
+    since it undoes them all.
+    """
+    is_alone = not transaction.get_connection().in_atomic_block
+    try:
+        return call()
+    except BioLayerError as error:
+        return error
+    except OperationalError as error:
+        if is_alone and (is_timeout(error) or is_race(error)):
+            return Raced("It is being changed elsewhere. Try again in a moment.")
+        raise
 
 
 def retry_races(call: Callable[[], R]) -> R:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from typing import Any
 
 from django.utils.functional import Promise
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.transactions import Raced
 from apps.console.forms.tasks import BoostForm, DeadlineForm, LowerForm, ReasonForm, ReassignForm
 from apps.console.task_page import commands
 from apps.matching import services as matching
@@ -173,8 +174,10 @@ def form_of(name: str, task: Any, at: datetime, *, data: Any = None, lacks: Any 
     if kind is LowerForm:
         return LowerForm(data, task=task, lacks=_read(lacks))
     if kind is DeadlineForm:
-        deadline = max(task.deadline or at, at) + HOUR
-        return DeadlineForm(data, initial={"deadline": deadline})
+        latest = max(task.deadline or at, at)
+        # One at the end of time stands for none, and has no time after it.
+        initial = {} if latest.year == MAXYEAR else {"deadline": latest + HOUR}
+        return DeadlineForm(data, initial=initial)
     return kind(data)
 
 
@@ -213,6 +216,7 @@ def refusal(error: BioLayerError) -> Text:
         return " ".join(str(fault.detail) for fault in error.faults)
     words: tuple[tuple[type[BioLayerError], Text], ...] = (
         (NotFound, gettext_lazy("There is no such task, or you may not see it.")),
+        (Raced, gettext_lazy("It is being changed elsewhere. Try again in a moment.")),
         (AttemptsExhausted, gettext_lazy("All its attempts were used.")),
         (TaskPurged, gettext_lazy("Its content was deleted at the end of its retention.")),
         (

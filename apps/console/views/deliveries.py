@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,12 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
+from apps.base.ids import id_of
+from apps.base.transactions import Raced, one_of_several
 from apps.console.access import console_page, read_at
 from apps.console.webhook_states import delivery_state, pretty_body, sent_headers
 from apps.webhooks import selectors, services
-from biolayer.errors import BioLayerError, NotFound, Refused
+from biolayer.errors import BioLayerError, NotFound
 
 # As many as a page of the list has.
 MAX_CHOSEN = 100
@@ -92,13 +95,19 @@ def resend(request: HttpRequest, actor: Principal) -> HttpResponse:
 
 def _resent(actor: Principal, chosen: list[str], at: datetime) -> Iterator[Resent]:
     for text in chosen:
-        try:
-            sent = services.resend(actor=actor, delivery_id=UUID(text), at=at)
-        except (NotFound, ValueError):
+        delivery_id = id_of(text)
+        if delivery_id is None:
             yield Resent(text, "", _("It does not exist any more."))
-        except Refused:
-            raise
-        except BioLayerError as error:
-            yield Resent(text, "", str(error))
-        else:
-            yield Resent(text, sent.event_type, "")
+            continue
+        call = partial(services.resend, actor=actor, delivery_id=delivery_id, at=at)
+        sent = one_of_several(call)
+        yield Resent(str(delivery_id), *_outcome(sent))
+
+
+def _outcome(sent: Any) -> tuple[str, str]:
+    """Return the event of a delivery that is sent again, and an empty text; or why it is not."""
+    if isinstance(sent, NotFound):
+        return "", _("It does not exist any more.")
+    if isinstance(sent, Raced):
+        return "", _("It is being changed elsewhere. Try again in a moment.")
+    return ("", str(sent)) if isinstance(sent, BioLayerError) else (sent.event_type, "")

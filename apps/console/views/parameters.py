@@ -6,22 +6,22 @@ from uuid import UUID
 
 import orjson
 
+from apps.base.ids import id_of
+
+MAX_DIGITS = 9
 MAX_CHOSEN = 100
 """Rows that one call of a page changes."""
-
-
-def id_of(text: str) -> UUID | None:
-    """Return the id; None for a text that is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def ids_of(texts: Sequence[str]) -> list[UUID]:
     """Return the ids among the texts, each once, at most `MAX_CHOSEN`, in the order of locks."""
     found = {chosen for text in texts[:MAX_CHOSEN] if (chosen := id_of(text)) is not None}
     return sorted(found)
+
+
+def number_of(text: str) -> int | None:
+    """Return the number that at most nine digits are; None for another text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 def as_text(document: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Add workers to a pool, and remove them."""
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,16 +13,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock
+from apps.base.transactions import one_of_several
 from apps.console.access import console_page
 from apps.console.views.parameters import ids_of
 from apps.pools import selectors, services
 from apps.pools.texts import presence_state
 from apps.pools.worker_search import candidates
-from biolayer.errors import Conflict, InvalidInput, NotFound
+from biolayer.errors import BioLayerError
 
 MOST = 50
 
 
+@transaction.non_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page
 def add(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
@@ -45,16 +48,14 @@ def add(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
 def _is_added(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
     """Add a worker, by a transaction of its own. Return whether it was none of the members."""
     document = {"worker_id": str(worker_id)}
-    try:
-        with transaction.atomic():
-            _, is_new = services.add_member(
-                actor=actor, pool_id=pool_id, document=document, at=clock.now()
-            )
-    except (Conflict, InvalidInput):
-        return False
-    return is_new
+    call = partial(
+        services.add_member, actor=actor, pool_id=pool_id, document=document, at=clock.now()
+    )
+    added = one_of_several(call)
+    return not isinstance(added, BioLayerError) and added[1]
 
 
+@transaction.non_atomic_requests
 @require_POST
 @console_page
 def remove(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
@@ -73,11 +74,8 @@ def remove(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpRespons
 
 
 def _is_removed(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
-    try:
-        with transaction.atomic():
-            services.remove_member(
-                actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now()
-            )
-    except NotFound:
-        return False
-    return True
+    """Remove a worker, by a transaction of its own. Return whether it was a member."""
+    call = partial(
+        services.remove_member, actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now()
+    )
+    return not isinstance(one_of_several(call), BioLayerError)

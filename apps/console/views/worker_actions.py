@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base import clock
+from apps.base.ids import id_of
 from apps.console.access import console_page
-from apps.console.views.parameters import id_of
 from apps.console.views.workers import new_key_page
 from apps.pools import selectors, services
 from apps.tasks import services as tasks
@@ -89,12 +89,14 @@ def new_key(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResp
     return new_key_page(request, actor, selectors.worker(actor=actor, worker_id=worker_id))
 
 
+@transaction.non_atomic_requests
 @require_http_methods(["GET", "HEAD", "POST"])
 @console_page
 def end(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
     """Serve `/admin/pools/worker/<id>/end/`, which asks first: deactivate the worker, or delete it.
 
-    A worker that is deactivated is offline and in no pool, so it is offered nothing.
+    A worker that is deactivated is offline and in no pool, so it is offered nothing. Each of its
+    pools is left by a transaction of its own: none waits for a pool while it holds the worker.
     """
     row = selectors.worker(actor=actor, worker_id=worker_id, scope=Scope.POOLS_MANAGE)
     if request.method != "POST":
@@ -117,10 +119,7 @@ def end(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse
 
 def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
     try:
-        with transaction.atomic():
-            services.remove_member(
-                actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now()
-            )
+        services.remove_member(actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now())
     except NotFound:
         return False
     return True
@@ -128,8 +127,7 @@ def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
 
 def _delete(request: HttpRequest, actor: Principal, row: Any) -> HttpResponse:
     try:
-        with transaction.atomic():
-            services.delete_worker(actor=actor, worker_id=row.id, at=clock.now())
+        services.delete_worker(actor=actor, worker_id=row.id, at=clock.now())
     except WorkerHasHistory:
         messages.error(
             request, gettext("It was offered tasks before, so it is kept. Deactivate it instead.")

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, one_of_several
 from apps.matching.services.operator_calls import boost_task, requeue_task
 from apps.matching.services.task_changes import update_task
 from apps.tasks.models import Task
@@ -53,7 +54,10 @@ def extend_deadlines(
         task = lock_task(actor=actor, task_id=task_id)
         if task.deadline is None:
             raise InvalidInput([Fault("/sla/deadline", "required", "it has no deadline")])
-        deadline = max(task.deadline, at) + timedelta(seconds=seconds)
+        try:
+            deadline = max(task.deadline, at) + timedelta(seconds=seconds)
+        except OverflowError:
+            raise InvalidInput([Fault("/sla/deadline", "too_large", "is too late")]) from None
         changes = TaskChanges(sla=SlaChanges(deadline=deadline), reason=reason)
         return update_task(actor=actor, task_id=task_id, changes=changes, at=at)
 
@@ -63,10 +67,5 @@ def extend_deadlines(
 def _each(actor: Principal, task_ids: Sequence[UUID], call: Callable[[UUID], Task]) -> Results:
     """Call for each task in the order of their ids, which is that of their locks."""
     actor.require(Scope.TASKS_MANAGE)
-    results: dict[UUID, Task | BioLayerError] = {}
-    for task_id in sorted(set(task_ids)):
-        try:
-            results[task_id] = call(task_id)
-        except BioLayerError as error:
-            results[task_id] = error
+    results = {task_id: one_of_several(partial(call, task_id)) for task_id in sorted(set(task_ids))}
     return {task_id: results[task_id] for task_id in dict.fromkeys(task_ids)}

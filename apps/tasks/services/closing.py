@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -11,7 +12,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import record_action
 from apps.base.rows import Change, Insert
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, one_of_several
 from apps.tasks.changes import open_run_end, open_run_holder_release, requirement_row
 from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.requirements import contract_requirement
@@ -101,14 +102,15 @@ def cancel_tasks(
     `ScopeMissing`.
     """
     actor.require(Scope.TASKS_CANCEL)
-    results: dict[UUID, Task | BioLayerError] = {}
-    for task_id in sorted(set(task_ids)):
-        try:
-            # Within a transaction, a refusal undoes its own task only.
-            with transaction.atomic():
-                results[task_id] = cancel_task(actor=actor, task_id=task_id, reason=reason, at=at)
-        except BioLayerError as error:
-            results[task_id] = error
+
+    # Within a transaction, a refusal undoes its own task only.
+    @transaction.atomic
+    def cancel(task_id: UUID) -> Task:
+        return cancel_task(actor=actor, task_id=task_id, reason=reason, at=at)
+
+    results = {
+        task_id: one_of_several(partial(cancel, task_id)) for task_id in sorted(set(task_ids))
+    }
     return {task_id: results[task_id] for task_id in dict.fromkeys(task_ids)}
 
 
