@@ -8,6 +8,7 @@ import pytest
 from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Role
 from apps.console.forms.pools import PoolForm, StepForm
+from apps.console.views import pools
 from apps.pools.models import Membership, Pool, PoolNote
 from biolayer.contract import EscalationStep
 from biolayer.requests.pools import PoolCreation
@@ -268,6 +269,21 @@ def test_edit__of_nothing_writes_nothing(house: House, editor: Operator) -> None
     assert editor.post(page(house, "edit/"), **fields).status_code == 302
     assert "Nothing was changed." in editor.text(page(house))
     assert actions() == []
+
+
+def test_edit__keeps_a_pool_that_is_not_among_the_newest(
+    house: House, editor: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = Pool.objects.create(organisation=house.organisation, name="Night desk")
+    Pool.objects.create(organisation=house.organisation, name="Day desk")
+    step = EscalationStep(after_seconds=60, widen_to_pools=[older.id]).model_dump(mode="json")
+    Pool.objects.filter(id=house.pool.id).update(escalation={"steps": [step], "at_end": "wait"})
+    monkeypatch.setattr(pools, "MAX_CHOICES", 1)
+    answer = editor.get(page(house, "edit/"))
+    assert "Night desk" in text_of(answer)
+    assert "Day desk" in text_of(answer)
+    assert editor.post(page(house, "edit/"), **fields_of(answer)).status_code == 302
+    assert "Nothing was changed." in editor.text(page(house))
 
 
 def test_bounds__are_those_of_the_api() -> None:

@@ -1,6 +1,6 @@
 """Show a pool, and change its policy once it is seen what that would do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,12 @@ from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
 from apps.base import clock
+from apps.base.ids import id_of
 from apps.console.access import console_page
 from apps.console.forms import pools as forms
 from apps.console.forms.rows import Rows
 from apps.console.views.notes import latest_notes
-from apps.console.views.parameters import as_text, document_of, id_of
+from apps.console.views.parameters import as_text, document_of
 from apps.matching import queue_stats
 from apps.matching.services import dry_run
 from apps.pools import selectors, services
@@ -52,7 +53,7 @@ MAX_LISTED = 10
 def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
     """Serve `GET /admin/pools/pool/<id>/`."""
     row = selectors.pool(actor=actor, pool_id=pool_id)
-    names = _pool_names(actor)
+    names = _pool_names(actor, row.escalation.get("steps", ()))
     context = {
         "pool": row,
         "status": POOL_STATUS_TEXTS[row.status],
@@ -113,14 +114,25 @@ def _members(request: HttpRequest, actor: Principal, pool_id: UUID) -> dict[str,
     }
 
 
-def _pool_names(actor: Principal, *, without: UUID | None = None) -> dict[str, str]:
-    """Return the names of the newest pools that the actor may see, by id."""
-    rows = selectors.visible_pools(actor).order_by("-id").values_list("id", "name", "status")
-    return {
-        str(pool_id): name
-        for pool_id, name, status in rows[:MAX_CHOICES]
-        if without is None or (pool_id != without and status != CLOSED)
-    }
+def _pool_names(actor: Principal, steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the names of the pools that escalation steps widen to, by id."""
+    named = {pool_id for step in steps for pool_id in step.get("widen_to_pools", ())}
+    rows = selectors.visible_pools(actor).filter(id__in=named).values_list("id", "name")
+    return {str(pool_id): name for pool_id, name in rows} if named else {}
+
+
+def _choices(actor: Principal, row: Any = None) -> dict[str, str]:
+    """Return the open pools that a step may widen to, by id: the newest.
+
+    And those to which the steps of the pool `row` do: without its box a form would drop one.
+    """
+    rows = selectors.visible_pools(actor).exclude(status=CLOSED).order_by("-id")
+    named: Mapping[str, str] = {}
+    if row is not None:
+        rows = rows.exclude(id=row.id)
+        named = _pool_names(actor, row.escalation.get("steps", ()))
+    newest = {str(id_): name for id_, name in rows.values_list("id", "name")[:MAX_CHOICES]}
+    return {**newest, **named}
 
 
 # --- create ---------------------------------------------------------------------------------------
@@ -131,7 +143,7 @@ def _pool_names(actor: Principal, *, without: UUID | None = None) -> dict[str, s
 def pool_new(request: HttpRequest, actor: Principal) -> HttpResponse:
     """Serve `/admin/pools/pool/new/`."""
     actor.require(Scope.POOLS_MANAGE)
-    rows = forms.step_rows(_pool_names(actor, without=UUID(int=0)).items())
+    rows = forms.step_rows(_choices(actor).items())
     if request.method != "POST":
         usual = PoolCreation.model_construct(name="")
         return _form_page(request, forms.PoolForm(initial=forms.shown(usual)), rows)
@@ -181,7 +193,7 @@ def pool_edit(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResp
     if row.status == CLOSED:
         messages.warning(request, gettext("The pool is closed, and is kept as it is."))
         return redirect("admin:pool", row.id)
-    rows = forms.step_rows(_pool_names(actor, without=row.id).items())
+    rows = forms.step_rows(_choices(actor, row).items())
     context: dict[str, Any] = {"pool": row, "seen": as_text(forms.stored_document(row))}
     if request.method != "POST":
         rows.show([forms.shown_step(step) for step in row.escalation.get("steps", ())])
