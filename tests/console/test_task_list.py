@@ -33,7 +33,7 @@ def titles(house: House) -> set[str]:
     named = {"worker_pool_id": str(house.pool.id)}
     first = house.queued(title="Queued here", requirements=named)
     house.queued(title="Queued anywhere")
-    house.task(title="Gated", dependencies=[str(first.id)])
+    house.task(title="Gated", depends_on=[str(first.id)])
     return {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}
 
 
