@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from apps.base.wording import humanised
 from apps.matching.own_queue import OwnQueue
 from apps.pools.availability import shift_at
-from apps.portal.templatetags.portal import label, moment
+from apps.portal.templatetags.portal import moment
 
 Text = str | Promise
 
@@ -122,7 +123,7 @@ def _sentences(worker: Any, state: OwnState, queue: OwnQueue) -> Iterator[str]:
         yield _fitting(state, fitting)
     for rule, count in sorted(queue.tasks.items()):
         if rule == "skills" and queue.missing_skills:
-            names = ", ".join(map(label, queue.missing_skills))
+            names = ", ".join(map(humanised, queue.missing_skills))
             text = _counted(rule, count)
             yield gettext("%(sentence)s: %(names)s.") % {"sentence": text, "names": names}
         elif rule != "fits":

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.utils import formats, timezone
+from django.utils import formats
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.base.local_times import local_time
 from apps.base.wording import humanised
 from apps.events.selectors import shown_data
 from biolayer.lifecycle import EventType
@@ -187,7 +188,7 @@ def _plain(data: Mapping[str, Any]) -> list[tuple[Text, str]]:
 
 def _moment(value: Any) -> Any:
     try:
-        local = timezone.localtime(datetime.fromisoformat(value))
+        local = local_time(datetime.fromisoformat(value))
     except (TypeError, ValueError):
         return value
     return f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"

@@ -8,15 +8,17 @@ from typing import Any
 from django import template
 from django.forms import Form
 from django.template import RequestContext
-from django.utils import formats, timezone
+from django.utils import formats
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
+from apps.base.local_times import local_time
 from apps.base.stamps import stamp
 from apps.base.wording import humanised
 from apps.console.navigation import Tab, tabs
 from apps.pools.texts import duration_text
+from apps.ui.template_filters import get_item
 
 DAY = 86_400
 # A size in seconds, and the text for it and the next smaller one, of which it has 60.
@@ -37,7 +39,7 @@ def console_tabs(context: RequestContext) -> list[Tab]:
 @register.filter
 def stamp_text(value: datetime) -> str:
     """Return a time to the minute, as plain text."""
-    return formats.date_format(timezone.localtime(value), "SHORT_DATETIME_FORMAT")
+    return formats.date_format(local_time(value), "SHORT_DATETIME_FORMAT")
 
 
 @register.filter
@@ -57,23 +59,13 @@ def length_of_time(seconds: float | None) -> str:
 
 
 @register.filter
-def label(slug: str) -> str:
-    """Return a slug, such as a skill, as words."""
-    return humanised(slug)
-
-
-@register.filter
 def clock_time(value: datetime) -> str:
     """Return the time of day to the second, in the reader's time zone."""
-    return timezone.localtime(value).strftime("%H:%M:%S")
+    return local_time(value).strftime("%H:%M:%S")
 
 
-@register.filter
-def get_item(values: Any, key: Any) -> Any:
-    """Return the value of a key that another variable names."""
-    return (values or {}).get(key)
-
-
+register.filter("label", humanised)
+register.filter("get_item", get_item)
 register.filter("duration_text", duration_text)
 register.filter("stamp", stamp)
 

@@ -143,10 +143,7 @@ def urgency_text(urgency: str) -> Text:
     return URGENCY_TEXTS.get(urgency, urgency)
 
 
-@register.filter
-def words(code: str) -> str:
-    """Return a code, such as a skill or a task type, as words."""
-    return humanised(code)
+register.filter("words", humanised)
 
 
 @register.filter

@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
+from apps.base.local_times import local_time
 from apps.base.wording import humanised
 from apps.matching.models import Offer, OfferStatus
 from apps.notices.models import NoticeKind
@@ -183,11 +184,11 @@ def _line(one: CurrentSubject) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "DATETIME_FORMAT")
+    return date_format(local_time(at), "DATETIME_FORMAT")
 
 
 def _clock(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "TIME_FORMAT")
+    return date_format(local_time(at), "TIME_FORMAT")
 
 
 def shortened(text: str) -> str:

@@ -1,6 +1,6 @@
 """Show times as people say them, in the time zone that the view has activated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -10,7 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language_info, gettext, ngettext
 
+from apps.base.local_times import local_time
 from apps.base.wording import humanised
+from apps.ui.template_filters import get_item
 
 MARK = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'>"
@@ -24,7 +26,7 @@ register = template.Library()
 @register.filter
 def moment(value: datetime, at: datetime) -> str:
     """Return a time as seen from `at`: the hour today, with the day otherwise."""
-    local, today = timezone.localtime(value), timezone.localdate(at)
+    local, today = local_time(value), timezone.localdate(at)
     hour = formats.date_format(local, "TIME_FORMAT")
     days = (local.date() - today).days
     if days == 0:
@@ -71,16 +73,8 @@ def duration(seconds: int) -> str:
     return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
 
 
-@register.filter
-def get_item(values: Mapping[str, int] | None, key: str) -> int | None:
-    """Return the value of a key that another variable names."""
-    return (values or {}).get(key)
-
-
-@register.filter
-def label(slug: str) -> str:
-    """Return a slug, such as a task type or a skill, as words."""
-    return humanised(slug)
+register.filter("label", humanised)
+register.filter("get_item", get_item)
 
 
 @register.filter
