@@ -115,5 +115,9 @@ def _cell(value: Any) -> str:
         case list() | tuple():
             return _cell(" ".join(map(str, value)))
         case _:
-            text = str(value)
-            return f"'{text}" if text.startswith(FORMULA) else text
+            return harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """Return a text for a cell, which no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -25,6 +24,7 @@ from apps.accounts.read_only_admin import (
     fixed_filter,
 )
 from apps.accounts.scopes import Scope
+from apps.base.ids import id_of
 from apps.base.stamps import stamp
 from apps.pools.models import Membership, Pool, PoolStatus, Presence, Worker
 from apps.pools.selectors import is_member_of, visible_pools, visible_workers
@@ -138,17 +138,10 @@ class PoolFilter(admin.SimpleListFilter):
         if not (value := self.value()):
             return queryset
         actor = actor_of(request)
-        pool_id = _as_id(value)
+        pool_id = id_of(value)
         if pool_id is None or not actor.may_use_pool(pool_id):
             return queryset.none()
         return queryset.filter(is_member_of([pool_id]))
-
-
-def _as_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _free(workers: Any, value: str) -> Any:

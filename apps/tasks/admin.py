@@ -109,7 +109,8 @@ class DomainFilter(admin.SimpleListFilter):
         return [(domain, humanised(domain)) for domain in found]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(domain=value) if (value := self.value()) else queryset
+        value = (self.value() or "").replace("\0", "")
+        return queryset.filter(domain=value) if value else queryset
 
 
 class PoolFilter(admin.SimpleListFilter):

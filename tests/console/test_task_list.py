@@ -27,24 +27,27 @@ def mara(house: House) -> Client:
 @pytest.fixture
 def titles(house: House) -> set[str]:
     """Provide tasks in several statuses, and return all their titles."""
-    house.started(title="Started")
+    house.started(title="Call under way")
     worker_in(house.pool)
-    house.offered(title="Offered")
+    house.offered(title="Call on offer")
     named = {"worker_pool_id": str(house.pool.id)}
     first = house.queued(title="Queued here", requirements=named)
     house.queued(title="Queued anywhere")
     house.task(title="Gated", depends_on=[str(first.id)])
-    return {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}
+    return {"Call on offer", "Call under way", "Queued here", "Queued anywhere", "Gated"}
 
 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}),
-        ({"status": "open"}, {"Offered", "Started", "Queued here", "Queued anywhere", "Gated"}),
+        ({}, {"Call on offer", "Call under way", "Queued here", "Queued anywhere", "Gated"}),
+        (
+            {"status": "open"},
+            {"Call on offer", "Call under way", "Queued here", "Queued anywhere", "Gated"},
+        ),
         ({"status": "waiting"}, {"Queued here", "Queued anywhere"}),
-        ({"status": "active"}, {"Started"}),
-        ({"status": "offered"}, {"Offered"}),
+        ({"status": "active"}, {"Call under way"}),
+        ({"status": "offered"}, {"Call on offer"}),
         ({"status": "waiting", "pool": "any"}, {"Queued anywhere"}),
         ({"status": "waiting", "pool": "here"}, {"Queued here"}),
         ({"pool": "here"}, {"Queued here"}),

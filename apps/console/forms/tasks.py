@@ -1,6 +1,7 @@
 """Ask an operator what to do with a task, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -56,6 +57,13 @@ class DeadlineForm(ReasonForm):
     )
     pointers = {"/sla/deadline": "deadline", "/reason": "reason"}
     field_order = ["deadline", "reason"]
+
+    def clean_deadline(self) -> datetime:
+        deadline: datetime = self.cleaned_data["deadline"]
+        try:
+            return deadline.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError(self.fields["deadline"].error_messages["invalid"]) from None
 
 
 class ExtensionForm(ReasonForm):

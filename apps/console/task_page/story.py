@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.accounts.principal import Principal
+from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import AuditFilter, audit_events
 from apps.console.task_page import commands, explanation, graph, timeline
@@ -63,12 +64,12 @@ def story(actor: Principal, task_id: UUID, at: datetime) -> dict[str, Any]:
         "offers": offers[::-1],
         "runs": [_shown_run(run, task, actor) for run in runs],
         "audit": timeline.audit_entries(audit, names),
-        "may_read_audit": _may(actor, Scope.AUDIT_READ) and actor.pool_ids is None,
+        "may_read_audit": may(actor, Scope.AUDIT_READ) and actor.pool_ids is None,
         "deliveries": _deliveries(actor, task.id, at),
         "evidence": [_dated(file, "purged_at") for run in runs[::-1] for file in run.files],
         "thread": [*selectors.messages_of(task).order_by("-sequence")[:MAX_MESSAGES]][::-1],
-        "may_write": _may(actor, Scope.TASKS_CREATE) and task.closed_at is None,
-        "may_copy": _may(actor, Scope.TASKS_CREATE),
+        "may_write": may(actor, Scope.TASKS_CREATE) and task.closed_at is None,
+        "may_copy": may(actor, Scope.TASKS_CREATE),
         "attachments": [names[one] for one in attached if one in names],
         "pool_name": names.get(("pool", str(task.pool_id)), task.pool_id),
         "graph": graph.drawn(task, selectors.dependency_graph(actor=actor, task=task)),
@@ -127,14 +128,14 @@ def _names(
 
 
 def _audit(actor: Principal, task_id: UUID) -> list[Any]:
-    if not _may(actor, Scope.AUDIT_READ) or actor.pool_ids is not None:
+    if not may(actor, Scope.AUDIT_READ) or actor.pool_ids is not None:
         return []
     rows = audit_events(actor=actor, filter_=AuditFilter(subject=str(task_id)))
     return list(rows[:MAX_AUDIT])
 
 
 def _deliveries(actor: Principal, task_id: UUID, at: datetime) -> Sequence[DeliveryRow]:
-    if not _may(actor, Scope.WEBHOOKS_READ):
+    if not may(actor, Scope.WEBHOOKS_READ):
         return ()
     chosen = webhooks.DeliveryFilter(task_ids=[task_id])
     rows: Any = webhooks.deliveries(actor=actor, delivery_filter=chosen)
@@ -162,7 +163,7 @@ def _dated(facts: dict[str, Any], name: str) -> dict[str, Any]:
 def _shown_run(run: Any, task: Any, actor: Principal) -> dict[str, Any]:
     """Return a run with its output where the actor may see one that is not verified."""
     is_verified = run.attempt == task.attempt and task.status in OUTPUT_SHOWN
-    may_see = is_verified or _may(actor, Scope.EVIDENCE_UNVERIFIED)
+    may_see = is_verified or may(actor, Scope.EVIDENCE_UNVERIFIED)
     output = None if run.output is None or not may_see else json_text(run.output, indent=2)
     run.returned = [_dated(one, "at") for one in run.returned]
     return {"run": run, "output": output, "is_hidden": run.output is not None and not may_see}
@@ -197,7 +198,3 @@ def _requirements(task: Any) -> dict[str, Any]:
         "trust_level": task.trust_level,
         "min_rating": task.min_rating,
     }
-
-
-def _may(actor: Principal, scope: Scope) -> bool:
-    return scope.value in actor.scopes

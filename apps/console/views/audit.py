@@ -18,6 +18,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.accounts.texts import ACTION_TEXTS, ACTOR_KINDS, FACT_NAMES, SUBJECT_KINDS
 from apps.base import clock
+from apps.base.exports import harmless
 from apps.base.wording import humanised
 from apps.console.access import console_page
 from apps.console.forms.audit import AuditForm
@@ -48,8 +49,6 @@ PAGES = {
     "api_key": "admin:api_key",
     "webhook_endpoint": "admin:endpoint",
 }
-# What a cell of a table program begins with where it would be a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @require_GET
@@ -206,8 +205,7 @@ def _cells(row: Any) -> Sequence[Any]:
 
 
 def _safe(value: Any) -> Any:
-    """Return a cell that no table program runs as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return harmless(value) if isinstance(value, str) else value
 
 
 EXPORTS = {"ndjson": (_ndjson, "application/x-ndjson"), "csv": (_csv, "text/csv; charset=utf-8")}

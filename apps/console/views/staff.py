@@ -17,12 +17,14 @@ from apps.base.addresses import client_address
 from apps.console.access import session_id_of, staff_page
 from apps.console.forms.faults import add_faults
 from apps.console.forms.staff import AccessForm
+from apps.console.views.parameters import number_of
 from apps.operations.selectors import open_tasks_of
 from apps.ui.sessions import user_id_of
 from biolayer.errors import InvalidInput
 
 PAGE = 50
 MAX_WORDS = 100
+MAX_PAGES = 10_000
 
 
 @require_GET
@@ -30,8 +32,7 @@ MAX_WORDS = 100
 def organisations(request: HttpRequest) -> HttpResponse:
     """Serve `GET /admin/organisations/`: which exist, and nothing of what is in them."""
     words = request.GET.get("q", "").replace("\0", "").strip()[:MAX_WORDS]
-    number = request.GET.get("page", "1")
-    page = min(max(int(number), 1), 10_000) if number.isdecimal() else 1
+    page = min(number_of(request.GET.get("page", "")) or 1, MAX_PAGES)
     rows = organisations_of_all(user=request.user, words=words)  # type: ignore[arg-type]
     found = list(rows[(page - 1) * PAGE : page * PAGE + 1])
     shown = found[:PAGE]

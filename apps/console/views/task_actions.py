@@ -20,6 +20,7 @@ from apps.console.task_page import commands, undo
 from apps.console.task_page.actions import ACTIONS, Call, form_of, refusal, take_back
 from apps.console.task_page.explanation import RULE_TEXTS
 from apps.console.task_page.story import changes_since
+from apps.console.views.parameters import number_of
 from apps.matching.explain import judged_workers
 from apps.tasks import selectors
 from biolayer.errors import BioLayerError, InvalidInput, NotFound, Refused, VersionChanged
@@ -112,8 +113,8 @@ def _workers(request: HttpRequest, actor: Principal, task: Any) -> dict[str, Any
 
 def _version(request: HttpRequest, present: int) -> int:
     """Return the version of the task that the form was shown with."""
-    text = request.POST.get("version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else present
+    shown = number_of(request.POST.get("version", ""))
+    return present if shown is None else shown
 
 
 def _check_version(shown: int, present: int) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.ids import id_of
 from apps.console.access import console_page, read_at
 from apps.console.composer.checking import Checked, checked, curl_command, parsed, problems_of
 from apps.console.composer.contracts import contract_of, example, open_pools
@@ -83,19 +83,12 @@ def _result(text: str, found: Checked) -> dict[str, Any]:
 
 def _first(request: HttpRequest, actor: Principal, pools: Any) -> tuple[dict[str, Any], Any]:
     """Return the contract to begin with, and the pool that it is for. Raise `NotFound`."""
-    copied = _id(request.GET.get("copy", ""))
+    copied = id_of(request.GET.get("copy", ""))
     if copied is not None:
         return contract_of(task(actor=actor, task_id=copied)), None
-    chosen = _id(request.GET.get("pool", ""))
+    chosen = id_of(request.GET.get("pool", ""))
     pool = next((one for one in pools if one.id == chosen), pools[0] if pools else None)
     return example(actor, pool), pool
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _text(request: HttpRequest) -> str:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.principal import Principal
 from apps.base.exports import CONTENT_TYPES, ExportFormat
+from apps.base.ids import id_of
 from apps.console.access import console_page, read_at
 from apps.tasks.list_filters import ANY_POOL, PERIODS, STATUS_GROUPS, WAITING
 from apps.tasks.selectors import SLA_STATES, TaskFilter
@@ -47,12 +48,12 @@ def filters_of(query: Mapping[str, str], at: datetime) -> TaskFilter:
     status = query.get("status", "")
     if status in STATUS_GROUPS or status in {*Status}:
         columns["status"] = list(STATUS_GROUPS.get(status, [status]))
-    if query.get("domain"):
-        columns["domain"] = [query["domain"]]
+    if domain := query.get("domain", "").replace("\0", ""):
+        columns["domain"] = [domain]
     if query.get("urgency") in URGENCY_TEXTS:
         columns["urgency"] = [query["urgency"]]
     pool = query.get("pool", "")
-    pool_id = ANY_POOL if pool == ANY_POOL else _id(pool)
+    pool_id = ANY_POOL if pool == ANY_POOL else id_of(pool)
     if isinstance(pool_id, UUID) and not status:
         columns["pool_id"], pool_id = [pool_id], None
     period, waiting = PERIODS.get(query.get("created", "")), WAITING.get(query.get("waiting", ""))
@@ -69,10 +70,3 @@ def filters_of(query: Mapping[str, str], at: datetime) -> TaskFilter:
         is_ungated=status == "waiting",
         candidate_pool=pool_id,
     )
-
-
-def _id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

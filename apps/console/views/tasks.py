@@ -18,6 +18,7 @@ from apps.console.forms.tasks import MessageForm
 from apps.console.task_page import undo
 from apps.console.task_page.actions import refusal
 from apps.console.task_page.story import all_events, story
+from apps.console.views.parameters import number_of
 from apps.tasks import services
 from apps.tasks.selectors import task_version
 from apps.ui.downloads import file_response
@@ -57,8 +58,7 @@ def parts(request: HttpRequest, actor: Principal, task_id: UUID) -> HttpResponse
 @console_page
 def task_events(request: HttpRequest, actor: Principal, task_id: UUID) -> HttpResponse:
     """Serve `GET /admin/tasks/task/<id>/events/`: the events before the number `before`."""
-    text = request.GET.get("before", "")
-    before = int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+    before = number_of(request.GET.get("before", ""))
     return render(request, "console/tasks/events.html", all_events(actor, task_id, before))
 
 

@@ -15,8 +15,8 @@ from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import members
 from apps.base import clock
+from apps.base.ids import id_of
 from apps.console.access import console_page
-from apps.console.views.parameters import id_of
 from apps.pools import services
 from apps.pools.worker_search import members_without_worker
 from biolayer.errors import NotFound, WorkerIsLinked

@@ -26,6 +26,7 @@ from psycopg import sql
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.ids import id_of
 from apps.base.queries import load_query
 from apps.tasks.list_filters import ANY_POOL
 from apps.tasks.models import BREACHED, OPEN_AT_RISK, Task, TaskQuerySet, TitleWords
@@ -149,19 +150,12 @@ class IsIn(Func):
 def _named(actor: Principal, text: str) -> list[UUID]:
     given: dict[str, Any] = {
         "organisation_id": actor.organisation_id,
-        "id": _uuid(text),
+        "id": id_of(text),
         "text": text,
     }
     with connection.cursor() as cursor:
         cursor.execute(NAMED, given)
         return [row[0] for row in cursor.fetchall()]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _words(actor: Principal, text: str) -> tuple[str, int]:
