@@ -16,8 +16,7 @@ from apps.accounts.read_only_admin import may
 from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.texts import KEY_STATES, SCOPE_TEXTS, SHAPES
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.access import ApiKeyForm, RotationForm, add_missing
 from apps.console.forms.faults import add_faults
 from apps.pools.selectors import pools
@@ -45,7 +44,7 @@ def create(request: HttpRequest, actor: Principal) -> HttpResponse:
     actor.require(Scope.CREDENTIALS_MANAGE)
     form = ApiKeyForm(request.POST or None, actor=actor, pools=pool_choices(actor))
     if request.method == "POST" and form.is_valid():
-        at = clock.now()
+        at = read_at(request)
         try:
             issued = create_api_key(actor=actor, document=form.document(at), at=at)
         except InvalidInput as error:
@@ -68,7 +67,7 @@ def rotate(request: HttpRequest, actor: Principal, key_id: str) -> HttpResponse:
     if form.is_valid():
         try:
             issued = services.rotate_api_key(
-                actor=actor, key_id=key_id, at=clock.now(), **form.cleaned_data
+                actor=actor, key_id=key_id, at=read_at(request), **form.cleaned_data
             )
         except KeyRotating:
             text = gettext("Two secrets are valid: wait until the earlier one ends, or end both.")
@@ -90,7 +89,7 @@ def revoke(request: HttpRequest, actor: Principal, key_id: str) -> HttpResponse:
     actor.require(Scope.CREDENTIALS_MANAGE)
     key = selectors.api_key(actor=actor, key_id=key_id)
     if request.method == "POST":
-        services.revoke_api_key(actor=actor, key_id=key_id, at=clock.now())
+        services.revoke_api_key(actor=actor, key_id=key_id, at=read_at(request))
         messages.success(request, gettext("The key was revoked: it is refused from now on."))
         return redirect("admin:api_key", key_id)
     return render(request, "console/access/api_key_revoke.html", {"key": key})
@@ -112,7 +111,7 @@ def _secret_page(request: HttpRequest, issued: Any, title: str) -> HttpResponse:
 def _page(
     request: HttpRequest, actor: Principal, key_id: str, form: RotationForm | None = None
 ) -> HttpResponse:
-    key, at = selectors.api_key(actor=actor, key_id=key_id), clock.now()
+    key, at = selectors.api_key(actor=actor, key_id=key_id), read_at(request)
     state = key.status(at=at)
     names = dict(pool_choices(actor))
     kind, _, creator = key.first.created_by.partition(":")

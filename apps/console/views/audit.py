@@ -17,10 +17,9 @@ from apps.accounts import selectors, services
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.accounts.texts import ACTION_TEXTS, ACTOR_KINDS, FACT_NAMES, SUBJECT_KINDS
-from apps.base import clock
 from apps.base.exports import harmless
 from apps.base.wording import humanised
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.audit import AuditForm
 from biolayer.times import format_time
 
@@ -87,7 +86,7 @@ def chain(request: HttpRequest, actor: Principal) -> HttpResponse:
 @console_page
 def export(request: HttpRequest, actor: Principal, kind: str) -> HttpResponse:
     """Serve `GET /admin/accounts/auditevent/export.<kind>`: all of the chain, by position."""
-    rows = services.export_audit_events(actor=actor, after=0, at=clock.now())
+    rows = services.export_audit_events(actor=actor, after=0, at=read_at(request))
     lines, media_type = EXPORTS[kind]
     response: HttpResponseBase = StreamingHttpResponse(lines(rows), content_type=media_type)
     response["Content-Disposition"] = f'attachment; filename="audit.{kind}"'

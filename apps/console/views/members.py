@@ -1,5 +1,6 @@
 """Show members and invitations, and change who belongs to the organisation."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,7 @@ from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.sessions import stored_key
 from apps.accounts.texts import INVITATION_STATES, SHAPES
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.access import InvitationForm, RoleForm
 from apps.console.forms.faults import add_faults
 from apps.pools import services as pools
@@ -49,7 +49,7 @@ def change_role(request: HttpRequest, actor: Principal, member_id: UUID) -> Http
     if form.is_valid():
         role = Role(form.cleaned_data["role"])
         try:
-            services.change_role(actor=actor, member_id=member_id, role=role, at=clock.now())
+            services.change_role(actor=actor, member_id=member_id, role=role, at=read_at(request))
         except LastAdmin:
             form.add_error("role", gettext("The only admin keeps the role: make another first."))
         else:
@@ -68,7 +68,7 @@ def remove(request: HttpRequest, actor: Principal, member_id: UUID) -> HttpRespo
     problem = ""
     if request.method == "POST":
         try:
-            services.remove_member(actor=actor, member_id=member_id, at=clock.now())
+            services.remove_member(actor=actor, member_id=member_id, at=read_at(request))
         except LastAdmin:
             problem = gettext("The only admin cannot be removed: make another member admin first.")
         else:
@@ -83,7 +83,7 @@ def remove(request: HttpRequest, actor: Principal, member_id: UUID) -> HttpRespo
 @console_page
 def unlink_worker(request: HttpRequest, actor: Principal, member_id: UUID) -> HttpResponse:
     """Serve `POST /admin/accounts/member/<id>/unlink/`: let the member be no worker."""
-    pools.unlink_worker(actor=actor, member_id=member_id, at=clock.now())
+    pools.unlink_worker(actor=actor, member_id=member_id, at=read_at(request))
     messages.success(request, gettext("The member is no worker any more."))
     return redirect("admin:member", member_id)
 
@@ -96,7 +96,7 @@ def end_session(
 ) -> HttpResponse:
     """Serve `POST /admin/accounts/member/<id>/sessions/<id>/end/`."""
     services.end_member_session(
-        actor=actor, member_id=member_id, session_id=session_id, at=clock.now()
+        actor=actor, member_id=member_id, session_id=session_id, at=read_at(request)
     )
     messages.success(request, gettext("The session has ended."))
     return redirect("admin:member", member_id)
@@ -110,7 +110,7 @@ def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
     actor.require(Scope.ORGANISATION_MANAGE)
     actor.require_every_pool()
     form = InvitationForm(request.POST or None, actor=actor)
-    if request.method == "POST" and form.is_valid() and _invite(actor, form):
+    if request.method == "POST" and form.is_valid() and _invite(actor, form, read_at(request)):
         messages.success(request, gettext("The invitation is on its way."))
         return redirect("admin:accounts_invitation_changelist")
     return render(request, "console/access/invite.html", {"form": form})
@@ -121,7 +121,7 @@ def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
 def invitation(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpResponse:
     """Serve `GET /admin/accounts/invitation/<id>/`."""
     row = selectors.invitation(actor=actor, invitation_id=invitation_id)
-    state = selectors.invitation_state(row, clock.now())
+    state = selectors.invitation_state(row, read_at(request))
     names = _names(actor, row.invited_by)
     context = {
         "row": row,
@@ -140,7 +140,7 @@ def invitation(request: HttpRequest, actor: Principal, invitation_id: UUID) -> H
 def resend_invitation(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpResponse:
     """Serve `POST /admin/accounts/invitation/<id>/resend/`."""
     try:
-        services.resend_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+        services.resend_invitation(actor=actor, invitation_id=invitation_id, at=read_at(request))
     except Conflict:
         messages.error(request, gettext("The invitation was accepted or revoked meanwhile."))
     else:
@@ -155,7 +155,7 @@ def resend_invitation(request: HttpRequest, actor: Principal, invitation_id: UUI
 def revoke_invitation(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpResponse:
     """Serve `POST /admin/accounts/invitation/<id>/revoke/`. It can be made again at once."""
     try:
-        services.revoke_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+        services.revoke_invitation(actor=actor, invitation_id=invitation_id, at=read_at(request))
     except Conflict:
         messages.error(request, gettext("The invitation was accepted or revoked meanwhile."))
     else:
@@ -195,10 +195,10 @@ def _sessions(request: HttpRequest, actor: Principal, member_id: UUID) -> list[d
     ]
 
 
-def _invite(actor: Principal, form: InvitationForm) -> bool:
+def _invite(actor: Principal, form: InvitationForm, at: datetime) -> bool:
     try:
         wanted = parse(InvitationCreation, form.cleaned_data)
-        services.invite(actor=actor, email=wanted.email, role=Role(wanted.role), at=clock.now())
+        services.invite(actor=actor, email=wanted.email, role=Role(wanted.role), at=at)
     except InvalidInput as error:
         add_faults(form, error, {})
     except AlreadyMember:

@@ -1,5 +1,6 @@
 """Write notes to the members of a pool, and delete them."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.faults import add_faults
 from apps.console.forms.notes import NoteForm
 from apps.pools import selectors, services
@@ -33,14 +33,17 @@ def note_new(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpRespo
     """Serve `/admin/pools/pool/<id>/note/`."""
     pool = selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
     form = NoteForm(request.POST or None)
-    if request.method == "POST" and form.is_valid() and _is_posted(actor, pool.id, form):
+    if (
+        request.method == "POST"
+        and form.is_valid()
+        and _is_posted(actor, pool.id, form, read_at(request))
+    ):
         messages.success(request, gettext("The members see your note."))
         return redirect("admin:pool", pool.id)
     return render(request, "console/pools/note.html", {"pool": pool, "form": form, "forms": [form]})
 
 
-def _is_posted(actor: Principal, pool_id: UUID, form: NoteForm) -> bool:
-    at = clock.now()
+def _is_posted(actor: Principal, pool_id: UUID, form: NoteForm, at: datetime) -> bool:
     try:
         with transaction.atomic():
             services.post_note(actor=actor, pool_id=pool_id, document=form.document(at), at=at)
@@ -60,7 +63,7 @@ def note_delete(
     selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
     try:
         with transaction.atomic():
-            services.delete_note(actor=actor, pool_id=pool_id, note_id=note_id, at=clock.now())
+            services.delete_note(actor=actor, pool_id=pool_id, note_id=note_id, at=read_at(request))
     except NotFound:
         messages.warning(request, gettext("The note was deleted meanwhile."))
     else:

@@ -14,8 +14,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.texts import SCOPE_TEXTS
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.access import OAuthForm, add_missing
 from apps.console.forms.faults import add_faults
 from apps.console.views.api_keys import pool_choices
@@ -58,7 +57,9 @@ def create(request: HttpRequest, actor: Principal) -> HttpResponse:
     form = OAuthForm(request.POST or None, actor=actor, pools=pool_choices(actor))
     if request.method == "POST" and form.is_valid():
         try:
-            issued = create_oauth_application(actor=actor, document=form.document(), at=clock.now())
+            issued = create_oauth_application(
+                actor=actor, document=form.document(), at=read_at(request)
+            )
         except InvalidInput as error:
             add_faults(form, error, {})
         except GrantExceeded as error:
@@ -77,7 +78,7 @@ def rotate(request: HttpRequest, actor: Principal, client_id: str) -> HttpRespon
     """Serve `POST /admin/accounts/oauthapplication/<id>/rotate/`. The response has the secret."""
     _row(actor, client_id)
     try:
-        issued = services.rotate_oauth_secret(actor=actor, client_id=client_id, at=clock.now())
+        issued = services.rotate_oauth_secret(actor=actor, client_id=client_id, at=read_at(request))
     except SecretNotUsed:
         messages.error(request, gettext("A public application has no secret."))
     except GrantExceeded:
@@ -96,7 +97,7 @@ def delete(request: HttpRequest, actor: Principal, client_id: str) -> HttpRespon
     actor.require(Scope.CREDENTIALS_MANAGE)
     row = _row(actor, client_id)
     if request.method == "POST":
-        services.delete_oauth_application(actor=actor, client_id=client_id, at=clock.now())
+        services.delete_oauth_application(actor=actor, client_id=client_id, at=read_at(request))
         messages.success(request, gettext("The OAuth application was deleted, with its tokens."))
         return redirect("admin:accounts_oauthapplication_changelist")
     return render(request, "console/access/oauth_delete.html", {"row": row})

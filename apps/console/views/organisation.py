@@ -11,9 +11,8 @@ from apps.accounts import selectors, services
 from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
-from apps.base import clock
 from apps.base.addresses import client_address
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.access import OrganisationForm
 from apps.console.forms.faults import add_faults
 from biolayer.contract import parse
@@ -50,7 +49,7 @@ def _change(request: HttpRequest, actor: Principal, form: OrganisationForm) -> b
             actor=actor,
             changes=parse(OrganisationChange, form.changes()).sent_fields(),
             address=client_address(request),
-            at=clock.now(),
+            at=read_at(request),
         )
     except InvalidInput as error:
         add_faults(form, error, {"/allowed_networks": "allowed_networks"})

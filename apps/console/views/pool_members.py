@@ -1,5 +1,6 @@
 """Add workers to a pool, and remove them."""
 
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -12,9 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base import clock
 from apps.base.transactions import one_of_several
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.views.parameters import ids_of
 from apps.pools import selectors, services
 from apps.pools.texts import presence_state
@@ -32,7 +32,8 @@ def add(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
     pool = selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
     if request.method == "POST":
         added = sum(
-            _is_added(actor, pool.id, one) for one in ids_of(request.POST.getlist("chosen"))
+            _is_added(actor, pool.id, one, read_at(request))
+            for one in ids_of(request.POST.getlist("chosen"))
         )
         text = ngettext("%(count)d worker is added.", "%(count)d workers are added.", added)
         level = messages.SUCCESS if added else messages.WARNING
@@ -45,12 +46,10 @@ def add(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
     return render(request, "console/pools/add.html", context)
 
 
-def _is_added(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
+def _is_added(actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> bool:
     """Add a worker, by a transaction of its own. Return whether it was none of the members."""
     document = {"worker_id": str(worker_id)}
-    call = partial(
-        services.add_member, actor=actor, pool_id=pool_id, document=document, at=clock.now()
-    )
+    call = partial(services.add_member, actor=actor, pool_id=pool_id, document=document, at=at)
     added = one_of_several(call)
     return not isinstance(added, BioLayerError) and added[1]
 
@@ -62,7 +61,7 @@ def remove(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpRespons
     """Serve `POST /admin/pools/pool/<id>/remove/`: remove the chosen members."""
     pool = selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
     removed = sum(
-        _is_removed(actor, pool.id, worker_id)
+        _is_removed(actor, pool.id, worker_id, read_at(request))
         for worker_id in ids_of(request.POST.getlist("chosen"))
     )
     if removed:
@@ -73,9 +72,7 @@ def remove(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpRespons
     return redirect("admin:pool", pool.id)
 
 
-def _is_removed(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
+def _is_removed(actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> bool:
     """Remove a worker, by a transaction of its own. Return whether it was a member."""
-    call = partial(
-        services.remove_member, actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now()
-    )
+    call = partial(services.remove_member, actor=actor, pool_id=pool_id, worker_id=worker_id, at=at)
     return not isinstance(one_of_several(call), BioLayerError)

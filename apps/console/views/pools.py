@@ -1,6 +1,7 @@
 """Show a pool, and change its policy once it is seen what that would do."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
-from apps.base import clock
 from apps.base.ids import id_of
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms import pools as forms
 from apps.console.forms.rows import Rows
 from apps.console.views.notes import latest_notes
@@ -58,7 +58,7 @@ def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
         "pool": row,
         "status": POOL_STATUS_TEXTS[row.status],
         "counts": queue_stats.pool_counts(pool_ids=[row.id])[row.id],
-        "needs": _needs(actor, row.id),
+        "needs": _needs(actor, row.id, read_at(request)),
         "offer_times": _offer_times(row),
         "mode": OFFER_MODE_TEXTS[row.offer_mode],
         "costs": sorted(row.costs.items()),
@@ -71,8 +71,8 @@ def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
     return render(request, "console/pools/pool.html", context)
 
 
-def _needs(actor: Principal, pool_id: UUID) -> list[tuple[str, Any]]:
-    needs = queue_stats.pool_needs(actor=actor, pool_id=pool_id, at=clock.now())
+def _needs(actor: Principal, pool_id: UUID, at: datetime) -> list[tuple[str, Any]]:
+    needs = queue_stats.pool_needs(actor=actor, pool_id=pool_id, at=at)
     return [(_need_text(need), need) for need in needs]
 
 
@@ -156,7 +156,7 @@ def pool_new(request: HttpRequest, actor: Principal) -> HttpResponse:
         document = {**form.document(), "escalation": forms.escalation_of(form, rows)}
         try:
             with transaction.atomic():
-                made = services.create_pool(actor=actor, document=document, at=clock.now())
+                made = services.create_pool(actor=actor, document=document, at=read_at(request))
         except InvalidInput as error:
             forms.add_pool_faults(form, rows, error)
         else:
@@ -208,7 +208,7 @@ def pool_edit(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResp
         changes = _changes(document, context["seen"])
         try:
             return _change(request, actor, row.id, changes) or _form_page(
-                request, form, rows, **context, **_effect(actor, row.id, changes)
+                request, form, rows, **context, **_effect(actor, row.id, changes, read_at(request))
             )
         except InvalidInput as error:
             forms.add_pool_faults(form, rows, error)
@@ -225,14 +225,16 @@ def _change(
     if not changes.keys() <= NAMING and request.POST.get("shown") != as_text(changes):
         return None
     with transaction.atomic():
-        services.update_pool(actor=actor, pool_id=pool_id, document=changes, at=clock.now())
+        services.update_pool(actor=actor, pool_id=pool_id, document=changes, at=read_at(request))
     messages.success(request, gettext("The pool is changed."))
     return redirect("admin:pool", pool_id)
 
 
-def _effect(actor: Principal, pool_id: UUID, changes: dict[str, Any]) -> dict[str, Any]:
+def _effect(
+    actor: Principal, pool_id: UUID, changes: dict[str, Any], at: datetime
+) -> dict[str, Any]:
     """Return what the changes would do to the tasks that wait."""
-    result = dry_run(actor=actor, pool_id=pool_id, document=changes, at=clock.now())
+    result = dry_run(actor=actor, pool_id=pool_id, document=changes, at=at)
     first = tasks.tasks_by_id(actor=actor, ids=list(result.changed)[:MAX_LISTED])
     before, after = result.before, result.after
     return {
@@ -266,6 +268,6 @@ def pool_close(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpRes
         counts = queue_stats.pool_counts(pool_ids=[row.id])[row.id]
         context = {"pool": row, "counts": counts}
         return render(request, "console/pools/close.html", context)
-    services.close_pool(actor=actor, pool_id=row.id, at=clock.now())
+    services.close_pool(actor=actor, pool_id=row.id, at=read_at(request))
     messages.success(request, gettext("The pool is closed."))
     return redirect("admin:pool", row.id)

@@ -12,9 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import services
 from apps.accounts.selectors import organisation_for_staff, require_staff
 from apps.accounts.selectors import organisations as organisations_of_all
-from apps.base import clock
 from apps.base.addresses import client_address
-from apps.console.access import session_id_of, staff_page
+from apps.console.access import read_at, session_id_of, staff_page
 from apps.console.forms.faults import add_faults
 from apps.console.forms.staff import AccessForm
 from apps.console.views.parameters import number_of
@@ -72,7 +71,7 @@ def close_access(request: HttpRequest) -> HttpResponse:
         user_id=user_id_of(request),
         session_id=session_id_of(request),
         address=str(client_address(request) or ""),
-        at=clock.now(),
+        at=read_at(request),
     )
     messages.success(request, gettext("You read no organisation any more."))
     return redirect("admin:staff_organisations")
@@ -85,7 +84,7 @@ def _open(request: HttpRequest, organisation_id: UUID, form: AccessForm) -> bool
             session_id=session_id_of(request),
             organisation_id=organisation_id,
             address=str(client_address(request) or ""),
-            at=clock.now(),
+            at=read_at(request),
             **form.cleaned_data,
         )
     except InvalidInput as error:

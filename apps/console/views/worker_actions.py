@@ -1,24 +1,24 @@
 """Do with a worker what needs no form of its own: presence, pools, keys, claims, an end."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base import clock
 from apps.base.ids import id_of
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.views.workers import new_key_page
 from apps.pools import selectors, services
 from apps.tasks import services as tasks
-from apps.tasks.filenames import download_filename
+from apps.ui.downloads import file_response
 from biolayer.errors import (
     BioLayerError,
     ClaimDecided,
@@ -41,7 +41,7 @@ def presence(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpRes
     try:
         with transaction.atomic():
             services.update_worker(
-                actor=actor, worker_id=worker_id, document=document, at=clock.now()
+                actor=actor, worker_id=worker_id, document=document, at=read_at(request)
             )
     except InvalidInput:
         messages.error(request, gettext("Choose a presence."))
@@ -61,7 +61,9 @@ def join(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpRespons
     document = {"worker_id": str(worker_id)}
     try:
         with transaction.atomic():
-            services.add_member(actor=actor, pool_id=pool_id, document=document, at=clock.now())
+            services.add_member(
+                actor=actor, pool_id=pool_id, document=document, at=read_at(request)
+            )
     except (Conflict, InvalidInput):
         messages.error(request, gettext("This pool takes no members any longer."))
     else:
@@ -75,7 +77,9 @@ def leave(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpRespon
     """Serve `POST /admin/pools/worker/<id>/leave/`: remove the worker from a pool."""
     pool_id = id_of(request.POST.get("pool", ""))
     if pool_id is not None:
-        services.remove_member(actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now())
+        services.remove_member(
+            actor=actor, pool_id=pool_id, worker_id=worker_id, at=read_at(request)
+        )
         messages.success(
             request, gettext("The worker has left the pool. Open offers and work go on.")
         )
@@ -104,10 +108,10 @@ def end(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse
     if request.POST.get("action") == "delete":
         return _delete(request, actor, row)
     document = {"presence": "offline"}
-    services.update_worker(actor=actor, worker_id=row.id, document=document, at=clock.now())
+    services.update_worker(actor=actor, worker_id=row.id, document=document, at=read_at(request))
     left = 0
     for membership in row.memberships.all():
-        left += _has_left(actor, membership.pool_id, row.id)
+        left += _has_left(actor, membership.pool_id, row.id, read_at(request))
     text = ngettext(
         "The worker is offline, and has left %(count)d pool.",
         "The worker is offline, and has left %(count)d pools.",
@@ -117,9 +121,9 @@ def end(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse
     return redirect("admin:worker", row.id)
 
 
-def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
+def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> bool:
     try:
-        services.remove_member(actor=actor, pool_id=pool_id, worker_id=worker_id, at=clock.now())
+        services.remove_member(actor=actor, pool_id=pool_id, worker_id=worker_id, at=at)
     except NotFound:
         return False
     return True
@@ -127,7 +131,7 @@ def _has_left(actor: Principal, pool_id: UUID, worker_id: UUID) -> bool:
 
 def _delete(request: HttpRequest, actor: Principal, row: Any) -> HttpResponse:
     try:
-        services.delete_worker(actor=actor, worker_id=row.id, at=clock.now())
+        services.delete_worker(actor=actor, worker_id=row.id, at=read_at(request))
     except WorkerHasHistory:
         messages.error(
             request, gettext("It was offered tasks before, so it is kept. Deactivate it instead.")
@@ -146,7 +150,7 @@ def decide(request: HttpRequest, actor: Principal, claim_id: UUID) -> HttpRespon
     """Serve `POST /admin/pools/claim/<id>/decide/`: confirm a claim, or reject it with a reason."""
     claim = selectors.certification_claim(actor=actor, claim_id=claim_id)
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:MAX_REASON]
-    at = clock.now()
+    at = read_at(request)
     try:
         with transaction.atomic():
             if request.POST.get("action") == "confirm":
@@ -169,20 +173,11 @@ def document(request: HttpRequest, actor: Principal, claim_id: UUID) -> HttpResp
     try:
         with transaction.atomic():
             content = tasks.open_certificate(
-                actor=actor, claim_id=claim_id, has_link=False, at=clock.now()
+                actor=actor, claim_id=claim_id, has_link=False, at=read_at(request)
             )
     except (ContentDeleted, Unavailable) as error:
         return _lost(request, actor, claim_id, error)
-    row = content.row
-    response: Any = FileResponse(
-        content.file,
-        as_attachment=True,
-        filename=download_filename(row.filename, row.content_type),
-        content_type=row.content_type,
-    )
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response  # type: ignore[no-any-return]
+    return file_response(content)
 
 
 def _lost(

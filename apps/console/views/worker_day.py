@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.principal import Principal
-from apps.base import clock
+from apps.console.access import read_at
 from apps.matching.worker_days import WorkerDay, worker_day
 from apps.pools.availability import shifts
 
@@ -78,7 +78,7 @@ class Drawing:
 
 def drawn_day(request: HttpRequest, actor: Principal, worker: Any) -> Drawing:
     """Return the day that the address names, else today, in the reader's time zone."""
-    at = clock.now()
+    at = read_at(request)
     today = timezone.localdate(at)
     day = _day_of(request.GET.get("day", ""), today)
     since, until = _midnight(day), _midnight(day + timedelta(days=1))

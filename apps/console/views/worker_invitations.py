@@ -1,6 +1,7 @@
 """Invite people who become workers, and list the open invitations."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,7 @@ from apps.accounts import services as accounts
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import invitations
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms.faults import add_faults
 from apps.console.forms.worker_invitations import WorkerInvitationForm
 from apps.pools import selectors, services
@@ -48,7 +48,7 @@ def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
     pools = [(str(row_id), name) for row_id, name in rows.values_list("id", "name")[:MAX_POOLS]]
     initial = {"pools": request.GET.getlist("pool")}
     form = WorkerInvitationForm(request.POST or None, pools=pools, initial=initial)
-    if request.method == "POST" and form.is_valid() and _is_invited(actor, form):
+    if request.method == "POST" and form.is_valid() and _is_invited(actor, form, read_at(request)):
         email = form.cleaned_data["email"]
         messages.success(
             request, gettext("The invitation of %(email)s is on its way.") % {"email": email}
@@ -61,7 +61,7 @@ def invite(request: HttpRequest, actor: Principal) -> HttpResponse:
         "form": form,
         "forms": [form],
         "invitations": [(row, _pool_names(row.worker, pools)) for row in opened[:MAX_LISTED]],
-        "at": clock.now(),
+        "at": read_at(request),
     }
     return render(request, "console/workers/invite.html", context)
 
@@ -71,12 +71,12 @@ def _pool_names(worker: Any, pools: Sequence[tuple[str, str]]) -> str:
     return ", ".join(name for row_id, name in pools if row_id in worker["pool_ids"])
 
 
-def _is_invited(actor: Principal, form: WorkerInvitationForm) -> bool:
+def _is_invited(actor: Principal, form: WorkerInvitationForm, at: datetime) -> bool:
     """Invite the person, who is a worker as soon as they join. Return whether it was done."""
     try:
         with transaction.atomic():
             wanted = parse(InvitationCreation, form.document())
-            services.invite_person(actor=actor, wanted=wanted, at=clock.now())
+            services.invite_person(actor=actor, wanted=wanted, at=at)
     except InvalidInput as error:
         add_faults(form, error, POINTERS)
     except (AlreadyMember, InvitationOpen) as error:
@@ -90,7 +90,9 @@ def resend(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpR
     """Serve `POST /admin/pools/worker/invite/<id>/resend/`: a new link, valid for seven days."""
     try:
         with transaction.atomic():
-            accounts.resend_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+            accounts.resend_invitation(
+                actor=actor, invitation_id=invitation_id, at=read_at(request)
+            )
     except InvitationClosed:
         messages.warning(request, gettext("It was accepted or revoked meanwhile."))
     else:
@@ -104,7 +106,9 @@ def revoke(request: HttpRequest, actor: Principal, invitation_id: UUID) -> HttpR
     """Serve `POST /admin/pools/worker/invite/<id>/revoke/`: its link no longer works."""
     try:
         with transaction.atomic():
-            accounts.revoke_invitation(actor=actor, invitation_id=invitation_id, at=clock.now())
+            accounts.revoke_invitation(
+                actor=actor, invitation_id=invitation_id, at=read_at(request)
+            )
     except Conflict:
         messages.warning(request, gettext("It was accepted or revoked meanwhile."))
     else:

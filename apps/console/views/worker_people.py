@@ -14,9 +14,8 @@ from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Scope
 from apps.accounts.selectors import members
-from apps.base import clock
 from apps.base.ids import id_of
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.pools import services
 from apps.pools.worker_search import members_without_worker
 from biolayer.errors import NotFound, WorkerIsLinked
@@ -48,7 +47,7 @@ def link(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpRespons
     try:
         with transaction.atomic():
             services.link_worker(
-                actor=actor, member_id=member_id, worker_id=worker_id, at=clock.now()
+                actor=actor, member_id=member_id, worker_id=worker_id, at=read_at(request)
             )
     except WorkerIsLinked as error:
         messages.error(request, str(error))
@@ -65,6 +64,6 @@ def unlink(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpRespo
     """Serve `POST /admin/pools/worker/<id>/unlink/`: the member is no worker any longer."""
     member_id = id_of(request.POST.get("member", ""))
     if member_id is not None:
-        services.unlink_worker(actor=actor, member_id=member_id, at=clock.now())
+        services.unlink_worker(actor=actor, member_id=member_id, at=read_at(request))
         messages.success(request, gettext("The member is this worker no longer."))
     return redirect("admin:worker", worker_id)

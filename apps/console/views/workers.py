@@ -16,8 +16,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.read_only_admin import may
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.selectors import visible_keys
-from apps.base import clock
-from apps.console.access import console_page
+from apps.console.access import console_page, read_at
 from apps.console.forms import workers as forms
 from apps.console.forms.rows import Rows
 from apps.console.views.parameters import as_text, document_of
@@ -43,7 +42,7 @@ KEY_SCOPES = ["work"]
 def worker(request: HttpRequest, actor: Principal, worker_id: UUID) -> HttpResponse:
     """Serve `GET /admin/pools/worker/<id>/`."""
     row = selectors.worker(actor=actor, worker_id=worker_id)
-    at = clock.now()
+    at = read_at(request)
     shape, state = presence_state(row)
     open_pools = _open_pools(actor)
     inside = {str(one.pool_id) for one in row.memberships.all()}
@@ -137,7 +136,9 @@ def worker_new(request: HttpRequest, actor: Principal) -> HttpResponse:
         return _creation_page(request, form)
     try:
         with transaction.atomic():
-            made = services.create_worker(actor=actor, document=form.document(), at=clock.now())
+            made = services.create_worker(
+                actor=actor, document=form.document(), at=read_at(request)
+            )
     except InvalidInput as error:
         forms.add_worker_faults(form, None, error)
         return _creation_page(request, form)
@@ -162,7 +163,7 @@ def new_key_page(request: HttpRequest, actor: Principal, row: Any) -> HttpRespon
     }
     try:
         with transaction.atomic():
-            issued = services.create_api_key(actor=actor, document=document, at=clock.now())
+            issued = services.create_api_key(actor=actor, document=document, at=read_at(request))
     except Refused as error:
         messages.error(request, gettext("The worker has no key: %(why)s") % {"why": error})
         return redirect("admin:worker", row.id)
@@ -203,7 +204,7 @@ def worker_edit(request: HttpRequest, actor: Principal, worker_id: UUID) -> Http
         try:
             with transaction.atomic():
                 services.update_worker(
-                    actor=actor, worker_id=row.id, document=changes, at=clock.now()
+                    actor=actor, worker_id=row.id, document=changes, at=read_at(request)
                 )
         except InvalidInput as error:
             forms.add_worker_faults(form, rows, error)
