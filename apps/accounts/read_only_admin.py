@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
 from django.views.decorators.http import require_safe
@@ -100,6 +101,18 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # it has none a
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list. Where it has no such page, the admin leads to the first, marked so.
+
+        A marked address that is wrong all the same is no page: the admin's own has no frame here.
+        """
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            if ERROR_FLAG in request.GET:
+                raise Http404 from None
+            raise
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ConsoleList

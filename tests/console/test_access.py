@@ -386,7 +386,7 @@ def test_application__is_created_rotated_and_deleted(house: House, mara: Console
     ("changes", "problem"),
     [
         ({"redirect_uris": ""}, "is needed for the grant type authorization_code"),
-        ({"redirect_uris": "ftp://partner.example"}, "must begin with https://"),
+        ({"redirect_uris": "ftp://partner.example"}, "Begin with https://."),
         ({"scopes": ["audit:read"]}, "A scope needs a higher role"),
         ({"scopes": ["work"]}, "Select a valid choice"),
     ],

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import pytest
@@ -461,7 +462,9 @@ def test_page__needs_its_role(world: World, name: str, page: Page) -> None:
 def test_page__is_for_those_who_signed_in(world: World, name: str, page: Page) -> None:
     path = address(name, world.own)
     answer = call(signed_in(None), page, path)
-    assert (answer.status_code, answer["Location"]) == (302, f"/accounts/login/?next={path}")
+    query = f"?{urlencode(page.body)}" if page.method == "get" and page.body else ""
+    wanted = f"/accounts/login/?next={quote(path + query)}"
+    assert (answer.status_code, answer["Location"]) == (302, wanted)
 
 
 @pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)

@@ -7,6 +7,7 @@ import pytest
 from apps.accounts.models import ApiKey
 from apps.accounts.scopes import Role
 from apps.base import clock
+from apps.tasks.admin import TaskAdmin
 from apps.tasks.models import Task
 from apps.tasks.services import create_task, queue_created
 from tests.console.steps import console_of, words
@@ -89,3 +90,20 @@ def test_task__may_have_a_deadline_at_the_end_of_time(house: House, zone: str) -
         "tasks/bulk/", chosen=[str(task.id)], action="extend", confirm="1", reason="x", minutes="9"
     )
     assert "0 of 1: extended." in words(answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("p=999", 200), ("p=999&e=1", 404), ("p=-1&e=1", 404), ("o=99.1&e=1", 200), ("_popup=1", 200)],
+)
+def test_list__has_no_page_beyond_its_last(
+    house: House, monkeypatch: pytest.MonkeyPatch, query: str, status: int
+) -> None:
+    monkeypatch.setattr(TaskAdmin, "list_per_page", 1)
+    house.task(title="Call the office")
+    house.task(title="Call the depot")
+    mara = console_of(house, Role.VIEWER)
+    mara.client.raise_request_exception = False
+    answer = mara.client.get(f"/admin/tasks/task/?{query}", follow=True)
+    assert answer.status_code == status
+    assert ("Call the depot" in words(answer)) is (status == 200)
