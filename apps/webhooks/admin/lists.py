@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 
 from apps.accounts.read_only_admin import ReadOnlyAdmin, Text
 from apps.accounts.scopes import Scope
+from apps.base import clock
 from apps.base.stamps import stamp
 
 
@@ -26,7 +27,8 @@ class WebhooksList(ReadOnlyAdmin):
         changes = getattr(response, "context_data", None) or {}
         if "cl" in changes:
             rows = list(changes["cl"].result_list)
-            at = request.member.read_at
+            # The staff of the installation is no member.
+            at = clock.now() if request.member is None else request.member.read_at
             for row in rows:
                 row.at = at
             self.complete(rows, at)
