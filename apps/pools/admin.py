@@ -73,6 +73,7 @@ class PoolAdmin(ReadOnlyAdmin):
     """List the pools that the reader may see, newest first."""
 
     scope = Scope.POOLS_READ
+    title = _("Pools")
     empty_text = _("There is no pool yet. A pool has workers, and says how tasks are offered.")
     tools = (("admin:pool_new", _("New pool"), Scope.POOLS_MANAGE),)
     list_display = ("name", "state", "members", "policy", "created")
@@ -158,6 +159,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     """List the workers that the reader may see, newest first."""
 
     scope = Scope.POOLS_READ
+    title = _("Workers")
     empty_text = _("There is no worker yet. Invite a person, or create an agent with its key.")
     tools = (
         ("admin:worker_invite", _("Invite a worker"), Scope.ORGANISATION_MANAGE),

@@ -145,6 +145,7 @@ class TaskAdmin(ReadOnlyAdmin):
     """List the tasks of the reader's organisation and pools, newest first."""
 
     scope = Scope.TASKS_READ
+    title = _("Tasks")
     paginator = BoundedPaginator
     search_fields = ("title",)
     search_help_text = _("Title, task id or request id")

@@ -93,7 +93,7 @@ class DeliveryAdmin(WebhooksList):
         ),
     )
     search_fields = ("id",)
-    search_help_text = _("The id of a delivery (also as webhook-id), or of a task")
+    search_help_text = _("Id of a delivery or a task")
     ordering = ("-created_at", "-id")
 
     def visible(self, actor: Principal) -> QuerySet[Delivery]:
