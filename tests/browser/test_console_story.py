@@ -32,7 +32,8 @@ DEAD, ALIVE = {"has_text": "no sign since"}, {"has_not_text": "no sign since"}
 # Resolves with the browser's time at which the tile of the board first has a number.
 WHEN_OFFERED = """() => {
   const board = document.getElementById('board')
-  const tile = () => [...board.querySelectorAll('.tile')].find((one) => /Offered/.test(one.textContent))
+  const tiles = () => [...board.querySelectorAll('.tile')]
+  const tile = () => tiles().find((one) => /Offered/.test(one.textContent))
   const has = () => tile().querySelector('.tile-number').textContent.trim() === '1'
   window.offered = new Promise((resolve) => {
     const look = () => has() && resolve(Date.now())

@@ -34,10 +34,10 @@ WITH visible AS MATERIALIZED (
 )
 SELECT 'total' AS kind, NULL AS key, '' AS name, {{ figures }}, clock_timestamp() AS at FROM visible
 UNION ALL
-SELECT 'pool', pool_id::text, coalesce((SELECT name FROM pools_pool p WHERE p.id = pool_id), ''), {{ figures }}, NULL
+(SELECT 'pool', pool_id::text, coalesce((SELECT name FROM pools_pool p WHERE p.id = pool_id), ''), {{ figures }}, NULL
 FROM visible CROSS JOIN LATERAL unnest(
     CASE WHEN pool_ids = '{}' THEN ARRAY[NULL]::uuid[] ELSE pool_ids END) AS pool_id
-GROUP BY pool_id
+GROUP BY pool_id ORDER BY sum(number) DESC, pool_id LIMIT 50)
 UNION ALL
 (SELECT 'domain', domain, '', {{ figures }}, NULL
 FROM visible GROUP BY domain ORDER BY sum(number) DESC, domain LIMIT 20)

@@ -143,6 +143,7 @@ class Board:
 
     # The database's time: the figures are as of then.
     at: datetime
+    # The 50 with the most open tasks, those first.
     by_pool: list[PoolFigures]
     # The 20 with the most open tasks, those first.
     by_domain: list[DomainFigures]

@@ -24,8 +24,14 @@ BATCH = 5_000
 
 FOLD = load_query("apps.operations", "fold")
 
-FIRST_CHANGE_DUE_AT = "SELECT occurred_at + interval '1 second' FROM operations_taskchange LIMIT 1"
-"""Since when changes are due: a later fold adds more of them at once. Any row stands for all."""
+FIRST_CHANGE_DUE_AT = (
+    "SELECT least(occurred_at + interval '1 second', clock_timestamp())"
+    " FROM operations_taskchange LIMIT 1"
+)
+"""Since when changes are due: a later fold adds more of them at once. Any row stands for all.
+
+One whose time is in the future, since the clock was set back, is due at once.
+"""
 
 DELETE_ZEROS = """
 DELETE FROM operations_taskcount WHERE id = ANY (ARRAY(
