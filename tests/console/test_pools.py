@@ -73,7 +73,8 @@ def test_list__shows_pools_with_their_policy(
     )  # fmt: skip
     with django_assert_max_num_queries(6):
         shown = viewer.text(POOLS)
-    assert "Front desk Open 1 Up to 3 at once; 30 s \N{EN DASH} 10 min to answer; 1 step" in shown
+    assert "Front desk Open Members: 1 Up to 3 at once; 30 s \N{EN DASH} 10 min to answer" in shown
+    assert "; 1 step Created: " in shown
     assert "Elsewhere" not in shown
     assert "New pool" not in shown
     assert "Front desk" not in viewer.text(f"{POOLS}?status=closed")

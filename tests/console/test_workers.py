@@ -117,9 +117,10 @@ def test_list__shows_workers(
     worker_in(house.strangers_pool, name="Ann Stranger")
     with django_assert_max_num_queries(7):
         shown = viewer.text(WORKERS)
-    assert "Bob Ashdown Person Available 0 of 1 Front desk" in shown
-    assert "Crate Agent Agent Offline 0 of 1 4.5 (10) Front desk, Back desk " in shown
-    assert f"{clock.now():%d}" in shown.rpartition("Back desk ")[2]
+    assert "Bob Ashdown Person Available Load: 0 of 1 Front desk" in shown
+    agent = "Crate Agent Agent Offline Load: 0 of 1 Rating: 4.5 (10) Front desk, Back desk"
+    assert f"{agent} Last seen: " in shown
+    assert f"{clock.now():%d}" in shown.rpartition("Last seen: ")[2]
     assert "Stranger" not in shown
 
 
