@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -275,7 +276,9 @@ def test_edit__of_nothing_writes_nothing(house: House, editor: Operator) -> None
 def test_edit__keeps_a_pool_that_is_not_among_the_newest(
     house: House, editor: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = Pool.objects.create(organisation=house.organisation, name="Night desk")
+    # Ids of one millisecond have no order.
+    older_id = UUID(int=house.pool.id.int - 1)
+    older = Pool.objects.create(id=older_id, organisation=house.organisation, name="Night desk")
     Pool.objects.create(organisation=house.organisation, name="Day desk")
     step = EscalationStep(after_seconds=60, widen_to_pools=[older.id]).model_dump(mode="json")
     Pool.objects.filter(id=house.pool.id).update(escalation={"steps": [step], "at_end": "wait"})

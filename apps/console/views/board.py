@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
 from apps.console import board as figures
 from apps.console.access import console_page, read_at
 from apps.console.charts import flow_chart
@@ -36,6 +37,8 @@ def _context(request: HttpRequest, actor: Principal) -> dict[str, Any]:
     return {
         "board": read,
         "system": system,
+        # The first steps lead to pages that need it.
+        "may_begin": Scope.CREDENTIALS_READ.value in actor.scopes,
         "ranges": figures.RANGES,
         "range": chosen,
         "tiles": figures.cells(read.total),
