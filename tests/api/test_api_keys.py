@@ -157,6 +157,9 @@ def test_create__no_higher_role(house: House, role: Role) -> None:
     answer = manager(house).post(KEYS, {**READER, "role": role.value})
     if role is Role.ADMIN:
         assert missing(answer) == {"role": "admin"}
+    elif role is Role.WORKER:
+        # It has no use for the scope.
+        assert faults(answer) == {"/scopes/0": "role_too_low"}
     else:
         assert answer.status_code == 201
 
