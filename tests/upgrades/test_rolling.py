@@ -76,7 +76,7 @@ WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
 """The query of a line for each column, index, constraint, trigger and function."""
 
 # Apps of other packages that the previous version has not installed.
-NEW_PACKAGES = ("account", "mfa")
+NEW_PACKAGES = ("admin", "account", "mfa")
 GO_BACK = """
 import json, sys
 import django; django.setup()
