@@ -84,6 +84,8 @@ def test_own_pages__are_sound(site: Site, mara: Person, windows: Windows, size: 
     page = windows.window(size=SIZES[size])
     add_authenticator(page)
     sign_in(page, mara)
+    page.wait_for_url("**/admin/")
+    page.goto("/accounts/")
     _check_both(page, f"home-first-{size}")
     page.goto("/accounts/two-factor/")
     _check_both(page, f"second-factor-first-{size}")
