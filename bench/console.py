@@ -150,8 +150,9 @@ def _fill(tasks: int, events_each: int) -> None:
 def _more_events() -> str:
     from apps.events.models import Event
 
-    names = [str(field.column) for field in Event._meta.concrete_fields]
-    changed = {"id": "uuidv7()", "sequence": "event.sequence + number"}
+    # PostgreSQL numbers the copies.
+    names = [str(field.column) for field in Event._meta.concrete_fields if not field.primary_key]
+    changed = {"sequence": "event.sequence + number"}
     values = [changed.get(name, f"event.{name}") for name in names]
     return MORE_EVENTS.format(names=", ".join(names), values=", ".join(values))
 

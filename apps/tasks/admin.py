@@ -77,8 +77,7 @@ def _statuses() -> Sequence[tuple[str, Text]]:
 
 
 def _of_status(tasks: Any, value: str) -> Any:
-    narrowed = tasks.filter(status__in=STATUS_GROUPS.get(value, [value]))
-    return narrowed.filter(gate_count=0) if value == "waiting" else narrowed
+    return tasks.filter(status__in=STATUS_GROUPS.get(value, [value]))
 
 
 def _of_sla(tasks: Any, value: str) -> Any:

@@ -15,11 +15,11 @@ PERIODS = {
 # How long ago a task that is queued was created at least.
 WAITING = {"hour": timedelta(hours=1)}
 
-WAITING_STATUSES = (Status.CREATED, Status.QUEUED, Status.MATCHED)
+WAITING_STATUSES = (Status.QUEUED, Status.MATCHED)
 ACTIVE_STATUSES = (Status.ACCEPTED, Status.STARTED, Status.SUBMITTED, Status.VERIFIED)
 STATUS_GROUPS: Mapping[str, tuple[Status, ...]] = {
-    "open": (*WAITING_STATUSES, Status.OFFERED, *ACTIVE_STATUSES),
-    # Those at `created` without a closed gate: others wait for tasks, not for a worker.
+    "open": (Status.CREATED, *WAITING_STATUSES, Status.OFFERED, *ACTIVE_STATUSES),
+    # The board counts those at `created` without a closed gate, too, which are there for a moment.
     "waiting": WAITING_STATUSES,
     "active": ACTIVE_STATUSES,
 }

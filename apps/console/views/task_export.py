@@ -67,6 +67,5 @@ def filters_of(query: Mapping[str, str], at: datetime) -> TaskFilter:
         since=None if period is None else at - period,
         until=None if waiting is None else at - waiting,
         text=query.get("q", "").strip(),
-        is_ungated=status == "waiting",
         candidate_pool=pool_id,
     )

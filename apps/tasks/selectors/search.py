@@ -63,15 +63,11 @@ class TaskFilter:
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
-    # Without a closed gate.
-    is_ungated: bool = False
     # May be offered to this pool; `ANY_POOL`: to every one.
     candidate_pool: UUID | str | None = None
 
     def narrow(self, rows: TaskQuerySet) -> TaskQuerySet:
         """Return those of the rows that have what is asked for beside columns and SLA."""
-        if self.is_ungated:
-            rows = rows.filter(gate_count=0)
         if self.candidate_pool == ANY_POOL:
             rows = rows.filter(pool_ids=None)
         elif self.candidate_pool is not None:
