@@ -8,21 +8,17 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from apps.accounts.selectors import session_fingerprints
-from apps.accounts.sessions import stored_key
 from apps.base.db_threads import run_on_thread
 from apps.console.access import actor_of
 from apps.events import selectors as events
 from apps.events.feed_watcher import watcher
+from apps.ui.page_streams import open_stream, session_key_of
 from apps.ui.sessions import read_session
-from apps.ui.stream_address import page_origin
 from biolayer.errors import NotFound, Refused
 
 # The longest silence between two looks, and the shortest: a busy organisation changes all the time.
@@ -35,78 +31,60 @@ MAX_PER_SESSION = 10
 _open: Counter[str] = Counter()
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Hold whose stream it is, and a hash of the session that it depends on."""
-
-    organisation_id: UUID
-    session_key: str
-    session: str
-
-
 async def console_stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """Serve `GET /admin/stream`."""
-    origin = request.headers.get("Origin")
-    if request.method != "GET" or origin not in (None, page_origin(request)):
-        return HttpResponse(status=405 if request.method != "GET" else 403)
-    response = await _answer(request)
-    response["Cache-Control"] = "no-cache"
-    response["X-Accel-Buffering"] = "no"
-    response["Vary"] = "Cookie, Origin"
-    if origin is not None:
-        response["Access-Control-Allow-Origin"] = origin
-        response["Access-Control-Allow-Credentials"] = "true"
-    return response
+    return await open_stream(request, _answer)
 
 
 async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     try:
-        access = await run_on_thread(access_of, request)
+        organisation_id = await run_on_thread(followed_by, request)
     except PermissionError as error:
         return HttpResponse(str(error), status=403, content_type="text/plain")
     except (OperationalError, InterfaceError):
         return HttpResponse(status=503, headers={"Retry-After": "2"})
-    if _open[access.session_key] >= MAX_PER_SESSION:
+    if _open[session_key_of(request)] >= MAX_PER_SESSION:
         return HttpResponse("too_many_streams", status=429, content_type="text/plain")
-    return StreamingHttpResponse(_frames(request, access), content_type="text/event-stream")
+    return StreamingHttpResponse(
+        _frames(request, organisation_id), content_type="text/event-stream"
+    )
 
 
-def access_of(request: HttpRequest) -> Access:
-    """Return what the request's session may follow. Raise `PermissionError` with a code."""
-    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    session_key = stored_key(key) if key else ""
-    # Before the checks: what changes after them has another fingerprint at the next comparison.
-    session = session_fingerprints([session_key]).get(session_key, "")
+def followed_by(request: HttpRequest) -> UUID:
+    """Return the organisation that the request's session may follow now.
+
+    Raise `PermissionError` with a code.
+    """
     read_session(request)
     try:
-        actor = actor_of(request)
+        return actor_of(request).organisation_id
     except NotFound:
         raise PermissionError("signed_out") from None
     except Refused as error:
         raise PermissionError(error.code) from None
-    return Access(actor.organisation_id, session_key, session)
 
 
-async def _frames(request: HttpRequest, access: Access) -> AsyncIterator[bytes]:
+async def _frames(request: HttpRequest, organisation_id: UUID) -> AsyncIterator[bytes]:
     """Yield a frame whenever pages should look again, until the session may not go on."""
     ends = time.monotonic() + MAX_SECONDS
-    _open[access.session_key] += 1
+    session_key = session_key_of(request)
+    _open[session_key] += 1
     try:
         horizon: int | None = None
         checked_at = time.monotonic()
         yield _frame("changed")
         while time.monotonic() < ends:
             if time.monotonic() - checked_at > CHECK_SECONDS:
-                if not await run_on_thread(_is_unchanged, request, access):
+                if not await run_on_thread(_may_go_on, request, organisation_id):
                     break
                 checked_at = time.monotonic()
-            horizon = await _next_change(access.organisation_id, horizon)
+            horizon = await _next_change(organisation_id, horizon)
             yield _frame("changed")
         yield _frame("ended")
     finally:
-        _open[access.session_key] -= 1
-        if not _open[access.session_key]:
-            del _open[access.session_key]
+        _open[session_key] -= 1
+        if not _open[session_key]:
+            del _open[session_key]
 
 
 async def _next_change(organisation_id: UUID, horizon: int | None) -> int | None:
@@ -125,12 +103,14 @@ async def _next_change(organisation_id: UUID, horizon: int | None) -> int | None
     return horizon if reached is None else reached
 
 
-def _is_unchanged(request: HttpRequest, access: Access) -> bool:
-    """Return whether the session may still follow; while the database is away, it may."""
+def _may_go_on(request: HttpRequest, organisation_id: UUID) -> bool:
+    """Return whether the session still follows this organisation.
+
+    An access of the installation's staff ends without a change of the session, so all is read
+    again. While the database is away, it may go on.
+    """
     try:
-        if session_fingerprints([access.session_key]).get(access.session_key) == access.session:
-            return True
-        return access_of(request).organisation_id == access.organisation_id
+        return followed_by(request) == organisation_id
     except PermissionError:
         return False
     except (OperationalError, InterfaceError):

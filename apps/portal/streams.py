@@ -11,17 +11,15 @@ import random
 import time
 from collections.abc import AsyncIterator
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from apps.accounts.selectors import session_fingerprints
-from apps.accounts.sessions import stored_key
 from apps.base.db_threads import run_on_thread
 from apps.pools.selectors import worker_fingerprints
 from apps.portal.live import Viewer, ViewerAccess, hub
+from apps.ui.page_streams import open_stream, session_key_of
 from apps.ui.sessions import principal_of, read_session
-from apps.ui.stream_address import page_origin
 from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -33,17 +31,7 @@ STATUS = {"signed_out": 401}
 
 async def portal_stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """Serve `GET /portal/stream`."""
-    origin = request.headers.get("Origin")
-    if request.method != "GET" or origin not in (None, page_origin(request)):
-        return HttpResponse(status=405 if request.method != "GET" else 403)
-    response = await _answer(request)
-    response["Cache-Control"] = "no-cache"
-    response["X-Accel-Buffering"] = "no"
-    response["Vary"] = "Cookie, Origin"
-    if origin is not None:
-        response["Access-Control-Allow-Origin"] = origin
-        response["Access-Control-Allow-Credentials"] = "true"
-    return response
+    return await open_stream(request, _answer)
 
 
 async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
@@ -65,8 +53,7 @@ def access_of(request: HttpRequest) -> ViewerAccess:
 
     Raise `PermissionError` with a code.
     """
-    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    session_key = stored_key(key) if key else ""
+    session_key = session_key_of(request)
     # Before the checks: what changes after them has another fingerprint at the next comparison.
     session = session_fingerprints([session_key]).get(session_key, "")
     read_session(request)
