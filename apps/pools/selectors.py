@@ -87,11 +87,6 @@ def pool_for(*, actor: Principal, named: UUID | None) -> UUID | None:
     return own.order_by("id").values_list("id", flat=True).first() or named
 
 
-def pool_by_id(*, pool_id: UUID) -> Pool:
-    """Return a pool that must exist."""
-    return Pool.objects.get(id=pool_id)
-
-
 def pool_escalation(*, pool_id: UUID | None) -> dict[str, Any] | None:
     """Return the pool's escalation policy; None without a pool."""
     if pool_id is None:

@@ -40,7 +40,6 @@ from biolayer.errors import (
 )
 
 VALID_FOR = timedelta(days=7)
-MAX_OPEN = 1_000
 
 
 # Called with a new member, their invitation, the member as actor, and the time.

@@ -238,7 +238,3 @@ class OAuthForm(CredentialForm):
             "grant_types": data["grant_types"],
             "redirect_uris": lines(data["redirect_uris"]),
         }
-
-
-class ConfirmForm(forms.Form):
-    """Ask for nothing but the confirmation."""

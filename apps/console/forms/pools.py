@@ -15,7 +15,6 @@ from apps.tasks.texts import URGENCY_TEXTS
 from biolayer.errors import Fault, InvalidInput
 
 MAX_STEPS = 10
-MAX_WIDENED = 16
 DAY, MONTH = 86_400, 2_592_000
 STEP_FIELDS = {
     "/after_seconds": "after",

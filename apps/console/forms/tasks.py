@@ -29,10 +29,6 @@ class ReasonForm(forms.Form):
     # The field of each JSON Pointer of the call: see `faults.add_faults`.
     pointers: Mapping[str, str] = {"/reason": "reason"}
 
-    @property
-    def is_filled_in(self) -> bool:
-        return self.is_bound and self.is_valid()
-
 
 class BoostForm(ReasonForm):
     """Ask how far to move a task in the queue."""
