@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError, to_json
 
 from biolayer.errors import Fault, InvalidInput, pointer
 from biolayer.headers import AuthHeaderName, HeaderText
+from biolayer.reviews import ReviewPolicy
 from biolayer.validation import as_faults
 from biolayer.values import (
     INTEGRAL,
@@ -285,6 +286,8 @@ class TaskContract(Model):
     context: Context = Context()
     sla: Sla = Sla()
     requirements: Requirements = Requirements()
+    # None: the pool's policy.
+    review: ReviewPolicy | None = None
     # A missing output is validated like an empty one, so that its schema is reported missing.
     output: Output = Field(default={}, validate_default=True)
     handoff: Handoff = Handoff()

@@ -19,7 +19,8 @@ class Status(StrEnum):
     OFFERED = "offered"  # an offer is open; leaves by `accept`, or returns by `requeue`
     ACCEPTED = "accepted"  # a worker holds the run's lease; leaves by `start`
     STARTED = "started"  # the worker has started; leaves by `submit`
-    SUBMITTED = "submitted"  # a valid output was submitted; leaves by `verify` or `rework`
+    SUBMITTED = "submitted"  # a valid output was submitted, and may be under review; leaves by
+    # `verify`, `rework` or `fail`
     VERIFIED = "verified"  # checked, and approved if required; leaves by `complete`
     COMPLETED = "completed"  # handed off; leaves only by an operator's `reopen`
     FAILED = "failed"  # failed; leaves only by an operator's `reopen`
@@ -53,6 +54,9 @@ class Command(StrEnum):
     BREACH = "breach"  # an SLA clock ran out; no new status
     MESSAGE = "message"  # its caller or a worker wrote to the other; no new status
     UPDATE = "update"  # an operator changed its SLA, requirements or place; no new status
+    REQUEST_REVIEW = "request_review"  # a policy asks for a person's verdict; no new status
+    DECIDE_REVIEW = "decide_review"  # a person, or the policy, gave the verdict; no new status
+    REPORT_REVIEW = "report_review"  # a review is overdue; no new status
 
 
 class EventType(StrEnum):
@@ -73,6 +77,9 @@ class EventType(StrEnum):
     ESCALATED = "task.escalated"
     MESSAGE = "task.message"
     UPDATED = "task.updated"
+    REVIEW_REQUESTED = "review.requested"
+    REVIEW_DECIDED = "review.decided"
+    REVIEW_OVERDUE = "review.overdue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_without_new_status(Command.BREACH, EventType.SLA_BREACHED),
     *_without_new_status(Command.MESSAGE, EventType.MESSAGE),
     *_without_new_status(Command.UPDATE, EventType.UPDATED),
+    *_rows(Command.REQUEST_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_REQUESTED),
+    *_rows(Command.DECIDE_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_DECIDED),
+    *_rows(Command.REPORT_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_OVERDUE),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

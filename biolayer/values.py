@@ -234,6 +234,7 @@ ClientScopeName = Literal[
     "tasks:create",
     "tasks:cancel",
     "tasks:manage",
+    "tasks:review",
     "webhooks:read",
     "webhooks:manage",
     "pools:read",

@@ -67,7 +67,7 @@ DRAINS = (
         groups=("lifecycle",),
         run_once="apps.reviews.services.verify_submitted",
         due_since="SELECT changed_at FROM tasks_task"
-        " WHERE status IN ('submitted', 'verified') ORDER BY id LIMIT 1",
+        " WHERE status IN ('submitted', 'verified') AND review_id IS NULL ORDER BY id LIMIT 1",
     ),
     Drain(
         "matching",

@@ -30,6 +30,7 @@ from apps.matching import services as matching
 from apps.matching.changes import (
     ESCALATION,
     OFFER,
+    REJECTED,
     next_step_timer,
     offers_withdrawal,
     recheck_request,
@@ -48,6 +49,9 @@ from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
 from apps.pools.models import PoolNote
+from apps.reviews import services as reviews
+from apps.reviews.changes import REVIEW_AUTO, REVIEW_DUE, expired_review
+from apps.reviews.selectors import sampling_key_place
 from apps.sandbox import services as sandbox
 from apps.sandbox.changes import next_steps
 from apps.tasks import services as tasks
@@ -87,6 +91,7 @@ SEALED = (
     SealedColumn("webhooks_destination", credentials_place),
     # A key of the installation belongs to no organisation.
     SealedColumn("accounts_auditkey", audit_key_place, owner=f"'{UUID(int=0)}'::uuid"),
+    SealedColumn("reviews_samplingkey", sampling_key_place, owner=f"'{UUID(int=0)}'::uuid"),
     SealedColumn("notices_device", device_place),
     SealedColumn("notices_pushkey", push_key_place, owner=f"'{UUID(int=0)}'::uuid"),
     SealedDocument("mfa_authenticator", "data", "id", "bigint", "jsonb", SECOND_FACTORS),
@@ -142,6 +147,7 @@ def connect() -> None:
     PAYLOAD_EXTENSIONS["webhook"] = webhook_payloads
     _register_wakes()
     _register_timers()
+    _register_reviews()
 
 
 def _register_wakes() -> None:
@@ -169,6 +175,16 @@ def _register_timers() -> None:
     timers.register(POOL_CLOSED, fail_stranded)
     for clock in Clock:
         timers.register(SLA_TIMER.format(clock), sla_handler(clock), sla_batch_handler(clock))
+
+
+def _register_reviews() -> None:
+    """Register what holds submitted tasks for reviews."""
+    tasks.decide_reviews_by(reviews.decide_on_review)
+    tasks.add_purger(reviews.purge_reviews)
+    react([EventType.FAILED], expire_review)
+    react([EventType.REVIEW_DECIDED], bar_rejected_worker)
+    timers.register(REVIEW_DUE, report_overdue_review)
+    timers.register(REVIEW_AUTO, auto_approve_review)
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
@@ -311,6 +327,24 @@ def note_release(moved: AppliedTransition) -> Iterable[Change]:
         )
 
 
+def bar_rejected_worker(moved: AppliedTransition) -> Iterable[Change]:
+    """Have matching never offer the task again to a worker whose output was rejected."""
+    facts = moved.event.data
+    if facts["verdict"] == "rejected":
+        yield released_offer(
+            task_id=moved.task.id,
+            run_id=UUID(facts["run_id"]),
+            worker_id=UUID(facts["worker_id"]),
+            code=REJECTED,
+        )
+
+
+def expire_review(moved: AppliedTransition) -> Iterable[Change]:
+    """End the review of a task that failed without a verdict."""
+    if moved.event.previous_status == Status.SUBMITTED:
+        yield expired_review(task_id=moved.task.id, at=moved.event.occurred_at)
+
+
 def match_again(moved: AppliedTransition) -> Iterable[Change]:
     yield recheck_request(moved.task)
 
@@ -398,6 +432,14 @@ def end_retention(timer: Timer, at: datetime) -> datetime | None:
 
 def end_retentions(subject_ids: Sequence[UUID], at: datetime) -> Mapping[UUID, datetime | None]:
     return tasks.queue_purges(task_ids=subject_ids, at=at)
+
+
+def report_overdue_review(timer: Timer, at: datetime) -> datetime | None:
+    return reviews.report_overdue(review_id=timer.subject_id, at=at)
+
+
+def auto_approve_review(timer: Timer, at: datetime) -> datetime | None:
+    return reviews.auto_approve_review(review_id=timer.subject_id, at=at)
 
 
 def fail_stranded(timer: Timer, at: datetime) -> datetime | None:

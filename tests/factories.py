@@ -184,6 +184,11 @@ class House:
         assert matching.match_queued(at=at) == 1
         return Offer.objects.select_related("task").get(task=task, status="open")
 
+    def offered_again(self, task: Task) -> Offer:
+        """Return the open offer of a task that was sent back; no other may be queued."""
+        assert matching.match_queued() == 1
+        return Offer.objects.select_related("task", "run").get(task_id=task.id, status="open")
+
     def accepted(self, *, at: datetime | None = None, **changes: Any) -> Run:
         """Return a run that Bob holds."""
         offer = self.offered(at=at, **changes)

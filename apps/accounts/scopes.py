@@ -22,6 +22,7 @@ class Scope(models.TextChoices):
     TASKS_CREATE = "tasks:create"
     TASKS_CANCEL = "tasks:cancel"
     TASKS_MANAGE = "tasks:manage"  # change, boost, requeue, reassign and reopen tasks
+    TASKS_REVIEW = "tasks:review"  # read submitted outputs, and give verdicts on them
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"  # endpoints, keys, resends, recoveries
     POOLS_READ = "pools:read"  # pools, their members, workers, skills
@@ -42,6 +43,7 @@ LEAST_ROLE = {
     Scope.TASKS_CREATE: Role.EDITOR,
     Scope.TASKS_CANCEL: Role.EDITOR,
     Scope.TASKS_MANAGE: Role.MANAGER,
+    Scope.TASKS_REVIEW: Role.EDITOR,
     Scope.WEBHOOKS_READ: Role.VIEWER,
     Scope.WEBHOOKS_MANAGE: Role.EDITOR,
     Scope.POOLS_READ: Role.VIEWER,

@@ -13,6 +13,9 @@ from apps.timers.changes import timer_deletion, timer_deletion_from, timer_upser
 # The timer that ends an offer; its subject is the offer.
 OFFER = "offer"
 
+# The code of an offer whose worker's output a reviewer rejected: the task is offered to others.
+REJECTED = "rejected"
+
 # The timer of a task's next escalation step; its subject is the task.
 ESCALATION = "escalation"
 

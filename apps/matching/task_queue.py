@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.base.queries import load_query
+from apps.matching.changes import REJECTED
 from apps.matching.parked_requirements import IS_DUE
 from biolayer.values import LASTING
 
@@ -43,7 +44,7 @@ SELECT t.* FROM unnest(%(requirement_ids)s::uuid[]) AS requested (id) CROSS JOIN
 """
 
 PAST_OFFERS = load_query("apps.matching", "past_offers")
-LASTING_CODES = sorted(code.value for code in LASTING)
+LASTING_CODES = sorted([*(code.value for code in LASTING), REJECTED])
 
 
 @dataclass(frozen=True, slots=True)

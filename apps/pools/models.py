@@ -64,6 +64,8 @@ class Pool(models.Model):
     costs = JSON(default=dict, blank=True)
     # The steps to take while no worker accepts a task: see apps/matching.
     escalation = JSON(default=dict, blank=True)
+    # Which submissions a person reviews: the stated fields of a `ReviewPolicy`; null: none.
+    review_policy = JSON(null=True, blank=True)
     # The mean of its workers' ratings, which ratings with a low count are drawn to; null: no
     # ratings.
     rating_mean = models.FloatField(null=True, blank=True)

@@ -27,6 +27,7 @@ from apps.pools.models import (
     Worker,
 )
 from biolayer.errors import NotFound
+from biolayer.reviews import ReviewPolicy
 
 MAX_KNOWN = 200
 MAX_NOTES = 10
@@ -93,6 +94,14 @@ def pool_escalation(*, pool_id: UUID | None) -> dict[str, Any] | None:
         return None
     policy: dict[str, Any] = Pool.objects.values_list("escalation", flat=True).get(id=pool_id)
     return policy
+
+
+def review_policy(*, pool_id: UUID | None) -> ReviewPolicy | None:
+    """Return the pool's review policy; None without one, or without a pool."""
+    if pool_id is None:
+        return None
+    stored = Pool.objects.values_list("review_policy", flat=True).get(id=pool_id)
+    return None if stored is None else ReviewPolicy.model_validate(stored)
 
 
 def offer_duration(pool: Pool, urgency: str) -> timedelta:
@@ -313,6 +322,13 @@ def own_worker(actor: Principal) -> Worker:
 def worker_of_user(*, user_id: UUID, organisation_id: UUID) -> UUID | None:
     """Return the worker that a person is in an organisation; None where they are none."""
     rows = Worker.objects.filter(user_id=user_id, organisation_id=organisation_id)
+    return rows.values_list("id", flat=True).first()
+
+
+def worker_of_member(*, member_id: UUID, organisation_id: UUID) -> UUID | None:
+    """Return the worker that a member of an organisation is; None where they are none."""
+    users = Member.objects.filter(id=member_id, organisation_id=organisation_id).values("user_id")
+    rows = Worker.objects.filter(organisation_id=organisation_id, user_id__in=users)
     return rows.values_list("id", flat=True).first()
 
 

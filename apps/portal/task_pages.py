@@ -15,6 +15,7 @@ from apps.accounts.principal import Principal
 from apps.portal.access import read_at
 from apps.portal.reasons import REASONS
 from apps.portal.task_forms import schema_of, stored_form, zone_of
+from apps.reviews.selectors import sent_back
 from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
@@ -96,6 +97,7 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
             for result in work.results
         ],
         "attachments": files.task_attachments(task),
+        "sent_back": _sent_back(work),
         "thread": thread_of(actor, work),
         "accepted_types": ",".join(TYPES),
         "max_files": MAX_EVIDENCE_PER_RUN,
@@ -103,6 +105,13 @@ def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
         "cannot_reasons": [*REASONS.items()],
         "revision": 0 if work.draft is None else work.draft.revision,
     }
+
+
+def _sent_back(work: Work) -> Any:
+    """Return the review that sent an earlier attempt back; None for a first attempt."""
+    if work.run.attempt == 1:
+        return None
+    return sent_back(task_ids=[work.task.id]).get(work.task.id)
 
 
 def _ended(actor: Principal, work: Work) -> dict[str, Any]:

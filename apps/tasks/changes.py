@@ -57,6 +57,7 @@ def run_update(run: Run, values: Mapping[str, Any]) -> Update:
 NO_HOLDER: Mapping[str, Any] = {
     "status": RunStatus.QUEUED,
     "worker_id": None,
+    "pool_id": None,
     "lease_until": None,
     "lease_seconds": None,
     "heartbeat_at": None,

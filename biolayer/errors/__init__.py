@@ -12,6 +12,8 @@ BioLayerError
 │   ├── NotTheOwner            only the credential that made the object, or a manager, may change it
 │   ├── AddressNotAllowed
 │   ├── SecondFactorRequired   the organisation requires one, and the person has none
+│   ├── OwnWork                a reviewer did the work that is to be reviewed
+│   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── WrongAddress           the invitation is for another e-mail address
 │   └── OrganisationMismatch
 ├── NotFound                   it does not exist, or the credential may not see it
@@ -23,6 +25,10 @@ BioLayerError
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
 │   ├── RunSubmitted           the run has another output already
 │   ├── DraftChanged           another revision of the draft is stored: `draft`
+│   ├── ReviewChanged          it was claimed, released or decided since it was read: `version`
+│   ├── ReviewClosed           it has a verdict: `review_status`
+│   ├── ReviewClaimed          another reviewer has it: `lease_until`
+│   ├── ReviewNotClaimed       it cannot be released by a reviewer who does not have it
 │   ├── OfferClosed
 │   ├── OfferExpired
 │   ├── AttemptsExhausted
@@ -44,7 +50,7 @@ BioLayerError
 │   ├── KeyEnded               the API key has expired or was revoked
 │   ├── KeyRotating            two secrets of the API key are in use already: `ends_at`
 │   ├── ClaimDecided           the claim of a certification was confirmed or rejected
-│   ├── WorkerHasHistory       offers or runs refer to the worker, so it cannot be deleted
+│   ├── WorkerHasHistory       offers, runs or reviews refer to the worker: it is not deleted
 │   └── IdempotencyInFlight
 ├── VersionChanged             `If-Match` names another version: `version`
 ├── VersionMissing             `If-Match` is required
@@ -84,6 +90,10 @@ from biolayer.errors.conflicts import (
     OfferExpired,
     PoolClosed,
     RequestIdReused,
+    ReviewChanged,
+    ReviewClaimed,
+    ReviewClosed,
+    ReviewNotClaimed,
     RunSubmitted,
     SecretNotUsed,
     SigningKeyInUse,
@@ -101,8 +111,10 @@ from biolayer.errors.refusals import (
     EVERY_POOL,
     AddressNotAllowed,
     GrantExceeded,
+    NotAReviewer,
     NotTheOwner,
     OrganisationMismatch,
+    OwnWork,
     PoolNotGranted,
     Refused,
     RoleTooLow,
@@ -153,17 +165,23 @@ __all__ = [
     "LastAdmin",
     "LeaseLost",
     "MalformedJSON",
+    "NotAReviewer",
     "NotFound",
     "NotTheOwner",
     "OfferClosed",
     "OfferExpired",
     "OrganisationMismatch",
+    "OwnWork",
     "PoolClosed",
     "PoolNotGranted",
     "RangeNotSatisfiable",
     "RateLimited",
     "Refused",
     "RequestIdReused",
+    "ReviewChanged",
+    "ReviewClaimed",
+    "ReviewClosed",
+    "ReviewNotClaimed",
     "RoleTooLow",
     "RunSubmitted",
     "ScopeMissing",

@@ -74,6 +74,50 @@ class DraftChanged(Conflict):
         return {"draft": self.shown}
 
 
+class ReviewChanged(Conflict):
+    code = "review_changed"
+    title = "The review has changed since it was read"
+
+    def __init__(self, *, version: int, status: str) -> None:
+        self.version, self.review_status = version, status
+        super().__init__("Nothing was decided. Read it again, and decide by what it is now.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"version": self.version, "review_status": self.review_status}
+
+
+class ReviewClosed(Conflict):
+    code = "review_closed"
+    title = "The review has been decided"
+
+    def __init__(self, status: str) -> None:
+        self.review_status = status
+        super().__init__(f"It is {status}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"review_status": self.review_status}
+
+
+class ReviewClaimed(Conflict):
+    code = "review_claimed"
+    title = "Another reviewer has the review"
+
+    def __init__(self, lease_until: str) -> None:
+        self.lease_until = lease_until
+        super().__init__(f"It was claimed until {lease_until}, unless it is released before.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"lease_until": self.lease_until}
+
+
+class ReviewNotClaimed(Conflict):
+    code = "review_not_claimed"
+    title = "You do not have this review"
+
+
 class OfferClosed(Conflict):
     code = "offer_closed"
     title = "The offer is no longer open"
@@ -264,7 +308,9 @@ class WorkerHasHistory(Conflict):
     title = "The worker has a history"
 
     def __init__(self) -> None:
-        super().__init__("Offers or runs refer to this worker. Remove it from its pools instead.")
+        super().__init__(
+            "Offers, runs or reviews refer to this worker. Remove it from its pools instead."
+        )
 
 
 class IdempotencyInFlight(Conflict):

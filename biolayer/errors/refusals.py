@@ -42,6 +42,29 @@ class RoleTooLow(Refused):
         return {"role": self.role, "missing": {"role": self.role}}
 
 
+class OwnWork(Refused):
+    code = "own_work"
+    title = "Another person must review this"
+
+    def __init__(self) -> None:
+        super().__init__("You did this work, or a worker that you are.")
+
+
+class NotAReviewer(Refused):
+    code = "not_a_reviewer"
+    title = "You are not one of the reviewers"
+
+    def __init__(self, pool_id: str) -> None:
+        self.pool_id = pool_id
+        super().__init__(
+            "Until this review is overdue, only workers of its pool of reviewers may decide it."
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"reviewer_pool_id": self.pool_id}
+
+
 EVERY_POOL = "every"
 """In `missing`, instead of the ids of pools: a credential that is not restricted to pools."""
 

@@ -36,6 +36,9 @@ from biolayer.events.patterns import (
     patterns_for,
 )
 from biolayer.events.tasks import (
+    ReviewDecided,
+    ReviewOverdue,
+    ReviewRequested,
     TaskAccepted,
     TaskCancelled,
     TaskCompleted,
@@ -67,6 +70,9 @@ __all__ = [
     "EndpointFailing",
     "Envelope",
     "Kind",
+    "ReviewDecided",
+    "ReviewOverdue",
+    "ReviewRequested",
     "TaskAccepted",
     "TaskCancelled",
     "TaskCompleted",

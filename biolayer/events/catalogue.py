@@ -21,6 +21,7 @@ _TASK = "019c2a4e-7d10-7b3a-9c51-52a1f0c3d7e8"
 _RUN = "019c2a4e-8f42-7c0d-8a11-0f6b6f0a2b91"
 _WORKER = "019b7e10-2c55-7d4e-b0f3-6a1d9c84e277"
 _OFFER = "019c2a4e-9b07-7e6f-a2d4-c18e35b7904a"
+_REVIEW = "019c2a53-0c41-7d1f-8a66-5b9e1f47c2d0"
 _MESSAGE = "019c2a50-4f7a-7c02-b1de-90a4c8e35f17"
 _EVIDENCE = "019c2a51-11c8-7a90-8e3d-7b5f2a6c4d10"
 _ENDPOINT = "019bb3d2-64aa-7f18-9d20-e4c7a1b85f36"
@@ -66,6 +67,7 @@ class Kind:
 
 _THIN: Mapping[str, type[Envelope]] = {
     "task": ThinEnvelope,
+    "review": ThinEnvelope,
     "endpoint": deliveries.ThinEndpointEnvelope,
     "delivery": deliveries.ThinDeliveryEnvelope,
 }
@@ -112,6 +114,7 @@ def _of_delivery(**facts: Any) -> dict[str, Any]:
 
 
 _HELD = {"run_id": _RUN, "worker_id": _WORKER}
+_REVIEWED = {"review_id": _REVIEW, **_HELD, "attempt": 1, "round": 1}
 _OFFERED = {"offer_id": _OFFER, "worker_id": _WORKER}
 
 _KINDS = (
@@ -199,6 +202,45 @@ _KINDS = (
             "queued",
             changes={"/requirements/min_rating": 3.0},
             reason="No worker with this rating is on duty tonight.",
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        tasks.ReviewRequested,
+        _of_task(
+            8,
+            "submitted",
+            "submitted",
+            **_REVIEWED,
+            cause="sample",
+            due_at=timedelta(hours=4),
+            auto_approve_at=timedelta(hours=24),
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        tasks.ReviewDecided,
+        _of_task(
+            9,
+            "submitted",
+            "submitted",
+            **_REVIEWED,
+            verdict="rework",
+            next_status="queued",
+            rating=2,
+            reason="Ask for the ticket's number, too.",
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        tasks.ReviewOverdue,
+        _of_task(
+            9,
+            "submitted",
+            "submitted",
+            **_REVIEWED,
+            due_at=timedelta(milliseconds=-120),
+            detected_at=timedelta(0),
         ),
         is_silent=True,
     ),

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable
 from biolayer.events.catalogue import EVENT_TYPES, SILENT
 
 EVERY_TASK_EVENT = "*"
-GROUPS = tuple(dict.fromkeys(event_type.partition(".")[0] for event_type in EVENT_TYPES))
+GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in EVENT_TYPES if name not in SILENT))
+"""The groups that a pattern with a star may name: those with a type that is not silent."""
 _KNOWN = frozenset(EVENT_TYPES)
 
 TASK_PATTERNS = (
     EVERY_TASK_EVENT,
     "task.*",
-    *(event_type for event_type in EVENT_TYPES if event_type.startswith("task.")),
+    *(event_type for event_type in EVENT_TYPES if event_type.startswith(("task.", "review."))),
 )
 """The patterns of feeds and consumers, which have the events of tasks only."""
 

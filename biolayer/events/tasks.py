@@ -124,6 +124,9 @@ class SubmittedFacts(TaskFacts):
     run_id: Identifier
     worker_id: Identifier
     evidence: list[Identifier] = Field(description="IDs of the files that belong to the output.")
+    review_id: Identifier | None = Field(
+        default=None, description="The review that the output waits for; omitted without one."
+    )
 
 
 class VerifiedFacts(TaskFacts):
@@ -144,7 +147,8 @@ class FailedFacts(TaskFacts):
     reason: str = Field(
         description="`attempts_exhausted` after the last rework, `run_failed` with the last"
         " attempt, `nobody_found` at the end of an escalation policy, `dependency_failed`,"
-        " `dependency_cancelled`, or the reason of a rejection."
+        " `dependency_cancelled`, `rejected` by a reviewer, `reworks_exhausted` where the review"
+        " policy allows no further rework."
     )
     run_id: Identifier | None = Field(default=None, description="The failed run, if a run failed.")
     worker_id: Identifier | None = Field(default=None, description="The worker that held that run.")
@@ -208,6 +212,42 @@ class UpdatedFacts(TaskFacts):
     output: Any = Field(default=None, description="Only where the task is verified already.")
 
 
+class ReviewFacts(TaskFacts):
+    """The fields that all events of a review share."""
+
+    status: Literal["submitted"]
+    review_id: Identifier
+    run_id: Identifier
+    worker_id: Identifier = Field(description="The worker whose output is reviewed.")
+    attempt: int = Field(ge=1)
+    round: int = Field(ge=1, description="1, 2, 3 …: the reviews of the task.")
+
+
+class ReviewRequestedFacts(ReviewFacts):
+    cause: Literal["all", "first_tasks", "below_rating", "sample"] = Field(
+        description="Why the output is reviewed: the policy's mode, a worker who is new in the pool"
+        " or has a low rating, or the drawing."
+    )
+    due_at: Moment | None = Field(description="When it is overdue; null: never.")
+    auto_approve_at: Moment | None = Field(
+        description="When the policy approves it, unless a person decided; null: never."
+    )
+
+
+class ReviewDecidedFacts(ReviewFacts):
+    verdict: Literal["approved", "rework", "rejected", "auto_approved"]
+    next_status: Literal["verified", "queued", "failed"] = Field(
+        description="The task's status by the event that follows."
+    )
+    rating: int | None = Field(default=None, ge=1, le=5, description="Of the work; null: none.")
+    reason: str | None = Field(default=None, description="The reviewer's words.")
+
+
+class ReviewOverdueFacts(ReviewFacts):
+    due_at: Moment
+    detected_at: Moment
+
+
 class TaskCreated(Envelope):
     """Sent when a task is created, or a draft is published. No worker has got an offer yet. No
     action is needed; store `task_id` if you do not have it.
@@ -261,8 +301,8 @@ class TaskStarted(Envelope):
 
 class TaskSubmitted(Envelope):
     """Sent when the worker submits an output that satisfies the schema, with evidence if the
-    contract requires it. The output is not visible until it is verified. The task can no longer
-    be cancelled.
+    contract requires it. The output is not visible until it is verified; with a `review_id`, a
+    review comes first. The task can no longer be cancelled.
     """
 
     type: Literal["task.submitted"]
@@ -353,3 +393,33 @@ class TaskUpdated(Envelope):
 
     type: Literal["task.updated"]
     data: UpdatedFacts
+
+
+class ReviewRequested(Envelope):
+    """Sent when a review policy has a person look at a submitted output. Sent only to receivers
+    that name this type: `*` and `task.*` do not include it, and callbacks never get it. Have a
+    reviewer decide by `POST /v1/reviews/{review_id}/verdict`.
+    """
+
+    type: Literal["review.requested"]
+    data: ReviewRequestedFacts
+
+
+class ReviewDecided(Envelope):
+    """Sent when a reviewer has decided, or the policy has approved the output after its time. Sent
+    only to receivers that name this type: `*` and `task.*` do not include it, and callbacks never
+    get it. `task.verified`, `task.queued` or `task.failed` follows immediately.
+    """
+
+    type: Literal["review.decided"]
+    data: ReviewDecidedFacts
+
+
+class ReviewOverdue(Envelope):
+    """Sent once when a review has not been decided in time: all members with the required role may
+    decide it now. Sent only to receivers that name this type: `*` and `task.*` do not include it,
+    and callbacks never get it.
+    """
+
+    type: Literal["review.overdue"]
+    data: ReviewOverdueFacts

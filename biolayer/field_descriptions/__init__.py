@@ -18,6 +18,7 @@ from biolayer.field_descriptions import (
     oauth,
     organisations,
     pools,
+    reviews,
     tasks,
     webhooks,
 )
@@ -39,6 +40,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **legal_holds.TABLE,
     **certification_claims.TABLE,
     **exports.TABLE,
+    **reviews.TABLE,
 }
 
 

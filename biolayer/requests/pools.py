@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from biolayer.contract import EscalationPolicy, Model, dig
 from biolayer.errors import Fault, pointer
+from biolayer.reviews import ReviewPolicy
 from biolayer.values import (
     INTEGRAL,
     UNIQUE,
@@ -174,6 +175,8 @@ class PoolCreation(Model):
     costs: Costs = {}
     # None: a task that no worker accepts keeps waiting.
     escalation: EscalationPolicy | None = None
+    # None: no submission is reviewed.
+    review_policy: ReviewPolicy | None = None
 
 
 _UNCHANGED: Any = None
@@ -202,6 +205,7 @@ class PoolChange(Change):
     misses_until_away: MissesUntilAway | None = None
     costs: Costs = _UNCHANGED
     escalation: EscalationPolicy | None = None
+    review_policy: ReviewPolicy | None = None
 
 
 class NewMember(Model):

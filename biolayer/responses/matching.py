@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
+from biolayer.responses.tasks import OpenReview
 from biolayer.values import Identifier, Timestamp
 
 
@@ -83,11 +84,12 @@ class Match(OpenModel):
         description="The number of earlier offers, by how they ended."
     )
     escalation: MatchEscalation | None
+    review: OpenReview | None = Field(description="What its output waits for; null: no review.")
     next: str = Field(description="What has to happen for the task to progress.")
     next_at: Timestamp | None = Field(
         description="When the next timed change is due: the end of a pause, a snooze, a break of"
-        " working hours, an offer window, an offer or a lease, or an escalation step. Null: none is"
-        " known."
+        " working hours, an offer window, an offer or a lease, an escalation step, or when a review"
+        " is overdue. Null: none is known."
     )
 
 

@@ -44,6 +44,7 @@ class Pool(OpenModel):
         description="Capacity units by task type; 1 for types not listed."
     )
     escalation: dict[str, Any] | None
+    review_policy: dict[str, Any] | None
     rating_mean: float | None = Field(
         description="The mean rating of the rated members, a few minutes old."
     )

@@ -80,6 +80,13 @@ class TaskAudit(OpenModel):
     retain_days: int | None
 
 
+class OpenReview(OpenModel):
+    """That the output waits for a review."""
+
+    review_id: Identifier
+    due_at: Timestamp | None
+
+
 class Task(OpenModel):
     """A task as product backends see it."""
 
@@ -107,6 +114,8 @@ class Task(OpenModel):
     context: dict[str, Any]
     sla: WatchedSla
     requirements: EscalatedRequirements
+    review: OpenReview | None
+    review_policy: dict[str, Any] | None
     output: Any = Field(description="The verified result; null before `verified`.")
     output_contract: OutputContract
     handoff: TaskHandoff
@@ -122,6 +131,15 @@ class DependencyResult(OpenModel):
     output: Any = Field(description="The verified result; null if the task was reopened.")
 
 
+class SentBack(OpenModel):
+    """What a reviewer refused of an earlier attempt."""
+
+    attempt: int
+    reason: str
+    pointers: list[str]
+    output: Any = Field(description="What was submitted then.")
+
+
 class Briefing(OpenModel):
     """A task as its worker sees it."""
 
@@ -135,6 +153,7 @@ class Briefing(OpenModel):
     attachments: list[BriefingAttachment]
     sla: TaskSla
     requirements: TaskRequirements
+    sent_back: SentBack | None
     dependencies: list[DependencyResult]
     output: OutputContract
 

@@ -33,6 +33,10 @@ WHEN: Mapping[Command, str] = {
     Command.MESSAGE: "its caller or a worker wrote a message; the status does not change",
     Command.UPDATE: "an operator changed its SLA, its requirements or its place in the queue; the"
     " status does not change",
+    Command.REQUEST_REVIEW: "a policy asks for a review; the status does not change",
+    Command.DECIDE_REVIEW: "a reviewer, or the policy after its time, gave a verdict: `verify`,"
+    " `rework` or `fail` follows",
+    Command.REPORT_REVIEW: "the review is overdue; the status does not change",
 }
 WITHOUT_NEW_STATUS = (
     Command.ESCALATE,
@@ -40,6 +44,9 @@ WITHOUT_NEW_STATUS = (
     Command.BREACH,
     Command.MESSAGE,
     Command.UPDATE,
+    Command.REQUEST_REVIEW,
+    Command.DECIDE_REVIEW,
+    Command.REPORT_REVIEW,
 )
 
 HEAD = """\

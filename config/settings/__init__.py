@@ -153,6 +153,7 @@ OAUTH2_PROVIDER = {
         "tasks:create": _("Create tasks"),
         "tasks:cancel": _("Cancel tasks"),
         "tasks:manage": _("Change, boost, requeue, reassign and reopen tasks"),
+        "tasks:review": _("Read submitted outputs, and give verdicts on them"),
         "webhooks:read": _("Read webhook endpoints and deliveries"),
         "webhooks:manage": _("Manage webhook endpoints and keys, send deliveries again"),
         "pools:read": _("Read pools, their members, workers and skills"),

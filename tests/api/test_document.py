@@ -40,6 +40,7 @@ from tests.factories import (
     worker_in,
 )
 from tests.receiver import Reply, receiving
+from tests.review_steps import reviewer
 
 HTTP = ("get", "post", "put", "patch", "delete")
 BELOW = "v1/"
@@ -288,6 +289,32 @@ def walk_operator_calls(house: House, answers: Answers) -> None:
     operator.post(f"/v1/tasks/{done.id}/cancel")
 
 
+def walk_reviews(house: House, answers: Answers) -> None:
+    rita = reviewer(house)
+    tasks = [house.submitted(review={"mode": "all", "max_rework": 5}).task for _ in range(2)]
+    answers.expect("get_task", 200, house.alice.get(f"/v1/tasks/{tasks[0].id}"))
+    answers.expect("explain_match", 200, house.alice.get(f"/v1/tasks/{tasks[0].id}/match"))
+    listed = answers.expect("list_reviews", 200, rita.get("/v1/reviews?lane=waiting"))["data"]
+    path = f"/v1/reviews/{listed[0]['review_id']}"
+    answers.expect("claim_review", 200, rita.post(f"{path}/claim"))
+    answers.expect("release_review", 200, rita.post(f"{path}/release"))
+    body = {"version": 3, "verdict": "rework", "reason": "Call again.", "pointers": ["/notes"]}
+    answers.expect("decide_review", 200, rita.post(f"{path}/verdict", {**body, "rating": 2}))
+    second = house.offered_again(tasks[0])
+    answers.expect("list_offers", 200, house.bob.get("/v1/offers"))
+    answers.expect("accept_offer", 200, house.bob.post(f"/v1/offers/{second.id}/accept"))
+    second.run.refresh_from_db()
+    act(house.bob, second.run, "start")
+    act(house.bob, second.run, "submit", output=OUTPUT)
+    (review, *_) = rita.get(f"/v1/reviews?task_id={tasks[0].id}").json()["data"]
+    answers.expect("get_review", 200, rita.get(f"/v1/reviews/{review['review_id']}"))
+    given = {"version": 1, "verdict": "approve"}
+    ids = [listed[1]["review_id"], review["review_id"], str(house.organisation.id)]
+    verdicts = {"verdicts": [{"review_id": one, **given} for one in ids]}
+    answers.expect("decide_reviews", 200, rita.post("/v1/reviews/verdicts", verdicts))
+    assert verify_submitted() == 2
+
+
 def walk_attachments(house: House, answers: Answers) -> None:
     alice = house.alice
     form = {"file": SimpleUploadedFile("note.txt", b"A note.")}
@@ -519,6 +546,7 @@ def walk_legal_holds(house: House, answers: Answers) -> None:
 WALKS = (
     walk_tasks,
     walk_operator_calls,
+    walk_reviews,
     walk_attachments,
     walk_work,
     walk_feed,

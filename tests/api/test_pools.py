@@ -35,6 +35,7 @@ DEFAULTS = {
     "misses_until_away": 3,
     "costs": {},
     "escalation": None,
+    "review_policy": None,
 }
 EVERYTHING: dict[str, Any] = {
     "name": "Night desk",

@@ -94,6 +94,14 @@ MATRIX = [
     Row("post", "tasks/<str:task_id>/messages", Scope.TASKS_CREATE, {"text": "Any news?"},
     subject="task", is_for_workers=True),
     Row("get", "tasks/<str:task_id>/evidence", Scope.EVIDENCE_READ, subject="task"),
+    Row("get", "reviews", Scope.TASKS_REVIEW),
+    Row("post", "reviews/verdicts", Scope.TASKS_REVIEW,
+    {"verdicts": [{"review_id": str(UUID(int=1)), "version": 1, "verdict": "approve"}]}),
+    Row("get", "reviews/<str:review_id>", Scope.TASKS_REVIEW, subject="review"),
+    Row("post", "reviews/<str:review_id>/claim", Scope.TASKS_REVIEW, {}, subject="review"),
+    Row("post", "reviews/<str:review_id>/release", Scope.TASKS_REVIEW, {}, subject="review"),
+    Row("post", "reviews/<str:review_id>/verdict", Scope.TASKS_REVIEW,
+    {"version": 1, "verdict": "approve"}, subject="review"),
     Row("get", "evidence/<str:evidence_id>", Scope.EVIDENCE_READ, subject="evidence"),
     Row("get", "evidence/<str:evidence_id>/content", Scope.EVIDENCE_READ, subject="evidence"),
     Row("post", "attachments", Scope.TASKS_CREATE),
@@ -228,7 +236,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment", "claim",
+    "attachment", "claim", "review",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -324,12 +332,14 @@ def world(kept: dict[str, World], django_db_blocker: Any) -> Iterator[World]:
 
 
 def made(house: House) -> World:
+    reviewed = house.submitted(review={"mode": "all"}).task
     run = house.started()
     _, carol = worker_in(house.pool)
     offer = house.offered(title="Offered")
     assert offer.worker_id == carol.principal.worker_id
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
     subjects: dict[str, Any] = {"task": run.task_id, "offer": offer.id, "run": run.id}
+    subjects["review"] = reviewed.review_id
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house), "hold": a_hold(house, run.task_id)}
@@ -493,7 +503,7 @@ def test_key_of_another_pool__does_not_find_it(world: World, row: Row) -> None:
         organisation_id=world.house.organisation.id,
         name="Back",
         role=Role.ADMIN,
-        scopes=[*BACKEND_SCOPES, Scope.TASKS_MANAGE],
+        scopes=[*BACKEND_SCOPES, Scope.TASKS_MANAGE, Scope.TASKS_REVIEW],
         pool_ids=[other.id],
     )
     with expect_unchanged():

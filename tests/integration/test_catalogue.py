@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from apps.accounts import principal
 from apps.base import clock
@@ -18,15 +19,19 @@ from apps.base.transactions import atomic
 from apps.matching import services as matching
 from apps.matching.models import Offer
 from apps.reviews import services as reviews
+from apps.reviews.models import Review
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.tasks.selectors import open_run
+from apps.tasks.services.locks import lock_run_to_submit
+from apps.tasks.services.reviewing import request_review
 from apps.tasks.services.sla import Clock
 from apps.webhooks.models import Message
 from biolayer.events import CATALOGUE, EVENT_TYPES, ThinEnvelope
 from biolayer.lifecycle import TRANSITIONS, Command, EventType, Status, Transition
 from biolayer.requests.tasks import TaskChanges
 from tests.factories import OUTPUT, House, soon, tasks_submission
+from tests.review_steps import set_policy
 
 CONTRACT: dict[str, Any] = {
     "origin": {"product": "threatlabs", "request_id": "IR-48219"},
@@ -248,6 +253,46 @@ def update(house: House, task_id: UUID) -> None:
     )
 
 
+def ask_for_review(house: House, task_id: UUID) -> None:
+    """What a submission does by its pool's policy."""
+    set_policy(house.pool, deadline_seconds=3600, auto_approve_after_hours=24)
+    actor = principal.system("test", house.organisation.id)
+    with transaction.atomic():
+        run = lock_run_to_submit(actor=actor, run_id=Run.objects.get(task_id=task_id).id)
+        request = reviews.decide_on_review(run, clock.now())
+        assert request is not None
+        request_review(task=run.task, request=request, at=clock.now())
+
+
+def report_review(house: House, task_id: UUID) -> None:
+    ask_for_review(house, task_id)
+    at = clock.now() + timedelta(hours=2)
+    reviews.report_overdue(review_id=Review.objects.get().id, at=at)
+
+
+@transaction.atomic
+def decide_review(house: House, task_id: UUID) -> None:
+    """Only the verdict's own event: the next one follows in the same transaction."""
+    run = Run.objects.get(task_id=task_id)
+    tasks.end_review(
+        task=Task.objects.locked().get(id=task_id),
+        actor=principal.system("test", house.organisation.id),
+        at=clock.now(),
+        data={
+            "review_id": str(UUID(int=1)),
+            "run_id": str(run.id),
+            "worker_id": str(run.worker_id),
+            "attempt": 1,
+            "round": 1,
+            "verdict": "rework",
+            "next_status": "queued",
+            "rating": 2,
+        },
+        reason="call again",
+        also=[],
+    )
+
+
 STEPS: dict[Command, Step] = {
     Command.QUEUE: lambda house, task_id: tasks.queue_created(),
     Command.MATCH: locked(tasks.match_task, data={"worker_id": str(UUID(int=1))}),
@@ -271,6 +316,9 @@ STEPS: dict[Command, Step] = {
     Command.MESSAGE: ask,
     Command.RECALL: recall,
     Command.UPDATE: update,
+    Command.REQUEST_REVIEW: ask_for_review,
+    Command.DECIDE_REVIEW: decide_review,
+    Command.REPORT_REVIEW: report_review,
 }
 
 TOLD_ROWS = [

@@ -154,6 +154,7 @@ WITHOUT_KEY = {
     "tasks_retentionchange.after_id": "a position",
     "tasks_task.named_pool_id": "in a sandbox, a pool of its live organisation",
     "tasks_task.preferred_worker_id": "a worker that matching looks for in the organisation",
+    "tasks_task.review_id": "a review of a higher app, whose own key names the task",
     "tasks_task.request_id": "the caller's own name",
     "tasks_task.requirement_id": "a requirement that was deleted is made again",
     "timers_timer.organisation_id": "the subject's",

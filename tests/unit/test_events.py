@@ -187,7 +187,15 @@ def test_silent__is_what_no_wildcard_includes() -> None:
     assert (
         unmatched
         == events.SILENT
-        == {"task.sla_at_risk", "task.escalated", "task.message", "task.updated"}
+        == {
+            "task.sla_at_risk",
+            "task.escalated",
+            "task.message",
+            "task.updated",
+            "review.requested",
+            "review.decided",
+            "review.overdue",
+        }
     )
 
 

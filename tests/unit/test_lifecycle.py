@@ -48,6 +48,9 @@ REMARKS = (
     Command.BREACH,
     Command.MESSAGE,
     Command.UPDATE,
+    Command.REQUEST_REVIEW,
+    Command.DECIDE_REVIEW,
+    Command.REPORT_REVIEW,
 )
 """Events of a task whose status does not change."""
 

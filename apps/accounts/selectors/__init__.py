@@ -5,6 +5,7 @@ from apps.accounts.selectors.api_keys import (
     ListedKey,
     api_key,
     api_keys,
+    creator_of_key,
     visible_keys,
     with_secrets,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "check_member",
     "consents_of",
     "covering_consent",
+    "creator_of_key",
     "grant_hash",
     "has_second_factor",
     "invitation",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -113,3 +114,10 @@ def limits_of(actor: Principal) -> Limits:
 def own_limits(key: ListedKey) -> Limits:
     """Return what limits a caller with this key."""
     return Limits(key.first.allowed_networks or (), key.current.expires_at)
+
+
+def creator_of_key(*, key_id: str) -> UUID | None:
+    """Return the member that created a key; None for other creators, or without a key."""
+    creators = ApiKey.objects.filter(id=key_id).values_list("created_by", flat=True)
+    kind, _, member_id = (creators.first() or "" if key_id else "").partition(":")
+    return UUID(member_id) if kind == "member" else None

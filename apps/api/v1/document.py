@@ -58,6 +58,7 @@ CODES = {
 TAGS = {
     "tasks": "Tasks of product backends.",
     "attachments": "Files that tasks give to their workers.",
+    "reviews": "Submitted outputs that wait for a person's verdict.",
     "evidence": "Files that workers upload with their outputs.",
     "events": "The organisation's events, by pull.",
     "event-consumers": "Readers of the events whose positions are stored.",
@@ -88,6 +89,7 @@ CLIENT_ID = "uZ8nN4cXk2tq0WvH6yRjL1sEoB7fGdPa3mTxQ5iK"
 PATH_PARAMETERS = {
     "task_id": ("The task.", UUID),
     "offer_id": ("The offer.", UUID),
+    "review_id": ("The review.", UUID),
     "run_id": ("The run.", UUID),
     "worker_id": ("The worker.", UUID),
     "note_id": ("The note.", UUID),

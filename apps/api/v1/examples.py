@@ -13,6 +13,7 @@ from biolayer.requests import (
     offers,
     organisations,
     pools,
+    reviews,
     runs,
     tasks,
     webhook_keys,
@@ -39,6 +40,14 @@ CONTRACT = {
         "callback_url": "https://product.example/hooks/biolayer",
         "callback_auth": {"type": "bearer", "token": "s3cret-token"},
     },
+}
+
+VERDICT = {
+    "version": 1,
+    "verdict": "rework",
+    "reason": "Ask for the ticket's number, too.",
+    "pointers": ["/notes"],
+    "rating": 3,
 }
 
 BODIES: Mapping[type[BaseModel], Any] = {
@@ -77,6 +86,8 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "output": {"notes": "Owner ran"},
         "form": {"output/notes": ["Owner ran"]},
     },
+    reviews.Verdict: VERDICT,
+    reviews.Verdicts: {"verdicts": [{"review_id": UUID, **VERDICT}]},
     NewLegalHold: {"task_id": "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41", "reason": "Case 2026-118"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     api_keys.KeyCreation: {

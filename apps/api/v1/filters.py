@@ -15,6 +15,7 @@ from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.base.exports import ExportFormat
 from apps.pools.selectors import ClaimFilter, WorkerFilter
+from apps.reviews.selectors import Lane, ReviewFilter
 from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
@@ -23,6 +24,7 @@ from biolayer.field_descriptions import POOL, TIME
 from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
 from biolayer.responses.certification_claims import ClaimStatus
+from biolayer.responses.reviews import ReviewStatus
 from biolayer.values import Moment, Presence, Urgency
 
 SLUG = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
@@ -36,6 +38,7 @@ OF_TASKS = ("status", "domain", "urgency", "pool", "worker_id", "product", "requ
 ONE_OF_TASKS = ("q", "created_after", "created_before")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_CLAIMS = ("status", "worker_id")
+OF_REVIEWS = ("status", "pool", "task_id")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
 
 TASK_FILTERS = (
@@ -89,6 +92,19 @@ WORKER_FILTERS = (
     filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
     filter_by("skill", "A skill of the worker.", "phone_verification", pattern=f"^{SLUG.pattern}$"),
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
+)
+REVIEW_STATUSES = list(get_args(ReviewStatus))
+REVIEW_FILTERS = (
+    Query(
+        "lane",
+        {"type": "string", "enum": [lane.value for lane in Lane]},
+        "`mine`: claimed by this credential; `waiting`: without a reviewer; `overdue`: open and"
+        " reported overdue; `done`: decided.",
+        "waiting",
+    ),
+    filter_by("status", "The status.", "waiting", enum=REVIEW_STATUSES),
+    filter_by("pool", "The pool by which the worker had the task.", POOL, format="uuid"),
+    filter_by("task_id", "The task.", UUID_EXAMPLE, format="uuid"),
 )
 CLAIM_STATUSES = list(get_args(ClaimStatus))
 CLAIM_FILTERS = (
@@ -217,6 +233,21 @@ def claim_filter(request: Request) -> ClaimFilter:
     )
     parameters.raise_faults()
     return result
+
+
+def review_filter(request: Request) -> ReviewFilter:
+    """Return the filter of a list of reviews."""
+    parameters = _FilterParameters(request, repeatable=OF_REVIEWS, single=("lane",))
+    lanes = parameters.choices("lane", [lane.value for lane in Lane])
+    statuses = parameters.choices("status", REVIEW_STATUSES)
+    pool_ids, task_ids = parameters.ids("pool", "a pool"), parameters.ids("task_id", "a task")
+    parameters.raise_faults()
+    return ReviewFilter(
+        lane=Lane(lanes[0]) if lanes else None,
+        statuses=statuses,
+        pool_ids=pool_ids,
+        task_ids=task_ids,
+    )
 
 
 def audit_filter(request: Request) -> AuditFilter:

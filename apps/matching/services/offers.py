@@ -77,6 +77,7 @@ def accept_offer(*, actor: Principal, offer_id: UUID, at: datetime) -> Run:
         run=offer.run,
         worker_id=offer.worker_id,
         units=offer.units,
+        pool_id=offer.pool_id,
         lease_seconds=AGENT_LEASE_SECONDS if is_agent else offer.pool.work_seconds,
         actor=actor,
         at=at,

@@ -36,6 +36,8 @@ from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
 # After a change of these, memberships may be given tasks that they could not take before.
 CAPACITY_POLICIES = ("costs", "offers_per_window", "offer_window_seconds")
 
+REVIEWERS = ("review_policy", "reviewer_pool_id")
+
 # Called with a pool and its organisation within the transaction that changed the pool's policy.
 PolicyReaction = Callable[[UUID, UUID], None]
 
@@ -74,7 +76,7 @@ def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
             "This credential is restricted to pools and could not see a new one.",
             missing=EVERY_POOL,
         )
-    creation = parse(PoolCreation, document, checks=[_escalation_check(actor)])
+    creation = parse(PoolCreation, document, checks=[_policy_check(actor)])
     pool = Pool.objects.create(
         organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))
     )
@@ -89,7 +91,7 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
     Raise `InvalidInput`, `NotFound`, `PoolClosed`, `ScopeMissing`.
     """
     pool = lock_pool(actor=actor, pool_id=pool_id)
-    change = parse(PoolChange, document, checks=[_escalation_check(actor)])
+    change = parse(PoolChange, document, checks=[_policy_check(actor)])
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
     values = change.sent_fields()
@@ -187,13 +189,15 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
     if "escalation" in values:
         policy = values["escalation"]
         values["escalation"] = {} if policy is None else policy.model_dump(mode="json")
+    if values.get("review_policy") is not None:
+        values["review_policy"] = values["review_policy"].stored()
     return values
 
 
 # --- faults ---------------------------------------------------------------------------------------
 
 
-def _escalation_check(actor: Principal) -> Check:
+def _policy_check(actor: Principal) -> Check:
     def check(document: Any) -> Iterable[Fault]:
         steps = dig(document, "escalation", "steps")
         numbered = list(enumerate(steps if isinstance(steps, list) else []))
@@ -203,7 +207,8 @@ def _escalation_check(actor: Principal) -> Check:
             named_pools(step, "widen_to_pools", below=("escalation", "steps", number))
             for number, step in numbered
         )
-        yield from unusable_pool_faults(actor, chain.from_iterable(pool_ids))
+        reviewers = ("/review_policy/reviewer_pool_id", dig(document, *REVIEWERS))
+        yield from unusable_pool_faults(actor, chain(chain.from_iterable(pool_ids), [reviewers]))
 
     return check
 

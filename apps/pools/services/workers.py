@@ -157,12 +157,12 @@ def _columns(worker: Worker, changes: dict[str, Any], at: datetime) -> dict[str,
 
 @atomic()
 def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
-    """Delete a worker that was never offered a task, and the keys that act for it.
+    """Delete a worker that was never offered a task and never reviewed one, and its keys.
 
     Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
     """
     worker = lock_worker(actor=actor, worker_id=worker_id, for_deletion=True)
-    if worker.offers.exists() or worker.runs.exists():
+    if worker.offers.exists() or worker.runs.exists() or worker.reviews_given.exists():
         raise WorkerHasHistory
     write([timer_deletion(subject_id=worker.id)])
     delete_claims(worker.claims.all(), at=at)

@@ -9,7 +9,7 @@ from django.db.models import Q
 from apps.accounts.models import Organisation
 from apps.base.fields import JSON
 from apps.base.ids import new_id
-from apps.pools.models import Worker
+from apps.pools.models import Pool, Worker
 from apps.tasks.models.tasks import Task
 
 
@@ -48,6 +48,15 @@ class Run(models.Model):
     status = models.CharField(max_length=15, choices=RunStatus, default=RunStatus.QUEUED)
     worker = models.ForeignKey(
         Worker, on_delete=models.PROTECT, null=True, related_name="runs", db_constraint=False
+    )
+    # The pool by which its worker has it; null before, and in runs of version 0.2.
+    pool = models.ForeignKey(
+        Pool,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
     )
     # The units of its worker's capacity that it takes.
     units = models.PositiveSmallIntegerField(default=1)
@@ -99,6 +108,12 @@ class Run(models.Model):
         indexes = [
             models.Index(
                 fields=["worker", "id"], condition=Q(status__in=RUN_HELD), name="run_held_by"
+            ),
+            # How many tasks a worker has submitted in a pool.
+            models.Index(
+                fields=["worker", "pool"],
+                condition=Q(status="completed", pool__isnull=False),
+                name="run_completed_in_pool",
             ),
             # A worker's history.
             models.Index(

@@ -176,6 +176,9 @@ class Task(models.Model):
     gate_count = models.PositiveSmallIntegerField(default=0)
     # The worker to offer it to first: the one whose output was sent back for rework.
     preferred_worker_id = models.UUIDField(null=True)
+    # The open review of its output, and when that is overdue; set while it waits at `submitted`.
+    review_id = models.UUIDField(null=True)
+    review_due_at = models.DateTimeField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     # The verified output; JSON null counts as none.
@@ -217,6 +220,8 @@ class Task(models.Model):
     min_rating = models.FloatField(default=0)
     # Its own escalation policy; null: the pool's.
     escalation = JSON(null=True)
+    # Its own review policy, with the stated fields, which are stricter than the pool's; null: none.
+    review_policy = JSON(null=True)
     # The pool that the contract names; null means any of `pool_ids`.
     pool = models.ForeignKey(
         Pool,
@@ -295,6 +300,11 @@ class Task(models.Model):
                 condition=Q(output__isnull=True) | Q(status__in=WITH_OUTPUT),
                 name="task_output_only_when_verified",
             ),
+            # The previous version knows no reviews: its verification is refused by this.
+            models.CheckConstraint(
+                condition=Q(review_id__isnull=True) | Q(status=Status.SUBMITTED.value),
+                name="task_in_review_is_submitted",
+            ),
             models.CheckConstraint(
                 condition=Q(attempt__lte=F("max_attempts")), name="task_attempts_are_bounded"
             ),
@@ -362,10 +372,19 @@ class Task(models.Model):
                 condition=Q(status=Status.QUEUED.value),
                 name="task_queue_of_requirement",
             ),
+            # Of version 0.2; it goes with the version after this one.
             models.Index(
                 fields=["id"],
                 condition=Q(status__in=_values(Status.SUBMITTED, Status.VERIFIED)),
                 name="task_to_verify",
+            ),
+            # The same without those that wait for a review.
+            models.Index(
+                fields=["id"],
+                condition=Q(
+                    status__in=_values(Status.SUBMITTED, Status.VERIFIED), review_id__isnull=True
+                ),
+                name="task_unverified",
             ),
             # How long the last tasks of a type took.
             models.Index(

@@ -26,6 +26,7 @@ from apps.tasks.models import (
     LegalHold,
     PoolSet,
     Run,
+    RunStatus,
     Task,
     TaskQuerySet,
 )
@@ -244,9 +245,16 @@ def open_run(*, task: Task) -> Run:
     return Run.objects.exclude(status__in=RUN_FINAL).get(task_id=task.id)
 
 
+def submitted_in_pool(*, worker_id: UUID, pool_id: UUID, limit: int) -> int:
+    """Return how many runs a worker has submitted in a pool; counting ends at `limit`."""
+    runs = Run.objects.filter(worker_id=worker_id, pool_id=pool_id, status=RunStatus.COMPLETED)
+    return runs.order_by()[:limit].count()
+
+
 def unverified_tasks() -> TaskQuerySet:
-    """Return the tasks that were submitted and are not completed yet."""
-    return Task.objects.filter(status__in=[Status.SUBMITTED, Status.VERIFIED])
+    """Return the tasks that were submitted, wait for no review, and are not completed yet."""
+    statuses = [Status.SUBMITTED, Status.VERIFIED]
+    return Task.objects.filter(status__in=statuses, review_id=None)
 
 
 def legal_holds(*, actor: Principal) -> "QuerySet[LegalHold]":

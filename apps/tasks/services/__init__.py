@@ -95,6 +95,12 @@ from apps.tasks.services.retention import (
     queue_purges,
     release_hold,
 )
+from apps.tasks.services.reviewing import (
+    ReviewRequest,
+    decide_reviews_by,
+    end_review,
+    report_overdue_review,
+)
 from apps.tasks.services.runs import (
     fail_run,
     heartbeat_run,
@@ -121,6 +127,7 @@ __all__ = [
     "OpenContent",
     "ReceivedFile",
     "Result",
+    "ReviewRequest",
     "accept_task",
     "add_attachment",
     "add_check",
@@ -139,10 +146,12 @@ __all__ = [
     "create_task",
     "create_tasks",
     "create_unless_refused",
+    "decide_reviews_by",
     "delete_due_files",
     "delete_unused_requirements",
     "draft_tasks",
     "drop_files",
+    "end_review",
     "erase_text",
     "erase_words",
     "escalate_task",
@@ -176,6 +185,7 @@ __all__ = [
     "release_run",
     "remove_evidence",
     "reopen_task",
+    "report_overdue_review",
     "requeue_task",
     "rework_task",
     "save_draft",

@@ -18,6 +18,7 @@ from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.requirements import contract_requirement
 from apps.tasks.services.locks import lock_task
 from apps.tasks.services.queueing import next_run, sort_time
+from apps.tasks.services.reviewing import NOT_IN_REVIEW
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from biolayer.errors import AttemptsExhausted, BioLayerError, TaskPurged
@@ -40,9 +41,13 @@ def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
     apply(task, Command.COMPLETE, actor=actor, at=at, data={"worker_id": str(task.worker_id)})
 
 
-def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
+def rework_task(
+    *, task: Task, actor: Principal, reason: str, at: datetime, to_same_worker: bool = True
+) -> None:
     """Queue a locked, submitted task again after a reviewer refused it; fail it after the last
     attempt.
+
+    The worker whose output it was is asked first, or with `to_same_worker=False` like any other.
     """
     if task.attempt >= task.max_attempts:
         fail_task(task=task, actor=actor, reason="attempts_exhausted", at=at)
@@ -57,7 +62,7 @@ def rework_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> N
         reason=reason,
         columns={
             "attempt": run.attempt,
-            "preferred_worker_id": task.worker_id,
+            "preferred_worker_id": task.worker_id if to_same_worker else None,
             "worker_id": None,
         },
         also=[Insert(run)],
@@ -137,7 +142,7 @@ def _close(
         at=at,
         data=data,
         reason=words,
-        columns={"close_reason": close_reason, "output": None},
+        columns={"close_reason": close_reason, "output": None, **NOT_IN_REVIEW},
         also=also,
     )
 

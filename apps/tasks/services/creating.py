@@ -225,6 +225,7 @@ def new_task(
         trust_level=needs.trust_level,
         min_rating=needs.min_rating,
         escalation=None if escalation is None else escalation.model_dump(mode="json"),
+        review_policy=None if contract.review is None else contract.review.stored(),
         pool_id=pool_id,
         named_pool_id=None if pool_id == needs.worker_pool_id else needs.worker_pool_id,
         pool_ids=_candidate_pools(actor, pool_id),

@@ -10,8 +10,11 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.accounts.principal import Principal
+from apps.pools.models import Pool
 from apps.tasks.models import RUN_HELD, Run, Task
 from apps.tasks.selectors import unverified_tasks
 from biolayer.errors import LeaseLost, NotFound
@@ -32,12 +35,25 @@ def lock_run(*, actor: Principal, run_id: UUID) -> Run:
     The epoch decides who holds it: a worker that lost the lease must get `LeaseLost`, not
     `NotFound`.
     """
-    run = (
-        Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)
-        .select_related("task")
-        .select_for_update(no_key=True, of=("task", "self"))
-        .first()
+    return _locked(_runs(actor, run_id))
+
+
+def lock_run_to_submit(*, actor: Principal, run_id: UUID) -> Run:
+    """Lock a run as `lock_run` does, and read its pool's review policy (`pool_review_policy`)."""
+    # Where version 0.2 gave the run to its worker, it names no pool.
+    pools = Pool.objects.filter(id=Coalesce(OuterRef("pool_id"), OuterRef("task__pool_id")))
+    return _locked(
+        _runs(actor, run_id).annotate(pool_review_policy=Subquery(pools.values("review_policy")))
     )
+
+
+def _runs(actor: Principal, run_id: UUID) -> "QuerySet[Run]":
+    return Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)
+
+
+def _locked(runs: "QuerySet[Run]") -> Run:
+    rows = runs.select_related("task").select_for_update(no_key=True, of=("task", "self"))
+    run = rows.first()
     if run is None:
         raise NotFound("run")
     return run

@@ -90,7 +90,9 @@ def request_hash(contract: TaskContract) -> bytes:
 
 def hash_of_0_1(contract: TaskContract) -> bytes:
     """Return the hash that version 0.1 compares, which may run beside this one."""
-    return crypto.keyed_hash("task-body", orjson.dumps(contract.model_dump(mode="json")))
+    # It knows no reviews.
+    members = contract.model_dump(mode="json", exclude=set() if contract.review else {"review"})
+    return crypto.keyed_hash("task-body", orjson.dumps(members))
 
 
 def is_same(task: Task, contract: TaskContract) -> bool:

@@ -162,6 +162,7 @@ def accept_task(
     worker_id: UUID,
     lease_seconds: int,
     units: int,
+    pool_id: UUID | None,
     actor: Principal,
     at: datetime,
     data: Mapping[str, Any],
@@ -169,9 +170,10 @@ def accept_task(
 ) -> None:
     """Give the locked run to the worker, for `lease_seconds` that each of its calls renews.
 
-    `units` of its capacity are reserved already, by the offer.
+    The worker has it as a member of the pool. `units` of its capacity are reserved already, by the
+    offer.
     """
-    run.units = units
+    run.units, run.pool_id = units, pool_id
     _assign(
         Command.ACCEPT,
         task,
@@ -196,7 +198,7 @@ def claim_task(
     at: datetime,
 ) -> None:
     """Give a locked queued task to an agent without an offer; reserve `units` of its capacity."""
-    run.units = units
+    run.units, run.pool_id = units, task.pool_id
     also = [capacity_reservation(worker_id=worker_id, units=units)]
     _assign(
         Command.CLAIM, task, run, worker_id, lease_seconds, actor=actor, at=at, data={}, also=also
@@ -219,6 +221,7 @@ def _assign(
     claim: dict[str, Any] = {
         "status": RunStatus.CLAIMED,
         "worker_id": worker_id,
+        "pool_id": run.pool_id,
         "units": run.units,
         "epoch": run.epoch + 1,
         "lease_seconds": lease_seconds,

@@ -18,8 +18,14 @@ from apps.tasks.changes import (
 from apps.tasks.models import Evidence, Run, RunStatus, Task
 from apps.tasks.outputs import output_faults
 from apps.tasks.services.leases import requeue_run
-from apps.tasks.services.locks import lock_held_run, lock_run, require_held
+from apps.tasks.services.locks import (
+    lock_held_run,
+    lock_run,
+    lock_run_to_submit,
+    require_held,
+)
 from apps.tasks.services.queueing import next_run
+from apps.tasks.services.reviewing import request_review, review_request
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from apps.timers.changes import timer_advance
@@ -77,7 +83,7 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
     `RunSubmitted`, `IllegalTransition`, `NotFound`.
     """
     actor, worker_id = actor.as_worker(), actor.require_worker()
-    run = lock_run(actor=actor, run_id=run_id)
+    run = lock_run_to_submit(actor=actor, run_id=run_id)
     if run.was_submitted_by(worker_id=worker_id, epoch=submission.epoch):
         _require_same(run, submission)
         return run
@@ -93,22 +99,28 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
         "lease_until": None,
         "heartbeat_at": at,
     }
+    request = review_request(run, at)
+    data: dict[str, Any] = {
+        "run_id": str(run.id),
+        "worker_id": str(run.worker_id),
+        "evidence": [str(evidence_id) for evidence_id in submission.evidence],
+    }
+    if request is not None:
+        data["review_id"] = str(request.review_id)
     apply(
         task,
         Command.SUBMIT,
         actor=actor,
         at=at,
-        data={
-            "run_id": str(run.id),
-            "worker_id": str(run.worker_id),
-            "evidence": [str(evidence_id) for evidence_id in submission.evidence],
-        },
+        data=data,
         also=[
             run_update(run, completed),
             *holder_release(run, worked_until=at),
             *submitted_evidence(submission.evidence),
         ],
     )
+    if request is not None:
+        request_review(task=task, request=request, at=at)
     return run
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from apps.api.v1.representations.tasks import open_review
 from apps.api.v1.representations.values import choice
 from apps.matching.explain import RULES, RULES_OF_STATE, Explanation, WorkerCounts
 from apps.matching.models import Offer
@@ -45,8 +46,9 @@ def match(explanation: Explanation) -> responses.Match:
         taken=None if accepted is None else _offer(accepted),
         past_offers=dict(explanation.past_offers),
         escalation=_escalation(explanation),
+        review=open_review(explanation.task),
         next=_next(explanation),
-        next_at=explanation.next_at,
+        next_at=explanation.next_at or explanation.task.review_due_at,
     )
 
 
@@ -108,6 +110,8 @@ def _next(explanation: Explanation) -> str:
         return "The tasks that it depends on have to be completed."
     if task.status == Status.QUEUED:
         return _next_of_queued(explanation.workers)
+    if task.review_id is not None:
+        return "A reviewer has to decide on its output."
     return NEXT.get(Status(task.status), "The task has ended and is not offered any more.")
 
 

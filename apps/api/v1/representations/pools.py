@@ -24,6 +24,7 @@ def pool(row: Pool, counts: PoolCounts) -> responses.Pool:
         misses_until_away=row.misses_until_away,
         costs=row.costs,
         escalation=row.escalation or None,
+        review_policy=row.review_policy,
         rating_mean=row.rating_mean,
         counts=responses.PoolCounts(
             members=counts.members,

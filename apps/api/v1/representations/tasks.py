@@ -6,6 +6,7 @@ from typing import Any, Literal
 from apps.api.http.links import Links
 from apps.api.v1.representations.files import briefing_attachment
 from apps.api.v1.representations.values import choice
+from apps.reviews.selectors import sent_back
 from apps.tasks import files, selectors
 from apps.tasks.models import Draft, Message, Run, Task
 from biolayer.events.tasks import OriginFacts
@@ -39,6 +40,8 @@ def task(row: Task) -> responses.Task:
         requirements=responses.EscalatedRequirements(
             **_requirements(row), escalation=row.escalation
         ),
+        review=open_review(row),
+        review_policy=row.review_policy,
         output=row.output if row.status in OUTPUT_SHOWN else None,
         output_contract=_output_contract(row),
         handoff=responses.TaskHandoff(
@@ -63,6 +66,7 @@ def briefing(row: Task, links: Links) -> responses.Briefing:
         attachments=[briefing_attachment(one, links) for one in files.task_attachments(row)],
         sla=responses.TaskSla(**_sla(row)),
         requirements=responses.TaskRequirements(**_requirements(row)),
+        sent_back=_sent_back(row),
         dependencies=[_dependency(dependency) for dependency in selectors.dependencies(row)],
         output=_output_contract(row),
     )
@@ -139,6 +143,26 @@ def headline(row: Task) -> dict[str, Any]:
         "domain": row.domain,
         "title": row.title,
     }
+
+
+def _sent_back(row: Task) -> responses.SentBack | None:
+    """Return what a reviewer said of the attempt before; no query for a first attempt."""
+    review = sent_back(task_ids=[row.id]).get(row.id) if row.attempt > 1 else None
+    if review is None:
+        return None
+    return responses.SentBack(
+        attempt=review.attempt,
+        reason=review.reason,
+        pointers=review.pointers,
+        output=review.run.output,
+    )
+
+
+def open_review(row: Task) -> responses.OpenReview | None:
+    """Return the review that a task's output waits for; None: none."""
+    if row.review_id is None:
+        return None
+    return responses.OpenReview(review_id=row.review_id, due_at=row.review_due_at)
 
 
 def _sla(row: Task) -> dict[str, Any]:

@@ -42,6 +42,8 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         WHERE n.task_id = t.id AND n.note ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM matching_offer f
         WHERE f.task_id = t.id AND f.reason ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM reviews_review v
+        WHERE v.task_id = t.id AND v.reason ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """

@@ -18,6 +18,7 @@ from biolayer.events import example
 # The fields that the thin payload of each family has of an event's data.
 IDS = {
     "task": ("task_id", "sequence"),
+    "review": ("task_id", "sequence"),
     "endpoint": ("endpoint_id",),
     "delivery": ("delivery_id",),
 }

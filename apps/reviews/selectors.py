@@ -1,0 +1,170 @@
+"""Read reviews, their policies, and who their reviewers are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.selectors import creator_of_key
+from apps.base import crypto
+from apps.pools.models import Membership
+from apps.pools.selectors import worker_of_member
+from apps.reviews.models import Review, ReviewQuerySet, ReviewStatus
+from apps.tasks.models import Evidence
+from biolayer.errors import NotAReviewer, NotFound, OwnWork
+from biolayer.reviews import ReviewPolicy
+
+INSTALLATION = UUID(int=0)
+
+
+def sampling_key_place(organisation_id: UUID = INSTALLATION) -> crypto.Place:
+    """Return what the sampling key is sealed for."""
+    return crypto.Place(INSTALLATION, "reviews_samplingkey", "sealed")
+
+
+def policy_of(review: Review) -> ReviewPolicy:
+    """Return the policy that applied when a review was requested."""
+    return ReviewPolicy.model_validate(review.policy)
+
+
+# --- reviewers ------------------------------------------------------------------------------------
+
+
+def require_reviewer(actor: Principal, review: Review) -> UUID | None:
+    """Return the worker that a reviewer is, None for none.
+
+    Raise `OwnWork` where this worker did the work, also where the credential is a key that its
+    member created, `RoleTooLow`, and `NotAReviewer` while the review is for a pool's workers.
+    """
+    actor.require(Scope.TASKS_REVIEW)
+    policy = policy_of(review)
+    actor.require_role(Role(policy.required_role))
+    worker_id = _worker_of(actor)
+    if worker_id == review.worker_id:
+        raise OwnWork
+    pool_id = None if review.escalated_at else policy.reviewer_pool_id
+    if pool_id is not None and not _is_in_pool(worker_id, pool_id):
+        raise NotAReviewer(str(pool_id))
+    return worker_id
+
+
+def _is_in_pool(worker_id: UUID | None, pool_id: UUID) -> bool:
+    if worker_id is None:
+        return False
+    return Membership.objects.filter(pool_id=pool_id, worker_id=worker_id).exists()
+
+
+def _worker_of(actor: Principal) -> UUID | None:
+    if actor.worker_id is not None:
+        return actor.worker_id
+    member_id = actor.member_id or creator_of_key(key_id=actor.key_id)
+    if member_id is None:
+        return None
+    return worker_of_member(member_id=member_id, organisation_id=actor.organisation_id)
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+class Lane(StrEnum):
+    """Name the parts of a reviewer's list."""
+
+    MINE = "mine"  # the actor has them
+    WAITING = "waiting"  # without a reviewer, and not the actor's own work
+    OVERDUE = "overdue"  # open, and reported overdue
+    DONE = "done"  # with a verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilter:
+    """Say which reviews a list has; empty sequences and None restrict nothing."""
+
+    lane: Lane | None = None
+    statuses: Sequence[str] = field(default_factory=tuple)
+    pool_ids: Sequence[UUID] = field(default_factory=tuple)
+    task_ids: Sequence[UUID] = field(default_factory=tuple)
+
+
+def reviews(*, actor: Principal, filters: ReviewFilter, at: datetime) -> ReviewQuerySet:
+    """Return the reviews that the actor may see, unordered. Raise `ScopeMissing`, `RoleTooLow`."""
+    actor.require(Scope.TASKS_REVIEW)
+    rows = Review.objects.visible_to(actor).select_related("task")
+    if filters.lane is not None:
+        rows = _in_lane(rows, filters.lane, actor, at)
+    if filters.statuses:
+        rows = rows.filter(_has_status(filters.statuses, at))
+    if filters.pool_ids:
+        rows = rows.filter(pool_id__in=filters.pool_ids)
+    if filters.task_ids:
+        rows = rows.filter(task_id__in=filters.task_ids)
+    return rows
+
+
+def _in_lane(rows: ReviewQuerySet, lane: Lane, actor: Principal, at: datetime) -> ReviewQuerySet:
+    match lane:
+        case Lane.MINE:
+            held = Q(status=ReviewStatus.CLAIMED, claimed_by=actor.text, lease_until__gt=at)
+            return rows.filter(held)
+        case Lane.WAITING:
+            own = _worker_of(actor)
+            return rows.free(at) if own is None else rows.free(at).exclude(worker_id=own)
+        case Lane.OVERDUE:
+            return rows.open().filter(escalated_at__isnull=False)
+        case Lane.DONE:
+            return rows.closed()
+
+
+def _has_status(statuses: Sequence[str], at: datetime) -> Q:
+    """Return the condition for statuses as they are shown: a claim that has lapsed is waiting."""
+    others = [one for one in statuses if one not in (ReviewStatus.WAITING, ReviewStatus.CLAIMED)]
+    condition = Q(status__in=others)
+    if ReviewStatus.WAITING in statuses:
+        lapsed = Q(status=ReviewStatus.CLAIMED, lease_until__lte=at)
+        condition |= Q(status=ReviewStatus.WAITING) | lapsed
+    if ReviewStatus.CLAIMED in statuses:
+        condition |= Q(status=ReviewStatus.CLAIMED, lease_until__gt=at)
+    return condition
+
+
+# --- one review -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDetail:
+    """Hold a review with what a reviewer needs to decide, and the review before."""
+
+    review: Review
+    output: Any
+    evidence_ids: Sequence[UUID]
+    previous: Review | None
+
+
+def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
+    """Return a review with its output. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
+    actor.require(Scope.TASKS_REVIEW)
+    rows = Review.objects.visible_to(actor).select_related("task", "run")
+    found = rows.filter(id=review_id).first()
+    if found is None:
+        raise NotFound("review")
+    evidence = Evidence.objects.filter(run_id=found.run_id, is_submitted=True, purged_at=None)
+    earlier = Review.objects.filter(task_id=found.task_id, round__lt=found.round)
+    return ReviewDetail(
+        review=found,
+        output=found.run.output,
+        evidence_ids=list(evidence.order_by("id").values_list("id", flat=True)),
+        previous=earlier.select_related("run").order_by("-round").first(),
+    )
+
+
+def sent_back(*, task_ids: Sequence[UUID]) -> dict[UUID, Review]:
+    """Return by task the latest review by which an output was sent back."""
+    rows = Review.objects.filter(
+        task_id__in=task_ids, status__in=[ReviewStatus.REWORK, ReviewStatus.REJECTED]
+    )
+    return {row.task_id: row for row in rows.select_related("run").order_by("round")}

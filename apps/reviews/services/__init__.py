@@ -1,0 +1,23 @@
+"""Verify submissions: at once, or after a review by a person."""
+
+from apps.reviews.services.claims import claim_review, release_review
+from apps.reviews.services.purging import erase_review_words, purge_reviews
+from apps.reviews.services.requests import decide_on_review
+from apps.reviews.services.sampling import draw
+from apps.reviews.services.timers import auto_approve_review, report_overdue
+from apps.reviews.services.verdicts import give_verdict, give_verdicts
+from apps.reviews.services.verification import verify_submitted
+
+__all__ = [
+    "auto_approve_review",
+    "claim_review",
+    "decide_on_review",
+    "draw",
+    "erase_review_words",
+    "give_verdict",
+    "give_verdicts",
+    "purge_reviews",
+    "release_review",
+    "report_overdue",
+    "verify_submitted",
+]

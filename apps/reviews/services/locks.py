@@ -1,0 +1,33 @@
+"""Lock reviews before a service checks and changes them.
+
+A review stands after its task and its run in the lock order, and before workers (docs/adr/0005). A
+verdict locks the task first. A claim locks the review alone, and nothing after it.
+"""
+
+from uuid import UUID
+
+from apps.accounts.principal import Principal
+from apps.reviews.models import Review
+from biolayer.errors import NotFound
+
+
+def lock_review(*, actor: Principal, review_id: UUID) -> Review:
+    """Lock and return a review that the actor may see, without its task. Raise `NotFound`."""
+    return _found(Review.objects.visible_to(actor).locked().filter(id=review_id).first())
+
+
+def lock_with_task(*, actor: Principal, review_id: UUID) -> Review:
+    """Lock and return a review that the actor may see, after its task. Raise `NotFound`."""
+    rows = Review.objects.visible_to(actor).locked_with_task()
+    return _found(rows.filter(id=review_id).first())
+
+
+def lock_nowait(*, review_id: UUID) -> Review | None:
+    """Lock and return a review after its task. Raise `OperationalError` where one is locked."""
+    return Review.objects.locked_with_task(nowait=True).filter(id=review_id).first()
+
+
+def _found(review: Review | None) -> Review:
+    if review is None:
+        raise NotFound("review")
+    return review

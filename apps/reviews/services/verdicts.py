@@ -1,0 +1,188 @@
+"""Decide reviews: approve, send back, reject. Each once, by a person or by the policy.
+
+1. Lock the task, then the review.
+2. Check who decides, what it has read (the version), and that no other reviewer has it.
+3. Record the verdict: the review's row, the event `review.decided`, the end of its timers.
+4. Verify the task, queue its next attempt, or fail it, in the same transaction.
+5. Rate the worker, which is locked last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.base.transactions import atomic
+from apps.base.wake import wake
+from apps.pools.services import rate_worker
+from apps.reviews.changes import FREE, review_update
+from apps.reviews.models import Review, ReviewStatus
+from apps.reviews.selectors import policy_of, require_reviewer
+from apps.reviews.services.claims import require_free
+from apps.reviews.services.locks import lock_with_task
+from apps.reviews.services.requests import review_facts
+from apps.tasks import services as tasks
+from apps.timers.changes import timer_deletion
+from biolayer.errors import BioLayerError, Fault, InvalidInput, ReviewChanged, pointer
+from biolayer.lifecycle import Status
+from biolayer.pointers import points_into
+from biolayer.requests.reviews import ReviewVerdict, Verdict
+
+STATUS_OF: Mapping[str, ReviewStatus] = {
+    "approve": ReviewStatus.APPROVED,
+    "rework": ReviewStatus.REWORK,
+    "reject": ReviewStatus.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Hold a verdict on a locked review: what is stored of it, and who decided."""
+
+    status: ReviewStatus
+    actor: Principal
+    reason: str = ""
+    pointers: Sequence[str] = ()
+    rating: int | None = None
+    reviewer_worker_id: UUID | None = None
+
+
+@atomic()
+def give_verdict(*, actor: Principal, review_id: UUID, verdict: Verdict, at: datetime) -> Review:
+    """Decide a review. Return it with its task, which has moved on.
+
+    Raise `InvalidInput` for pointers that lead nowhere in the output, `NotAReviewer`, `NotFound`,
+    `OwnWork`, `ReviewChanged` where it is not as the actor has read it, `ReviewClaimed`,
+    `ReviewClosed`, `RoleTooLow`, `ScopeMissing`: then nothing has changed.
+    """
+    actor.require(Scope.TASKS_REVIEW)
+    review = lock_with_task(actor=actor, review_id=review_id)
+    worker_id = require_reviewer(actor, review)
+    if review.version != verdict.version:
+        raise ReviewChanged(version=review.version, status=review.status)
+    require_free(review, actor, at)
+    faults = list(_pointer_faults(verdict, review.run.output))
+    if faults:
+        raise InvalidInput(faults)
+    decision = Decision(
+        status=STATUS_OF[verdict.verdict],
+        actor=actor,
+        reason=verdict.reason,
+        pointers=verdict.pointers,
+        rating=verdict.rating,
+        reviewer_worker_id=worker_id,
+    )
+    decide(review, decision, at)
+    return review
+
+
+def give_verdicts(
+    *, actor: Principal, verdicts: Sequence[ReviewVerdict], at: datetime
+) -> dict[UUID, Review | BioLayerError]:
+    """Decide reviews, each for itself. Return for each the review, or its refusal.
+
+    They come in the order of `verdicts`, and are decided in the order of their tasks, so that two
+    such calls do not wait for each other in a circle. Raise `ScopeMissing`.
+    """
+    actor.require(Scope.TASKS_REVIEW)
+    given = {verdict.review_id: verdict for verdict in verdicts}
+    visible = Review.objects.visible_to(actor).filter(id__in=given)
+    in_order = dict(visible.order_by("task_id", "round").values_list("id", "task_id"))
+    results: dict[UUID, Review | BioLayerError] = {}
+    for review_id in [*in_order, *(given.keys() - in_order.keys())]:
+        try:
+            # Within a transaction, a refusal undoes its own verdict only.
+            with transaction.atomic():
+                results[review_id] = give_verdict(
+                    actor=actor, review_id=review_id, verdict=given[review_id], at=at
+                )
+        except BioLayerError as error:
+            results[review_id] = error
+    return {review_id: results[review_id] for review_id in given}
+
+
+def _pointer_faults(verdict: Verdict, output: Any) -> list[Fault]:
+    return [
+        Fault(pointer("pointers", index), "not_in_output", "leads nowhere in the output")
+        for index, place in enumerate(verdict.pointers)
+        if not points_into(place, output)
+    ]
+
+
+def decide(review: Review, decision: Decision, at: datetime) -> None:
+    """Record the verdict on a locked open review, and move its locked task on."""
+    close_reason = _close_reason(review, decision.status)
+    facts = {
+        **review_facts(review),
+        "verdict": decision.status.value,
+        "next_status": _next_status(decision.status, close_reason).value,
+        **({} if decision.rating is None else {"rating": decision.rating}),
+    }
+    values = {
+        **FREE,
+        "status": decision.status,
+        "version": review.version + 1,
+        "reviewer_worker_id": decision.reviewer_worker_id,
+        "reason": decision.reason,
+        "pointers": list(decision.pointers),
+        "rating": decision.rating,
+        "decided_by": decision.actor.text,
+        "decided_at": at,
+    }
+    tasks.end_review(
+        task=review.task,
+        actor=decision.actor,
+        at=at,
+        data=facts,
+        reason=decision.reason,
+        also=[review_update(review, values), timer_deletion(subject_id=review.id)],
+    )
+    _move_on(review, decision, close_reason, at)
+    if decision.rating is not None:
+        rate_worker(actor=decision.actor, worker_id=review.worker_id, stars=decision.rating, at=at)
+
+
+def _close_reason(review: Review, status: ReviewStatus) -> str:
+    """Return why the task fails by a verdict; empty: it does not."""
+    policy, task = policy_of(review), review.task
+    is_last = task.attempt >= task.max_attempts
+    if status == ReviewStatus.REJECTED and policy.on_reject == "fail":
+        return "rejected"
+    if status not in (ReviewStatus.REJECTED, ReviewStatus.REWORK):
+        return ""
+    if is_last:
+        return "attempts_exhausted"
+    if status == ReviewStatus.REWORK and policy.max_rework is not None:
+        earlier = Review.objects.filter(task_id=task.id, status=ReviewStatus.REWORK)
+        return "reworks_exhausted" if earlier.count() >= policy.max_rework else ""
+    return ""
+
+
+def _next_status(status: ReviewStatus, close_reason: str) -> Status:
+    if close_reason:
+        return Status.FAILED
+    is_sent_back = status in (ReviewStatus.REJECTED, ReviewStatus.REWORK)
+    return Status.QUEUED if is_sent_back else Status.VERIFIED
+
+
+def _move_on(review: Review, decision: Decision, close_reason: str, at: datetime) -> None:
+    """Verify, queue or fail the task of a review that was just decided."""
+    task, actor = review.task, decision.actor
+    if close_reason:
+        tasks.fail_task(task=task, actor=actor, reason=close_reason, at=at)
+    elif _next_status(decision.status, close_reason) is Status.QUEUED:
+        tasks.rework_task(
+            task=task,
+            actor=actor,
+            reason=decision.reason,
+            at=at,
+            to_same_worker=decision.status == ReviewStatus.REWORK,
+        )
+    else:
+        tasks.verify_task(task=task, actor=actor, at=at)
+        wake("verification")
