@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "apps.tasks",
     "apps.matching",
     "apps.reviews",
+    "apps.teams",
     "apps.webhooks",
     "apps.notices",
     "apps.sandbox",

@@ -31,6 +31,7 @@ DONE = (
     "apps/reviews",
     "apps/sandbox",
     "apps/tasks",
+    "apps/teams",
     "apps/timers",
     "apps/ui",
     "apps/webhooks",

@@ -122,7 +122,8 @@ def test_session__is_revoked(mara: Person, windows: Windows) -> None:
     expect(here.get_by_role("button", name="End", exact=False).first).to_be_visible()
     here.get_by_role("button", name="End all other sessions").click()
     expect(here.get_by_text("All other sessions have ended.")).to_be_visible()
-    elsewhere.reload()
+    expect(elsewhere.get_by_text("You have been signed out.")).to_be_visible()
+    elsewhere.get_by_role("link", name="Sign in").click()
     expect(elsewhere.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

@@ -58,6 +58,8 @@ export function onChange(listener) {
 }
 
 function follow() {
+  // It is shown by the first fetch that was led to the sign-in page.
+  if (!document.getElementById('signed-out').hidden) return
   return new Promise(() => {
     const source = new EventSource(page.stream, { withCredentials: true })
     source.addEventListener('changed', () => {

@@ -51,9 +51,11 @@ export function refresher(element, failed = () => {}) {
         isStale = false
         const response = await fetch(element.dataset.fragment, {
           headers: { 'X-Requested-With': 'fetch' },
-          redirect: 'error',
+          redirect: 'manual',
           signal: AbortSignal.timeout(10_000),
         })
+        // Every redirect leads to the sign-in page.
+        if (response.type === 'opaqueredirect') document.getElementById('signed-out').hidden = false
         if (!response.ok) {
           failed(response.status)
           continue

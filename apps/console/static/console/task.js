@@ -30,7 +30,7 @@ async function refresh() {
       const answer = await fetch(path, { redirect: 'manual', signal: AbortSignal.timeout(10_000) })
       if (isWhole) wholeAt = performance.now()
       if (answer.status === 200) receive(await answer.text())
-      else if (answer.type === 'opaqueredirect') return location.reload()
+      else if (answer.type === 'opaqueredirect') document.getElementById('signed-out').hidden = false
     }
   } catch {
     // Without an answer the page stays as it is; the next change looks again.
