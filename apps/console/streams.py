@@ -40,6 +40,10 @@ async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     try:
         organisation_id = await run_on_thread(followed_by, request)
     except PermissionError as error:
+        if str(error) == "signed_out":
+            # A page that a person leaves by signing out may still open its stream. Browsers report
+            # each 403 as a fault of the page; a 204 tells them not to connect again.
+            return HttpResponse(status=204)
         return HttpResponse(str(error), status=403, content_type="text/plain")
     except (OperationalError, InterfaceError):
         return HttpResponse(status=503, headers={"Retry-After": "2"})
