@@ -92,7 +92,7 @@ SHOWN: Table = {
         ),
         "sample",
     ),
-    **for_models("Review ReviewDetail", "policy", "The policy of the submission.", POLICY),
+    **for_models("Review ReviewDetail", "review_policy", "The policy of the submission.", POLICY),
     "requested_at": ("When the output was submitted.", TIME),
     **for_models(
         "Review ReviewDetail OpenReview", "due_at", "When it is overdue; null: never.", TIME

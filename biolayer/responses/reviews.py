@@ -39,7 +39,7 @@ class Review(OpenModel):
     worker_id: Identifier = Field(description="Whose work it is.")
     pool_id: Identifier | None = Field(description="The pool by which the worker had the task.")
     cause: ReviewCause
-    policy: dict[str, Any] = Field(
+    review_policy: dict[str, Any] = Field(
         description="The policy that applied at the submission: its stated fields."
     )
     requested_at: Timestamp

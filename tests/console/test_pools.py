@@ -9,10 +9,12 @@ import pytest
 from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Role
 from apps.console.forms.pools import PoolForm, StepForm
+from apps.console.forms.review_policy import ReviewPolicyForm
 from apps.console.views import pools
 from apps.pools.models import Membership, Pool, PoolNote
 from biolayer.contract import EscalationStep
 from biolayer.requests.pools import PoolCreation
+from biolayer.reviews import ReviewPolicy
 from tests.console.pool_steps import Operator, actions, fields_of, operator_of, text_of
 from tests.factories import NO_ID, House, worker_in
 from tests.pages.steps import browser
@@ -309,6 +311,83 @@ def test_bounds__are_those_of_the_api() -> None:
     step, steps = EscalationStep.model_json_schema()["properties"], StepForm().fields
     assert steps["boost"].most == step["boost_seconds"]["maximum"]  # type: ignore[attr-defined]
     assert steps["after"].most == step["after_seconds"]["maximum"]  # type: ignore[attr-defined]
+
+
+# --- reviews --------------------------------------------------------------------------------------
+
+
+def test_new__takes_a_review_policy(house: House, editor: Operator) -> None:
+    fields = fields_of(editor.get(f"{POOLS}new/"))
+    fields |= {"name": "Night desk", "review-mode": "sample", "review-percent": "12.5"}
+    fields |= {"review-first_tasks": 5, "review-auto_approve_after_hours": 24}
+    fields |= {"review-reviewer_pool_id": str(house.pool.id), "review-notify": "on"}
+    refused = text_of(editor.post(f"{POOLS}new/", **fields))
+    assert "A review is overdue after: Enter a time after which others may review" in refused
+    assert editor.post(f"{POOLS}new/", **fields, **{"review-deadline": "4 h"}).status_code == 302
+    made = Pool.objects.get(name="Night desk")
+    assert made.review_policy == {
+        "mode": "sample",
+        "sample_share": 0.125,
+        "first_tasks": 5,
+        "reviewer_pool_id": str(house.pool.id),
+        "deadline_seconds": 14_400,
+        "auto_approve_after_hours": 24,
+        "notify": True,
+    }
+    shown = editor.text(f"{POOLS}{made.id}/")
+    for words in (
+        "12.5 % of the tasks; a worker's first 5 tasks",
+        f"Editor or a higher role, in {house.pool.name}",
+        "Overdue after 4 h",
+        "Approved by itself after 1 d",
+        "If rejected The task fails",
+    ):
+        assert words in shown, words
+
+
+def test_new__needs_the_share_of_a_sample(house: House, editor: Operator) -> None:
+    fields = fields_of(editor.get(f"{POOLS}new/")) | {"name": "Desk", "review-mode": "sample"}
+    assert "Enter the share of the sample." in text_of(editor.post(f"{POOLS}new/", **fields))
+
+
+def test_edit__saves_a_review_policy_at_once_and_keeps_what_it_states(
+    house: House, editor: Operator
+) -> None:
+    stored = {"mode": "sample", "sample_share": 1 / 3, "on_reject": "fail"}
+    Pool.objects.filter(id=house.pool.id).update(review_policy=stored)
+    fields = fields_of(editor.get(page(house, "edit/")))
+    assert editor.post(page(house, "edit/"), **fields).status_code == 302
+    assert "Nothing was changed." in editor.text(page(house))
+    changed = {**fields, "review-mode": "all", "review-required_role": "manager"}
+    assert editor.post(page(house, "edit/"), **changed).status_code == 302
+    assert Pool.objects.get(id=house.pool.id).review_policy == {
+        **stored,
+        "mode": "all",
+        "required_role": "manager",
+    }
+
+
+def test_edit__keeps_a_typed_review_policy_while_steps_are_edited(
+    house: House, editor: Operator
+) -> None:
+    fields = fields_of(editor.get(page(house, "edit/"))) | {"review-max_rework": "many"}
+    fields = fields_of(editor.post(page(house, "edit/"), **fields, edit="add-steps"))
+    assert fields["review-max_rework"] == "many"
+
+
+def test_review_form__has_each_field_and_the_bounds_of_the_api() -> None:
+    form: Any = ReviewPolicyForm()
+    assert {*form.fields, "sample_share", "deadline_seconds"} - {"percent", "deadline"} == {
+        *ReviewPolicy.model_fields
+    }
+    known = ReviewPolicy.model_json_schema()["properties"]
+    for name in ("first_tasks", "below_rating", "auto_approve_after_hours", "max_rework"):
+        found = known[name] if "minimum" in known[name] else known[name]["anyOf"][0]
+        bounds = (found["minimum"], found["maximum"])
+        assert (form.fields[name].min_value, form.fields[name].max_value) == bounds, name
+    seconds = known["deadline_seconds"]["anyOf"][0]
+    deadline = form.fields["deadline"]
+    assert (deadline.least, deadline.most) == (seconds["minimum"], seconds["maximum"])
 
 
 # --- close ----------------------------------------------------------------------------------------

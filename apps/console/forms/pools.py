@@ -27,7 +27,7 @@ STEP_FIELDS = {
 
 
 class PoolForm(forms.Form):
-    """Ask for all that `PATCH /v1/pools/{id}` changes, but the escalation steps."""
+    """Ask for all that `PATCH /v1/pools/{id}` changes, but the escalation steps and the reviews."""
 
     name = forms.CharField(
         label=_("Name"), max_length=200, help_text=_("Workers and operators see it.")
@@ -256,6 +256,7 @@ def stored_document(pool: Any) -> dict[str, Any]:
         "offer_seconds": dict(pool.offer_seconds),
         "costs": dict(pool.costs),
         "escalation": {"steps": steps, "at_end": at_end} if steps else None,
+        "review_policy": pool.review_policy or None,
     }
 
 

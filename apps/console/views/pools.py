@@ -1,10 +1,12 @@
 """Show a pool, and change its policy once it is seen what that would do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django import forms as django_forms
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -18,6 +20,7 @@ from apps.accounts.scopes import Scope
 from apps.base.ids import id_of
 from apps.console.access import console_page, read_at
 from apps.console.forms import pools as forms
+from apps.console.forms.review_policy import ReviewPolicyForm, policy_lines
 from apps.console.forms.rows import Rows
 from apps.console.views.notes import latest_notes
 from apps.console.views.parameters import as_text, document_of
@@ -41,8 +44,8 @@ from biolayer.errors import InvalidInput
 from biolayer.requests.pools import PoolCreation
 
 CLOSED = "closed"
-# Changes of these concern no task.
-NAMING = frozenset({"name", "description"})
+# Changes of these concern no task that waits for a worker.
+UNMATCHED = frozenset({"name", "description", "review_policy"})
 MEMBERS = 50
 MAX_CHOICES = 200
 MAX_LISTED = 10
@@ -53,9 +56,10 @@ MAX_LISTED = 10
 def pool(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResponse:
     """Serve `GET /admin/pools/pool/<id>/`."""
     row = selectors.pool(actor=actor, pool_id=pool_id)
-    names = _pool_names(actor, row.escalation.get("steps", ()))
+    names = _pool_names(actor, row)
     context = {
         "pool": row,
+        "review_lines": list(policy_lines(row.review_policy, names)),
         "status": POOL_STATUS_TEXTS[row.status],
         "counts": queue_stats.pool_counts(pool_ids=[row.id])[row.id],
         "needs": _needs(actor, row.id, read_at(request)),
@@ -114,23 +118,25 @@ def _members(request: HttpRequest, actor: Principal, pool_id: UUID) -> dict[str,
     }
 
 
-def _pool_names(actor: Principal, steps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the names of the pools that escalation steps widen to, by id."""
+def _pool_names(actor: Principal, row: Any) -> dict[str, str]:
+    """Return the names of the pools that the policy of the pool `row` names, by id."""
+    steps = row.escalation.get("steps", ())
     named = {pool_id for step in steps for pool_id in step.get("widen_to_pools", ())}
+    named |= {(row.review_policy or {}).get("reviewer_pool_id")} - {None}
     rows = selectors.visible_pools(actor).filter(id__in=named).values_list("id", "name")
     return {str(pool_id): name for pool_id, name in rows} if named else {}
 
 
 def _choices(actor: Principal, row: Any = None) -> dict[str, str]:
-    """Return the open pools that a step may widen to, by id: the newest.
+    """Return the open pools that a policy may name, by id: the newest.
 
-    And those to which the steps of the pool `row` do: without its box a form would drop one.
+    And those that the policy of the pool `row` names: without its box a form would drop one.
     """
     rows = selectors.visible_pools(actor).exclude(status=CLOSED).order_by("-id")
     named: Mapping[str, str] = {}
     if row is not None:
         rows = rows.exclude(id=row.id)
-        named = _pool_names(actor, row.escalation.get("steps", ()))
+        named = _pool_names(actor, row)
     newest = {str(id_): name for id_, name in rows.values_list("id", "name")[:MAX_CHOICES]}
     return {**newest, **named}
 
@@ -143,39 +149,85 @@ def _choices(actor: Principal, row: Any = None) -> dict[str, str]:
 def pool_new(request: HttpRequest, actor: Principal) -> HttpResponse:
     """Serve `/admin/pools/pool/new/`."""
     actor.require(Scope.POOLS_MANAGE)
-    rows = forms.step_rows(_choices(actor).items())
+    page = _Forms.of(_choices(actor))
     if request.method != "POST":
         usual = PoolCreation.model_construct(name="")
-        return _form_page(request, forms.PoolForm(initial=forms.shown(usual)), rows)
-    if rows.edit(request.POST):
-        return _form_page(request, _unchecked(request), rows)
-    form = forms.PoolForm(request.POST)
-    rows.read(request.POST)
-    # Both are checked, so that both have their errors.
-    if all([form.is_valid(), rows.is_valid()]):
-        document = {**form.document(), "escalation": forms.escalation_of(form, rows)}
+        page.form = forms.PoolForm(initial=forms.shown(usual))
+        return page.render(request)
+    if page.edit(request.POST):
+        return page.render(request)
+    if page.read(request.POST):
         try:
             with transaction.atomic():
-                made = services.create_pool(actor=actor, document=document, at=read_at(request))
+                made = services.create_pool(
+                    actor=actor, document=page.document(), at=read_at(request)
+                )
         except InvalidInput as error:
-            forms.add_pool_faults(form, rows, error)
+            page.add_faults(error)
         else:
             messages.success(request, gettext("The pool is open. Now add workers to it."))
             return redirect("admin:pool", made.id)
-    return _form_page(request, form, rows)
+    return page.render(request)
 
 
-def _unchecked(request: HttpRequest) -> forms.PoolForm:
-    """Return the form as it was typed, while its steps are edited."""
-    typed = forms.PoolForm(request.POST)
-    return forms.PoolForm(initial={field.name: field.data for field in typed})
+@dataclass
+class _Forms:
+    """Hold the forms of a pool's page: its policy, the steps, and the review policy."""
+
+    form: forms.PoolForm
+    steps: Rows
+    review: ReviewPolicyForm
+    review_options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, choices: Mapping[str, str], row: Any = None) -> "_Forms":
+        """Return the forms of the pool `row`, or of a new one."""
+        stored = row.review_policy if row else None
+        options: dict[str, Any] = {"pools": choices.items(), "stored": stored}
+        form = forms.PoolForm(initial=forms.shown(row) if row else {})
+        return cls(form, forms.step_rows(choices.items()), ReviewPolicyForm(**options), options)
+
+    def edit(self, sent: QueryDict) -> bool:
+        """Edit the steps, where a button says so, and keep all else as it was typed, unchecked."""
+        if not self.steps.edit(sent):
+            return False
+        self.form = forms.PoolForm(initial=_typed(forms.PoolForm(sent)))
+        typed = _typed(ReviewPolicyForm(sent, **self.review_options))
+        self.review = ReviewPolicyForm(initial=typed, **self.review_options)
+        return True
+
+    def read(self, sent: QueryDict) -> bool:
+        """Take what was sent. Return whether it is valid; all have their errors."""
+        self.form = forms.PoolForm(sent)
+        self.steps.read(sent)
+        self.review = ReviewPolicyForm(sent, **self.review_options)
+        return all([self.form.is_valid(), self.steps.is_valid(), self.review.is_valid()])
+
+    def document(self) -> dict[str, Any]:
+        """Return the valid forms as the API takes them."""
+        return {
+            **self.form.document(),
+            "escalation": forms.escalation_of(self.form, self.steps),
+            "review_policy": self.review.document(),
+        }
+
+    def add_faults(self, error: InvalidInput) -> None:
+        """Show each fault at its field."""
+        of_reviews = [one for one in error.faults if one.pointer.startswith("/review_policy")]
+        others = [one for one in error.faults if one not in of_reviews]
+        if of_reviews:
+            self.review.add_policy_faults(InvalidInput(of_reviews))
+        if others:
+            forms.add_pool_faults(self.form, self.steps, InvalidInput(others))
+
+    def render(self, request: HttpRequest, **context: Any) -> HttpResponse:
+        context |= {"form": self.form, "steps": self.steps, "review": self.review}
+        context["forms"] = [self.form, *self.steps.forms, self.review]
+        return render(request, "console/pools/form.html", context)
 
 
-def _form_page(
-    request: HttpRequest, form: forms.PoolForm, rows: Rows, **context: Any
-) -> HttpResponse:
-    context |= {"form": form, "steps": rows, "forms": [form, *rows.forms]}
-    return render(request, "console/pools/form.html", context)
+def _typed(form: django_forms.Form) -> dict[str, Any]:
+    return {field.name: field.data for field in form}
 
 
 # --- change ---------------------------------------------------------------------------------------
@@ -193,26 +245,23 @@ def pool_edit(request: HttpRequest, actor: Principal, pool_id: UUID) -> HttpResp
     if row.status == CLOSED:
         messages.warning(request, gettext("The pool is closed, and is kept as it is."))
         return redirect("admin:pool", row.id)
-    rows = forms.step_rows(_choices(actor, row).items())
+    page = _Forms.of(_choices(actor, row), row)
     context: dict[str, Any] = {"pool": row, "seen": as_text(forms.stored_document(row))}
     if request.method != "POST":
-        rows.show([forms.shown_step(step) for step in row.escalation.get("steps", ())])
-        return _form_page(request, forms.PoolForm(initial=forms.shown(row)), rows, **context)
+        page.steps.show([forms.shown_step(step) for step in row.escalation.get("steps", ())])
+        return page.render(request, **context)
     context["seen"] = request.POST.get("seen", context["seen"])
-    if rows.edit(request.POST):
-        return _form_page(request, _unchecked(request), rows, **context)
-    form = forms.PoolForm(request.POST)
-    rows.read(request.POST)
-    if all([form.is_valid(), rows.is_valid()]):
-        document = {**form.document(), "escalation": forms.escalation_of(form, rows)}
-        changes = _changes(document, context["seen"])
+    if page.edit(request.POST):
+        return page.render(request, **context)
+    if page.read(request.POST):
+        changes = _changes(page.document(), context["seen"])
         try:
-            return _change(request, actor, row.id, changes) or _form_page(
-                request, form, rows, **context, **_effect(actor, row.id, changes, read_at(request))
+            return _change(request, actor, row.id, changes) or page.render(
+                request, **context, **_effect(actor, row.id, changes, read_at(request))
             )
         except InvalidInput as error:
-            forms.add_pool_faults(form, rows, error)
-    return _form_page(request, form, rows, **context)
+            page.add_faults(error)
+    return page.render(request, **context)
 
 
 def _change(
@@ -222,7 +271,7 @@ def _change(
     if not changes:
         messages.info(request, gettext("Nothing was changed."))
         return redirect("admin:pool", pool_id)
-    if not changes.keys() <= NAMING and request.POST.get("shown") != as_text(changes):
+    if not changes.keys() <= UNMATCHED and request.POST.get("shown") != as_text(changes):
         return None
     with transaction.atomic():
         services.update_pool(actor=actor, pool_id=pool_id, document=changes, at=read_at(request))

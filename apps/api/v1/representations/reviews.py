@@ -40,7 +40,7 @@ def _review(row: Review, at: datetime) -> dict[str, Any]:
         "worker_id": row.worker_id,
         "pool_id": row.pool_id,
         "cause": choice(row.cause),
-        "policy": row.policy,
+        "review_policy": row.policy,
         "requested_at": row.requested_at,
         "due_at": row.due_at,
         "auto_approve_at": row.auto_approve_at,
