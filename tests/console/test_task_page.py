@@ -7,13 +7,18 @@ import pytest
 from apps.accounts.principal import system
 from apps.accounts.scopes import Role
 from apps.base import clock
+from apps.console.task_page import timeline
 from apps.matching import services as matching
 from apps.tasks import services as tasks
 from apps.tasks.models import Message
+from apps.webhooks.texts import PATTERN_TEXTS
+from biolayer.events.patterns import KNOWN_PATTERNS
+from biolayer.lifecycle import EventType
 from tests.api.steps import upload
 from tests.console.task_steps import Operator, audited, operator, page_of, words
 from tests.factories import NO_ID, House, contract, soon, worker_in
 from tests.pages.steps import browser
+from tests.review_steps import decide, in_review, reviewer, set_policy
 
 MAX_STATEMENTS = 15
 
@@ -242,3 +247,25 @@ def test_parts__are_not_read_again_for_the_same_version(
         answer = mara.get(f"{page_of(task, 'parts')}?version={task.version}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert mara.get(f"{page_of(task, 'parts')}?version={task.version - 1}").status_code == 200
+
+
+# --- reviews --------------------------------------------------------------------------------------
+
+
+def test_review__is_told_while_it_waits_and_when_it_is_decided(
+    house: House, mara: Operator
+) -> None:
+    set_policy(house.pool, deadline_seconds=60, max_rework=0)
+    review = in_review(house)
+    text = mara.text(page_of(review.task))
+    assert "A reviewer has to decide on the output." in text
+    assert "Review requested" in text
+    decide(reviewer(house).principal, review, "rework")
+    text = mara.text(page_of(review.task))
+    assert "Sent back for rework" in text
+    assert "it was sent back as often as its policy allows" in text
+
+
+def test_texts__name_every_type_of_event() -> None:
+    assert timeline.TITLES.keys() == {one.value for one in EventType}
+    assert PATTERN_TEXTS.keys() == {*KNOWN_PATTERNS}

@@ -83,6 +83,8 @@ def next_step(task: Any, why: Why | None) -> Text:
         return _("The tasks that it depends on have to be completed.")
     if task.status in (Status.QUEUED, Status.OFFERED) and why is not None:
         return why.sentence
+    if task.review_id is not None:
+        return _("A reviewer has to decide on the output.")
     return NEXT[Status(task.status)]
 
 

@@ -35,6 +35,15 @@ TITLES: dict[str, Text] = {
     EventType.ESCALATED.value: _("Escalated"),
     EventType.MESSAGE.value: _("Message written"),
     EventType.UPDATED.value: _("Changed by an operator"),
+    EventType.REVIEW_REQUESTED.value: _("Review requested"),
+    EventType.REVIEW_DECIDED.value: _("Reviewed"),
+    EventType.REVIEW_OVERDUE.value: _("Review overdue"),
+}
+VERDICTS: dict[str, Text] = {
+    "approved": _("Approved"),
+    "auto_approved": _("Approved by its policy: no one had decided"),
+    "rework": _("Sent back for rework"),
+    "rejected": _("Rejected"),
 }
 # Why a task is in the queue again, by the status that it had.
 AGAIN: dict[str, Text] = {
@@ -53,6 +62,8 @@ REASONS: dict[str, Text] = {
     "run_failed": _("the run failed"),
     "attempts_exhausted": _("all attempts were used"),
     "no_worker": _("there was no worker"),
+    "rejected": _("a reviewer rejected the output"),
+    "reworks_exhausted": _("it was sent back as often as its policy allows"),
     "dependency_failed": _("a task that it waited for did not complete"),
 }
 KINDS: dict[str, Text] = {
@@ -72,14 +83,20 @@ FACTS: dict[str, Text] = {
     "code": _("code"),
     "seconds": _("seconds"),
     "changes": _("changes"),
+    "auto_approve_at": _("approved by itself at"),
+    "round": _("review"),
+    "rating": _("rating"),
+    "cause": _("because of"),
 }
 CLOCKS: dict[str, Text] = {"deadline": _("deadline"), "target_latency": _("target latency")}
 # Told by the title, by the times of the page, or of no use to people.
 HIDDEN = {
     "run_id", "worker_id", "offer_id", "offers", "reason", "reason_hash", "message_id", "changes",
-    "boost_seconds", "detected_at", "clock", "breach", "author_kind",
+    "boost_seconds", "detected_at", "clock", "breach", "author_kind", "review_id", "verdict",
+    "next_status",
 }  # fmt: skip
 GOOD = (EventType.COMPLETED.value, EventType.VERIFIED.value)
+SOON = (EventType.SLA_AT_RISK.value, EventType.REVIEW_OVERDUE.value)
 BAD = (EventType.FAILED.value, EventType.SLA_BREACHED.value)
 
 
@@ -142,6 +159,8 @@ def _entry(event: Any, names: Names) -> Entry:
     title = TITLES.get(event.type, event.type)
     if event.type == EventType.QUEUED.value:
         title = AGAIN.get(event.previous_status, title)
+    elif event.type == EventType.REVIEW_DECIDED.value:
+        title = VERDICTS.get(data["verdict"], title)
     reason = str(data.get("reason") or "")
     # Told by the title already.
     is_worker = event.actor_kind == "worker" and event.actor_id == str(worker_id)
@@ -158,7 +177,7 @@ def _entry(event: Any, names: Names) -> Entry:
 
 
 def _tone(kind: str) -> str:
-    if kind == EventType.SLA_AT_RISK.value:
+    if kind in SOON:
         return "soon"
     return "good" if kind in GOOD else "bad" if kind in BAD else ""
 
