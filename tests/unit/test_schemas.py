@@ -13,6 +13,7 @@ from apps.tasks.outputs import output_faults
 from apps.tasks.schemas import limited
 from apps.tasks.schemas.checks import schema_faults
 from apps.tasks.schemas.notation import is_flat_map
+from biolayer.errors import Fault, Unavailable
 
 
 def faults(schema: Any) -> list[tuple[str, str]]:
@@ -169,14 +170,23 @@ def test_output_faults__by_the_process_with_limits() -> None:
     ]
 
 
+def faults_in_time(output: Any, schema: Any) -> list[Fault]:
+    """Return the faults of an output; on a busy machine send it again, as callers do."""
+    ends = time.monotonic() + 60
+    while True:
+        try:
+            return output_faults(output, schema, "structured_json")
+        except Unavailable:
+            if time.monotonic() > ends:
+                raise
+
+
 def test_output_faults__by_several_threads_while_checks_reach_their_limit() -> None:
     dear = {"items": {"allOf": [{"multipleOf": 1e-300}] * 1_200}}
     numbers = [1e300] * 9_000
     calls = [(["a1"], LIMITED), (numbers, dear), (["b"], LIMITED)] * 3
     with ThreadPoolExecutor(6) as threads:
-        found = list(
-            threads.map(lambda call: output_faults(call[0], call[1], "structured_json"), calls)
-        )
+        found = list(threads.map(lambda call: faults_in_time(*call), calls))
     codes = [[fault.code for fault in faults] for faults in found]
     assert codes == [[], ["too_complex"], ["pattern"]] * 3
 
