@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from biolayer.values import INTEGRAL, Identifier
 
 MODES = ("none", "sample", "all")
-ROLES = ("editor", "manager", "admin")
+ROLES = ("viewer", "editor", "manager", "admin")
 ON_REJECT = ("new_worker", "fail")
 NEVER = float("inf")
 
@@ -36,7 +36,7 @@ class ReviewPolicy(BaseModel):
     mode: Literal["none", "sample", "all"] = "none"
     # Of all tasks, the share that is drawn for a review.
     sample_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    required_role: Literal["editor", "manager", "admin"] = "editor"
+    required_role: Literal["viewer", "editor", "manager", "admin"] = "editor"
     # Only members who are workers of this pool review, until a review is overdue.
     reviewer_pool_id: Identifier | None = None
     notify: bool = False
@@ -134,3 +134,45 @@ def combined(*, pool: ReviewPolicy | None, task: ReviewPolicy | None) -> ReviewP
         if not (_is_floor(pool, name) and _is_laxer(name, pool, task)):
             values[name] = getattr(task, name)
     return ReviewPolicy.model_construct(_fields_set=set(values), **values)
+
+
+# --- approval policies ----------------------------------------------------------------------------
+
+# What enforces each key of a team's approval policy. All other keys mean nothing to us.
+ENFORCED_BY: Mapping[str, str] = {
+    "required_role": "required_role",
+    "notify_on_proposal": "notify",
+    "auto_approve_after_hours": "auto_approve_after_hours",
+}
+
+
+def enforced_fields(approval: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a review policy that enforce an approval policy."""
+    fields = {
+        field: approval[key] for key, field in ENFORCED_BY.items() if approval.get(key) is not None
+    }
+    if "required_role" in fields:
+        fields["required_role"] = fields["required_role"].lower()
+    return fields
+
+
+def with_approval(
+    stored: Mapping[str, Any] | None,
+    *,
+    approval: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+) -> dict[str, Any] | None:
+    """Return a pool's review policy as it enforces an approval policy; None: there is nothing.
+
+    What enforced the approval policy `before` goes; all other fields stay.
+    """
+    fields, gone, added = (
+        dict(stored or {}),
+        enforced_fields(before or {}),
+        enforced_fields(approval),
+    )
+    if not gone and not added:
+        return None if stored is None else fields
+    kept = [name for name, value in fields.items() if name not in gone or gone[name] != value]
+    fields = {"mode": "none", **{name: fields[name] for name in kept}, **added}
+    return None if fields == {"mode": "none"} else fields

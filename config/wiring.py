@@ -66,6 +66,8 @@ from apps.tasks.changes import (
 )
 from apps.tasks.services.sla import Clock, next_check
 from apps.tasks.transitions import AppliedTransition, react, wake_on
+from apps.teams import services as teams
+from apps.teams.changes import TEAM_WINDOW
 from apps.timers import services as timers
 from apps.timers.changes import timer_deletion, timer_upsert
 from apps.timers.models import Timer
@@ -148,6 +150,7 @@ def connect() -> None:
     _register_wakes()
     _register_timers()
     _register_reviews()
+    _register_teams()
 
 
 def _register_wakes() -> None:
@@ -185,6 +188,12 @@ def _register_reviews() -> None:
     react([EventType.REVIEW_DECIDED], bar_rejected_worker)
     timers.register(REVIEW_DUE, report_overdue_review)
     timers.register(REVIEW_AUTO, auto_approve_review)
+
+
+def _register_teams() -> None:
+    """Register the windows of teams, and what closing a pool does to its team."""
+    timers.register(TEAM_WINDOW, open_window)
+    pool_services.react_to_closing(archive_team)
 
 
 def may_use_pool(actor: Principal, pool_id: UUID) -> bool:
@@ -440,6 +449,14 @@ def report_overdue_review(timer: Timer, at: datetime) -> datetime | None:
 
 def auto_approve_review(timer: Timer, at: datetime) -> datetime | None:
     return reviews.auto_approve_review(review_id=timer.subject_id, at=at)
+
+
+def open_window(timer: Timer, at: datetime) -> datetime | None:
+    return teams.open_window(team_id=timer.subject_id, at=at)
+
+
+def archive_team(pool_id: UUID, at: datetime) -> None:
+    teams.archive_closed(pool_id=pool_id, at=at)
 
 
 def fail_stranded(timer: Timer, at: datetime) -> datetime | None:

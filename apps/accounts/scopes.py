@@ -43,7 +43,8 @@ LEAST_ROLE = {
     Scope.TASKS_CREATE: Role.EDITOR,
     Scope.TASKS_CANCEL: Role.EDITOR,
     Scope.TASKS_MANAGE: Role.MANAGER,
-    Scope.TASKS_REVIEW: Role.EDITOR,
+    # A review policy requires an editor unless it names another role: see biolayer/reviews.py.
+    Scope.TASKS_REVIEW: Role.VIEWER,
     Scope.WEBHOOKS_READ: Role.VIEWER,
     Scope.WEBHOOKS_MANAGE: Role.EDITOR,
     Scope.POOLS_READ: Role.VIEWER,

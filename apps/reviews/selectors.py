@@ -92,9 +92,14 @@ class ReviewFilter:
 
 
 def reviews(*, actor: Principal, filters: ReviewFilter, at: datetime) -> ReviewQuerySet:
-    """Return the reviews that the actor may see, unordered. Raise `ScopeMissing`, `RoleTooLow`."""
+    """Return the reviews that the actor may see, unordered. Raise `ScopeMissing`, `RoleTooLow`.
+
+    A viewer sees those only whose policies let viewers decide.
+    """
     actor.require(Scope.TASKS_REVIEW)
     rows = Review.objects.visible_to(actor).select_related("task")
+    if not actor.has_role(Role.EDITOR):
+        rows = rows.filter(policy__contains={"required_role": Role.VIEWER.value})
     if filters.lane is not None:
         rows = _in_lane(rows, filters.lane, actor, at)
     if filters.statuses:
@@ -152,6 +157,9 @@ def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
     found = rows.filter(id=review_id).first()
     if found is None:
         raise NotFound("review")
+    if not actor.has_role(Role.EDITOR):
+        # Editors read all submitted outputs, a viewer only one that its policy lets viewers decide.
+        actor.require_role(Role(policy_of(found).required_role))
     evidence = Evidence.objects.filter(run_id=found.run_id, is_submitted=True, purged_at=None)
     earlier = Review.objects.filter(task_id=found.task_id, round__lt=found.round)
     return ReviewDetail(

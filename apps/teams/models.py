@@ -1,10 +1,13 @@
 """Store teams. A team is a pool; its row here has what only a team has."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.models import Organisation
+from apps.accounts.principal import Principal
 from apps.pools.models import Pool
 
 
@@ -14,6 +17,23 @@ class TeamStatus(models.TextChoices):
     ACTIVE = "active"  # a window is opened every `cadence_minutes`
     PAUSED = "paused"  # no window opens, and no agent gets a task, until it is active again
     ARCHIVED = "archived"  # final; its pool is closed
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    """Select teams by what an actor may see, and lock them."""
+
+    def visible_to(self, actor: Principal) -> "TeamQuerySet":
+        """Return the organisation's teams whose pools are granted to the actor, with the pools."""
+        teams = self.filter(organisation_id=actor.organisation_id).select_related("pool")
+        return teams if actor.pool_ids is None else teams.filter(pool_id__in=actor.pool_ids)
+
+    def locked_with_pool(self) -> "TeamQuerySet":
+        """Lock the pools, then the teams, in the order of docs/adr/0005."""
+        return self.select_for_update(no_key=True, of=("pool", "self"))
+
+    def locked(self, *, nowait: bool = False) -> "TeamQuerySet":
+        """Lock the teams alone: for windows, and after their pools."""
+        return self.select_for_update(no_key=True, of=("self",), nowait=nowait)
 
 
 class Team(models.Model):
@@ -42,6 +62,8 @@ class Team(models.Model):
     next_window_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[TeamQuerySet] = TeamQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [

@@ -16,6 +16,7 @@ BioLayerError
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── WrongAddress           the invitation is for another e-mail address
 │   └── OrganisationMismatch
+├── InvalidHeader              one that the call requires is missing, or no UUID
 ├── NotFound                   it does not exist, or the credential may not see it
 ├── Conflict                   its state does not allow the call
 │   ├── IllegalTransition      not in the transition table: `task_status`, `allowed_commands`
@@ -42,6 +43,8 @@ BioLayerError
 │   ├── ConsumerNameTaken      by a consumer that the credential may not see
 │   ├── EndpointNotEnabled     paused or disabled
 │   ├── PoolClosed
+│   ├── TeamArchived           and its pool closed
+│   ├── NothingProposed        no output of the task waits for approval
 │   ├── LastAdmin              an organisation keeps one admin
 │   ├── AlreadyMember
 │   ├── InvitationOpen         the address has an open invitation: `invitation_id`
@@ -86,6 +89,7 @@ from biolayer.errors.conflicts import (
     KeyRotating,
     LastAdmin,
     LeaseLost,
+    NothingProposed,
     OfferClosed,
     OfferExpired,
     PoolClosed,
@@ -99,6 +103,7 @@ from biolayer.errors.conflicts import (
     SigningKeyInUse,
     TaskGated,
     TaskPurged,
+    TeamArchived,
     TooManyConsumers,
     TooManyEndpoints,
     TooManyOAuthApplications,
@@ -126,6 +131,7 @@ from biolayer.errors.refusals import (
 from biolayer.errors.requests import (
     ContentDeleted,
     IdempotencyKeyReused,
+    InvalidHeader,
     InvalidInput,
     MalformedJSON,
     NotFound,
@@ -157,6 +163,7 @@ __all__ = [
     "IdempotencyInFlight",
     "IdempotencyKeyReused",
     "IllegalTransition",
+    "InvalidHeader",
     "InvalidInput",
     "InvitationClosed",
     "InvitationOpen",
@@ -168,6 +175,7 @@ __all__ = [
     "NotAReviewer",
     "NotFound",
     "NotTheOwner",
+    "NothingProposed",
     "OfferClosed",
     "OfferExpired",
     "OrganisationMismatch",
@@ -191,6 +199,7 @@ __all__ = [
     "SigningKeyInUse",
     "TaskGated",
     "TaskPurged",
+    "TeamArchived",
     "TooLarge",
     "TooManyConsumers",
     "TooManyEndpoints",

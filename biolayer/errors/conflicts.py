@@ -236,6 +236,22 @@ class PoolClosed(Conflict):
         super().__init__("A closed pool is kept for its history only. Create a new pool.")
 
 
+class TeamArchived(Conflict):
+    code = "team_archived"
+    title = "The team is archived"
+
+    def __init__(self) -> None:
+        super().__init__("An archived team is kept for its history only. Create a new team.")
+
+
+class NothingProposed(Conflict):
+    code = "nothing_proposed"
+    title = "No output of the task waits for approval"
+
+    def __init__(self) -> None:
+        super().__init__("It is approved or rejected while its status is `proposed`.")
+
+
 class LastAdmin(Conflict):
     code = "last_admin"
     title = "The organisation would have no admin"

@@ -23,6 +23,11 @@ class MalformedJSON(BioLayerError):
     title = "The body is not valid JSON"
 
 
+class InvalidHeader(BioLayerError):
+    code = "invalid_header"
+    title = "A required header is missing or invalid"
+
+
 class NotFound(BioLayerError):
     code = "not_found"
     title = "Not found"

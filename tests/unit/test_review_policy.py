@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from biolayer.pointers import is_pointer, points_into
-from biolayer.reviews import ReviewPolicy, combined, laxer_fields
+from biolayer.reviews import ReviewPolicy, combined, laxer_fields, with_approval
 
 POOL = "019b7e10-2c55-7d4e-b0f3-6a1d9c84e277"
 OTHER = "019b7e10-2c55-7d4e-b0f3-6a1d9c84e278"
@@ -48,7 +48,7 @@ def test_cause__is_the_first_that_applies(
         ({"mode": "sample"}, ()),
         ({"mode": "some"}, ("mode",)),
         ({"sample_share": 1.01}, ("sample_share",)),
-        ({"required_role": "viewer"}, ("required_role",)),
+        ({"required_role": "worker"}, ("required_role",)),
         ({"reviewer_pool_id": POOL}, ()),
         ({"auto_approve_after_hours": 0}, ("auto_approve_after_hours",)),
         ({"deadline_seconds": 59}, ("deadline_seconds",)),
@@ -133,6 +133,51 @@ def test_combined__takes_what_the_task_does_not_state_from_the_pool() -> None:
     assert combined(pool=pool, task=None) == pool
     assert combined(pool=None, task=policy(mode="all")) == policy(mode="all")
     assert combined(pool=None, task=None) is None
+
+
+# --- approval policies ----------------------------------------------------------------------------
+
+MANAGERS = {"required_role": "MANAGER", "auto_approve_after_hours": 24, "escalate_to": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "before", "approval", "result"),
+    [
+        (None, {}, {}, None),
+        ({"mode": "none"}, {}, {}, {"mode": "none"}),
+        (None, {}, {"escalate_to": "ops"}, None),
+        (
+            None,
+            {},
+            MANAGERS,
+            {"mode": "none", "required_role": "manager", "auto_approve_after_hours": 24},
+        ),
+        (
+            {"mode": "sample", "sample_share": 0.5, "reviewer_pool_id": None},
+            {},
+            {"notify_on_proposal": True},
+            {"mode": "sample", "sample_share": 0.5, "reviewer_pool_id": None, "notify": True},
+        ),
+        (
+            {"mode": "none", "required_role": "manager", "auto_approve_after_hours": 24},
+            MANAGERS,
+            {"required_role": "Viewer"},
+            {"mode": "none", "required_role": "viewer"},
+        ),
+        ({"mode": "none", "required_role": "manager"}, {"required_role": "manager"}, {}, None),
+        # What the pool has by itself stays.
+        (
+            {"mode": "all", "required_role": "admin"},
+            {"required_role": "MANAGER"},
+            {},
+            {"mode": "all", "required_role": "admin"},
+        ),
+    ],
+)
+def test_with_approval(stored: Any, before: Any, approval: Any, result: Any) -> None:
+    assert with_approval(stored, approval=approval, before=before) == result
+    if result is not None:
+        ReviewPolicy.model_validate(result)
 
 
 # --- JSON Pointers: the examples of RFC 6901, section 5 -------------------------------------------

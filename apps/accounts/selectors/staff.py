@@ -16,8 +16,13 @@ from apps.base.addresses import Address, is_allowed
 from apps.base.clock import DatabaseNow
 from biolayer.errors import AddressNotAllowed, NotFound, SecondFactorRequired
 
-# What an access never shows: evidence, and what only workers see.
-HIDDEN = {Scope.EVIDENCE_READ.value, Scope.EVIDENCE_UNVERIFIED.value, Scope.WORK.value}
+# What an access never shows: evidence, submitted outputs, and what only workers see.
+HIDDEN = {
+    Scope.EVIDENCE_READ.value,
+    Scope.EVIDENCE_UNVERIFIED.value,
+    Scope.TASKS_REVIEW.value,
+    Scope.WORK.value,
+}
 
 
 def require_staff(user: Any) -> None:

@@ -27,6 +27,7 @@ TYPE = "urn:biolayer:problem:"
 # The HTTP status of each kind of error; the first match counts.
 STATUS: list[tuple[type[Exception], int]] = [
     (errors.MalformedJSON, 400),
+    (errors.InvalidHeader, 400),
     (errors.Unauthenticated, 401),
     (errors.Refused, 403),
     (errors.NotFound, 404),

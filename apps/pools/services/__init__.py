@@ -42,12 +42,15 @@ from apps.pools.services.people import (
     unlink_worker,
 )
 from apps.pools.services.pools import (
+    TeamPolicies,
     add_member,
     close_pool,
     create_pool,
     provision_pool,
+    react_to_closing,
     react_to_policy_changes,
     remove_member,
+    set_team_policies,
     update_pool,
 )
 from apps.pools.services.presence import (
@@ -69,6 +72,7 @@ from apps.pools.services.workers import (
 
 __all__ = [
     "ClaimDocument",
+    "TeamPolicies",
     "add_member",
     "claim_certification",
     "close_pool",
@@ -93,6 +97,7 @@ __all__ = [
     "provision_pool",
     "provision_worker",
     "rate_worker",
+    "react_to_closing",
     "react_to_notes",
     "react_to_policy_changes",
     "refresh_availabilities",
@@ -102,6 +107,7 @@ __all__ = [
     "remove_member",
     "reserve_capacity",
     "set_presence",
+    "set_team_policies",
     "unlink_worker",
     "update_oauth_application",
     "update_own_worker",

@@ -1,6 +1,7 @@
 """Create, change and close pools, and manage their members."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -32,6 +33,7 @@ from biolayer.errors import (
     pointer,
 )
 from biolayer.requests.pools import NewMember, PoolChange, PoolCreation
+from biolayer.reviews import with_approval
 
 # After a change of these, memberships may be given tasks that they could not take before.
 CAPACITY_POLICIES = ("costs", "offers_per_window", "offer_window_seconds")
@@ -41,12 +43,21 @@ REVIEWERS = ("review_policy", "reviewer_pool_id")
 # Called with a pool and its organisation within the transaction that changed the pool's policy.
 PolicyReaction = Callable[[UUID, UUID], None]
 
+# Called with a pool, and the time, within the transaction that closed it.
+ClosingReaction = Callable[[UUID, datetime], None]
+
 _policy_reactions: list[PolicyReaction] = []
+_closing_reactions: list[ClosingReaction] = []
 
 
 def react_to_policy_changes(reaction: PolicyReaction) -> None:
     """Call `reaction` when a pool's escalation policy changes. Called by config/wiring.py only."""
     _policy_reactions.append(reaction)
+
+
+def react_to_closing(reaction: ClosingReaction) -> None:
+    """Call `reaction` when a pool is closed. Called by config/wiring.py only."""
+    _closing_reactions.append(reaction)
 
 
 def provision_pool(
@@ -64,9 +75,19 @@ def provision_pool(
     return Pool.objects.create(organisation_id=organisation_id, name=name, offer_seconds=limits)
 
 
+@dataclass(frozen=True, slots=True)
+class TeamPolicies:
+    """Hold what only teams have: how often their agents work, and who approves. None: as it is."""
+
+    cadence_minutes: int | None = None
+    approval_policy: Mapping[str, Any] | None = None
+
+
 @atomic()
-def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
-    """Create a pool without members.
+def create_pool(
+    *, actor: Principal, document: Any, at: datetime, policies: TeamPolicies | None = None
+) -> Pool:
+    """Create a pool without members, with `policies` for a team.
 
     Raise `InvalidInput` with every fault of the document, `PoolNotGranted`, `ScopeMissing`.
     """
@@ -80,6 +101,8 @@ def create_pool(*, actor: Principal, document: Any, at: datetime) -> Pool:
     pool = Pool.objects.create(
         organisation_id=actor.organisation_id, created_at=at, **_columns(dict(creation))
     )
+    if policies is not None:
+        Pool.objects.filter(id=pool.id).update(updated_at=at, **_policy_columns(pool, policies))
     record_action(actor=actor, action=AuditAction.POOL_CREATED, subject=("pool", pool.id), at=at)
     return selectors.pool(actor=actor, pool_id=pool.id, scope=Scope.POOLS_MANAGE)
 
@@ -95,15 +118,14 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
     if pool.status == PoolStatus.CLOSED:
         raise PoolClosed
     values = change.sent_fields()
-    Pool.objects.filter(id=pool.id).update(updated_at=at, **_columns(values))
-    if values:
-        record_action(
-            actor=actor,
-            action=AuditAction.POOL_CHANGED,
-            subject=("pool", pool.id),
-            at=at,
-            fields=sorted(values),
+    columns = _columns(values)
+    if "review_policy" in columns:
+        columns["review_policy"] = with_approval(
+            columns["review_policy"], approval=pool.approval_policy
         )
+    Pool.objects.filter(id=pool.id).update(updated_at=at, **columns)
+    if values:
+        _record_change(actor, pool, values, at)
     if "escalation" in values and values["escalation"] != pool.escalation:
         for reaction in _policy_reactions:
             reaction(pool_id, pool.organisation_id)
@@ -111,6 +133,21 @@ def update_pool(*, actor: Principal, pool_id: UUID, document: Any, at: datetime)
         lock_members(pool_id=pool.id)
         Membership.objects.filter(pool_id=pool.id, free__gt=0).update(opened_in=CurrentXid())
     wake("matching")
+    return _reload(actor, pool_id)
+
+
+@atomic()
+def set_team_policies(
+    *, actor: Principal, pool_id: UUID, policies: TeamPolicies, at: datetime
+) -> Pool:
+    """Change the policies of a team's pool. Raise `NotFound`, `PoolClosed`, `ScopeMissing`."""
+    pool = lock_pool(actor=actor, pool_id=pool_id)
+    if pool.status == PoolStatus.CLOSED:
+        raise PoolClosed
+    columns = _policy_columns(pool, policies)
+    if columns:
+        Pool.objects.filter(id=pool.id).update(updated_at=at, **columns)
+        _record_change(actor, pool, columns, at)
     return _reload(actor, pool_id)
 
 
@@ -127,6 +164,8 @@ def close_pool(*, actor: Principal, pool_id: UUID, at: datetime) -> None:
     Pool.objects.filter(id=pool.id).update(status=PoolStatus.CLOSED, updated_at=at)
     write([closed_pool_timer(pool, at)])
     record_action(actor=actor, action=AuditAction.POOL_CLOSED, subject=("pool", pool.id), at=at)
+    for reaction in _closing_reactions:
+        reaction(pool.id, at)
     wake("timers")
 
 
@@ -176,6 +215,16 @@ def _record_member(
     record_action(actor=actor, action=action, subject=subject, at=at, worker_id=str(worker_id))
 
 
+def _record_change(actor: Principal, pool: Pool, fields: Iterable[str], at: datetime) -> None:
+    record_action(
+        actor=actor,
+        action=AuditAction.POOL_CHANGED,
+        subject=("pool", pool.id),
+        at=at,
+        fields=sorted(fields),
+    )
+
+
 def _reload(actor: Principal, pool_id: UUID) -> Pool:
     """Return a changed pool as it is now stored."""
     return selectors.pool(actor=actor, pool_id=pool_id, scope=Scope.POOLS_MANAGE)
@@ -192,6 +241,22 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
     if values.get("review_policy") is not None:
         values["review_policy"] = values["review_policy"].stored()
     return values
+
+
+def _policy_columns(pool: Pool, policies: TeamPolicies) -> dict[str, Any]:
+    """Return the changed columns. The review policy enforces the approval policy.
+
+    At each submission the review policy is combined with that of the task.
+    """
+    columns: dict[str, Any] = {}
+    if policies.cadence_minutes is not None:
+        columns["cadence_minutes"] = policies.cadence_minutes
+    if policies.approval_policy is not None:
+        columns["approval_policy"] = dict(policies.approval_policy)
+        columns["review_policy"] = with_approval(
+            pool.review_policy, approval=policies.approval_policy, before=pool.approval_policy
+        )
+    return columns
 
 
 # --- faults ---------------------------------------------------------------------------------------
