@@ -248,7 +248,7 @@ def _multiply(cursor: Any, expected: int, title: str | None) -> None:
 
     cursor.execute("CREATE INDEX ON bench_copy (organisation_id, number)")
     cursor.execute(f"ANALYZE bench_copy, {', '.join(SOURCES)}")
-    with transaction.atomic(), _without_indexes(cursor):
+    with transaction.atomic(), without_indexes(cursor):
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in SOURCES:
             _copy(cursor, table, expected, {'"title"': title} if title and table == TABLE else {})
@@ -256,7 +256,7 @@ def _multiply(cursor: Any, expected: int, title: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _without_indexes(cursor: Any) -> Iterator[None]:
+def without_indexes(cursor: Any) -> Iterator[None]:
     """Drop the indexes of the tables, except unique ones, until the block ends."""
     cursor.execute(INDEXES, [[*SOURCES]])
     indexes = cursor.fetchall()

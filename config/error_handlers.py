@@ -12,7 +12,7 @@ from apps.base.pages import is_page
 from apps.ui.csp import HEADER, policy
 from apps.ui.views import errors
 
-APIS = ("/v1/", "/oauth/", "/.well-known/", "/livez", "/readyz", "/healthz")
+APIS = ("/v1/", "/api/", "/oauth/", "/.well-known/", "/livez", "/readyz", "/healthz")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("accounts", RedirectView.as_view(url="/accounts/")),
     path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),
+    path("api/v1/", include("apps.api.team_workspace.urls")),
     path("oauth/authorize", Authorize.as_view()),
     path("oauth/token", OAuthToken.as_view()),
     path("oauth/revoke", OAuthRevocation.as_view()),

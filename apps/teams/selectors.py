@@ -1,7 +1,9 @@
 """Read teams and their tasks, and what their agents may claim."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -61,6 +63,46 @@ def teams(*, actor: Principal, scope: Scope = Scope.POOLS_READ) -> TeamQuerySet:
     return Team.objects.visible_to(actor).order_by("-created_at", "-pool_id")
 
 
+class TeamFacts(NamedTuple):
+    """Hold what the team workspace shows of a team."""
+
+    id: UUID
+    name: str
+    description: str
+    status: str
+    cadence_minutes: int
+    approval_policy: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    # The pool's columns change by /v1, too.
+    pool_updated_at: datetime
+
+    @staticmethod
+    def of(team: Team) -> "TeamFacts":
+        return TeamFacts(*attrgetter(*FACTS)(team))
+
+
+FACTS = (
+    "pool_id",
+    "pool.name",
+    "pool.description",
+    "status",
+    "pool.cadence_minutes",
+    "pool.approval_policy",
+    "created_at",
+    "updated_at",
+    "pool.updated_at",
+)
+"""Where a team has the `TeamFacts`, in their order."""
+FACT_COLUMNS = [column.replace(".", "__") for column in FACTS]
+
+
+def team_facts(*, actor: Principal) -> list[TeamFacts]:
+    """Return all teams that the actor may see, newest first, without making models of them."""
+    rows = teams(actor=actor).values_list(*FACT_COLUMNS)
+    return [TeamFacts(*row) for row in rows]
+
+
 def team(*, actor: Principal, team_id: UUID, scope: Scope = Scope.POOLS_READ) -> Team:
     """Return a team that the actor may see. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
     row = teams(actor=actor, scope=scope).filter(pool_id=team_id).first()
@@ -91,8 +133,14 @@ class TeamTask(NamedTuple):
     changed_at: datetime
 
 
-NEWEST = load_query("apps.teams", "newest_tasks")
+GRANTED = "AND task.pool_ids <@ %(pool_ids)s::uuid[]"
+OF_GRANTED_POOLS = "AND team.pool_id = ANY (%(pool_ids)s::uuid[])"
+NEWEST = load_query("apps.teams", "newest_tasks", granted="", of_granted_pools="")
+NEWEST_GRANTED = load_query(
+    "apps.teams", "newest_tasks", granted=GRANTED, of_granted_pools=OF_GRANTED_POOLS
+)
 READ_NEWEST = load_query("apps.teams", "team_tasks", found=NEWEST)
+READ_NEWEST_GRANTED = load_query("apps.teams", "team_tasks", found=NEWEST_GRANTED)
 READ_ONE = load_query("apps.teams", "team_tasks", found=load_query("apps.teams", "one_task"))
 FIRST_PAGE = ("infinity", UUID(int=2**128 - 1))
 
@@ -104,7 +152,8 @@ def newest_tasks(*, actor: Principal, after: Sequence[Any] | None, count: int) -
     """
     actor.require(Scope.TASKS_READ)
     before, before_id = after or FIRST_PAGE
-    return _read(READ_NEWEST, actor, before=before, before_id=before_id, count=count)
+    sql = READ_NEWEST if actor.pool_ids is None else READ_NEWEST_GRANTED
+    return _read(sql, actor, before=before, before_id=before_id, count=count)
 
 
 def team_task(*, actor: Principal, task_id: UUID, scope: Scope = Scope.TASKS_READ) -> TeamTask:
@@ -113,6 +162,22 @@ def team_task(*, actor: Principal, task_id: UUID, scope: Scope = Scope.TASKS_REA
     for row in _read(READ_ONE, actor, id=task_id):
         return row
     raise NotFound("task")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Hold all teams that an actor may see, and the newest tasks of all of them."""
+
+    teams: Sequence[TeamFacts]
+    tasks: Sequence[TeamTask]
+
+
+def workspace(*, actor: Principal) -> Workspace:
+    """Return the teams and tasks that the actor may see. Raise `RoleTooLow`, `ScopeMissing`."""
+    return Workspace(
+        teams=team_facts(actor=actor),
+        tasks=newest_tasks(actor=actor, after=None, count=NEWEST_SHOWN),
+    )
 
 
 def _read(sql: str, actor: Principal, **params: Any) -> list[TeamTask]:

@@ -20,6 +20,7 @@ from biolayer.field_descriptions import (
     pools,
     reviews,
     tasks,
+    teams,
     webhooks,
 )
 from biolayer.field_descriptions.entries import Description
@@ -41,6 +42,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **certification_claims.TABLE,
     **exports.TABLE,
     **reviews.TABLE,
+    **teams.TABLE,
 }
 
 

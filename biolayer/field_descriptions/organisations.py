@@ -8,6 +8,7 @@ INVITED = "Invitation InvitationCreation"
 
 TABLE: Table = {
     "organisation_id": ("The ID of the organisation.", UUID),
+    "tenant_id": ("The tenant that the organisation belongs to.", UUID),
     **for_models("Organisation OrganisationChange", "name", "The name.", "Northwind Verification"),
     **for_models(
         "Organisation OrganisationChange",

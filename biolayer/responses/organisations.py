@@ -9,6 +9,7 @@ from biolayer.values import Identifier, RoleName, Timestamp
 
 class Organisation(OpenModel):
     organisation_id: Identifier
+    tenant_id: Identifier
     name: str
     is_sandbox: bool
     retain_days: int

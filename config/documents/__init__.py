@@ -7,6 +7,7 @@ from config.documents import events, lifecycle, openapi
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/lifecycle.md": lifecycle.page,
     "docs/openapi.json": openapi.page,
+    "docs/team-workspace.json": openapi.team_workspace_page,
     **events.pages(),
 }
 """The path of each page, and the function that returns its text."""

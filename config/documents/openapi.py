@@ -1,8 +1,13 @@
-"""Generate `docs/openapi.json`, which `GET /v1/openapi.json` serves."""
+"""Generate the OpenAPI documents, which the APIs serve."""
 
+from apps.api.team_workspace import document as team_workspace
 from apps.api.v1.document import openapi
 from config.documents.text import pretty
 
 
 def page() -> str:
     return pretty(openapi())
+
+
+def team_workspace_page() -> str:
+    return pretty(team_workspace.openapi())

@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.scopes import Role
 from tests.factories import OUTPUT, House, page_example, soon, worker_in
+from tests.team_steps import API, member_with, team_of
 
 
 def statements(call: Callable[[], Any], *, answered: int) -> list[str]:
@@ -66,6 +68,15 @@ def test_submit__at_most_7_statements(house: House) -> None:
     )
     assert len(sent) <= 7, sent
     assert len(sent) == 6, sent
+
+
+def test_team_workspace__at_most_4_statements(house: House) -> None:
+    manager = member_with(house.organisation, Role.MANAGER)
+    for number in range(3):
+        team = team_of(house, name=f"Team {number}")
+        house.task(requirements={"worker_pool_id": str(team.pool_id)})
+    sent = statements(lambda: manager.get(API), answered=200)
+    assert len(sent) == 4, sent
 
 
 def test_match__a_bounded_number_for_each_batch(house: House) -> None:

@@ -59,6 +59,7 @@ from apps.accounts.selectors.people import (
     session_fingerprints,
     session_principal,
     sessions_of,
+    tenant_id_of,
 )
 from apps.accounts.selectors.staff import (
     open_staff_access,
@@ -122,6 +123,7 @@ __all__ = [
     "session_principal",
     "sessions_of",
     "staff_principal",
+    "tenant_id_of",
     "token_facts",
     "verify_chain",
     "visible_keys",

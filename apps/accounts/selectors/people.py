@@ -134,6 +134,11 @@ def organisation_of(*, actor: Principal) -> Organisation:
     return Organisation.objects.get(id=actor.organisation_id)
 
 
+def tenant_id_of(*, organisation_id: UUID) -> UUID:
+    """Return the tenant of an organisation; that of a sandbox is its live organisation's."""
+    return Organisation.objects.values_list("tenant_id", flat=True).get(id=organisation_id)
+
+
 def members(*, actor: Principal) -> "QuerySet[Member]":
     """Return the organisation's members, newest first. Raise `RoleTooLow`, `ScopeMissing`."""
     actor.require(Scope.ORGANISATION_READ)

@@ -59,6 +59,8 @@ class Api:
     # The headers of each webhook: a description and an example.
     webhook_headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     idempotency_example: str = ""
+    # Headers that each call with a credential needs: a description and an example.
+    call_headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -190,6 +192,8 @@ class Api:
                 "example": example,
             }
         yield from map(_query, operation.query)
+        if operation.scope is not None:
+            yield from (_ref("parameters", name) for name in self.call_headers)
         if operation.method == "post":
             yield _ref("parameters", IDEMPOTENCY_KEY)
         if operation.needs_version:
@@ -238,7 +242,7 @@ class Api:
         yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
         text = "The `ETag` of the object as you have read it; `*` matches any."
         yield IF_MATCH, _header(IF_MATCH, text, '"7"', required=True, pattern=IF_MATCH_PATTERN)
-        for name, (description, example) in self.webhook_headers.items():
+        for name, (description, example) in {**self.webhook_headers, **self.call_headers}.items():
             yield name, _header(name, description, example, required=True)
 
 

@@ -5,13 +5,14 @@ from apps.reviews.services.purging import erase_review_words, purge_reviews
 from apps.reviews.services.requests import decide_on_review
 from apps.reviews.services.sampling import draw
 from apps.reviews.services.timers import auto_approve_review, report_overdue
-from apps.reviews.services.verdicts import give_verdict, give_verdicts
+from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdicts
 from apps.reviews.services.verification import verify_submitted
 
 __all__ = [
     "auto_approve_review",
     "claim_review",
     "decide_on_review",
+    "decide_task",
     "draw",
     "erase_review_words",
     "give_verdict",

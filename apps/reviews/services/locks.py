@@ -22,6 +22,12 @@ def lock_with_task(*, actor: Principal, review_id: UUID) -> Review:
     return _found(rows.filter(id=review_id).first())
 
 
+def lock_open(*, actor: Principal, task_id: UUID) -> Review | None:
+    """Lock and return the open review of a task that the actor may see, after the task."""
+    rows = Review.objects.visible_to(actor).open().locked_with_task()
+    return rows.filter(task_id=task_id).first()
+
+
 def lock_nowait(*, review_id: UUID) -> Review | None:
     """Lock and return a review after its task. Raise `OperationalError` where one is locked."""
     return Review.objects.locked_with_task(nowait=True).filter(id=review_id).first()

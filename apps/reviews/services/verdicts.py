@@ -10,11 +10,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.transactions import atomic
@@ -24,11 +25,18 @@ from apps.reviews.changes import FREE, review_update
 from apps.reviews.models import Review, ReviewStatus
 from apps.reviews.selectors import policy_of, require_reviewer
 from apps.reviews.services.claims import require_free
-from apps.reviews.services.locks import lock_with_task
+from apps.reviews.services.locks import lock_open, lock_with_task
 from apps.reviews.services.requests import review_facts
 from apps.tasks import services as tasks
 from apps.timers.changes import timer_deletion
-from biolayer.errors import BioLayerError, Fault, InvalidInput, ReviewChanged, pointer
+from biolayer.errors import (
+    BioLayerError,
+    Fault,
+    InvalidInput,
+    NothingProposed,
+    ReviewChanged,
+    pointer,
+)
 from biolayer.lifecycle import Status
 from biolayer.pointers import points_into
 from biolayer.requests.reviews import ReviewVerdict, Verdict
@@ -62,6 +70,39 @@ def give_verdict(*, actor: Principal, review_id: UUID, verdict: Verdict, at: dat
     """
     actor.require(Scope.TASKS_REVIEW)
     review = lock_with_task(actor=actor, review_id=review_id)
+    _give(review, actor, verdict, at)
+    return review
+
+
+@atomic()
+def decide_task(
+    *,
+    actor: Principal,
+    task_id: UUID,
+    verdict: Literal["approve", "rework"],
+    at: datetime,
+    reason: str = "",
+    version: int | None = None,
+) -> Review:
+    """Decide the open review of a task, by its version or (None) as it is now.
+
+    An approved task is completed at once: who approves need not wait for the verification. Raise
+    `NothingProposed` where no review is open, and what `give_verdict` raises.
+    """
+    actor.require(Scope.TASKS_REVIEW)
+    review = lock_open(actor=actor, task_id=task_id)
+    if review is None:
+        raise NothingProposed
+    read = review.version if version is None else version
+    _give(review, actor, Verdict(version=read, verdict=verdict, reason=reason), at)
+    if review.task.status == Status.VERIFIED:
+        verifier = principal.system("verification", review.organisation_id)
+        tasks.complete_task(task=review.task, actor=verifier, at=at)
+    return review
+
+
+def _give(review: Review, actor: Principal, verdict: Verdict, at: datetime) -> None:
+    """Check an actor's verdict on a locked review, and decide it."""
     worker_id = require_reviewer(actor, review)
     if review.version != verdict.version:
         raise ReviewChanged(version=review.version, status=review.status)
@@ -78,7 +119,6 @@ def give_verdict(*, actor: Principal, review_id: UUID, verdict: Verdict, at: dat
         reviewer_worker_id=worker_id,
     )
     decide(review, decision, at)
-    return review
 
 
 def give_verdicts(

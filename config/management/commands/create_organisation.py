@@ -41,6 +41,7 @@ class Command(BaseCommand):
             organisation = create_organisation(name=name)
             first_pool = provision_pool(organisation_id=organisation.id, name=pool)
             self.stdout.write(f"org_id               {organisation.id}")
+            self.stdout.write(f"tenant_id            {organisation.tenant_id}")
             self.stdout.write(f"pool_id              {first_pool.id}")
             key = issue_key(organisation_id=organisation.id, name="backend")
             self.stdout.write(f"api_key              {key}")

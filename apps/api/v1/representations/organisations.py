@@ -14,6 +14,7 @@ def organisation(row: Organisation) -> responses.Organisation:
     """Return an organisation with its settings."""
     return responses.Organisation(
         organisation_id=row.id,
+        tenant_id=row.tenant_id,
         name=row.name,
         is_sandbox=is_of_sandbox(row.id),
         retain_days=row.retain_days,

@@ -1,0 +1,1 @@
+"""Serve the team workspace: Human-AI teams, whose agents propose and whose people approve."""

@@ -1,0 +1,114 @@
+"""Describe the team workspace in OpenAPI 3.1, and serve that document."""
+
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.urls import get_resolver
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.scopes import Scope
+from apps.api.http.openapi import Api, Problems
+from apps.api.http.operations import Operation, operation, operations_of
+from apps.api.http.problems import MEDIA_TYPE, TYPE
+from apps.api.http.views import View
+from apps.api.team_workspace.views import ORGANISATION, TENANT
+from biolayer.field_descriptions import POOL, UUID
+from biolayer.responses.documents import OpenApiDocument
+from biolayer.responses.problems import Problem
+
+INFO = {
+    "title": "BioLayer team workspace",
+    "version": "1",
+    "summary": "Human-AI teams: agents propose, people approve.",
+    "description": "Times are RFC 3339 in UTC; one that is not set is empty. Each call names the"
+    " tenant and the organisation of its credential. A team is a pool of `/v1`, and its tasks are"
+    " tasks there, by the same ids.",
+    "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+}
+# Each status: its meaning, and a code for its example.
+REFUSALS = {
+    400: ("A header is missing or no UUID, or the body is not JSON.", "invalid_header"),
+    401: ("The credential is missing or not valid.", "unauthenticated"),
+    403: ("The credential does not allow the call, or is of another organisation.", "role_too_low"),
+    404: ("It does not exist, or belongs to another organisation.", "not_found"),
+    409: (
+        "Its state does not allow the call, or the first request with this key is still running.",
+        "nothing_proposed",
+    ),
+    413: ("The body is too large.", "too_large"),
+    415: ("The media type is not supported.", "unsupported_media_type"),
+    422: ("The request is not valid, or the idempotency key was used before.", "invalid_input"),
+    429: ("Too many requests.", "rate_limited"),
+    500: ("Internal error; it was logged under the `request_id`.", "internal_error"),
+    503: ("The database is not available, or a row is locked: send it again.", "unavailable"),
+}
+HEADERS = {
+    TENANT: ("The tenant of the credential.", "0198c5ad-8a3e-7c1f-9d42-5b7e6f1a2c3d"),
+    ORGANISATION: ("The organisation of the credential.", UUID),
+}
+PATH_PARAMETERS = {"team_id": ("The team.", POOL), "task_id": ("The task.", UUID)}
+
+
+class Document(View):
+    ignores_query = True
+    # It contains published documentation only, so no credential is needed.
+    authentication_classes = []
+    throttle_classes = []
+
+    @operation(
+        "get_team_workspace_document",
+        scope=None,
+        summary="Get this document",
+        returns={200: OpenApiDocument},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(openapi(), headers={"Cache-Control": "public, max-age=300"})
+
+
+def openapi() -> dict[str, Any]:
+    """Return the whole document."""
+    return _api().document
+
+
+def operations() -> list[Operation]:
+    """Return every operation of this API, in the order of its routes."""
+    patterns: Any = get_resolver("apps.api.team_workspace.urls").url_patterns
+    return operations_of(patterns)
+
+
+@lru_cache(maxsize=1)
+def _api() -> Api:
+    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
+    meanings = {status: meaning for status, (meaning, _) in REFUSALS.items()}
+    return Api(
+        prefix="/api/v1/",
+        info=INFO,
+        tags={"team-workspace": "Teams, and their tasks."},
+        operations=operations(),
+        problems=Problems(
+            Problem, MEDIA_TYPE, meanings, {status: _example(status) for status in meanings}
+        ),
+        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
+        path_parameters=PATH_PARAMETERS,
+        idempotency_example=UUID,
+        call_headers=HEADERS,
+    )
+
+
+def _example(status: int) -> dict[str, Any]:
+    """Return an example of a problem."""
+    meaning, code = REFUSALS[status]
+    example: dict[str, Any] = {
+        "type": TYPE + code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": meaning,
+        "code": code,
+        "request_id": "req_5c1f0b7a9d3e4f62",
+    }
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        example["errors"] = [{"pointer": "/title", "code": "required", "detail": "is required"}]
+    return example
