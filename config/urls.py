@@ -20,6 +20,7 @@ urlpatterns = [
     path("accounts/", include("apps.ui.urls")),
     path("v1/", include("apps.api.v1.urls")),
     path("api/v1/", include("apps.api.team_workspace.urls")),
+    path("api/", include("apps.api.operations.urls")),
     path("oauth/authorize", Authorize.as_view()),
     path("oauth/token", OAuthToken.as_view()),
     path("oauth/revoke", OAuthRevocation.as_view()),

@@ -17,6 +17,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors.audit_keys import audit_key_place
 from apps.accounts.sessions import PLACE as SESSIONS
+from apps.agents import services as agents
 from apps.api.services import delete_old_keys, delete_responses_about, delete_responses_naming
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
@@ -142,6 +143,7 @@ def connect() -> None:
     react([EventType.COMPLETED, *ENDED], start_retention)
     pool_services.drop_documents_by(tasks.drop_files)
     tasks.add_purger(matching.purge_offers)
+    tasks.add_purger(agents.purge_claims)
     tasks.add_purger(webhooks.purge_subjects)
     tasks.add_purger(delete_stored_responses)
     tasks.add_early_purger(delete_all_responses)

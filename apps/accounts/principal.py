@@ -64,6 +64,19 @@ class Principal:
         worker_id = self.require_worker()
         return replace(self, kind="worker", id=str(worker_id))
 
+    def for_worker(self, worker_id: UUID) -> "Principal":
+        """Return the credential as the worker that it acts for by a session, and nothing else.
+
+        The caller has checked that it may.
+        """
+        return replace(
+            self,
+            kind="worker",
+            id=str(worker_id),
+            worker_id=worker_id,
+            scopes=frozenset({Scope.WORK.value}),
+        )
+
     def require_organisation(self, organisation_id: UUID | None) -> None:
         """Raise `OrganisationMismatch` when a document names another organisation.
 

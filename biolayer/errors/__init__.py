@@ -5,6 +5,9 @@ BioLayerError
 │   └── MalformedJSON          the body is not JSON
 ├── Refused                    the credential does not allow the call
 │   ├── Unauthenticated        no valid credential
+│   │   ├── IdentityRequired   no session, or no agent's name
+│   │   ├── IdentityStale      the session is unknown or has ended
+│   │   └── IdentityMismatch   the agent's name is not the session's
 │   ├── ScopeMissing
 │   ├── RoleTooLow
 │   ├── PoolNotGranted         the credential is limited to other pools
@@ -14,6 +17,8 @@ BioLayerError
 │   ├── SecondFactorRequired   the organisation requires one, and the person has none
 │   ├── OwnWork                a reviewer did the work that is to be reviewed
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
+│   ├── IdentityUnauthorized   the session is not for this credential or workspace
+│   ├── ForeignRun             the session holds another run
 │   ├── WrongAddress           the invitation is for another e-mail address
 │   └── OrganisationMismatch
 ├── InvalidHeader              one that the call requires is missing, or no UUID
@@ -24,6 +29,11 @@ BioLayerError
 │   ├── WorkerNotEligible      an operator chose a worker that cannot get the task now
 │   ├── TaskGated              a gate holds the task at `created`
 │   ├── LeaseLost              a late call on a run, which another worker may hold by now
+│   ├── SessionAlreadyHolds    a session claims one run at a time
+│   ├── NoActiveLease          the session never claimed the run, and holds none
+│   ├── SessionLeaseExpired    the session claimed the run, and does not hold it any more
+│   ├── SessionIdTaken
+│   ├── AgentNameTaken         it stands for another worker
 │   ├── RunSubmitted           the run has another output already
 │   ├── DraftChanged           another revision of the draft is stored: `draft`
 │   ├── ReviewChanged          it was claimed, released or decided since it was read: `version`
@@ -68,6 +78,19 @@ BioLayerError
 └── SignatureInvalid           the webhook is not authentic
 """
 
+from biolayer.errors.agents import (
+    AgentNameTaken,
+    ForeignRun,
+    IdentityLookupUnavailable,
+    IdentityMismatch,
+    IdentityRequired,
+    IdentityStale,
+    IdentityUnauthorized,
+    NoActiveLease,
+    SessionAlreadyHolds,
+    SessionIdTaken,
+    SessionLeaseExpired,
+)
 from biolayer.errors.base import (
     BioLayerError,
     Fault,
@@ -149,6 +172,7 @@ from biolayer.errors.requests import (
 __all__ = [
     "EVERY_POOL",
     "AddressNotAllowed",
+    "AgentNameTaken",
     "AlreadyMember",
     "AttemptsExhausted",
     "BioLayerError",
@@ -159,9 +183,15 @@ __all__ = [
     "DraftChanged",
     "EndpointNotEnabled",
     "Fault",
+    "ForeignRun",
     "GrantExceeded",
     "IdempotencyInFlight",
     "IdempotencyKeyReused",
+    "IdentityLookupUnavailable",
+    "IdentityMismatch",
+    "IdentityRequired",
+    "IdentityStale",
+    "IdentityUnauthorized",
     "IllegalTransition",
     "InvalidHeader",
     "InvalidInput",
@@ -172,6 +202,7 @@ __all__ = [
     "LastAdmin",
     "LeaseLost",
     "MalformedJSON",
+    "NoActiveLease",
     "NotAReviewer",
     "NotFound",
     "NotTheOwner",
@@ -195,6 +226,9 @@ __all__ = [
     "ScopeMissing",
     "SecondFactorRequired",
     "SecretNotUsed",
+    "SessionAlreadyHolds",
+    "SessionIdTaken",
+    "SessionLeaseExpired",
     "SignatureInvalid",
     "SigningKeyInUse",
     "TaskGated",

@@ -8,6 +8,7 @@ both. A test checks that every field has one.
 from collections.abc import Mapping
 
 from biolayer.field_descriptions import (
+    agents,
     api_keys,
     audit,
     certification_claims,
@@ -43,6 +44,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **exports.TABLE,
     **reviews.TABLE,
     **teams.TABLE,
+    **agents.TABLE,
 }
 
 

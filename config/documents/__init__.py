@@ -8,6 +8,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/lifecycle.md": lifecycle.page,
     "docs/openapi.json": openapi.page,
     "docs/team-workspace.json": openapi.team_workspace_page,
+    "docs/openapi-operations.json": openapi.operations_page,
     **events.pages(),
 }
 """The path of each page, and the function that returns its text."""

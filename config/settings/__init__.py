@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "apps.webhooks",
     "apps.notices",
     "apps.sandbox",
+    "apps.agents",
     "apps.operations",
     "apps.api",
     "apps.portal.apps.PortalConfig",

@@ -139,6 +139,19 @@ ELSEWHERE = {
     "readyz": "everyone",
     "healthz": "everyone",
 }
+# Calls of `/api`, by any credential, in another form of error: tests/api/test_agent_sessions.py has
+# who may register and act for a session.
+AGENTS = {
+    "api/agent/sessions",
+    "api/agent/sessions/<str:session_id>",
+    "api/agent/sessions/<str:session_id>/stop",
+    "api/agent/tasks/claim-next",
+    "api/agent/tasks/<str:run_id>/heartbeat",
+    "api/agent/tasks/<str:run_id>/complete",
+    "api/agent/tasks/<str:run_id>/fail",
+    "api/agent/tasks/<str:run_id>/release",
+}
+ELSEWHERE |= dict.fromkeys(AGENTS, "agent") | {"api/openapi.json": "everyone"}
 STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
 # tests/portal/test_live.py tests who may read it.
 STREAMS |= {"portal/stream"}
@@ -365,6 +378,22 @@ def test_call_of_a_page__needs_a_session(house: House, route: str) -> None:
     headers = {"Authorization": f"Bearer {admin_key(house.organisation).key}"}
     statuses = {client.get(path, headers=headers).status_code, client.post(path).status_code}
     assert statuses == {401, 405}
+
+
+@pytest.mark.parametrize("route", of_kind("agent"))
+def test_call_of_an_agent__needs_a_credential_and_a_session(house: House, route: str) -> None:
+    client = Client(raise_request_exception=False)
+    path = "/" + re.sub(r"<str:\w+>", NO_ID, route)
+    reader = issue_key(
+        organisation_id=house.organisation.id, name="Reader", scopes=[Scope.TASKS_READ]
+    )
+    with expect_unchanged():
+        for key, statuses in (("", {401}), (reader, {401, 403, 404, 405, 422})):
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            posted = client.post(path, "{}", JSON, headers=headers)
+            for answer in client.get(path, headers=headers), posted:
+                assert answer.status_code in statuses, (route, answer.status_code)
+                assert answer.json().keys() <= {"error", "diagnostic"}
 
 
 @pytest.mark.parametrize("route", of_kind("client"))

@@ -1,7 +1,7 @@
 """Build an API's OpenAPI 3.1 document from its operations and models."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -58,9 +58,14 @@ class Api:
     webhooks: Sequence[Webhook] = ()
     # The headers of each webhook: a description and an example.
     webhook_headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # Empty: the API has no idempotency keys.
     idempotency_example: str = ""
-    # Headers that each call with a credential needs: a description and an example.
-    call_headers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # Of headers: a description, an example, and whether it is required. Each call with a credential
+    # takes the `common_headers`, and those that its operation names.
+    call_headers: Mapping[str, tuple[str, str, bool]] = field(default_factory=dict)
+    common_headers: Sequence[str] = ()
+    # Which error statuses an operation has; None: those that its form implies.
+    errors_of: Callable[[Operation], Iterable[int]] | None = None
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -121,13 +126,14 @@ class Api:
             for status, model in operation.returns.items()
         }
         errors = {
-            str(status): _ref("responses", str(status)) for status in sorted(_errors(operation))
+            str(status): _ref("responses", str(status))
+            for status in sorted(set((self.errors_of or _errors)(operation)))
         }
         described: dict[str, Any] = {
             "operationId": operation.name,
             "tags": [operation.route.partition("/")[0]],
             "summary": operation.summary,
-            "description": _description(operation),
+            "description": _description(operation, has_keys=bool(self.idempotency_example)),
             "security": _security(operation.scope),
             "responses": {**successes, **errors},
         }
@@ -192,9 +198,10 @@ class Api:
                 "example": example,
             }
         yield from map(_query, operation.query)
-        if operation.scope is not None:
-            yield from (_ref("parameters", name) for name in self.call_headers)
-        if operation.method == "post":
+        common = () if operation.scope is None else self.common_headers
+        for name in (*common, *operation.headers):
+            yield _ref("parameters", name)
+        if operation.method == "post" and self.idempotency_example:
             yield _ref("parameters", IDEMPOTENCY_KEY)
         if operation.needs_version:
             yield _ref("parameters", IF_MATCH)
@@ -237,12 +244,16 @@ class Api:
         }
 
     def _shared_parameters(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        for name, (description, example, is_required) in self.call_headers.items():
+            yield name, _header(name, description, example, required=is_required)
+        if not self.idempotency_example:
+            return
         text = "1 to 255 characters. Requests with the same key have one effect and one response."
         example = self.idempotency_example
         yield IDEMPOTENCY_KEY, _header(IDEMPOTENCY_KEY, text, example, required=False)
         text = "The `ETag` of the object as you have read it; `*` matches any."
         yield IF_MATCH, _header(IF_MATCH, text, '"7"', required=True, pattern=IF_MATCH_PATTERN)
-        for name, (description, example) in {**self.webhook_headers, **self.call_headers}.items():
+        for name, (description, example) in self.webhook_headers.items():
             yield name, _header(name, description, example, required=True)
 
 
@@ -254,12 +265,12 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _description(operation: Operation) -> str:
+def _description(operation: Operation, *, has_keys: bool) -> str:
     """Return what a call needs, and whether it can be repeated when its response is lost."""
     parts = [f"{operation.summary}."]
     if operation.scope is not None:
         parts.append(f"The credential needs the scope `{operation.scope.value}`.")
-    if operation.method == "post":
+    if operation.method == "post" and has_keys:
         parts.append("Requests with the same `Idempotency-Key` have one effect and one response.")
     if any(query is CURSOR for query in operation.query):
         parts.append("Pass `next_cursor` as `?cursor=` for the next page; null is the end.")

@@ -69,6 +69,8 @@ class Operation:
     refused: tuple[int, ...] = ()
     # Further media types of the body, in OpenAPI's form.
     other_bodies: Mapping[str, Any] = field(default_factory=dict)
+    # The names of headers that it takes, described by its API.
+    headers: tuple[str, ...] = ()
     # Filled in by `operations_of`; the route is that of the URL pattern.
     method: str = ""
     route: str = ""

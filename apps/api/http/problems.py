@@ -76,16 +76,16 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     request: HttpRequest = context["request"]
     if isinstance(error, errors.BioLayerError):
         return _domain_response(request, error)
-    status, detail, retry_after = _classify(error)
+    status, detail, retry_after = classify(error)
     if status >= 500:
-        _log(request, error)
+        log_unexpected(request, error)
     response = _framework_response(request, status, detail)
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
     return response
 
 
-def _classify(error: Exception) -> tuple[int, str, int | None]:
+def classify(error: Exception) -> tuple[int, str, int | None]:
     """Return the status, detail and `Retry-After` seconds of an error of the framework."""
     match error:
         case SuspiciousOperation():  # more form fields or files than Django accepts
@@ -114,7 +114,7 @@ def _detail(error: exceptions.APIException) -> str:
     return str(error.detail)
 
 
-def _log(request: HttpRequest, error: Exception) -> None:
+def log_unexpected(request: HttpRequest, error: Exception) -> None:
     """Log an error, without PostgreSQL's details: they quote rows, which have personal data."""
     if isinstance(error, RowLocked):
         return  # The timeout before it was logged.
@@ -130,21 +130,31 @@ def _log(request: HttpRequest, error: Exception) -> None:
         logger.error("request %s failed", request_id_of(request), exc_info=error)
 
 
+def status_of(error: errors.BioLayerError) -> int:
+    """Return the HTTP status of an error."""
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
 def problem_of(request: HttpRequest, error: errors.BioLayerError) -> dict[str, Any]:
     """Return the body of the problem for an error, with its `status`."""
-    status = next(status for kind, status in STATUS if isinstance(error, kind))
     facts = dict(error.facts)
     if isinstance(error, errors.InvalidInput):
         facts["errors"] = [
             {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}
             for fault in error.faults
         ]
-    return problem(request, status, error.code, error.title, str(error), **facts)
+    return problem(request, status_of(error), error.code, error.title, str(error), **facts)
 
 
 def _domain_response(request: HttpRequest, error: errors.BioLayerError) -> Response:
     body = problem_of(request, error)
     response = Response(body, status=body["status"], content_type=MEDIA_TYPE)
+    add_headers(response, request, error)
+    return response
+
+
+def add_headers(response: Response, request: HttpRequest, error: errors.BioLayerError) -> None:
+    """Add the headers by which HTTP says more about an error."""
     if isinstance(error, errors.Unauthenticated):
         # RFC 6750, 3.1: without a credential there is no error to name.
         facts = {"error": "invalid_token"} if "HTTP_AUTHORIZATION" in request.META else {}
@@ -161,7 +171,6 @@ def _domain_response(request: HttpRequest, error: errors.BioLayerError) -> Respo
         response["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.UnsupportedEncoding):
         response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
-    return response
 
 
 def _framework_response(request: HttpRequest, status: int, detail: str) -> Response:

@@ -46,8 +46,8 @@ REFUSALS = {
     503: ("The database is not available, or a row is locked: send it again.", "unavailable"),
 }
 HEADERS = {
-    TENANT: ("The tenant of the credential.", "0198c5ad-8a3e-7c1f-9d42-5b7e6f1a2c3d"),
-    ORGANISATION: ("The organisation of the credential.", UUID),
+    TENANT: ("The tenant of the credential.", "0198c5ad-8a3e-7c1f-9d42-5b7e6f1a2c3d", True),
+    ORGANISATION: ("The organisation of the credential.", UUID, True),
 }
 PATH_PARAMETERS = {"team_id": ("The team.", POOL), "task_id": ("The task.", UUID)}
 
@@ -95,6 +95,7 @@ def _api() -> Api:
         path_parameters=PATH_PARAMETERS,
         idempotency_example=UUID,
         call_headers=HEADERS,
+        common_headers=[*HEADERS],
     )
 
 

@@ -1,5 +1,11 @@
 """Change pools and their members, workers, presence, capacity and ratings."""
 
+from apps.pools.services.agents import (
+    create_agent,
+    enrol_agent,
+    ensure_capacity,
+    lock_agent,
+)
 from apps.pools.services.api_keys import (
     create_api_key,
 )
@@ -77,6 +83,7 @@ __all__ = [
     "claim_certification",
     "close_pool",
     "confirm_claim",
+    "create_agent",
     "create_api_key",
     "create_oauth_application",
     "create_pool",
@@ -85,10 +92,13 @@ __all__ = [
     "delete_worker",
     "dismiss_note",
     "drop_documents_by",
+    "enrol_agent",
+    "ensure_capacity",
     "erase_worker",
     "export_workers",
     "invite_person",
     "link_worker",
+    "lock_agent",
     "lock_pools",
     "lock_workers_nowait",
     "lock_workers_with_capacity",

@@ -13,6 +13,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact
 
 from apps.accounts.models import Organisation
@@ -180,6 +181,9 @@ class Task(models.Model):
     review_id = models.UUIDField(null=True)
     review_due_at = models.DateTimeField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
+    # When its present run was first queued, which a release leaves as it is. Null: version 0.2
+    # queued it, or it was never queued.
+    run_queued_at = models.DateTimeField(null=True)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     # The verified output; JSON null counts as none.
     output = JSON(null=True)
@@ -371,6 +375,17 @@ class Task(models.Model):
                 fields=["organisation", "requirement", "sort_at", "id"],
                 condition=Q(status=Status.QUEUED.value),
                 name="task_queue_of_requirement",
+            ),
+            # The queue in the order in which agents claim, of a pool or (null) of none.
+            models.Index(
+                F("organisation"),
+                F("pool"),
+                F("requirement"),
+                F("urgency"),
+                Coalesce("run_queued_at", "queued_at"),
+                F("id"),
+                condition=Q(status=Status.QUEUED.value),
+                name="task_claim_order",
             ),
             # Of version 0.2; it goes with the version after this one.
             models.Index(

@@ -17,7 +17,7 @@ from apps.tasks.changes import open_run_end, open_run_holder_release, requiremen
 from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.requirements import contract_requirement
 from apps.tasks.services.locks import lock_task
-from apps.tasks.services.queueing import next_run, sort_time
+from apps.tasks.services.queueing import next_run, run_columns, sort_time
 from apps.tasks.services.reviewing import NOT_IN_REVIEW
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
@@ -61,7 +61,7 @@ def rework_task(
         data={"run_id": str(run.id), "attempt": run.attempt},
         reason=reason,
         columns={
-            "attempt": run.attempt,
+            **run_columns(run),
             "preferred_worker_id": task.worker_id if to_same_worker else None,
             "worker_id": None,
         },
@@ -181,7 +181,7 @@ def reopen_task(
         data={"run_id": str(run.id), "attempt": run.attempt},
         reason=reason,
         columns={
-            "attempt": run.attempt,
+            **run_columns(run),
             "output": None,
             "worker_id": None,
             "close_reason": "",

@@ -68,7 +68,7 @@ def queue_task(*, task: Task, actor: Principal, at: datetime) -> None:
         actor=actor,
         at=at,
         data={"run_id": str(run.id), "attempt": run.attempt},
-        columns={"attempt": run.attempt, "sort_at": sort_time(task, at)},
+        columns={**run_columns(run), "sort_at": sort_time(task, at)},
         # Unused requirements are deleted: this one may have been, while its task was being created.
         also=[Insert(run), requirement_row(contract_requirement(task))],
     )
@@ -92,6 +92,11 @@ def next_run(*, task: Task, at: datetime) -> Run:
     return Run(
         organisation_id=task.organisation_id, task=task, attempt=task.attempt + 1, queued_at=at
     )
+
+
+def run_columns(run: Run) -> dict[str, Any]:
+    """Return the columns of a task that begins its next run."""
+    return {"attempt": run.attempt, "run_queued_at": run.queued_at}
 
 
 def match_task(*, task: Task, actor: Principal, at: datetime, data: Mapping[str, Any]) -> None:
@@ -196,12 +201,20 @@ def claim_task(
     units: int = 1,
     actor: Principal,
     at: datetime,
+    also: Iterable[Change] = (),
 ) -> None:
     """Give a locked queued task to an agent without an offer; reserve `units` of its capacity."""
     run.units, run.pool_id = units, task.pool_id
-    also = [capacity_reservation(worker_id=worker_id, units=units)]
     _assign(
-        Command.CLAIM, task, run, worker_id, lease_seconds, actor=actor, at=at, data={}, also=also
+        Command.CLAIM,
+        task,
+        run,
+        worker_id,
+        lease_seconds,
+        actor=actor,
+        at=at,
+        data={},
+        also=[capacity_reservation(worker_id=worker_id, units=units), *also],
     )
 
 

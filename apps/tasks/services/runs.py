@@ -24,7 +24,7 @@ from apps.tasks.services.locks import (
     lock_run_to_submit,
     require_held,
 )
-from apps.tasks.services.queueing import next_run
+from apps.tasks.services.queueing import next_run, run_columns
 from apps.tasks.services.reviewing import request_review, review_request
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
@@ -212,7 +212,7 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
     if task.attempt < task.max_attempts:
         retry = next_run(task=task, at=at)
         command, also = Command.RETRY, [Insert(retry), *release]
-        columns = {"worker_id": None, "attempt": retry.attempt}
+        columns = {"worker_id": None, **run_columns(retry)}
     else:
         report_breaches(task, at)
     apply(task, command, actor=actor, at=at, data=data, columns=columns, also=also)

@@ -1,0 +1,1 @@
+"""Let agents take tasks by themselves: their sessions, claims and leases."""

@@ -1,0 +1,50 @@
+-- Lock the first queued task that a session may claim, and its run: in the order of priority,
+-- offered preferred skills, time in the queue. `queued` says of which organisation and pool the task
+-- is, `fits` what the worker must meet of a requirement `r`, `in_window` whether its team lets it.
+--
+-- 1. The index of the claim order is skipped through from requirement to requirement.
+-- 2. Of each requirement that the worker meets, and of each urgency, the first tasks are read.
+-- 3. The first of these that no other transaction has locked is locked. What was claimed meanwhile is
+--    left out, since the lock reads the row again.
+WITH RECURSIVE head AS (
+    (SELECT task.requirement_id FROM tasks_task task WHERE {{ queued }}
+     ORDER BY task.requirement_id LIMIT 1)
+    UNION ALL
+    SELECT next.requirement_id FROM head CROSS JOIN LATERAL (
+        SELECT task.requirement_id FROM tasks_task task
+        WHERE {{ queued }} AND task.requirement_id > head.requirement_id
+        ORDER BY task.requirement_id LIMIT 1) next
+), fitting AS MATERIALIZED (
+    SELECT r.id, (SELECT count(*) FROM unnest(r.preferred) AS skill
+                  WHERE skill = ANY (%(skills)s::varchar[])) AS preferred
+    FROM head JOIN tasks_requirement r ON r.id = head.requirement_id
+    WHERE {{ fits }}
+), candidate AS MATERIALIZED (
+    SELECT first.id, urgent.rank, fitting.preferred
+    FROM fitting
+    CROSS JOIN unnest(%(urgencies)s::varchar[]) WITH ORDINALITY AS urgent (urgency, rank)
+    CROSS JOIN LATERAL (
+        SELECT task.id, coalesce(task.run_queued_at, task.queued_at) AS place FROM tasks_task task
+        WHERE {{ queued }} AND task.requirement_id = fitting.id AND task.urgency = urgent.urgency
+            AND coalesce(task.run_queued_at, task.queued_at) <= CASE
+                WHEN urgent.urgency = 'critical' THEN 'infinity'::timestamptz
+                ELSE (SELECT coalesce(max(coalesce(team.window_opened_at, '-infinity')), 'infinity')
+                      FROM teams_team team WHERE team.pool_id = %(pool_id)s) END
+            AND (%(run_id)s::uuid IS NULL
+                OR task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s))
+        ORDER BY coalesce(task.run_queued_at, task.queued_at), task.id LIMIT %(size)s
+    ) first
+    ORDER BY urgent.rank, fitting.preferred DESC, first.place, first.id LIMIT %(size)s
+)
+SELECT run.id
+FROM candidate
+JOIN tasks_task task ON task.id = candidate.id
+JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
+LEFT JOIN teams_team team ON team.pool_id = task.pool_id
+WHERE task.status = 'queued' AND {{ in_window }}
+    -- A team's agents get a task again whose output was rejected; elsewhere another worker does.
+    AND (team.pool_id IS NOT NULL OR NOT EXISTS (
+        SELECT FROM reviews_review review WHERE review.task_id = task.id
+            AND review.worker_id = %(worker_id)s AND review.status = 'rejected'))
+ORDER BY candidate.rank, candidate.preferred DESC, run.queued_at, run.id
+LIMIT 1 {{ lock }}

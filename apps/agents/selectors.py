@@ -1,0 +1,162 @@
+"""Read sessions: who a call is by, and lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role, Scope
+from apps.agents.models import AgentClaim, AgentSession, SessionQuerySet, SessionState
+from apps.reviews.selectors import sent_back
+from apps.tasks.models import RUN_HELD, Run
+from biolayer.errors import (
+    IdentityMismatch,
+    IdentityRequired,
+    IdentityStale,
+    IdentityUnauthorized,
+    NotFound,
+    ScopeMissing,
+)
+
+SEEN_EVERY = timedelta(minutes=1)
+
+CallingSession = AgentSession
+"""What `session_of_call` returns, for entry points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hold the headers by which a call names its session; empty texts for those not sent."""
+
+    session_id: str = ""
+    agent_name: str = ""
+    workspace_id: str = ""
+
+
+def session_of_call(*, actor: Principal, identity: Identity) -> AgentSession:
+    """Return the active session that a call is by.
+
+    Raise, in this order, `IdentityRequired`, `IdentityStale`, `IdentityMismatch`,
+    `IdentityUnauthorized` (the credential may not act for it, or the workspace is not its own).
+    """
+    if not identity.session_id or not identity.agent_name:
+        raise IdentityRequired
+    session = session_named(organisation_id=actor.organisation_id, name=identity.session_id)
+    if session is None or session.state != SessionState.ACTIVE:
+        raise IdentityStale
+    if session.agent_name != identity.agent_name:
+        raise IdentityMismatch
+    if not may_act_for(actor, session):
+        raise IdentityUnauthorized("This credential may not act for the session.")
+    require_workspace(session, identity.workspace_id)
+    return session
+
+
+def session_named(*, organisation_id: UUID, name: str) -> AgentSession | None:
+    """Return the session with this id on the wire, in any state."""
+    return AgentSession.objects.filter(organisation_id=organisation_id, session_id=name).first()
+
+
+def require_workspace(session: AgentSession, workspace_id: str) -> None:
+    """Raise `IdentityUnauthorized` where a call names another workspace than its session's."""
+    if workspace_id and workspace_id.lower() != str(session.workspace_id or ""):
+        raise IdentityUnauthorized("The workspace is not the session's.")
+
+
+def may_act_for(actor: Principal, session: AgentSession) -> bool:
+    """Return whether a credential registered the session, is its worker's, or manages pools."""
+    if not covers(actor, session.workspace_id):
+        return False
+    if actor.worker_id == session.worker_id:
+        return Scope.WORK.value in actor.scopes
+    if Scope.POOLS_MANAGE.value not in actor.scopes:
+        return False
+    return actor.text == session.registered_by or actor.has_role(Role.MANAGER)
+
+
+def covers(actor: Principal, workspace_id: UUID | None) -> bool:
+    """Return whether a credential is for a workspace; None: for all tasks that name no pool."""
+    return actor.covers(None if workspace_id is None else [workspace_id])
+
+
+def sessions(*, actor: Principal, state: str = "", limit: int = 500) -> "SessionQuerySet":
+    """Return sessions, newest first: a worker's own, or those of the pools that the actor may see.
+
+    Raise `ScopeMissing`, `RoleTooLow`.
+    """
+    rows = readable_sessions(actor).select_related("worker")
+    if state:
+        rows = rows.filter(state=state)
+    return rows.order_by("-created_at", "-id")[:limit]
+
+
+def session(*, actor: Principal, name: str) -> AgentSession:
+    """Return a session that the actor may read. Raise `NotFound`, `ScopeMissing`, `RoleTooLow`."""
+    found = readable_sessions(actor).filter(session_id=name).select_related("worker").first()
+    if found is None:
+        raise NotFound("session")
+    return found
+
+
+def readable_sessions(actor: Principal) -> SessionQuerySet:
+    """Return the sessions that the actor may read. Raise `ScopeMissing`, `RoleTooLow`."""
+    rows = AgentSession.objects.visible_to(actor)
+    if Scope.POOLS_READ.value in actor.scopes or Scope.POOLS_MANAGE.value in actor.scopes:
+        actor.require_role(Role.VIEWER)
+        return rows
+    if actor.worker_id is None or Scope.WORK.value not in actor.scopes:
+        raise ScopeMissing(Scope.POOLS_READ.value)
+    return rows.filter(Q(worker_id=actor.worker_id) | Q(registered_by=actor.text))
+
+
+def held_runs(*, sessions: Sequence[AgentSession], at: datetime) -> dict[UUID, UUID]:
+    """Return by session the run that it holds now."""
+    live = _live(at).filter(session_id__in=[session.id for session in sessions])
+    return dict(live.values_list("session_id", "run_id"))
+
+
+def live_claims(session: AgentSession, at: datetime) -> "QuerySet[AgentClaim]":
+    """Return the session's claims whose run it holds now: one or none."""
+    return _live(at).filter(session_id=session.id)
+
+
+def _live(at: datetime) -> "QuerySet[AgentClaim]":
+    has_lease = Q(run__lease_until__isnull=True) | Q(run__lease_until__gt=at)
+    return AgentClaim.objects.filter(
+        has_lease,
+        ended_at__isnull=True,
+        run__status__in=RUN_HELD,
+        run__epoch=F("epoch"),
+        run__worker_id=F("session__worker_id"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SentBack:
+    """Hold why an attempt's output was sent back, for the next attempt."""
+
+    verdict: str
+    reason: str
+    pointers: Sequence[str]
+    attempt: int
+    output: Any
+
+
+def sent_back_before(run: Run) -> SentBack | None:
+    """Return why the output of an earlier attempt was sent back; None for a first attempt."""
+    if run.attempt == 1:
+        return None
+    review = sent_back(task_ids=[run.task_id]).get(run.task_id)
+    if review is None:
+        return None
+    return SentBack(
+        verdict=review.status,
+        reason=review.reason,
+        pointers=review.pointers,
+        attempt=review.attempt,
+        output=review.run.output,
+    )

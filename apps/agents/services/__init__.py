@@ -1,0 +1,41 @@
+"""Register sessions, claim tasks for them, and work on what they hold."""
+
+from apps.agents.services.claims import (
+    Claim,
+    ClaimRequest,
+    claim_next,
+    wait_for_next,
+)
+from apps.agents.services.leases import (
+    Lease,
+    complete_claim,
+    fail_claim,
+    heartbeat_claim,
+    release_claim,
+)
+from apps.agents.services.purging import (
+    purge_claims,
+)
+from apps.agents.services.sessions import (
+    NewSession,
+    note_call,
+    register_session,
+    stop_session,
+)
+
+__all__ = [
+    "Claim",
+    "ClaimRequest",
+    "Lease",
+    "NewSession",
+    "claim_next",
+    "complete_claim",
+    "fail_claim",
+    "heartbeat_claim",
+    "note_call",
+    "purge_claims",
+    "register_session",
+    "release_claim",
+    "stop_session",
+    "wait_for_next",
+]

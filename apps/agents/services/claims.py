@@ -1,0 +1,137 @@
+"""Claim the next task for a session, at once or within a time.
+
+1. Lock the session: it claims one run at a time. Return its live claim again for the same
+   idempotency key, and end a claim that was lost.
+2. Lock the first eligible task and its run (queue.py).
+3. Write the kernel's claim, its event and the row of the session's claim as one statement.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+
+from apps.accounts.principal import Principal
+from apps.agents.models import AgentClaim, AgentSession, ClaimEnd
+from apps.agents.queue import Criteria, has_any, lock_first
+from apps.agents.selectors import SentBack, live_claims, sent_back_before
+from apps.agents.services.leases import end_claim
+from apps.agents.services.locks import lock_active, open_claim
+from apps.base import clock
+from apps.base.rows import Insert
+from apps.base.transactions import atomic
+from apps.tasks import services as tasks
+from apps.tasks.models import Run
+from biolayer.errors import SessionAlreadyHolds
+
+POLL_SECONDS = 0.1
+WAIT_SECONDS = 30.0
+MAX_WAITING_THREADS = 2
+"""Of one web process, so that those who wait leave its other threads to all other calls."""
+
+_waiting_threads = threading.BoundedSemaphore(MAX_WAITING_THREADS)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Hold what a session asks for."""
+
+    criteria: Criteria = field(default_factory=Criteria)
+    lease_seconds: int = 300
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Hold a claimed run with its task, and why an earlier attempt was sent back."""
+
+    run: Run
+    claim: AgentClaim
+    session: AgentSession
+    sent_back: SentBack | None
+
+
+@atomic()
+def claim_next(
+    *, actor: Principal, session: AgentSession, request: ClaimRequest, at: datetime
+) -> Claim | None:
+    """Claim the next eligible run; None without one.
+
+    Raise `IdentityStale` where the session has ended meanwhile, `SessionAlreadyHolds`.
+    """
+    session = lock_active(session)
+    held = _held(session, request, at)
+    if held is not None:
+        return held
+    run = lock_first(session=session, criteria=request.criteria, at=at)
+    if run is None:
+        return None
+    claim = AgentClaim(
+        organisation_id=session.organisation_id,
+        session_id=session.id,
+        run_id=run.id,
+        epoch=run.epoch + 1,
+        token_hash=f"sha256:{sha256(secrets.token_bytes(32)).hexdigest()}",
+        idempotency_key=request.idempotency_key,
+        claimed_at=at,
+    )
+    tasks.claim_task(
+        task=run.task,
+        run=run,
+        worker_id=session.worker_id,
+        lease_seconds=request.lease_seconds,
+        actor=session.as_worker(actor),
+        at=at,
+        also=[Insert(claim)],
+    )
+    return Claim(run, claim, session, sent_back_before(run))
+
+
+def _held(session: AgentSession, request: ClaimRequest, at: datetime) -> Claim | None:
+    """Return the locked session's live claim, if it was made with the same key.
+
+    A claim that was lost is ended. Raise `SessionAlreadyHolds`.
+    """
+    claim = open_claim(session)
+    if claim is None:
+        return None
+    live = live_claims(session, at).filter(id=claim.id).select_related("run__task").first()
+    if live is None:
+        end_claim(claim, ClaimEnd.LOST, at)
+        return None
+    if not request.idempotency_key or live.idempotency_key != request.idempotency_key:
+        raise SessionAlreadyHolds(str(live.run_id))
+    return Claim(live.run, live, session, sent_back_before(live.run))
+
+
+def wait_for_next(
+    *,
+    actor: Principal,
+    session: AgentSession,
+    request: ClaimRequest,
+    at: datetime,
+    check: Callable[[], object],
+) -> Claim | None:
+    """Claim the next eligible run, trying again for `WAIT_SECONDS`; None without one.
+
+    It looks without a transaction. `check` is called before a later try, and raises where the
+    credential has ended. While `MAX_WAITING_THREADS` calls wait, it does not wait. Raise as
+    `claim_next` does.
+    """
+    claimed = claim_next(actor=actor, session=session, request=request, at=at)
+    if claimed is not None or not _waiting_threads.acquire(blocking=False):
+        return claimed
+    try:
+        ends = time.monotonic() + WAIT_SECONDS
+        while claimed is None and time.monotonic() + POLL_SECONDS < ends:
+            time.sleep(POLL_SECONDS)
+            now = clock.now()
+            if has_any(session=session, criteria=request.criteria, at=now):
+                check()
+                claimed = claim_next(actor=actor, session=session, request=request, at=now)
+        return claimed
+    finally:
+        _waiting_threads.release()

@@ -1,0 +1,193 @@
+"""Register and stop the sessions of agents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.agents.models import AgentSession, ClaimEnd, SessionState
+from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
+from apps.agents.services.leases import end_claim
+from apps.agents.services.locks import lock_run, lock_session, open_claim
+from apps.base.ids import new_id
+from apps.base.transactions import atomic
+from apps.pools import services as pools
+from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
+from apps.tasks import services as tasks
+from biolayer.errors import (
+    AgentNameTaken,
+    IdentityUnauthorized,
+    NotFound,
+    PoolNotGranted,
+    SessionIdTaken,
+)
+
+STOPPED = "session_stopped"
+"""Why a run is released whose session ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """Hold what an agent registers; the texts are trimmed."""
+
+    session_id: str
+    agent_name: str
+    workspace_id: UUID | None = None
+    channel: str = ""
+    capabilities: Sequence[str] = field(default_factory=tuple)
+
+
+@atomic()
+def register_session(*, actor: Principal, new: NewSession, at: datetime) -> AgentSession:
+    """Register a session, which acts as the credential's worker or as its agent's.
+
+    The worker's capacity becomes as large as its active sessions are many. A worker's key needs the scope `work`, and its worker must be in the workspace. Other
+    credentials need `pools:manage`: the agent's worker is made, and enters the workspace's pool. The
+    same registration again returns the active session.
+
+    Raise `AgentNameTaken`, `NotFound` (the workspace), `PoolClosed`, `PoolNotGranted`,
+    `RoleTooLow`, `ScopeMissing`, `SessionIdTaken`.
+    """
+    actor.require(Scope.POOLS_MANAGE if actor.worker_id is None else Scope.WORK)
+    if not covers(actor, new.workspace_id):
+        raise PoolNotGranted("The workspace is not granted to this credential.", missing=[])
+    known = AgentSession.objects.locked().filter(
+        organisation_id=actor.organisation_id, session_id=new.session_id
+    )
+    found = known.first()
+    if found is not None:
+        return _same(found, actor, new)
+    worker_id = _own_worker(actor, new) if actor.worker_id else _agents_worker(actor, new, at)
+    worker = pools.lock_agent(organisation_id=actor.organisation_id, worker_id=worker_id)
+    session = AgentSession(
+        organisation_id=actor.organisation_id,
+        session_id=new.session_id,
+        agent_name=new.agent_name,
+        workspace_id=new.workspace_id,
+        channel=new.channel,
+        capabilities=list(new.capabilities),
+        worker=worker,
+        registered_by=actor.text,
+        created_at=at,
+        last_seen_at=at,
+    )
+    try:
+        with transaction.atomic():
+            session.save(force_insert=True)
+    except IntegrityError as error:
+        raise SessionIdTaken("It was registered a moment ago.") from error
+    active = AgentSession.objects.filter(worker_id=worker.id, state=SessionState.ACTIVE)
+    pools.ensure_capacity(worker=worker, units=active.count())
+    return session
+
+
+def _same(found: AgentSession, actor: Principal, new: NewSession) -> AgentSession:
+    """Return an active session that was registered like this. Raise `SessionIdTaken`."""
+    stored = NewSession(
+        session_id=found.session_id,
+        agent_name=found.agent_name,
+        workspace_id=found.workspace_id,
+        channel=found.channel,
+        capabilities=tuple(found.capabilities),
+    )
+    is_own = found.registered_by == actor.text and found.state == SessionState.ACTIVE
+    if not is_own or stored != new:
+        raise SessionIdTaken("Choose a new id for each process.")
+    return found
+
+
+def _own_worker(actor: Principal, new: NewSession) -> UUID:
+    """Return the worker of the credential, for which the agent's name stands from now on."""
+    worker = Worker.objects.get(id=actor.require_worker())
+    if worker.kind != WorkerKind.AGENT:
+        raise IdentityUnauthorized("The credential's worker is a person, not an agent.")
+    if new.workspace_id is not None:
+        memberships = Membership.objects.filter(pool_id=new.workspace_id, worker_id=worker.id)
+        if not memberships.filter(pool__status=PoolStatus.ACTIVE).exists():
+            raise NotFound("workspace")
+    if _name_agent(actor.organisation_id, new.agent_name, worker.id) != worker.id:
+        raise AgentNameTaken("Choose another name, or use a key of that worker.")
+    return worker.id
+
+
+def _agents_worker(actor: Principal, new: NewSession, at: datetime) -> UUID:
+    """Return the worker of the agent, which is made with its first session."""
+    new_worker_id = new_id()
+    worker_id = _name_agent(actor.organisation_id, new.agent_name, new_worker_id)
+    if worker_id == new_worker_id:
+        pools.create_agent(actor=actor, worker_id=worker_id, name=new.agent_name, at=at)
+    if new.workspace_id is not None:
+        _enrol(actor, new.workspace_id, worker_id, at)
+    return worker_id
+
+
+def _enrol(actor: Principal, workspace_id: UUID, worker_id: UUID, at: datetime) -> None:
+    # The ORM, and not the service, for what nearly every session finds: nothing is to be written.
+    members = Membership.objects.filter(pool_id=workspace_id, worker_id=worker_id)
+    if not members.filter(pool__status=PoolStatus.ACTIVE).exists():
+        pools.enrol_agent(actor=actor, pool_id=workspace_id, worker_id=worker_id, at=at)
+
+
+# A registration at the same time waits here for the other one's commit.
+NAME_AGENT = """
+INSERT INTO agents_agent (organisation_id, name, worker_id) VALUES (%s, %s, %s)
+ON CONFLICT (organisation_id, name) DO UPDATE SET name = excluded.name
+RETURNING worker_id
+"""
+
+
+def _name_agent(organisation_id: UUID, name: str, worker_id: UUID) -> UUID:
+    """Return the worker that an agent's name stands for: `worker_id`, if the name is new."""
+    with connection.cursor() as cursor:
+        cursor.execute(NAME_AGENT, [organisation_id, name, worker_id])
+        (known_id,) = cursor.fetchone()
+    assert isinstance(known_id, UUID)
+    return known_id
+
+
+@atomic()
+def stop_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
+    """End a session, and release what it holds at once. A session that has ended stays as it is.
+
+    Raise `NotFound`, `IdentityUnauthorized`.
+    """
+    session = lock_session(actor=actor, name=name)
+    if not may_act_for(actor, session):
+        raise IdentityUnauthorized("This credential may not end the session.")
+    if session.state != SessionState.ACTIVE:
+        return session
+    _release(session, actor, at)
+    session.state, session.ended_at = SessionState.STOPPED, at
+    session.save(update_fields=["state", "ended_at"])
+    return session
+
+
+def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
+    claim = open_claim(session)
+    if claim is None:
+        return
+    run = lock_run(organisation_id=session.organisation_id, run_id=claim.run_id)
+    is_live = run.is_held_by(worker_id=session.worker_id, epoch=claim.epoch, at=at)
+    if is_live:
+        tasks.release_run(
+            actor=session.as_worker(actor),
+            run_id=run.id,
+            epoch=claim.epoch,
+            reason=STOPPED,
+            at=at,
+        )
+    end_claim(claim, ClaimEnd.RELEASED if is_live else ClaimEnd.LOST, at)
+
+
+SEEN = "UPDATE agents_agentsession SET last_seen_at = %s WHERE id = %s AND last_seen_at < %s"
+
+
+def note_call(*, session: AgentSession, at: datetime) -> None:
+    """Store that the session has called, once a minute."""
+    if session.last_seen_at <= at - SEEN_EVERY:
+        with connection.cursor() as cursor:
+            cursor.execute(SEEN, [at, session.id, at - SEEN_EVERY])

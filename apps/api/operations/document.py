@@ -1,0 +1,110 @@
+"""Describe `/api` in OpenAPI 3.1, and serve it as `GET /api/openapi.json`."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.urls import get_resolver
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.scopes import Scope
+from apps.api.http.openapi import PATH_PARAMETER, Api, Problems
+from apps.api.http.operations import JSON, Operation, operation, operations_of
+from apps.api.operations.responses import ErrorBody
+from apps.api.operations.views import HEADERS, OperationsView
+from biolayer.field_descriptions import UUID
+from biolayer.responses.documents import OpenApiDocument
+
+INFO = {
+    "title": "BioLayer for operators and agents",
+    "version": "1",
+    "summary": "An agent registers a session, claims runs, and works on one at a time.",
+    "description": "Times are RFC 3339 in UTC. Values that are empty are left out, unless they are"
+    " required. Responses gain fields without notice: ignore fields that you do not know.",
+}
+TAGS = {
+    "agent": "Sessions of agents, and the runs that they claim.",
+    "openapi.json": "This document.",
+}
+MEANINGS = {
+    401: "The credential is missing or not valid, or the session is not the caller's.",
+    403: "The credential or the session does not allow the call.",
+    404: "It does not exist, or belongs to another organisation.",
+    409: "Its state does not allow the call.",
+    413: "The body or a part of it is too large.",
+    415: "The media type is not supported.",
+    422: "The request is not valid.",
+    429: "Too many requests.",
+    500: "Internal error.",
+    503: "The database is not available, or another transaction locks a row: send the request"
+    " again.",
+}
+PATH_PARAMETERS = {
+    "run_id": ("The run.", UUID),
+    "session_id": ("The session, as it was registered.", "drafter-7f3a"),
+}
+
+
+class Document(OperationsView):
+    # It contains published documentation only, so no credential is needed.
+    authentication_classes = []
+    throttle_classes = []
+
+    @operation(
+        "getDocument",
+        scope=None,
+        summary="Get this document",
+        returns={200: OpenApiDocument},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(openapi(), headers={"Cache-Control": "public, max-age=300"})
+
+
+def openapi() -> dict[str, Any]:
+    """Return the whole document."""
+    return _api().document
+
+
+def operations() -> list[Operation]:
+    """Return every operation of `/api`, in the order of its routes."""
+    # By name: the views behind the routes include the one above.
+    patterns: Any = get_resolver("apps.api.operations.urls").url_patterns
+    return operations_of(patterns)
+
+
+@lru_cache(maxsize=1)
+def _api() -> Api:
+    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
+    return Api(
+        prefix="/api/",
+        info=INFO,
+        tags=TAGS,
+        operations=operations(),
+        problems=Problems(
+            ErrorBody,
+            JSON,
+            MEANINGS,
+            {status: {"error": text} for status, text in MEANINGS.items()},
+        ),
+        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
+        path_parameters=PATH_PARAMETERS,
+        call_headers=HEADERS,
+        errors_of=_errors,
+    )
+
+
+def _errors(operation: Operation) -> Iterator[int]:
+    """Yield the error statuses of an operation, as the contract lists them."""
+    if operation.scope is None:
+        return
+    yield from (401, 403, 429, 500, 503)
+    if operation.method != "get":
+        yield 409
+    if operation.body is not None:
+        yield from (413, 415, 422)
+    if operation.query:
+        yield 422
+    if PATH_PARAMETER.search(operation.route):
+        yield 404

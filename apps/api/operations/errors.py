@@ -1,0 +1,81 @@
+"""Convert errors to the bodies of this API: `{error, diagnostic?}`, with secrets redacted."""
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.response import Response
+
+from apps.api.http import problems
+from apps.api.http.request_ids import request_id_of
+from biolayer import errors
+from biolayer.errors.agents import IDENTITY_ERRORS, LEASE_ERRORS
+
+CLAIM_TOKEN = re.compile(r"agh_claim_[A-Za-z0-9_\-]+")
+REDACTED = "[redacted]"
+
+
+def redacted(text: str) -> str:
+    """Return a text without claim tokens."""
+    return CLAIM_TOKEN.sub(REDACTED, text)
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """Return the response to an error, and log unexpected ones. This is DRF's exception handler."""
+    request: HttpRequest = context["request"]
+    if isinstance(error, errors.BioLayerError):
+        return _domain_response(request, error, context["view"].invalid_status)
+    status, detail, retry_after = problems.classify(error)
+    if status >= 500:
+        problems.log_unexpected(request, error)
+    response = Response({"error": redacted(detail)}, status=status)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
+
+
+def _domain_response(
+    request: HttpRequest, error: errors.BioLayerError, invalid_status: int
+) -> Response:
+    body: dict[str, Any] = {"error": redacted(_text(error))}
+    diagnostic = _diagnostic(error)
+    if diagnostic is not None:
+        body["diagnostic"] = {**diagnostic, "evidence": {"request_id": request_id_of(request)}}
+    status = problems.status_of(error)
+    if isinstance(error, errors.InvalidInput | errors.MalformedJSON):
+        status = invalid_status
+    response = Response(body, status=status)
+    problems.add_headers(response, request, error)
+    return response
+
+
+def _text(error: errors.BioLayerError) -> str:
+    if isinstance(error, errors.InvalidInput):
+        faults = (f"{_place(fault.pointer)} {fault.detail}" for fault in error.faults)
+        return "; ".join(faults) + "."
+    if isinstance(error, LEASE_ERRORS):
+        return f"{error.code.upper()}: {error}"
+    return f"{error.title}. {error}"
+
+
+def _place(pointer: str) -> str:
+    return pointer.removeprefix("/").replace("/", ".") or "the body"
+
+
+def _diagnostic(error: errors.BioLayerError) -> dict[str, Any] | None:
+    """Return what a program needs of an error with a code of this API; None for others."""
+    if isinstance(error, IDENTITY_ERRORS):
+        prefix, category = "agentidentity", "session"
+    elif isinstance(error, LEASE_ERRORS):
+        prefix, category = "task.lease", "task"
+    else:
+        return None
+    return {
+        "id": f"{prefix}.{error.code}",
+        "code": error.code,
+        "category": category,
+        "severity": "error",
+        "data_freshness": "live",
+        "title": error.title,
+        "message": redacted(str(error)),
+    }

@@ -1,0 +1,68 @@
+"""Make agents workers, and members of pools, without offering them anything."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.audit import AuditAction
+from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
+from apps.accounts.services import record_action
+from apps.base.transactions import atomic
+from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
+from apps.pools.services.locks import lock_pool
+from biolayer.errors import NotFound, PoolClosed
+
+
+@atomic()
+def create_agent(*, actor: Principal, worker_id: UUID, name: str, at: datetime) -> Worker:
+    """Create an agent that claims tasks by itself: it is offline, so it gets no offers.
+
+    Raise `ScopeMissing`, `RoleTooLow`.
+    """
+    actor.require(Scope.POOLS_MANAGE)
+    worker = Worker(
+        id=worker_id,
+        organisation_id=actor.organisation_id,
+        name=name,
+        kind=WorkerKind.AGENT,
+        waiting_since=at,
+        created_at=at,
+    )
+    worker.save(force_insert=True)
+    subject = ("worker", worker.id)
+    record_action(actor=actor, action=AuditAction.WORKER_CREATED, subject=subject, at=at)
+    return worker
+
+
+def lock_agent(*, organisation_id: UUID, worker_id: UUID) -> Worker:
+    """Lock and return the worker of an agent. Raise `NotFound`."""
+    agents = Worker.objects.filter(id=worker_id, organisation_id=organisation_id)
+    worker = agents.filter(kind=WorkerKind.AGENT).select_for_update(no_key=True).first()
+    if worker is None:
+        raise NotFound("agent")
+    return worker
+
+
+def ensure_capacity(*, worker: Worker, units: int) -> None:
+    """Let a locked agent take at least so many units at once: one for each of its sessions."""
+    if worker.capacity < units:
+        Worker.objects.filter(id=worker.id).update(capacity=units)
+        worker.capacity = units
+
+
+@atomic()
+def enrol_agent(*, actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> None:
+    """Make an agent a member of a pool, unless it is one.
+
+    Raise `NotFound`, `PoolClosed`, `ScopeMissing`, `RoleTooLow`.
+    """
+    pool = lock_pool(actor=actor, pool_id=pool_id)
+    if pool.status == PoolStatus.CLOSED:
+        raise PoolClosed
+    lock_agent(organisation_id=actor.organisation_id, worker_id=worker_id)
+    _, is_new = Membership.objects.get_or_create(
+        organisation_id=pool.organisation_id, pool_id=pool.id, worker_id=worker_id
+    )
+    if is_new:
+        action, subject = AuditAction.POOL_MEMBER_ADDED, ("pool", pool.id)
+        record_action(actor=actor, action=action, subject=subject, at=at, worker_id=str(worker_id))

@@ -1,0 +1,70 @@
+"""The published contract of the operations that agents call, and what an answer must be by it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "agh-agent-tasks.json"
+CONTRACT: dict[str, Any] = json.loads(PUBLISHED.read_text())
+OPERATIONS = {one["operation_id"]: one for one in CONTRACT["operations"]}
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+EMPTY = ("", None, 0, False, [])
+
+
+def answer_faults(operation_id: str, body: Any) -> list[str]:
+    """Return what an answer has that its contract does not, or lacks."""
+    operation = OPERATIONS[operation_id]
+    enums = {path: CONTRACT["enums"][name] for path, name in operation["response_enums"].items()}
+    return list(
+        _faults(body, operation["response_example"], "", operation["response_required"], enums)
+    )
+
+
+def error_faults(body: Any) -> list[str]:
+    """Return what an error's body has that its contract does not, or lacks."""
+    published = CONTRACT["error_body"]
+    example = published["example"]
+    example["diagnostic"]["evidence"] = None
+    enums = {path: CONTRACT["enums"][name] for path, name in published["enums"].items()}
+    lease_codes = [reason.lower() for reason in CONTRACT["enums"]["autonomy_reason"]]
+    enums["diagnostic.code"] = [*enums["diagnostic.code"], *lease_codes]
+    return list(_faults(body, example, "", published["required"], enums))
+
+
+Enums = dict[str, list[str]]
+Required = dict[str, bool]
+
+
+def _faults(value: Any, example: Any, path: str, required: Required, enums: Enums) -> Iterator[str]:
+    if example is None:
+        return
+    if type(value) is not type(example):
+        yield f"{path} is no {type(example).__name__}"
+    elif isinstance(example, dict):
+        yield from _object_faults(value, example, path, required, enums)
+    elif isinstance(example, list):
+        for item in value:
+            yield from _faults(item, example[0], f"{path}[]", required, enums)
+    elif path in enums:
+        if value not in enums[path]:
+            yield f"{path} is {value}"
+    elif isinstance(example, str) and TIME.fullmatch(example) and not TIME.fullmatch(value):
+        yield f"{path} is no time"
+
+
+def _object_faults(
+    value: Any, example: Any, path: str, required: Required, enums: Enums
+) -> Iterator[str]:
+    prefix = f"{path}." if path else ""
+    yield from (f"{prefix}{name} is not published" for name in value.keys() - example.keys())
+    for name, part in example.items():
+        place = prefix + name
+        if name not in value:
+            if required[place]:
+                yield f"{place} is missing"
+            continue
+        if value[name] in EMPTY and not required[place]:
+            yield f"{place} is empty, and not left out"
+        yield from _faults(value[name], part, place, required, enums)

@@ -1,0 +1,271 @@
+"""Sessions of agents: who registers them, who may act for them, and how they end."""
+
+from typing import Any
+
+import pytest
+
+from apps.accounts.scopes import Role, Scope
+from apps.accounts.services import issue_key
+from apps.agents.models import Agent as AgentRow
+from apps.agents.models import AgentClaim, AgentSession
+from apps.pools.models import Membership, Pool, Worker
+from apps.pools.services import provision_pool
+from apps.tasks.models import Run, Task
+from tests.agent_steps import (
+    AGENT_TASKS,
+    SESSIONS,
+    Agent,
+    agent_of,
+    agent_worker,
+    for_pool,
+    operator,
+    registered,
+)
+from tests.api.expect import expect_unchanged
+from tests.factories import NO_ID, Caller, House
+
+NEXT = f"{AGENT_TASKS}/claim-next"
+
+
+def code(answer: Any, status: int) -> str | None:
+    assert answer.status_code == status, answer.content
+    found: str | None = answer.json().get("diagnostic", {}).get("code")
+    return found
+
+
+# --- registration ---------------------------------------------------------------------------------
+
+
+def test_register__makes_the_agent_a_worker_of_the_workspace(house: House) -> None:
+    answer = operator(house).post(
+        SESSIONS,
+        {
+            "id": " s-1 ",
+            "agent_name": "drafter",
+            "workspace_id": str(house.pool.id),
+            "capabilities": ["search", " search", "", "french"],
+            "colour": "ignored",
+        },
+    )
+    assert answer.status_code == 201
+    session = answer.json()["session"]
+    worker = Worker.objects.get(kind="agent")
+    assert (
+        session.items()
+        >= {
+            "id": "s-1",
+            "agent_name": "drafter",
+            "workspace_id": str(house.pool.id),
+            "capabilities": ["search", "french"],
+            "state": "active",
+            "worker_id": str(worker.id),
+        }.items()
+    )
+    assert Membership.objects.filter(pool=house.pool, worker=worker).count() == 1
+    # It gets no offers: it claims.
+    assert (worker.name, worker.presence) == ("drafter", "offline")
+
+
+def test_register__again_is_the_same_session(house: House) -> None:
+    caller = operator(house)
+    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    first = caller.post(SESSIONS, body).json()
+    with expect_unchanged():
+        assert caller.post(SESSIONS, body).json() == first
+        assert code(caller.post(SESSIONS, {**body, "agent_name": "other"}), 409) is None
+    caller.delete(f"{SESSIONS}/s-1")
+    assert code(caller.post(SESSIONS, body), 409) is None
+
+
+def test_register__sessions_of_an_agent_share_its_worker_and_raise_its_capacity(
+    house: House,
+) -> None:
+    caller = operator(house)
+    for number in range(3):
+        registered(caller, f"s-{number}", workspace_id=str(house.pool.id))
+    worker = Worker.objects.get(kind="agent")
+    assert worker.capacity == 3
+    assert set(AgentSession.objects.values_list("worker_id", flat=True)) == {worker.id}
+    registered(caller, "s-9", name="checker")
+    assert AgentRow.objects.count() == 2
+
+
+def test_register__by_a_workers_key(house: House) -> None:
+    worker, caller = agent_worker(house.pool)
+    registered(caller, "s-1", workspace_id=str(house.pool.id))
+    assert AgentSession.objects.get().worker_id == worker.id
+    # The name is that worker's now.
+    _, other = agent_worker(house.pool)
+    refused = {"id": "s-2", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    with expect_unchanged():
+        assert code(other.post(SESSIONS, refused), 409) is None
+
+
+def test_register__refused_for_a_workspace_that_the_worker_is_not_in(house: House) -> None:
+    _, caller = agent_worker(house.pool)
+    elsewhere = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    for pool in elsewhere.id, house.strangers_pool.id, NO_ID:
+        body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(pool)}
+        with expect_unchanged():
+            assert code(caller.post(SESSIONS, body), 404) is None
+
+
+def test_register__refused_to_people_and_without_the_scope(house: House) -> None:
+    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    reader = operator(house, scopes=[Scope.POOLS_READ], role=Role.ADMIN)
+    viewer = operator(house, role=Role.VIEWER)
+    with expect_unchanged():
+        assert code(house.bob.post(SESSIONS, body), 403) == "identity_unauthorized"
+        assert code(reader.post(SESSIONS, body), 403) is None
+        assert code(viewer.post(SESSIONS, body), 403) is None
+        assert code(Caller("bl_live_wrong").post(SESSIONS, body), 401) is None
+
+
+def test_register__refused_outside_of_the_granted_pools(house: House) -> None:
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    restricted = operator(house, pool_ids=[house.pool.id])
+    registered(restricted, "s-1", workspace_id=str(house.pool.id))
+    with expect_unchanged():
+        for workspace in ({"workspace_id": str(other.id)}, {}):
+            body = {"id": "s-2", "agent_name": "drafter", **workspace}
+            assert code(restricted.post(SESSIONS, body), 403) is None
+
+
+def test_register__refused_for_a_closed_or_foreign_pool(house: House) -> None:
+    caller = operator(house)
+    foreign = {"id": "s-1", "agent_name": "x", "workspace_id": str(house.strangers_pool.id)}
+    Pool.objects.filter(id=house.pool.id).update(status="closed")
+    closed = {**foreign, "workspace_id": str(house.pool.id)}
+    with expect_unchanged():
+        assert code(caller.post(SESSIONS, foreign), 404) is None
+        assert code(caller.post(SESSIONS, closed), 409) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"id": "", "agent_name": "x"},
+        {"id": "a b", "agent_name": "x"},
+        {"id": "s" * 201, "agent_name": "x"},
+        {"id": "s-1", "agent_name": " "},
+        {"id": "s-1", "agent_name": "x" * 129},
+        {"id": "s-1", "agent_name": "x", "workspace_id": "w-1"},
+        {"id": "s-1", "agent_name": "x", "channel": "Loud Room"},
+        {"id": "s-1", "agent_name": "x", "capabilities": ["c" * 129]},
+        {"id": "s-1", "agent_name": "x", "capabilities": "search"},
+        [],
+    ],
+)
+def test_register__refused_where_invalid(house: House, body: Any) -> None:
+    caller = operator(house)
+    with expect_unchanged():
+        assert code(caller.post(SESSIONS, body), 422) is None
+
+
+# --- who calls ------------------------------------------------------------------------------------
+
+
+def test_identity__is_checked_in_order(house: House) -> None:
+    agent = agent_of(house)
+    stranger_key = issue_key(organisation_id=house.organisation.id, name="Else", role=Role.EDITOR)
+    other = Caller(stranger_key)
+
+    def call(caller: Caller = agent.caller, status: int = 401, **headers: str) -> str | None:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return code(caller.post(NEXT, {}, **sent), status)
+
+    with expect_unchanged():
+        assert call() == "identity_required"
+        assert call(X_AGH_Session_ID="s-1") == "identity_required"
+        assert call(X_AGH_Agent="drafter") == "identity_required"
+        assert call(X_AGH_Session_ID="s-7", X_AGH_Agent="drafter") == "identity_stale"
+        assert call(X_AGH_Session_ID="s-1", X_AGH_Agent="checker") == "identity_mismatch"
+        known = {"X_AGH_Session_ID": "s-1", "X_AGH_Agent": "drafter"}
+        assert call(other, 403, **known) == "identity_unauthorized"
+        assert call(status=403, X_AGH_Workspace_ID=NO_ID, **known) == "identity_unauthorized"
+        # Another organisation does not know the session.
+        assert call(house.charlie, **known) == "identity_stale"
+    sent = {"X-AGH-Session-ID": "s-1", "X-AGH-Agent": "drafter"}
+    workspace = {"X-AGH-Workspace-ID": str(house.pool.id)}
+    assert agent.caller.post(NEXT, {}, **sent, **workspace).status_code == 204
+
+
+def test_identity__of_an_ended_session_is_stale(house: House) -> None:
+    agent = agent_of(house)
+    agent.caller.post(f"{SESSIONS}/s-1/stop")
+    assert code(agent.claim(), 401) == "identity_stale"
+
+
+def test_identity__a_manager_may_act_for_sessions_of_others(house: House) -> None:
+    agent = agent_of(house)
+    manager = operator(house, role=Role.MANAGER)
+    assert Agent(manager, "s-1").claim().status_code == 204
+    assert code(Agent(operator(house), "s-1").claim(), 403) == "identity_unauthorized"
+    assert agent.claim().status_code == 204
+
+
+def test_identity__of_a_workers_session_is_for_its_keys(house: House) -> None:
+    worker, caller = agent_worker(house.pool)
+    registered(caller, "s-1", workspace_id=str(house.pool.id))
+    second = issue_key(
+        organisation_id=house.organisation.id,
+        name="Second",
+        scopes=[Scope.WORK],
+        worker_id=worker.id,
+    )
+    assert Agent(Caller(second), "s-1").claim().status_code == 204
+    _, other = agent_worker(house.pool)
+    assert code(Agent(other, "s-1").claim(), 403) == "identity_unauthorized"
+
+
+# --- lists and ends -------------------------------------------------------------------------------
+
+
+def test_read__a_session_and_what_it_holds(house: House) -> None:
+    for_pool(house)
+    agent = agent_of(house)
+    run_id = agent.claimed()["run"]["id"]
+    shown = agent.caller.get(f"{SESSIONS}/s-1").json()["session"]
+    assert (shown["id"], shown["run_id"]) == ("s-1", run_id)
+    listed = agent.caller.get(f"{SESSIONS}?state=active&limit=5").json()["sessions"]
+    assert listed == [shown]
+    assert agent.caller.get(f"{SESSIONS}?state=stopped").json() == {"sessions": []}
+    for query in "state=gone", "limit=-1", "limit=x":
+        assert code(agent.caller.get(f"{SESSIONS}?{query}"), 422) is None
+
+
+def test_read__of_another_organisation_or_worker_is_404(house: House) -> None:
+    agent_of(house)
+    stranger = Caller(
+        issue_key(
+            organisation_id=house.strangers_pool.organisation_id,
+            name="Charlie",
+            scopes=[Scope.POOLS_READ, Scope.POOLS_MANAGE],
+        )
+    )
+    _, worker = agent_worker(house.pool)
+    for caller in stranger, worker:
+        assert code(caller.get(f"{SESSIONS}/s-1"), 404) is None
+        assert caller.get(SESSIONS).json() == {"sessions": []}
+    with expect_unchanged():
+        assert code(stranger.delete(f"{SESSIONS}/s-1"), 404) is None
+        assert code(stranger.post(f"{SESSIONS}/s-1/stop"), 404) is None
+        assert code(worker.delete(f"{SESSIONS}/s-1"), 403) == "identity_unauthorized"
+
+
+def test_stop__releases_what_the_session_holds(house: House) -> None:
+    for_pool(house)
+    agent = agent_of(house)
+    run_id = agent.claimed()["run"]["id"]
+    stopped = agent.caller.delete(f"{SESSIONS}/s-1").json()["session"]
+    assert stopped["state"] == "stopped"
+    assert "ended_at" in stopped
+    assert Run.objects.get(id=run_id).status == "queued"
+    assert Task.objects.get().status == "queued"
+    assert AgentClaim.objects.get().end == "released"
+    assert Worker.objects.get(kind="agent").load == 0
+    with expect_unchanged():
+        again = agent.caller.post(f"{SESSIONS}/s-1/stop").json()["session"]
+    assert again == stopped
+    assert agent_of(house, "s-2").claimed()["run"]["id"] == run_id
