@@ -137,6 +137,7 @@ WITHOUT_KEY = {
     "accounts_auditevent.subject_id": "a subject may be deleted",
     "accounts_oauthapplication.client_id": "its own name",
     "accounts_staffaccess.session_id": "a session ends before the access does",
+    "agents_agentsession.session_id": "its own name",
     "events_event.actor_id": "an actor may be deleted",
     "events_eventconsumer.event_id": "a position",
     "events_eventnote.actor_id": "an actor may be deleted",

@@ -15,10 +15,10 @@ from datetime import datetime
 from hashlib import sha256
 
 from apps.accounts.principal import Principal
-from apps.agents.models import AgentClaim, AgentSession, ClaimEnd
+from apps.agents.models import AgentClaim, AgentSession
 from apps.agents.queue import Criteria, has_any, lock_first
 from apps.agents.selectors import SentBack, live_claims, sent_back_before
-from apps.agents.services.leases import end_claim
+from apps.agents.services.leases import end_lost_claim
 from apps.agents.services.locks import lock_active, open_claim
 from apps.base import clock
 from apps.base.rows import Insert
@@ -100,7 +100,7 @@ def _held(session: AgentSession, request: ClaimRequest, at: datetime) -> Claim |
         return None
     live = live_claims(session, at).filter(id=claim.id).select_related("run__task").first()
     if live is None:
-        end_claim(claim, ClaimEnd.LOST, at)
+        end_lost_claim(claim, at)
         return None
     if not request.idempotency_key or live.idempotency_key != request.idempotency_key:
         raise SessionAlreadyHolds(str(live.run_id))

@@ -154,6 +154,12 @@ def end_claim(
     claim.ended_at, claim.end = at, end
 
 
+def end_lost_claim(claim: AgentClaim, at: datetime) -> None:
+    """End a claim whose run is not held any more, unless a call on it has ended it meanwhile."""
+    with connection.cursor() as cursor:
+        cursor.execute(END_CLAIM, [at, ClaimEnd.LOST.value, None, claim.id, claim.token_hash])
+
+
 def _require_unchanged(claim: AgentClaim) -> None:
     with connection.cursor() as cursor:
         cursor.execute(UNCHANGED, [claim.id, claim.token_hash])

@@ -11,7 +11,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.agents.models import AgentSession, ClaimEnd, SessionState
 from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
-from apps.agents.services.leases import end_claim
+from apps.agents.services.leases import end_claim, end_lost_claim
 from apps.agents.services.locks import lock_run, lock_session, open_claim
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
@@ -171,16 +171,14 @@ def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
     if claim is None:
         return
     run = lock_run(organisation_id=session.organisation_id, run_id=claim.run_id)
-    is_live = run.is_held_by(worker_id=session.worker_id, epoch=claim.epoch, at=at)
-    if is_live:
-        tasks.release_run(
-            actor=session.as_worker(actor),
-            run_id=run.id,
-            epoch=claim.epoch,
-            reason=STOPPED,
-            at=at,
-        )
-    end_claim(claim, ClaimEnd.RELEASED if is_live else ClaimEnd.LOST, at)
+    if not run.is_held_by(worker_id=session.worker_id, epoch=claim.epoch, at=at):
+        # It was lost, or completed while we waited for the lock.
+        end_lost_claim(claim, at)
+        return
+    tasks.release_run(
+        actor=session.as_worker(actor), run_id=run.id, epoch=claim.epoch, reason=STOPPED, at=at
+    )
+    end_claim(claim, ClaimEnd.RELEASED, at)
 
 
 SEEN = "UPDATE agents_agentsession SET last_seen_at = %s WHERE id = %s AND last_seen_at < %s"

@@ -1,0 +1,83 @@
+"""An agent's task from its claim to the last webhook, with a person's review in between."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from apps.base import clock
+from apps.reviews.models import Review
+from apps.reviews.services import verify_submitted
+from apps.tasks.models import Run, Task
+from apps.timers.services import fire_due
+from apps.webhooks.services import deliver_due
+from biolayer import chain
+from tests.agent_steps import agent_of, for_pool
+from tests.factories import OUTPUT, House
+from tests.receiver import Receiver
+from tests.review_steps import reviewer, set_policy
+
+
+def posted(receiver: Receiver) -> list[dict[str, Any]]:
+    deliver_due()
+    bodies = [json.loads(request.body) for request in receiver.received]
+    return sorted(bodies, key=lambda body: body["data"]["sequence"])
+
+
+def test_claim_heartbeat_complete_review_approve_webhook(house: House, receiver: Receiver) -> None:
+    set_policy(house.pool)
+    task = for_pool(house, handoff={"callback_url": f"{receiver.url}/hook"})
+    agent, rita = agent_of(house), reviewer(house)
+    run_id = agent.claimed(lease_seconds=60)["run"]["id"]
+    assert agent.on(run_id, "heartbeat", lease_seconds=120).status_code == 200
+    lease = agent.on(run_id, "complete", result=OUTPUT).json()["lease"]
+    # The run is finished; its output waits for a person.
+    assert lease["status"] == "completed"
+    assert house.alice.get(f"/v1/tasks/{task.id}").json()["output"] is None
+    assert [body["type"] for body in posted(receiver)][-1] == "task.submitted"
+    (review,) = rita.get("/v1/reviews?lane=waiting").json()["data"]
+    verdict = {"version": review["version"], "verdict": "approve"}
+    path = f"/v1/reviews/{review['review_id']}/verdict"
+    assert rita.post(path, verdict).status_code == 200
+    assert verify_submitted() == 1
+    bodies = posted(receiver)
+    assert [body["type"].removeprefix("task.") for body in bodies] == (
+        ["created", "queued", "accepted", "started", "submitted", "verified", "completed"]
+    )
+    assert [body["data"].get("output") for body in bodies] == [None] * 5 + [OUTPUT] * 2
+    log = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"]
+    assert chain.first_broken(log) is None
+
+
+def test_rework__the_next_claim_knows_why_and_the_last_one_fails_the_task(house: House) -> None:
+    set_policy(house.pool)
+    task = for_pool(house)
+    agent, rita = agent_of(house), reviewer(house)
+    for attempt in 1, 2, 3:
+        run = agent.claimed()["run"]
+        assert run["attempt"] == attempt
+        known = run["metadata"].get("sent_back")
+        if attempt == 1:
+            assert known is None
+        else:
+            assert (known["reason"], known["attempt"]) == (f"no {attempt - 1}", attempt - 1)
+            assert known["output"]["notes"] == f"try {attempt - 1}"
+        agent.on(run["id"], "complete", result={**OUTPUT, "notes": f"try {attempt}"})
+        review = Review.objects.get(status="waiting")
+        verdict = {"version": 1, "verdict": "rework", "reason": f"no {attempt}"}
+        assert rita.post(f"/v1/reviews/{review.id}/verdict", verdict).status_code == 200
+    task.refresh_from_db()
+    assert (task.status, task.close_reason) == ("failed", "attempts_exhausted")
+    assert agent.claim().status_code == 204
+
+
+def test_process_that_dies__its_run_goes_to_another_session(house: House) -> None:
+    """A process that is killed makes no call: the lease's timer gives the run back."""
+    for_pool(house)
+    run_id = agent_of(house).claimed(lease_seconds=60)["run"]["id"]
+    assert fire_due(at=clock.now() + timedelta(seconds=59)) == 0
+    assert agent_of(house, "s-2").claim().status_code == 204
+    assert fire_due(at=clock.now() + timedelta(seconds=61)) == 1
+    again = agent_of(house, "s-3").claimed()["run"]
+    assert (again["id"], again["attempt"]) == (run_id, 1)
+    assert Run.objects.get(id=run_id).epoch == 2
+    assert Task.objects.get().status == "accepted"
