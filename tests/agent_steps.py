@@ -1,5 +1,6 @@
 """What tests of agents share: sessions, their calls, and tasks for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -90,10 +91,10 @@ def for_pool(house: House, **changes: Any) -> Task:
     return house.queued(requirements=requirements, **changes)
 
 
-def queue_many(house: House, count: int, **changes: Any) -> None:
+def queue_many(house: House, count: int, *, skills: Sequence[str] = ()) -> None:
     """Have many tasks of Alice's pool queued."""
-    requirements = {"worker_pool_id": str(house.pool.id)}
-    documents = [contract(requirements=requirements, **changes) for _ in range(count)]
+    requirements = {"worker_pool_id": str(house.pool.id), "skills": list(skills)}
+    documents = [contract(requirements=requirements) for _ in range(count)]
     at, alice = clock.now(), house.alice.principal
     for first in range(0, count, 500):
         drafts = tasks.draft_tasks(actor=alice, documents=documents[first : first + 500], at=at)

@@ -2,18 +2,19 @@
 -- offered preferred skills, time in the queue. `queued` says of which organisation and pool the task
 -- is, `fits` what the worker must meet of a requirement `r`, `in_window` whether its team lets it.
 --
--- 1. The index of the claim order is skipped through from requirement to requirement.
+-- 1. The index of the claim order is skipped through from requirement to requirement. No other index
+--    has the order of the urgency, too: one would be walked through past the tasks of other pools.
 -- 2. Of each requirement that the worker meets, and of each urgency, the first tasks are read.
 -- 3. The first of these that no other transaction has locked is locked. What was claimed meanwhile is
 --    left out, since the lock reads the row again.
 WITH RECURSIVE head AS (
     (SELECT task.requirement_id FROM tasks_task task WHERE {{ queued }}
-     ORDER BY task.requirement_id LIMIT 1)
+     ORDER BY task.requirement_id, task.urgency LIMIT 1)
     UNION ALL
     SELECT next.requirement_id FROM head CROSS JOIN LATERAL (
         SELECT task.requirement_id FROM tasks_task task
         WHERE {{ queued }} AND task.requirement_id > head.requirement_id
-        ORDER BY task.requirement_id LIMIT 1) next
+        ORDER BY task.requirement_id, task.urgency LIMIT 1) next
 ), fitting AS MATERIALIZED (
     SELECT r.id, (SELECT count(*) FROM unnest(r.preferred) AS skill
                   WHERE skill = ANY (%(skills)s::varchar[])) AS preferred
