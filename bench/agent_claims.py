@@ -5,8 +5,8 @@ call. Calls are made by threads of one process, with everything that a request d
 They alternate in one run, in blocks. `--queued` tasks of other requirements wait in the same pool
 meanwhile: a claim must not become slower by them.
 
-In the end no run was claimed twice. Target: a claim with a long queue takes no longer than 1.3 times
-that with a short one. Exit code 1 otherwise.
+In the end no run was claimed twice. Target: a claim with a long queue takes no longer than 1.3
+times that with a short one. Exit code 1 otherwise.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.api.http.health import live, ready
+from apps.api.streams.claims import claim_next
 from apps.api.streams.views import consumer_events, events, stream
 from apps.console.streams import console_stream
 from apps.portal.streams import portal_stream
@@ -14,6 +15,7 @@ urlpatterns = [
     path("v1/events", events),
     path("v1/events/stream", stream),
     path("v1/event-consumers/<str:name>/events", consumer_events),
+    path("api/agent/tasks/claim-next", claim_next),
     path("portal/stream", portal_stream),
     path("admin/stream", console_stream),
     path("livez", live),

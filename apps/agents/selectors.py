@@ -73,7 +73,7 @@ def may_act_for(actor: Principal, session: AgentSession) -> bool:
         return False
     if actor.worker_id == session.worker_id:
         return Scope.WORK.value in actor.scopes
-    if Scope.POOLS_MANAGE.value not in actor.scopes:
+    if Scope.POOLS_MANAGE.value not in actor.scopes or not actor.has_role(Role.EDITOR):
         return False
     return actor.text == session.registered_by or actor.has_role(Role.MANAGER)
 

@@ -15,6 +15,7 @@ from tests.agent_steps import agent_of, for_pool
 from tests.factories import OUTPUT, House
 from tests.receiver import Receiver
 from tests.review_steps import reviewer, set_policy
+from tests.rollup_steps import assert_boards_are_true
 
 
 def posted(receiver: Receiver) -> list[dict[str, Any]]:
@@ -46,6 +47,9 @@ def test_claim_heartbeat_complete_review_approve_webhook(house: House, receiver:
     assert [body["data"].get("output") for body in bodies] == [None] * 5 + [OUTPUT] * 2
     log = house.alice.get(f"/v1/tasks/{task.id}/events").json()["data"]
     assert chain.first_broken(log) is None
+    # What operators see of it, and what backends read, is right without an offer.
+    assert_boards_are_true()
+    assert house.alice.get(f"/v1/tasks/{task.id}/match").status_code == 200
 
 
 def test_rework__the_next_claim_knows_why_and_the_last_one_fails_the_task(house: House) -> None:

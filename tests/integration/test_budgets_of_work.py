@@ -1,6 +1,8 @@
 """The SQL statements of the calls that a worker's page makes: authentication counted."""
 
-from tests.factories import House
+from apps.tasks.models import Run
+from tests.agent_steps import agent_of, for_pool
+from tests.factories import OUTPUT, House
 from tests.integration.test_budgets import statements
 
 
@@ -38,3 +40,20 @@ def test_history_and_statistics__at_most_2_statements(house: House) -> None:
     for name in ("history", "statistics"):
         sent = statements(lambda name=name: house.bob.get(f"/v1/workers/me/{name}"), answered=200)
         assert len(sent) == 2, sent
+
+
+def test_calls_of_a_session__at_most_so_many_statements(house: House) -> None:
+    """A claim: the key, the session, its lock, its open claim, the first task, that, the transition.
+
+    A completion: the start and the submission, each with its own lock, and the claim's end.
+    """
+    for _ in range(2):
+        for_pool(house)
+    agent = agent_of(house)
+    sent = statements(agent.claim, answered=200)
+    assert len(sent) <= 8, sent
+    run_id = str(Run.objects.get(status="claimed").id)
+    sent = statements(lambda: agent.on(run_id, "heartbeat"), answered=200)
+    assert len(sent) <= 8, sent
+    sent = statements(lambda: agent.on(run_id, "complete", result=OUTPUT), answered=200)
+    assert len(sent) <= 11, sent

@@ -4,6 +4,7 @@ from apps.agents.services.claims import (
     Claim,
     ClaimRequest,
     claim_next,
+    look_again,
     wait_for_next,
 )
 from apps.agents.services.leases import (
@@ -32,6 +33,7 @@ __all__ = [
     "complete_claim",
     "fail_claim",
     "heartbeat_claim",
+    "look_again",
     "note_call",
     "purge_claims",
     "register_session",

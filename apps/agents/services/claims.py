@@ -107,6 +107,25 @@ def _held(session: AgentSession, request: ClaimRequest, at: datetime) -> Claim |
     return Claim(live.run, live, session, sent_back_before(live.run))
 
 
+def look_again(
+    *,
+    actor: Principal,
+    session: AgentSession,
+    request: ClaimRequest,
+    check: Callable[[], object],
+) -> Claim | None:
+    """Claim the next eligible run for a call that waits; None without one.
+
+    It looks without a transaction. Only if there is one, it calls `check`, which raises where the
+    credential or the session has ended, and claims. Raise as `claim_next` does.
+    """
+    now = clock.now()
+    if not has_any(session=session, criteria=request.criteria, at=now):
+        return None
+    check()
+    return claim_next(actor=actor, session=session, request=request, at=now)
+
+
 def wait_for_next(
     *,
     actor: Principal,
@@ -117,9 +136,7 @@ def wait_for_next(
 ) -> Claim | None:
     """Claim the next eligible run, trying again for `WAIT_SECONDS`; None without one.
 
-    It looks without a transaction. `check` is called before a later try, and raises where the
-    credential has ended. While `MAX_WAITING_THREADS` calls wait, it does not wait. Raise as
-    `claim_next` does.
+    While `MAX_WAITING_THREADS` calls wait, it does not wait. Raise as `look_again` does.
     """
     claimed = claim_next(actor=actor, session=session, request=request, at=at)
     if claimed is not None or not _waiting_threads.acquire(blocking=False):
@@ -128,10 +145,7 @@ def wait_for_next(
         ends = time.monotonic() + WAIT_SECONDS
         while claimed is None and time.monotonic() + POLL_SECONDS < ends:
             time.sleep(POLL_SECONDS)
-            now = clock.now()
-            if has_any(session=session, criteria=request.criteria, at=now):
-                check()
-                claimed = claim_next(actor=actor, session=session, request=request, at=now)
+            claimed = look_again(actor=actor, session=session, request=request, check=check)
         return claimed
     finally:
         _waiting_threads.release()

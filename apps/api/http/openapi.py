@@ -62,7 +62,7 @@ class Api:
     idempotency_example: str = ""
     # Of headers: a description, an example, and whether it is required. Each call with a credential
     # takes the `common_headers`, and those that its operation names.
-    call_headers: Mapping[str, tuple[str, str, bool]] = field(default_factory=dict)
+    header_descriptions: Mapping[str, tuple[str, str, bool]] = field(default_factory=dict)
     common_headers: Sequence[str] = ()
     # Which error statuses an operation has; None: those that its form implies.
     errors_of: Callable[[Operation], Iterable[int]] | None = None
@@ -244,7 +244,7 @@ class Api:
         }
 
     def _shared_parameters(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        for name, (description, example, is_required) in self.call_headers.items():
+        for name, (description, example, is_required) in self.header_descriptions.items():
             yield name, _header(name, description, example, required=is_required)
         if not self.idempotency_example:
             return

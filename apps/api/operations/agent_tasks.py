@@ -1,12 +1,16 @@
 """Serve `/api/agent/tasks`: a session claims the next run, and works on what it holds."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.agents import services
 from apps.agents.queue import Criteria
-from apps.agents.selectors import require_workspace
+from apps.agents.selectors import CallingSession, require_workspace
 from apps.agents.services import ClaimRequest
 from apps.api.http.authentication import authenticate_again
 from apps.api.http.operations import operation
@@ -28,7 +32,33 @@ from apps.api.operations.responses import ClaimAnswer, LeaseAnswer
 from apps.api.operations.views import IDENTITY, OperationsView, answer
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimCall:
+    """Hold a claim that its caller may make."""
+
+    actor: Principal
+    session: CallingSession
+    request: ClaimRequest
+    check: Callable[[], object]
+
+    def look_again(self) -> services.Claim | None:
+        return services.look_again(
+            actor=self.actor, session=self.session, request=self.request, check=self.check
+        )
+
+
+class NothingYet(Response):
+    """Answer that nothing was claimed, for a caller who waits: by `call` it may be tried again."""
+
+    def __init__(self, call: ClaimCall) -> None:
+        super().__init__(status=204)
+        self.call = call
+
+
 class AgentClaimNext(OperationsView):
+    # Whether to wait on this thread. The ASGI process waits without one.
+    waits = True
+
     @operation(
         "claimNextAgentTask",
         scope=Scope.WORK,
@@ -43,18 +73,21 @@ class AgentClaimNext(OperationsView):
         require_workspace(session, body.workspace_id)
         criteria = Criteria(skills=body.required_capabilities, priority_min=body.priority_min)
         asked = ClaimRequest(criteria, body.lease_seconds, body.idempotency_key)
+        call = ClaimCall(actor, session, asked, lambda: self.check_again(request))
         at = self.at(request)
-        if body.wait:
+        if body.wait and self.waits:
             made = services.wait_for_next(
-                actor=actor,
-                session=session,
-                request=asked,
-                at=at,
-                check=lambda: self.session_again(request, authenticate_again(request._request)),
+                actor=actor, session=session, request=asked, at=at, check=call.check
             )
         else:
             made = services.claim_next(actor=actor, session=session, request=asked, at=at)
-        return Response(status=204) if made is None else answer(representations.claim(made))
+        if made is not None:
+            return answer(representations.claim(made))
+        return NothingYet(call) if body.wait and not self.waits else Response(status=204)
+
+    def check_again(self, request: Request) -> None:
+        """Raise what a new call by these headers would be refused with."""
+        self.session_again(request, authenticate_again(request._request))
 
 
 class AgentHeartbeat(OperationsView):

@@ -90,7 +90,7 @@ def _api() -> Api:
         ),
         scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
         path_parameters=PATH_PARAMETERS,
-        call_headers=HEADERS,
+        header_descriptions=HEADERS,
         errors_of=_errors,
     )
 

@@ -45,7 +45,11 @@ def _domain_response(
     if isinstance(error, errors.InvalidInput | errors.MalformedJSON):
         status = invalid_status
     response = Response(body, status=status)
-    problems.add_headers(response, request, error)
+    if isinstance(error, IDENTITY_ERRORS) and status == 401:
+        # The credential is valid: its client must not take it for one that has ended.
+        response["WWW-Authenticate"] = 'AGH-Session realm="biolayer"'
+    else:
+        problems.add_headers(response, request, error)
     return response
 
 

@@ -94,7 +94,7 @@ def _api() -> Api:
         scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
         path_parameters=PATH_PARAMETERS,
         idempotency_example=UUID,
-        call_headers=HEADERS,
+        header_descriptions=HEADERS,
         common_headers=[*HEADERS],
     )
 
