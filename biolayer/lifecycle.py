@@ -57,6 +57,8 @@ class Command(StrEnum):
     REQUEST_REVIEW = "request_review"  # a policy asks for a person's verdict; no new status
     DECIDE_REVIEW = "decide_review"  # a person, or the policy, gave the verdict; no new status
     REPORT_REVIEW = "report_review"  # a review is overdue; no new status
+    OPEN_APPEAL = "open_appeal"  # a worker appeals a reviewer's verdict; no new status
+    DECIDE_APPEAL = "decide_appeal"  # a manager decided on the appeal; no new status
 
 
 class EventType(StrEnum):
@@ -80,6 +82,8 @@ class EventType(StrEnum):
     REVIEW_REQUESTED = "review.requested"
     REVIEW_DECIDED = "review.decided"
     REVIEW_OVERDUE = "review.overdue"
+    APPEAL_OPENED = "appeal.opened"
+    APPEAL_DECIDED = "appeal.decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,15 @@ def _without_new_status(command: Command, event: EventType) -> list[Transition]:
         Transition(command, status, status, event)
         for status in Status
         if status not in (Status.DRAFT, Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+    ]
+
+
+def _after_a_verdict(command: Command, event: EventType) -> list[Transition]:
+    """Return rows for an event about a verdict: the task has moved on since, or has ended."""
+    return [
+        Transition(command, status, status, event)
+        for status in Status
+        if status not in (Status.DRAFT, Status.CREATED)
     ]
 
 
@@ -148,6 +161,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(Command.REQUEST_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_REQUESTED),
     *_rows(Command.DECIDE_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_DECIDED),
     *_rows(Command.REPORT_REVIEW, "submitted", Status.SUBMITTED, EventType.REVIEW_OVERDUE),
+    *_after_a_verdict(Command.OPEN_APPEAL, EventType.APPEAL_OPENED),
+    *_after_a_verdict(Command.DECIDE_APPEAL, EventType.APPEAL_DECIDED),
 )
 
 CLOSED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

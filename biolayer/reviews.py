@@ -51,6 +51,8 @@ class ReviewPolicy(BaseModel):
     # The tasks of a worker with a lower rating are always reviewed.
     below_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     on_reject: Literal["fail", "new_worker"] = "fail"
+    # How long a worker may appeal a verdict by which its work was sent back or rejected. 0: never.
+    appeal_hours: Annotated[int, Field(ge=0, le=8760), INTEGRAL] = 72
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -100,6 +102,8 @@ STRICTNESS: Mapping[str, Callable[[Any], float]] = {
     "first_tasks": int,
     "below_rating": float,
     "on_reject": ON_REJECT.index,
+    # A contract must not take from a worker what the pool grants.
+    "appeal_hours": int,
 }
 assert STRICTNESS.keys() == ReviewPolicy.model_fields.keys()
 

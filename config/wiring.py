@@ -188,6 +188,7 @@ def _register_reviews() -> None:
     tasks.add_purger(reviews.purge_reviews)
     react([EventType.FAILED], expire_review)
     react([EventType.REVIEW_DECIDED], bar_rejected_worker)
+    react([EventType.APPEAL_DECIDED], lift_bar)
     timers.register(REVIEW_DUE, report_overdue_review)
     timers.register(REVIEW_AUTO, auto_approve_review)
 
@@ -347,6 +348,18 @@ def bar_rejected_worker(moved: AppliedTransition) -> Iterable[Change]:
             run_id=UUID(facts["run_id"]),
             worker_id=UUID(facts["worker_id"]),
             code=REJECTED,
+        )
+
+
+def lift_bar(moved: AppliedTransition) -> Iterable[Change]:
+    """Let a worker have the task again after the rejection of its output was overturned."""
+    facts = moved.event.data
+    if (facts["verdict"], facts["decision"]) == ("rejected", "overturned"):
+        yield released_offer(
+            task_id=moved.task.id,
+            run_id=UUID(facts["run_id"]),
+            worker_id=UUID(facts["worker_id"]),
+            code="",
         )
 
 

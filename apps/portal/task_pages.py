@@ -15,7 +15,7 @@ from apps.accounts.principal import Principal
 from apps.portal.access import read_at
 from apps.portal.reasons import REASONS
 from apps.portal.task_forms import schema_of, stored_form, zone_of
-from apps.reviews.selectors import sent_back
+from apps.reviews.selectors import appeal_until, own_verdicts, sent_back
 from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
@@ -71,7 +71,7 @@ def show_run(
     if not work.is_own:
         template, more = "portal/task_lost.html", {"typed": typed_answers(work, work.draft)}
     elif work.run.ended_at is not None:
-        template, more = "portal/task_ended.html", _ended(actor, work)
+        template, more = "portal/task_ended.html", _ended(actor, work, at)
     else:
         context |= {"form": form or stored_form(work), "problems": problems}
         context["their_rows"] = typed_answers(work, context.get("theirs"))
@@ -114,12 +114,30 @@ def _sent_back(work: Work) -> Any:
     return sent_back(task_ids=[work.task.id]).get(work.task.id)
 
 
-def _ended(actor: Principal, work: Work) -> dict[str, Any]:
+def _ended(actor: Principal, work: Work, at: datetime) -> dict[str, Any]:
     following = selectors.next_held_run(actor=actor, after=work.run.id)
     return {
+        **_verdict(actor, work, at),
         "rows": _answers(work, work.run.output),
         "following": following,
         "typed": typed_answers(work, work.draft) if work.run.output is None else (),
+    }
+
+
+def _verdict(actor: Principal, work: Work, at: datetime) -> dict[str, Any]:
+    """Return the verdict that sent the output back or refused it, and the worker's appeal."""
+    if work.run.output is None and work.task.purged_at is None:
+        return {}  # Nothing was submitted: it saves a query.
+    verdict = own_verdicts(actor=actor, runs=[work.run]).get(work.run.id)
+    if verdict is None:
+        return {}
+    appeal, until = getattr(verdict, "appeal", None), appeal_until(verdict)
+    can_appeal = until is not None and at < until and work.task.purged_at is None
+    return {
+        "verdict": verdict,
+        "appeal": appeal,
+        "appeal_until": until,
+        "can_appeal": can_appeal,
     }
 
 

@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.portal.views import (
     app,
+    appeals,
     certifications,
     drafts,
     evidence,
@@ -51,6 +52,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/start", tasks.start, name="portal_start"),
     path("runs/<uuid:run_id>/submit", tasks.submit, name="portal_submit"),
     path("runs/<uuid:run_id>/release", tasks.release, name="portal_release"),
+    path("runs/<uuid:run_id>/appeal", appeals.appeal, name="portal_appeal"),
     path("runs/<uuid:run_id>/draft", drafts.save, name="portal_draft"),
     path("runs/<uuid:run_id>/heartbeat", drafts.heartbeat, name="portal_heartbeat"),
     path("runs/<uuid:run_id>/state", drafts.state, name="portal_state"),

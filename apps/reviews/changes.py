@@ -6,14 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from apps.base.rows import Change, Insert, Statement, Update
-from apps.reviews.models import Review
+from apps.reviews.models import Appeal, Review
 from apps.timers.changes import timer_upsert
 
 # The timers of a review, which is their subject.
 REVIEW_DUE = "review_due"
 REVIEW_AUTO = "review_auto"
 
-FREE: Mapping[str, Any] = {"claimed_by": "", "lease_until": None, "reviewer_worker_id": None}
+FREE: Mapping[str, Any] = {
+    "claimed_by": "",
+    "lease_until": None,
+    "claimed_at": None,
+    "reviewer_worker_id": None,
+    "reviewer_member_id": None,
+}
 """The columns of an open review that no reviewer has."""
 
 
@@ -39,9 +45,17 @@ def review_update(review: Review, values: Mapping[str, Any]) -> Update:
     return Update(Review, {"id": review.id}, values)
 
 
+def appeal_update(appeal: Appeal, values: Mapping[str, Any]) -> Update:
+    """Return the update of a locked appeal; `appeal` has the new values at once."""
+    for name, value in values.items():
+        setattr(appeal, name, value)
+    return Update(Appeal, {"id": appeal.id}, values)
+
+
 EXPIRE = """
 UPDATE reviews_review SET status = 'expired', version = version + 1, claimed_by = '',
-    lease_until = NULL, reviewer_worker_id = NULL, decided_by = 'system:policy', decided_at = %s
+    lease_until = NULL, claimed_at = NULL, reviewer_worker_id = NULL, reviewer_member_id = NULL,
+    decided_by = 'system:policy', decided_at = %s
 WHERE task_id = %s AND status IN ('waiting', 'claimed')
 """
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,15 @@ from apps.accounts.selectors import creator_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member
-from apps.reviews.models import Review, ReviewQuerySet, ReviewStatus
-from apps.tasks.models import Evidence
+from apps.reviews.models import Appeal, AppealQuerySet, Review, ReviewQuerySet, ReviewStatus
+from apps.tasks.models import Evidence, Run
 from biolayer.errors import NotAReviewer, NotFound, OwnWork
 from biolayer.reviews import ReviewPolicy
 
 INSTALLATION = UUID(int=0)
+
+APPEALABLE = (ReviewStatus.REWORK, ReviewStatus.REJECTED)
+"""The verdicts that a worker may appeal."""
 
 
 def sampling_key_place(organisation_id: UUID = INSTALLATION) -> crypto.Place:
@@ -33,11 +36,33 @@ def policy_of(review: Review) -> ReviewPolicy:
     return ReviewPolicy.model_validate(review.policy)
 
 
+def appeal_until(review: Review) -> datetime | None:
+    """Return until when a verdict may be appealed, by its policy alone; None: it may not."""
+    hours = policy_of(review).appeal_hours
+    if review.status not in APPEALABLE or review.decided_at is None or not hours:
+        return None
+    return review.decided_at + timedelta(hours=hours)
+
+
 # --- reviewers ------------------------------------------------------------------------------------
 
 
-def require_reviewer(actor: Principal, review: Review) -> UUID | None:
-    """Return the worker that a reviewer is, None for none.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Say which worker and which member of an organisation a credential acts for; None: none."""
+
+    worker_id: UUID | None = None
+    member_id: UUID | None = None
+
+
+def require_manager(actor: Principal) -> None:
+    """Raise `ScopeMissing` or `RoleTooLow` unless the actor decides about verdicts of others."""
+    actor.require(Scope.TASKS_REVIEW)
+    actor.require_role(Role.MANAGER)
+
+
+def require_reviewer(actor: Principal, review: Review) -> Identity:
+    """Return who a reviewer is.
 
     Raise `OwnWork` where this worker did the work, also where the credential is a key that its
     member created, `RoleTooLow`, and `NotAReviewer` while the review is for a pool's workers.
@@ -45,13 +70,13 @@ def require_reviewer(actor: Principal, review: Review) -> UUID | None:
     actor.require(Scope.TASKS_REVIEW)
     policy = policy_of(review)
     actor.require_role(Role(policy.required_role))
-    worker_id = _worker_of(actor)
-    if worker_id == review.worker_id:
+    reviewer = identity_of(actor)
+    if reviewer.worker_id == review.worker_id:
         raise OwnWork
     pool_id = None if review.escalated_at else policy.reviewer_pool_id
-    if pool_id is not None and not _is_in_pool(worker_id, pool_id):
+    if pool_id is not None and not _is_in_pool(reviewer.worker_id, pool_id):
         raise NotAReviewer(str(pool_id))
-    return worker_id
+    return reviewer
 
 
 def _is_in_pool(worker_id: UUID | None, pool_id: UUID) -> bool:
@@ -60,13 +85,18 @@ def _is_in_pool(worker_id: UUID | None, pool_id: UUID) -> bool:
     return Membership.objects.filter(pool_id=pool_id, worker_id=worker_id).exists()
 
 
-def _worker_of(actor: Principal) -> UUID | None:
+def identity_of(actor: Principal) -> Identity:
+    """Return the worker and the member that a credential acts for.
+
+    A key acts for the member who created it, that of a worker for the worker.
+    """
     if actor.worker_id is not None:
-        return actor.worker_id
+        return Identity(actor.worker_id, actor.member_id)
     member_id = actor.member_id or creator_of_key(key_id=actor.key_id)
     if member_id is None:
-        return None
-    return worker_of_member(member_id=member_id, organisation_id=actor.organisation_id)
+        return Identity()
+    ours = actor.organisation_id
+    return Identity(worker_of_member(member_id=member_id, organisation_id=ours), member_id)
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -117,7 +147,7 @@ def _in_lane(rows: ReviewQuerySet, lane: Lane, actor: Principal, at: datetime) -
             held = Q(status=ReviewStatus.CLAIMED, claimed_by=actor.text, lease_until__gt=at)
             return rows.filter(held)
         case Lane.WAITING:
-            own = _worker_of(actor)
+            own = identity_of(actor).worker_id
             return rows.free(at) if own is None else rows.free(at).exclude(worker_id=own)
         case Lane.OVERDUE:
             return rows.open().filter(escalated_at__isnull=False)
@@ -172,7 +202,54 @@ def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
 
 def sent_back(*, task_ids: Sequence[UUID]) -> dict[UUID, Review]:
     """Return by task the latest review by which an output was sent back."""
-    rows = Review.objects.filter(
-        task_id__in=task_ids, status__in=[ReviewStatus.REWORK, ReviewStatus.REJECTED]
-    )
+    rows = Review.objects.filter(task_id__in=task_ids, status__in=APPEALABLE)
     return {row.task_id: row for row in rows.select_related("run").order_by("round")}
+
+
+# --- appeals --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AppealFilter:
+    """Say which appeals a list has; empty sequences restrict nothing."""
+
+    statuses: Sequence[str] = field(default_factory=tuple)
+    review_ids: Sequence[UUID] = field(default_factory=tuple)
+
+
+def appeals(*, actor: Principal, filters: AppealFilter) -> AppealQuerySet:
+    """Return the appeals that the actor may see, unordered, with their reviews and tasks.
+
+    Raise `RoleTooLow`, `ScopeMissing`.
+    """
+    require_manager(actor)
+    rows = Appeal.objects.visible_to(actor).select_related("review__task")
+    if filters.statuses:
+        rows = rows.filter(status__in=filters.statuses)
+    if filters.review_ids:
+        rows = rows.filter(review_id__in=filters.review_ids)
+    return rows
+
+
+def appeal(*, actor: Principal, appeal_id: UUID) -> Appeal:
+    """Return an appeal. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
+    found = appeals(actor=actor, filters=AppealFilter()).filter(id=appeal_id).first()
+    if found is None:
+        raise NotFound("appeal")
+    return found
+
+
+def own_verdicts(*, actor: Principal, runs: Sequence[Run]) -> dict[UUID, Review]:
+    """Return by the id of the run the review by which the actor's work was sent back or rejected.
+
+    Each has its appeal, if there is one, as `appeal`. Raise `ScopeMissing`.
+    """
+    worker_id = actor.require_worker()
+    rows = Review.objects.filter(
+        # By the tasks, of which there is an index.
+        task_id__in=[run.task_id for run in runs],
+        run_id__in=[run.id for run in runs],
+        worker_id=worker_id,
+        status__in=APPEALABLE,
+    )
+    return {row.run_id: row for row in rows.select_related("appeal")}

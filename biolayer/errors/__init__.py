@@ -16,6 +16,7 @@ BioLayerError
 │   ├── AddressNotAllowed
 │   ├── SecondFactorRequired   the organisation requires one, and the person has none
 │   ├── OwnWork                a reviewer did the work that is to be reviewed
+│   ├── OwnVerdict             a manager gave the verdict that was appealed
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── IdentityUnauthorized   the session is not for this credential or workspace
 │   ├── ForeignRun             the session holds another run
@@ -38,6 +39,11 @@ BioLayerError
 │   ├── DraftChanged           another revision of the draft is stored: `draft`
 │   ├── ReviewChanged          it was claimed, released or decided since it was read: `version`
 │   ├── ReviewClosed           it has a verdict: `review_status`
+│   ├── NotAppealable          the verdict, or its policy, allows no appeal: `review_status`
+│   ├── AppealTooLate          the time for it has ended: `appeal_until`
+│   ├── AlreadyAppealed        a verdict is appealed once: `appeal_id`
+│   ├── AppealClosed           it has a decision: `appeal_status`
+│   ├── AppealChanged          it has changed since it was read: `version`
 │   ├── ReviewClaimed          another reviewer has it: `lease_until`
 │   ├── ReviewNotClaimed       it cannot be released by a reviewer who does not have it
 │   ├── OfferClosed
@@ -97,7 +103,11 @@ from biolayer.errors.base import (
     pointer,
 )
 from biolayer.errors.conflicts import (
+    AlreadyAppealed,
     AlreadyMember,
+    AppealChanged,
+    AppealClosed,
+    AppealTooLate,
     AttemptsExhausted,
     ClaimDecided,
     Conflict,
@@ -112,6 +122,7 @@ from biolayer.errors.conflicts import (
     KeyRotating,
     LastAdmin,
     LeaseLost,
+    NotAppealable,
     NothingProposed,
     OfferClosed,
     OfferExpired,
@@ -142,6 +153,7 @@ from biolayer.errors.refusals import (
     NotAReviewer,
     NotTheOwner,
     OrganisationMismatch,
+    OwnVerdict,
     OwnWork,
     PoolNotGranted,
     Refused,
@@ -173,7 +185,11 @@ __all__ = [
     "EVERY_POOL",
     "AddressNotAllowed",
     "AgentNameTaken",
+    "AlreadyAppealed",
     "AlreadyMember",
+    "AppealChanged",
+    "AppealClosed",
+    "AppealTooLate",
     "AttemptsExhausted",
     "BioLayerError",
     "ClaimDecided",
@@ -204,12 +220,14 @@ __all__ = [
     "MalformedJSON",
     "NoActiveLease",
     "NotAReviewer",
+    "NotAppealable",
     "NotFound",
     "NotTheOwner",
     "NothingProposed",
     "OfferClosed",
     "OfferExpired",
     "OrganisationMismatch",
+    "OwnVerdict",
     "OwnWork",
     "PoolClosed",
     "PoolNotGranted",

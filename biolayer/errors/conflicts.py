@@ -118,6 +118,71 @@ class ReviewNotClaimed(Conflict):
     title = "You do not have this review"
 
 
+class NotAppealable(Conflict):
+    code = "not_appealable"
+    title = "This verdict cannot be appealed"
+
+    def __init__(self, text: str, *, status: str) -> None:
+        self.review_status = status
+        super().__init__(text)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"review_status": self.review_status}
+
+
+class AppealTooLate(Conflict):
+    code = "appeal_too_late"
+    title = "The time for an appeal has ended"
+
+    def __init__(self, until: str) -> None:
+        self.until = until
+        super().__init__(f"It could be made before {until}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"appeal_until": self.until}
+
+
+class AlreadyAppealed(Conflict):
+    code = "already_appealed"
+    title = "There is an appeal of this verdict"
+
+    def __init__(self, *, appeal_id: str, status: str) -> None:
+        self.appeal_id, self.appeal_status = appeal_id, status
+        super().__init__(f"A verdict is appealed once. That appeal is {status}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"appeal_id": self.appeal_id, "appeal_status": self.appeal_status}
+
+
+class AppealClosed(Conflict):
+    code = "appeal_closed"
+    title = "The appeal has been decided"
+
+    def __init__(self, status: str) -> None:
+        self.appeal_status = status
+        super().__init__(f"It is {status}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"appeal_status": self.appeal_status}
+
+
+class AppealChanged(Conflict):
+    code = "appeal_changed"
+    title = "The appeal has changed since it was read"
+
+    def __init__(self, *, version: int, status: str) -> None:
+        self.version, self.appeal_status = version, status
+        super().__init__("Nothing was decided. Read it again, and decide by what it is now.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"version": self.version, "appeal_status": self.appeal_status}
+
+
 class OfferClosed(Conflict):
     code = "offer_closed"
     title = "The offer is no longer open"

@@ -50,6 +50,14 @@ class OwnWork(Refused):
         super().__init__("You did this work, or a worker that you are.")
 
 
+class OwnVerdict(Refused):
+    code = "own_verdict"
+    title = "Another person must decide on this"
+
+    def __init__(self) -> None:
+        super().__init__("You gave this verdict.")
+
+
 class NotAReviewer(Refused):
     code = "not_a_reviewer"
     title = "You are not one of the reviewers"

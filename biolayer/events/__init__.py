@@ -9,6 +9,7 @@ they do not know, and receivers must do so too.
     event.data.expires_at
 """
 
+from biolayer.events.appeals import AppealDecided, AppealOpened
 from biolayer.events.catalogue import (
     CATALOGUE,
     EVENT_TYPES,
@@ -64,6 +65,8 @@ __all__ = [
     "SILENT",
     "TASK_PATTERNS",
     "THIN_EXAMPLE",
+    "AppealDecided",
+    "AppealOpened",
     "DeliveryExhausted",
     "DeliveryRecovered",
     "EndpointDisabled",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, get_args
 
-from biolayer.events import deliveries, tasks
+from biolayer.events import appeals, deliveries, tasks
 from biolayer.events.envelope import Envelope, ThinEnvelope
 from biolayer.times import format_time
 
@@ -22,6 +22,7 @@ _RUN = "019c2a4e-8f42-7c0d-8a11-0f6b6f0a2b91"
 _WORKER = "019b7e10-2c55-7d4e-b0f3-6a1d9c84e277"
 _OFFER = "019c2a4e-9b07-7e6f-a2d4-c18e35b7904a"
 _REVIEW = "019c2a53-0c41-7d1f-8a66-5b9e1f47c2d0"
+_APPEAL = "019c2a58-1e30-7c5d-b3aa-2f8d6c0e4b19"
 _MESSAGE = "019c2a50-4f7a-7c02-b1de-90a4c8e35f17"
 _EVIDENCE = "019c2a51-11c8-7a90-8e3d-7b5f2a6c4d10"
 _ENDPOINT = "019bb3d2-64aa-7f18-9d20-e4c7a1b85f36"
@@ -68,6 +69,7 @@ class Kind:
 _THIN: Mapping[str, type[Envelope]] = {
     "task": ThinEnvelope,
     "review": ThinEnvelope,
+    "appeal": ThinEnvelope,
     "endpoint": deliveries.ThinEndpointEnvelope,
     "delivery": deliveries.ThinDeliveryEnvelope,
 }
@@ -241,6 +243,34 @@ _KINDS = (
             **_REVIEWED,
             due_at=timedelta(milliseconds=-120),
             detected_at=timedelta(0),
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        appeals.AppealOpened,
+        _of_task(
+            10,
+            "queued",
+            "queued",
+            appeal_id=_APPEAL,
+            **_REVIEWED,
+            verdict="rework",
+            reason="The ticket's number is in the notes, at the end.",
+        ),
+        is_silent=True,
+    ),
+    Kind(
+        appeals.AppealDecided,
+        _of_task(
+            11,
+            "queued",
+            "queued",
+            appeal_id=_APPEAL,
+            **_REVIEWED,
+            verdict="rework",
+            decision="overturned",
+            rating=4,
+            reason="The number is there. The rating was changed.",
         ),
         is_silent=True,
     ),

@@ -13,7 +13,7 @@ _KNOWN = frozenset(EVENT_TYPES)
 TASK_PATTERNS = (
     EVERY_TASK_EVENT,
     "task.*",
-    *(event_type for event_type in EVENT_TYPES if event_type.startswith(("task.", "review."))),
+    *(name for name in EVENT_TYPES if name.startswith(("task.", "review.", "appeal."))),
 )
 """The patterns of feeds and consumers, which have the events of tasks only."""
 

@@ -337,7 +337,9 @@ class TaskFailed(Envelope):
 
 
 class TaskCancelled(Envelope):
-    """Sent when the task is cancelled before an output was submitted. It is the last event."""
+    """Sent when the task is cancelled before an output was submitted. No other event of this group
+    follows.
+    """
 
     type: Literal["task.cancelled"]
     data: CancelledFacts

@@ -5,6 +5,8 @@ from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID, W
 
 OUTPUT = {"reached_user": True, "notes": "Owner ran a patch script."}
 REASON = "Ask for the ticket's number, too."
+APPEAL = "The ticket's number is in the notes, at the end."
+RULING = "The number is there. The rating was changed."
 POLICY = {"mode": "sample", "sample_share": 0.1, "first_tasks": 5, "deadline_seconds": 14400}
 REVIEWS = "Review ReviewDetail PreviousReview"
 
@@ -137,4 +139,55 @@ SHOWN: Table = {
     "decided": ("The number of decided reviews.", 2),
 }
 
-TABLE: Table = {**POLICIES, **VERDICTS, **SHOWN}
+APPEALS: Table = {
+    "appeal_id": ("The ID of the appeal.", UUID),
+    "Appeal.version": ("Increases with the decision.", 1),
+    "AppealDecision.version": ("The version of the appeal that you read.", 1),
+    **for_models(
+        "Appeal OwnAppeal",
+        "status",
+        "`open`: a manager has to decide. `overturned`: the verdict's rating no longer counts."
+        " `expired`: the task's content was deleted before.",
+        "open",
+    ),
+    "Appeal.review": ("The review, with its verdict.", FROM_PARTS),
+    "NewAppeal.reason": ("Why the verdict is wrong, for the manager who decides.", APPEAL),
+    **for_models("Appeal OwnAppeal", "reason", "The worker's words; null: deleted.", APPEAL),
+    "opened_at": ("When the worker appealed.", TIME),
+    **for_models("Appeal OwnAppeal", "decided_at", "When it was decided; null: it is open.", TIME),
+    "Appeal.decided_by": (
+        "The credential that decided; null: it is open.",
+        "member:019b7e10-2c55-7d4e-b0f3-6a1d9c84e277",
+    ),
+    "decision_reason": ("The words of who decided, for the worker; null: none.", RULING),
+    "AppealDecision.decision": ("Whether the verdict stands.", "overturn"),
+    "AppealDecision.reason": ("For the worker.", RULING),
+    "AppealDecision.rating": (
+        "With `overturn`: stars for the work instead of those of the verdict; null: none.",
+        4,
+    ),
+    "AppealDecision.reopen": (
+        (
+            "With `overturn`: queue the task again. It must be completed or failed, with attempts"
+            " left; needs the scope `tasks:manage` and the role admin."
+        ),
+        True,
+    ),
+    **for_models(
+        "Appeal OwnAppeal", "rating", "Stars given instead of those of the verdict; null: none.", 4
+    ),
+    "AppealDecidedFacts.decision": ("Whether the verdict stands.", "overturned"),
+    "AppealDecidedFacts.rating": ("Stars instead of those of the verdict; null: none.", 4),
+    "OwnVerdict.status": ("What was decided.", "rework"),
+    "OwnVerdict.reason": ("The reviewer's words; null: deleted.", REASON),
+    "OwnVerdict.rating": ("Stars for the work; null: none.", 2),
+    "OwnVerdict.decided_at": ("When it was decided.", TIME),
+    "appeal_until": ("Until when it may be appealed, once; null: it may not.", TIME),
+    "OwnVerdict.appeal": ("The worker's appeal; null: none.", FROM_PARTS),
+    "appeal_hours": (
+        "Hours in which a worker may appeal a verdict on its work; 0: it may not.",
+        72,
+    ),
+}
+
+TABLE: Table = {**POLICIES, **VERDICTS, **SHOWN, **APPEALS}

@@ -213,6 +213,7 @@ RUNS: Table = {
     "ended_at": ("When the run ended; null while it is open.", TIME),
     "evidence": ("IDs of the files that belong to the output.", [UUID]),
     "EndedRun.task": ("What it was about.", FROM_PARTS),
+    "EndedRun.verdict": ("The verdict that sent it back or rejected it; null: none.", FROM_PARTS),
     "Statistics.completed": ("Runs that were submitted.", 42),
     "Statistics.returned": ("Runs that the worker released.", 1),
     "Statistics.since": ("From when it counts.", TIME),

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from biolayer.events.envelope import OpenModel
 from biolayer.events.tasks import StatusName
+from biolayer.responses.appeals import OwnVerdict
 from biolayer.responses.pages import Page
 from biolayer.responses.runs import Run
 from biolayer.values import Identifier, Timestamp
@@ -21,6 +22,9 @@ class TaskSummary(OpenModel):
 
 class EndedRun(Run):
     task: TaskSummary
+    verdict: OwnVerdict | None = Field(
+        description="The verdict by which its output was sent back or rejected; null: none."
+    )
 
 
 class HistoryPage(Page):

@@ -134,6 +134,7 @@ class DependencyResult(OpenModel):
 class SentBack(OpenModel):
     """What a reviewer refused of an earlier attempt."""
 
+    review_id: Identifier
     attempt: int
     reason: str
     pointers: list[str]

@@ -37,6 +37,9 @@ WHEN: Mapping[Command, str] = {
     Command.DECIDE_REVIEW: "a reviewer, or the policy after its time, gave a verdict: `verify`,"
     " `rework` or `fail` follows",
     Command.REPORT_REVIEW: "the review is overdue; the status does not change",
+    Command.OPEN_APPEAL: "a worker appeals a reviewer's verdict, also on a task that has closed"
+    " since",
+    Command.DECIDE_APPEAL: "a manager decided on the appeal; the status does not change",
 }
 WITHOUT_NEW_STATUS = (
     Command.ESCALATE,
@@ -47,6 +50,8 @@ WITHOUT_NEW_STATUS = (
     Command.REQUEST_REVIEW,
     Command.DECIDE_REVIEW,
     Command.REPORT_REVIEW,
+    Command.OPEN_APPEAL,
+    Command.DECIDE_APPEAL,
 )
 
 HEAD = """\

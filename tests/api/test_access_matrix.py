@@ -107,6 +107,7 @@ ELSEWHERE = {
     "portal/runs/<uuid:run_id>/start": "person",
     "portal/runs/<uuid:run_id>/submit": "person",
     "portal/runs/<uuid:run_id>/release": "person",
+    "portal/runs/<uuid:run_id>/appeal": "person",
     "portal/runs/<uuid:run_id>/draft": "script",
     "portal/runs/<uuid:run_id>/heartbeat": "script",
     "portal/runs/<uuid:run_id>/state": "script",

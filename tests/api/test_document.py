@@ -300,6 +300,7 @@ def walk_reviews(house: House, answers: Answers) -> None:
     answers.expect("release_review", 200, rita.post(f"{path}/release"))
     body = {"version": 3, "verdict": "rework", "reason": "Call again.", "pointers": ["/notes"]}
     answers.expect("decide_review", 200, rita.post(f"{path}/verdict", {**body, "rating": 2}))
+    walk_appeals(house, answers, path)
     second = house.offered_again(tasks[0])
     answers.expect("list_offers", 200, house.bob.get("/v1/offers"))
     answers.expect("accept_offer", 200, house.bob.post(f"/v1/offers/{second.id}/accept"))
@@ -313,6 +314,19 @@ def walk_reviews(house: House, answers: Answers) -> None:
     verdicts = {"verdicts": [{"review_id": one, **given} for one in ids]}
     answers.expect("decide_reviews", 200, rita.post("/v1/reviews/verdicts", verdicts))
     assert verify_submitted() == 2
+
+
+def walk_appeals(house: House, answers: Answers, path: str) -> None:
+    why = {"reason": "The number is there."}
+    made = answers.expect("appeal_review", 201, house.bob.post(f"{path}/appeal", why))
+    answers.expect("list_my_history", 200, house.bob.get("/v1/workers/me/history"))
+    mona = reviewer(house, "Mona")
+    answers.expect("list_appeals", 200, mona.get("/v1/appeals?status=open"))
+    appeal = f"/v1/appeals/{made['appeal_id']}"
+    answers.expect("get_appeal", 200, mona.get(appeal))
+    body = {**why, "version": 1, "decision": "overturn", "rating": 4}
+    answers.expect("decide_appeal", 200, mona.post(f"{appeal}/decision", body))
+    answers.expect("list_my_history", 200, house.bob.get("/v1/workers/me/history"))
 
 
 def walk_attachments(house: House, answers: Answers) -> None:

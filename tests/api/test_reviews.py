@@ -197,6 +197,7 @@ def test_review__shows_output_contract_and_the_review_before(house: House, rita:
     offer = run.offers.get(status="open")
     briefing = house.bob.post(f"/v1/offers/{offer.id}/accept").json()["task"]
     assert briefing["sent_back"] == {
+        "review_id": str(first.id),
         "attempt": 1,
         "reason": "It is another owner.",
         "pointers": ["/notes"],

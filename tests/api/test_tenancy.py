@@ -22,6 +22,8 @@ from apps.events import services as events
 from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
 from apps.pools.services import provision_pool
+from apps.reviews.models import Appeal
+from apps.reviews.services import open_appeal
 from apps.tasks.models import Run
 from apps.tasks.services import place_hold
 from apps.webhooks import services as webhooks
@@ -43,6 +45,7 @@ from tests.factories import (
     member_of,
     worker_in,
 )
+from tests.review_steps import decide, in_review, reviewer
 
 HTTP = ("get", "post", "put", "patch", "delete")
 
@@ -102,6 +105,12 @@ MATRIX = [
     Row("post", "reviews/<str:review_id>/release", Scope.TASKS_REVIEW, {}, subject="review"),
     Row("post", "reviews/<str:review_id>/verdict", Scope.TASKS_REVIEW,
     {"version": 1, "verdict": "approve"}, subject="review"),
+    Row("post", "reviews/<str:review_id>/appeal", Scope.WORK, {"reason": "It is right."},
+    subject="refused"),
+    Row("get", "appeals", Scope.TASKS_REVIEW),
+    Row("get", "appeals/<str:appeal_id>", Scope.TASKS_REVIEW, subject="appeal"),
+    Row("post", "appeals/<str:appeal_id>/decision", Scope.TASKS_REVIEW,
+    {"version": 1, "decision": "uphold", "reason": "It is wrong."}, subject="appeal"),
     Row("get", "evidence/<str:evidence_id>", Scope.EVIDENCE_READ, subject="evidence"),
     Row("get", "evidence/<str:evidence_id>/content", Scope.EVIDENCE_READ, subject="evidence"),
     Row("post", "attachments", Scope.TASKS_CREATE),
@@ -236,7 +245,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment", "claim", "review",
+    "attachment", "claim", "review", "appeal",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -333,6 +342,7 @@ def world(kept: dict[str, World], django_db_blocker: Any) -> Iterator[World]:
 
 def made(house: House) -> World:
     reviewed = house.submitted(review={"mode": "all"}).task
+    appealed = an_appeal(house)
     run = house.started()
     _, carol = worker_in(house.pool)
     offer = house.offered(title="Offered")
@@ -340,6 +350,7 @@ def made(house: House) -> World:
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
     subjects: dict[str, Any] = {"task": run.task_id, "offer": offer.id, "run": run.id}
     subjects["review"] = reviewed.review_id
+    subjects |= {"appeal": appealed.id, "refused": appealed.review_id}
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
     subjects |= {"key": key.id, "consumer": a_consumer(house), "hold": a_hold(house, run.task_id)}
@@ -348,6 +359,15 @@ def made(house: House) -> World:
     subjects |= {"claim": claimed(house.bob.principal).id}
     subjects |= {"api_key": house.alice.principal.key_id}
     return World(house, subjects | webhook_subjects(house) | people(house), stranger)
+
+
+def an_appeal(house: House) -> Appeal:
+    """Appeal the rejection of an output of Bob's."""
+    at = clock.now()
+    rejected = decide(reviewer(house).principal, in_review(house, review={"mode": "all"}), "reject")
+    return open_appeal(
+        actor=house.bob.principal, review_id=rejected.id, reason="It is right.", at=at
+    )
 
 
 def people(house: House) -> dict[str, UUID]:

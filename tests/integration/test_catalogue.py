@@ -7,6 +7,7 @@ models with `extra="forbid"`: a fact that no model names fails here.
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -111,6 +112,12 @@ def failed(house: House) -> UUID:
     return task_id
 
 
+def cancelled(house: House) -> UUID:
+    task_id = queued(house)
+    cancel(house, task_id)
+    return task_id
+
+
 STATES: dict[Status | None, State] = {
     Status.CREATED: created,
     Status.QUEUED: queued,
@@ -122,6 +129,7 @@ STATES: dict[Status | None, State] = {
     Status.VERIFIED: verified,
     Status.COMPLETED: completed,
     Status.FAILED: failed,
+    Status.CANCELLED: cancelled,
 }
 
 
@@ -293,6 +301,31 @@ def decide_review(house: House, task_id: UUID) -> None:
     )
 
 
+@transaction.atomic
+def appeal(command: Command, house: House, task_id: UUID) -> None:
+    """Only the event of an appeal: the task has a verdict of another attempt."""
+    facts = {
+        "appeal_id": str(UUID(int=2)),
+        "review_id": str(UUID(int=1)),
+        "run_id": str(UUID(int=3)),
+        "worker_id": str(house.bobs_worker.id),
+        "attempt": 1,
+        "round": 1,
+        "verdict": "rework",
+    }
+    if command is Command.DECIDE_APPEAL:
+        facts |= {"decision": "overturned", "rating": 4}
+    tasks.record_appeal(
+        task=Task.objects.locked().get(id=task_id),
+        command=command,
+        actor=principal.system("test", house.organisation.id),
+        at=clock.now(),
+        data=facts,
+        reason="it was right",
+        also=[],
+    )
+
+
 STEPS: dict[Command, Step] = {
     Command.QUEUE: lambda house, task_id: tasks.queue_created(),
     Command.MATCH: locked(tasks.match_task, data={"worker_id": str(UUID(int=1))}),
@@ -319,6 +352,8 @@ STEPS: dict[Command, Step] = {
     Command.REQUEST_REVIEW: ask_for_review,
     Command.DECIDE_REVIEW: decide_review,
     Command.REPORT_REVIEW: report_review,
+    Command.OPEN_APPEAL: partial(appeal, Command.OPEN_APPEAL),
+    Command.DECIDE_APPEAL: partial(appeal, Command.DECIDE_APPEAL),
 }
 
 TOLD_ROWS = [

@@ -195,6 +195,8 @@ def test_silent__is_what_no_wildcard_includes() -> None:
             "review.requested",
             "review.decided",
             "review.overdue",
+            "appeal.opened",
+            "appeal.decided",
         }
     )
 

@@ -51,6 +51,8 @@ REMARKS = (
     Command.REQUEST_REVIEW,
     Command.DECIDE_REVIEW,
     Command.REPORT_REVIEW,
+    Command.OPEN_APPEAL,
+    Command.DECIDE_APPEAL,
 )
 """Events of a task whose status does not change."""
 
@@ -89,7 +91,14 @@ def test_a_transition__has_the_event_of_its_target() -> None:
 
 
 def test_cancelled__has_no_exits() -> None:
-    assert lifecycle.allowed(Status.CANCELLED) == []
+    """A verdict of before can be appealed; the status never changes."""
+    assert set(lifecycle.allowed(Status.CANCELLED)) <= set(REMARKS)
+
+
+@pytest.mark.parametrize("command", [Command.OPEN_APPEAL, Command.DECIDE_APPEAL])
+def test_appeals__are_of_every_task_that_may_have_had_a_verdict(command: Command) -> None:
+    sources = {row.source for row in TRANSITIONS if row.command is command}
+    assert sources == set(Status) - {Status.DRAFT, Status.CREATED}
 
 
 @pytest.mark.parametrize("status", ["submitted", "verified", "completed", "failed"])

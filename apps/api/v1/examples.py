@@ -9,6 +9,7 @@ from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
 from biolayer.requests import (
     api_keys,
+    appeals,
     oauth,
     offers,
     organisations,
@@ -88,6 +89,13 @@ BODIES: Mapping[type[BaseModel], Any] = {
     },
     reviews.Verdict: VERDICT,
     reviews.Verdicts: {"verdicts": [{"review_id": UUID, **VERDICT}]},
+    appeals.NewAppeal: {"reason": "The ticket's number is in the notes, at the end."},
+    appeals.AppealDecision: {
+        "version": 1,
+        "decision": "overturn",
+        "reason": "The number is there. The rating was changed.",
+        "rating": 4,
+    },
     NewLegalHold: {"task_id": "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41", "reason": "Case 2026-118"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     api_keys.KeyCreation: {

@@ -15,7 +15,7 @@ from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.base.exports import ExportFormat
 from apps.pools.selectors import ClaimFilter, WorkerFilter
-from apps.reviews.selectors import Lane, ReviewFilter
+from apps.reviews.selectors import AppealFilter, Lane, ReviewFilter
 from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
@@ -23,6 +23,7 @@ from biolayer.events import EVENT_TYPES
 from biolayer.field_descriptions import POOL, TIME
 from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
+from biolayer.responses.appeals import AppealStatus
 from biolayer.responses.certification_claims import ClaimStatus
 from biolayer.responses.reviews import ReviewStatus
 from biolayer.values import Moment, Presence, Urgency
@@ -39,6 +40,7 @@ ONE_OF_TASKS = ("q", "created_after", "created_before")
 OF_WORKERS = ("presence", "skill", "pool")
 OF_CLAIMS = ("status", "worker_id")
 OF_REVIEWS = ("status", "pool", "task_id")
+OF_APPEALS = ("status", "review_id")
 OF_DELIVERIES = ("status", "endpoint_id", "task_id", "type", "outcome")
 
 TASK_FILTERS = (
@@ -105,6 +107,11 @@ REVIEW_FILTERS = (
     filter_by("status", "The status.", "waiting", enum=REVIEW_STATUSES),
     filter_by("pool", "The pool by which the worker had the task.", POOL, format="uuid"),
     filter_by("task_id", "The task.", UUID_EXAMPLE, format="uuid"),
+)
+APPEAL_STATUSES = list(get_args(AppealStatus))
+APPEAL_FILTERS = (
+    filter_by("status", "The status.", "open", enum=APPEAL_STATUSES),
+    filter_by("review_id", "The review.", UUID_EXAMPLE, format="uuid"),
 )
 CLAIM_STATUSES = list(get_args(ClaimStatus))
 CLAIM_FILTERS = (
@@ -248,6 +255,17 @@ def review_filter(request: Request) -> ReviewFilter:
         pool_ids=pool_ids,
         task_ids=task_ids,
     )
+
+
+def appeal_filter(request: Request) -> AppealFilter:
+    """Return the filter of a list of appeals."""
+    parameters = _FilterParameters(request, repeatable=OF_APPEALS)
+    result = AppealFilter(
+        statuses=parameters.choices("status", APPEAL_STATUSES),
+        review_ids=parameters.ids("review_id", "a review"),
+    )
+    parameters.raise_faults()
+    return result
 
 
 def audit_filter(request: Request) -> AuditFilter:

@@ -11,6 +11,7 @@ from apps.api.http.pagination import Keyset, page
 from apps.api.http.views import View
 from apps.api.v1.filters import SINCE, check_no_filters, since_parameter
 from apps.api.v1.representations import tasks as representations
+from apps.reviews.selectors import own_verdicts
 from apps.tasks import selectors
 from biolayer.responses.history import HistoryPage, Statistics
 
@@ -28,8 +29,10 @@ class MyHistory(View):
     )
     def get(self, request: Request) -> Response:
         check_no_filters(request)
-        runs = page(request, selectors.own_history(actor=self.actor(request)), NEWEST_FIRST)
-        data = [representations.ended_run(row) for row in runs.rows]
+        actor = self.actor(request)
+        runs = page(request, selectors.own_history(actor=actor), NEWEST_FIRST)
+        verdicts = own_verdicts(actor=actor, runs=runs.rows)
+        data = [representations.ended_run(row, verdicts.get(row.id)) for row in runs.rows]
         return Response(HistoryPage(data=data, next_cursor=runs.next_cursor))
 
 

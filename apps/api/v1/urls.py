@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.api.v1 import (
     api_keys,
+    appeals,
     attachments,
     audit,
     certification_claims,
@@ -51,6 +52,10 @@ urlpatterns = [
     path("reviews/<str:review_id>/claim", reviews.ReviewClaim.as_view()),
     path("reviews/<str:review_id>/release", reviews.ReviewRelease.as_view()),
     path("reviews/<str:review_id>/verdict", reviews.ReviewVerdict.as_view()),
+    path("reviews/<str:review_id>/appeal", appeals.ReviewAppeal.as_view()),
+    path("appeals", appeals.Appeals.as_view()),
+    path("appeals/<str:appeal_id>", appeals.Appeal.as_view()),
+    path("appeals/<str:appeal_id>/decision", appeals.AppealDecision.as_view()),
     path("evidence/<str:evidence_id>", evidence.EvidenceFile.as_view()),
     path("evidence/<str:evidence_id>/content", evidence.EvidenceContent.as_view()),
     path("attachments", attachments.Attachments.as_view()),

@@ -22,7 +22,7 @@ MAX_SCANNED = 10_000
 EVERYTHING = "*"
 
 # The feed has the events of tasks. Operational events go to endpoints only.
-FEED_TYPES = tuple(name for name in EVENT_TYPES if name.startswith(("task.", "review.")))
+FEED_TYPES = tuple(name for name in EVENT_TYPES if name.startswith(("task.", "review.", "appeal.")))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -68,6 +68,7 @@ from apps.pools.services.presence import (
 from apps.pools.services.ratings import (
     rate_worker,
     refresh_rating_means,
+    take_rating_back,
 )
 from apps.pools.services.workers import (
     create_worker,
@@ -118,6 +119,7 @@ __all__ = [
     "reserve_capacity",
     "set_presence",
     "set_team_policies",
+    "take_rating_back",
     "unlink_worker",
     "update_oauth_application",
     "update_own_worker",

@@ -1,18 +1,15 @@
 """Rate workers, and keep the pool means that scores with few ratings are drawn to."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F
-from django.db.models.functions import Coalesce
 
 from apps.accounts.principal import Principal
 from apps.base.drains import skip_if_locked
-from apps.base.fields import Numeric
 from apps.base.transactions import atomic
 from apps.base.wake import wake
-from apps.pools.models import Worker
 from apps.pools.services.locks import lock_members
 from biolayer.errors import NotFound
 
@@ -24,17 +21,47 @@ MIN_CHANGE = 0.01
 
 def rate_worker(*, actor: Principal, worker_id: UUID, stars: int, at: datetime) -> None:
     """Add a rating of 1 to 5 stars; a worker's rating is the mean. Raise `NotFound`."""
+    _change_ratings(actor, worker_id, stars, count=1)
+
+
+def take_rating_back(*, actor: Principal, worker_id: UUID, stars: int, at: datetime) -> None:
+    """Remove a rating that was added before: the mean is that of the others, 0 without any.
+
+    Without ratings, since an operator has set their count to 0, nothing is removed. Raise
+    `NotFound`.
+    """
+    _change_ratings(actor, worker_id, stars, count=-1)
+
+
+# The sum is recovered from the mean: a quotient of 30 decimals, multiplied by its count, is exact
+# to 12. What an operator set may not contain what is removed, so the mean is bounded.
+SUM = "round(coalesce(exact_rating, rating) * rating_count, 12)"
+COUNT = "greatest(rating_count + %(count)s, 0)"
+MEAN = f"""
+CASE WHEN rating_count = 0 AND %(count)s < 0 THEN coalesce(exact_rating, rating)
+    WHEN {COUNT} = 0 THEN 0
+    ELSE least(5, greatest(0, round({SUM} + %(stars)s * %(count)s, 30) / {COUNT})) END
+"""
+# It locks the row, so that of two concurrent ratings each counts.
+CHANGE_RATINGS = f"""
+UPDATE pools_worker SET rating = {MEAN}, exact_rating = {MEAN}, rating_count = {COUNT}
+WHERE id = %(worker_id)s AND organisation_id = %(organisation_id)s
+"""
+
+
+def _change_ratings(actor: Principal, worker_id: UUID, stars: int, *, count: int) -> None:
+    """Add a rating (`count` 1), or remove one (-1)."""
     assert stars in STARS
-    # The statement locks the row, so that of two concurrent ratings each counts.
-    before = Coalesce("exact_rating", "rating", output_field=Numeric())
-    mean = (before * F("rating_count") + stars) / (F("rating_count") + 1)
-    updated = Worker.objects.filter(id=worker_id, organisation_id=actor.organisation_id).update(
-        rating=mean,
-        exact_rating=mean,
-        rating_count=F("rating_count") + 1,
-    )
-    if not updated:
-        raise NotFound("worker")
+    params: dict[str, Any] = {
+        "stars": stars,
+        "count": count,
+        "worker_id": worker_id,
+        "organisation_id": actor.organisation_id,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CHANGE_RATINGS, params)
+        if not cursor.rowcount:
+            raise NotFound("worker")
     wake("matching")
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.principal import Principal
 from apps.pools.selectors import own_worker
 from apps.portal.access import read_at, worker_page
+from apps.reviews.selectors import own_verdicts
 from apps.tasks import selectors
 
 PAGE = 20
@@ -27,6 +28,9 @@ def history(request: HttpRequest, actor: Principal) -> HttpResponse:
     """Serve `GET /portal/history/`: figures of the last 30 days, and ended runs, newest first."""
     worker, after = own_worker(actor), request.GET.get("after", "")
     rows = [*_after(selectors.own_history(actor=actor), after)[: PAGE + 1]]
+    verdicts = own_verdicts(actor=actor, runs=rows[:PAGE])
+    for row in rows:
+        vars(row)["verdict"] = verdicts.get(row.id)
     context = {
         "worker": worker,
         "rating": worker.exact_rating or worker.rating,

@@ -1,5 +1,6 @@
 """Verify submissions: at once, or after a review by a person."""
 
+from apps.reviews.services.appeals import Ruling, decide_appeal, open_appeal
 from apps.reviews.services.claims import claim_review, release_review
 from apps.reviews.services.purging import erase_review_words, purge_reviews
 from apps.reviews.services.requests import decide_on_review
@@ -9,14 +10,17 @@ from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdi
 from apps.reviews.services.verification import verify_submitted
 
 __all__ = [
+    "Ruling",
     "auto_approve_review",
     "claim_review",
+    "decide_appeal",
     "decide_on_review",
     "decide_task",
     "draw",
     "erase_review_words",
     "give_verdict",
     "give_verdicts",
+    "open_appeal",
     "purge_reviews",
     "release_review",
     "report_overdue",

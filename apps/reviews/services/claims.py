@@ -5,6 +5,7 @@ waiting, in lists and for the next claim. No timer has to fire.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from apps.accounts.principal import Principal
@@ -30,16 +31,17 @@ def claim_review(*, actor: Principal, review_id: UUID, at: datetime) -> Review:
     """
     actor.require(Scope.TASKS_REVIEW)
     review = lock_review(actor=actor, review_id=review_id)
-    worker_id = require_reviewer(actor, review)
+    reviewer = require_reviewer(actor, review)
     require_free(review, actor, at)
-    values = {
+    values: dict[str, Any] = {
         "status": ReviewStatus.CLAIMED,
         "claimed_by": actor.text,
         "lease_until": at + LEASE,
-        "reviewer_worker_id": worker_id,
+        "reviewer_worker_id": reviewer.worker_id,
+        "reviewer_member_id": reviewer.member_id,
     }
     if review.holder(at) != actor.text:
-        values["version"] = review.version + 1
+        values |= {"version": review.version + 1, "claimed_at": at}
     write([review_update(review, values)])
     return review
 

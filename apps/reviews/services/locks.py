@@ -7,7 +7,7 @@ verdict locks the task first. A claim locks the review alone, and nothing after 
 from uuid import UUID
 
 from apps.accounts.principal import Principal
-from apps.reviews.models import Review
+from apps.reviews.models import Appeal, Review
 from biolayer.errors import NotFound
 
 
@@ -31,6 +31,20 @@ def lock_open(*, actor: Principal, task_id: UUID) -> Review | None:
 def lock_nowait(*, review_id: UUID) -> Review | None:
     """Lock and return a review after its task. Raise `OperationalError` where one is locked."""
     return Review.objects.locked_with_task(nowait=True).filter(id=review_id).first()
+
+
+def lock_own_review(*, actor: Principal, worker_id: UUID, review_id: UUID) -> Review:
+    """Lock and return a review of the worker's own work, after its task. Raise `NotFound`."""
+    rows = Review.objects.filter(organisation_id=actor.organisation_id, worker_id=worker_id)
+    return _found(rows.locked_with_task().filter(id=review_id).first())
+
+
+def lock_appeal(*, actor: Principal, appeal_id: UUID) -> Appeal:
+    """Lock and return an appeal that the actor may see, after its task. Raise `NotFound`."""
+    appeal = Appeal.objects.visible_to(actor).locked().filter(id=appeal_id).first()
+    if appeal is None:
+        raise NotFound("appeal")
+    return appeal
 
 
 def _found(review: Review | None) -> Review:

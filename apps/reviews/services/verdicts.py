@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -23,7 +23,7 @@ from apps.base.wake import wake
 from apps.pools.services import rate_worker
 from apps.reviews.changes import FREE, review_update
 from apps.reviews.models import Review, ReviewStatus
-from apps.reviews.selectors import policy_of, require_reviewer
+from apps.reviews.selectors import Identity, policy_of, require_reviewer
 from apps.reviews.services.claims import require_free
 from apps.reviews.services.locks import lock_open, lock_with_task
 from apps.reviews.services.requests import review_facts
@@ -57,7 +57,7 @@ class Decision:
     reason: str = ""
     pointers: Sequence[str] = ()
     rating: int | None = None
-    reviewer_worker_id: UUID | None = None
+    reviewer: Identity = field(default_factory=Identity)
 
 
 @atomic()
@@ -103,7 +103,7 @@ def decide_task(
 
 def _give(review: Review, actor: Principal, verdict: Verdict, at: datetime) -> None:
     """Check an actor's verdict on a locked review, and decide it."""
-    worker_id = require_reviewer(actor, review)
+    reviewer = require_reviewer(actor, review)
     if review.version != verdict.version:
         raise ReviewChanged(version=review.version, status=review.status)
     require_free(review, actor, at)
@@ -116,7 +116,7 @@ def _give(review: Review, actor: Principal, verdict: Verdict, at: datetime) -> N
         reason=verdict.reason,
         pointers=verdict.pointers,
         rating=verdict.rating,
-        reviewer_worker_id=worker_id,
+        reviewer=reviewer,
     )
     decide(review, decision, at)
 
@@ -167,7 +167,9 @@ def decide(review: Review, decision: Decision, at: datetime) -> None:
         **FREE,
         "status": decision.status,
         "version": review.version + 1,
-        "reviewer_worker_id": decision.reviewer_worker_id,
+        "claimed_at": review.claimed_at if review.claimed_by == decision.actor.text else None,
+        "reviewer_worker_id": decision.reviewer.worker_id,
+        "reviewer_member_id": decision.reviewer.member_id,
         "reason": decision.reason,
         "pointers": list(decision.pointers),
         "rating": decision.rating,

@@ -99,6 +99,7 @@ from apps.tasks.services.reviewing import (
     ReviewRequest,
     decide_reviews_by,
     end_review,
+    record_appeal,
     report_overdue_review,
 )
 from apps.tasks.services.runs import (
@@ -181,6 +182,7 @@ __all__ = [
     "receive_attachment",
     "receive_certificate",
     "receive_evidence",
+    "record_appeal",
     "release_hold",
     "release_run",
     "remove_evidence",

@@ -92,3 +92,20 @@ def report_overdue_review(
     """Report that the review of a locked task is overdue."""
     actor = principal.system("policy", task.organisation_id)
     apply(task, Command.REPORT_REVIEW, actor=actor, at=at, data=data, also=also)
+
+
+def record_appeal(
+    *,
+    task: Task,
+    command: Command,
+    actor: Principal,
+    at: datetime,
+    data: Mapping[str, Any],
+    reason: str,
+    also: Iterable[Change],
+) -> None:
+    """Record in the log of a locked task that a verdict was appealed, or decided on again.
+
+    The task has moved on since the verdict, or has closed: its status does not change.
+    """
+    apply(task, command, actor=actor, at=at, data=data, reason=reason, also=also)

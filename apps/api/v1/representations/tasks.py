@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from apps.api.http.links import Links
 from apps.api.v1.representations.files import briefing_attachment
+from apps.api.v1.representations.own_verdicts import own_verdict
 from apps.api.v1.representations.values import choice
+from apps.reviews.models import Review
 from apps.reviews.selectors import sent_back
 from apps.tasks import files, selectors
 from apps.tasks.models import Draft, Message, Run, Task
@@ -82,7 +84,7 @@ def held_run(row: Run, links: Links) -> runs.HeldRun:
     return runs.HeldRun(**_run(row), task=briefing(row.task, links))
 
 
-def ended_run(row: Run) -> history.EndedRun:
+def ended_run(row: Run, verdict: Review | None) -> history.EndedRun:
     """Return a run in the history of its worker."""
     task = history.TaskSummary(
         task_id=row.task_id,
@@ -91,7 +93,8 @@ def ended_run(row: Run) -> history.EndedRun:
         domain=row.task.domain,
         title=row.task.title,
     )
-    return history.EndedRun(**_run(row), task=task)
+    shown = None if verdict is None else own_verdict(verdict)
+    return history.EndedRun(**_run(row), task=task, verdict=shown)
 
 
 def run_with_task(row: Run, links: Links) -> runs.RunWithTask:
@@ -151,6 +154,7 @@ def _sent_back(row: Task) -> responses.SentBack | None:
     if review is None:
         return None
     return responses.SentBack(
+        review_id=review.id,
         attempt=review.attempt,
         reason=review.reason,
         pointers=review.pointers,

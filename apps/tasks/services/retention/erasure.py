@@ -44,6 +44,9 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         WHERE f.task_id = t.id AND f.reason ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM reviews_review v
         WHERE v.task_id = t.id AND v.reason ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM reviews_review v JOIN reviews_appeal p ON p.review_id = v.id
+        WHERE v.task_id = t.id
+        AND concat_ws(E'\\n', p.reason, p.decision_reason) ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """

@@ -19,6 +19,7 @@ from biolayer.events import example
 IDS = {
     "task": ("task_id", "sequence"),
     "review": ("task_id", "sequence"),
+    "appeal": ("task_id", "sequence"),
     "endpoint": ("endpoint_id",),
     "delivery": ("delivery_id",),
 }

@@ -1,8 +1,7 @@
-"""Store reviews of submitted outputs, and the key by which tasks are drawn for them."""
+"""Store reviews of submitted outputs."""
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q
@@ -13,9 +12,6 @@ from apps.base.fields import JSON
 from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
 from apps.tasks.models import Run, Task
-
-ONLY_KEY = UUID(int=1)
-"""The id of the installation's sampling key: a second one has no place."""
 
 
 class ReviewStatus(models.TextChoices):
@@ -113,6 +109,8 @@ class Review(models.Model):
     # The reviewer who has it (`Principal.text`), and until when.
     claimed_by = models.CharField(max_length=300, blank=True)
     lease_until = models.DateTimeField(null=True)
+    # When the reviewer who has it, or has decided, claimed it first; null: decided without a claim.
+    claimed_at = models.DateTimeField(null=True)
     # The worker that the reviewer is, who has it or has decided; null: none.
     reviewer_worker = models.ForeignKey(
         Worker,
@@ -122,6 +120,8 @@ class Review(models.Model):
         db_constraint=False,
         db_index=False,
     )
+    # The member that the reviewer is; null: none is known.
+    reviewer_member_id = models.UUIDField(null=True)
     # The reviewer's words, and JSON Pointers (RFC 6901) to the places of the output they are about.
     reason = models.CharField(max_length=4000, blank=True)
     pointers = JSON(default=list)
@@ -203,22 +203,3 @@ class Review(models.Model):
         """Return the reviewer who has it at this time; empty: none."""
         has_lease = self.lease_until is not None and self.lease_until > at
         return self.claimed_by if has_lease else ""
-
-
-class SamplingKey(models.Model):
-    """Store the key of the installation by which tasks are drawn for reviews.
-
-    There is one row at most. It is a random key of its own, sealed by `ENCRYPTION_KEYS`: a rotation
-    of those seals it again, and draws the same tasks.
-    """
-
-    id = models.UUIDField(primary_key=True, default=ONLY_KEY, editable=False)
-    # 32 bytes as hexadecimal digits.
-    sealed = models.BinaryField(editable=False)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.CheckConstraint(condition=Q(id=ONLY_KEY), name="one_sampling_key")]
-
-    def __str__(self) -> str:
-        return f"sampling key from {self.created_at}"

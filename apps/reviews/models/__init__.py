@@ -1,0 +1,17 @@
+"""Store reviews, appeals of their verdicts, and the key by which tasks are drawn."""
+
+from apps.reviews.models.appeals import Appeal, AppealQuerySet, AppealStatus
+from apps.reviews.models.reviews import REVIEW_OPEN, Review, ReviewQuerySet, ReviewStatus
+from apps.reviews.models.sampling import ONLY_KEY, SamplingKey
+
+__all__ = [
+    "ONLY_KEY",
+    "REVIEW_OPEN",
+    "Appeal",
+    "AppealQuerySet",
+    "AppealStatus",
+    "Review",
+    "ReviewQuerySet",
+    "ReviewStatus",
+    "SamplingKey",
+]
