@@ -51,6 +51,8 @@ class ReviewPolicy(BaseModel):
     # The tasks of a worker with a lower rating are always reviewed.
     below_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     on_reject: Literal["fail", "new_worker"] = "fail"
+    # Of the approvals by people, the share that is drawn for a second look by another reviewer.
+    second_look_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     # How long a worker may appeal a verdict by which its work was sent back or rejected. 0: never.
     appeal_hours: Annotated[int, Field(ge=0, le=8760), INTEGRAL] = 72
 
@@ -102,6 +104,7 @@ STRICTNESS: Mapping[str, Callable[[Any], float]] = {
     "first_tasks": int,
     "below_rating": float,
     "on_reject": ON_REJECT.index,
+    "second_look_share": float,
     # A contract must not take from a worker what the pool grants.
     "appeal_hours": int,
 }

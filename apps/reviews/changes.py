@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.base.rows import Change, Insert, Statement, Update
-from apps.reviews.models import Appeal, Review
+from apps.reviews.models import Appeal, Review, SecondLook
 from apps.timers.changes import timer_upsert
 
 # The timers of a review, which is their subject.
@@ -50,6 +50,13 @@ def appeal_update(appeal: Appeal, values: Mapping[str, Any]) -> Update:
     for name, value in values.items():
         setattr(appeal, name, value)
     return Update(Appeal, {"id": appeal.id}, values)
+
+
+def second_look_update(look: SecondLook, values: Mapping[str, Any]) -> Update:
+    """Return the update of a locked second look; `look` has the new values at once."""
+    for name, value in values.items():
+        setattr(look, name, value)
+    return Update(SecondLook, {"id": look.id}, values)
 
 
 EXPIRE = """

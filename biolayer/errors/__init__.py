@@ -44,6 +44,7 @@ BioLayerError
 │   ├── AlreadyAppealed        a verdict is appealed once: `appeal_id`
 │   ├── AppealClosed           it has a decision: `appeal_status`
 │   ├── AppealChanged          it has changed since it was read: `version`
+│   ├── SecondLookClosed       it was given: `second_look_status`
 │   ├── ReviewClaimed          another reviewer has it: `lease_until`
 │   ├── ReviewNotClaimed       it cannot be released by a reviewer who does not have it
 │   ├── OfferClosed
@@ -133,6 +134,7 @@ from biolayer.errors.conflicts import (
     ReviewClosed,
     ReviewNotClaimed,
     RunSubmitted,
+    SecondLookClosed,
     SecretNotUsed,
     SigningKeyInUse,
     TaskGated,
@@ -243,6 +245,7 @@ __all__ = [
     "RunSubmitted",
     "ScopeMissing",
     "SecondFactorRequired",
+    "SecondLookClosed",
     "SecretNotUsed",
     "SessionAlreadyHolds",
     "SessionIdTaken",

@@ -183,6 +183,19 @@ class AppealChanged(Conflict):
         return {"version": self.version, "appeal_status": self.appeal_status}
 
 
+class SecondLookClosed(Conflict):
+    code = "second_look_closed"
+    title = "The second look has been given"
+
+    def __init__(self, status: str) -> None:
+        self.second_look_status = status
+        super().__init__(f"It is {status}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"second_look_status": self.second_look_status}
+
+
 class OfferClosed(Conflict):
     code = "offer_closed"
     title = "The offer is no longer open"

@@ -190,4 +190,52 @@ APPEALS: Table = {
     ),
 }
 
-TABLE: Table = {**POLICIES, **VERDICTS, **SHOWN, **APPEALS}
+REVIEWERS: Table = {
+    "second_look_share": (
+        "Of the approvals by people, the share that another reviewer looks at again.",
+        0.05,
+    ),
+    "second_look_id": ("The ID of the second look.", UUID),
+    **for_models(
+        "SecondLook SecondLookDetail",
+        "status",
+        "`waiting` for another reviewer; `agreed`: they approve it, too. `expired`: the task's"
+        " content was deleted before.",
+        "waiting",
+    ),
+    **for_models("SecondLook SecondLookDetail", "task", "The task.", FROM_PARTS),
+    **for_models(
+        "SecondLook SecondLookDetail", "requested_at", "When the output was approved.", TIME
+    ),
+    **for_models(
+        "SecondLook SecondLookDetail", "decided_at", "When it was given; null: it waits.", TIME
+    ),
+    **for_models(
+        "SecondLook SecondLookDetail",
+        "decided_by",
+        "The credential that gave it; null: it waits.",
+        "api_key:k7Jd92LmQ0aB",
+    ),
+    **for_models("SecondLook SecondLookDetail", "reason", "The words of who gave it.", REASON),
+    "SecondLookDetail.output": ("The approved output; null: deleted.", OUTPUT),
+    "SecondVerdict.verdict": ("Whether you agree with the approval.", "approve"),
+    "SecondVerdict.reason": ("Required unless you agree.", "It is another owner."),
+    "Reviewer.reviewer": ("The credential.", "member:019b7e10-2c55-7d4e-b0f3-6a1d9c84e277"),
+    "Reviewer.decided": ("Verdicts in the period.", 120),
+    "approvals": ("Of these, approvals.", 96),
+    "reworks": ("Outputs that were sent back.", 20),
+    "rejections": ("Outputs that were rejected.", 4),
+    "active_hours": ("Hours of the clock in which the reviewer decided at least once.", 8),
+    "approvals_per_hour": ("Approvals in an active hour, on average.", 12.0),
+    "claimed_approvals": ("Approvals after a claim: of the others it is not known how long.", 90),
+    "fast_approval_share": (
+        "Of these, the share that came less than 5 seconds after the claim; null without any.",
+        0.02,
+    ),
+    "decided_again": ("Verdicts on which others decided later: appeals and second looks.", 10),
+    "agreement": ("Of these, the share with the same decision; null without any.", 0.9),
+    "ReviewerPage.since": ("From when it counts.", TIME),
+    "ReviewerPage.until": ("Until when it counts.", TIME),
+}
+
+TABLE: Table = {**POLICIES, **VERDICTS, **SHOWN, **APPEALS, **REVIEWERS}

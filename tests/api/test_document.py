@@ -329,6 +329,21 @@ def walk_appeals(house: House, answers: Answers, path: str) -> None:
     answers.expect("list_my_history", 200, house.bob.get("/v1/workers/me/history"))
 
 
+def walk_reviewers(house: House, answers: Answers) -> None:
+    rita, mona = reviewer(house), reviewer(house, "Mona")
+    house.submitted(review={"mode": "all", "second_look_share": 1})
+    (listed,) = rita.get("/v1/reviews?lane=waiting").json()["data"]
+    verdict = {"version": 1, "verdict": "approve"}
+    rita.post(f"/v1/reviews/{listed['review_id']}/verdict", verdict)
+    assert verify_submitted() == 1
+    looks = answers.expect("list_second_looks", 200, mona.get("/v1/second-looks"))["data"]
+    path = f"/v1/second-looks/{looks[0]['second_look_id']}"
+    answers.expect("get_second_look", 200, mona.get(path))
+    body = {"verdict": "reject", "reason": "It is another owner."}
+    answers.expect("decide_second_look", 200, mona.post(f"{path}/verdict", body))
+    answers.expect("list_reviewers", 200, mona.get("/v1/reviewers"))
+
+
 def walk_attachments(house: House, answers: Answers) -> None:
     alice = house.alice
     form = {"file": SimpleUploadedFile("note.txt", b"A note.")}
@@ -561,6 +576,7 @@ WALKS = (
     walk_tasks,
     walk_operator_calls,
     walk_reviews,
+    walk_reviewers,
     walk_attachments,
     walk_work,
     walk_feed,

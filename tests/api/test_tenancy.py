@@ -22,7 +22,7 @@ from apps.events import services as events
 from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
 from apps.pools.services import provision_pool
-from apps.reviews.models import Appeal
+from apps.reviews.models import Appeal, SecondLook
 from apps.reviews.services import open_appeal
 from apps.tasks.models import Run
 from apps.tasks.services import place_hold
@@ -111,6 +111,11 @@ MATRIX = [
     Row("get", "appeals/<str:appeal_id>", Scope.TASKS_REVIEW, subject="appeal"),
     Row("post", "appeals/<str:appeal_id>/decision", Scope.TASKS_REVIEW,
     {"version": 1, "decision": "uphold", "reason": "It is wrong."}, subject="appeal"),
+    Row("get", "reviewers", Scope.TASKS_REVIEW),
+    Row("get", "second-looks", Scope.TASKS_REVIEW),
+    Row("get", "second-looks/<str:second_look_id>", Scope.TASKS_REVIEW, subject="look"),
+    Row("post", "second-looks/<str:second_look_id>/verdict", Scope.TASKS_REVIEW,
+    {"verdict": "approve"}, subject="look"),
     Row("get", "evidence/<str:evidence_id>", Scope.EVIDENCE_READ, subject="evidence"),
     Row("get", "evidence/<str:evidence_id>/content", Scope.EVIDENCE_READ, subject="evidence"),
     Row("post", "attachments", Scope.TASKS_CREATE),
@@ -245,7 +250,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment", "claim", "review", "appeal",
+    "attachment", "claim", "review", "appeal", "look",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -342,7 +347,7 @@ def world(kept: dict[str, World], django_db_blocker: Any) -> Iterator[World]:
 
 def made(house: House) -> World:
     reviewed = house.submitted(review={"mode": "all"}).task
-    appealed = an_appeal(house)
+    appealed, look = an_appeal(house), a_second_look(house)
     run = house.started()
     _, carol = worker_in(house.pool)
     offer = house.offered(title="Offered")
@@ -350,6 +355,7 @@ def made(house: House) -> World:
     _, stranger = worker_in(house.strangers_pool, name="Charlie's worker")
     subjects: dict[str, Any] = {"task": run.task_id, "offer": offer.id, "run": run.id}
     subjects["review"] = reviewed.review_id
+    subjects["look"] = look.id
     subjects |= {"appeal": appealed.id, "refused": appealed.review_id}
     subjects |= {"pool": house.pool.id, "worker": house.bobs_worker.id}
     key = rotate_key(actor=house.alice.principal, kind="v1", overlap_seconds=0, at=clock.now()).key
@@ -368,6 +374,13 @@ def an_appeal(house: House) -> Appeal:
     return open_appeal(
         actor=house.bob.principal, review_id=rejected.id, reason="It is right.", at=at
     )
+
+
+def a_second_look(house: House) -> SecondLook:
+    """Have an output of Bob's approved, and drawn for a second look."""
+    policy = {"mode": "all", "second_look_share": 1}
+    approved = decide(reviewer(house).principal, in_review(house, review=policy))
+    return SecondLook.objects.get(review_id=approved.id)
 
 
 def people(house: House) -> dict[str, UUID]:

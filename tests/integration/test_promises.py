@@ -149,6 +149,8 @@ WITHOUT_KEY = {
     "operations_tasktiming.organisation_id": "a fold waits for no lock",
     "reviews_appeal.decider_member_id": "a member may leave",
     "reviews_appeal.verdict_member_id": "a member may leave",
+    "reviews_secondlook.decider_member_id": "a member may leave",
+    "reviews_secondlook.verdict_member_id": "a member may leave",
     "reviews_review.reviewer_member_id": "a member may leave",
     "sandbox_step.subject_id": "of several tables",
     "tasks_message.member_id": "a member may leave",

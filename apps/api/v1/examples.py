@@ -16,6 +16,7 @@ from biolayer.requests import (
     pools,
     reviews,
     runs,
+    second_looks,
     tasks,
     webhook_keys,
     webhooks,
@@ -96,6 +97,7 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "reason": "The number is there. The rating was changed.",
         "rating": 4,
     },
+    second_looks.SecondVerdict: {"verdict": "reject", "reason": "It is another owner."},
     NewLegalHold: {"task_id": "019abf3c-7d2e-7a10-9c55-2f6a1b0c8d41", "reason": "Case 2026-118"},
     webhook_keys.KeyRotation: {"kind": "v1", "overlap_seconds": 86400},
     api_keys.KeyCreation: {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.base.exports import ExportFormat
 from apps.pools.selectors import ClaimFilter, WorkerFilter
-from apps.reviews.selectors import AppealFilter, Lane, ReviewFilter
+from apps.reviews.selectors import LONGEST_PERIOD, AppealFilter, Lane, ReviewFilter
 from apps.tasks.selectors import SLA_STATES, TaskFilter
 from apps.webhooks.selectors import OUTCOMES, STATUSES, DeliveryFilter
 from biolayer.errors import Fault, InvalidInput
@@ -25,6 +25,7 @@ from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
 from biolayer.responses.appeals import AppealStatus
 from biolayer.responses.certification_claims import ClaimStatus
+from biolayer.responses.reviewers import SecondLookStatus
 from biolayer.responses.reviews import ReviewStatus
 from biolayer.values import Moment, Presence, Urgency
 
@@ -113,6 +114,9 @@ APPEAL_FILTERS = (
     filter_by("status", "The status.", "open", enum=APPEAL_STATUSES),
     filter_by("review_id", "The review.", UUID_EXAMPLE, format="uuid"),
 )
+SECOND_LOOK_STATUSES = list(get_args(SecondLookStatus))
+SECOND_LOOK_FILTERS = (filter_by("status", "The status.", "waiting", enum=SECOND_LOOK_STATUSES),)
+DEFAULT_PERIOD = timedelta(days=7)
 CLAIM_STATUSES = list(get_args(ClaimStatus))
 CLAIM_FILTERS = (
     filter_by("status", "The status.", "pending", enum=CLAIM_STATUSES),
@@ -120,6 +124,10 @@ CLAIM_FILTERS = (
 )
 
 SINCE = Query("since", {"type": "string", "format": "date-time"}, "Then or later.", TIME)
+PERIOD = (
+    SINCE,
+    Query("until", {"type": "string", "format": "date-time"}, "Before; by default now.", TIME),
+)
 AUDIT_FILTERS = (
     Query(
         "action",
@@ -266,6 +274,26 @@ def appeal_filter(request: Request) -> AppealFilter:
     )
     parameters.raise_faults()
     return result
+
+
+def second_look_statuses(request: Request) -> list[str]:
+    """Return the statuses of a list of second looks; empty: all."""
+    parameters = _FilterParameters(request, repeatable=("status",))
+    statuses = parameters.choices("status", SECOND_LOOK_STATUSES)
+    parameters.raise_faults()
+    return statuses
+
+
+def period(request: Request, *, at: datetime) -> tuple[datetime, datetime]:
+    """Return the period of the reviewers' figures: by default the 7 days before its end, or now."""
+    parameters = _FilterParameters(request, single=("since", "until"))
+    until = parameters.time("until") or at
+    since = parameters.time("since") or until - DEFAULT_PERIOD
+    parameters.raise_faults()
+    if not timedelta(0) < until - since <= LONGEST_PERIOD:
+        text = f"must be before `until`, by at most {LONGEST_PERIOD.days} days"
+        raise InvalidInput([Fault("/since", "out_of_range", text)])
+    return since, until
 
 
 def audit_filter(request: Request) -> AuditFilter:

@@ -162,8 +162,8 @@ def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
     Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
     """
     worker = lock_worker(actor=actor, worker_id=worker_id, for_deletion=True)
-    histories = (worker.offers, worker.runs, worker.reviews_given, worker.appeals_decided)
-    if any(history.exists() for history in histories):
+    decided = (worker.reviews_given, worker.appeals_decided, worker.second_looks_given)
+    if any(history.exists() for history in (worker.offers, worker.runs, *decided)):
         raise WorkerHasHistory
     write([timer_deletion(subject_id=worker.id)])
     delete_claims(worker.claims.all(), at=at)

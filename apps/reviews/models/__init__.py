@@ -1,8 +1,13 @@
-"""Store reviews, appeals of their verdicts, and the key by which tasks are drawn."""
+"""Store reviews, appeals of their verdicts, second looks, and the key by which tasks are drawn."""
 
 from apps.reviews.models.appeals import Appeal, AppealQuerySet, AppealStatus
 from apps.reviews.models.reviews import REVIEW_OPEN, Review, ReviewQuerySet, ReviewStatus
 from apps.reviews.models.sampling import ONLY_KEY, SamplingKey
+from apps.reviews.models.second_looks import (
+    SecondLook,
+    SecondLooks,
+    SecondLookStatus,
+)
 
 __all__ = [
     "ONLY_KEY",
@@ -14,4 +19,7 @@ __all__ = [
     "ReviewQuerySet",
     "ReviewStatus",
     "SamplingKey",
+    "SecondLook",
+    "SecondLookStatus",
+    "SecondLooks",
 ]

@@ -183,6 +183,13 @@ class Review(models.Model):
                 condition=Q(status__in=REVIEW_OPEN, escalated_at__isnull=False),
                 name="review_overdue",
             ),
+            # The statistics of reviewers, which read nothing else of most rows.
+            models.Index(
+                fields=["organisation", "decided_at"],
+                condition=Q(decided_at__isnull=False),
+                include=["id", "status", "decided_by", "claimed_at"],
+                name="review_decided",
+            ),
             # Whether a worker may be deleted, and what an erasure finds.
             models.Index(
                 fields=["reviewer_worker"],

@@ -5,6 +5,7 @@ from apps.reviews.services.claims import claim_review, release_review
 from apps.reviews.services.purging import erase_review_words, purge_reviews
 from apps.reviews.services.requests import decide_on_review
 from apps.reviews.services.sampling import draw
+from apps.reviews.services.second_looks import give_second_look
 from apps.reviews.services.timers import auto_approve_review, report_overdue
 from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdicts
 from apps.reviews.services.verification import verify_submitted
@@ -18,6 +19,7 @@ __all__ = [
     "decide_task",
     "draw",
     "erase_review_words",
+    "give_second_look",
     "give_verdict",
     "give_verdicts",
     "open_appeal",

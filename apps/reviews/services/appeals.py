@@ -23,7 +23,7 @@ from apps.base.transactions import atomic
 from apps.pools.services import rate_worker, take_rating_back
 from apps.reviews.changes import appeal_update
 from apps.reviews.models import Appeal, AppealStatus, Review
-from apps.reviews.selectors import Identity, appeal_until, identity_of, require_manager
+from apps.reviews.selectors import Identity, appeal_until, require_manager, require_other
 from apps.reviews.services.locks import lock_appeal, lock_own_review
 from apps.reviews.services.requests import review_facts
 from apps.tasks import services as tasks
@@ -33,8 +33,6 @@ from biolayer.errors import (
     AppealClosed,
     AppealTooLate,
     NotAppealable,
-    OwnVerdict,
-    OwnWork,
     TaskPurged,
 )
 from biolayer.lifecycle import Command
@@ -104,7 +102,7 @@ def decide_appeal(*, actor: Principal, appeal_id: UUID, ruling: Ruling, at: date
     """
     require_manager(actor)
     appeal = lock_appeal(actor=actor, appeal_id=appeal_id)
-    decider = _require_other(actor, appeal)
+    decider = require_other(actor, appeal)
     if appeal.version != ruling.version:
         raise AppealChanged(version=appeal.version, status=appeal.status)
     if appeal.status != AppealStatus.OPEN:
@@ -132,18 +130,6 @@ def _require_appealable(review: Review, at: datetime) -> None:
         raise AppealTooLate(format_time(until))
     if review.task.purged_at is not None:
         raise TaskPurged
-
-
-def _require_other(actor: Principal, appeal: Appeal) -> Identity:
-    """Return who the actor is. Raise `OwnWork` for the worker, `OwnVerdict` for the reviewer."""
-    decider = identity_of(actor)
-    if decider.worker_id == appeal.worker_id:
-        raise OwnWork
-    is_same_worker = decider.worker_id is not None and decider.worker_id == appeal.verdict_worker_id
-    is_same_member = decider.member_id is not None and decider.member_id == appeal.verdict_member_id
-    if actor.text == appeal.verdict_by or is_same_worker or is_same_member:
-        raise OwnVerdict
-    return decider
 
 
 def _record(

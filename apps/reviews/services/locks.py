@@ -7,7 +7,7 @@ verdict locks the task first. A claim locks the review alone, and nothing after 
 from uuid import UUID
 
 from apps.accounts.principal import Principal
-from apps.reviews.models import Appeal, Review
+from apps.reviews.models import Appeal, Review, SecondLook
 from biolayer.errors import NotFound
 
 
@@ -45,6 +45,14 @@ def lock_appeal(*, actor: Principal, appeal_id: UUID) -> Appeal:
     if appeal is None:
         raise NotFound("appeal")
     return appeal
+
+
+def lock_second_look(*, actor: Principal, look_id: UUID) -> SecondLook:
+    """Lock and return a second look that the actor may see, after its task. Raise `NotFound`."""
+    look = SecondLook.objects.visible_to(actor).locked().filter(id=look_id).first()
+    if look is None:
+        raise NotFound("second look")
+    return look
 
 
 def _found(review: Review | None) -> Review:

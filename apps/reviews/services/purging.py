@@ -24,17 +24,25 @@ UPDATE reviews_appeal a SET reason = '', decision_reason = '',
     decided_at = coalesce(a.decided_at, %s)
 FROM reviews_review r WHERE r.id = a.review_id AND r.task_id = ANY(%s)
 """
+PURGE_SECOND_LOOKS = """
+UPDATE reviews_secondlook l SET reason = '',
+    status = CASE l.status WHEN 'waiting' THEN 'expired' ELSE l.status END,
+    decided_by = CASE l.status WHEN 'waiting' THEN 'system:retention' ELSE l.decided_by END,
+    decided_at = coalesce(l.decided_at, %s)
+FROM reviews_review r WHERE r.id = l.review_id AND r.task_id = ANY(%s)
+"""
 
 
 def purge_reviews(task_ids: Sequence[UUID]) -> Collection[UUID]:
-    """Delete the words of reviewers and appeals, and close open appeals.
+    """Delete the words of reviewers and appeals, close open appeals and second looks.
 
-    Return no task: the reviews and appeals of a closed task are locked after the task only. Who
+    Return no task: these rows of a closed task are locked after the task only. Who
     decided what, when, and the ratings stay.
     """
     with connection.cursor() as cursor:
         cursor.execute(PURGE, [list(task_ids)])
-        cursor.execute(PURGE_APPEALS, [clock.now(), list(task_ids)])
+        for closing in (PURGE_APPEALS, PURGE_SECOND_LOOKS):
+            cursor.execute(closing, [clock.now(), list(task_ids)])
     return []
 
 
@@ -47,6 +55,9 @@ WHERE a.organisation_id = %(organisation_id)s
 UNION SELECT r.task_id FROM reviews_appeal a JOIN reviews_review r ON r.id = a.review_id
 WHERE a.organisation_id = %(organisation_id)s
     AND a.decider_worker_id = %(worker_id)s AND a.decision_reason <> ''
+UNION SELECT r.task_id FROM reviews_secondlook l JOIN reviews_review r ON r.id = l.review_id
+WHERE l.organisation_id = %(organisation_id)s
+    AND l.decider_worker_id = %(worker_id)s AND l.reason <> ''
 """
 ERASE = """
 UPDATE reviews_review SET reason = '', pointers = '[]'
@@ -59,6 +70,10 @@ UPDATE reviews_appeal a SET
         CASE a.decider_worker_id WHEN %(worker_id)s THEN '' ELSE a.decision_reason END
 FROM reviews_review r WHERE r.id = a.review_id AND r.task_id = ANY(%(task_ids)s)
     AND %(worker_id)s IN (a.worker_id, a.decider_worker_id)
+"""
+ERASE_SECOND_LOOKS = """
+UPDATE reviews_secondlook l SET reason = '' FROM reviews_review r
+WHERE r.id = l.review_id AND r.task_id = ANY(%(task_ids)s) AND l.decider_worker_id = %(worker_id)s
 """
 
 
@@ -77,5 +92,5 @@ def erase_review_words(
     if apply and free:
         with connection.cursor() as cursor:
             freed: dict[str, Any] = {"task_ids": free, "worker_id": worker_id}
-            cursor.execute(ERASE, freed)
-            cursor.execute(ERASE_APPEALS, freed)
+            for erasure in (ERASE, ERASE_APPEALS, ERASE_SECOND_LOOKS):
+                cursor.execute(erasure, freed)

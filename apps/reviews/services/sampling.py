@@ -17,13 +17,17 @@ ON CONFLICT DO NOTHING
 """
 
 
-def draw(task_id: UUID) -> float:
-    """Return a task's number, from 0 up to 1: below the share of a sample it is reviewed.
+SECOND_LOOK = b"second look"
+"""The label of the drawing of approvals."""
+
+
+def draw(task_id: UUID, label: bytes = b"") -> float:
+    """Return a task's number, from 0 up to 1: below the share of a sample it is drawn.
 
     It is an HMAC-SHA256 (RFC 2104) of the id by the installation's key: the same at every call, for
-    every attempt, and after a rotation of `ENCRYPTION_KEYS`.
+    every attempt, and after a rotation of `ENCRYPTION_KEYS`. Another `label` is another drawing.
     """
-    digest = hmac.digest(_opened(_sealed_key()), task_id.bytes, "sha256")
+    digest = hmac.digest(_opened(_sealed_key()), task_id.bytes + label, "sha256")
     # 53 bits are what a float holds: more would round up to 1.
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 

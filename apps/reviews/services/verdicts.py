@@ -27,6 +27,7 @@ from apps.reviews.selectors import Identity, policy_of, require_reviewer
 from apps.reviews.services.claims import require_free
 from apps.reviews.services.locks import lock_open, lock_with_task
 from apps.reviews.services.requests import review_facts
+from apps.reviews.services.second_looks import drawn_second_look
 from apps.tasks import services as tasks
 from apps.timers.changes import timer_deletion
 from biolayer.errors import (
@@ -176,13 +177,14 @@ def decide(review: Review, decision: Decision, at: datetime) -> None:
         "decided_by": decision.actor.text,
         "decided_at": at,
     }
+    update = review_update(review, values)
     tasks.end_review(
         task=review.task,
         actor=decision.actor,
         at=at,
         data=facts,
         reason=decision.reason,
-        also=[review_update(review, values), timer_deletion(subject_id=review.id)],
+        also=[update, timer_deletion(subject_id=review.id), *drawn_second_look(review, at)],
     )
     _move_on(review, decision, close_reason, at)
     if decision.rating is not None:

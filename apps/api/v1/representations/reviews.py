@@ -33,7 +33,7 @@ def _review(row: Review, at: datetime) -> dict[str, Any]:
         "review_id": row.id,
         "version": row.version,
         "status": choice(row.status if holder or not row.is_open else "waiting"),
-        "task": _task(row.task),
+        "task": reviewed_task(row.task),
         "run_id": row.run_id,
         "attempt": row.attempt,
         "round": row.round,
@@ -55,7 +55,8 @@ def _review(row: Review, at: datetime) -> dict[str, Any]:
     }
 
 
-def _task(row: Task) -> responses.ReviewedTask:
+def reviewed_task(row: Task) -> responses.ReviewedTask:
+    """Return the task of a review in a list."""
     return responses.ReviewedTask(
         task_id=row.id,
         task_type=row.task_type,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,8 @@ from apps.accounts.selectors import creator_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member
-from apps.reviews.models import Appeal, AppealQuerySet, Review, ReviewQuerySet, ReviewStatus
-from apps.tasks.models import Evidence, Run
+from apps.reviews.models import Review, ReviewQuerySet, ReviewStatus
+from apps.tasks.models import Evidence
 from biolayer.errors import NotAReviewer, NotFound, OwnWork
 from biolayer.reviews import ReviewPolicy
 
@@ -36,14 +36,6 @@ def policy_of(review: Review) -> ReviewPolicy:
     return ReviewPolicy.model_validate(review.policy)
 
 
-def appeal_until(review: Review) -> datetime | None:
-    """Return until when a verdict may be appealed, by its policy alone; None: it may not."""
-    hours = policy_of(review).appeal_hours
-    if review.status not in APPEALABLE or review.decided_at is None or not hours:
-        return None
-    return review.decided_at + timedelta(hours=hours)
-
-
 # --- reviewers ------------------------------------------------------------------------------------
 
 
@@ -53,12 +45,6 @@ class Identity:
 
     worker_id: UUID | None = None
     member_id: UUID | None = None
-
-
-def require_manager(actor: Principal) -> None:
-    """Raise `ScopeMissing` or `RoleTooLow` unless the actor decides about verdicts of others."""
-    actor.require(Scope.TASKS_REVIEW)
-    actor.require_role(Role.MANAGER)
 
 
 def require_reviewer(actor: Principal, review: Review) -> Identity:
@@ -204,52 +190,3 @@ def sent_back(*, task_ids: Sequence[UUID]) -> dict[UUID, Review]:
     """Return by task the latest review by which an output was sent back."""
     rows = Review.objects.filter(task_id__in=task_ids, status__in=APPEALABLE)
     return {row.task_id: row for row in rows.select_related("run").order_by("round")}
-
-
-# --- appeals --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AppealFilter:
-    """Say which appeals a list has; empty sequences restrict nothing."""
-
-    statuses: Sequence[str] = field(default_factory=tuple)
-    review_ids: Sequence[UUID] = field(default_factory=tuple)
-
-
-def appeals(*, actor: Principal, filters: AppealFilter) -> AppealQuerySet:
-    """Return the appeals that the actor may see, unordered, with their reviews and tasks.
-
-    Raise `RoleTooLow`, `ScopeMissing`.
-    """
-    require_manager(actor)
-    rows = Appeal.objects.visible_to(actor).select_related("review__task")
-    if filters.statuses:
-        rows = rows.filter(status__in=filters.statuses)
-    if filters.review_ids:
-        rows = rows.filter(review_id__in=filters.review_ids)
-    return rows
-
-
-def appeal(*, actor: Principal, appeal_id: UUID) -> Appeal:
-    """Return an appeal. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
-    found = appeals(actor=actor, filters=AppealFilter()).filter(id=appeal_id).first()
-    if found is None:
-        raise NotFound("appeal")
-    return found
-
-
-def own_verdicts(*, actor: Principal, runs: Sequence[Run]) -> dict[UUID, Review]:
-    """Return by the id of the run the review by which the actor's work was sent back or rejected.
-
-    Each has its appeal, if there is one, as `appeal`. Raise `ScopeMissing`.
-    """
-    worker_id = actor.require_worker()
-    rows = Review.objects.filter(
-        # By the tasks, of which there is an index.
-        task_id__in=[run.task_id for run in runs],
-        run_id__in=[run.id for run in runs],
-        worker_id=worker_id,
-        status__in=APPEALABLE,
-    )
-    return {row.run_id: row for row in rows.select_related("appeal")}

@@ -1,0 +1,57 @@
+"""Read reviews, their policies, appeals, second looks, and who their reviewers are."""
+
+from apps.reviews.selectors.appeals import (
+    AppealFilter,
+    appeal,
+    appeal_until,
+    appeals,
+    own_verdicts,
+    require_manager,
+    require_other,
+    second_look,
+    second_looks,
+)
+from apps.reviews.selectors.reviews import (
+    APPEALABLE,
+    INSTALLATION,
+    Identity,
+    Lane,
+    ReviewDetail,
+    ReviewFilter,
+    identity_of,
+    policy_of,
+    require_reviewer,
+    review,
+    reviews,
+    sampling_key_place,
+    sent_back,
+)
+from apps.reviews.selectors.statistics import LONGEST_PERIOD, ReviewerFigures, reviewers
+
+__all__ = [
+    "APPEALABLE",
+    "INSTALLATION",
+    "LONGEST_PERIOD",
+    "AppealFilter",
+    "Identity",
+    "Lane",
+    "ReviewDetail",
+    "ReviewFilter",
+    "ReviewerFigures",
+    "appeal",
+    "appeal_until",
+    "appeals",
+    "identity_of",
+    "own_verdicts",
+    "policy_of",
+    "require_manager",
+    "require_other",
+    "require_reviewer",
+    "review",
+    "reviewers",
+    "reviews",
+    "sampling_key_place",
+    "second_look",
+    "second_looks",
+    "sent_back",
+]
