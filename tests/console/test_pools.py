@@ -377,11 +377,12 @@ def test_edit__keeps_a_typed_review_policy_while_steps_are_edited(
 
 def test_review_form__has_each_field_and_the_bounds_of_the_api() -> None:
     form: Any = ReviewPolicyForm()
-    assert {*form.fields, "sample_share", "deadline_seconds"} - {"percent", "deadline"} == {
-        *ReviewPolicy.model_fields
-    }
+    others = {"sample_share": "percent", "second_look_share": "second_percent"}
+    others["deadline_seconds"] = "deadline"
+    assert {*form.fields, *others} - {*others.values()} == {*ReviewPolicy.model_fields}
     known = ReviewPolicy.model_json_schema()["properties"]
-    for name in ("first_tasks", "below_rating", "auto_approve_after_hours", "max_rework"):
+    bounded = ("first_tasks", "below_rating", "auto_approve_after_hours", "max_rework")
+    for name in (*bounded, "appeal_hours"):
         found = known[name] if "minimum" in known[name] else known[name]["anyOf"][0]
         bounds = (found["minimum"], found["maximum"])
         assert (form.fields[name].min_value, form.fields[name].max_value) == bounds, name

@@ -33,6 +33,7 @@ YEAR = 31_536_000
 SMALLEST = 5e-7
 FIELDS = {
     "/review_policy/sample_share": "percent",
+    "/review_policy/second_look_share": "second_percent",
     "/review_policy/deadline_seconds": "deadline",
     **{f"/review_policy/{name}": name for name in USUAL},
     "/review_policy": "mode",
@@ -96,6 +97,20 @@ class ReviewPolicyForm(forms.Form):
     on_reject = forms.ChoiceField(
         label=_("When a reviewer rejects an output"), choices=[*ON_REJECT_TEXTS.items()]
     )
+    second_percent = forms.FloatField(
+        label=_("Share of the approvals that another reviewer looks at again, in percent"),
+        min_value=0,
+        max_value=100,
+        required=False,
+        help_text=_("0 to 100. No task waits for it; it shows how far reviewers agree."),
+    )
+    appeal_hours = forms.IntegerField(
+        label=_("Hours in which a worker may appeal"),
+        min_value=0,
+        max_value=8760,
+        required=False,
+        help_text=_("After its work was sent back or rejected. 0: never. Empty: 72."),
+    )
     notify = forms.BooleanField(label=_("Tell reviewers of a new review"), required=False)
 
     def __init__(
@@ -136,17 +151,20 @@ class ReviewPolicyForm(forms.Form):
     def _chosen(self) -> dict[str, Any]:
         values = dict(self.cleaned_data)
         percent, deadline = values.pop("percent"), values.pop("deadline")
+        second, hours = values.pop("second_percent"), values["appeal_hours"]
         return {
             **values,
-            "sample_share": self._share(percent or 0.0),
+            "sample_share": self._share("sample_share", percent or 0.0),
+            "second_look_share": self._share("second_look_share", second or 0.0),
+            "appeal_hours": USUAL["appeal_hours"] if hours is None else hours,
             "deadline_seconds": deadline,
             "first_tasks": values["first_tasks"] or 0,
             "below_rating": values["below_rating"] or 0.0,
             "reviewer_pool_id": values["reviewer_pool_id"] or None,
         }
 
-    def _share(self, percent: float) -> float:
-        share, stored = percent / 100, self.stored.get("sample_share", -1)
+    def _share(self, name: str, percent: float) -> float:
+        share, stored = percent / 100, self.stored.get(name, -1)
         return stored if abs(share - stored) < SMALLEST else share
 
     def add_policy_faults(self, error: InvalidInput) -> None:
@@ -157,15 +175,19 @@ class ReviewPolicyForm(forms.Form):
 def shown(policy: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored policy as its form shows it."""
     values = {**USUAL, **policy}
-    percent = values.pop("sample_share") * 100
     return {
         **values,
-        "percent": f"{percent:.4f}".rstrip("0").rstrip(".") if percent else "",
+        "percent": _percent(values.pop("sample_share")),
+        "second_percent": _percent(values.pop("second_look_share")),
         "deadline": values.pop("deadline_seconds"),
         "first_tasks": values["first_tasks"] or None,
         "below_rating": values["below_rating"] or None,
         "reviewer_pool_id": str(values["reviewer_pool_id"] or ""),
     }
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") if share else ""
 
 
 def policy_lines(
@@ -187,6 +209,10 @@ def policy_lines(
     if values["max_rework"] is not None:
         yield _("Sent back at most"), _times(values["max_rework"])
     yield _("If rejected"), ON_REJECT_TEXTS[values["on_reject"]]
+    if percent := _percent(values["second_look_share"]):
+        text = gettext("%(percent)s %% of the approvals") % {"percent": percent}
+        yield _("Looked at again"), text
+    yield _("Appeals"), _within(values["appeal_hours"])
     yield _("Reviewers are told"), _("yes") if values["notify"] else _("no")
 
 
@@ -213,6 +239,12 @@ def _reviewers(values: Mapping[str, Any], pools: Mapping[str, str]) -> str:
         return gettext("%(role)s or a higher role") % {"role": role}
     name = pools.get(str(pool_id), str(pool_id))
     return gettext("%(role)s or a higher role, in %(pool)s") % {"role": role, "pool": name}
+
+
+def _within(hours: int) -> str:
+    if not hours:
+        return gettext("never")
+    return gettext("within %(time)s") % {"time": duration_text(hours * 3600)}
 
 
 def _times(count: int) -> str:
