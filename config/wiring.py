@@ -42,6 +42,7 @@ from apps.notices.changes import (
     message_notice,
     offer_notices,
     pool_note_notice,
+    review_notices,
 )
 from apps.notices.selectors import device_place, push_key_place
 from apps.operations import selectors as operations
@@ -186,6 +187,7 @@ def _register_reviews() -> None:
     """Register what holds submitted tasks for reviews."""
     tasks.decide_reviews_by(reviews.decide_on_review)
     tasks.add_purger(reviews.purge_reviews)
+    reviews.react_to_reviews(review_notices)
     react([EventType.FAILED], expire_review)
     react([EventType.REVIEW_DECIDED], bar_rejected_worker)
     react([EventType.APPEAL_DECIDED], lift_bar)

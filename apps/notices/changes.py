@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from apps.accounts.scopes import ROLE_ORDER
 from apps.base.rows import BulkStatement
 from apps.events.models import Event
+from apps.reviews.models import Review
+from apps.reviews.selectors import policy_of
 
 # `{targets}` are rows of (worker_id, subject_id, at). A preference is read by its index, however
 # many rows the planner expects.
@@ -36,12 +39,26 @@ SELECT membership.worker_id, given.subject_id, given.at
 FROM jsonb_to_recordset(%s) AS given (pool_id uuid, subject_id uuid, at timestamptz)
 JOIN pools_membership membership ON membership.pool_id = given.pool_id
 """
+# Those who may review an output, but for who did it: members with one of the roles who are workers,
+# all of them, those of a pool, or those who are not of a pool.
+REVIEWERS = """
+SELECT worker.id AS worker_id, given.subject_id, given.at
+FROM jsonb_to_recordset(%s) AS given (organisation_id uuid, subject_id uuid, own_id uuid,
+    roles text, in_pool_id uuid, outside_pool_id uuid, at timestamptz)
+JOIN accounts_member member ON member.organisation_id = given.organisation_id
+    AND member.role = ANY (string_to_array(given.roles, ' '))
+JOIN pools_worker worker ON worker.user_id = member.user_id
+    AND worker.organisation_id = given.organisation_id AND worker.id <> given.own_id
+WHERE (given.in_pool_id IS NULL OR EXISTS (SELECT FROM pools_membership seat
+        WHERE seat.pool_id = given.in_pool_id AND seat.worker_id = worker.id))
+    AND (given.outside_pool_id IS NULL OR NOT EXISTS (SELECT FROM pools_membership seat
+        WHERE seat.pool_id = given.outside_pool_id AND seat.worker_id = worker.id))
+"""
 INSERT_OFFERS = INSERT.format(kind="offer", targets=OFFERED, column="offers")
 INSERT_DUE_SOON = INSERT.format(kind="due_soon", targets=HOLDERS, column="due_soon")
 INSERT_MESSAGE = INSERT.format(kind="message", targets=HOLDERS, column="messages")
-
-
 INSERT_POOL_NOTE = INSERT.format(kind="pool_note", targets=MEMBERS, column="messages")
+INSERT_REVIEW = INSERT.format(kind="review", targets=REVIEWERS, column="reviews")
 
 
 def offer_notices(event: Event) -> Iterator[BulkStatement]:
@@ -69,3 +86,25 @@ def pool_note_notice(*, pool_id: UUID, note_id: UUID, at: datetime) -> BulkState
     """Return what tells the members of a pool of a note, as they want to be told of messages."""
     row = {"pool_id": pool_id, "subject_id": note_id, "at": at}
     return BulkStatement(INSERT_POOL_NOTE, row)
+
+
+def review_notices(review: Review, at: datetime) -> Iterator[BulkStatement]:
+    """Yield what tells reviewers of an open review, if its policy says so.
+
+    When it is requested, all who may give it are told; when it is overdue, only those who may from
+    now on. So each is told once.
+    """
+    policy = policy_of(review)
+    is_overdue, pool_id = review.escalated_at is not None, policy.reviewer_pool_id
+    if not policy.notify or (is_overdue and pool_id is None):
+        return
+    row = {
+        "organisation_id": review.organisation_id,
+        "subject_id": review.id,
+        "own_id": review.worker_id,
+        "roles": " ".join(ROLE_ORDER[ROLE_ORDER.index(policy.required_role) :]),
+        "in_pool_id": None if is_overdue else pool_id,
+        "outside_pool_id": pool_id if is_overdue else None,
+        "at": at,
+    }
+    yield BulkStatement(INSERT_REVIEW, row)

@@ -22,6 +22,7 @@ class NoticeKind(models.TextChoices):
     DUE_SOON = "due_soon"  # a task that the worker holds is at risk of missing its deadline
     MESSAGE = "message"  # the requester wrote about a task that the worker holds
     POOL_NOTE = "pool_note"  # an operator wrote to the members of a pool
+    REVIEW = "review"  # an output waits for a review that the worker, as a member, may give
     TEST = "test"  # the worker asked for one
 
 
@@ -57,6 +58,8 @@ class Preference(models.Model):
     offers = models.BooleanField(default=True)
     due_soon = models.BooleanField(default=True)
     messages = models.BooleanField(default=True)
+    # Of outputs that wait for reviews: only members with the role are told.
+    reviews = models.BooleanField(default=True, db_default=True)
     # In the worker's time zone, such as "22:00" and "07:00"; empty: no quiet hours. They may span
     # midnight.
     quiet_from = models.CharField(max_length=5, blank=True)
@@ -175,7 +178,7 @@ class Notice(models.Model):
         Worker, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
     kind = models.CharField(max_length=10, choices=NoticeKind)
-    # The offer, the run, or the note.
+    # The offer, the run, the note, or the review.
     subject_id = models.UUIDField()
     created_at = models.DateTimeField()
     # When it may be told: after the pause since the last digest, or at the end of quiet hours.

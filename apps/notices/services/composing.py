@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef
 
 from apps.base.rows import Change, Insert, write
 from apps.base.transactions import atomic
-from apps.notices.models import Channel, Device, Digest, Notice, Preference
+from apps.notices.models import Channel, Device, Digest, Notice, NoticeKind, Preference
 from apps.notices.selectors import quiet_end, reachable_users
 from apps.notices.services.content import Subject, current_subjects
 from apps.pools.models import Presence
@@ -48,6 +48,9 @@ SEEN_FOR = timedelta(seconds=30)
 
 SHOWN_AFTER = timedelta(seconds=5)
 """A page that was visible so long after a notice was made has shown its subject."""
+
+
+UNAVAILABLE = [Presence.AWAY, Presence.OFFLINE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,9 @@ def _decide(preference: Preference, notice: Notice, at: datetime) -> Decision:
     What comes while the worker is away is not told later: the pages show it when it returns.
     """
     worker, seen_at = preference.worker, preference.seen_at
-    if not preference.is_on or worker.presence in (Presence.AWAY, Presence.OFFLINE):
+    # A member reviews without being available for tasks.
+    silent = [Presence.AWAY] if notice.kind == NoticeKind.REVIEW else UNAVAILABLE
+    if not preference.is_on or worker.presence in silent:
         return DROPPED
     if seen_at is not None and seen_at >= notice.created_at + SHOWN_AFTER:
         return DROPPED

@@ -17,6 +17,7 @@ from apps.base.wording import humanised
 from apps.matching.models import Offer, OfferStatus
 from apps.notices.models import NoticeKind
 from apps.pools.selectors import current_notes
+from apps.reviews.models import Review
 from apps.tasks.models import Run, Task
 from apps.tasks.models.runs import RUN_HELD
 
@@ -27,7 +28,7 @@ TITLE_LENGTH = 120
 
 
 class Subject(NamedTuple):
-    """Name what a notice is about: an offer, or a run."""
+    """Name what a notice is about: an offer, a run, a note, or a review."""
 
     kind: str
     id: UUID
@@ -35,12 +36,17 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CurrentSubject:
-    """Hold a subject that still stands: an open offer, a run that the worker holds, a note."""
+    """Hold a subject that still stands.
+
+    It is an open offer, a run that the worker holds, a note, or a review without a reviewer.
+    """
 
     subject: Subject
     task: Task | None = None
     # When an offer ends.
     expires_at: datetime | None = None
+    # When a review is overdue.
+    due_at: datetime | None = None
     # What an operator wrote to the worker's pool.
     note: str = ""
 
@@ -87,7 +93,10 @@ def current_subjects(
     note_ids = _ids(wanted, NoticeKind.POOL_NOTE)
     shown = current_notes(worker_id=worker_id, at=at).filter(id__in=note_ids) if note_ids else ()
     notes = {note.id: note.text for note in shown}
-    return list(_current(wanted, offers, runs, notes))
+    review_ids = _ids(wanted, NoticeKind.REVIEW)
+    free = Review.objects.free(at).select_related("task").filter(id__in=review_ids)
+    reviews = {review.id: review for review in free} if review_ids else {}
+    return list(_current(wanted, offers, runs, notes, reviews))
 
 
 def _current(
@@ -95,6 +104,7 @@ def _current(
     offers: dict[UUID, Offer],
     runs: dict[UUID, Run],
     notes: dict[UUID, str],
+    reviews: dict[UUID, Review],
 ) -> Iterator[CurrentSubject]:
     for subject in wanted:
         if subject.kind == NoticeKind.TEST:
@@ -106,6 +116,9 @@ def _current(
             yield CurrentSubject(subject, runs[subject.id].task)
         elif subject.id in notes:
             yield CurrentSubject(subject, note=notes[subject.id])
+        elif subject.id in reviews:
+            review = reviews[subject.id]
+            yield CurrentSubject(subject, review.task, due_at=review.due_at)
 
 
 def _ids(subjects: Collection[Subject], kind: str) -> list[UUID]:
@@ -135,32 +148,27 @@ def _urgency(one: CurrentSubject) -> tuple[bool, float]:
 
 
 def _title(found: Collection[CurrentSubject]) -> str:
-    kinds = {one.subject.kind for one in found}
-    counted = {"count": len(found)}
-    if kinds == {NoticeKind.TEST}:
-        return gettext("Notices work")
-    if kinds == {NoticeKind.OFFER}:
-        return (
-            ngettext("A task is offered to you", "%(count)s tasks are offered to you", len(found))
-            % counted
-        )
-    if kinds == {NoticeKind.DUE_SOON}:
-        return (
-            ngettext("Your task is due soon", "%(count)s of your tasks are due soon", len(found))
-            % counted
-        )
-    if kinds == {NoticeKind.MESSAGE}:
-        return (
-            ngettext(
-                "A message about your task", "Messages about %(count)s of your tasks", len(found)
+    count = len(found)
+    match [*{one.subject.kind for one in found}]:
+        case [NoticeKind.TEST]:
+            text = gettext("Notices work")
+        case [NoticeKind.OFFER]:
+            text = ngettext("A task is offered to you", "%(count)s tasks are offered to you", count)
+        case [NoticeKind.DUE_SOON]:
+            text = ngettext("Your task is due soon", "%(count)s of your tasks are due soon", count)
+        case [NoticeKind.MESSAGE]:
+            text = ngettext(
+                "A message about your task", "Messages about %(count)s of your tasks", count
             )
-            % counted
-        )
-    if kinds == {NoticeKind.POOL_NOTE}:
-        return (
-            ngettext("A note to your pool", "%(count)s notes to your pools", len(found)) % counted
-        )
-    return gettext("%(count)s things wait for you") % counted
+        case [NoticeKind.POOL_NOTE]:
+            text = ngettext("A note to your pool", "%(count)s notes to your pools", count)
+        case [NoticeKind.REVIEW]:
+            text = ngettext(
+                "An output waits for your review", "%(count)s outputs wait for reviews", count
+            )
+        case _:
+            text = gettext("%(count)s things wait for you")
+    return text % {"count": count}
 
 
 def _line(one: CurrentSubject) -> str:
@@ -173,13 +181,16 @@ def _line(one: CurrentSubject) -> str:
     parts = [shortened(task.title)]
     if task.skills:
         parts.append(", ".join(map(humanised, task.skills[:3])))
-    due_at = task.deadline_due_at or task.latency_due_at
+    is_review = one.subject.kind == NoticeKind.REVIEW
+    due_at = one.due_at if is_review else task.deadline_due_at or task.latency_due_at
     if due_at is not None:
         parts.append(gettext("due %(time)s") % {"time": _moment(due_at)})
     if one.expires_at is not None:
         parts.append(gettext("answer until %(time)s") % {"time": _clock(one.expires_at)})
     if one.subject.kind == NoticeKind.MESSAGE:
         parts.append(gettext("new message"))
+    if is_review:
+        parts.append(gettext("to review"))
     return " · ".join(parts)
 
 
@@ -203,7 +214,7 @@ def _url(subject: Subject) -> str:
             return f"{settings.BASE_URL}/portal/offers/{subject.id}/"
         case NoticeKind.DUE_SOON | NoticeKind.MESSAGE:
             return f"{settings.BASE_URL}/portal/runs/{subject.id}/"
-        case NoticeKind.POOL_NOTE:
+        case NoticeKind.POOL_NOTE | NoticeKind.REVIEW:
             return f"{settings.BASE_URL}/portal/"
         case _:
             return f"{settings.BASE_URL}/portal/profile/notices/"

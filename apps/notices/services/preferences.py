@@ -51,6 +51,7 @@ class NoticeSettings:
     offers: bool = True
     due_soon: bool = True
     messages: bool = True
+    reviews: bool = True
     quiet_from: str = ""
     quiet_until: str = ""
     pause_minutes: int = 5

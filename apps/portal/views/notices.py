@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.notices import services
 from apps.notices.selectors import own_devices, own_preference, worker_of_stop_token
@@ -36,6 +37,8 @@ def settings(request: HttpRequest, actor: Principal) -> HttpResponse:
         "push_key": services.public_push_key(),
         "pauses": PAUSES,
         "is_on": preference.is_on,
+        # Others keep the choice, for the day on which their role allows it.
+        "may_review": actor.has_role(Role.VIEWER),
     }
     if request.method != "POST":
         return render(request, "portal/notices.html", {**context, "chosen": preference})
@@ -58,6 +61,7 @@ def _sent_settings(request: HttpRequest) -> NoticeSettings:
         offers="offers" in form,
         due_soon="due_soon" in form,
         messages="messages" in form,
+        reviews="reviews" in form,
         quiet_from=form.get("quiet_from", ""),
         quiet_until=form.get("quiet_until", ""),
         pause_minutes=int(pause) if pause.isascii() and pause.isdigit() and len(pause) < 4 else 5,

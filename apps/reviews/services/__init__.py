@@ -3,7 +3,7 @@
 from apps.reviews.services.appeals import Ruling, decide_appeal, open_appeal
 from apps.reviews.services.claims import claim_review, release_review
 from apps.reviews.services.purging import erase_review_words, purge_reviews
-from apps.reviews.services.requests import decide_on_review
+from apps.reviews.services.requests import decide_on_review, react_to_reviews
 from apps.reviews.services.sampling import draw
 from apps.reviews.services.second_looks import give_second_look
 from apps.reviews.services.timers import auto_approve_review, report_overdue
@@ -24,6 +24,7 @@ __all__ = [
     "give_verdicts",
     "open_appeal",
     "purge_reviews",
+    "react_to_reviews",
     "release_review",
     "report_overdue",
     "verify_submitted",

@@ -1,9 +1,11 @@
 """Decide at a submission whether a person reviews it."""
 
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from apps.base.ids import new_id
+from apps.base.rows import Change
 from apps.pools.models import Worker
 from apps.reviews.changes import new_review
 from apps.reviews.models import Review
@@ -13,6 +15,25 @@ from apps.tasks.selectors import submitted_in_pool
 from apps.tasks.services import ReviewRequest
 from biolayer.reviews import ReviewCause, ReviewPolicy, combined
 from biolayer.times import format_time
+
+# Returns rows that tell reviewers of a review, which was requested, or is overdue.
+ReviewReaction = Callable[[Review, datetime], Iterable[Change]]
+
+_reactions: list[ReviewReaction] = []
+
+
+def react_to_reviews(reaction: ReviewReaction) -> None:
+    """Write the rows of `reaction` when a review is requested, and when it is overdue.
+
+    Called by config/wiring.py only.
+    """
+    _reactions.append(reaction)
+
+
+def reactions_to(review: Review, at: datetime) -> Iterator[Change]:
+    """Yield the rows of all reactions to a review that was requested, or is overdue."""
+    for reaction in _reactions:
+        yield from reaction(review, at)
 
 
 def decide_on_review(run: Run, at: datetime) -> ReviewRequest | None:
@@ -33,7 +54,8 @@ def decide_on_review(run: Run, at: datetime) -> ReviewRequest | None:
         "due_at": _text(review.due_at),
         "auto_approve_at": _text(review.auto_approve_at),
     }
-    return ReviewRequest(review.id, review.due_at, facts, new_review(review))
+    rows = [*new_review(review), *reactions_to(review, at)]
+    return ReviewRequest(review.id, review.due_at, facts, rows)
 
 
 def review_facts(review: Review) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from apps.base.transactions import atomic
 from apps.reviews.changes import review_update
 from apps.reviews.models import ReviewStatus
 from apps.reviews.services.locks import lock_nowait
-from apps.reviews.services.requests import review_facts
+from apps.reviews.services.requests import reactions_to, review_facts
 from apps.reviews.services.verdicts import Decision, decide
 from apps.tasks import services as tasks
 from biolayer.times import format_time
@@ -28,11 +28,12 @@ def report_overdue(*, review_id: UUID, at: datetime) -> datetime | None:
     if review is None or not review.is_open or review.due_at is None or review.escalated_at:
         return None
     times = {"due_at": format_time(review.due_at), "detected_at": format_time(at)}
+    update = review_update(review, {"escalated_at": at})
     tasks.report_overdue_review(
         task=review.task,
         at=at,
         data={**review_facts(review), **times},
-        also=[review_update(review, {"escalated_at": at})],
+        also=[update, *reactions_to(review, at)],
     )
     return None
 
