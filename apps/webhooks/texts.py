@@ -107,6 +107,8 @@ PATTERN_TEXTS = {
     "review.requested": _("A reviewer has to look at an output. Only by its name."),
     "review.decided": _("An output was reviewed. Only by its name."),
     "review.overdue": _("A review was not done in time. Only by its name."),
+    "appeal.opened": _("A worker appealed a verdict. Only by its name."),
+    "appeal.decided": _("An appeal was decided. Only by its name."),
     "endpoint.failing": _("An endpoint has been failing for some time."),
     "endpoint.disabled": _("An endpoint was disabled."),
     "delivery.exhausted": _("A delivery was given up."),

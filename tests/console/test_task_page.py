@@ -266,6 +266,19 @@ def test_review__is_told_while_it_waits_and_when_it_is_decided(
     assert "it was sent back as often as its policy allows" in text
 
 
+def test_appeal__is_told_with_what_came_of_it(house: House, mara: Operator) -> None:
+    set_policy(house.pool)
+    review = decide(reviewer(house).principal, in_review(house), "reject")
+    made = house.bob.post(f"/v1/reviews/{review.id}/appeal", {"reason": "It is in the notes."})
+    text = mara.text(page_of(review.task))
+    assert "Verdict appealed by Bob Ashdown" in text
+    assert "It is in the notes." in text
+    body = {"version": 1, "decision": "overturn", "reason": "It is."}
+    path = f"/v1/appeals/{made.json()['appeal_id']}/decision"
+    assert reviewer(house, "Mona").post(path, body).status_code == 200
+    assert "Appeal granted: the verdict was overturned" in mara.text(page_of(review.task))
+
+
 def test_texts__name_every_type_of_event() -> None:
     assert timeline.TITLES.keys() == {one.value for one in EventType}
     assert PATTERN_TEXTS.keys() == {*KNOWN_PATTERNS}

@@ -123,8 +123,8 @@ class ReviewPolicyForm(forms.Form):
         """Take the pools to choose from, and the stored policy: it is shown, and kept in parts."""
         self.stored = stored or {}
         super().__init__(*args, **{"prefix": "review", "initial": shown(self.stored), **kwargs})
-        chosen = self.fields["reviewer_pool_id"]
-        chosen.choices = [("", _("All members with the role")), *pools]  # type: ignore[attr-defined]
+        choices = [("", _("All members with the role")), *pools]
+        self.fields["reviewer_pool_id"].choices = choices  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}

@@ -38,12 +38,18 @@ TITLES: dict[str, Text] = {
     EventType.REVIEW_REQUESTED.value: _("Review requested"),
     EventType.REVIEW_DECIDED.value: _("Reviewed"),
     EventType.REVIEW_OVERDUE.value: _("Review overdue"),
+    EventType.APPEAL_OPENED.value: _("Verdict appealed by %(worker)s"),
+    EventType.APPEAL_DECIDED.value: _("Appeal decided"),
 }
 VERDICTS: dict[str, Text] = {
     "approved": _("Approved"),
     "auto_approved": _("Approved by its policy: no one had decided"),
     "rework": _("Sent back for rework"),
     "rejected": _("Rejected"),
+}
+DECISIONS: dict[str, Text] = {
+    "upheld": _("Appeal refused: the verdict stands"),
+    "overturned": _("Appeal granted: the verdict was overturned"),
 }
 # Why a task is in the queue again, by the status that it had.
 AGAIN: dict[str, Text] = {
@@ -93,7 +99,7 @@ CLOCKS: dict[str, Text] = {"deadline": _("deadline"), "target_latency": _("targe
 HIDDEN = {
     "run_id", "worker_id", "offer_id", "offers", "reason", "reason_hash", "message_id", "changes",
     "boost_seconds", "detected_at", "clock", "breach", "author_kind", "review_id", "verdict",
-    "next_status",
+    "next_status", "appeal_id", "decision",
 }  # fmt: skip
 GOOD = (EventType.COMPLETED.value, EventType.VERIFIED.value)
 SOON = (EventType.SLA_AT_RISK.value, EventType.REVIEW_OVERDUE.value)
@@ -161,6 +167,8 @@ def _entry(event: Any, names: Names) -> Entry:
         title = AGAIN.get(event.previous_status, title)
     elif event.type == EventType.REVIEW_DECIDED.value:
         title = VERDICTS.get(data["verdict"], title)
+    elif event.type == EventType.APPEAL_DECIDED.value:
+        title = DECISIONS.get(data["decision"], title)
     reason = str(data.get("reason") or "")
     # Told by the title already.
     is_worker = event.actor_kind == "worker" and event.actor_id == str(worker_id)
