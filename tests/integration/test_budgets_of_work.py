@@ -44,7 +44,7 @@ def test_history_and_statistics__at_most_3_and_2_statements(house: House) -> Non
 
 
 def test_calls_of_a_session__at_most_so_many_statements(house: House) -> None:
-    """A claim: the key, the session, its lock, its open claim, the first task, that, the transition.
+    """A claim: the key, the session, its lock, its open claim, the first task, that, the event.
 
     A completion: the start and the submission, each with its own lock, and the claim's end.
     """
