@@ -44,6 +44,16 @@ def desk(email: str) -> dict[str, Any]:
     }
 
 
+def review_key(pool_id: str, name: str) -> dict[str, Any]:
+    """Return the key of a manager who reviews in the organisation of a pool."""
+    from apps.accounts.scopes import Role, Scope
+    from apps.accounts.services import issue_key
+    from apps.pools.models import Pool
+
+    own = {"organisation_id": Pool.objects.get(id=pool_id).organisation_id, "name": name}
+    return {"key": issue_key(**own, role=Role.MANAGER, scopes=[Scope.TASKS_REVIEW])}
+
+
 def world(workers: int, mode: str) -> dict[str, Any]:
     """Return the key of a backend, and the workers of its pool."""
     from apps.accounts.services import create_organisation, issue_key
@@ -128,7 +138,7 @@ def _session(user: Any) -> dict[str, str]:
     return {"name": settings.SESSION_COOKIE_NAME, "value": session.session_key}
 
 
-MAKERS = {one.__name__: one for one in (desk, world, admin, worker, organisation)}
+MAKERS = {one.__name__: one for one in (desk, review_key, world, admin, worker, organisation)}
 
 
 def main() -> None:
