@@ -1,18 +1,23 @@
 """Measure `GET /api/v1/team-workspace` with 1,000 teams, among 10,000 and 1,000,000 tasks.
 
-The real web process runs against one PostgreSQL. A client loads the workspace again and again:
-first among `--few` tasks of the teams, then among `--tasks`. A fifth as many are in a pool that is
-no team, and are newer than all: they must cost nothing. `ms` is the time of the whole response for
-a client on this machine. Exit code 1: the ratio of both medians is over `MOST`.
+Two installations run, each with its PostgreSQL and its web process: one with `--few` tasks of the
+teams, the other with `--tasks`. A fifth as many are in a pool that is no team, and are newer than
+all: they must cost nothing. A client loads the workspace of both in turn, so that what else the
+machine does slows down both alike. `ms` is the time of the whole response for a client on this
+machine. Exit code 1: the ratio of both medians is over `MOST`.
 
 Tasks and runs are copies of one that was proposed and approved, without triggers and foreign keys,
 spread over the teams by chance.
 """
 
 import argparse
+import contextlib
+import json
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,8 +30,8 @@ sys.path.insert(0, str(PROJECT))
 from bench.home import home_for_this_run  # noqa: E402 - the path must be set first
 from bench.latencies import Latencies  # noqa: E402
 from bench.load import LoadFailed  # noqa: E402
-from bench.pages import loaded  # noqa: E402
-from bench.servers import NotStarted, free_port, serving  # noqa: E402
+from bench.pages import load, loaded  # noqa: E402
+from bench.servers import NotStarted, free_port, running, serving  # noqa: E402
 
 MOST = 1.3
 LOADS = 400
@@ -62,12 +67,14 @@ def main() -> None:
     options.add_argument("--teams", type=int, default=1_000)
     options.add_argument("--few", type=int, default=10_000)
     options.add_argument("--tasks", type=int, default=1_000_000)
+    options.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    port = free_port()
+    if chosen.serve is not None:
+        _serve(chosen.teams, chosen.serve)
+        return
     try:
-        with home_for_this_run(PORT=str(port)) as home:
-            ratio = _measure(home, chosen, port)
+        ratio = _measure(chosen)
     except (LoadFailed, NotStarted, httpx.HTTPError) as error:
         sys.exit(f"the measurement failed: {error!r}")
     print(f"ratio {ratio:.2f}, at most {MOST}", flush=True)
@@ -75,30 +82,56 @@ def main() -> None:
         sys.exit("over the target")
 
 
-def _measure(home: Path, chosen: Any, port: int) -> float:
-    from bench.crowd import call_command
+def _measure(chosen: Any) -> float:
+    """Print the figures of both installations. Return the ratio of their medians."""
+    counts = (chosen.few, chosen.tasks)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="biolayer-bench-")))
+        clients = [
+            stack.enter_context(_installation(chosen.teams, count, folder / f"{count}.log"))
+            for count in counts
+        ]
+        for client in clients:
+            answer = client.get(PATH).raise_for_status().json()
+            if (len(answer["teams"]), len(answer["tasks"])) != (chosen.teams, 100):
+                raise LoadFailed(f"{len(answer['teams'])} teams, {len(answer['tasks'])} tasks")
+            loaded(client, PATH, loads=WARM_UP)
+        times = [[load(client, PATH) for client in clients] for _ in range(LOADS)]
+    figures = [Latencies(one) for one in zip(*times, strict=True)]
+    for count, one in zip(counts, figures, strict=True):
+        print(f"{count:,} tasks: p50 {one.p(50):.1f} ms, p95 {one.p(95):.1f} ms", flush=True)
+    return figures[1].p(50) / figures[0].p(50)
 
-    call_command("migrate", verbosity=0)
-    desk = _Desk(chosen.teams)
-    web = [sys.executable, "-m", "config.processes", "web"]
-    with serving(web, port=port, log=home / "logs" / "web.log"), desk.client(port) as client:
-        medians, made = [], 0
-        for count in (chosen.few, chosen.tasks):
-            desk.fill(count - made)
-            made = count
-            figures = _loads(client)
-            medians.append(figures.p(50))
-            p50, p95 = figures.p(50), figures.p(95)
-            print(f"{count:,} tasks: p50 {p50:.1f} ms, p95 {p95:.1f} ms", flush=True)
-    return medians[1] / medians[0]
+
+@contextlib.contextmanager
+def _installation(teams: int, tasks: int, log: Path) -> Iterator[httpx.Client]:
+    """Provide a client of an installation with so many teams and tasks."""
+    command = [sys.executable, __file__, "--teams", str(teams), "--serve", str(tasks)]
+    began = time.monotonic()
+    with running(command, log=log) as process:
+        line = process.stdout.readline() if process.stdout else b""
+        if not line:
+            raise NotStarted(log.read_text()[-2000:])
+        print(f"{tasks:,} tasks in {time.monotonic() - began:.0f} s", flush=True)
+        with httpx.Client(trust_env=False, timeout=30, **json.loads(line)) as client:
+            yield client
 
 
-def _loads(client: httpx.Client) -> Latencies:
-    answer = client.get(PATH).raise_for_status().json()
-    if len(answer["tasks"]) != 100:
-        raise LoadFailed(f"{len(answer['tasks'])} tasks instead of 100")
-    loaded(client, PATH, loads=WARM_UP)
-    return loaded(client, PATH, loads=LOADS)
+def _serve(teams: int, tasks: int) -> None:
+    """Fill an installation, serve it until SIGTERM, and print how to call it."""
+    port = free_port()
+    with home_for_this_run(PORT=str(port)) as home:
+        from bench.crowd import call_command
+
+        call_command("migrate", verbosity=0)
+        desk = _Desk(teams)
+        desk.fill(tasks)
+        web = [sys.executable, "-m", "config.processes", "web"]
+        with serving(web, port=port, log=home / "logs" / "web.log"):
+            client = {"base_url": f"http://localhost:{port}", "headers": desk.headers}
+            print(json.dumps(client), flush=True)
+            while True:
+                signal.pause()
 
 
 class _Desk:
@@ -136,27 +169,23 @@ class _Desk:
             cursor.execute("SET synchronous_commit = off")
             cursor.execute(COPIES)
 
-    def client(self, port: int) -> httpx.Client:
-        headers = {
+    @property
+    def headers(self) -> dict[str, str]:
+        return {
             "Authorization": f"Bearer {self.key}",
             "X-Tenant-ID": str(self.organisation.tenant_id),
             "X-Org-ID": str(self.organisation.id),
         }
-        return httpx.Client(
-            base_url=f"http://localhost:{port}", trust_env=False, timeout=30, headers=headers
-        )
 
     def fill(self, count: int) -> None:
-        """Add tasks of the teams, each later than those before; a fifth more of the other pool."""
+        """Add tasks of the teams, one after the other, and a fifth as many of the other pool."""
         from django.db import connection, transaction
 
         from bench.lists_data import without_indexes
 
-        began = time.monotonic()
         with connection.cursor() as cursor:
             with transaction.atomic(), without_indexes(cursor):
                 cursor.execute("SET LOCAL session_replication_role = replica")
-                cursor.execute("TRUNCATE bench_copy")
                 drawn: dict[str, Any] = {"pools": self.teams, "count": count, "spread": 0.001}
                 cursor.execute(DRAW_COPIES, drawn)
                 cursor.execute(
@@ -167,7 +196,6 @@ class _Desk:
                 cursor.execute(_copying(COPY_RUNS, "tasks_run"), [self.template])
             cursor.execute("VACUUM (ANALYZE)")
             cursor.execute("CHECKPOINT")
-        print(f"added {count:,} tasks in {time.monotonic() - began:.0f} s", flush=True)
 
     def _approved_task(self) -> UUID:
         """Return a task whose output was approved."""
