@@ -15,6 +15,7 @@ from django.db import connection
 from apps.agents.models import AgentSession, run_of_channel
 from apps.base.queries import load_query
 from apps.tasks.models import Run
+from apps.teams.selectors import MAY_CLAIM
 
 SIZES = (16, 128, 1024)
 """How many tasks are tried, one after another, while others lock the first ones."""
@@ -58,16 +59,12 @@ AND (r.pool_ids IS NULL OR EXISTS (
     WHERE m.pool_id = ANY (r.pool_ids) AND m.worker_id = %(worker_id)s AND p.status = 'active'))
 AND {HAS_CERTIFICATIONS}
 """
-IN_WINDOW = """
-(team.pool_id IS NULL OR team.status = 'active'
-    AND (run.queued_at <= team.window_opened_at OR task.urgency = 'critical'))
-"""
 LOCKED = "FOR NO KEY UPDATE OF task, run SKIP LOCKED"
 
 
 def _statement(*, queued: str, fits: str, lock: str) -> str:
     return load_query(
-        "apps.agents", "claim_next", queued=queued, fits=fits, in_window=IN_WINDOW, lock=lock
+        "apps.agents", "claim_next", queued=queued, fits=fits, in_window=MAY_CLAIM, lock=lock
     )
 
 

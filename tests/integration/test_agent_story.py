@@ -4,10 +4,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.reviews.models import Review
 from apps.reviews.services import verify_submitted
 from apps.tasks.models import Run, Task
+from apps.tasks.services import queue_created
+from apps.teams.models import Team
+from apps.teams.services.windows import open_window
 from apps.timers.services import fire_due
 from apps.webhooks.services import deliver_due
 from biolayer import chain
@@ -16,6 +20,7 @@ from tests.factories import OUTPUT, House
 from tests.receiver import Receiver
 from tests.review_steps import reviewer, set_policy
 from tests.rollup_steps import assert_boards_are_true
+from tests.team_steps import API, member_with, team_of
 
 
 def posted(receiver: Receiver) -> list[dict[str, Any]]:
@@ -85,3 +90,37 @@ def test_process_that_dies__its_run_goes_to_another_session(house: House) -> Non
     assert (again["id"], again["attempt"]) == (run_id, 1)
     assert Run.objects.get(id=run_id).epoch == 2
     assert Task.objects.get().status == "accepted"
+
+
+def test_a_teams_agent_proposes_and_a_manager_decides(house: House) -> None:
+    """The whole story through the two APIs: window, claim, rejection, next attempt, approval."""
+    team = team_of(house, approval_policy={"required_role": "MANAGER"})
+    manager, viewer = (member_with(house.organisation, r) for r in (Role.MANAGER, Role.VIEWER))
+    task = {"team_id": str(team.pool_id), "title": "Draft restock PO", "requires_approval": True}
+    task_id = manager.post(f"{API}/tasks", task).json()["id"]
+    assert queue_created() == 1
+    agent = agent_of(house, workspace_id=str(team.pool_id))
+    assert agent.claim().status_code == 204
+
+    def propose(quantity: int) -> Any:
+        at = clock.now()
+        Team.objects.update(next_window_at=at)
+        open_window(team_id=team.pool_id, at=at)
+        run = agent.claimed()["run"]
+        done = agent.on(run["id"], "complete", result={"po_quantity": quantity})
+        assert done.json()["lease"]["status"] == "completed"
+        assert manager.get(f"{API}/tasks/{task_id}").json()["status"] == "proposed"
+        return run
+
+    assert "sent_back" not in propose(1)["metadata"]
+    assert viewer.post(f"{API}/tasks/{task_id}/approve").status_code == 403
+    rejected = manager.post(f"{API}/tasks/{task_id}/reject", {"reason": "Too few."})
+    assert rejected.json()["status"] == "pending"
+    # It waits for the next window, and the agent then knows why.
+    assert agent.claim().status_code == 204
+    sent_back = propose(2)["metadata"]["sent_back"]
+    assert (sent_back["reason"], sent_back["output"]) == ("Too few.", {"po_quantity": 1})
+    assert manager.post(f"{API}/tasks/{task_id}/approve").status_code == 200
+    verify_submitted()
+    shown = manager.get(f"{API}/tasks/{task_id}").json()
+    assert (shown["status"], shown["proposed_output"]) == ("completed", {"po_quantity": 2})

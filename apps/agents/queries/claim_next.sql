@@ -1,6 +1,7 @@
 -- Lock the first queued task that a session may claim, and its run: in the order of priority,
 -- offered preferred skills, time in the queue. `queued` says of which organisation and pool the task
--- is, `fits` what the worker must meet of a requirement `r`, `in_window` whether its team lets it.
+-- is, `fits` what the worker must meet of a requirement `r`, `in_window` whether its team lets it: the
+-- range of the index in step 2 has the same bound, so that what waits for a window is not read.
 --
 -- 1. The index of the claim order is skipped through from requirement to requirement. No other index
 --    has the order of the urgency, too: one would be walked through past the tasks of other pools.
