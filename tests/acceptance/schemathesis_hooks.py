@@ -73,6 +73,7 @@ MEANINGS = {
 MEANINGS_AT = {
     ("not_one_of", r"/grant_types"): "depends on the type of client",
     ("out_of_range", r"(/\d+)?/(context|output)(/.*)?"): "a number of over 64 bits in free JSON",
+    ("out_of_range", r"/since"): "the two times of a span are compared",
     # Not explained: seen once, in a name that should have matched the pattern of the schema.
     ("pattern", r".*auth/username"): "a colon (RFC 7617)",
     ("pattern", r".*/languages/\d+"): "the grammar of language tags (RFC 5646)",
