@@ -202,6 +202,23 @@ def test_a_viewer__reads_the_reviews_that_it_may_decide(house: House) -> None:
     assert editor.get(f"/v1/reviews/{closed_to}").json()["output"] == OUTPUT
 
 
+def test_a_viewer__sees_the_second_looks_that_it_may_decide(house: House) -> None:
+    for_viewers, for_editors = Desk(house, required_role="VIEWER"), Desk(house)
+    looks = []
+    for desk in (for_viewers, for_editors):
+        path = f"/v1/pools/{desk.team.pool_id}"
+        drawn = {"review_policy": {"mode": "none", "second_look_share": 1}}
+        assert desk.manager.patch(path, drawn).status_code == 200
+        assert approve(desk.manager, desk.proposed()).status_code == 200
+        found = desk.manager.get("/v1/second-looks").json()["data"]
+        looks.append(found[-1]["second_look_id"])
+    viewer = for_viewers.member(Role.VIEWER)
+    seen = viewer.get("/v1/second-looks").json()["data"]
+    assert [row["second_look_id"] for row in seen] == looks[:1]
+    assert viewer.get(f"/v1/second-looks/{looks[0]}").json()["output"] == OUTPUT
+    expect_problem(viewer.get(f"/v1/second-looks/{looks[1]}"), 404, "not_found")
+
+
 def test_another_reviewers_claim__is_respected(house: House) -> None:
     desk = Desk(house)
     task_id = desk.proposed()

@@ -103,10 +103,12 @@ def own_verdicts(*, actor: Principal, runs: Sequence[Run]) -> dict[UUID, Review]
 def second_looks(*, actor: Principal, statuses: Sequence[str] = ()) -> SecondLooks:
     """Return the second looks that the actor may see, unordered, with reviews, tasks and runs.
 
-    Raise `RoleTooLow`, `ScopeMissing`.
+    A viewer sees those only whose policies let viewers decide. Raise `RoleTooLow`, `ScopeMissing`.
     """
     actor.require(Scope.TASKS_REVIEW)
     rows = SecondLook.objects.visible_to(actor).select_related("review__task", "review__run")
+    if not actor.has_role(Role.EDITOR):
+        rows = rows.filter(review__policy__contains={"required_role": Role.VIEWER.value})
     return rows.filter(status__in=statuses) if statuses else rows
 
 
