@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from biolayer.contract import NO_ITEMS, Model
-from biolayer.pointers import is_pointer
+from biolayer.pointers import SYNTAX, is_pointer
 from biolayer.values import INTEGRAL, Identifier, Text
 
 MAX_VERDICTS = 100
@@ -19,7 +19,11 @@ def _as_pointer(text: str) -> str:
     return text
 
 
-OutputPointer = Annotated[Text, Field(max_length=1000), AfterValidator(_as_pointer)]
+OutputPointer = Annotated[
+    Text,
+    Field(max_length=1000, json_schema_extra={"pattern": f"^{SYNTAX.pattern}$"}),
+    AfterValidator(_as_pointer),
+]
 
 
 class Verdict(Model):

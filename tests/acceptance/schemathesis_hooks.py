@@ -71,6 +71,7 @@ MEANINGS = {
 """Codes of what no schema says, and what such a fault depends on."""
 
 MEANINGS_AT = {
+    ("not_allowed", r"/(rating|reopen)"): "depends on the decision on an appeal",
     ("not_one_of", r"/grant_types"): "depends on the type of client",
     ("out_of_range", r"(/\d+)?/(context|output)(/.*)?"): "a number of over 64 bits in free JSON",
     ("out_of_range", r"/since"): "the two times of a span are compared",
