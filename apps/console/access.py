@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,11 +21,10 @@ from apps.base.addresses import client_address
 from apps.ui.csp import override_csp
 from apps.ui.sessions import principal_of
 from apps.ui.stream_address import stream_origin
+from apps.ui.time_zones import time_zone_of
 from biolayer.errors import NotFound, Refused, RoleTooLow, ScopeMissing, SecondFactorRequired
 
 STREAM = "/admin/stream"
-# The script of the pages stores the browser's time zone in it.
-TIME_ZONE_COOKIE = "time_zone"
 READING = {"GET", "HEAD"}
 
 P = ParamSpec("P")
@@ -147,17 +145,6 @@ def _set_actor(request: HttpRequest) -> None:
         request.actor = actor_of(request)  # type: ignore[attr-defined]
     except (NotFound, Refused):
         request.actor = None  # type: ignore[attr-defined]
-
-
-def time_zone_of(request: HttpRequest) -> ZoneInfo:
-    """Return the time zone that the browser's cookie names, else UTC."""
-    name = request.COOKIES.get(TIME_ZONE_COOKIE, "")
-    return ZoneInfo(name if name in _time_zones() else "UTC")
-
-
-@cache
-def _time_zones() -> set[str]:
-    return available_timezones()
 
 
 def refused(request: HttpRequest, error: Refused) -> HttpResponse:

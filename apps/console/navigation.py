@@ -13,18 +13,20 @@ from apps.accounts.scopes import Scope
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Name a section: its first page in the namespace `admin`, and the paths that belong to it."""
+    """Name a section: its first page, the scope that it needs, and the paths that belong to it."""
 
     title: str | Promise
     page: str
     scope: Scope
     paths: tuple[str, ...]
+    namespace: str = "admin:"
 
 
 ACCESS = ("member", "invitation", "apikey", "oauthapplication", "organisation")
 SECTIONS = (
     Section(_("Board"), "board", Scope.TASKS_READ, ()),
     Section(_("Tasks"), "tasks_task_changelist", Scope.TASKS_READ, ("/admin/tasks/",)),
+    Section(_("Reviews"), "portal_reviews", Scope.TASKS_REVIEW, (), namespace=""),
     Section(_("Pools"), "pools_pool_changelist", Scope.POOLS_READ, ("/admin/pools/pool/",)),
     Section(_("Workers"), "pools_worker_changelist", Scope.POOLS_READ, ("/admin/pools/worker/",)),
     Section(
@@ -53,10 +55,14 @@ class Tab:
 
 
 def tabs(actor: Principal, path: str) -> Iterator[Tab]:
-    """Yield the sections that the actor may see, with the one of `path` marked."""
+    """Yield the sections that the actor may see, with the one of `path` marked.
+
+    The pages of the portal are for members only.
+    """
     for section in SECTIONS:
-        if section.scope.value in actor.scopes:
-            address = reverse(f"admin:{section.page}")
+        is_open = section.namespace == "admin:" or actor.member_id is not None
+        if is_open and section.scope.value in actor.scopes:
+            address = reverse(section.namespace + section.page)
             inside = path.startswith(section.paths) if section.paths else False
             current = "page" if path == address else "true" if inside else ""
             yield Tab(section.title, address, current)

@@ -327,9 +327,14 @@ def worker_of_user(*, user_id: UUID, organisation_id: UUID) -> UUID | None:
 
 def worker_of_member(*, member_id: UUID, organisation_id: UUID) -> UUID | None:
     """Return the worker that a member of an organisation is; None where they are none."""
+    return workers_of_member(member_id=member_id, organisation_id=organisation_id).first()
+
+
+def workers_of_member(*, member_id: UUID, organisation_id: UUID) -> "QuerySet[Worker, UUID]":
+    """Return the id of the worker that a member is, if any, as a query to be part of another."""
     users = Member.objects.filter(id=member_id, organisation_id=organisation_id).values("user_id")
     rows = Worker.objects.filter(organisation_id=organisation_id, user_id__in=users)
-    return rows.values_list("id", flat=True).first()
+    return rows.values_list("id", flat=True)
 
 
 def with_worker_ids(members: "QuerySet[Member]") -> "QuerySet[Member]":

@@ -50,12 +50,23 @@ def worker_call(view: WorkerView[P]) -> Callable[Concatenate[HttpRequest, P], Ht
     transactions of their own.
     """
 
+    return _call(view, caller)
+
+
+def reviewer_call(view: WorkerView[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Call the view with the principal of the member that is signed in. See `worker_call`."""
+    return _call(view, _signed_in)
+
+
+def _call(
+    view: WorkerView[P], find: Callable[[HttpRequest], Principal]
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
     @transaction.non_atomic_requests
     @never_cache
     @wraps(view)
     def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            return view(request, caller(request), *args, **kwargs)
+            return view(request, find(request), *args, **kwargs)
         except BioLayerError as error:
             return problem(error)
 
@@ -64,11 +75,15 @@ def worker_call(view: WorkerView[P]) -> Callable[Concatenate[HttpRequest, P], Ht
     return checked
 
 
-def caller(request: HttpRequest) -> Principal:
-    """Return the worker that is signed in. Raise `Unauthenticated`, `NotFound`."""
+def _signed_in(request: HttpRequest) -> Principal:
     if not request.user.is_authenticated:
         raise Unauthenticated("Your session has ended.")
-    principal = principal_of(request)
+    return principal_of(request)
+
+
+def caller(request: HttpRequest) -> Principal:
+    """Return the worker that is signed in. Raise `Unauthenticated`, `NotFound`."""
+    principal = _signed_in(request)
     if principal.worker_id is None:
         raise NotFound("worker")
     return principal.as_worker()

@@ -27,6 +27,7 @@ from apps.events import selectors as events
 from apps.events.feed_watcher import RETRY_SECONDS, watcher
 from apps.matching.live import changes_for_workers
 from apps.pools.selectors import worker_fingerprints
+from apps.reviews.inbox import reviews_changed
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,23 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class ViewerAccess:
-    """Hold on whose behalf a portal is open, and hashes of what that depends on."""
+    """Hold on whose behalf a portal is open, and hashes of what that depends on.
+
+    `worker_id` is None for a member who only reviews.
+    """
 
     organisation_id: UUID
-    worker_id: UUID
+    worker_id: UUID | None
     session_key: str
     session: str = ""
     worker: str = ""
+    member_id: UUID | None = None
+    may_review: bool = False
+
+    @property
+    def owner_id(self) -> UUID | None:
+        """Return the worker, else the member, whose portals are counted together."""
+        return self.worker_id or self.member_id
 
 
 @dataclass(eq=False, slots=True)
@@ -84,7 +95,8 @@ class _Followed:
     """Hold the viewers of one organisation, and the task that follows its events."""
 
     def __init__(self, organisation_id: UUID) -> None:
-        self.viewers: dict[UUID, set[Viewer]] = {}
+        # By `owner_id`.
+        self.viewers: dict[UUID | None, set[Viewer]] = {}
         self.has_begun = asyncio.Event()
         self.task = asyncio.create_task(self._follow(organisation_id))
 
@@ -115,6 +127,22 @@ class _Followed:
         return reached
 
     async def _tell(self, organisation_id: UUID, since: int, until: int) -> None:
+        await self._tell_reviewers(organisation_id, since, until)
+        await self._tell_workers(organisation_id, since, until)
+
+    async def _tell_reviewers(self, organisation_id: UUID, since: int, until: int) -> None:
+        reviewers = [viewer for viewer in self.all() if viewer.access.may_review]
+        if not reviewers:
+            return
+        has_changed = await _patiently(
+            reviews_changed, organisation_id=organisation_id, since=since, until=until
+        )
+        for viewer in reviewers if has_changed else ():
+            viewer.tell("reviews")
+
+    async def _tell_workers(self, organisation_id: UUID, since: int, until: int) -> None:
+        if all(viewer.access.worker_id is None for viewer in self.all()):
+            return
         changes = await _patiently(
             changes_for_workers, organisation_id=organisation_id, since=since, until=until
         )
@@ -141,7 +169,7 @@ class Hub:
         followed = self._followed.get(organisation_id)
         if followed is None:
             followed = self._followed[organisation_id] = _Followed(organisation_id)
-        followed.viewers.setdefault(viewer.access.worker_id, set()).add(viewer)
+        followed.viewers.setdefault(viewer.access.owner_id, set()).add(viewer)
         if self._check is None or self._check.done():
             self._check = asyncio.create_task(self._check_access())
         await followed.has_begun.wait()
@@ -151,10 +179,10 @@ class Hub:
         followed = self._followed.get(viewer.access.organisation_id)
         if followed is None:
             return
-        viewers = followed.viewers.get(viewer.access.worker_id, set())
+        viewers = followed.viewers.get(viewer.access.owner_id, set())
         viewers.discard(viewer)
         if not viewers:
-            followed.viewers.pop(viewer.access.worker_id, None)
+            followed.viewers.pop(viewer.access.owner_id, None)
         if not followed.viewers:
             followed.task.cancel()
             del self._followed[viewer.access.organisation_id]
@@ -162,10 +190,10 @@ class Hub:
             self._check.cancel()
             self._check = None
 
-    def count_of(self, worker_id: UUID, organisation_id: UUID) -> int:
-        """Return how many portals of a worker are open."""
-        followed = self._followed.get(organisation_id)
-        return 0 if followed is None else len(followed.viewers.get(worker_id, ()))
+    def count_of(self, access: ViewerAccess) -> int:
+        """Return how many portals of the same worker, or member, are open."""
+        followed = self._followed.get(access.organisation_id)
+        return 0 if followed is None else len(followed.viewers.get(access.owner_id, ()))
 
     async def _check_access(self) -> None:
         while True:
@@ -181,7 +209,9 @@ class Hub:
         sessions = await _patiently(
             session_fingerprints, {access.session_key for access in accesses}
         )
-        workers = await _patiently(worker_fingerprints, {access.worker_id for access in accesses})
+        workers = await _patiently(
+            worker_fingerprints, {access.worker_id for access in accesses if access.worker_id}
+        )
         for viewer in viewers:
             try:
                 await self._compare(viewer, sessions, workers)
@@ -194,7 +224,7 @@ class Hub:
     ) -> None:
         known = viewer.access
         if sessions.get(known.session_key) == known.session and (
-            workers.get(known.worker_id) == known.worker
+            known.worker_id is None or workers.get(known.worker_id) == known.worker
         ):
             return
         try:
@@ -202,7 +232,7 @@ class Hub:
         except PermissionError as refused:
             viewer.end(str(refused))
             return
-        if (present.organisation_id, present.worker_id) != (known.organisation_id, known.worker_id):
+        if (present.organisation_id, present.owner_id) != (known.organisation_id, known.owner_id):
             viewer.end("other_worker")
             return
         viewer.access = present

@@ -1,8 +1,8 @@
-"""Serve `/portal/stream` in the ASGI process: what changes for a worker, as Server-Sent Events.
+"""Serve `/portal/stream` in the ASGI process: what changes for a worker or a reviewer, as SSE.
 
 The browser's session authenticates it, as it does a page. The stream says what changed (`offers`,
-`runs`, `messages`, `worker`) and of which tasks, no more: the page reads the rest by itself, with
-all checks of a page.
+`runs`, `messages`, `worker`, and `reviews` for who may review) and of which tasks, no more: the
+page reads the rest by itself, with all checks of a page.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
+from apps.accounts.scopes import Scope
 from apps.accounts.selectors import session_fingerprints
 from apps.base.db_threads import run_on_thread
 from apps.pools.selectors import worker_fingerprints
@@ -42,7 +43,7 @@ async def _answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         return HttpResponse(code, status=STATUS.get(code, 403), content_type="text/plain")
     except (OperationalError, InterfaceError):
         return HttpResponse(status=503, headers={"Retry-After": "2"})
-    if hub().count_of(access.worker_id, access.organisation_id) >= MAX_PER_WORKER:
+    if hub().count_of(access) >= MAX_PER_WORKER:
         return HttpResponse("too_many_streams", status=429, content_type="text/plain")
     viewer = Viewer(access, recheck=lambda: access_of(request))
     return StreamingHttpResponse(_frames(viewer), content_type="text/event-stream")
@@ -67,11 +68,19 @@ def access_of(request: HttpRequest) -> ViewerAccess:
         raise PermissionError("second_factor_required") from None
     except AddressNotAllowed:
         raise PermissionError("address_not_allowed") from None
-    worker_id = principal.worker_id
-    if worker_id is None:
+    worker_id, may_review = principal.worker_id, Scope.TASKS_REVIEW.value in principal.scopes
+    if worker_id is None and not may_review:
         raise PermissionError("not_a_worker")
-    worker = worker_fingerprints([worker_id]).get(worker_id, "")
-    return ViewerAccess(principal.organisation_id, worker_id, session_key, session, worker)
+    worker = worker_fingerprints([worker_id]).get(worker_id, "") if worker_id else ""
+    return ViewerAccess(
+        principal.organisation_id,
+        worker_id,
+        session_key,
+        session,
+        worker,
+        principal.member_id,
+        may_review,
+    )
 
 
 async def _frames(viewer: Viewer) -> AsyncIterator[bytes]:

@@ -14,6 +14,8 @@ from apps.portal.views import (
     offers,
     profile,
     questions,
+    reviews,
+    several_reviews,
     tasks,
 )
 
@@ -64,5 +66,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("runs/<uuid:run_id>/files/<uuid:file_id>", evidence.file, name="portal_file"),
     path("runs/<uuid:run_id>/questions", questions.questions, name="portal_questions"),
+    path("reviews/", reviews.reviews, name="portal_reviews"),
+    path("reviews/fragment", reviews.fragment, name="portal_reviews_fragment"),
+    path("reviews/several/", several_reviews.several, name="portal_several_reviews"),
+    path("reviews/<uuid:review_id>/", reviews.review, name="portal_review"),
+    path("reviews/<uuid:review_id>/renew", reviews.renew, name="portal_renew_review"),
+    path("reviews/<uuid:review_id>/release/", reviews.release, name="portal_release_review"),
+    path("reviews/<uuid:review_id>/verdict/", reviews.verdict, name="portal_verdict"),
+    path("reviews/<uuid:review_id>/files/<uuid:file_id>", reviews.file, name="portal_review_file"),
     path("history/", history.history, name="portal_history"),
 ]

@@ -105,6 +105,17 @@ def worker(email: str, traits: dict[str, Any], columns: dict[str, Any]) -> dict[
     return {"worker_id": str(made.id)}
 
 
+def reviewer(email: str, pool_id: str, policy: dict[str, Any], role: str) -> dict[str, Any]:
+    """Return the session of a new member of a pool's organisation; the policy is the pool's."""
+    from apps.pools.models import Pool
+    from biolayer.reviews import ReviewPolicy
+
+    pool = Pool.objects.select_related("organisation").get(id=pool_id)
+    stored = ReviewPolicy.model_validate(policy).stored()
+    Pool.objects.filter(id=pool_id).update(review_policy=stored)
+    return {"session": _session(_member(pool.organisation, email, "Rita Sommer", role))}
+
+
 def organisation(name: str, email: str) -> str:
     """Return what the command prints: with the link of an invitation for a new person."""
     from django.core.management import call_command
@@ -138,7 +149,9 @@ def _session(user: Any) -> dict[str, str]:
     return {"name": settings.SESSION_COOKIE_NAME, "value": session.session_key}
 
 
-MAKERS = {one.__name__: one for one in (desk, review_key, world, admin, worker, organisation)}
+MAKERS = {
+    one.__name__: one for one in (desk, review_key, world, admin, worker, reviewer, organisation)
+}
 
 
 def main() -> None:

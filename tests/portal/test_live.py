@@ -11,7 +11,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from apps.accounts.models import BrowserSession
+from apps.accounts.models import BrowserSession, Member
+from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.base.db_threads import LINGER_SECONDS
 from apps.matching import services as matching
@@ -23,6 +24,8 @@ from apps.tasks import services as tasks
 from tests.factories import House, member_of, worker_in
 from tests.pages.steps import browser, sign_in
 from tests.portal.steps import Desk, desk_of
+from tests.review_steps import decide, in_review, set_policy
+from tests.review_steps import reviewer as key_of
 from tests.streaming import Frame, StreamServer, frames_of, stream_server
 
 # The process runs as in production: behind a proxy that ends TLS.
@@ -178,6 +181,52 @@ def close_networks(bob: Desk) -> None:
     bob.member.organisation.save()
 
 
+def reviewer(house: House, role: Role = Role.EDITOR) -> Any:
+    """Return the browser of a member who is no worker."""
+    member_of(house.organisation, "rita@northwind.example", role=role)
+    client = browser()
+    sign_in(client, "rita@northwind.example")
+    return client
+
+
+def test_review__is_told_to_reviewers_when_it_begins_and_ends(
+    house: House, server: StreamServer
+) -> None:
+    set_policy(house.pool)
+    with watching(server, reviewer(house)) as frames:
+        review = in_review(house)
+        assert next(frames).data == {"reviews": []}
+        decide(key_of(house).principal, review)
+        assert next(frames).data == {"reviews": []}
+
+
+def test_review__is_not_told_to_workers(house: House, bob: Desk, server: StreamServer) -> None:
+    set_policy(house.pool)
+    review = in_review(house)
+    with watching(server, bob.client) as frames:
+        decide(key_of(house).principal, review)
+        assert "reviews" not in next(frames).data
+
+
+def test_reviewer__whose_role_changes_loses_the_stream(house: House, server: StreamServer) -> None:
+    with watching(server, reviewer(house)) as frames:
+        Member.objects.filter(role=Role.EDITOR).update(role=Role.WORKER)
+        frame = next(frames)
+    assert (frame.event, frame.data) == ("ended", {"reason": "not_a_worker"})
+
+
+def test_reviewers__have_a_number_of_streams_each(house: House, server: StreamServer) -> None:
+    client = reviewer(house)
+    member_of(house.organisation, "jo@northwind.example", role=Role.EDITOR)
+    other = browser()
+    sign_in(other, "jo@northwind.example")
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(watching(server, client))
+        assert refused(server, client) == (429, "too_many_streams")
+        stack.enter_context(watching(server, other))
+
+
 # --- who may read it ------------------------------------------------------------------------------
 
 
@@ -186,7 +235,7 @@ def test_stranger__is_refused(server: StreamServer, house: House) -> None:
 
 
 def test_member__who_is_no_worker_is_refused(server: StreamServer, house: House) -> None:
-    member_of(house.organisation, "ann@northwind.example")
+    member_of(house.organisation, "ann@northwind.example", role=Role.WORKER)
     client = browser()
     sign_in(client, "ann@northwind.example")
     assert refused(server, client) == (403, "not_a_worker")

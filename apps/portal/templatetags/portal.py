@@ -73,6 +73,16 @@ def duration(seconds: int) -> str:
     return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
 
 
+@register.filter
+def waited(since: datetime, at: datetime) -> str:
+    """Return about how long something waits."""
+    hours = (at - since).total_seconds() / 3600
+    if hours < 48:
+        return duration(max(0, round(hours * 3600)))
+    days = round(hours / 24)
+    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
+
+
 register.filter("label", humanised)
 register.filter("get_item", get_item)
 

@@ -1,4 +1,4 @@
-"""Store reviews, appeals of their verdicts, second looks, and the key by which tasks are drawn."""
+"""Store reviews, appeals of their verdicts, second looks, visits, and the key of samples."""
 
 from apps.reviews.models.appeals import Appeal, AppealQuerySet, AppealStatus
 from apps.reviews.models.reviews import REVIEW_OPEN, Review, ReviewQuerySet, ReviewStatus
@@ -8,6 +8,7 @@ from apps.reviews.models.second_looks import (
     SecondLooks,
     SecondLookStatus,
 )
+from apps.reviews.models.visits import LaneVisit
 
 __all__ = [
     "ONLY_KEY",
@@ -15,6 +16,7 @@ __all__ = [
     "Appeal",
     "AppealQuerySet",
     "AppealStatus",
+    "LaneVisit",
     "Review",
     "ReviewQuerySet",
     "ReviewStatus",

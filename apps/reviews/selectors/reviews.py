@@ -14,7 +14,7 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.selectors import creator_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
-from apps.pools.selectors import worker_of_member
+from apps.pools.selectors import worker_of_member, workers_of_member
 from apps.reviews.models import Review, ReviewQuerySet, ReviewStatus
 from apps.tasks.models import Evidence
 from biolayer.errors import NotAReviewer, NotFound, OwnWork
@@ -85,6 +85,11 @@ def identity_of(actor: Principal) -> Identity:
     return Identity(worker_of_member(member_id=member_id, organisation_id=ours), member_id)
 
 
+def required_role(review: Review) -> Role:
+    """Return the least role of those who may decide a review."""
+    return Role(policy_of(review).required_role)
+
+
 # --- lists ----------------------------------------------------------------------------------------
 
 
@@ -133,12 +138,22 @@ def _in_lane(rows: ReviewQuerySet, lane: Lane, actor: Principal, at: datetime) -
             held = Q(status=ReviewStatus.CLAIMED, claimed_by=actor.text, lease_until__gt=at)
             return rows.filter(held)
         case Lane.WAITING:
-            own = identity_of(actor).worker_id
-            return rows.free(at) if own is None else rows.free(at).exclude(worker_id=own)
+            return _of_others(rows.free(at), actor)
         case Lane.OVERDUE:
             return rows.open().filter(escalated_at__isnull=False)
         case Lane.DONE:
             return rows.closed()
+
+
+def _of_others(rows: ReviewQuerySet, actor: Principal) -> ReviewQuerySet:
+    """Return the reviews that are not of the actor's own work."""
+    if actor.worker_id is None and actor.member_id is not None:
+        own_rows = workers_of_member(
+            member_id=actor.member_id, organisation_id=actor.organisation_id
+        )
+        return rows.exclude(worker_id__in=own_rows)
+    own = identity_of(actor).worker_id
+    return rows if own is None else rows.exclude(worker_id=own)
 
 
 def _has_status(statuses: Sequence[str], at: datetime) -> Q:
@@ -162,14 +177,19 @@ class ReviewDetail:
 
     review: Review
     output: Any
-    evidence_ids: Sequence[UUID]
+    evidence: Sequence[Evidence]
     previous: Review | None
+
+    @property
+    def evidence_ids(self) -> Sequence[UUID]:
+        """Return the ids of the files that the submission names."""
+        return [file.id for file in self.evidence]
 
 
 def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
     """Return a review with its output. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
     actor.require(Scope.TASKS_REVIEW)
-    rows = Review.objects.visible_to(actor).select_related("task", "run")
+    rows = Review.objects.visible_to(actor).select_related("task", "run", "worker", "pool")
     found = rows.filter(id=review_id).first()
     if found is None:
         raise NotFound("review")
@@ -181,7 +201,7 @@ def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
     return ReviewDetail(
         review=found,
         output=found.run.output,
-        evidence_ids=list(evidence.order_by("id").values_list("id", flat=True)),
+        evidence=list(evidence.order_by("id")),
         previous=earlier.select_related("run").order_by("-round").first(),
     )
 

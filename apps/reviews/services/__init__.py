@@ -7,8 +7,9 @@ from apps.reviews.services.requests import decide_on_review, react_to_reviews
 from apps.reviews.services.sampling import draw
 from apps.reviews.services.second_looks import give_second_look
 from apps.reviews.services.timers import auto_approve_review, report_overdue
-from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdicts
+from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdicts, why_it_fails
 from apps.reviews.services.verification import verify_submitted
+from apps.reviews.services.visits import visit_lane
 
 __all__ = [
     "Ruling",
@@ -28,4 +29,6 @@ __all__ = [
     "release_review",
     "report_overdue",
     "verify_submitted",
+    "visit_lane",
+    "why_it_fails",
 ]

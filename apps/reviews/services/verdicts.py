@@ -207,6 +207,11 @@ def _close_reason(review: Review, status: ReviewStatus) -> str:
     return ""
 
 
+def why_it_fails(review: Review, verdict: str) -> str:
+    """Return why the task would fail by a verdict of that name; empty: it would not."""
+    return _close_reason(review, STATUS_OF[verdict])
+
+
 def _next_status(status: ReviewStatus, close_reason: str) -> Status:
     if close_reason:
         return Status.FAILED

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from datetime import date, datetime, tzinfo
 from typing import Any
 
@@ -26,22 +27,29 @@ from apps.ui.schema_forms.schema import same
 from apps.ui.schema_forms.texts import json_text, moment_text, scalar_text, zone_of
 from apps.ui.schema_forms.wording import ITEM, NOTHING, RESULT, showable, words
 from apps.ui.schema_forms.writing import Writer
+from biolayer.errors import pointer
 
 MAX_ANSWERS = 200
 MAX_TEXT = 4_000
 CUT = "\N{HORIZONTAL ELLIPSIS}"
 
-# Of a field, or none where the schema says nothing of the value; its label; the value.
-Part = tuple[Field | None, Any, Any]
+# Of a field, or none where the schema says nothing of the value; its label; the value; its name or
+# number in what it is part of.
+Part = tuple[Field | None, Any, Any, str | int]
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold a label with a text, or with the answers of a group."""
+    """Hold a label with a text, or with the answers of a group.
+
+    `place` is the JSON Pointer (RFC 6901) to its value: empty for the whole one.
+    """
 
     label: Any
     text: str = ""
     answers: tuple["Answer", ...] = ()
+    place: str = attribute(default="", compare=False)
 
 
 def answers_of(
@@ -54,9 +62,9 @@ def answers_of(
     zone = zone_of(time_zone)
     try:
         field = editor() if size_of(value) > MAX_ELEMENTS else field_of(schema)
-        whole = _Reporter(zone).answer(field, field.label, value, depth=0)
+        whole = _Reporter(zone).answer(field, field.label, value, ())
     except FAILURES:
-        whole = _Reporter(zone).answer(None, RESULT, value, depth=0)
+        whole = _Reporter(zone).answer(None, RESULT, value, ())
     return whole.answers if whole.answers and not whole.text else (whole,)
 
 
@@ -67,32 +75,33 @@ class _Reporter:
         self._zone = zone
         self._left = MAX_ANSWERS
 
-    def answer(self, field: Field | None, label: Any, value: Any, *, depth: int) -> Answer:
-        if depth > MAX_DEPTH:
-            return Answer(label, _cut(json_text(value)))
+    def answer(self, field: Field | None, label: Any, value: Any, path: Path) -> Answer:
+        place = pointer(*path)
+        if len(path) > MAX_DEPTH:
+            return Answer(label, _cut(json_text(value)), place=place)
         if isinstance(field, VariantsField):
-            return self._variant(field, label, value, depth=depth)
+            return self._variant(field, label, value, path)
         parts = _parts(field, value)
         if parts is None:
-            return Answer(label, _cut(_text(field, value, self._zone)))
-        return Answer(label, answers=self._all(parts, depth=depth + 1))
+            return Answer(label, _cut(_text(field, value, self._zone)), place=place)
+        return Answer(label, answers=self._all(parts, path), place=place)
 
-    def _all(self, parts: Iterable[Part], *, depth: int) -> tuple[Answer, ...]:
+    def _all(self, parts: Iterable[Part], path: Path) -> tuple[Answer, ...]:
         found: list[Answer] = []
-        for field, label, value in parts:
+        for field, label, value, key in parts:
             if self._left == 0:
-                return (*found, Answer(CUT))
+                return (*found, Answer(CUT, place=pointer(*path)))
             self._left -= 1
-            found.append(self.answer(field, label, value, depth=depth))
+            found.append(self.answer(field, label, value, (*path, key)))
         return tuple(found)
 
-    def _variant(self, field: VariantsField, label: Any, value: Any, *, depth: int) -> Answer:
+    def _variant(self, field: VariantsField, label: Any, value: Any, path: Path) -> Answer:
         texts = Writer(self._zone).write(field, value, ROOT, is_required=True)
         chosen = first(texts, ROOT + CHOICE)
         if not chosen:
-            return self.answer(None, label, value, depth=depth)
+            return self.answer(None, label, value, path)
         alternative = field.alternatives[int(chosen)]
-        found = self.answer(alternative.field, label, value, depth=depth)
+        found = self.answer(alternative.field, label, value, path)
         return replace(found, text=str(alternative.label)) if found.answers else found
 
 
@@ -111,17 +120,17 @@ def _properties(field: ObjectField | None, value: Mapping[str, Any]) -> Iterator
     known = () if field is None else field.properties
     for each in known:
         if each.name in value and not each.is_automatic:
-            yield each.field, each.field.label, value[each.name]
+            yield each.field, each.field.label, value[each.name], each.name
     names = {each.name for each in known}
     for name, part in value.items():
         if name not in names:
-            yield None, words(name), part
+            yield None, words(name), part, name
 
 
 def _items(field: Field | None, value: Iterable[Any]) -> Iterator[Part]:
     label = ITEM if field is None else field.label
-    for number, item in enumerate(value, start=1):
-        yield field, f"{label} {number}", item
+    for index, item in enumerate(value):
+        yield field, f"{label} {index + 1}", item, index
 
 
 def _text(field: Field | None, value: Any, zone: tzinfo) -> str:

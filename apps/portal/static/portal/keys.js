@@ -40,7 +40,7 @@ function show() {
 }
 
 function isTyping(target) {
-  return target.closest?.('input, textarea, select, [contenteditable=""], [contenteditable="true"]')
+  return target.closest?.('input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=""], [contenteditable="true"]')
 }
 
 export function onKey(event) {

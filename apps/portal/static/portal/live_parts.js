@@ -15,6 +15,9 @@ export class Part {
     this.held = null
     this.waiting = null
     for (const topic of element.dataset.topics.split(' ')) live.on(topic, () => this.ask())
+    // For what no event tells.
+    const every = Number(element.dataset.every) * 1000
+    if (every) setInterval(() => document.visibilityState === 'visible' && this.ask(), every)
     element.addEventListener('portal:due', () => {
       setTimeout(() => this.look(), 300 + 700 * Math.random())
       // The services that end offers and shifts may need a moment.

@@ -76,10 +76,10 @@ tick()
 
 const subscribers = new Map()
 const channel = 'BroadcastChannel' in self ? new BroadcastChannel('portal') : null
-const EVERYTHING = { offers: [], runs: [], messages: [], worker: [] }
+const EVERYTHING = { offers: [], runs: [], messages: [], worker: [], reviews: [] }
 
 /** Call back on changes of a topic: `offers`, `runs`, `messages` (with the ids of their tasks, or none
- * where anything may have changed) or `worker`. */
+ * where anything may have changed), `worker` or `reviews`. */
 export const live = {
   on(topic, call) {
     const calls = subscribers.get(topic) ?? new Set()
@@ -236,11 +236,13 @@ signOut?.addEventListener('submit', (event) => {
 
 // --- keys, and the app ----------------------------------------------------------------------------
 
+const TYPED = 'input:not([type=checkbox], [type=radio]), textarea, select'
 // A phone never loads the keys; a desk does with the first key that is not typed into a field, or with Ctrl.
 let keys = null
 let hasKeys = false
 
-function loadKeys() {
+/** Load the keys before the first one is pressed, on pages that are worked through by keyboard. */
+export function loadKeys() {
   keys ??= import(page.keys).then((one) => {
     hasKeys = true
     return one
@@ -249,9 +251,11 @@ function loadKeys() {
 }
 
 document.addEventListener('keydown', (event) => {
-  const isTyped = !event.ctrlKey && !event.metaKey && event.target.closest?.('input, textarea, select')
+  const isTyped = !event.ctrlKey && !event.metaKey && event.target.closest?.(TYPED)
   if (hasKeys || !page.keys || isTyped) return
-  loadKeys().then((one) => one.onKey(event))
+  // An earlier key may have led into a field meanwhile: what follows is typed, and no action.
+  const isLed = () => document.activeElement !== event.target && document.activeElement?.matches(TYPED)
+  loadKeys().then((one) => isLed() || one.onKey(event))
 })
 for (const button of document.querySelectorAll('[data-open-keys]')) {
   button.addEventListener('click', () => loadKeys().then((one) => one.openSheet()))
