@@ -117,6 +117,15 @@ def test_many_reviews__are_one_mail_in_a_pause(house: House, desk: Pool) -> None
     assert Notice.objects.count() == 1
 
 
+def test_one_review__is_linked(house: House, desk: Pool) -> None:
+    set_policy(house.pool, notify=True)
+    a_member(house, "mona", Role.MANAGER, pool=desk)
+    review = in_review(house)
+    send_all()
+    (sent,) = mail.outbox
+    assert f"/portal/reviews/{review.id}/" in sent.body
+
+
 def test_what_was_claimed_or_decided__is_not_told(house: House, desk: Pool) -> None:
     a_member(house, "mona", Role.MANAGER, pool=desk)
     set_policy(house.pool, notify=True)

@@ -214,7 +214,9 @@ def _url(subject: Subject) -> str:
             return f"{settings.BASE_URL}/portal/offers/{subject.id}/"
         case NoticeKind.DUE_SOON | NoticeKind.MESSAGE:
             return f"{settings.BASE_URL}/portal/runs/{subject.id}/"
-        case NoticeKind.POOL_NOTE | NoticeKind.REVIEW:
+        case NoticeKind.REVIEW:
+            return f"{settings.BASE_URL}/portal/reviews/{subject.id}/"
+        case NoticeKind.POOL_NOTE:
             return f"{settings.BASE_URL}/portal/"
         case _:
             return f"{settings.BASE_URL}/portal/profile/notices/"
