@@ -18,6 +18,7 @@ from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors.audit_keys import audit_key_place
 from apps.accounts.sessions import PLACE as SESSIONS
 from apps.agents import services as agents
+from apps.agents.selectors import proposer_of
 from apps.api.services import delete_old_keys, delete_responses_about, delete_responses_naming
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
@@ -53,7 +54,7 @@ from apps.pools.changes import AVAILABILITY, POOL_CLOSED
 from apps.pools.models import PoolNote
 from apps.reviews import services as reviews
 from apps.reviews.changes import REVIEW_AUTO, REVIEW_DUE, expired_review
-from apps.reviews.selectors import sampling_key_place
+from apps.reviews.selectors import find_proposers_by, sampling_key_place
 from apps.sandbox import services as sandbox
 from apps.sandbox.changes import next_steps
 from apps.tasks import services as tasks
@@ -186,6 +187,7 @@ def _register_timers() -> None:
 def _register_reviews() -> None:
     """Register what holds submitted tasks for reviews."""
     tasks.decide_reviews_by(reviews.decide_on_review)
+    find_proposers_by(proposer_of)
     tasks.add_purger(reviews.purge_reviews)
     reviews.react_to_reviews(review_notices)
     react([EventType.FAILED], expire_review)

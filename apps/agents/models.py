@@ -30,6 +30,8 @@ class Agent(models.Model):
     worker = models.ForeignKey(
         Worker, on_delete=models.CASCADE, related_name="+", db_constraint=False
     )
+    # Taken by a key of the worker. Operators who use the name would make that worker a member.
+    is_workers_own = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -112,6 +114,7 @@ class AgentSession(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "-created_at", "-id"], name="session_list"),
+            models.Index(fields=["worker"], condition=Q(state="active"), name="session_active"),
         ]
 
     def __str__(self) -> str:
@@ -161,6 +164,9 @@ class AgentClaim(models.Model):
     claimed_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     end = models.CharField(max_length=9, choices=ClaimEnd, blank=True)
+    # The credential that completed it, and the member whose session or application that is.
+    completed_by = models.CharField(max_length=300, blank=True)
+    completed_by_member = models.UUIDField(null=True)
     # What a failed run's agent sent beside its error; deleted with the task's content.
     failure_metadata = JSON(null=True)
 

@@ -10,8 +10,14 @@ from django.db.models import F, Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
-from apps.agents.models import AgentClaim, AgentSession, SessionQuerySet, SessionState
-from apps.reviews.selectors import sent_back
+from apps.agents.models import (
+    AgentClaim,
+    AgentSession,
+    ClaimEnd,
+    SessionQuerySet,
+    SessionState,
+)
+from apps.reviews.selectors import Proposer, sent_back
 from apps.tasks.models import RUN_HELD, Run
 from biolayer.errors import (
     IdentityMismatch,
@@ -133,6 +139,13 @@ def _live(at: datetime) -> "QuerySet[AgentClaim]":
         run__epoch=F("epoch"),
         run__worker_id=F("session__worker_id"),
     )
+
+
+def proposer_of(run_id: UUID) -> Proposer | None:
+    """Return which credential completed a run for an agent; None for other runs."""
+    claims = AgentClaim.objects.filter(run_id=run_id, end=ClaimEnd.COMPLETED).order_by("-epoch")
+    found = claims.values_list("completed_by", "completed_by_member").first()
+    return None if found is None else Proposer(*found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def contract_of(request: Mapping[str, Any]) -> dict[str, Any]:
         "title": request.get("title"),
         "instructions": request.get("title"),
         "context": request.get("input_context", {}),
-        "sla": {"urgency": URGENCY_OF.get(request.get("priority", "NORMAL"), "normal")},
+        "sla": {"urgency": _urgency(request.get("priority", "NORMAL"))},
         "requirements": {"worker_pool_id": request.get("team_id")},
         "output": {"expected_format": "structured_json", "schema": {"type": "object"}},
     }
@@ -70,6 +70,10 @@ def contract_of(request: Mapping[str, Any]) -> dict[str, Any]:
     if request.get("requires_approval") is True:
         contract["review"] = {"mode": "all"}
     return contract
+
+
+def _urgency(priority: Any) -> str:
+    return URGENCY_OF.get(priority, "normal") if isinstance(priority, str) else "normal"
 
 
 def pointer_of(place: str) -> str:

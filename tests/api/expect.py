@@ -69,9 +69,12 @@ def expect_unchanged(*but: str) -> Iterator[None]:
     before = everything()
     yield
     after = everything()
-    assert {name: rows for name, rows in after.items() if name not in but} == {
-        name: rows for name, rows in before.items() if name not in but
+    changed = {
+        name: (before.get(name), rows)
+        for name, rows in after.items()
+        if name not in but and rows != before.get(name)
     }
+    assert not changed, changed
 
 
 def count(table: str) -> int:

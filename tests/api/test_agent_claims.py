@@ -8,6 +8,7 @@ import pytest
 from django.db.models import F
 
 from apps.accounts.scopes import Scope
+from apps.agents import queue
 from apps.agents.models import AgentClaim
 from apps.agents.services import claims
 from apps.base import clock
@@ -15,7 +16,7 @@ from apps.events.models import Event
 from apps.pools.models import Certification, Membership, Pool, Worker
 from apps.pools.services import provision_pool
 from apps.reviews.models import Review
-from apps.tasks.models import Run
+from apps.tasks.models import Run, Task
 from apps.tasks.services import queue_created
 from apps.teams.models import Team, TeamStatus
 from tests.agent_steps import Agent, agent_of, agent_worker, for_pool, operator, registered
@@ -336,6 +337,21 @@ def test_claim__an_output_that_was_rejected_goes_to_another_worker(house: House)
     assert agent.claim().status_code == NO_TASK
     run = agent_of(house, "s-2", name="checker").claimed()["run"]
     assert run["metadata"]["sent_back"]["verdict"] == "rejected"
+
+
+def test_claim__rejected_tasks_hide_none_behind_them(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SIZES", (1,))
+    set_policy(house.pool, on_reject="new_worker")
+    for title in ("First", "Second"):
+        for_pool(house, title=title)
+    agent = agent_of(house)
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    decide(reviewer(house).principal, Review.objects.select_related("task", "run").get(), "reject")
+    Run.objects.filter(status="queued").update(queued_at=house.pool.created_at)
+    Task.objects.filter(title="First").update(run_queued_at=house.pool.created_at)
+    assert agent.claimed()["task"]["title"] == "Second"
 
 
 # --- waiting --------------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ def test_claim_token__is_refused_at_any_depth(house: House, result: Any) -> None
     with expect_unchanged():
         assert code(agent.on(run_id, "complete", result=result), 422) is None
         assert code(agent.on(run_id, "fail", error="x", metadata=result), 422) is None
+    with_nul = {"notes": "a\0b"}
+    assert code(agent.on(run_id, "fail", error="x", metadata=with_nul), 422) is None
 
 
 def test_fail__queues_the_next_attempt_until_none_is_left(house: House) -> None:

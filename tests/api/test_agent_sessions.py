@@ -66,6 +66,43 @@ def test_register__makes_the_agent_a_worker_of_the_workspace(house: House) -> No
     assert (worker.name, worker.presence) == ("drafter", "offline")
 
 
+def test_register__an_id_that_a_path_cannot_have(house: House) -> None:
+    for id_ in ("a/b", "a/stop", "a b"):
+        body = {"id": id_, "agent_name": "drafter"}
+        assert operator(house).post(SESSIONS, body).status_code == 422
+    assert operator(house).get(f"{SESSIONS}/a%00b").status_code == 404
+
+
+def test_register__a_name_of_a_workers_key_is_not_given_away(house: House) -> None:
+    other = provision_pool(organisation_id=house.organisation.id, name="Other")
+    worker, key = agent_worker(other)
+    registered(key, "own", workspace_id=str(other.id))
+    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    caller = operator(house)
+    with expect_unchanged():
+        assert caller.post(SESSIONS, body).status_code == 409
+    assert not Membership.objects.filter(pool=house.pool, worker=worker).exists()
+
+
+def test_register__a_key_for_pools_gets_no_agent_of_others(house: House) -> None:
+    other = provision_pool(organisation_id=house.organisation.id, name="Other")
+    registered(operator(house), "first", workspace_id=str(other.id))
+    granted = operator(house, pool_ids=[house.pool.id])
+    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    with expect_unchanged():
+        assert granted.post(SESSIONS, body).status_code == 409
+    assert registered(granted, "s-1", name="checker", workspace_id=str(house.pool.id))
+
+
+def test_delete_worker__of_an_agent_that_released_all(house: House) -> None:
+    for_pool(house)
+    agent = agent_of(house)
+    agent.on(agent.claimed()["run"]["id"], "release")
+    worker = Worker.objects.get(kind="agent")
+    answer = house.alice.delete(f"/v1/workers/{worker.id}")
+    assert (answer.status_code, answer.json()["code"]) == (409, "worker_has_history")
+
+
 def test_register__again_is_the_same_session(house: House) -> None:
     caller = operator(house)
     body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}

@@ -287,6 +287,7 @@ def test_create_team__refused(manager: Member, change: dict[str, Any], places: l
         ({"title": ""}, ["/title"]),
         ({"title": "x" * 201}, ["/title"]),
         ({"priority": "low"}, ["/priority"]),
+        ({"priority": []}, ["/priority"]),
         ({"requires_approval": "yes"}, ["/requires_approval"]),
         ({"team_id": "ops"}, ["/team_id"]),
         ({"due_at": "2024-11-20T17:00:00Z"}, ["/due_at"]),

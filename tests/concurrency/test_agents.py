@@ -49,6 +49,14 @@ def claiming(agent: Agent, runs: "Counter[str]") -> None:
         assert agent.on(run_id, "complete", result=OUTPUT).status_code == 200
 
 
+def test_registering_twice_at_once__is_one_session(house: House) -> None:
+    caller = operator(house)
+    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    answers = together(*[lambda: Caller(caller.key).post("/api/agent/sessions", body)] * 6)
+    assert {answer.status_code for answer in answers} == {201}
+    assert AgentSession.objects.count() == 1
+
+
 def test_twenty_threads__no_task_is_claimed_twice(house: House) -> None:
     queue_many(house, TASKS)
     runs: Counter[str] = Counter()

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from apps.accounts.scopes import Role
+from apps.accounts.scopes import Role, Scope
 from apps.base import clock
 from apps.reviews.models import Review
 from apps.reviews.services import verify_submitted
@@ -15,7 +15,7 @@ from apps.teams.services.windows import open_window
 from apps.timers.services import fire_due
 from apps.webhooks.services import deliver_due
 from biolayer import chain
-from tests.agent_steps import agent_of, for_pool
+from tests.agent_steps import agent_of, for_pool, operator, registered
 from tests.factories import OUTPUT, House
 from tests.receiver import Receiver
 from tests.review_steps import reviewer, set_policy
@@ -55,6 +55,20 @@ def test_claim_heartbeat_complete_review_approve_webhook(house: House, receiver:
     # What operators see of it, and what backends read, is right without an offer.
     assert_boards_are_true()
     assert house.alice.get(f"/v1/tasks/{task.id}/match").status_code == 200
+
+
+def test_review__not_by_the_credential_that_completed_it(house: House) -> None:
+    set_policy(house.pool)
+    for_pool(house)
+    scopes = [Scope.POOLS_MANAGE, Scope.TASKS_REVIEW]
+    operator_ = operator(house, role=Role.MANAGER, scopes=scopes)
+    agent = registered(operator_, workspace_id=str(house.pool.id))
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    review = Review.objects.get()
+    path, verdict = f"/v1/reviews/{review.id}/verdict", {"version": 1, "verdict": "approve"}
+    refused = operator_.post(path, verdict)
+    assert (refused.status_code, refused.json()["code"]) == (403, "own_work")
+    assert reviewer(house).post(path, verdict).status_code == 200
 
 
 def test_rework__the_next_claim_knows_why_and_the_last_one_fails_the_task(house: House) -> None:

@@ -317,7 +317,22 @@ def test_own_work__is_refused_by_service_and_constraint(house: House) -> None:
     as_worker = principal_of_member(bob, worker_id=house.bobs_worker.id)
     key = reviewer(house, "Bob's own key")
     ApiKey.objects.filter(id=key.principal.key_id).update(created_by=f"member:{bob.id}")
-    for actor in (as_member, as_worker, key.principal):
+    keys_key = reviewer(house, "A key that Bob's key created")
+    created_by = f"api_key:{key.principal.key_id}"
+    ApiKey.objects.filter(id=keys_key.principal.key_id).update(created_by=created_by)
+    ann, _ = worker_in(house.pool, name="Ann")
+    anns_key = Caller(
+        issue_key(
+            organisation_id=house.organisation.id,
+            name="Ann's key that Bob created",
+            role=Role.MANAGER,
+            scopes=[Scope.TASKS_REVIEW],
+            worker_id=ann.id,
+        )
+    )
+    created_by = f"oauth_member:{bob.id}:client"
+    ApiKey.objects.filter(id=anns_key.principal.key_id).update(created_by=created_by)
+    for actor in (as_member, as_worker, *(one.principal for one in (key, keys_key, anns_key))):
         with expect_unchanged(), pytest.raises(OwnWork):
             decide(actor, review)
         with expect_unchanged(), pytest.raises(OwnWork):

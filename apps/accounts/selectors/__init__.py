@@ -2,6 +2,7 @@
 
 from apps.accounts.selectors.api_keys import (
     ENDED_KEY_LISTED,
+    Creator,
     ListedKey,
     api_key,
     api_keys,
@@ -80,6 +81,7 @@ __all__ = [
     "AuditFilter",
     "AuditState",
     "Authenticated",
+    "Creator",
     "LinkHolder",
     "ListedKey",
     "TokenFacts",

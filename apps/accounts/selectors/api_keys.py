@@ -17,6 +17,7 @@ from biolayer.errors import NotFound
 
 # How long a key that has expired or was revoked is still listed.
 ENDED_KEY_LISTED = timedelta(days=30)
+MAX_CREATORS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,30 @@ def own_limits(key: ListedKey) -> Limits:
     return Limits(key.first.allowed_networks or (), key.current.expires_at)
 
 
-def creator_of_key(*, key_id: str) -> UUID | None:
-    """Return the member that created a key; None for other creators, or without a key."""
-    creators = ApiKey.objects.filter(id=key_id).values_list("created_by", flat=True)
-    kind, _, member_id = (creators.first() or "" if key_id else "").partition(":")
-    return UUID(member_id) if kind == "member" else None
+@dataclass(frozen=True, slots=True)
+class Creator:
+    """Say who is behind a key: a member, or a worker by its own key; None: neither."""
+
+    member_id: UUID | None = None
+    worker_id: UUID | None = None
+
+
+def creator_of_key(*, key_id: str) -> Creator:
+    """Return who is behind a key: it may have been created by a key that they created.
+
+    `MAX_CREATORS` keys are followed. Behind a key of the shell, of an application, or without a key
+    there is no one.
+    """
+    for _ in range(MAX_CREATORS):
+        creators = ApiKey.objects.filter(id=key_id).values_list("created_by", flat=True)
+        kind, _, id_ = (creators.first() or "" if key_id else "").partition(":")
+        match kind:
+            case "member" | "oauth_member":
+                return Creator(member_id=UUID(id_.partition(":")[0]))
+            case "worker":
+                return Creator(worker_id=UUID(id_))
+            case "api_key":
+                key_id = id_
+            case _:
+                break
+    return Creator()

@@ -49,6 +49,8 @@ class Migration(migrations.Migration):
                 ('claimed_at', models.DateTimeField()),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('end', models.CharField(blank=True, choices=[('completed', 'Completed'), ('failed', 'Failed'), ('released', 'Released'), ('lost', 'Lost')], max_length=9)),
+                ('completed_by', models.CharField(blank=True, max_length=300)),
+                ('completed_by_member', models.UUIDField(null=True)),
                 ('failure_metadata', apps.base.fields.JSON(null=True)),
                 ('organisation', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.organisation')),
                 ('run', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tasks.run')),
@@ -60,6 +62,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=128)),
+                ('is_workers_own', models.BooleanField(default=False)),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.organisation')),
                 ('worker', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='pools.worker')),
             ],
@@ -70,6 +73,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='agentsession',
             index=models.Index(fields=['organisation', '-created_at', '-id'], name='session_list'),
+        ),
+        migrations.AddIndex(
+            model_name='agentsession',
+            index=models.Index(condition=models.Q(('state', 'active')), fields=['worker'], name='session_active'),
         ),
         migrations.AddConstraint(
             model_name='agentsession',

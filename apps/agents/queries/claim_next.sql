@@ -34,6 +34,11 @@ WITH RECURSIVE head AS (
                       FROM teams_team team WHERE team.pool_id = %(pool_id)s) END
             AND (%(run_id)s::uuid IS NULL
                 OR task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s))
+            -- A team's agents get a task again whose output was rejected; elsewhere another worker
+            -- does. Before the limit: else such tasks would hide those behind them.
+            AND (EXISTS (SELECT FROM teams_team team WHERE team.pool_id = %(pool_id)s)
+                OR NOT EXISTS (SELECT FROM reviews_review review WHERE review.task_id = task.id
+                    AND review.worker_id = %(worker_id)s AND review.status = 'rejected'))
         ORDER BY coalesce(task.run_queued_at, task.queued_at), task.id LIMIT %(size)s
     ) first
     ORDER BY urgent.rank, fitting.preferred DESC, first.place, first.id LIMIT %(size)s
@@ -44,9 +49,5 @@ JOIN tasks_task task ON task.id = candidate.id
 JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
 LEFT JOIN teams_team team ON team.pool_id = task.pool_id
 WHERE task.status = 'queued' AND {{ in_window }}
-    -- A team's agents get a task again whose output was rejected; elsewhere another worker does.
-    AND (team.pool_id IS NOT NULL OR NOT EXISTS (
-        SELECT FROM reviews_review review WHERE review.task_id = task.id
-            AND review.worker_id = %(worker_id)s AND review.status = 'rejected'))
 ORDER BY candidate.rank, candidate.preferred DESC, run.queued_at, run.id
 LIMIT 1 {{ lock }}

@@ -1,8 +1,9 @@
 """Work on what a session holds: renew, complete, fail and release it.
 
 1. Lock the run with its task, and check that the session holds it, in the order of the reference.
-2. Call the kernel's service, whose epoch refuses every late call: events and webhooks are its own.
-3. Close the claim by compare-and-swap on the hash of its secret, in the same transaction.
+2. Close the claim by compare-and-swap on the hash of its secret, before the worker is locked.
+3. Call the kernel's service, whose epoch refuses every late call, in the same transaction: events
+   and webhooks are its own.
 """
 
 from dataclasses import dataclass
@@ -62,10 +63,10 @@ def complete_claim(
     """
     lease = _held(session, run_id, at)
     worker, epoch = session.as_worker(actor), lease.claim.epoch
+    end_claim(lease.claim, ClaimEnd.COMPLETED, at, actor=actor)
     if lease.run.status != RunStatus.RUNNING:
         tasks.start_run(actor=worker, run_id=run_id, epoch=epoch, at=at)
     run = tasks.submit_with_files(actor=worker, run_id=run_id, epoch=epoch, output=result, at=at)
-    end_claim(lease.claim, ClaimEnd.COMPLETED, at)
     return Lease(run, lease.claim, session)
 
 
@@ -84,6 +85,7 @@ def fail_claim(
     Raise as `heartbeat_claim` does.
     """
     lease = _held(session, run_id, at)
+    end_claim(lease.claim, ClaimEnd.FAILED, at, failure_metadata=metadata)
     run = tasks.fail_run(
         actor=session.as_worker(actor),
         run_id=run_id,
@@ -91,7 +93,6 @@ def fail_claim(
         error=error,
         at=at,
     )
-    end_claim(lease.claim, ClaimEnd.FAILED, at, failure_metadata=metadata)
     return Lease(run, lease.claim, session)
 
 
@@ -104,6 +105,7 @@ def release_claim(
     Raise as `heartbeat_claim` does.
     """
     lease = _held(session, run_id, at)
+    end_claim(lease.claim, ClaimEnd.RELEASED, at)
     run = tasks.release_run(
         actor=session.as_worker(actor),
         run_id=run_id,
@@ -111,7 +113,6 @@ def release_claim(
         reason=reason,
         at=at,
     )
-    end_claim(lease.claim, ClaimEnd.RELEASED, at)
     return Lease(run, lease.claim, session)
 
 
@@ -133,7 +134,8 @@ def _held(session: AgentSession, run_id: UUID, at: datetime) -> Lease:
 
 
 END_CLAIM = """
-UPDATE agents_agentclaim SET ended_at = %s, "end" = %s, failure_metadata = %s::jsonb
+UPDATE agents_agentclaim SET ended_at = %s, "end" = %s, failure_metadata = %s::jsonb,
+    completed_by = %s, completed_by_member = %s
 WHERE id = %s AND token_hash = %s AND ended_at IS NULL
 """
 UNCHANGED = """
@@ -142,13 +144,22 @@ SELECT 1 FROM agents_agentclaim WHERE id = %s AND token_hash = %s AND ended_at I
 
 
 def end_claim(
-    claim: AgentClaim, end: ClaimEnd, at: datetime, *, failure_metadata: Any = None
+    claim: AgentClaim,
+    end: ClaimEnd,
+    at: datetime,
+    *,
+    failure_metadata: Any = None,
+    actor: Principal | None = None,
 ) -> None:
-    """End an open claim. Raise `SessionLeaseExpired` where it has ended, or is another one."""
+    """End an open claim; `actor` has completed it.
+
+    Raise `SessionLeaseExpired` where it has ended, or is another one.
+    """
     metadata = AgentClaim._meta.get_field("failure_metadata")
     stored = metadata.get_db_prep_save(failure_metadata, connection)
     with connection.cursor() as cursor:
-        cursor.execute(END_CLAIM, [at, end.value, stored, claim.id, claim.token_hash])
+        by: list[str | UUID | None] = [actor.text, actor.member_id] if actor else ["", None]
+        cursor.execute(END_CLAIM, [at, end.value, stored, *by, claim.id, claim.token_hash])
         if cursor.rowcount != 1:
             raise SessionLeaseExpired
     claim.ended_at, claim.end = at, end
@@ -157,7 +168,8 @@ def end_claim(
 def end_lost_claim(claim: AgentClaim, at: datetime) -> None:
     """End a claim whose run is not held any more, unless a call on it has ended it meanwhile."""
     with connection.cursor() as cursor:
-        cursor.execute(END_CLAIM, [at, ClaimEnd.LOST.value, None, claim.id, claim.token_hash])
+        lost: list[Any] = [at, ClaimEnd.LOST.value, None, "", None]
+        cursor.execute(END_CLAIM, [*lost, claim.id, claim.token_hash])
 
 
 def _require_unchanged(claim: AgentClaim) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -17,6 +18,7 @@ from apps.base.ids import new_id
 from apps.base.transactions import atomic
 from apps.pools import services as pools
 from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
+from apps.pools.selectors import visible_workers
 from apps.tasks import services as tasks
 from biolayer.errors import (
     AgentNameTaken,
@@ -45,9 +47,10 @@ class NewSession:
 def register_session(*, actor: Principal, new: NewSession, at: datetime) -> AgentSession:
     """Register a session, which acts as the credential's worker or as its agent's.
 
-    The worker's capacity becomes as large as its active sessions are many. A worker's key needs the scope `work`, and its worker must be in the workspace. Other
-    credentials need `pools:manage`: the agent's worker is made, and enters the workspace's pool. The
-    same registration again returns the active session.
+    The worker's capacity becomes as large as its active sessions are many. A worker's key needs the
+    scope `work`, and its worker must be in the workspace. Other credentials need `pools:manage`:
+    the agent's worker is made, and enters the workspace's pool. The same registration again returns
+    the active session.
 
     Raise `AgentNameTaken`, `NotFound` (the workspace), `PoolClosed`, `PoolNotGranted`,
     `RoleTooLow`, `ScopeMissing`, `SessionIdTaken`.
@@ -78,8 +81,9 @@ def register_session(*, actor: Principal, new: NewSession, at: datetime) -> Agen
     try:
         with transaction.atomic():
             session.save(force_insert=True)
-    except IntegrityError as error:
-        raise SessionIdTaken("It was registered a moment ago.") from error
+    except IntegrityError:
+        # By a call at the same time, which has committed.
+        return _same(known.get(), actor, new)
     active = AgentSession.objects.filter(worker_id=worker.id, state=SessionState.ACTIVE)
     pools.ensure_capacity(worker=worker, units=active.count())
     return session
@@ -109,17 +113,25 @@ def _own_worker(actor: Principal, new: NewSession) -> UUID:
         memberships = Membership.objects.filter(pool_id=new.workspace_id, worker_id=worker.id)
         if not memberships.filter(pool__status=PoolStatus.ACTIVE).exists():
             raise NotFound("workspace")
-    if _name_agent(actor.organisation_id, new.agent_name, worker.id) != worker.id:
+    named = _name_agent(actor.organisation_id, new.agent_name, worker.id, is_workers_own=True)
+    if named.worker_id != worker.id:
         raise AgentNameTaken("Choose another name, or use a key of that worker.")
     return worker.id
 
 
 def _agents_worker(actor: Principal, new: NewSession, at: datetime) -> UUID:
-    """Return the worker of the agent, which is made with its first session."""
+    """Return the worker of the agent, which is made with its first session.
+
+    Raise `AgentNameTaken` for the name of a worker that has its own key, or that the actor may not
+    see: it must not enter a pool by its name.
+    """
     new_worker_id = new_id()
-    worker_id = _name_agent(actor.organisation_id, new.agent_name, new_worker_id)
+    named = _name_agent(actor.organisation_id, new.agent_name, new_worker_id, is_workers_own=False)
+    worker_id = named.worker_id
     if worker_id == new_worker_id:
         pools.create_agent(actor=actor, worker_id=worker_id, name=new.agent_name, at=at)
+    elif named.is_workers_own or not visible_workers(actor).filter(id=worker_id).exists():
+        raise AgentNameTaken("Choose another name: that of another worker is not given away.")
     if new.workspace_id is not None:
         _enrol(actor, new.workspace_id, worker_id, at)
     return worker_id
@@ -134,19 +146,25 @@ def _enrol(actor: Principal, workspace_id: UUID, worker_id: UUID, at: datetime) 
 
 # A registration at the same time waits here for the other one's commit.
 NAME_AGENT = """
-INSERT INTO agents_agent (organisation_id, name, worker_id) VALUES (%s, %s, %s)
+INSERT INTO agents_agent (organisation_id, name, worker_id, is_workers_own)
+VALUES (%s, %s, %s, %s)
 ON CONFLICT (organisation_id, name) DO UPDATE SET name = excluded.name
-RETURNING worker_id
+RETURNING worker_id, is_workers_own
 """
 
 
-def _name_agent(organisation_id: UUID, name: str, worker_id: UUID) -> UUID:
+class _Named(NamedTuple):
+    worker_id: UUID
+    is_workers_own: bool
+
+
+def _name_agent(
+    organisation_id: UUID, name: str, worker_id: UUID, *, is_workers_own: bool
+) -> _Named:
     """Return the worker that an agent's name stands for: `worker_id`, if the name is new."""
     with connection.cursor() as cursor:
-        cursor.execute(NAME_AGENT, [organisation_id, name, worker_id])
-        (known_id,) = cursor.fetchone()
-    assert isinstance(known_id, UUID)
-    return known_id
+        cursor.execute(NAME_AGENT, [organisation_id, name, worker_id, is_workers_own])
+        return _Named(*cursor.fetchone())
 
 
 @atomic()
@@ -175,13 +193,18 @@ def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
         # It was lost, or completed while we waited for the lock.
         end_lost_claim(claim, at)
         return
+    end_claim(claim, ClaimEnd.RELEASED, at)
     tasks.release_run(
         actor=session.as_worker(actor), run_id=run.id, epoch=claim.epoch, reason=STOPPED, at=at
     )
-    end_claim(claim, ClaimEnd.RELEASED, at)
 
 
-SEEN = "UPDATE agents_agentsession SET last_seen_at = %s WHERE id = %s AND last_seen_at < %s"
+# Without waiting: a claim or a stop that stands still must not refuse other calls.
+SEEN = """
+UPDATE agents_agentsession SET last_seen_at = %s WHERE id = (
+    SELECT id FROM agents_agentsession WHERE id = %s AND last_seen_at < %s
+    FOR NO KEY UPDATE SKIP LOCKED)
+"""
 
 
 def note_call(*, session: AgentSession, at: datetime) -> None:

@@ -3,14 +3,15 @@
 Unknown fields are ignored, texts are trimmed, null is as good as absent, and no body is `{}`.
 """
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError, to_json
 
-from biolayer.contract import Model
-from biolayer.errors import Fault, InvalidInput, TooLarge, pointer
+from biolayer.contract import Model, nul_faults
+from biolayer.errors import Fault, InvalidInput, NotFound, TooLarge, pointer
 from biolayer.values import INTEGRAL
 
 DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS = 300, 86_400
@@ -93,10 +94,14 @@ class ReleaseBody(Body):
     reason: Annotated[Name, Field(max_length=1000)] = ""
 
 
+SESSION_ID = r"^[\x21-\x2e\x30-\x7e]+$"
+"""Visible characters of ASCII but the slash, which a path cannot have."""
+
+
 class NewSessionBody(Body):
     """A session that an agent registers before it claims."""
 
-    id: Annotated[Name, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+    id: Annotated[Name, Field(min_length=1, max_length=200, pattern=SESSION_ID)]
     agent_name: Annotated[Name, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
     workspace_id: Annotated[UUID, Field(strict=False)] | None = None
     channel: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")] = ""
@@ -118,9 +123,21 @@ def check_no_token(value: Any, *, name: str) -> None:
 
 
 def check_payload(value: Any, *, name: str, limit: int) -> None:
-    """Raise `TooLarge` for JSON of more than `limit` bytes."""
-    if value is not None and len(to_json(value)) > limit:
+    """Raise `TooLarge` for JSON of more than `limit` bytes, `InvalidInput` for a NUL in it."""
+    if value is None:
+        return
+    if len(to_json(value)) > limit:
         raise TooLarge(f"`{name}` may have at most {limit} bytes of JSON.")
+    faults = list(nul_faults(value, [name]))
+    if faults:
+        raise InvalidInput(faults)
+
+
+def session_id_of(text: str) -> str:
+    """Return the id of a session in a path. Raise `NotFound` for a text that is none."""
+    if not re.fullmatch(SESSION_ID, text):
+        raise NotFound("session")
+    return text
 
 
 def limit_of(text: str) -> int:

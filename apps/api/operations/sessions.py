@@ -7,7 +7,7 @@ from apps.accounts.scopes import Scope
 from apps.agents import selectors, services
 from apps.api.http.operations import Query, operation
 from apps.api.operations import representations
-from apps.api.operations.requests import NewSessionBody, limit_of, state_of
+from apps.api.operations.requests import NewSessionBody, limit_of, session_id_of, state_of
 from apps.api.operations.responses import SessionAnswer, SessionList
 from apps.api.operations.views import OperationsView, answer
 
@@ -69,7 +69,7 @@ class Session(OperationsView):
         returns={200: SessionAnswer},
     )
     def get(self, request: Request, session_id: str) -> Response:
-        row = selectors.session(actor=self.actor(request), name=session_id)
+        row = selectors.session(actor=self.actor(request), name=session_id_of(session_id))
         held = selectors.held_runs(sessions=[row], at=self.at(request))
         shown = representations.session(row, run_id=held.get(row.id))
         return answer(SessionAnswer(session=shown))
@@ -96,5 +96,7 @@ class SessionStop(OperationsView):
 
 
 def _stopped(view: OperationsView, request: Request, session_id: str) -> Response:
-    row = services.stop_session(actor=view.actor(request), name=session_id, at=view.at(request))
+    row = services.stop_session(
+        actor=view.actor(request), name=session_id_of(session_id), at=view.at(request)
+    )
     return answer(SessionAnswer(session=representations.session(row)))

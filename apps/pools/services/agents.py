@@ -12,6 +12,9 @@ from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
 from apps.pools.services.locks import lock_pool
 from biolayer.errors import NotFound, PoolClosed
 
+MAX_CAPACITY = 32_767
+"""What the column holds."""
+
 
 @atomic()
 def create_agent(*, actor: Principal, worker_id: UUID, name: str, at: datetime) -> Worker:
@@ -45,6 +48,7 @@ def lock_agent(*, organisation_id: UUID, worker_id: UUID) -> Worker:
 
 def ensure_capacity(*, worker: Worker, units: int) -> None:
     """Let a locked agent take at least so many units at once: one for each of its sessions."""
+    units = min(units, MAX_CAPACITY)
     if worker.capacity < units:
         Worker.objects.filter(id=worker.id).update(capacity=units)
         worker.capacity = units

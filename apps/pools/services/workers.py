@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import ProtectedError
+
 from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
@@ -169,7 +171,10 @@ def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
     delete_claims(worker.claims.all(), at=at)
     subject = ("worker", worker.id)
     record_action(actor=actor, action=AuditAction.WORKER_DELETED, subject=subject, at=at)
-    worker.delete()
+    try:
+        worker.delete()
+    except ProtectedError as error:  # An agent claims without offers: it may have returned all.
+        raise WorkerHasHistory from error
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -14,7 +14,13 @@ from apps.reviews.models import (
     SecondLook,
     SecondLooks,
 )
-from apps.reviews.selectors.reviews import APPEALABLE, Identity, identity_of, policy_of
+from apps.reviews.selectors.reviews import (
+    APPEALABLE,
+    Identity,
+    identity_of,
+    policy_of,
+    require_not_proposer,
+)
 from apps.tasks.models import Run
 from biolayer.errors import NotFound, OwnVerdict, OwnWork
 
@@ -39,11 +45,12 @@ def require_other(actor: Principal, decided: Appeal | SecondLook) -> Identity:
     The reviewer is the credential that gave the verdict, its worker, and its member.
     """
     other = identity_of(actor)
-    if other.worker_id == decided.worker_id:
+    if other.is_worker(decided.worker_id):
         raise OwnWork
-    is_same_worker = other.worker_id is not None and other.worker_id == decided.verdict_worker_id
-    is_same_member = other.member_id is not None and other.member_id == decided.verdict_member_id
-    if actor.text == decided.verdict_by or is_same_worker or is_same_member:
+    require_not_proposer(actor, decided.review.run_id)
+    is_worker = other.is_worker(decided.verdict_worker_id)
+    is_member = other.is_member(decided.verdict_member_id)
+    if is_worker or is_member or actor.text == decided.verdict_by:
         raise OwnVerdict
     return other
 

@@ -1,6 +1,6 @@
 """Read reviews, their policies, and who their reviewers are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
-from apps.accounts.selectors import creator_of_key
+from apps.accounts.selectors import Creator, creator_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member, workers_of_member
@@ -45,20 +45,62 @@ class Identity:
 
     worker_id: UUID | None = None
     member_id: UUID | None = None
+    # Who created the key of a worker, as worker and as member: they may use it themselves.
+    creator_worker_id: UUID | None = None
+    creator_member_id: UUID | None = None
+
+    def is_worker(self, worker_id: UUID | None) -> bool:
+        """Return whether the worker may be behind the credential."""
+        return worker_id is not None and worker_id in (self.worker_id, self.creator_worker_id)
+
+    def is_member(self, member_id: UUID | None) -> bool:
+        """Return whether the member may be behind the credential."""
+        return member_id is not None and member_id in (self.member_id, self.creator_member_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Say which credential submitted a run for an agent, and for which member, if for one."""
+
+    credential: str
+    member_id: UUID | None
+
+
+ProposerOfRun = Callable[[UUID], Proposer | None]
+
+_proposers: list[ProposerOfRun] = []
+
+
+def find_proposers_by(proposer_of: ProposerOfRun) -> None:
+    """Find by `proposer_of` who submitted a run for an agent. Called by config/wiring.py only."""
+    _proposers[:] = [proposer_of]
+
+
+def require_not_proposer(actor: Principal, run_id: UUID) -> None:
+    """Raise `OwnWork` where the actor's credential, or member, submitted the run for an agent."""
+    for proposer_of in _proposers:
+        proposer = proposer_of(run_id)
+        if proposer is None:
+            continue
+        is_member = proposer.member_id is not None and proposer.member_id == actor.member_id
+        if is_member or proposer.credential == actor.text:
+            raise OwnWork
 
 
 def require_reviewer(actor: Principal, review: Review) -> Identity:
     """Return who a reviewer is.
 
     Raise `OwnWork` where this worker did the work, also where the credential is a key that its
-    member created, `RoleTooLow`, and `NotAReviewer` while the review is for a pool's workers.
+    member created, or where it submitted the work for an agent; `RoleTooLow`, and `NotAReviewer`
+    while the review is for a pool's workers.
     """
     actor.require(Scope.TASKS_REVIEW)
     policy = policy_of(review)
     actor.require_role(Role(policy.required_role))
     reviewer = identity_of(actor)
-    if reviewer.worker_id == review.worker_id:
+    if reviewer.is_worker(review.worker_id):
         raise OwnWork
+    require_not_proposer(actor, review.run_id)
     pool_id = None if review.escalated_at else policy.reviewer_pool_id
     if pool_id is not None and not _is_in_pool(reviewer.worker_id, pool_id):
         raise NotAReviewer(str(pool_id))
@@ -74,15 +116,16 @@ def _is_in_pool(worker_id: UUID | None, pool_id: UUID) -> bool:
 def identity_of(actor: Principal) -> Identity:
     """Return the worker and the member that a credential acts for.
 
-    A key acts for the member who created it, that of a worker for the worker.
+    A key acts for who created it, also by way of another key; that of a worker for the worker.
     """
-    if actor.worker_id is not None:
-        return Identity(actor.worker_id, actor.member_id)
-    member_id = actor.member_id or creator_of_key(key_id=actor.key_id)
-    if member_id is None:
-        return Identity()
-    ours = actor.organisation_id
-    return Identity(worker_of_member(member_id=member_id, organisation_id=ours), member_id)
+    creator = Creator(actor.member_id) if actor.member_id else creator_of_key(key_id=actor.key_id)
+    worker_id = creator.worker_id
+    if creator.member_id is not None:
+        ours = actor.organisation_id
+        worker_id = worker_of_member(member_id=creator.member_id, organisation_id=ours)
+    if actor.worker_id is None:
+        return Identity(worker_id, creator.member_id)
+    return Identity(actor.worker_id, actor.member_id, worker_id, creator.member_id)
 
 
 def required_role(review: Review) -> Role:
