@@ -31,7 +31,7 @@ def rotation(replaces: str = "", **changes: Any) -> dict[str, Any]:
 
 
 def actions() -> list[str]:
-    found = AuditEvent.objects.filter(action__startswith="webhook_key.").order_by("position")
+    found = AuditEvent.objects.filter(action__startswith="webhook_key.").order_by("id")
     return list(found.values_list("action", flat=True))
 
 

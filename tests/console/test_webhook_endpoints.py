@@ -47,7 +47,7 @@ def path(row: Destination, page: str = "") -> str:
 def actions() -> list[str]:
     return list(
         AuditEvent.objects.exclude(action__startswith="session.")
-        .order_by("position")
+        .order_by("id")
         .values_list("action", flat=True)
     )
 

@@ -45,7 +45,14 @@ def principal(house: House, role: Role, *, is_worker: bool = False) -> Principal
     [
         (
             Role.VIEWER,
-            {"tasks:read", "webhooks:read", "pools:read", "evidence:read", "organisation:read"},
+            {
+                "tasks:read",
+                "tasks:review",
+                "webhooks:read",
+                "pools:read",
+                "evidence:read",
+                "organisation:read",
+            },
         ),
         (Role.ADMIN, set(Scope.values) - {"work"}),
     ],
