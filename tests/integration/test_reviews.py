@@ -392,6 +392,15 @@ def test_a_worker_who_has_reviewed__is_not_deleted(house: House) -> None:
 # --- claims ---------------------------------------------------------------------------------------
 
 
+def test_claim__is_not_renewed_for_ever(house: House, rita: Caller) -> None:
+    set_policy(house.pool)
+    review, at = in_review(house), clock.now()
+    for minutes in range(0, 120, 9):
+        renewed_at = at + timedelta(minutes=minutes)
+        review = services.claim_review(actor=rita.principal, review_id=review.id, at=renewed_at)
+    assert (review.version, review.lease_until) == (2, at + timedelta(hours=2))
+
+
 def test_claim__keeps_others_away_until_its_lease_ends(house: House, rita: Caller) -> None:
     set_policy(house.pool)
     review = in_review(house)

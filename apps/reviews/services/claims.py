@@ -20,11 +20,13 @@ from biolayer.errors import ReviewClaimed, ReviewClosed, ReviewNotClaimed
 from biolayer.times import format_time
 
 LEASE = timedelta(minutes=10)
+LONGEST = timedelta(hours=2)
+"""How long renewals last from the claim: then others, and the policy's timer, have their turn."""
 
 
 @atomic()
 def claim_review(*, actor: Principal, review_id: UUID, at: datetime) -> Review:
-    """Give a review to the actor for `LEASE`, or renew the actor's lease.
+    """Give a review to the actor for `LEASE`, or renew the actor's lease, up to `LONGEST` in all.
 
     Raise `NotAReviewer`, `NotFound`, `OwnWork`, `ReviewClaimed`, `ReviewClosed`, `RoleTooLow`,
     `ScopeMissing`.
@@ -42,6 +44,8 @@ def claim_review(*, actor: Principal, review_id: UUID, at: datetime) -> Review:
     }
     if review.holder(at) != actor.text:
         values |= {"version": review.version + 1, "claimed_at": at}
+    elif review.claimed_at is not None:
+        values["lease_until"] = min(at + LEASE, review.claimed_at + LONGEST)
     write([review_update(review, values)])
     return review
 
