@@ -1,6 +1,6 @@
 // The composer: the server checks the contract while it is typed, and says how a program sends it.
 
-import { morph } from './swap.js'
+import { morph } from './swap.js';
 
 const PAUSE_MS = 350
 

@@ -1,7 +1,7 @@
 // The page of a task: parts that follow the stream, clocks, and ids to copy.
 
-import { onChange } from './console.js'
-import { morph } from './swap.js'
+import { onChange } from './console.js';
+import { morph } from './swap.js';
 
 const root = document.getElementById('task')
 const live = document.getElementById('task-live')

@@ -1,7 +1,7 @@
 // Pages of webhooks: parts that follow the stream, the live log, and a form's fields by its choice.
 
-import { onChange } from './console.js'
-import { refresher } from './swap.js'
+import { onChange } from './console.js';
+import { refresher } from './swap.js';
 
 for (const part of document.querySelectorAll('[data-fragment]')) onChange(refresher(part))
 

@@ -1,6 +1,6 @@
 // The reviewer's inbox: choosing rows of the list; and on a review: marks, the verdict, the claim, images.
 
-import { announce, loadKeys } from './portal.js'
+import { announce, loadKeys } from './portal.js';
 
 const RENEW_MS = 180_000
 // A page that was not touched for as long is not used: its claim ends by itself.
