@@ -3,20 +3,25 @@
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.scopes import Role
 from apps.base import clock
-from apps.pools.models import Membership
+from apps.pools.models import Membership, Worker
+from apps.reviews import services as reviews
+from apps.reviews.models import Review
 from apps.tasks.models import Task
 from apps.webhooks import services as webhooks
 from apps.webhooks.models import Delivery
+from biolayer.requests.reviews import ReviewVerdict
 from tests.concurrency.test_locked_rows import locked
 from tests.console.pool_steps import operator_of
 from tests.console.task_steps import audited, operator, words
 from tests.destinations import emit, endpoint
 from tests.factories import House, worker_in
 from tests.receiver import Receiver
+from tests.review_steps import in_review, many_in_review, reviewer, set_policy
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +56,47 @@ def test_bulk__says_which_task_is_held(house: House, action: str, fields: dict[s
             "queued",
             "cancelled",
         ]
+
+
+def test_verdicts__keep_their_results_beside_a_task_that_is_held(house: House) -> None:
+    set_policy(house.pool)
+    rows = sorted((in_review(house) for _ in range(3)), key=lambda row: row.task_id)
+    body = {
+        "verdicts": [
+            {"review_id": str(row.id), "version": 1, "verdict": "approve", "rating": 4}
+            for row in rows
+        ]
+    }
+    with locked("tasks_task", rows[1].task_id):
+        answer = reviewer(house).post("/v1/reviews/verdicts", body).json()
+    assert [row["status"] for row in answer["data"]] == [200, 409, 200]
+    assert [Review.objects.get(id=row.id).status for row in rows] == [
+        "approved",
+        "waiting",
+        "approved",
+    ]
+    assert Worker.objects.get(id=house.bobs_worker.id).rating_count == 2
+
+
+def test_verdicts__of_one_transaction_lock_the_workers_last(house: House) -> None:
+    """A transaction that holds a worker never waits for a task (docs/adr/0005)."""
+    many_in_review(house, 8)
+    actor = reviewer(house).principal
+    verdicts = [
+        ReviewVerdict(review_id=row.id, version=1, verdict="approve", rating=4)
+        for row in Review.objects.all()
+    ]
+    with CaptureQueriesContext(connection) as captured, transaction.atomic():
+        results = reviews.give_verdicts(actor=actor, verdicts=verdicts, at=clock.now())
+    assert {one.status for one in results.values() if isinstance(one, Review)} == {"approved"}
+    sent = [one["sql"] for one in captured.captured_queries]
+    ratings = [place for place, one in enumerate(sent) if one.strip().startswith("UPDATE pools_w")]
+    others = [place for place, one in enumerate(sent) if "FOR UPDATE" in one or "FOR NO KEY" in one]
+    assert len(ratings) == len(verdicts)
+    assert max(others) < min(ratings)
+    workers = [sent[place].rpartition("WHERE id = ")[2] for place in ratings]
+    assert workers == sorted(workers)
+    assert len({*workers}) > 1
 
 
 def test_resend__says_which_delivery_is_held(house: House, receiver: Receiver) -> None:

@@ -534,3 +534,33 @@ def test_purge__deletes_the_words_of_reviewers(house: House, rita: Caller) -> No
     tasks.purge_tasks_now(task_ids=[review.task_id], at=clock.now())
     review.refresh_from_db()
     assert (review.reason, review.pointers, review.status) == ("", [], "rejected")
+
+
+def test_purge__deletes_the_pointers_of_an_approval_without_a_reason(
+    house: House, rita: Caller
+) -> None:
+    set_policy(house.pool)
+    review = in_review(house)
+    decide(rita.principal, review, pointers=["/notes"])
+    services.verify_submitted()
+    tasks.purge_tasks_now(task_ids=[review.task_id], at=clock.now())
+    review.refresh_from_db()
+    assert (review.pointers, review.status) == ([], "approved")
+
+
+def test_erasure__finds_the_pointers_of_an_approval_without_a_reason(
+    house: House, rita: Caller
+) -> None:
+    set_policy(house.pool)
+    review = in_review(house)
+    decide(rita.principal, review, pointers=["/notes"])
+    services.verify_submitted()
+    worker, _ = worker_in(house.pool)
+    Review.objects.filter(id=review.id).update(reviewer_worker_id=worker.id)
+    at = clock.now()
+    found = services.erase_review_words(
+        organisation_id=house.organisation.id, worker_id=worker.id, apply=True, at=at
+    )
+    assert [(one.count, one.kept_because) for one in found] == [(1, "")]
+    review.refresh_from_db()
+    assert review.pointers == []

@@ -13,7 +13,8 @@ from apps.base.erasure import Finding
 from apps.tasks.services import kept_reasons
 
 PURGE = """
-UPDATE reviews_review SET reason = '', pointers = '[]' WHERE task_id = ANY(%s) AND reason <> ''
+UPDATE reviews_review SET reason = '', pointers = '[]'
+WHERE task_id = ANY(%s) AND (reason <> '' OR pointers <> '[]')
 """
 # Without its output and its words no manager could decide on an open one.
 PURGE_APPEALS = """
@@ -48,7 +49,7 @@ def purge_reviews(task_ids: Sequence[UUID]) -> Collection[UUID]:
 
 OF_WORKER = """
 SELECT r.task_id FROM reviews_review r WHERE r.organisation_id = %(organisation_id)s
-    AND r.reviewer_worker_id = %(worker_id)s AND r.reason <> ''
+    AND r.reviewer_worker_id = %(worker_id)s AND (r.reason <> '' OR r.pointers <> '[]')
 UNION SELECT r.task_id FROM reviews_appeal a JOIN reviews_review r ON r.id = a.review_id
 WHERE a.organisation_id = %(organisation_id)s
     AND a.worker_id = %(worker_id)s AND a.reason <> ''

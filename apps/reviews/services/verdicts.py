@@ -10,6 +10,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from django.db import transaction
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.base.transactions import atomic
+from apps.base.transactions import atomic, one_of_several
 from apps.base.wake import wake
 from apps.pools.services import rate_worker
 from apps.reviews.changes import FREE, review_update
@@ -72,6 +73,7 @@ def give_verdict(*, actor: Principal, review_id: UUID, verdict: Verdict, at: dat
     actor.require(Scope.TASKS_REVIEW)
     review = lock_with_task(actor=actor, review_id=review_id)
     _give(review, actor, verdict, at)
+    _rate(review, actor, at)
     return review
 
 
@@ -128,23 +130,38 @@ def give_verdicts(
     """Decide reviews, each for itself. Return for each the review, or its refusal.
 
     They come in the order of `verdicts`, and are decided in the order of their tasks, so that two
-    such calls do not wait for each other in a circle. Raise `ScopeMissing`.
+    such calls do not wait for each other in a circle. Within a transaction, workers are rated after
+    the last verdict, since a transaction that has locked a worker must not wait for a task. Raise
+    `ScopeMissing`.
     """
     actor.require(Scope.TASKS_REVIEW)
     given = {verdict.review_id: verdict for verdict in verdicts}
     visible = Review.objects.visible_to(actor).filter(id__in=given)
     in_order = dict(visible.order_by("task_id", "round").values_list("id", "task_id"))
-    results: dict[UUID, Review | BioLayerError] = {}
-    for review_id in [*in_order, *(given.keys() - in_order.keys())]:
-        try:
-            # Within a transaction, a refusal undoes its own verdict only.
-            with transaction.atomic():
-                results[review_id] = give_verdict(
-                    actor=actor, review_id=review_id, verdict=given[review_id], at=at
-                )
-        except BioLayerError as error:
-            results[review_id] = error
+    is_one_transaction = transaction.get_connection().in_atomic_block
+
+    # Within a transaction, a refusal undoes its own verdict only.
+    @transaction.atomic
+    def give(review_id: UUID) -> Review:
+        review = lock_with_task(actor=actor, review_id=review_id)
+        _give(review, actor, given[review_id], at)
+        if not is_one_transaction:
+            _rate(review, actor, at)
+        return review
+
+    ids = [*in_order, *(given.keys() - in_order.keys())]
+    results = {review_id: one_of_several(partial(give, review_id)) for review_id in ids}
+    if is_one_transaction:
+        decided = [one for one in results.values() if isinstance(one, Review)]
+        for review in sorted(decided, key=lambda one: one.worker_id):
+            _rate(review, actor, at)
     return {review_id: results[review_id] for review_id in given}
+
+
+def _rate(review: Review, actor: Principal, at: datetime) -> None:
+    """Rate the worker of a review that was just decided, where its verdict has a rating."""
+    if review.rating is not None:
+        rate_worker(actor=actor, worker_id=review.worker_id, stars=review.rating, at=at)
 
 
 def _pointer_faults(verdict: Verdict, output: Any) -> list[Fault]:
@@ -187,8 +204,6 @@ def decide(review: Review, decision: Decision, at: datetime) -> None:
         also=[update, timer_deletion(subject_id=review.id), *drawn_second_look(review, at)],
     )
     _move_on(review, decision, close_reason, at)
-    if decision.rating is not None:
-        rate_worker(actor=decision.actor, worker_id=review.worker_id, stars=decision.rating, at=at)
 
 
 def _close_reason(review: Review, status: ReviewStatus) -> str:
