@@ -67,6 +67,7 @@ def test_reviewers__by_pages(house: House, rita: Caller) -> None:
         ("since=2026-01-01T00:00:00Z&until=2026-01-01T00:00:00Z", "/since"),
         ("since=2026-01-01T00:00:00Z&until=2026-04-03T00:00:01Z", "/since"),
         ("since=yesterday", "/since"),
+        ("until=0001-01-01T00:00:00Z", "/until"),
         ("pool=1", "/pool"),
     ],
 )

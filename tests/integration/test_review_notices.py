@@ -12,6 +12,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role
 from apps.base import clock
 from apps.notices.models import Notice
+from apps.notices.services import mark_seen
 from apps.pools.models import Pool, Presence, Worker
 from apps.pools.services import provision_pool, provision_worker
 from apps.reviews import services
@@ -147,6 +148,18 @@ def test_away__is_not_told(house: House, desk: Pool) -> None:
     in_review(house)
     send_all()
     assert (len(mail.outbox), Notice.objects.count()) == (0, 0)
+
+
+def test_page_that_shows_no_review__does_not_count(house: House, desk: Pool) -> None:
+    mona = a_member(house, "mona", Role.MANAGER, pool=desk)
+    set_policy(house.pool, notify=True)
+    at = clock.now()
+    in_review(house, at=at)
+    mark_seen(actor=principal_of(house, mona), at=at + timedelta(seconds=15))
+    send_all(at=at + timedelta(seconds=20))
+    assert (len(mail.outbox), Notice.objects.count()) == (0, 1)
+    send_all(at=at + timedelta(seconds=50))
+    assert (len(mail.outbox), Notice.objects.count()) == (1, 0)
 
 
 def test_request__costs_no_statement_more(house: House, desk: Pool) -> None:

@@ -287,9 +287,13 @@ def second_look_statuses(request: Request) -> list[str]:
 def period(request: Request, *, at: datetime) -> tuple[datetime, datetime]:
     """Return the period of the reviewers' figures: by default the 7 days before its end, or now."""
     parameters = _FilterParameters(request, single=("since", "until"))
-    until = parameters.time("until") or at
-    since = parameters.time("since") or until - DEFAULT_PERIOD
+    until, since = parameters.time("until") or at, parameters.time("since")
     parameters.raise_faults()
+    if since is None:
+        try:
+            since = until - DEFAULT_PERIOD
+        except OverflowError:
+            raise InvalidInput([Fault("/until", "out_of_range", "is too early")]) from None
     if not timedelta(0) < until - since <= LONGEST_PERIOD:
         text = f"must be before `until`, by at most {LONGEST_PERIOD.days} days"
         raise InvalidInput([Fault("/since", "out_of_range", text)])

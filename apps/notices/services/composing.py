@@ -47,7 +47,7 @@ SEEN_FOR = timedelta(seconds=30)
 """How long a page that was visible counts as open."""
 
 SHOWN_AFTER = timedelta(seconds=5)
-"""A page that was visible so long after a notice was made has shown its subject."""
+"""A page that was visible so long after a notice was made has shown its task."""
 
 
 UNAVAILABLE = [Presence.AWAY, Presence.OFFLINE]
@@ -150,10 +150,13 @@ def _decide(preference: Preference, notice: Notice, at: datetime) -> Decision:
     """
     worker, seen_at = preference.worker, preference.seen_at
     # A member reviews without being available for tasks.
-    silent = [Presence.AWAY] if notice.kind == NoticeKind.REVIEW else UNAVAILABLE
+    is_review = notice.kind == NoticeKind.REVIEW
+    silent = [Presence.AWAY] if is_review else UNAVAILABLE
     if not preference.is_on or worker.presence in silent:
         return DROPPED
-    if seen_at is not None and seen_at >= notice.created_at + SHOWN_AFTER:
+    # The worker's pages show its tasks, and no review that waits: those are in the inbox.
+    is_shown = seen_at is not None and seen_at >= notice.created_at + SHOWN_AFTER
+    if is_shown and not is_review:
         return DROPPED
     if seen_at is not None and seen_at + SEEN_FOR > at:
         return Decision(postponed_to=seen_at + SEEN_FOR)
