@@ -28,6 +28,8 @@ from biolayer.errors import (
 
 CONFIRMABLE = ("rework", "reject")
 RATINGS = range(1, 6)
+# Of a number that PostgreSQL stores in 64 bits.
+MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ class Typed:
         return given | ({"rating": _number(self.rating)} if self.rating else {})
 
 
-def _number(text: str | int) -> Any:
-    return int(text) if str(text).isascii() and str(text).isdigit() else text
+def _number(value: str | int) -> Any:
+    """Return the number that a field has; what is none, or too long for one, as it is."""
+    text = str(value)
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return int(text) if is_number else value
 
 
 # What is said of a decided review.

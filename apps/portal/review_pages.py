@@ -95,8 +95,8 @@ def page_of(
         "why_not": "" if refusal is None else _why_not(refusal, review, names, at),
         "is_claimed_by_other": review.holder(at) not in ("", actor.text),
         "lines": lines,
-        "is_cut": _is_cut(lines),
-        "output_json": json_text(detail.output, indent=2) if _is_cut(lines) else "",
+        "is_cut": is_cut(lines),
+        "output_json": json_text(detail.output, indent=2) if is_cut(lines) else "",
         "previous": previous,
         "previous_by": names.get(previous.decided_by, "") if previous else "",
         "previous_places": _named_places(previous),
@@ -139,10 +139,10 @@ def _schema_of(task: Any) -> Mapping[str, Any] | None:
     return None if schema is None else as_json_schema(schema)
 
 
-def _is_cut(lines: Sequence[Line]) -> bool:
+def is_cut(lines: Sequence[Line]) -> bool:
     """Return whether something is not shown whole: the reviewer must be able to see all of it."""
     return any(
-        one.label == CUT or one.text.endswith(CUT) or one.before.endswith(CUT) or _is_cut(one.lines)
+        one.label == CUT or one.text.endswith(CUT) or one.before.endswith(CUT) or is_cut(one.lines)
         for one in lines
     )
 

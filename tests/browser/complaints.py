@@ -11,6 +11,7 @@ KILLED = "net::ERR_"
 SIGNED_OUT = "status of 401"
 FORBIDDEN = "status of 403"
 NOT_FOUND = "status of 404"
+UNAVAILABLE = "status of 503"
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.axe import axe_faults
-from tests.browser.complaints import OFFLINE
+from tests.browser.complaints import OFFLINE, SIGNED_OUT, UNAVAILABLE
 from tests.browser.conftest import PHONE, Windows
 from tests.browser.desk import Desk
 from tests.browser.portal_steps import is_live
@@ -136,6 +136,28 @@ def test_keyboard__several_that_are_alike(inbox: Inbox, windows: Windows) -> Non
         inbox.becomes(task, "completed")
 
 
+def test_keyboard__several_sent_back_for_the_last_time(inbox: Inbox, windows: Windows) -> None:
+    policy = {"mode": "all", "max_rework": 0}
+    tasks = [inbox.submit(f"Pump {number}", review=policy) for number in range(2)]
+    page = inbox.open(windows)
+    keys = page.keyboard
+    for key in ("j", "c"):
+        keys.press(key)
+    page.get_by_role("button", name="All that are alike: 2").press("Enter")
+    keys.press("d")
+    expect(page.get_by_role("heading", name="Decide 2 reviews together")).to_be_visible()
+    is_live(page)
+    keys.press("e")
+    keys.type("Invented.")
+    keys.press("Control+Enter")
+    dialog = page.get_by_role("dialog", name="Send them back?")
+    expect(dialog).to_contain_text("2 of them cannot be tried again")
+    assert axe_faults(page) == ""
+    dialog.get_by_role("button", name="Send back").press("Enter")
+    expect(page.get_by_role("heading", name="2 of 2 decided")).to_be_visible()
+    assert [inbox.status(task) for task in tasks] == ["failed", "failed"]
+
+
 # --- by touch -------------------------------------------------------------------------------------
 
 
@@ -254,6 +276,52 @@ def test_claim__that_cannot_be_renewed_is_said_and_comes_back(
     page.clock.run_for(200_000)
     page.keyboard.press("Shift")
     expect(page.get_by_text("Yours until")).to_be_visible()
+
+
+def test_claim__is_kept_while_the_service_is_away(inbox: Inbox, windows: Windows) -> None:
+    windows.provoke(UNAVAILABLE)
+    inbox.submit("Check the gate")
+    page = inbox.open(windows)
+    page.clock.install()
+    row(page, "Check the gate").click()
+    is_open(page, "Check the gate")
+    version = page.locator("[name=version]").input_value()
+    page.route("**/renew", lambda route: route.fulfill(status=503, body=""))
+    page.clock.run_for(200_000)
+    page.keyboard.press("Shift")
+    expect(page.locator("#claim-trouble")).to_have_text("No connection. What you typed is kept.")
+    # What is no answer of the service, either, though it comes with 200.
+    page.unroute("**/renew")
+    page.route("**/renew", lambda route: route.fulfill(status=200, json={}))
+    with page.expect_response(lambda answer: answer.url.endswith("/renew")):
+        page.clock.run_for(31_000)
+        page.keyboard.press("Shift")
+    expect(page.locator("#claim-trouble")).to_have_text("No connection. What you typed is kept.")
+    assert page.locator("[name=version]").input_value() == version
+    page.unroute("**/renew")
+    page.clock.run_for(31_000)
+    page.keyboard.press("Shift")
+    expect(page.get_by_text("Yours until")).to_be_visible()
+    page.get_by_role("button", name="Approve").click()
+    expect(message(page)).to_have_text("Approved: Check the gate")
+
+
+@pytest.mark.parametrize("is_redirect", [False, True])
+def test_claim__of_whom_is_signed_out_says_so(
+    inbox: Inbox, windows: Windows, *, is_redirect: bool
+) -> None:
+    windows.provoke(SIGNED_OUT)
+    inbox.submit("Check the gate")
+    page = inbox.open(windows)
+    page.clock.install()
+    row(page, "Check the gate").click()
+    is_open(page, "Check the gate")
+    headers = {"Location": "/accounts/login/"} if is_redirect else {}
+    status = 302 if is_redirect else 401
+    page.route("**/renew", lambda route: route.fulfill(status=status, headers=headers))
+    page.clock.run_for(200_000)
+    page.keyboard.press("Shift")
+    expect(page.locator("#claim-trouble")).to_contain_text("You were signed out.")
 
 
 def test_other_reviewer__is_named_and_a_verdict_is_refused_with_all_that_was_typed(

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.files.storage import default_storage
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -21,7 +22,7 @@ from apps.reviews import inbox, services
 from apps.reviews.models import LaneVisit, Review
 from apps.reviews.selectors import Lane
 from apps.tasks import services as tasks
-from apps.tasks.models import Run, Task
+from apps.tasks.models import Evidence, Run, Task
 from tests.api.steps import PNG, upload
 from tests.factories import OUTPUT, House, member_of, soon, tasks_submission
 from tests.pages.steps import browser, sign_in, submit
@@ -427,6 +428,7 @@ def test_rework__carries_reason_and_marks_to_the_next_attempt(house: House, rita
         ({"verdict": "maybe", "reason": "Kept"}, "Choose Approve, Send back or Reject."),
         ({"verdict": "approve", "rating": "6", "reason": "Kept"}, "A rating is a number"),
         ({"verdict": "approve", "version": "x", "reason": "Kept"}, "Load the page again"),
+        ({"verdict": "approve", "version": "1" * 5000, "reason": "Kept"}, "Load the page again"),
         ({"verdict": "approve", "pointer": ["/nowhere"], "reason": "Kept"}, "Mark at most"),
         ({"verdict": "approve", "version": "7", "reason": "Kept"}, "changed meanwhile"),
     ],
@@ -569,6 +571,24 @@ def test_evidence__is_shown_and_sent_to_reviewers_only(house: House, rita: Revie
     assert rita.get(f"{page_of(review)}files/{note}").status_code == 403
 
 
+def with_a_file(house: House, title: str = "Check the gate") -> tuple[Review, str]:
+    """Return the review of a submission with a file, and the file's id."""
+    run = house.started(title=title)
+    note = upload(house.bob, run, b"Seen at noon.", "note.txt").json()["evidence_id"]
+    submission = tasks_submission(run.epoch, OUTPUT, [UUID(note)])
+    actor, at = house.bob.principal, clock.now()
+    tasks.submit_run(actor=actor, run_id=run.id, submission=submission, at=at)
+    return Review.objects.select_related("task", "run").get(run_id=run.id), note
+
+
+def test_file__that_the_storage_lost_is_unavailable(house: House, rita: Reviewer) -> None:
+    review, note = with_a_file(house)
+    default_storage.delete(Evidence.objects.get().path)
+    answer = rita.get(f"{page_of(review)}files/{note}")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert text_of(answer) == "The storage does not have this file."
+
+
 # --- several --------------------------------------------------------------------------------------
 
 
@@ -631,6 +651,41 @@ def test_several__rejected_after_a_confirmation(house: House, rita: Reviewer) ->
     fields = fields_of(reviews, verdict="reject", reason="Invented.", confirmed="reject")
     assert "2 of 2 decided" in text_of(rita.post(SEVERAL, **fields))
     assert set(Review.objects.values_list("status", flat=True)) == {"rejected"}
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "its task fails"), (2, "their tasks fail")])
+def test_several__sent_back_for_the_last_time_after_a_confirmation(
+    house: House, rita: Reviewer, count: int, said: str
+) -> None:
+    free(house)
+    reviews = [in_review(house)]
+    set_policy(house.pool, max_rework=0)
+    reviews += [in_review(house) for _ in range(count)]
+    fields = fields_of(reviews, verdict="rework", reason="Again.")
+    answer = rita.post(SEVERAL, **fields)
+    content = answer.content.decode()
+    assert search(r'id="confirm-rework"[^>]* data-open', content)
+    assert search(r'value="rework" data-verdict="rework" data-confirm', content)
+    text = f"{count} of them cannot be tried again: sent back, {said}. This cannot be undone."
+    assert text in text_of(answer)
+    assert set(Review.objects.values_list("status", flat=True)) == {"waiting"}
+    answer = rita.post(SEVERAL, **fields, confirmed="rework")
+    assert f"{count + 1} of {count + 1} decided" in text_of(answer)
+    assert Task.objects.filter(status="failed").count() == count
+
+
+def test_several__says_what_it_does_not_show(house: House, rita: Reviewer) -> None:
+    free(house)
+    plain, long = in_review(house), in_review(house)
+    Run.objects.filter(id=long.run_id).update(output={**OUTPUT, "notes": "x" * 5000})
+    filed, _ = with_a_file(house)
+    whole = rita.text(f"{SEVERAL}?review={plain.id}")
+    assert "Open it alone to see all of it." not in whole
+    cut = rita.text(f"{SEVERAL}?review={long.id}")
+    assert "The output is cut. Open it alone to see all of it." in cut
+    assert "is not shown here" not in cut
+    text = rita.text(f"{SEVERAL}?review={filed.id}")
+    assert "1 file is not shown here. Open it alone to see all of it." in text
 
 
 def test_several__at_most_6_statements_to_look_at(house: House, rita: Reviewer) -> None:

@@ -23,13 +23,26 @@ from apps.reviews.selectors import Lane, ReviewFilter
 from apps.tasks.services import open_attachment, open_evidence
 from apps.ui.downloads import file_response
 from biolayer.contract import parse
-from biolayer.errors import Conflict, InvalidInput, NotFound, Refused
+from biolayer.errors import (
+    BioLayerError,
+    Conflict,
+    ContentDeleted,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Unavailable,
+)
 from biolayer.requests.reviews import Verdict
 
 PAGE = 25
 MAX_POOLS = 100
 # Of a list's tasks, what is large and not shown.
 UNSHOWN = ("context", "instructions", "output", "output_schema", "output_schema_text")
+OF_NO_FILE: tuple[tuple[type[BioLayerError], int], ...] = (
+    (Refused, 403),
+    (ContentDeleted, 410),
+    (Unavailable, 503),
+)
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -180,6 +193,13 @@ def file(request: HttpRequest, actor: Principal, review_id: UUID, file_id: UUID)
             content = open_attachment(actor=actor, attachment_id=file_id, has_link=False, at=at)
         else:
             raise NotFound("file")
-    except Refused as error:
-        return HttpResponse(str(error), status=403, content_type="text/plain")
+    except (Refused, ContentDeleted, Unavailable) as error:
+        return _no_file(error)
     return file_response(content)
+
+
+def _no_file(error: Refused | ContentDeleted | Unavailable) -> HttpResponse:
+    """Return why a file is not sent. It may be sent in a moment where the storage is away."""
+    status = next(status for kind, status in OF_NO_FILE if isinstance(error, kind))
+    headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else {}
+    return HttpResponse(str(error), status=status, content_type="text/plain", headers=headers)

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_http_methods
 
 from apps.accounts.principal import Principal
 from apps.portal.access import read_at, reviewer_page
+from apps.portal.differences import Line
 from apps.portal.parameters import uuid_of
 from apps.portal.review_forms import CONFIRMABLE, Place, Typed, done_text, refusal_text
-from apps.portal.review_pages import lines_alone
+from apps.portal.review_pages import is_cut, lines_alone
 from apps.reviews import selectors, services
 from apps.reviews.selectors import ReviewFilter
 from biolayer.contract import parse
@@ -23,6 +24,16 @@ from biolayer.errors import BioLayerError, InvalidInput
 from biolayer.requests.reviews import Verdicts
 
 MAX_CHOSEN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Hold one of several reviews as the page shows it."""
+
+    review: Any
+    lines: Sequence[Line]
+    is_cut: bool
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +60,10 @@ def several(request: HttpRequest, actor: Principal) -> HttpResponse:
         "at": read_at(request),
         "typed": typed,
         "confirmable": CONFIRMABLE,
-        "rows": [(row, lines_alone(row)) for row in rows],
+        "shown": _shown(rows),
         "count": len(rows),
         "are_alike": are_alike(rows),
-        "last_attempts": sum(row.task.attempt >= row.task.max_attempts for row in rows),
+        "failing": services.count_failing(rows, "rework"),
     }
     if request.method != "POST" or not context["are_alike"]:
         return render(request, "portal/reviews/several.html", context)
@@ -72,7 +83,8 @@ def _decided(
     except InvalidInput as error:
         context["problem"] = _faults_of_all(error)
         return render(request, "portal/reviews/several.html", context)
-    if typed.verdict == "reject" and not typed.is_confirmed:
+    is_final = typed.verdict == "reject" or (typed.verdict == "rework" and context["failing"])
+    if is_final and not typed.is_confirmed:
         context["confirm"] = typed.verdict
         return render(request, "portal/reviews/several.html", context)
     results = services.give_verdicts(actor=actor, verdicts=given, at=read_at(request))
@@ -86,6 +98,12 @@ def _rows(actor: Principal, ids: Iterable[UUID], request: HttpRequest) -> list[A
     rows = selectors.reviews(actor=actor, filters=ReviewFilter(), at=read_at(request))
     rows = rows.open().filter(id__in=[*ids]).order_by("id")
     return list(rows.select_related("task", "run", "worker", "pool"))
+
+
+def _shown(rows: Sequence[Any]) -> list[Shown]:
+    files = selectors.count_evidence(rows)
+    found = [(row, lines_alone(row)) for row in rows]
+    return [Shown(row, lines, is_cut(lines), files[row.run_id]) for row, lines in found]
 
 
 def are_alike(rows: Sequence[Any]) -> bool:

@@ -1,5 +1,6 @@
 """Read reviews, their policies, and who their reviewers are."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
@@ -239,7 +240,7 @@ def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
     if not actor.has_role(Role.EDITOR):
         # Editors read all submitted outputs, a viewer only one that its policy lets viewers decide.
         actor.require_role(Role(policy_of(found).required_role))
-    evidence = Evidence.objects.filter(run_id=found.run_id, is_submitted=True, purged_at=None)
+    evidence = _evidence([found])
     earlier = Review.objects.filter(task_id=found.task_id, round__lt=found.round)
     return ReviewDetail(
         review=found,
@@ -247,6 +248,16 @@ def review(*, actor: Principal, review_id: UUID) -> ReviewDetail:
         evidence=list(evidence.order_by("id")),
         previous=earlier.select_related("run").order_by("-round").first(),
     )
+
+
+def _evidence(reviews: Sequence[Review]) -> QuerySet[Evidence]:
+    runs = [one.run_id for one in reviews]
+    return Evidence.objects.filter(run_id__in=runs, is_submitted=True, purged_at=None)
+
+
+def count_evidence(reviews: Sequence[Review]) -> Counter[UUID]:
+    """Count by run the files that the reviewed submissions name."""
+    return Counter(_evidence(reviews).values_list("run_id", flat=True))
 
 
 def sent_back(*, task_ids: Sequence[UUID]) -> dict[UUID, Review]:

@@ -7,7 +7,13 @@ from apps.reviews.services.requests import decide_on_review, react_to_reviews
 from apps.reviews.services.sampling import draw
 from apps.reviews.services.second_looks import give_second_look
 from apps.reviews.services.timers import auto_approve_review, report_overdue
-from apps.reviews.services.verdicts import decide_task, give_verdict, give_verdicts, why_it_fails
+from apps.reviews.services.verdicts import (
+    count_failing,
+    decide_task,
+    give_verdict,
+    give_verdicts,
+    why_it_fails,
+)
 from apps.reviews.services.verification import verify_submitted
 from apps.reviews.services.visits import visit_lane
 
@@ -15,6 +21,7 @@ __all__ = [
     "Ruling",
     "auto_approve_review",
     "claim_review",
+    "count_failing",
     "decide_appeal",
     "decide_on_review",
     "decide_task",

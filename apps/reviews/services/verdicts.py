@@ -7,6 +7,7 @@
 5. Rate the worker, which is locked last.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -206,8 +207,11 @@ def decide(review: Review, decision: Decision, at: datetime) -> None:
     _move_on(review, decision, close_reason, at)
 
 
-def _close_reason(review: Review, status: ReviewStatus) -> str:
-    """Return why the task fails by a verdict; empty: it does not."""
+def _close_reason(review: Review, status: ReviewStatus, reworks: int | None = None) -> str:
+    """Return why the task fails by a verdict; empty: it does not.
+
+    `reworks` is how often the task was sent back before; None: it is counted if need be.
+    """
     policy, task = policy_of(review), review.task
     is_last = task.attempt >= task.max_attempts
     if status == ReviewStatus.REJECTED and policy.on_reject == "fail":
@@ -217,14 +221,28 @@ def _close_reason(review: Review, status: ReviewStatus) -> str:
     if is_last:
         return "attempts_exhausted"
     if status == ReviewStatus.REWORK and policy.max_rework is not None:
-        earlier = Review.objects.filter(task_id=task.id, status=ReviewStatus.REWORK)
-        return "reworks_exhausted" if earlier.count() >= policy.max_rework else ""
+        earlier = _reworks([review])[task.id] if reworks is None else reworks
+        return "reworks_exhausted" if earlier >= policy.max_rework else ""
     return ""
+
+
+def _reworks(reviews: Sequence[Review]) -> Counter[UUID]:
+    """Count by task how often it was sent back."""
+    ids = [review.task_id for review in reviews]
+    rows = Review.objects.filter(task_id__in=ids, status=ReviewStatus.REWORK)
+    return Counter(rows.values_list("task_id", flat=True))
 
 
 def why_it_fails(review: Review, verdict: str) -> str:
     """Return why the task would fail by a verdict of that name; empty: it would not."""
     return _close_reason(review, STATUS_OF[verdict])
+
+
+def count_failing(reviews: Sequence[Review], verdict: str) -> int:
+    """Return of how many reviews the task would fail by a verdict of that name."""
+    status = STATUS_OF[verdict]
+    reworks = _reworks([one for one in reviews if policy_of(one).max_rework is not None])
+    return sum(bool(_close_reason(one, status, reworks[one.task_id])) for one in reviews)
 
 
 def _next_status(status: ReviewStatus, close_reason: str) -> Status:

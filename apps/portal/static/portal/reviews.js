@@ -3,6 +3,8 @@
 import { announce, loadKeys } from './portal.js';
 
 const RENEW_MS = 180_000
+// After a call that failed.
+const RETRY_MS = 15_000
 // A page that was not touched for as long is not used: its claim ends by itself.
 const USED_MS = 300_000
 const PATIENCE_MS = 20_000
@@ -183,25 +185,36 @@ const claim = document.getElementById('claim')
 let usedAt = performance.now()
 let renewedAt = performance.now()
 
+// What says that the review is another's, or that the person may not have it; else it is tried again.
+const LOST = [403, 404, 409]
+
 async function renew() {
   renewedAt = performance.now()
   const token = form.elements.csrfmiddlewaretoken.value
-  let answer
+  let found, answer
   try {
-    const found = await fetch(claim.dataset.renew, {
+    found = await fetch(claim.dataset.renew, {
       method: 'POST', headers: { 'X-CSRFToken': token }, redirect: 'manual', signal: AbortSignal.timeout(PATIENCE_MS),
     })
     answer = found.ok ? await found.json() : { refused: found.status }
   } catch {
-    return say(claim.dataset.offline)
+    return tryAgain()
   }
-  if (answer.refused) return say(claim.dataset.lost)
+  // Whom the service does not know it may lead to the sign-in.
+  if (found.type === 'opaqueredirect' || answer.refused === 401) return say(claim.dataset.signedOut)
+  if (LOST.includes(answer.refused)) return say(claim.dataset.lost)
+  if (!Number.isInteger(answer.version)) return tryAgain()
   const until = document.getElementById('until')
   // The claim may have lapsed and been taken again: others have not had it.
   form.elements.version.value = answer.version
   until.textContent = new Date(answer.until).toLocaleTimeString(until.dataset.locale, { timeStyle: 'short' })
   until.dateTime = answer.until
   return say('')
+}
+
+function tryAgain() {
+  renewedAt = performance.now() - RENEW_MS + RETRY_MS
+  say(claim.dataset.offline)
 }
 
 // What is wrong with the claim; empty: nothing.
