@@ -226,6 +226,8 @@ def test_log__has_a_line_for_each_request_but_the_polls_of_the_demo(
             "X-Request-Id": request_id,
         }
         assert httpx.get(url, headers=headers, timeout=10, trust_env=False).status_code == 200
+    # A line is written after its response.
+    eventually(lambda: "of-a-client" in installation.log.read_text(), seconds=2, what="the line")
     lines = installation.log.read_text().splitlines()
     assert any("GET /v1/tasks/<str:task_id> 404 " in line for line in lines)
     assert any("GET /v1/tasks 200" in line and "of-a-client" in line for line in lines)

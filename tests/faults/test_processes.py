@@ -56,10 +56,14 @@ def test_every_process__reports_itself(installation: Installation) -> None:
     def drains() -> dict[str, str]:
         return {row["name"]: row["last_drain"] for row in rows(installation)}
 
-    eventually(lambda: drains()["lifecycle"] != "", seconds=8, what="a drain is shown")
+    def drained_ago() -> float:
+        """Return how long ago lifecycle drained. Another test may have had it drain before."""
+        found = (row["drained_ago"] for row in rows(installation) if row["name"] == "lifecycle")
+        return min((ago for ago in found if ago is not None), default=1e6)
+
+    eventually(lambda: drained_ago() < 10, seconds=8, what="a drain is shown")
+    assert drains()["lifecycle"] != ""
     assert drains()["web"] == ""
-    (lifecycle,) = (row for row in rows(installation) if row["name"] == "lifecycle")
-    assert lifecycle["drained_ago"] < 30
 
 
 @pytest.mark.parametrize("name", ["deliveries", "ticker", "web"])
@@ -76,12 +80,12 @@ def test_a_killed_process__shows_as_dead_within_10_s(installation: Installation,
 
 def test_after_an_outage_of_postgresql__all_report_again(installation: Installation) -> None:
     eventually(lambda: alive(installation).keys() == NAMES, seconds=10, what="all report")
-    before = alive(installation)
     installation.stop_postgres()
     time.sleep(4)
     installation.start_postgres()
     time.sleep(8.5)  # No row is as recent as that unless it was written since.
-    eventually(lambda: alive(installation) == before, seconds=10, what="all report again")
+    # A process that was still starting is started again.
+    eventually(lambda: alive(installation).keys() == NAMES, seconds=10, what="all report again")
 
 
 def test_a_clean_stop__leaves_no_row(installation: Installation) -> None:
