@@ -23,6 +23,7 @@ from functools import partial
 from django.db import Error, close_old_connections, connection
 
 from apps.accounts.services import delete_expired_tokens, purge_sign_ins, sign_audit_heads
+from apps.agents.services import stop_silent_sessions
 from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
@@ -125,6 +126,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "recount": (10.0, recount_if_due),
     "rollups": (600.0, clean_up_rollups),
     "processes": (60.0, delete_dead_processes),
+    "sessions": (600.0, stop_silent_sessions),
 }
 
 

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from django.db import connection
 
 from apps.accounts.models import Organisation
 from apps.accounts.scopes import Role, Scope
@@ -13,6 +16,7 @@ from apps.tasks import services as tasks
 from apps.tasks.models import Run
 from apps.teams import services as teams
 from apps.teams.models import Team
+from apps.teams.selectors import MAY_CLAIM
 from tests.factories import Caller, House, tasks_submission, worker_in
 
 API = "/api/v1/team-workspace"
@@ -75,3 +79,20 @@ def propose(agent: Caller, task_id: Any, output: Any, *, at: datetime | None = N
     step = {"actor": agent.principal, "run_id": run.id, "at": at or clock.now()}
     tasks.start_run(epoch=run.epoch, **step)
     return tasks.submit_run(submission=tasks_submission(run.epoch, output), **step)
+
+
+IS_CLAIMABLE = f"""
+SELECT {MAY_CLAIM}
+FROM tasks_task task
+JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
+LEFT JOIN teams_team team ON team.pool_id = task.pool_id
+WHERE task.id = %s
+"""
+
+
+def may_be_claimed(*, task_id: UUID) -> bool:
+    """Return whether an agent may claim a task now: it is queued, and its team's window is open."""
+    with connection.cursor() as cursor:
+        cursor.execute(IS_CLAIMABLE, [task_id])
+        row = cursor.fetchone()
+    return bool(row and row[0])

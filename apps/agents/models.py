@@ -115,6 +115,9 @@ class AgentSession(models.Model):
         indexes = [
             models.Index(fields=["organisation", "-created_at", "-id"], name="session_list"),
             models.Index(fields=["worker"], condition=Q(state="active"), name="session_active"),
+            models.Index(
+                fields=["last_seen_at"], condition=Q(state="active"), name="session_silent"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -37,22 +37,6 @@ A run that was queued after the team's latest window opened waits for the next o
 ends by itself, when all that waited at its moment is claimed.
 """
 
-IS_CLAIMABLE = f"""
-SELECT {MAY_CLAIM}
-FROM tasks_task task
-JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
-LEFT JOIN teams_team team ON team.pool_id = task.pool_id
-WHERE task.id = %s
-"""
-
-
-def may_be_claimed(*, task_id: UUID) -> bool:
-    """Return whether an agent may claim a task now: it is queued, and its team's window is open."""
-    with connection.cursor() as cursor:
-        cursor.execute(IS_CLAIMABLE, [task_id])
-        row = cursor.fetchone()
-    return bool(row and row[0])
-
 
 # --- teams ----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Sessions of agents: who registers them, who may act for them, and how they end."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -8,6 +9,9 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
 from apps.agents.models import Agent as AgentRow
 from apps.agents.models import AgentClaim, AgentSession
+from apps.agents.services import stop_silent_sessions
+from apps.agents.services.sessions import SILENT_FOR
+from apps.base import clock
 from apps.pools.models import Membership, Pool, Worker
 from apps.pools.services import provision_pool
 from apps.tasks.models import Run, Task
@@ -289,6 +293,21 @@ def test_read__of_another_organisation_or_worker_is_404(house: House) -> None:
         assert code(stranger.delete(f"{SESSIONS}/s-1"), 404) is None
         assert code(stranger.post(f"{SESSIONS}/s-1/stop"), 404) is None
         assert code(worker.delete(f"{SESSIONS}/s-1"), 403) == "identity_unauthorized"
+
+
+def test_silent__sessions_are_stopped_after_a_week(house: House) -> None:
+    for_pool(house)
+    silent, other = agent_of(house), agent_of(house, "s-2")
+    run_id = UUID(silent.claimed()["run"]["id"])
+    now = clock.now()
+    AgentSession.objects.filter(session_id="s-1").update(last_seen_at=now - SILENT_FOR)
+    assert stop_silent_sessions(at=now) == 1
+    assert stop_silent_sessions(at=now) == 0
+    states = AgentSession.objects.order_by("session_id").values_list("state", flat=True)
+    assert list(states) == ["stopped", "active"]
+    assert Run.objects.get(id=run_id).status == "queued"
+    assert code(silent.claim(), 401) == "identity_stale"
+    assert other.claimed()["run"]["id"] == str(run_id)
 
 
 def test_stop__releases_what_the_session_holds(house: House) -> None:

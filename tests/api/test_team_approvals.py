@@ -12,11 +12,10 @@ from apps.reviews import services as reviews
 from apps.reviews.models import Review
 from apps.tasks.models import Run, Task
 from apps.teams.models import Team
-from apps.teams.selectors import may_be_claimed
 from apps.timers.services import fire_due
 from tests.api.expect import expect_problem
 from tests.factories import Caller, House, worker_in
-from tests.team_steps import API, TEAM_SCOPES, Member, member_with, propose, team_of
+from tests.team_steps import API, TEAM_SCOPES, Member, may_be_claimed, member_with, propose, team_of
 
 OUTPUT = {"po_quantity": 200, "supplier_id": "SUP-14"}
 BETTER = {"po_quantity": 120, "supplier_id": "SUP-12"}

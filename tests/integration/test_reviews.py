@@ -1,5 +1,6 @@
 """Reviews: which submissions wait for one, what a verdict does, and what the timers do."""
 
+from copy import copy
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,15 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.selectors import principal_of_member
 from apps.accounts.services import issue_key
 from apps.base import clock, crypto
+from apps.base.ids import new_id
 from apps.base.reencryption import reencrypt
 from apps.events.models import Event
 from apps.matching.services import match_queued
 from apps.pools.models import Worker
 from apps.pools.services import provision_pool
-from apps.reviews import services
+from apps.reviews import selectors, services
 from apps.reviews.models import Review, SamplingKey
-from apps.reviews.selectors import sampling_key_place
+from apps.reviews.selectors import Lane, ReviewFilter, sampling_key_place
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.timers.models import Timer
@@ -564,3 +566,27 @@ def test_erasure__finds_the_pointers_of_an_approval_without_a_reason(
     assert [(one.count, one.kept_because) for one in found] == [(1, "")]
     review.refresh_from_db()
     assert review.pointers == []
+
+
+def test_lists__of_viewers_and_of_what_is_done_have_an_index(house: House) -> None:
+    """However many reviews of other policies, or open ones, are newer."""
+    set_policy(house.pool, required_role="viewer")
+    seen = in_review(house)
+    decide(reviewer(house).principal, seen)
+    copies = []
+    for number in range(600):
+        one = copy(seen)
+        one.id, one.round, one.run_id = new_id(), 100 + number, new_id()
+        one.policy = {"mode": "all"}
+        copies.append(one)
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Of runs that do not exist: the keys are checked at the commit, which does not come.
+        Review.objects.bulk_create(copies)
+        cursor.execute("ANALYZE reviews_review")
+        viewer = reviewer(house, "Vic", role=Role.VIEWER).principal
+        listed = selectors.reviews(actor=viewer, filters=ReviewFilter(), at=clock.now())
+        assert "review_for_viewers" in listed.order_by("-id")[:50].explain()
+        done = ReviewFilter(lane=Lane.DONE)
+        listed = selectors.reviews(actor=reviewer(house).principal, filters=done, at=clock.now())
+        assert "review_done" in listed.order_by("-id")[:50].explain()
+        transaction.set_rollback(True)

@@ -13,12 +13,11 @@ from apps.pools import services as pools
 from apps.tasks.models import Task
 from apps.teams import services
 from apps.teams.models import Team
-from apps.teams.selectors import may_be_claimed
 from apps.timers.models import Timer
 from apps.timers.services import fire_due
 from biolayer.errors import TeamArchived
 from tests.factories import House
-from tests.team_steps import member_with, team_of
+from tests.team_steps import may_be_claimed, member_with, team_of
 
 START = datetime(2026, 3, 28, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -78,6 +78,10 @@ class Migration(migrations.Migration):
             model_name='agentsession',
             index=models.Index(condition=models.Q(('state', 'active')), fields=['worker'], name='session_active'),
         ),
+        migrations.AddIndex(
+            model_name='agentsession',
+            index=models.Index(condition=models.Q(('state', 'active')), fields=['last_seen_at'], name='session_silent'),
+        ),
         migrations.AddConstraint(
             model_name='agentsession',
             constraint=models.UniqueConstraint(fields=('organisation', 'id'), name='session_in_its_organisation'),

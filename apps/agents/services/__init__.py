@@ -22,6 +22,7 @@ from apps.agents.services.sessions import (
     note_call,
     register_session,
     stop_session,
+    stop_silent_sessions,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "register_session",
     "release_claim",
     "stop_session",
+    "stop_silent_sessions",
     "wait_for_next",
 ]

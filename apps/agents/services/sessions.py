@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
+from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.agents.models import AgentSession, ClaimEnd, SessionState
 from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
 from apps.agents.services.leases import end_claim, end_lost_claim
 from apps.agents.services.locks import lock_run, lock_session, open_claim
+from apps.base import clock
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
 from apps.pools import services as pools
@@ -30,6 +32,10 @@ from biolayer.errors import (
 
 STOPPED = "session_stopped"
 """Why a run is released whose session ends."""
+
+SILENT_FOR = timedelta(days=7)
+"""Longer than any lease."""
+MAX_STOPPED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +182,39 @@ def stop_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
     session = lock_session(actor=actor, name=name)
     if not may_act_for(actor, session):
         raise IdentityUnauthorized("This credential may not end the session.")
-    if session.state != SessionState.ACTIVE:
-        return session
+    if session.state == SessionState.ACTIVE:
+        _stop(session, actor, at)
+    return session
+
+
+def stop_silent_sessions(*, at: datetime | None = None) -> int:
+    """End the sessions that have not called for `SILENT_FOR`, the most silent first.
+
+    Return how many: at most `MAX_STOPPED`. A process that died does not end its session.
+    """
+    now = at or clock.now()
+    silent = AgentSession.objects.filter(
+        state=SessionState.ACTIVE, last_seen_at__lte=now - SILENT_FOR
+    ).order_by("last_seen_at")
+    return sum(_stop_silent(id_, now) for id_ in silent.values_list("id", flat=True)[:MAX_STOPPED])
+
+
+@atomic()
+def _stop_silent(session_id: UUID, at: datetime) -> bool:
+    rows = AgentSession.objects.select_for_update(no_key=True, skip_locked=True)
+    session = rows.filter(
+        id=session_id, state=SessionState.ACTIVE, last_seen_at__lte=at - SILENT_FOR
+    ).first()
+    if session is None:
+        return False
+    _stop(session, principal.system("sessions", session.organisation_id), at)
+    return True
+
+
+def _stop(session: AgentSession, actor: Principal, at: datetime) -> None:
     _release(session, actor, at)
     session.state, session.ended_at = SessionState.STOPPED, at
     session.save(update_fields=["state", "ended_at"])
-    return session
 
 
 def _release(session: AgentSession, actor: Principal, at: datetime) -> None:

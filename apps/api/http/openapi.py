@@ -8,13 +8,16 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from pydantic import BaseModel, ValidationError
 
 from apps.accounts.scopes import Scope
 from apps.api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from apps.api.http.operations import CURSOR, JSON, OCTETS, Operation, Query
 from apps.api.http.parameters import MAX_VALUES
+from apps.api.http.problems import MEDIA_TYPE, TYPE
 from apps.api.http.versions import IF_MATCH, IF_MATCH_PATTERN
+from biolayer.responses.problems import Problem
 from biolayer.schemas import components, example_of
 
 PATH_PARAMETER = re.compile(r"<str:(\w+)>")
@@ -40,6 +43,33 @@ class Problems:
     examples: Mapping[int, Any]
 
 
+def problems_of(refusals: Mapping[int, tuple[str, str]]) -> Problems:
+    """Return the errors of an API of problem documents, by status: meaning, and an example's code.
+
+    docs/api.md lists all codes.
+    """
+    meanings = {status: meaning for status, (meaning, _) in refusals.items()}
+    examples = {
+        status: _problem_example(status, meaning, code)
+        for status, (meaning, code) in refusals.items()
+    }
+    return Problems(Problem, MEDIA_TYPE, meanings, examples)
+
+
+def _problem_example(status: int, meaning: str, code: str) -> dict[str, Any]:
+    example: dict[str, Any] = {
+        "type": TYPE + code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": meaning,
+        "code": code,
+        "request_id": "req_5c1f0b7a9d3e4f62",
+    }
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        example["errors"] = [{"pointer": "/title", "code": "required", "detail": "is required"}]
+    return example
+
+
 @dataclass(frozen=True)
 class Api:
     """Describe an API. Its tags are the first parts of its routes."""
@@ -49,7 +79,6 @@ class Api:
     tags: Mapping[str, str]
     operations: Sequence[Operation]
     problems: Problems
-    scopes: Mapping[str, str]
     # Of the parameters in paths: a description and an example.
     path_parameters: Mapping[str, tuple[str, Any]]
     # Of those that are no ids: what they match.
@@ -108,7 +137,9 @@ class Api:
             yield from webhook.models
 
     def _security_schemes(self) -> dict[str, Any]:
-        flow = {"tokenUrl": "/oauth/token", "scopes": dict(self.scopes)}
+        texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
+        scopes = {scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope}
+        flow = {"tokenUrl": "/oauth/token", "scopes": scopes}
         for_people = {**flow, "authorizationUrl": "/oauth/authorize", "refreshUrl": "/oauth/token"}
         return {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key."},

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from django.urls import get_resolver
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.scopes import Scope
 from apps.api.http.openapi import PATH_PARAMETER, Api, Problems
 from apps.api.http.operations import JSON, Operation, operation, operations_of
 from apps.api.operations.responses import ErrorBody
@@ -76,7 +74,6 @@ def operations() -> list[Operation]:
 
 @lru_cache(maxsize=1)
 def _api() -> Api:
-    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
     return Api(
         prefix="/api/",
         info=INFO,
@@ -88,7 +85,6 @@ def _api() -> Api:
             MEANINGS,
             {status: {"error": text} for status, text in MEANINGS.items()},
         ),
-        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
         path_parameters=PATH_PARAMETERS,
         header_descriptions=HEADERS,
         errors_of=_errors,

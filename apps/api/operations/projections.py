@@ -4,7 +4,7 @@ The kernel's words are in biolayer/lifecycle.py; this is the only place that tra
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from biolayer.lifecycle import Status
@@ -40,15 +40,7 @@ OriginKind = Literal[
 MessageKind = Literal[
     "status", "request", "reply", "blocker", "handoff", "result", "review_request"
 ]
-MESSAGE_KINDS: tuple[MessageKind, ...] = (
-    "status",
-    "request",
-    "reply",
-    "blocker",
-    "handoff",
-    "result",
-    "review_request",
-)
+MESSAGE_KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 
 PRIORITY_OF: Mapping[str, Priority] = {
     "low": "low",

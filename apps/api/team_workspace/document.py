@@ -1,23 +1,18 @@
 """Describe the team workspace in OpenAPI 3.1, and serve that document."""
 
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.urls import get_resolver
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.scopes import Scope
-from apps.api.http.openapi import Api, Problems
+from apps.api.http.openapi import Api, problems_of
 from apps.api.http.operations import Operation, operation, operations_of
-from apps.api.http.problems import MEDIA_TYPE, TYPE
 from apps.api.http.views import View
 from apps.api.team_workspace.views import ORGANISATION, TENANT
 from biolayer.field_descriptions import POOL, UUID
 from biolayer.responses.documents import OpenApiDocument
-from biolayer.responses.problems import Problem
 
 INFO = {
     "title": "BioLayer team workspace",
@@ -81,35 +76,14 @@ def operations() -> list[Operation]:
 
 @lru_cache(maxsize=1)
 def _api() -> Api:
-    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
-    meanings = {status: meaning for status, (meaning, _) in REFUSALS.items()}
     return Api(
         prefix="/api/v1/",
         info=INFO,
         tags={"team-workspace": "Teams, and their tasks."},
         operations=operations(),
-        problems=Problems(
-            Problem, MEDIA_TYPE, meanings, {status: _example(status) for status in meanings}
-        ),
-        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
+        problems=problems_of(REFUSALS),
         path_parameters=PATH_PARAMETERS,
         idempotency_example=UUID,
         header_descriptions=HEADERS,
         common_headers=[*HEADERS],
     )
-
-
-def _example(status: int) -> dict[str, Any]:
-    """Return an example of a problem."""
-    meaning, code = REFUSALS[status]
-    example: dict[str, Any] = {
-        "type": TYPE + code,
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": meaning,
-        "code": code,
-        "request_id": "req_5c1f0b7a9d3e4f62",
-    }
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        example["errors"] = [{"pointer": "/title", "code": "required", "detail": "is required"}]
-    return example

@@ -1,26 +1,21 @@
 """Describe `/v1` in OpenAPI 3.1, and serve it as `GET /v1/openapi.json`."""
 
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.urls import URLPattern, get_resolver, path
 from django.utils.module_loading import import_string
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.scopes import Scope
-from apps.api.http.openapi import Api, Problems, Webhook
+from apps.api.http.openapi import Api, Webhook, problems_of
 from apps.api.http.operations import Operation, operation, operations_of
-from apps.api.http.problems import MEDIA_TYPE, TYPE
 from apps.api.http.views import View
 from apps.api.v1.events import NAME
 from apps.api.v1.examples import BODIES
 from biolayer.events import CATALOGUE, EXAMPLES
 from biolayer.field_descriptions import UUID
 from biolayer.responses.documents import OpenApiDocument
-from biolayer.responses.problems import Problem
 
 INFO = {
     "title": "BioLayer",
@@ -29,31 +24,33 @@ INFO = {
     "description": "Times are RFC 3339 in UTC. Every response has an `X-Request-ID`. Responses and"
     " events gain fields without notice: ignore fields that you do not know.",
 }
-MEANINGS = {
-    400: "The body is not JSON.",
-    401: "The credential is missing or not valid.",
-    403: "The credential does not allow the call.",
-    404: "It does not exist, or belongs to another organisation.",
-    409: "Its state does not allow the call, or the first request with this key is still running.",
-    410: "The content was deleted; what is known of it remains.",
-    412: "The object has changed since it was read; nothing was changed.",
-    413: "The body is too large.",
-    415: "The media type is not supported.",
-    416: "The file ends before the range begins.",
-    422: "The request is not valid, or the idempotency key was used for another request.",
-    428: "The header `If-Match` is missing.",
-    429: "Too many requests.",
-    500: "Internal error; it was logged under the `request_id`.",
-    503: "The database is not available, or another transaction locks a row: send the request"
-    " again.",
+# Each status: its meaning, and a code for its example; docs/api.md lists all codes.
+REFUSALS = {
+    400: ("The body is not JSON.", "malformed_json"),
+    401: ("The credential is missing or not valid.", "unauthenticated"),
+    403: ("The credential does not allow the call.", "scope_missing"),
+    404: ("It does not exist, or belongs to another organisation.", "not_found"),
+    409: (
+        "Its state does not allow the call, or the first request with this key is still running.",
+        "illegal_transition",
+    ),
+    410: ("The content was deleted; what is known of it remains.", "content_deleted"),
+    412: ("The object has changed since it was read; nothing was changed.", "version_changed"),
+    413: ("The body is too large.", "too_large"),
+    415: ("The media type is not supported.", "unsupported_media_type"),
+    416: ("The file ends before the range begins.", "range_not_satisfiable"),
+    422: (
+        "The request is not valid, or the idempotency key was used for another request.",
+        "invalid_input",
+    ),
+    428: ("The header `If-Match` is missing.", "version_missing"),
+    429: ("Too many requests.", "rate_limited"),
+    500: ("Internal error; it was logged under the `request_id`.", "internal_error"),
+    503: (
+        "The database is not available, or another transaction locks a row: send it again.",
+        "unavailable",
+    ),
 }
-# A code of each status, for its example; docs/api.md lists all of them.
-CODES = {
-    400: "malformed_json", 401: "unauthenticated", 403: "scope_missing", 404: "not_found",
-    409: "illegal_transition", 410: "content_deleted", 412: "version_changed", 413: "too_large",
-    415: "unsupported_media_type", 416: "range_not_satisfiable", 422: "invalid_input",
-    428: "version_missing", 429: "rate_limited", 500: "internal_error", 503: "unavailable",
-}  # fmt: skip
 
 TAGS = {
     "tasks": "Tasks of product backends.",
@@ -161,16 +158,12 @@ def _patterns() -> list[URLPattern]:
 
 @lru_cache(maxsize=1)
 def _api() -> Api:
-    texts: Any = settings.OAUTH2_PROVIDER["SCOPES"]
     return Api(
         prefix="/v1/",
         info=INFO,
         tags=TAGS,
         operations=operations(),
-        problems=Problems(
-            Problem, MEDIA_TYPE, MEANINGS, {status: _example(status) for status in MEANINGS}
-        ),
-        scopes={scope.value: str(texts.get(scope.value, "Work on tasks")) for scope in Scope},
+        problems=problems_of(REFUSALS),
         path_parameters=PATH_PARAMETERS,
         path_patterns={"name": f"^{NAME.pattern}$"},
         body_examples=BODIES,
@@ -181,18 +174,3 @@ def _api() -> Api:
         webhook_headers=WEBHOOK_HEADERS,
         idempotency_example=UUID,
     )
-
-
-def _example(status: int) -> dict[str, Any]:
-    """Return an example of a problem."""
-    example: dict[str, Any] = {
-        "type": TYPE + CODES[status],
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": MEANINGS[status],
-        "code": CODES[status],
-        "request_id": "req_5c1f0b7a9d3e4f62",
-    }
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        example["errors"] = [{"pointer": "/title", "code": "required", "detail": "is required"}]
-    return example

@@ -164,7 +164,7 @@ def delete_worker(*, actor: Principal, worker_id: UUID, at: datetime) -> None:
     Raise `NotFound`, `PoolNotGranted`, `ScopeMissing`, `WorkerHasHistory`.
     """
     worker = lock_worker(actor=actor, worker_id=worker_id, for_deletion=True)
-    decided = (worker.reviews_given, worker.appeals_decided, worker.second_looks_given)
+    decided = (worker.reviews_given, worker.appeal_decisions, worker.secondlook_decisions)
     if any(history.exists() for history in (worker.offers, worker.runs, *decided)):
         raise WorkerHasHistory
     write([timer_deletion(subject_id=worker.id)])

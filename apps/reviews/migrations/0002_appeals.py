@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                         db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="appeals_decided",
+                        related_name="%(class)s_decisions",
                         to="pools.worker",
                     ),
                 ),

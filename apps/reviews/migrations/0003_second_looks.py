@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 db_index=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
-                related_name="second_looks_given",
+                related_name="%(class)s_decisions",
                 to="pools.worker",
             ),
         ),

@@ -3,12 +3,14 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
-from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
-from apps.base.ids import new_id
-from apps.pools.models import Worker
+from apps.reviews.models.decisions_on_verdicts import (
+    DecisionOnVerdict,
+    decided_by_another,
+    decided_iff_closed,
+)
 from apps.reviews.models.reviews import Review
 
 
@@ -37,47 +39,19 @@ class AppealQuerySet(models.QuerySet["Appeal"]):
         return rows.select_for_update(no_key=True, of=("review__task", "review", "self"))
 
 
-class Appeal(models.Model):
+class Appeal(DecisionOnVerdict):
     """Store that a worker appealed a verdict on its work, and what a manager decided."""
 
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    organisation = models.ForeignKey(
-        Organisation,
-        on_delete=models.PROTECT,
-        related_name="+",
-        db_index=False,
-        db_constraint=False,
-    )
     # A verdict is appealed once.
     review = models.OneToOneField(
         Review, on_delete=models.PROTECT, related_name="appeal", db_constraint=False
     )
-    # Whose work it is, and who has given the verdict: copies of the review's columns, which no
-    # longer change, so that PostgreSQL can compare them with who decides.
-    worker = models.ForeignKey(
-        Worker, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
-    )
-    verdict_by = models.CharField(max_length=300)
-    verdict_worker_id = models.UUIDField(null=True)
-    verdict_member_id = models.UUIDField(null=True)
     status = models.CharField(max_length=10, choices=AppealStatus, default=AppealStatus.OPEN)
     # Increases with the decision.
     version = models.PositiveIntegerField(default=1)
     # The worker's words.
     reason = models.CharField(max_length=4000, blank=True)
     opened_at = models.DateTimeField()
-    # Who decided (`Principal.text`), and which worker and member that is; null: none is known.
-    decided_by = models.CharField(max_length=300, blank=True)
-    decider_worker = models.ForeignKey(
-        Worker,
-        on_delete=models.PROTECT,
-        null=True,
-        related_name="appeals_decided",
-        db_constraint=False,
-        db_index=False,
-    )
-    decider_member_id = models.UUIDField(null=True)
-    decided_at = models.DateTimeField(null=True)
     # For the worker.
     decision_reason = models.CharField(max_length=4000, blank=True)
     # Of the work, 1 to 5, instead of that of the verdict; null: none was given.
@@ -93,26 +67,11 @@ class Appeal(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=AppealStatus.values), name="appeal_status_is_known"
             ),
-            models.CheckConstraint(
-                condition=Q(status=AppealStatus.OPEN, decided_at__isnull=True, decided_by="")
-                | ~Q(status=AppealStatus.OPEN) & Q(decided_at__isnull=False) & ~Q(decided_by=""),
-                name="appeal_decided_iff_closed",
-            ),
-            models.CheckConstraint(
-                condition=~Q(decided_by=F("verdict_by")),
-                name="appeal_decided_by_another_credential",
-            ),
-            models.CheckConstraint(
-                condition=Q(decider_worker__isnull=True)
-                | ~Q(decider_worker=F("worker"))
-                & (Q(verdict_worker_id__isnull=True) | ~Q(decider_worker=F("verdict_worker_id"))),
-                name="appeal_decided_by_another_worker",
-            ),
-            models.CheckConstraint(
-                condition=Q(decider_member_id__isnull=True)
-                | Q(verdict_member_id__isnull=True)
-                | ~Q(decider_member_id=F("verdict_member_id")),
-                name="appeal_decided_by_another_member",
+            decided_iff_closed(open_status=AppealStatus.OPEN, name="appeal_decided_iff_closed"),
+            *decided_by_another(
+                credential="appeal_decided_by_another_credential",
+                worker="appeal_decided_by_another_worker",
+                member="appeal_decided_by_another_member",
             ),
             models.CheckConstraint(
                 condition=Q(rating__isnull=True)

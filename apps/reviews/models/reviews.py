@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from apps.accounts.models import Organisation
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Role
 from apps.base.fields import JSON
 from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
@@ -27,6 +28,9 @@ class ReviewStatus(models.TextChoices):
 
 
 REVIEW_OPEN = [ReviewStatus.WAITING, ReviewStatus.CLAIMED]
+
+FOR_VIEWERS = Q(policy__contains={"required_role": Role.VIEWER.value})
+"""The condition for the reviews that viewers see, by whose policies they may decide."""
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):
@@ -173,6 +177,15 @@ class Review(models.Model):
                 name="review_open",
             ),
             models.Index(fields=["organisation", "-id"], name="review_list"),
+            models.Index(
+                fields=["organisation", "-id"],
+                condition=~Q(status__in=REVIEW_OPEN),
+                name="review_done",
+            ),
+            # What viewers see.
+            models.Index(
+                fields=["organisation", "-id"], condition=FOR_VIEWERS, name="review_for_viewers"
+            ),
             models.Index(
                 fields=["organisation", "claimed_by", "id"],
                 condition=Q(status=ReviewStatus.CLAIMED),

@@ -10,9 +10,9 @@ from apps.accounts.scopes import Role, Scope
 from apps.reviews.models import (
     Appeal,
     AppealQuerySet,
+    LookQuerySet,
     Review,
     SecondLook,
-    SecondLooks,
 )
 from apps.reviews.selectors.reviews import (
     APPEALABLE,
@@ -107,7 +107,7 @@ def own_verdicts(*, actor: Principal, runs: Sequence[Run]) -> dict[UUID, Review]
 # --- second looks ---------------------------------------------------------------------------------
 
 
-def second_looks(*, actor: Principal, statuses: Sequence[str] = ()) -> SecondLooks:
+def second_looks(*, actor: Principal, statuses: Sequence[str] = ()) -> LookQuerySet:
     """Return the second looks that the actor may see, unordered, with reviews, tasks and runs.
 
     A viewer sees those only whose policies let viewers decide. Raise `RoleTooLow`, `ScopeMissing`.

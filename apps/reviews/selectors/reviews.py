@@ -16,7 +16,7 @@ from apps.accounts.selectors import Creator, creator_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member, workers_of_member
-from apps.reviews.models import Review, ReviewQuerySet, ReviewStatus
+from apps.reviews.models import FOR_VIEWERS, Review, ReviewQuerySet, ReviewStatus
 from apps.tasks.models import Evidence
 from biolayer.errors import NotAReviewer, NotFound, OwnWork
 from biolayer.reviews import ReviewPolicy
@@ -164,7 +164,7 @@ def reviews(*, actor: Principal, filters: ReviewFilter, at: datetime) -> ReviewQ
     actor.require(Scope.TASKS_REVIEW)
     rows = Review.objects.visible_to(actor).select_related("task")
     if not actor.has_role(Role.EDITOR):
-        rows = rows.filter(policy__contains={"required_role": Role.VIEWER.value})
+        rows = rows.filter(FOR_VIEWERS)
     if filters.lane is not None:
         rows = _in_lane(rows, filters.lane, actor, at)
     if filters.statuses:
