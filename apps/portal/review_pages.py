@@ -32,14 +32,12 @@ from apps.reviews.selectors import ReviewDetail
 from apps.tasks import files
 from apps.tasks.schemas.notation import as_json_schema
 from apps.tasks.selectors import names_of
-from apps.ui.markdown import render_markdown
 from apps.ui.schema_forms import Answer, answers_of
 from apps.ui.schema_forms.answers import CUT
 from apps.ui.schema_forms.texts import json_text
+from apps.ui.task_brief import brief_of
 from biolayer.errors import BioLayerError, Conflict, Refused, RoleTooLow
 
-# Members of a contract's context that the page shows in places of their own.
-NAMED = ("background", "constraints", "risk_notes", "attachments")
 # The statuses of a review that a person decided.
 BY_PERSON = ("approved", "rework", "rejected")
 IMAGES = ("image/jpeg", "image/png", "image/webp", "image/gif")
@@ -198,14 +196,8 @@ def _why_not(error: BioLayerError, review: Any, names: Mapping[str, str], at: da
 
 
 def _contract(task: Any) -> dict[str, Any]:
-    context = task.context
-    more = {key: context[key] for key in context if key not in NAMED}
     return {
-        "instructions": render_markdown(task.instructions),
-        "background": context.get("background", ""),
-        "constraints": context.get("constraints", []),
-        "risk_notes": context.get("risk_notes", []),
-        "more": answers_of(None, more) if more else (),
+        **brief_of(task),
         "attachments": files.task_attachments(task),
         "requirements": _requirements(task),
     }

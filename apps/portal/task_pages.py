@@ -20,13 +20,11 @@ from apps.tasks import files, selectors
 from apps.tasks.selectors import Work
 from apps.tasks.services import ACCEPTED_TYPES
 from apps.tasks.services.stored_files import MAX_BYTES
-from apps.ui.markdown import render_markdown
 from apps.ui.schema_forms import Answer, SchemaForm, answers_of
+from apps.ui.task_brief import brief_of
 from biolayer.errors import Fault
 from biolayer.requests.runs import MAX_EVIDENCE_PER_RUN
 
-# Members of a contract's context that the page shows in places of their own.
-NAMED = ("background", "constraints", "risk_notes", "attachments")
 # The latest ones of a thread.
 MAX_MESSAGES = 50
 EVIDENCE_ID = "evidence"
@@ -84,14 +82,9 @@ def show_run(
 
 def _open(work: Work, actor: Principal, at: datetime) -> dict[str, Any]:
     task = work.task
-    context = task.context
     return {
-        "instructions": render_markdown(task.instructions),
+        **brief_of(task),
         "clock": clock_of(work, at),
-        "background": context.get("background", ""),
-        "constraints": context.get("constraints", []),
-        "risk_notes": context.get("risk_notes", []),
-        "more": _unlabelled({key: context[key] for key in context if key not in NAMED}),
         "results": [
             {"title": result["title"], "rows": _unlabelled(result["output"])}
             for result in work.results

@@ -16,9 +16,9 @@ from apps.console.task_page.clocks import clocks_of
 from apps.events import selectors as events
 from apps.matching.selectors import task_offers
 from apps.tasks import files, selectors
-from apps.ui.markdown import render_markdown
 from apps.ui.schema_forms import answers_of
 from apps.ui.schema_forms.texts import json_text
+from apps.ui.task_brief import brief_of
 from apps.webhooks import selectors as webhooks
 from biolayer.lifecycle import MATCHING, OUTPUT_SHOWN, Status
 
@@ -26,9 +26,6 @@ MAX_EVENTS = 100
 MAX_DELIVERIES = 50
 MAX_AUDIT = 50
 MAX_MESSAGES = 50
-
-# Members of a contract's context that the page shows in places of their own.
-NAMED = ("background", "constraints", "risk_notes", "attachments")
 
 Names = dict[tuple[str, str], str]
 
@@ -170,16 +167,11 @@ def _shown_run(run: Any, task: Any, actor: Principal) -> dict[str, Any]:
 
 
 def _contract(task: Any) -> dict[str, Any]:
-    context, schema = task.context, task.ordered_output_schema
+    schema = task.ordered_output_schema
     output = task.output if task.status in OUTPUT_SHOWN else None
     zone = timezone.get_current_timezone_name()
-    more = {key: context[key] for key in context if key not in NAMED}
     return {
-        "instructions": render_markdown(task.instructions),
-        "background": context.get("background", ""),
-        "constraints": context.get("constraints", []),
-        "risk_notes": context.get("risk_notes", []),
-        "more_context": answers_of(None, more) if more else (),
+        **brief_of(task),
         "schema": None if schema is None else json_text(schema, indent=2),
         "output": None if output is None else answers_of(schema, output, time_zone=zone),
         "output_json": None if output is None else json_text(output, indent=2),
