@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from apps.console.access_urls import ACCESS
 from apps.console.views import (
+    appeals,
     board,
     deliveries,
     endpoints,
@@ -11,6 +12,7 @@ from apps.console.views import (
     pool_members,
     pools,
     recoveries,
+    reviewers,
     signing_keys,
     staff,
     task_actions,
@@ -48,6 +50,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="task_evidence",
     ),
     path("tasks/task/<uuid:task_id>/<slug:name>/", task_actions.action, name="task_action"),
+    # Decisions on verdicts; their lists are in apps/reviews/admin.py.
+    path("reviews/appeal/<uuid:appeal_id>/", appeals.appeal, name="appeal"),
+    path("reviews/reviewers/", reviewers.reviewers, name="reviewers"),
     # Pools and workers.
     path("pools/pool/new/", pools.pool_new, name="pool_new"),
     path("pools/pool/<uuid:pool_id>/", pools.pool, name="pool"),

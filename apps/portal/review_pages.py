@@ -30,12 +30,11 @@ from apps.portal.review_forms import (
 from apps.reviews import selectors, services
 from apps.reviews.selectors import ReviewDetail
 from apps.tasks import files
-from apps.tasks.schemas.notation import as_json_schema
 from apps.tasks.selectors import names_of
-from apps.ui.schema_forms import Answer, answers_of
+from apps.ui.schema_forms import Answer
 from apps.ui.schema_forms.answers import CUT
 from apps.ui.schema_forms.texts import json_text
-from apps.ui.task_brief import brief_of
+from apps.ui.task_brief import brief_of, output_answers
 from biolayer.errors import BioLayerError, Conflict, Refused, RoleTooLow
 
 # The statuses of a review that a person decided.
@@ -124,17 +123,8 @@ def lines_alone(review: Any) -> tuple[Line, ...]:
 
 
 def _answers(review: Any, output: Any) -> Sequence[Answer]:
-    if output is None:
-        return ()
     zone = timezone.get_current_timezone_name()
-    return answers_of(_schema_of(review.task), output, time_zone=zone)
-
-
-def _schema_of(task: Any) -> Mapping[str, Any] | None:
-    if task.expected_format == "text":
-        return {"type": "string", "title": gettext("Answer")}
-    schema = task.ordered_output_schema
-    return None if schema is None else as_json_schema(schema)
+    return output_answers(review.task, output, time_zone=zone)
 
 
 def is_cut(lines: Sequence[Line]) -> bool:

@@ -1,13 +1,13 @@
 """Test every address of the console with every role, foreign ids, and forms without a token.
 
 The addresses are those of the namespace `admin`: a new one without an entry in `PAGES` fails. An
-entry says which scope a page needs, for each method; the least role follows from `LEAST_ROLE`. A
-page about a thing takes its id by a name of `SUBJECTS`, where a new one is made for both sides.
+entry says which scope a page needs, for each method; the least role follows from `LEAST_ROLE`,
+unless it names a higher one. A page about a thing takes its id by a name of `SUBJECTS`, where a new one is made for both sides.
 """
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from apps.accounts.models import BrowserSession, Member, Organisation, User
 from apps.accounts.scopes import LEAST_ROLE, Role, Scope
+from apps.accounts.selectors.staff import HIDDEN
 from apps.accounts.services import (
     invite,
     issue_key,
@@ -27,6 +28,7 @@ from apps.accounts.services import (
 from apps.accounts.services.staff import open_access
 from apps.base import clock
 from apps.pools.services import create_oauth_application, post_note
+from apps.reviews.services import open_appeal
 from apps.tasks import services as tasks
 from apps.webhooks.models import Destination
 from apps.webhooks.services import rotate_key
@@ -34,6 +36,7 @@ from tests.api.steps import upload
 from tests.api.test_tenancy import webhook_subjects
 from tests.claim_steps import claimed
 from tests.factories import MANAGE, PASSWORD, Caller, House, admin_key, contract, member_of
+from tests.review_steps import decide, in_review, reviewer, set_policy
 
 ROLES = list(Role)
 SECRET = "JBSWY3DPEHPK3PXP"
@@ -52,6 +55,13 @@ class Page:
     # A form that, sent empty, asks no service for anything: it leads back, whatever the role. Its own
     # tests send it filled in.
     leads_back: bool = False
+    # Where the service asks for more than the scope does.
+    role: Role = Role.VIEWER
+
+    @property
+    def least(self) -> Role:
+        assert self.scope is not None
+        return max(LEAST_ROLE[self.scope], self.role, key=ROLES.index)
 
     def is_answer(self, answer: Any) -> bool:
         return answer.status_code in ((200, 302) if self.status is None else (self.status,))
@@ -87,6 +97,7 @@ def asking(scope: Scope) -> tuple[Page, Page]:
 
 
 READS = get(Scope.TASKS_READ)
+MANAGER_READS = Page(Scope.TASKS_REVIEW, role=Role.MANAGER)
 CREDENTIALS = Scope.CREDENTIALS_MANAGE
 ORGANISATION = Scope.ORGANISATION_MANAGE
 KEY = {"name": "Desk", "mode": "live", "scopes": ["tasks:read"], "role": "viewer"}
@@ -114,6 +125,11 @@ PAGES: dict[str, tuple[Page, ...]] = {
     "tasks_export": (Page(Scope.TASKS_READ, body={"format": "csv"}),),
     "tasks_bulk": (post(Scope.TASKS_READ), Page(Scope.TASKS_READ, status=302)),
     "task_evidence": (get(Scope.EVIDENCE_UNVERIFIED),),
+    # --- decisions on verdicts --------------------------------------------------------------------
+    "reviews_appeal_changelist": (MANAGER_READS,),
+    "appeal": (MANAGER_READS, replace(empty(Scope.TASKS_REVIEW), role=Role.MANAGER)),
+    "reviews_secondlook_changelist": (get(Scope.TASKS_REVIEW),),
+    "reviewers": (MANAGER_READS,),
     # --- pools and workers ------------------------------------------------------------------------
     "pools_pool_changelist": (get(Scope.POOLS_READ),),
     "pool": (get(Scope.POOLS_READ),),
@@ -250,6 +266,13 @@ def a_task(side: Side) -> Any:
     return tasks.create_task(actor=actor, document=contract(), at=clock.now()).task.id
 
 
+def an_appeal(side: Side) -> Any:
+    set_policy(side.house.pool)
+    review = decide(reviewer(side.house).principal, in_review(side.house), "reject")
+    actor = side.house.bob.principal
+    return open_appeal(actor=actor, review_id=review.id, reason="It is right.", at=clock.now()).id
+
+
 def some_evidence(side: Side) -> Any:
     """Return the id of evidence; the task of the side is that of its run."""
     run = side.house.started()
@@ -301,6 +324,7 @@ def a_client(side: Side) -> Any:
 
 SUBJECTS: dict[str, Callable[[Side], Any]] = {
     "task_id": a_task,
+    "appeal_id": an_appeal,
     "member_id": lambda side: side.member(Role.VIEWER).id,
     "session_id": a_session,
     "invitation_id": an_invitation,
@@ -439,11 +463,7 @@ def reader(side: Side) -> Client:
 
 @pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
 def test_page__needs_its_role(world: World, name: str, page: Page) -> None:
-    assert page.scope is not None
-    path, least = (
-        address(name, world.own),
-        max(LEAST_ROLE[page.scope], Role.VIEWER, key=ROLES.index),
-    )
+    path, least = address(name, world.own), page.least
     for role in ROLES[: ROLES.index(least)]:
         answer = call(signed_in(world.own.member(role).user), page, path)
         if page.leads_back and role != Role.WORKER and answer.status_code == 302:
@@ -475,9 +495,9 @@ def test_superuser__sees_nothing_without_a_reason(world: World, name: str, page:
 
 @pytest.mark.parametrize(("name", "page"), OF_MEMBERS, ids=ids)
 def test_superuser__reads_as_a_viewer_with_a_reason(world: World, name: str, page: Page) -> None:
-    assert page.scope is not None
     answer = call(reader(world.own), page, address(name, world.own))
-    reads = page.method == "get" and LEAST_ROLE[page.scope] == Role.VIEWER
+    is_hidden = page.scope is not None and page.scope.value in HIDDEN
+    reads = page.method == "get" and page.least == Role.VIEWER and not is_hidden
     assert page.is_answer(answer) if reads else answer.status_code == 403
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, gettext_lazy
 from apps.base.local_times import local_time
 from apps.base.stamps import stamp
 from apps.base.wording import humanised
-from apps.console.navigation import Tab, tabs
+from apps.console.navigation import DECISION_PAGES, Tab, tabs
 from apps.pools.texts import duration_text
 from apps.ui.template_filters import get_item
 
@@ -34,6 +34,13 @@ def console_tabs(context: RequestContext) -> list[Tab]:
     """Return the tabs of the page; none where its reader may see none."""
     actor = getattr(context.request, "actor", None)
     return [] if actor is None else list(tabs(actor, context.request.path))
+
+
+@register.simple_tag(takes_context=True)
+def decision_tabs(context: RequestContext) -> list[Tab]:
+    """Return the pages about decisions on verdicts that the reader may see."""
+    request: Any = context.request
+    return list(tabs(request.actor, request.path, DECISION_PAGES))
 
 
 @register.filter

@@ -81,6 +81,8 @@ class Appeal(DecisionOnVerdict):
         ]
         indexes = [
             models.Index(fields=["organisation", "-id"], name="appeal_list"),
+            # The console's list. PostgreSQL sorts NULL first in a descending order: what is open.
+            models.Index(fields=["organisation", "-decided_at", "-id"], name="appeal_open_first"),
             models.Index(
                 fields=["organisation", "id"],
                 condition=Q(status=AppealStatus.OPEN),

@@ -77,6 +77,10 @@ class SecondLook(DecisionOnVerdict):
         ]
         indexes = [
             models.Index(fields=["organisation", "-id"], name="second_look_list"),
+            # The console's list. PostgreSQL sorts NULL first in a descending order: what waits.
+            models.Index(
+                fields=["organisation", "-decided_at", "-id"], name="second_look_waiting_first"
+            ),
             models.Index(
                 fields=["organisation", "id"],
                 condition=Q(status=SecondLookStatus.WAITING),

@@ -43,6 +43,30 @@ class ReviewerFigures:
     agreed: int
     disagreed: int
 
+    @property
+    def approvals_per_hour(self) -> float:
+        """Return the approvals per active hour."""
+        return self.approvals / self.active_hours
+
+    @property
+    def fast_approval_share(self) -> float | None:
+        """Return the share of the approvals after a claim that were fast; None without one."""
+        return _share(self.fast_approvals, self.claimed_approvals)
+
+    @property
+    def decided_again(self) -> int:
+        """Return on how many verdicts others decided later."""
+        return self.agreed + self.disagreed
+
+    @property
+    def agreement(self) -> float | None:
+        """Return the share of these with the same decision; None without one."""
+        return _share(self.agreed, self.decided_again)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
 
 def reviewers(
     *, actor: Principal, since: datetime, until: datetime, after: str | None, count: int

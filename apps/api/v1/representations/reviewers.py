@@ -19,16 +19,16 @@ def reviewer(row: ReviewerFigures) -> responses.Reviewer:
         reworks=row.reworks,
         rejections=row.rejections,
         active_hours=row.active_hours,
-        approvals_per_hour=round(row.approvals / row.active_hours, 2),
+        approvals_per_hour=round(row.approvals_per_hour, 2),
         claimed_approvals=row.claimed_approvals,
-        fast_approval_share=_share(row.fast_approvals, row.claimed_approvals),
-        decided_again=row.agreed + row.disagreed,
-        agreement=_share(row.agreed, row.agreed + row.disagreed),
+        fast_approval_share=_rounded(row.fast_approval_share),
+        decided_again=row.decided_again,
+        agreement=_rounded(row.agreement),
     )
 
 
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def second_look(row: SecondLook) -> responses.SecondLook:
