@@ -310,6 +310,60 @@ def test_silent__sessions_are_stopped_after_a_week(house: House) -> None:
     assert other.claimed()["run"]["id"] == str(run_id)
 
 
+def capacity() -> int:
+    return Worker.objects.get(kind="agent").capacity
+
+
+def test_stop__lowers_the_capacity_that_the_session_raised(house: House) -> None:
+    caller = operator(house)
+    for number in range(3):
+        registered(caller, f"s-{number}", workspace_id=str(house.pool.id))
+    seen = []
+    for number in range(3):
+        caller.delete(f"{SESSIONS}/s-{number}")
+        caller.delete(f"{SESSIONS}/s-{number}")
+        seen.append(capacity())
+    assert seen == [2, 1, 1]
+    registered(caller, "s-8", workspace_id=str(house.pool.id))
+    registered(caller, "s-9", workspace_id=str(house.pool.id))
+    assert capacity() == 2
+    now = clock.now()
+    AgentSession.objects.filter(session_id="s-8").update(last_seen_at=now - SILENT_FOR)
+    assert stop_silent_sessions(at=now) == 1
+    assert capacity() == 1
+
+
+def test_stop__keeps_a_capacity_that_an_operator_set(house: House) -> None:
+    caller = operator(house)
+    for number in range(2):
+        registered(caller, f"s-{number}", workspace_id=str(house.pool.id))
+    worker = Worker.objects.get(kind="agent")
+    assert caller.patch(f"/v1/workers/{worker.id}", {"capacity": 5}).status_code == 200
+    for number in range(2):
+        caller.delete(f"{SESSIONS}/s-{number}")
+    assert capacity() == 5
+
+
+def test_stop__keeps_the_capacity_of_a_worker_with_its_own_key(house: House) -> None:
+    _, caller = agent_worker(house.pool, capacity=2)
+    for number in range(2):
+        registered(caller, f"s-{number}", workspace_id=str(house.pool.id))
+    caller.delete(f"{SESSIONS}/s-0")
+    assert capacity() == 2
+
+
+def test_stop__lowers_the_capacity_to_no_less_than_the_load(house: House) -> None:
+    for _ in range(2):
+        for_pool(house)
+    agents = [agent_of(house, f"s-{number}") for number in range(3)]
+    for agent in agents[:2]:
+        agent.claimed()
+    # One of them by a key of the worker, beside its sessions.
+    Worker.objects.filter(kind="agent").update(load=3)
+    agents[2].caller.delete(f"{SESSIONS}/s-2")
+    assert capacity() == 3
+
+
 def test_stop__releases_what_the_session_holds(house: House) -> None:
     for_pool(house)
     agent = agent_of(house)

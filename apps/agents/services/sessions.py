@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.agents.models import AgentSession, ClaimEnd, SessionState
+from apps.agents.models import Agent, AgentSession, ClaimEnd, SessionState
 from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
 from apps.agents.services.leases import end_claim, end_lost_claim
 from apps.agents.services.locks import lock_run, lock_session, open_claim
@@ -90,8 +90,7 @@ def register_session(*, actor: Principal, new: NewSession, at: datetime) -> Agen
     except IntegrityError:
         # By a call at the same time, which has committed.
         return _same(known.get(), actor, new)
-    active = AgentSession.objects.filter(worker_id=worker.id, state=SessionState.ACTIVE)
-    pools.ensure_capacity(worker=worker, units=active.count())
+    pools.ensure_capacity(worker=worker, units=_active_sessions(worker))
     return session
 
 
@@ -177,6 +176,8 @@ def _name_agent(
 def stop_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
     """End a session, and release what it holds at once. A session that has ended stays as it is.
 
+    The capacity of the agent's worker becomes lower again.
+
     Raise `NotFound`, `IdentityUnauthorized`.
     """
     session = lock_session(actor=actor, name=name)
@@ -215,6 +216,25 @@ def _stop(session: AgentSession, actor: Principal, at: datetime) -> None:
     _release(session, actor, at)
     session.state, session.ended_at = SessionState.STOPPED, at
     session.save(update_fields=["state", "ended_at"])
+    _lower_capacity(session)
+
+
+def _lower_capacity(session: AgentSession) -> None:
+    """Take back what a session that has just ended added to the capacity of its agent's worker.
+
+    A worker that has a key of its own keeps the capacity that an operator gave it.
+    """
+    made = Agent.objects.filter(worker_id=session.worker_id, is_workers_own=False)
+    if not made.exists():
+        return
+    worker = pools.lock_agent(organisation_id=session.organisation_id, worker_id=session.worker_id)
+    left = _active_sessions(worker)
+    pools.lower_capacity(worker=worker, before=left + 1, units=left)
+
+
+def _active_sessions(worker: Worker) -> int:
+    """Count the active sessions of a locked worker: none begins meanwhile."""
+    return AgentSession.objects.filter(worker_id=worker.id, state=SessionState.ACTIVE).count()
 
 
 def _release(session: AgentSession, actor: Principal, at: datetime) -> None:

@@ -5,6 +5,7 @@ from apps.pools.services.agents import (
     enrol_agent,
     ensure_capacity,
     lock_agent,
+    lower_capacity,
 )
 from apps.pools.services.api_keys import (
     create_api_key,
@@ -103,6 +104,7 @@ __all__ = [
     "lock_pools",
     "lock_workers_nowait",
     "lock_workers_with_capacity",
+    "lower_capacity",
     "make_invited_worker",
     "post_note",
     "provision_pool",

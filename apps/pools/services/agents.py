@@ -54,6 +54,18 @@ def ensure_capacity(*, worker: Worker, units: int) -> None:
         worker.capacity = units
 
 
+def lower_capacity(*, worker: Worker, before: int, units: int) -> None:
+    """Let a locked agent take so many units at once: one at least, and never fewer than it has.
+
+    `before` are the units that `ensure_capacity` was last right for. Another capacity was set by an
+    operator, and stays. One that an operator set to the same number cannot be told apart.
+    """
+    kept = max(1, min(units, MAX_CAPACITY), worker.load)
+    if worker.capacity == min(before, MAX_CAPACITY) and kept < worker.capacity:
+        Worker.objects.filter(id=worker.id).update(capacity=kept)
+        worker.capacity = kept
+
+
 @atomic()
 def enrol_agent(*, actor: Principal, pool_id: UUID, worker_id: UUID, at: datetime) -> None:
     """Make an agent a member of a pool, unless it is one.
