@@ -4,7 +4,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from apps.accounts.models import ApiKey
 from apps.accounts.scopes import Role, Scope
+from apps.agents.models import AgentClaim
 from apps.base import clock
 from apps.reviews.models import Review
 from apps.reviews.services import verify_submitted
@@ -16,7 +18,8 @@ from apps.timers.services import fire_due
 from apps.webhooks.services import deliver_due
 from biolayer import chain
 from tests.agent_steps import agent_of, for_pool, operator, registered
-from tests.factories import OUTPUT, House
+from tests.api.expect import expect_problem, expect_unchanged
+from tests.factories import OUTPUT, Caller, House, member_of, worker_in
 from tests.receiver import Receiver
 from tests.review_steps import reviewer, set_policy
 from tests.rollup_steps import assert_boards_are_true
@@ -69,6 +72,71 @@ def test_review__not_by_the_credential_that_completed_it(house: House) -> None:
     refused = operator_.post(path, verdict)
     assert (refused.status_code, refused.json()["code"]) == (403, "own_work")
     assert reviewer(house).post(path, verdict).status_code == 200
+
+
+def verdict_by(caller: Caller) -> Any:
+    path = f"/v1/reviews/{Review.objects.get().id}/verdict"
+    return caller.post(path, {"version": 1, "verdict": "approve"})
+
+
+def made(caller: Caller, **more: Any) -> Caller:
+    """Return a key that reviews, and makes keys, made by a key."""
+    document = {"name": "Made", "role": "manager", "scopes": [*map(str, MAKES)], **more}
+    answer = caller.post("/v1/api-keys", document)
+    assert answer.status_code == 201, answer.content
+    return Caller(answer.json()["api_key"])
+
+
+MAKES = (Scope.TASKS_REVIEW, Scope.CREDENTIALS_MANAGE, Scope.POOLS_MANAGE)
+
+
+def test_review__not_by_a_key_that_the_credential_made(house: House) -> None:
+    set_policy(house.pool)
+    for_pool(house)
+    admin = operator(house, role=Role.ADMIN, scopes=[*MAKES])
+    proposing = made(admin, role="admin")
+    agent = registered(proposing, workspace_id=str(house.pool.id))
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    child = made(proposing, role="admin")
+    grandchild = made(child)
+    for caller in proposing, child, grandchild:
+        with expect_unchanged():
+            expect_problem(verdict_by(caller), 403, "own_work")
+    # Who made the proposing key, and another key of theirs, have not proposed.
+    assert verdict_by(made(admin)).status_code == 200
+
+
+def test_review__not_by_a_key_by_way_of_the_key_of_a_worker(house: House) -> None:
+    set_policy(house.pool)
+    for_pool(house)
+    proposing = operator(house, role=Role.ADMIN, scopes=[*MAKES])
+    agent = registered(proposing, workspace_id=str(house.pool.id))
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    worker, _ = worker_in(house.pool, name="Ann")
+    of_worker = made(proposing, role="admin")
+    ApiKey.objects.filter(id=of_worker.principal.key_id).update(worker_id=worker.id)
+    last = made(of_worker)
+    assert ApiKey.objects.get(id=last.principal.key_id).created_by == f"worker:{worker.id}"
+    with expect_unchanged():
+        expect_problem(verdict_by(of_worker), 403, "own_work")
+        expect_problem(verdict_by(last), 403, "own_work")
+    assert verdict_by(reviewer(house)).status_code == 200
+
+
+def test_review__not_by_a_key_of_the_member_who_proposed(house: House) -> None:
+    set_policy(house.pool)
+    for_pool(house)
+    agent = agent_of(house)
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    mia = member_of(house.organisation, "mia@northwind.example", role=Role.ADMIN)
+    client = f"oauth_member:{mia.id}:client"
+    AgentClaim.objects.update(completed_by=client, completed_by_member=mia.id)
+    for created_by in f"member:{mia.id}", f"oauth_member:{mia.id}:another", client:
+        own = reviewer(house, "Own")
+        ApiKey.objects.filter(id=own.principal.key_id).update(created_by=created_by)
+        with expect_unchanged():
+            expect_problem(verdict_by(own), 403, "own_work")
+    assert verdict_by(reviewer(house)).status_code == 200
 
 
 def test_rework__the_next_claim_knows_why_and_the_last_one_fails_the_task(house: House) -> None:

@@ -7,6 +7,7 @@ from apps.accounts.selectors.api_keys import (
     api_key,
     api_keys,
     creator_of_key,
+    makers_of_key,
     visible_keys,
     with_secrets,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "invitation_by_hash",
     "invitation_state",
     "invitations",
+    "makers_of_key",
     "member",
     "member_sessions",
     "members",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.grants import Limits
@@ -144,3 +145,28 @@ def creator_of_key(*, key_id: str) -> Creator:
             case _:
                 break
     return Creator()
+
+
+# A key that a worker's key created names the worker: each key of the worker may have created it.
+MAKERS = """
+WITH RECURSIVE made (created_by) AS (
+    SELECT created_by FROM accounts_apikey WHERE id = %(key_id)s
+    UNION
+    SELECT maker.created_by FROM made, LATERAL (
+        SELECT created_by FROM accounts_apikey
+        WHERE made.created_by LIKE 'api_key:%%' AND id = substr(made.created_by, 9)
+        UNION ALL
+        SELECT created_by FROM accounts_apikey
+        WHERE made.created_by LIKE 'worker:%%' AND organisation_id = %(organisation_id)s
+            AND worker_id::text = substr(made.created_by, 8)
+    ) maker
+)
+SELECT created_by FROM made
+"""
+
+
+def makers_of_key(*, organisation_id: UUID, key_id: str) -> frozenset[str]:
+    """Return which principals made a key, those that made their keys, and so on: `kind:id` each."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAKERS, {"organisation_id": organisation_id, "key_id": key_id})
+        return frozenset(created_by for (created_by,) in cursor.fetchall())

@@ -1,7 +1,7 @@
 """Read reviews, their policies, and who their reviewers are."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
-from apps.accounts.selectors import Creator, creator_of_key
+from apps.accounts.selectors import Creator, creator_of_key, makers_of_key
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member, workers_of_member
@@ -66,6 +66,11 @@ class Proposer:
     credential: str
     member_id: UUID | None
 
+    @property
+    def principals(self) -> set[str]:
+        """Return the credential and the member, as rows name them."""
+        return {self.credential, *([f"member:{self.member_id}"] if self.member_id else [])}
+
 
 ProposerOfRun = Callable[[UUID], Proposer | None]
 
@@ -78,14 +83,28 @@ def find_proposers_by(proposer_of: ProposerOfRun) -> None:
 
 
 def require_not_proposer(actor: Principal, run_id: UUID) -> None:
-    """Raise `OwnWork` where the actor's credential, or member, submitted the run for an agent."""
+    """Raise `OwnWork` where the actor's credential, or member, submitted the run for an agent.
+
+    Also where these have made the actor's key, or a key by which it was made.
+    """
     for proposer_of in _proposers:
         proposer = proposer_of(run_id)
-        if proposer is None:
-            continue
-        is_member = proposer.member_id is not None and proposer.member_id == actor.member_id
-        if is_member or proposer.credential == actor.text:
+        if proposer is not None and not proposer.principals.isdisjoint(_behind(actor)):
             raise OwnWork
+
+
+def _behind(actor: Principal) -> Iterator[str]:
+    """Yield the actor and its member, and those who made its key, as rows name them."""
+    yield actor.text
+    if actor.member_id is not None:
+        yield f"member:{actor.member_id}"
+    if actor.key_id:
+        ours = actor.organisation_id
+        for text in makers_of_key(organisation_id=ours, key_id=actor.key_id):
+            yield text
+            kind, _, id_ = text.partition(":")
+            if kind == "oauth_member":
+                yield f"member:{id_.partition(':')[0]}"
 
 
 def require_reviewer(actor: Principal, review: Review) -> Identity:
