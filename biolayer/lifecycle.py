@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 class Status(StrEnum):
     DRAFT = "draft"  # not yet published by its author; leaves by `publish`
-    CREATED = "created"  # valid contract, held while a gate is closed; leaves by `queue`
+    CREATED = "created"  # valid contract, held while a gate is closed; leaves by `queue`, or by
+    # `claim` where only claims hand it out
     QUEUED = "queued"  # waits for a worker; leaves by `match`, or by an agent's `claim`
     MATCHED = "matched"  # a worker is reserved; leaves by `offer`
     OFFERED = "offered"  # an offer is open; leaves by `accept`, or returns by `requeue`
@@ -36,7 +37,7 @@ class Command(StrEnum):
     OFFER = "offer"
     REQUEUE = "requeue"  # every offer was declined, expired or withdrawn
     ACCEPT = "accept"
-    CLAIM = "claim"  # an agent accepts a queued task without an offer
+    CLAIM = "claim"  # an agent or an operator accepts the task without an offer
     START = "start"
     RELEASE = "release"  # the worker releases the run
     LAPSE = "lapse"  # the lease ended without a heartbeat
@@ -49,6 +50,7 @@ class Command(StrEnum):
     CANCEL = "cancel"
     FAIL = "fail"
     REOPEN = "reopen"
+    HOLD = "hold"  # a task that only claims hand out waits again: its run ended, or begins anew
     ESCALATE = "escalate"  # no worker accepted: an escalation step applies; no new status
     WARN = "warn"  # 80 % of an SLA clock's time has passed; no new status
     BREACH = "breach"  # an SLA clock ran out; no new status
@@ -79,6 +81,7 @@ class EventType(StrEnum):
     ESCALATED = "task.escalated"
     MESSAGE = "task.message"
     UPDATED = "task.updated"
+    HELD = "task.held"
     REVIEW_REQUESTED = "review.requested"
     REVIEW_DECIDED = "review.decided"
     REVIEW_OVERDUE = "review.overdue"
@@ -114,7 +117,7 @@ def _after_a_verdict(command: Command, event: EventType) -> list[Transition]:
     return [
         Transition(command, status, status, event)
         for status in Status
-        if status not in (Status.DRAFT, Status.CREATED)
+        if status is not Status.DRAFT
     ]
 
 
@@ -127,7 +130,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(Command.OFFER, "matched", Status.OFFERED, EventType.OFFERED),
     *_rows(Command.REQUEUE, "offered", Status.QUEUED, EventType.QUEUED),
     *_rows(Command.ACCEPT, "offered", Status.ACCEPTED, EventType.ACCEPTED),
-    *_rows(Command.CLAIM, "queued", Status.ACCEPTED, EventType.ACCEPTED),
+    *_rows(Command.CLAIM, "created queued", Status.ACCEPTED, EventType.ACCEPTED),
     *_rows(Command.START, "accepted", Status.STARTED, EventType.STARTED),
     *_rows(Command.RELEASE, "accepted started", Status.QUEUED, EventType.QUEUED),
     *_rows(Command.LAPSE, "accepted started", Status.QUEUED, EventType.QUEUED),
@@ -150,6 +153,12 @@ TRANSITIONS: tuple[Transition, ...] = (
         EventType.FAILED,
     ),
     *_rows(Command.REOPEN, "completed failed", Status.QUEUED, EventType.QUEUED),
+    *_rows(
+        Command.HOLD,
+        "accepted started submitted completed failed",
+        Status.CREATED,
+        EventType.HELD,
+    ),
     *(
         Transition(Command.ESCALATE, status, status, EventType.ESCALATED)
         for status in (Status.QUEUED, Status.MATCHED, Status.OFFERED)

@@ -47,7 +47,8 @@ from apps.notices.changes import (
 )
 from apps.notices.selectors import device_place, push_key_place
 from apps.operations import selectors as operations
-from apps.operations.changes import task_change
+from apps.operations import services as operator_tasks
+from apps.operations.changes import AUTO_ENQUEUE, enqueue_timer, operator_log, task_change
 from apps.pools import selectors as pool_selectors
 from apps.pools import services as pool_services
 from apps.pools.changes import AVAILABILITY, POOL_CLOSED
@@ -120,7 +121,7 @@ def connect() -> None:
     tasks.add_shared_rows(callback_origin)
     webhooks.add_pool_check(may_use_pool)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
-    react([EventType.QUEUED], reopen_callback)
+    react([EventType.QUEUED, EventType.HELD], reopen_callback)
     react([EventType.CREATED, EventType.QUEUED, EventType.UPDATED], start_sla_clocks)
     react(ANNOUNCED, announce_event)
     react(COUNTED, count_task)
@@ -130,8 +131,10 @@ def connect() -> None:
     react([EventType.ESCALATED], match_again)
     react([EventType.UPDATED], match_changed)
     pool_services.react_to_policy_changes(matching.apply_pool_policy)
-    react([EventType.COMPLETED, EventType.QUEUED], change_gates)
+    react([EventType.COMPLETED, EventType.QUEUED, EventType.HELD], change_gates)
     react(ENDED, set_dependents_timer)
+    react([EventType.COMPLETED], enqueue_dependents)
+    react([EventType.HELD, EventType.SUBMITTED, *ENDED], log_for_operators)
     react([EventType.COMPLETED, *ENDED], stop_sla_clocks)
     accounts.react_to_joining(pool_services.make_invited_worker)
     accounts.equip_sandboxes(sandbox.equip_sandbox)
@@ -167,7 +170,7 @@ def _register_wakes() -> None:
     wake_on([EventType.SUBMITTED], "verification")
     # A task was queued, or workers are free again: also those with another offer of an accepted
     # task.
-    frees = [EventType.ACCEPTED, EventType.SUBMITTED, *ENDED]
+    frees = [EventType.ACCEPTED, EventType.SUBMITTED, EventType.HELD, *ENDED]
     wake_on([EventType.QUEUED, EventType.ESCALATED, EventType.UPDATED, *frees], "matching")
 
 
@@ -178,6 +181,7 @@ def _register_timers() -> None:
     timers.register(ESCALATION, escalate)
     timers.register(AVAILABILITY, update_availability, update_availabilities)
     timers.register(DEPENDENCY, fail_dependents)
+    timers.register(AUTO_ENQUEUE, enqueue_waiting)
     timers.register(RETENTION, end_retention, end_retentions)
     timers.register(POOL_CLOSED, fail_stranded)
     for clock in Clock:
@@ -304,7 +308,7 @@ def start_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
 
 def stop_sla_clocks(moved: AppliedTransition) -> Iterable[Change]:
     assert moved.task.status in CLOSED
-    yield timer_deletion(subject_id=moved.task.id, kept=[RETENTION])
+    yield timer_deletion(subject_id=moved.task.id, kept=[RETENTION, AUTO_ENQUEUE])
 
 
 def start_retention(moved: AppliedTransition) -> Iterable[Change]:
@@ -401,6 +405,15 @@ def set_dependents_timer(moved: AppliedTransition) -> Iterable[Change]:
     yield dependents_timer(task=moved.task, at=moved.event.occurred_at)
 
 
+def log_for_operators(moved: AppliedTransition) -> Iterable[Change]:
+    """Log for `/api` what another API or a timer did to a task that only claims hand out."""
+    return operator_log(task=moved.task, event=moved.event, also=moved.also)
+
+
+def enqueue_dependents(moved: AppliedTransition) -> Iterable[Change]:
+    yield enqueue_timer(task=moved.task, at=moved.event.occurred_at)
+
+
 def simulate_workers(moved: AppliedTransition) -> Iterable[Change]:
     """Have simulated workers do what follows on an event in a sandbox."""
     if not is_of_sandbox(moved.task.organisation_id):
@@ -452,6 +465,10 @@ def escalate(timer: Timer, at: datetime) -> datetime | None:
 
 def fail_dependents(timer: Timer, at: datetime) -> datetime | None:
     return tasks.fail_dependents(task_id=timer.subject_id, at=at)
+
+
+def enqueue_waiting(timer: Timer, at: datetime) -> datetime | None:
+    return operator_tasks.enqueue_dependents(task_id=timer.subject_id, at=at)
 
 
 def end_retention(timer: Timer, at: datetime) -> datetime | None:

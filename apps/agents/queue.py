@@ -7,13 +7,13 @@ their number: see queries/claim_next.sql.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from apps.agents.models import AgentSession, run_of_channel
 from apps.base.queries import load_query
+from apps.operations.requirements import capability_word, session_words
 from apps.tasks.models import Run
 from apps.teams.selectors import MAY_CLAIM
 
@@ -25,12 +25,27 @@ PRIORITIES = {"critical": 40, "high": 30, "normal": 20, "low": 10}
 
 LEVELS = range(2, 6)
 
-OF_POOL = """
-task.status = 'queued' AND task.organisation_id = %(organisation_id)s
-AND task.pool_id = %(pool_id)s
+QUEUED = "task.status = 'queued' AND task.organisation_id = %(organisation_id)s"
+# The condition of the index `task_claimable`.
+CLAIMABLE = """
+task.status = 'created' AND task.is_claim_only AND task.gate_count = 1 AND NOT task.is_paused
+AND task.run_queued_at IS NOT NULL AND task.organisation_id = %(organisation_id)s
 """
-WITHOUT_POOL = """
-task.status = 'queued' AND task.organisation_id = %(organisation_id)s AND task.pool_id IS NULL
+OF_POOL = "task.pool_id = %(pool_id)s"
+WITHOUT_POOL = "task.pool_id IS NULL"
+
+HAS_CHANNEL = """
+(%(channel)s = '' OR task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s))
+"""
+HAS_CHANNEL_AND_AGENT = """
+(%(channel)s = '' OR EXISTS (
+    SELECT FROM tasks_run r JOIN operations_rundetails d ON d.run_id = r.id
+    WHERE r.task_id = task.id AND r.status = 'queued'
+        AND coalesce(nullif(d.network_channel, ''), 'coord-' || r.id) = %(channel)s))
+AND NOT EXISTS (
+    SELECT FROM operations_executionprofile p WHERE p.task_id = task.id
+        AND NOT ((p.worker_agents = '{}' OR %(agent_name)s = ANY (p.worker_agents))
+            AND (p.participant_agents = '{}' OR %(agent_name)s = ANY (p.participant_agents))))
 """
 
 HAS_CERTIFICATIONS = """
@@ -62,16 +77,44 @@ AND {HAS_CERTIFICATIONS}
 LOCKED = "FOR NO KEY UPDATE OF task, run SKIP LOCKED"
 
 
-def _statement(*, queued: str, fits: str, lock: str) -> str:
+class _Waiting(NamedTuple):
+    """Hold the parts of the statement for one kind of waiting task."""
+
+    queued: str
+    place: str
+    is_open: str
+
+
+# Tasks that are offered to people, too, and those that only claims hand out.
+KINDS = (
+    _Waiting(QUEUED, "coalesce(task.run_queued_at, task.queued_at)", HAS_CHANNEL),
+    _Waiting(CLAIMABLE, "task.run_queued_at", HAS_CHANNEL_AND_AGENT),
+)
+
+
+def _statement(kind: _Waiting, *, has_pool: bool, lock: str) -> str:
+    pool, fits = (OF_POOL, MEMBER_FITS) if has_pool else (WITHOUT_POOL, WORKER_FITS)
     return load_query(
-        "apps.agents", "claim_next", queued=queued, fits=fits, in_window=MAY_CLAIM, lock=lock
+        "apps.agents",
+        "claim_next",
+        queued=f"{kind.queued} AND {pool}",
+        place=kind.place,
+        is_open=kind.is_open,
+        fits=fits,
+        in_window=MAY_CLAIM,
+        lock=lock,
     )
 
 
-CLAIM_OF_POOL = _statement(queued=OF_POOL, fits=MEMBER_FITS, lock=LOCKED)
-CLAIM_WITHOUT_POOL = _statement(queued=WITHOUT_POOL, fits=WORKER_FITS, lock=LOCKED)
-LOOK_OF_POOL = _statement(queued=OF_POOL, fits=MEMBER_FITS, lock="")
-LOOK_WITHOUT_POOL = _statement(queued=WITHOUT_POOL, fits=WORKER_FITS, lock="")
+# By whether the session has a workspace.
+LOOKS = {
+    has_pool: [_statement(kind, has_pool=has_pool, lock="") for kind in KINDS]
+    for has_pool in (True, False)
+}
+CLAIMS = {
+    has_pool: [_statement(kind, has_pool=has_pool, lock=LOCKED) for kind in KINDS]
+    for has_pool in (True, False)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,48 +130,60 @@ def lock_first(*, session: AgentSession, criteria: Criteria, at: datetime) -> Ru
 
     Tasks that other transactions have locked are left out.
     """
-    statement = CLAIM_OF_POOL if session.workspace_id else CLAIM_WITHOUT_POOL
     for size in SIZES:
-        run_id = _first(statement, session, criteria, size, at)
-        if run_id is not None:
-            return Run.objects.select_related("task").get(id=run_id)
-        if not has_any(session=session, criteria=criteria, at=at):
+        kinds = _kinds_in_order(session, criteria, at)
+        for kind in kinds:
+            statement = CLAIMS[session.workspace_id is not None][kind]
+            found = _first(statement, session, criteria, size, at)
+            if found is not None:
+                return Run.objects.select_related("task").get(id=found[0])
+        if not kinds:
             return None
     return None
 
 
 def has_any(*, session: AgentSession, criteria: Criteria, at: datetime) -> bool:
     """Return whether a task is eligible, which another transaction may have locked."""
-    statement = LOOK_OF_POOL if session.workspace_id else LOOK_WITHOUT_POOL
-    return _first(statement, session, criteria, SIZES[0], at) is not None
+    return bool(_kinds_in_order(session, criteria, at))
+
+
+def _kinds_in_order(session: AgentSession, criteria: Criteria, at: datetime) -> list[int]:
+    """Return the kinds of tasks of which one is eligible: first that of the first task."""
+    heads = []
+    for kind, statement in enumerate(LOOKS[session.workspace_id is not None]):
+        found = _first(statement, session, criteria, SIZES[0], at)
+        if found is not None:
+            heads.append((*found[1:], kind))
+    return [head[-1] for head in sorted(heads)]
 
 
 def _first(
     statement: str, session: AgentSession, criteria: Criteria, size: int, at: datetime
-) -> UUID | None:
-    run_id = run_of_channel(session.channel)
-    if session.channel and run_id is None:
-        return None
+) -> tuple[Any, ...] | None:
+    """Return the run of the first task, and its place among all: rank, preferred skills, time."""
     skills = list(dict.fromkeys([*criteria.skills, *session.capabilities]))
+    own = session_words(agent_name=session.agent_name, session_id=session.session_id)
     params: dict[str, Any] = {
         "organisation_id": session.organisation_id,
         "pool_id": session.workspace_id,
         "worker_id": session.worker_id,
-        "run_id": run_id,
-        "skills": skills,
-        "words": list(_words(skills)),
+        "agent_name": session.agent_name,
+        "channel": session.channel,
+        "run_id": run_of_channel(session.channel),
+        "skills": [capability_word(skill) for skill in skills],
+        "words": [*_words(skills), *own],
         "urgencies": [name for name, value in PRIORITIES.items() if value >= criteria.priority_min],
         "size": size,
         "at": at,
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
 
 
 def _words(skills: Iterable[str]) -> Iterator[str]:
     """Yield the words of `pools_abilities` for capabilities: each covers every level."""
     for skill in skills:
-        yield skill
+        yield capability_word(skill)
         yield from (f"{skill}:{level}" for level in LEVELS)

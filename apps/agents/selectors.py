@@ -17,6 +17,9 @@ from apps.agents.models import (
     SessionQuerySet,
     SessionState,
 )
+from apps.operations.caller import AGENT_SESSION, HUMAN
+from apps.operations.models import RunDetails
+from apps.operations.selectors import coordination_channel_of, wire_ids
 from apps.reviews.selectors import Proposer, sent_back
 from apps.tasks.models import RUN_HELD, Run
 from biolayer.errors import (
@@ -173,3 +176,57 @@ def sent_back_before(run: Run) -> SentBack | None:
         attempt=review.attempt,
         output=review.run.output,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """Hold a run with what only `/api` knows of it.
+
+    Of tasks of other APIs there are no details, but perhaps a session's claim.
+    """
+
+    run: Run
+    details: RunDetails | None
+    claim: AgentClaim | None
+    # Of its task, on the wire.
+    task_id: str
+
+    @property
+    def session_id(self) -> str:
+        """Return the session that is bound to it, or was when it ended."""
+        if self.details is not None:
+            return self.details.session_id
+        return "" if self.claim is None else self.claim.session.session_id
+
+    @property
+    def claimed_by(self) -> tuple[str, str] | None:
+        """Return kind and reference of who holds it, or held it when it ended."""
+        if self.details is not None:
+            kind, ref = self.details.claimed_by_kind, self.details.claimed_by_ref
+            return (kind, ref) if kind else None
+        if self.claim is not None:
+            return AGENT_SESSION, self.claim.session.session_id
+        return None if self.run.worker_id is None else (HUMAN, f"worker:{self.run.worker_id}")
+
+    @property
+    def claim_token_hash(self) -> str:
+        if self.details is not None:
+            return self.details.claim_token_hash
+        return "" if self.claim is None else self.claim.token_hash
+
+    @property
+    def channel(self) -> str:
+        """Return the name of its coordination channel; empty for a global task."""
+        return coordination_channel_of(self.run, self.details)
+
+
+def run_views(runs: Sequence[Run]) -> list[RunView]:
+    """Return the views of runs, which have their tasks, in their order."""
+    details = RunDetails.objects.in_bulk([run.id for run in runs])
+    names = wire_ids({run.task_id for run in runs})
+    claims = AgentClaim.objects.filter(run_id__in=[run.id for run in runs if run.worker_id])
+    held = {(claim.run_id, claim.epoch): claim for claim in claims.select_related("session")}
+    return [
+        RunView(run, details.get(run.id), held.get((run.id, run.epoch)), names[run.task_id])
+        for run in runs
+    ]

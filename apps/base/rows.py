@@ -241,7 +241,8 @@ def _columns(model: type[Model]) -> tuple[str, ...]:
         field
         for field in model._meta.concrete_fields
         if not field.generated
-        and not field.has_db_default()
+        # A column with both defaults is one that the previous version does not write.
+        and (field.has_default() or not field.has_db_default())
         and field is not model._meta.auto_field
     ]
     assert all(field.attname == field.column for field in fields), "an attribute is its column"

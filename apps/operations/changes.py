@@ -1,15 +1,24 @@
-"""Describe how a transition changes the figures, for `transitions.apply` to write with it."""
+"""Describe what a transition changes in figures and for dependents, for its own statement."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from apps.base.rows import InsertValues
+import orjson
+
+from apps.base.rows import BulkStatement, Change, InsertValues, Statement, Update
 from apps.events.models import Event
 from apps.operations.buckets import bucket_of
-from apps.operations.models import Flow, Measure, Stage, TaskChange
+from apps.operations.log import LogType
+from apps.operations.models import Flow, LogEntry, Measure, RunDetails, Stage, TaskChange
+from apps.operations.projection import task_status
 from apps.tasks.models import Standing, Task
+from apps.timers.changes import timer_upsert_from
 from biolayer.lifecycle import EventType, Status
+
+# The timer that queues runs of dependents that wait for a completed task; its subject is the task.
+AUTO_ENQUEUE = "auto_enqueue"
 
 GATED = Stage.GATED.value
 
@@ -89,3 +98,82 @@ def _ended(task: Task, event: Event, before: Standing | None) -> tuple[Measure, 
         case _:
             is_completed = event.type == EventType.COMPLETED
             return Measure.CREATE_TO_COMPLETE, task.created_at if is_completed else None
+
+
+ENQUEUE_DEPENDENTS = f"""
+SELECT due.id, due.organisation_id, '{AUTO_ENQUEUE}', due.task_id, due.due_at
+FROM jsonb_to_recordset(%s) AS due (
+    id uuid, organisation_id uuid, task_id uuid, due_at timestamptz)
+WHERE EXISTS (
+    SELECT FROM tasks_dependency d JOIN operations_taskdetails t ON t.task_id = d.task_id
+    WHERE d.needs_id = due.task_id AND t.auto_enqueue_on_ready)
+"""
+
+
+def enqueue_timer(*, task: Task, at: datetime) -> BulkStatement:
+    """Return the timer after a task completed, if a dependent is to be queued by itself."""
+    row = {"organisation_id": task.organisation_id, "task_id": task.id, "due_at": at}
+    return timer_upsert_from(ENQUEUE_DEPENDENTS, row)
+
+
+# --- the log of `/api` ----------------------------------------------------------------------------
+
+OF_CAUSES: Mapping[str, LogType] = {
+    "lapsed": LogType.RUN_LEASE_EXPIRED,
+    "released": LogType.RUN_RELEASED,
+    "recalled": LogType.RUN_RELEASED,
+    "failed": LogType.RUN_FAILED,
+    "rework": LogType.RUN_ENQUEUED,
+    "reopened": LogType.RUN_ENQUEUED,
+}
+OF_EVENTS: Mapping[str, LogType] = {
+    EventType.SUBMITTED.value: LogType.RUN_COMPLETED,
+    EventType.FAILED.value: LogType.RUN_FAILED,
+    EventType.CANCELLED.value: LogType.CANCELED,
+}
+SWEEP = "scheduler_sweep"
+"""Why a run is queued again whose lease lapsed."""
+
+LOG_OF_RUN = """
+INSERT INTO operations_logentry (organisation_id, task_id, run_id, type, actor_kind, actor_ref,
+    origin_kind, origin_ref, payload, occurred_at)
+SELECT %s, %s, known.id, %s, %s, %s, 'daemon', 'kernel',
+    jsonb_strip_nulls(%s::jsonb || jsonb_build_object(
+        'session_id', nullif(d.session_id, ''),
+        'previous_claim_token_hash', nullif(d.claim_token_hash, ''))), %s
+FROM (SELECT %s::uuid AS id) known LEFT JOIN operations_rundetails d ON d.run_id = known.id
+"""
+
+
+def operator_log(*, task: Task, event: Event, also: Sequence[Change]) -> Iterator[Change]:
+    """Yield the log entry of a transition that `/api` did not make, and so has not logged.
+
+    A run that is queued again is bound to no session any more.
+    """
+    if not task.is_claim_only or any(_is_log_entry(change) for change in also):
+        return
+    cause = event.data.get("cause", "")
+    kind = OF_CAUSES[cause] if cause else OF_EVENTS[event.type]
+    payload = {"task_status": task_status(task), "previous_status": event.previous_status}
+    if cause:
+        payload["reason"] = SWEEP if cause == "lapsed" else cause
+    facts = [task.organisation_id, task.id, kind.value, "daemon", event.actor_id]
+    run_id = event.data.get("run_id")
+    document = orjson.dumps(payload).decode()
+    yield Statement(LOG_OF_RUN, (*facts, document, event.occurred_at, run_id))
+    if cause in RETURNED and run_id is not None:
+        yield Update(RunDetails, {"run_id": UUID(run_id)}, UNBOUND)
+
+
+RETURNED = ("lapsed", "released", "recalled")
+UNBOUND: Mapping[str, str] = {
+    "claimed_by_kind": "",
+    "claimed_by_ref": "",
+    "session_id": "",
+    "claim_token_hash": "",
+}
+"""The details of a run that is queued again."""
+
+
+def _is_log_entry(change: Change) -> bool:
+    return isinstance(change, InsertValues) and change.model is LogEntry

@@ -226,7 +226,8 @@ def dependency_rows(task: Task, task_ids: Iterable[UUID]) -> list[Change]:
     ]
 
 
-# After `created` gates have no meaning, and no transition leads back: such a dependent is skipped.
+# After `created` gates have no meaning, and no transition leads back: such a dependent is skipped,
+# unless only claims hand it out.
 MOVE_GATES = """
 WITH dependents AS MATERIALIZED (
     SELECT t.id, moved.gates FROM (
@@ -234,7 +235,7 @@ WITH dependents AS MATERIALIZED (
         FROM jsonb_to_recordset(%s) AS needed (id uuid, gates smallint)
         JOIN tasks_dependency d ON d.needs_id = needed.id GROUP BY d.task_id
     ) moved JOIN tasks_task t ON t.id = moved.task_id
-    WHERE t.status = 'created'
+    WHERE t.status = 'created' OR t.is_claim_only
     ORDER BY t.created_at, t.id FOR NO KEY UPDATE OF t
 )
 UPDATE tasks_task t SET gate_count = t.gate_count + dependents.gates

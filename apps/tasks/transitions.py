@@ -6,7 +6,7 @@ PostgreSQL enforces it: a deferred foreign key requires an event with the task's
 for every committed row.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,8 @@ class AppliedTransition:
     contract: TaskContract | None = None
     # Where the task stood before; None for a new one.
     before: Standing | None = None
+    # The further rows of the caller.
+    also: Sequence[rows.Change] = ()
 
 
 # Returns the rows that a transition makes due. It reads and writes nothing itself.
@@ -104,9 +106,10 @@ def apply(
     )
     before = task.standing if source else None
     values = _move(task, row, event, columns or {})
-    applied = AppliedTransition(task, event, contract, before)
+    more = tuple(also)
+    applied = AppliedTransition(task, event, contract, before, more)
     moved = [_task_row(task, source, values, guard), rows.Insert(event), *event_note(event)]
-    rows.write([*moved, *also, *_due(applied)])
+    rows.write([*moved, *more, *_due(applied)])
     for events, drain in _wakes:
         if event.type in events:
             wake(drain)
@@ -121,7 +124,7 @@ def _move(
     if row.target is not row.source:
         values |= {"status": row.target.value, "changed_at": event.occurred_at}
         values |= {"closed_at": event.occurred_at if row.target in CLOSED else None}
-        if row.target in STAMPS:
+        if row.target in STAMPS and row.command is not Command.HOLD:
             values[STAMPS[row.target]] = event.occurred_at
         if row.target is Status.QUEUED:
             values["waits_since"] = _waits_since(task, row.source, event.occurred_at)

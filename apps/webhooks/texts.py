@@ -104,6 +104,7 @@ PATTERN_TEXTS = {
     "task.escalated": _("An escalation step applied. Only by its name."),
     "task.message": _("A message was written. Only by its name."),
     "task.updated": _("An operator changed it. Only by its name."),
+    "task.held": _("It waits for a claim again. Only by its name."),
     "review.requested": _("A reviewer has to look at an output. Only by its name."),
     "review.decided": _("An output was reviewed. Only by its name."),
     "review.overdue": _("A review was not done in time. Only by its name."),

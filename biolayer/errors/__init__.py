@@ -19,6 +19,7 @@ BioLayerError
 │   ├── OwnVerdict             a manager gave the verdict that was appealed
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── IdentityUnauthorized   the session is not for this credential or workspace
+│   ├── ForceForbidden         agents may not force operations
 │   ├── ForeignRun             the session holds another run
 │   ├── WrongAddress           the invitation is for another e-mail address
 │   └── OrganisationMismatch
@@ -71,7 +72,21 @@ BioLayerError
 │   ├── KeyRotating            two secrets of the API key are in use already: `ends_at`
 │   ├── ClaimDecided           the claim of a certification was confirmed or rejected
 │   ├── WorkerHasHistory       offers, runs or reviews refer to the worker: it is not deleted
+│   ├── TransitionRefused      the state of a task or run of `/api` does not allow it
+│   ├── OpenRunExists
+│   ├── TaskIdTaken
+│   ├── GraphLimit             too deep, too many children or dependencies
+│   ├── DependencyCycle
+│   ├── NotOfThisApi           another API created the task
+│   ├── RunNotReleasable
+│   ├── RunNotRecoverable
+│   ├── RunStillActive
+│   ├── AlreadyTerminal
 │   └── IdempotencyInFlight
+├── ReasonRequired             a forced operation needs one
+├── ForceRateLimited           too many forced operations: `retry_after`
+├── ChainTooDeep               the run was repeated too often
+├── BulkTooLarge
 ├── VersionChanged             `If-Match` names another version: `version`
 ├── VersionMissing             `If-Match` is required
 ├── IdempotencyKeyReused       the key was used with another body
@@ -148,6 +163,23 @@ from biolayer.errors.conflicts import (
     WorkerIsLinked,
     WorkerNotEligible,
 )
+from biolayer.errors.operations import (
+    AlreadyTerminal,
+    BulkTooLarge,
+    ChainTooDeep,
+    DependencyCycle,
+    ForceForbidden,
+    ForceRateLimited,
+    GraphLimit,
+    NotOfThisApi,
+    OpenRunExists,
+    ReasonRequired,
+    RunNotRecoverable,
+    RunNotReleasable,
+    RunStillActive,
+    TaskIdTaken,
+    TransitionRefused,
+)
 from biolayer.errors.refusals import (
     EVERY_POOL,
     AddressNotAllowed,
@@ -184,25 +216,32 @@ from biolayer.errors.requests import (
 )
 
 __all__ = [
-    "EVERY_POOL",
     "AddressNotAllowed",
     "AgentNameTaken",
     "AlreadyAppealed",
     "AlreadyMember",
+    "AlreadyTerminal",
     "AppealChanged",
     "AppealClosed",
     "AppealTooLate",
     "AttemptsExhausted",
     "BioLayerError",
+    "BulkTooLarge",
+    "ChainTooDeep",
     "ClaimDecided",
     "Conflict",
     "ConsumerNameTaken",
     "ContentDeleted",
+    "DependencyCycle",
     "DraftChanged",
+    "EVERY_POOL",
     "EndpointNotEnabled",
     "Fault",
+    "ForceForbidden",
+    "ForceRateLimited",
     "ForeignRun",
     "GrantExceeded",
+    "GraphLimit",
     "IdempotencyInFlight",
     "IdempotencyKeyReused",
     "IdentityLookupUnavailable",
@@ -224,10 +263,12 @@ __all__ = [
     "NotAReviewer",
     "NotAppealable",
     "NotFound",
+    "NotOfThisApi",
     "NotTheOwner",
     "NothingProposed",
     "OfferClosed",
     "OfferExpired",
+    "OpenRunExists",
     "OrganisationMismatch",
     "OwnVerdict",
     "OwnWork",
@@ -235,6 +276,7 @@ __all__ = [
     "PoolNotGranted",
     "RangeNotSatisfiable",
     "RateLimited",
+    "ReasonRequired",
     "Refused",
     "RequestIdReused",
     "ReviewChanged",
@@ -242,6 +284,9 @@ __all__ = [
     "ReviewClosed",
     "ReviewNotClaimed",
     "RoleTooLow",
+    "RunNotRecoverable",
+    "RunNotReleasable",
+    "RunStillActive",
     "RunSubmitted",
     "ScopeMissing",
     "SecondFactorRequired",
@@ -253,6 +298,7 @@ __all__ = [
     "SignatureInvalid",
     "SigningKeyInUse",
     "TaskGated",
+    "TaskIdTaken",
     "TaskPurged",
     "TeamArchived",
     "TooLarge",
@@ -260,6 +306,7 @@ __all__ = [
     "TooManyEndpoints",
     "TooManyOAuthApplications",
     "TooManySigningKeys",
+    "TransitionRefused",
     "Unauthenticated",
     "Unavailable",
     "UnsupportedEncoding",

@@ -208,6 +208,11 @@ _KINDS = (
         is_silent=True,
     ),
     Kind(
+        tasks.TaskHeld,
+        _of_task(6, "accepted", "created", run_id=_RUN, worker_id=_WORKER, cause="lapsed"),
+        is_silent=True,
+    ),
+    Kind(
         tasks.ReviewRequested,
         _of_task(
             8,

@@ -212,6 +212,21 @@ class UpdatedFacts(TaskFacts):
     output: Any = Field(default=None, description="Only where the task is verified already.")
 
 
+class HeldFacts(TaskFacts):
+    status: Literal["created"]
+    run_id: Identifier | None = Field(
+        default=None, description="The run that ended or waits again; the new one after an end."
+    )
+    worker_id: Identifier | None = Field(
+        default=None, description="The worker that held the run, if one did."
+    )
+    attempt: int | None = Field(default=None, ge=1, description="The new attempt, if one began.")
+    cause: Literal["released", "lapsed", "recalled", "failed", "rework", "reopened"] = Field(
+        description="What happened to the run, or to the task."
+    )
+    reason: str | None = Field(default=None, description="The words of who caused it.")
+
+
 class ReviewFacts(TaskFacts):
     """The fields that all events of a review share."""
 
@@ -395,6 +410,17 @@ class TaskUpdated(Envelope):
 
     type: Literal["task.updated"]
     data: UpdatedFacts
+
+
+class TaskHeld(Envelope):
+    """Sent when a task that only claims hand out (one of `/api`) waits again: its run was released,
+    lapsed or failed, a reviewer sent its output back, or an operator began a new run after its end.
+    Sent only to receivers that name this type: `*` and `task.*` do not include it, and callbacks
+    never get it. No action is needed.
+    """
+
+    type: Literal["task.held"]
+    data: HeldFacts
 
 
 class ReviewRequested(Envelope):

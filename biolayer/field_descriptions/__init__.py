@@ -17,6 +17,7 @@ from biolayer.field_descriptions import (
     legal_holds,
     matching,
     oauth,
+    operations,
     organisations,
     pools,
     reviews,
@@ -45,6 +46,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **reviews.TABLE,
     **teams.TABLE,
     **agents.TABLE,
+    **operations.TABLE,
 }
 
 

@@ -14,7 +14,8 @@ WHEN: Mapping[Command, str] = {
     Command.OFFER: "an offer is made to the worker",
     Command.REQUEUE: "all offers were declined or have expired, or an operator withdrew them",
     Command.ACCEPT: "a worker accepts an offer in time",
-    Command.CLAIM: "an agent accepts the task without an offer",
+    Command.CLAIM: "an agent or an operator accepts the task without an offer; from `created`, if"
+    " only claims hand it out",
     Command.START: "the worker starts",
     Command.RELEASE: "the worker releases the run; no attempt is used",
     Command.LAPSE: "the lease ended without a heartbeat; no attempt is used",
@@ -27,6 +28,8 @@ WHEN: Mapping[Command, str] = {
     Command.CANCEL: "the caller cancels",
     Command.FAIL: "no attempt is left, or the output was rejected permanently",
     Command.REOPEN: "an administrator reopens it and an attempt is left",
+    Command.HOLD: "the run of a task that only claims hand out ended without an output that counts,"
+    " or a new run begins after its end",
     Command.ESCALATE: "no worker accepted: an escalation step applies; the status does not change",
     Command.WARN: "80 % of an SLA clock's time has passed; the status does not change",
     Command.BREACH: "an SLA clock ran out; the status does not change",

@@ -1,4 +1,4 @@
-"""The published contract of the operations that agents call, and what an answer must be by it."""
+"""The published contract of `/api`, and what an answer must be by it."""
 
 import json
 import re
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "agh-agent-tasks.json"
+PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "agh-tasks.json"
 CONTRACT: dict[str, Any] = json.loads(PUBLISHED.read_text())
 OPERATIONS = {one["operation_id"]: one for one in CONTRACT["operations"]}
+OF_AGENTS = {name: one for name, one in OPERATIONS.items() if one["path"].startswith("/api/agent/")}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 EMPTY = ("", None, 0, False, [])
 

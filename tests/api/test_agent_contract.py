@@ -8,7 +8,7 @@ from django.urls import get_resolver
 from apps.api.operations.document import openapi, operations
 from apps.reviews.models import Review
 from tests.agent_steps import Agent, agent_of, for_pool, operator, registered
-from tests.api.agh_contract import CONTRACT, OPERATIONS, answer_faults, error_faults
+from tests.api.agh_contract import CONTRACT, OF_AGENTS, OPERATIONS, answer_faults, error_faults
 from tests.factories import NO_ID, OUTPUT, House
 from tests.review_steps import decide, reviewer, set_policy
 
@@ -36,7 +36,7 @@ def expect_error(response: Any, operation_id: str, status: int, code: str | None
 
 def test_published_operations__have_their_routes() -> None:
     described = {one.name: f"/api/{one.route}" for one in operations()}
-    for name, published in OPERATIONS.items():
+    for name, published in OF_AGENTS.items():
         route = published["path"].replace("{run_id}", "<str:run_id>")
         assert described[name] == route
         assert get_resolver("config.urls").resolve(published["path"].format(run_id=NO_ID))

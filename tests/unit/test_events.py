@@ -192,6 +192,7 @@ def test_silent__is_what_no_wildcard_includes() -> None:
             "task.escalated",
             "task.message",
             "task.updated",
+            "task.held",
             "review.requested",
             "review.decided",
             "review.overdue",

@@ -1,7 +1,8 @@
 -- Lock the first queued task that a session may claim, and its run: in the order of priority,
 -- offered preferred skills, time in the queue. `queued` says of which organisation and pool the task
--- is, `fits` what the worker must meet of a requirement `r`, `in_window` whether its team lets it: the
--- range of the index in step 2 has the same bound, so that what waits for a window is not read.
+-- is and that it waits, `place` since when, `is_open` whether this session may have it; `fits` says what
+-- the worker must meet of a requirement `r`, `in_window` whether its team lets it: the range of the index
+-- in step 2 has the same bound, so that what waits for a window is not read.
 --
 -- 1. The index of the claim order is skipped through from requirement to requirement. No other index
 --    has the order of the urgency, too: one would be walked through past the tasks of other pools.
@@ -26,28 +27,29 @@ WITH RECURSIVE head AS (
     FROM fitting
     CROSS JOIN unnest(%(urgencies)s::varchar[]) WITH ORDINALITY AS urgent (urgency, rank)
     CROSS JOIN LATERAL (
-        SELECT task.id, coalesce(task.run_queued_at, task.queued_at) AS place FROM tasks_task task
+        SELECT task.id, {{ place }} AS place FROM tasks_task task
         WHERE {{ queued }} AND task.requirement_id = fitting.id AND task.urgency = urgent.urgency
-            AND coalesce(task.run_queued_at, task.queued_at) <= CASE
+            AND {{ place }} <= CASE
                 WHEN urgent.urgency = 'critical' THEN 'infinity'::timestamptz
                 ELSE (SELECT coalesce(max(coalesce(team.window_opened_at, '-infinity')), 'infinity')
                       FROM teams_team team WHERE team.pool_id = %(pool_id)s) END
-            AND (%(run_id)s::uuid IS NULL
-                OR task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s))
+            AND {{ is_open }}
             -- A team's agents get a task again whose output was rejected; elsewhere another worker
             -- does. Before the limit: else such tasks would hide those behind them.
             AND (EXISTS (SELECT FROM teams_team team WHERE team.pool_id = %(pool_id)s)
                 OR NOT EXISTS (SELECT FROM reviews_review review WHERE review.task_id = task.id
                     AND review.worker_id = %(worker_id)s AND review.status = 'rejected'))
-        ORDER BY coalesce(task.run_queued_at, task.queued_at), task.id LIMIT %(size)s
+        ORDER BY {{ place }}, task.id LIMIT %(size)s
     ) first
     ORDER BY urgent.rank, fitting.preferred DESC, first.place, first.id LIMIT %(size)s
 )
-SELECT run.id
+SELECT run.id, candidate.rank, -candidate.preferred, run.queued_at
 FROM candidate
 JOIN tasks_task task ON task.id = candidate.id
 JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
 LEFT JOIN teams_team team ON team.pool_id = task.pool_id
-WHERE task.status = 'queued' AND {{ in_window }}
+WHERE {{ queued }} AND {{ in_window }} AND NOT EXISTS (
+    SELECT FROM operations_schedulerstate scheduler
+    WHERE scheduler.organisation_id = %(organisation_id)s AND scheduler.paused_at IS NOT NULL)
 ORDER BY candidate.rank, candidate.preferred DESC, run.queued_at, run.id
 LIMIT 1 {{ lock }}

@@ -17,6 +17,7 @@ from apps.agents.services.leases import (
 from apps.agents.services.purging import (
     purge_claims,
 )
+from apps.agents.services.run_log import session_caller
 from apps.agents.services.sessions import (
     NewSession,
     note_call,
@@ -39,6 +40,7 @@ __all__ = [
     "purge_claims",
     "register_session",
     "release_claim",
+    "session_caller",
     "stop_session",
     "stop_silent_sessions",
     "wait_for_next",

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from apps.accounts.principal import Principal
@@ -20,6 +20,7 @@ from apps.agents.queue import Criteria, has_any, lock_first
 from apps.agents.selectors import SentBack, live_claims, sent_back_before
 from apps.agents.services.leases import end_lost_claim
 from apps.agents.services.locks import lock_active, open_claim
+from apps.agents.services.run_log import claim_rows
 from apps.base import clock
 from apps.base.rows import Insert
 from apps.base.transactions import atomic
@@ -85,7 +86,16 @@ def claim_next(
         lease_seconds=request.lease_seconds,
         actor=session.as_worker(actor),
         at=at,
-        also=[Insert(claim)],
+        also=[
+            Insert(claim),
+            *claim_rows(
+                actor=actor,
+                session=session,
+                run=run,
+                claim=claim,
+                lease_until=at + timedelta(seconds=request.lease_seconds),
+            ),
+        ],
     )
     return Claim(run, claim, session, sent_back_before(run))
 

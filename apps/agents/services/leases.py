@@ -17,10 +17,14 @@ from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession, ClaimEnd
 from apps.agents.selectors import live_claims
 from apps.agents.services.locks import lock_run
+from apps.agents.services.run_log import lease_rows
+from apps.base.rows import write
 from apps.base.transactions import atomic
+from apps.operations.log import LogType
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, RunStatus
 from biolayer.errors import ForeignRun, NoActiveLease, SessionLeaseExpired
+from biolayer.times import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,20 @@ def heartbeat_claim(
         at=at,
     )
     _require_unchanged(lease.claim)
+    write(
+        lease_rows(
+            LogType.RUN_LEASE_EXTENDED,
+            "heartbeat",
+            actor=actor,
+            session=session,
+            run=lease.run,
+            at=at,
+            status=run.status,
+            lease_until=None if run.lease_until is None else format_time(run.lease_until),
+            heartbeat_at=format_time(at),
+            claim_token_hash=lease.claim.token_hash,
+        )
+    )
     return Lease(run, lease.claim, session)
 
 
@@ -66,7 +84,23 @@ def complete_claim(
     end_claim(lease.claim, ClaimEnd.COMPLETED, at, actor=actor)
     if lease.run.status != RunStatus.RUNNING:
         tasks.start_run(actor=worker, run_id=run_id, epoch=epoch, at=at)
-    run = tasks.submit_with_files(actor=worker, run_id=run_id, epoch=epoch, output=result, at=at)
+    rows = lease_rows(
+        LogType.RUN_COMPLETED,
+        "complete",
+        actor=actor,
+        session=session,
+        run=lease.run,
+        at=at,
+        task_status="completed",
+        status="completed",
+        result=result,
+        claim_token_hash=lease.claim.token_hash,
+    )
+    run = tasks.submit_with_files(
+        actor=worker, run_id=run_id, epoch=epoch, output=result, at=at, also=rows
+    )
+    if run.task.is_claim_only:
+        tasks.complete_unreviewed(task=run.task, at=at)
     return Lease(run, lease.claim, session)
 
 
@@ -86,12 +120,25 @@ def fail_claim(
     """
     lease = _held(session, run_id, at)
     end_claim(lease.claim, ClaimEnd.FAILED, at, failure_metadata=metadata)
+    rows = lease_rows(
+        LogType.RUN_FAILED,
+        "fail",
+        actor=actor,
+        session=session,
+        run=lease.run,
+        at=at,
+        status="failed",
+        error=error,
+        metadata=metadata,
+        claim_token_hash=lease.claim.token_hash,
+    )
     run = tasks.fail_run(
         actor=session.as_worker(actor),
         run_id=run_id,
         epoch=lease.claim.epoch,
         error=error,
         at=at,
+        also=rows,
     )
     return Lease(run, lease.claim, session)
 
@@ -105,15 +152,35 @@ def release_claim(
     Raise as `heartbeat_claim` does.
     """
     lease = _held(session, run_id, at)
+    run = release_held(actor=actor, session=session, lease=lease, reason=reason, at=at)
+    return Lease(run, lease.claim, session)
+
+
+def release_held(
+    *, actor: Principal, session: AgentSession, lease: Lease, reason: str, at: datetime
+) -> Run:
+    """Give back the locked run that a session holds, and end its claim."""
     end_claim(lease.claim, ClaimEnd.RELEASED, at)
-    run = tasks.release_run(
+    rows = lease_rows(
+        LogType.RUN_RELEASED,
+        "release",
+        actor=actor,
+        session=session,
+        run=lease.run,
+        at=at,
+        status="queued",
+        previous_status=lease.run.status,
+        reason=reason,
+        session_id=session.session_id,
+    )
+    return tasks.release_run(
         actor=session.as_worker(actor),
-        run_id=run_id,
+        run_id=lease.run.id,
         epoch=lease.claim.epoch,
         reason=reason,
         at=at,
+        also=rows,
     )
-    return Lease(run, lease.claim, session)
 
 
 def _held(session: AgentSession, run_id: UUID, at: datetime) -> Lease:

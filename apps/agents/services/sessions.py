@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.agents.models import Agent, AgentSession, ClaimEnd, SessionState
+from apps.agents.models import Agent, AgentSession, SessionState
 from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
-from apps.agents.services.leases import end_claim, end_lost_claim
+from apps.agents.services.leases import Lease, end_lost_claim, release_held
 from apps.agents.services.locks import lock_run, lock_session, open_claim
 from apps.base import clock
 from apps.base.ids import new_id
@@ -21,7 +21,6 @@ from apps.base.transactions import atomic
 from apps.pools import services as pools
 from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
 from apps.pools.selectors import visible_workers
-from apps.tasks import services as tasks
 from biolayer.errors import (
     AgentNameTaken,
     IdentityUnauthorized,
@@ -246,10 +245,8 @@ def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
         # It was lost, or completed while we waited for the lock.
         end_lost_claim(claim, at)
         return
-    end_claim(claim, ClaimEnd.RELEASED, at)
-    tasks.release_run(
-        actor=session.as_worker(actor), run_id=run.id, epoch=claim.epoch, reason=STOPPED, at=at
-    )
+    held = Lease(run, claim, session)
+    release_held(actor=actor, session=session, lease=held, reason=STOPPED, at=at)
 
 
 # Without waiting: a claim or a stop that stands still must not refuse other calls.

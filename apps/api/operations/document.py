@@ -24,6 +24,7 @@ INFO = {
 }
 TAGS = {
     "agent": "Sessions of agents, and the runs that they claim.",
+    "tasks": "Tasks with their runs, dependencies and tasks below them.",
     "openapi.json": "This document.",
 }
 MEANINGS = {
@@ -41,6 +42,8 @@ MEANINGS = {
 }
 PATH_PARAMETERS = {
     "run_id": ("The run.", UUID),
+    "task_id": ("The task.", "task-5f1c0a9be3d24786"),
+    "depends_on_id": ("The task that it depends on.", "task-7a30c1d95be84f02"),
     "session_id": ("The session, as it was registered.", "drafter-7f3a"),
 }
 

@@ -10,9 +10,15 @@ from apps.api.http import problems
 from apps.api.http.request_ids import request_id_of
 from biolayer import errors
 from biolayer.errors.agents import IDENTITY_ERRORS, LEASE_ERRORS
+from biolayer.errors.operations import OPERATOR_ERRORS, UNPROCESSABLE
 
 CLAIM_TOKEN = re.compile(r"agh_claim_[A-Za-z0-9_\-]+")
 REDACTED = "[redacted]"
+SEVERITIES: dict[type[errors.BioLayerError], str] = {
+    errors.ForceRateLimited: "warn",
+    errors.AlreadyTerminal: "info",
+}
+"""Of diagnostics; all others are errors."""
 
 
 def redacted(text: str) -> str:
@@ -24,7 +30,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     """Return the response to an error, and log unexpected ones. This is DRF's exception handler."""
     request: HttpRequest = context["request"]
     if isinstance(error, errors.BioLayerError):
-        return _domain_response(request, error, context["view"].invalid_status)
+        is_bad = request.method in context["view"].bad_requests
+        return _domain_response(request, error, 400 if is_bad else 422)
     status, detail, retry_after = problems.classify(error)
     if status >= 500:
         problems.log_unexpected(request, error)
@@ -44,12 +51,18 @@ def _domain_response(
     status = problems.status_of(error)
     if isinstance(error, errors.InvalidInput | errors.MalformedJSON):
         status = invalid_status
+    elif isinstance(error, UNPROCESSABLE):
+        status = 422
+    elif isinstance(error, errors.ForceRateLimited):
+        status = 429
     response = Response(body, status=status)
     if isinstance(error, IDENTITY_ERRORS) and status == 401:
         # The credential is valid: its client must not take it for one that has ended.
         response["WWW-Authenticate"] = 'AGH-Session realm="biolayer"'
     else:
         problems.add_headers(response, request, error)
+    if isinstance(error, errors.ForceRateLimited):
+        response["Retry-After"] = str(error.retry_after)
     return response
 
 
@@ -72,13 +85,15 @@ def _diagnostic(error: errors.BioLayerError) -> dict[str, Any] | None:
         prefix, category = "agentidentity", "session"
     elif isinstance(error, LEASE_ERRORS):
         prefix, category = "task.lease", "task"
+    elif isinstance(error, OPERATOR_ERRORS):
+        prefix, category = "task.force", "task"
     else:
         return None
     return {
         "id": f"{prefix}.{error.code}",
         "code": error.code,
         "category": category,
-        "severity": "error",
+        "severity": SEVERITIES.get(type(error), "error"),
         "data_freshness": "live",
         "title": error.title,
         "message": redacted(str(error)),

@@ -1,14 +1,18 @@
 """Represent claims, leases, runs and sessions."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from apps.agents.models import AgentClaim, AgentSession, coordination_channel_id
-from apps.agents.selectors import SentBack
+from apps.agents.models import AgentClaim, AgentSession
+from apps.agents.selectors import RunView, SentBack, run_views
 from apps.agents.services import Claim, Lease
 from apps.api.operations import responses
 from apps.api.operations.errors import redacted
-from apps.api.operations.projections import MESSAGE_KINDS, PRIORITY_OF, scope_of, task_status
+from apps.api.operations.projections import MESSAGE_KINDS, PRIORITY_OF
+from apps.operations.models import TaskDetails
+from apps.operations.projection import scope_of
+from apps.operations.selectors import TaskView, task_view
 from apps.tasks.models import RUN_HELD, Run, Task
 
 ORIGIN = responses.RunOrigin(kind="http", ref="tasks.enqueue")
@@ -16,12 +20,13 @@ ORIGIN = responses.RunOrigin(kind="http", ref="tasks.enqueue")
 
 def claim(made: Claim) -> responses.ClaimAnswer:
     """Return the answer to a claim."""
-    task, channel = made.run.task, coordination_channel(made.run)
+    view = run_views([made.run])[0]
+    channel = coordination_channel(view)
     return responses.ClaimAnswer(
         claim=responses.RunClaim(
-            task=task_reference(task),
-            run=_claimed_run(made, channel),
-            lease=_lease(made.run, made.claim, made.session, channel),
+            task=task_reference(task_view(made.run.task)),
+            run=_claimed_run(made, view, channel),
+            lease=_lease(view, made.claim, made.session, channel),
             coordination_channel=channel,
         )
     )
@@ -29,59 +34,177 @@ def claim(made: Claim) -> responses.ClaimAnswer:
 
 def lease(changed: Lease) -> responses.LeaseAnswer:
     """Return the answer to a call on a lease."""
-    return responses.LeaseAnswer(lease=_lease(changed.run, changed.claim, changed.session, None))
+    view = run_views([changed.run])[0]
+    return responses.LeaseAnswer(lease=_lease(view, changed.claim, changed.session, None))
 
 
-def task_reference(task: Task) -> responses.TaskReference:
-    return responses.TaskReference(
-        id=str(task.id),
-        title=task.title,
-        scope=scope_of(task.pool_id),
-        status=task_status(task.status, is_gated=task.gate_count > 0),
-        latest_event_seq=task.version,
-        identifier=task.request_id or "",
-        priority=PRIORITY_OF[task.urgency],
-        workspace_id=_text(task.pool_id),
+def task(row: Task) -> responses.OperatorTask:
+    """Return a task as a call that changed it answers."""
+    view = task_view(row)
+    details, is_run = view.details, view.run is not None and view.run.status in RUN_HELD
+    return responses.OperatorTask(
+        **_shared(view),
+        description=row.instructions,
+        metadata=None if details is None else details.metadata,
+        current_run_id=str(view.run.id) if is_run and view.run is not None else "",
     )
 
 
-def coordination_channel(run: Run) -> responses.CoordinationChannel | None:
-    """Return the room that is bound to a run of a workspace; None for a global task."""
-    pool_id = run.task.pool_id
-    if pool_id is None:
+def _shared(view: TaskView) -> dict[str, Any]:
+    """Return what a task, and its summary in lists, have in common."""
+    row, details = view.task, view.details
+    shown: dict[str, Any] = {
+        "id": view.id,
+        "title": row.title,
+        "scope": scope_of(row),
+        "status": view.status,
+        "created_at": row.created_at,
+        "updated_at": view.updated_at,
+        "latest_event_seq": view.latest_sequence,
+        "closed_at": row.closed_at if view.status in FINISHED else None,
+        "draft": view.status == "draft",
+        "max_attempts": row.max_attempts,
+        "priority": PRIORITY_OF[row.urgency],
+        "workspace_id": _text(row.pool_id),
+        "approval_policy": "none",
+        "approval_state": "not_required",
+        "effective_paused": row.is_paused,
+        "paused_by_task_id": view.paused_by,
+        "parent_task_id": view.parent_id,
+    }
+    if details is None:
+        return shown | {
+            "identifier": row.request_id or "",
+            "created_by": responses.RunActor(kind="human", ref=row.created_by or "unknown"),
+            "origin": responses.RunOrigin(kind="http", ref="v1.tasks"),
+        }
+    return shown | {
+        "identifier": details.identifier,
+        "created_by": _actor(details.creator_kind, details.creator_ref),
+        "origin": responses.RunOrigin(kind=details.origin_kind, ref=details.origin_ref),
+        "approval_policy": details.approval_policy,
+        "approval_state": details.approval_state,
+        "auto_enqueue_on_ready": details.auto_enqueue_on_ready,
+        "network_channel": details.network_channel,
+        "owner": _owner(details),
+        "paused": details.paused_at is not None,
+        "paused_at": details.paused_at,
+        "paused_by": _actor(details.paused_by_kind, details.paused_by_ref),
+        "paused_reason": details.pause_reason,
+    }
+
+
+FINISHED = ("completed", "failed", "canceled")
+
+
+def _actor(kind: str, ref: str) -> responses.RunActor | None:
+    return responses.RunActor(kind=kind, ref=ref) if kind else None
+
+
+def _owner(details: TaskDetails | None) -> responses.TaskOwner | None:
+    if details is None or not details.owner_kind:
         return None
-    name = coordination_channel_id(run.id)
+    return responses.TaskOwner(kind=details.owner_kind, ref=details.owner_ref)
+
+
+def task_reference(view: TaskView) -> responses.TaskReference:
+    """Return a task as other objects refer to it."""
+    row, details = view.task, view.details
+    return responses.TaskReference(
+        id=view.id,
+        title=row.title,
+        scope=scope_of(row),
+        status=view.status,
+        latest_event_seq=view.latest_sequence,
+        effective_paused=row.is_paused,
+        identifier=(row.request_id or "") if details is None else details.identifier,
+        owner=_owner(details),
+        paused=details is not None and details.paused_at is not None,
+        paused_by_task_id=view.paused_by,
+        priority=PRIORITY_OF[row.urgency],
+        workspace_id=_text(row.pool_id),
+    )
+
+
+def run(row: Run) -> responses.TaskRun:
+    """Return one run of a task whose row it has."""
+    return runs([row])[0]
+
+
+def runs(rows: Sequence[Run]) -> list[responses.TaskRun]:
+    """Return runs, whose tasks they have, in their order."""
+    return [_run(view) for view in run_views(rows)]
+
+
+def _run(view: RunView) -> responses.TaskRun:
+    row, details = view.run, view.details
+    is_held = row.status in RUN_HELD
+    shown: dict[str, Any] = {
+        "id": str(row.id),
+        "task_id": view.task_id,
+        "status": row.status,
+        "attempt": row.attempt,
+        "queued_at": row.queued_at,
+        "claimed_at": row.claimed_at,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "heartbeat_at": row.heartbeat_at if is_held else None,
+        "lease_until": row.lease_until if is_held else None,
+        "error": redacted(row.error),
+        "result": row.output,
+        "claimed_by": view.claimed_by and _actor(*view.claimed_by),
+        "session_id": view.session_id,
+        "claim_token_hash": view.claim_token_hash,
+        "coordination_channel_id": view.channel,
+        "origin": ORIGIN,
+    }
+    if details is None:
+        return responses.TaskRun(**shown)
+    shown |= {
+        "origin": responses.RunOrigin(kind=details.origin_kind, ref=details.origin_ref),
+        "failure_kind": details.failure_kind,
+        "idempotency_key": details.idempotency_key,
+        "metadata": details.metadata,
+        "network_channel": details.network_channel,
+        "previous_run_id": _text(details.previous_run_id),
+    }
+    return responses.TaskRun(**shown)
+
+
+def coordination_channel(view: RunView) -> responses.CoordinationChannel | None:
+    """Return the room that is bound to a run of a workspace; None for a global task."""
+    if not view.channel:
+        return None
     return responses.CoordinationChannel(
-        id=name,
-        display_name=run.task.title,
+        id=view.channel,
+        display_name=view.run.task.title,
         allowed_message_kinds=list(MESSAGE_KINDS),
-        channel=name,
-        run_id=str(run.id),
-        task_id=str(run.task_id),
-        workspace_id=str(pool_id),
+        channel=view.channel,
+        run_id=str(view.run.id),
+        task_id=view.task_id,
+        workspace_id=_text(view.run.task.pool_id),
     )
 
 
-def _claimed_run(made: Claim, channel: responses.CoordinationChannel | None) -> responses.TaskRun:
-    run, session = made.run, made.session
-    return responses.TaskRun(
-        id=str(run.id),
-        task_id=str(run.task_id),
-        status=run.status,
-        attempt=run.attempt,
-        origin=ORIGIN,
-        queued_at=run.queued_at,
-        claim_token_hash=made.claim.token_hash,
-        claimed_at=run.claimed_at,
-        claimed_by=_claimed_by(session),
-        coordination_channel=channel,
-        coordination_channel_id=_channel_id(run),
-        heartbeat_at=run.heartbeat_at,
-        lease_until=run.lease_until,
-        metadata=_work(run.task, made.sent_back),
-        session_id=session.session_id,
-        started_at=run.started_at,
-    )
+def _claimed_run(
+    made: Claim, view: RunView, channel: responses.CoordinationChannel | None
+) -> responses.TaskRun:
+    shown = _run(view)
+    claimed = {
+        "claim_token_hash": made.claim.token_hash,
+        "claimed_by": _claimed_by(made.session),
+        "coordination_channel": channel,
+        "metadata": _with_work(shown.metadata, made),
+        "session_id": made.session.session_id,
+    }
+    return shown.model_copy(update=claimed)
+
+
+def _with_work(metadata: Any, made: Claim) -> Any:
+    """Return the run's metadata with what is to be done, if it is an object or there is none."""
+    if metadata is None or isinstance(metadata, dict):
+        return {**(metadata or {}), **_work(made.run.task, made.sent_back)}
+    return metadata
 
 
 def _work(task: Task, sent_back: SentBack | None) -> dict[str, Any]:
@@ -107,32 +230,31 @@ def _work(task: Task, sent_back: SentBack | None) -> dict[str, Any]:
 
 
 def _lease(
-    run: Run,
+    view: RunView,
     made: AgentClaim,
     session: AgentSession,
     channel: responses.CoordinationChannel | None,
 ) -> responses.RunLease:
     """Return the lease as the call left it: without an owner once the run is queued again."""
-    if run.worker_id is None:
-        return responses.RunLease(
-            run_id=str(run.id),
-            task_id=str(run.task_id),
-            status=run.status,
-            coordination_channel_id=_channel_id(run),
-        )
-    is_held = run.status in RUN_HELD
-    return responses.RunLease(
+    run = view.run
+    shown = responses.RunLease(
         run_id=str(run.id),
-        task_id=str(run.task_id),
+        task_id=view.task_id,
         status=run.status,
-        claim_token_hash=made.token_hash,
-        claimed_by=_claimed_by(session),
-        coordination_channel=channel,
-        coordination_channel_id=_channel_id(run),
-        heartbeat_at=run.heartbeat_at if is_held else None,
-        lease_until=run.lease_until if is_held else None,
-        session_id=session.session_id,
+        coordination_channel_id=view.channel,
     )
+    if run.worker_id is None:
+        return shown
+    is_held = run.status in RUN_HELD
+    held = {
+        "claim_token_hash": made.token_hash,
+        "claimed_by": _claimed_by(session),
+        "coordination_channel": channel,
+        "heartbeat_at": run.heartbeat_at if is_held else None,
+        "lease_until": run.lease_until if is_held else None,
+        "session_id": session.session_id,
+    }
+    return shown.model_copy(update=held)
 
 
 def session(row: AgentSession, *, run_id: UUID | None = None) -> responses.SessionShape:
@@ -154,10 +276,6 @@ def session(row: AgentSession, *, run_id: UUID | None = None) -> responses.Sessi
 
 def _claimed_by(session: AgentSession) -> responses.RunActor:
     return responses.RunActor(kind="agent_session", ref=session.session_id)
-
-
-def _channel_id(run: Run) -> str:
-    return "" if run.task.pool_id is None else coordination_channel_id(run.id)
 
 
 def _text(value: UUID | None) -> str:

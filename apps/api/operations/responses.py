@@ -10,14 +10,15 @@ from pydantic import BaseModel, ConfigDict
 
 from apps.api.operations.projections import (
     ActorKind,
+    ApprovalPolicy,
+    ApprovalState,
     MessageKind,
     OriginKind,
     OwnerKind,
     Priority,
     RunStatus,
-    Scope,
-    TaskStatus,
 )
+from apps.operations.projection import Scope, TaskStatus
 from biolayer.values import Timestamp
 
 NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
@@ -114,6 +115,52 @@ class TaskReference(Shape):
     paused_by_task_id: str = ""
     priority: Priority | None = None
     workspace_id: str = ""
+
+
+class OperatorTask(Shape):
+    id: str
+    title: str
+    scope: Scope
+    status: TaskStatus
+    created_by: RunActor
+    origin: RunOrigin
+    created_at: Timestamp
+    updated_at: Timestamp
+    latest_event_seq: int
+    approval_policy: ApprovalPolicy | None = None
+    approval_state: ApprovalState | None = None
+    auto_enqueue_on_ready: bool = False
+    closed_at: Timestamp | None = None
+    current_run_id: str = ""
+    description: str = ""
+    draft: bool = False
+    effective_paused: bool = False
+    identifier: str = ""
+    max_attempts: int = 0
+    metadata: Any = None
+    network_channel: str = ""
+    owner: TaskOwner | None = None
+    parent_task_id: str = ""
+    paused: bool = False
+    paused_at: Timestamp | None = None
+    paused_by: RunActor | None = None
+    paused_by_task_id: str = ""
+    paused_reason: str = ""
+    priority: Priority | None = None
+    workspace_id: str = ""
+
+
+class TaskAnswer(Shape):
+    task: OperatorTask
+
+
+class RunAnswer(Shape):
+    run: TaskRun
+
+
+class TaskRunAnswer(Shape):
+    task: OperatorTask
+    run: TaskRun
 
 
 class RunClaim(Shape):

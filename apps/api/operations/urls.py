@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.api.operations import agent_tasks, document, sessions
+from apps.api.operations import agent_tasks, document, sessions, tasks
 
 urlpatterns = [
     path("agent/sessions", sessions.Sessions.as_view()),
@@ -13,5 +13,18 @@ urlpatterns = [
     path("agent/tasks/<str:run_id>/complete", agent_tasks.AgentComplete.as_view()),
     path("agent/tasks/<str:run_id>/fail", agent_tasks.AgentFail.as_view()),
     path("agent/tasks/<str:run_id>/release", agent_tasks.AgentRelease.as_view()),
+    path("tasks", tasks.Tasks.as_view()),
+    path("tasks/<str:task_id>", tasks.Task.as_view()),
+    path("tasks/<str:task_id>/approve", tasks.TaskApprove.as_view()),
+    path("tasks/<str:task_id>/cancel", tasks.TaskCancel.as_view()),
+    path("tasks/<str:task_id>/children", tasks.TaskChildren.as_view()),
+    path("tasks/<str:task_id>/dependencies", tasks.TaskDependencies.as_view()),
+    path("tasks/<str:task_id>/dependencies/<str:depends_on_id>", tasks.TaskDependency.as_view()),
+    path("tasks/<str:task_id>/pause", tasks.TaskPause.as_view()),
+    path("tasks/<str:task_id>/publish", tasks.TaskPublish.as_view()),
+    path("tasks/<str:task_id>/reject", tasks.TaskReject.as_view()),
+    path("tasks/<str:task_id>/resume", tasks.TaskResume.as_view()),
+    path("tasks/<str:task_id>/runs", tasks.TaskRuns.as_view()),
+    path("tasks/<str:task_id>/start", tasks.TaskStart.as_view()),
     path("openapi.json", document.Document.as_view()),
 ]

@@ -9,12 +9,13 @@ from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
 from apps.agents.selectors import CallingSession, Identity, session_of_call
-from apps.agents.services import note_call
+from apps.agents.services import note_call, session_caller
 from apps.api.http import problems
 from apps.api.http.views import View
 from apps.api.operations import errors
 from apps.api.operations.requests import Body
 from apps.api.operations.responses import Shape
+from apps.operations.caller import Caller, person
 from biolayer.contract import parse
 from biolayer.errors import IdentityLookupUnavailable
 from biolayer.field_descriptions import UUID as UUID_EXAMPLE
@@ -35,8 +36,8 @@ class OperationsView(View):
     """Translate a request into one call of a service, by the conventions of `/api`."""
 
     ignores_query = True
-    # The status of an invalid request: 422 where the contract of the operation lists it, else 400.
-    invalid_status: ClassVar[int] = 422
+    # The methods whose invalid requests are answered 400: the contract lists 422 for the others.
+    bad_requests: ClassVar[frozenset[str]] = frozenset()
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         return errors.handle
@@ -44,6 +45,16 @@ class OperationsView(View):
     def body(self, request: Request, model: type[B]) -> B:
         """Return the body as a `model`. Raise `InvalidInput`, `MalformedJSON`, `TooLarge`."""
         return parse(model, request.data)
+
+    def caller(self, request: Request) -> Caller:
+        """Return who calls: the session that the headers name, else the credential's owner.
+
+        Raise as `session` does, where a header names a session or an agent.
+        """
+        identity = identity_of(request)
+        if identity.session_id or identity.agent_name:
+            return session_caller(self.actor(request), self.session(request))
+        return person(self.actor(request))
 
     def session(self, request: Request) -> CallingSession:
         """Return the session that calls. Raise the errors of `session_of_call`, and

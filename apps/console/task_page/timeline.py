@@ -35,6 +35,7 @@ TITLES: dict[str, Text] = {
     EventType.ESCALATED.value: _("Escalated"),
     EventType.MESSAGE.value: _("Message written"),
     EventType.UPDATED.value: _("Changed by an operator"),
+    EventType.HELD.value: _("Waits for a claim again"),
     EventType.REVIEW_REQUESTED.value: _("Review requested"),
     EventType.REVIEW_DECIDED.value: _("Reviewed"),
     EventType.REVIEW_OVERDUE.value: _("Review overdue"),

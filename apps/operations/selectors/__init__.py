@@ -1,4 +1,4 @@
-"""Read the figures of operators."""
+"""Read tasks and runs as `/api` shows them, and the figures of operators."""
 
 from apps.operations.selectors.board import (
     Board,
@@ -12,6 +12,7 @@ from apps.operations.selectors.board import (
     WorkerFigures,
     board,
 )
+from apps.operations.selectors.find import run_of, task_id_of, task_of
 from apps.operations.selectors.organisations import open_tasks_of
 from apps.operations.selectors.system import (
     DeliveryFigures,
@@ -20,6 +21,13 @@ from apps.operations.selectors.system import (
     SystemFigures,
     register_drain,
     system,
+)
+from apps.operations.selectors.views import (
+    TaskView,
+    coordination_channel_of,
+    task_view,
+    task_views,
+    wire_ids,
 )
 
 __all__ = [
@@ -33,11 +41,19 @@ __all__ = [
     "RecountFigures",
     "SkillDemand",
     "SystemFigures",
+    "TaskView",
     "Timing",
     "WaitingTask",
     "WorkerFigures",
     "board",
+    "coordination_channel_of",
     "open_tasks_of",
     "register_drain",
+    "run_of",
     "system",
+    "task_id_of",
+    "task_of",
+    "task_view",
+    "task_views",
+    "wire_ids",
 ]

@@ -175,6 +175,11 @@ class Task(models.Model):
     escalation_step = models.PositiveSmallIntegerField(default=0)
     # Closed gates: unfinished dependencies, a pending approval, a pause. They hold it at `created`.
     gate_count = models.PositiveSmallIntegerField(default=0)
+    # Handed out by claims alone, never offered: it waits at `created`, where one gate stays closed.
+    # With no other gate its queued run may be claimed. Tasks of `/api`.
+    is_claim_only = models.BooleanField(default=False, db_default=False)
+    # Of such a task: not handed out now, since it or a task above it is paused.
+    is_paused = models.BooleanField(default=False, db_default=False)
     # The worker to offer it to first: the one whose output was sent back for rework.
     preferred_worker_id = models.UUIDField(null=True)
     # The open review of its output, and when that is overdue; set while it waits at `submitted`.
@@ -182,7 +187,7 @@ class Task(models.Model):
     review_due_at = models.DateTimeField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     # When its present run was first queued, which a release leaves as it is. Null: version 0.2
-    # queued it, or it was never queued.
+    # queued it, it was never queued, or (`is_claim_only`) it has no open run.
     run_queued_at = models.DateTimeField(null=True)
     max_attempts = models.PositiveSmallIntegerField(default=3)
     # The verified output; JSON null counts as none.
@@ -312,6 +317,12 @@ class Task(models.Model):
             models.CheckConstraint(
                 condition=Q(attempt__lte=F("max_attempts")), name="task_attempts_are_bounded"
             ),
+            # The previous version would queue and offer it: that is refused by this.
+            models.CheckConstraint(
+                condition=Q(is_claim_only=False)
+                | (Q(gate_count__gte=1) & ~Q(status__in=WITH_WAIT)),
+                name="task_claim_only_is_not_queued",
+            ),
             models.CheckConstraint(
                 condition=Q(max_attempts__range=(1, 10)), name="task_max_attempts_1_to_10"
             ),
@@ -386,6 +397,19 @@ class Task(models.Model):
                 F("id"),
                 condition=Q(status=Status.QUEUED.value),
                 name="task_claim_order",
+            ),
+            # The same of tasks that only claims hand out: their open run is queued, and no gate but
+            # the one that stays is closed.
+            models.Index(
+                fields=["organisation", "pool", "requirement", "urgency", "run_queued_at", "id"],
+                condition=Q(
+                    status=Status.CREATED.value,
+                    is_claim_only=True,
+                    gate_count=1,
+                    is_paused=False,
+                    run_queued_at__isnull=False,
+                ),
+                name="task_claimable",
             ),
             # Of version 0.2; it goes with the version after this one.
             models.Index(

@@ -1,12 +1,13 @@
 """Close tasks: verify, complete, rework, fail, cancel, and reopen them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts import principal
 from apps.accounts.audit import AuditAction
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
@@ -41,6 +42,15 @@ def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
     apply(task, Command.COMPLETE, actor=actor, at=at, data={"worker_id": str(task.worker_id)})
 
 
+def complete_unreviewed(*, task: Task, at: datetime) -> None:
+    """Verify and complete a locked, submitted task at once, unless it waits for a review."""
+    if task.review_id is not None:
+        return
+    actor = principal.system("verification", task.organisation_id)
+    verify_task(task=task, actor=actor, at=at)
+    complete_task(task=task, actor=actor, at=at)
+
+
 def rework_task(
     *, task: Task, actor: Principal, reason: str, at: datetime, to_same_worker: bool = True
 ) -> None:
@@ -53,12 +63,13 @@ def rework_task(
         fail_task(task=task, actor=actor, reason="attempts_exhausted", at=at)
         return
     run = next_run(task=task, at=at)
+    command, cause = _begins_again(task, Command.REWORK, "rework")
     apply(
         task,
-        Command.REWORK,
+        command,
         actor=actor,
         at=at,
-        data={"run_id": str(run.id), "attempt": run.attempt},
+        data={"run_id": str(run.id), "attempt": run.attempt, **cause},
         reason=reason,
         columns={
             **run_columns(run),
@@ -67,6 +78,11 @@ def rework_task(
         },
         also=[Insert(run)],
     )
+
+
+def _begins_again(task: Task, command: Command, cause: str) -> tuple[Command, dict[str, str]]:
+    """Return the command by which a task waits for its next run, and what its event says of that."""
+    return (Command.HOLD, {"cause": cause}) if task.is_claim_only else (command, {})
 
 
 def fail_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
@@ -92,10 +108,26 @@ def cancel_task(
     if check_version is not None:
         check_version(task.version)
     if task.status != Status.CANCELLED:
-        subject = ("task", task.id)
-        record_action(actor=actor, action=AuditAction.TASK_CANCELLED, subject=subject, at=at)
-        _close(task, Command.CANCEL, {}, actor=actor, at=at, close_reason=reason, words=reason)
+        cancel_locked(task=task, actor=actor, reason=reason, at=at)
     return task
+
+
+def cancel_locked(
+    *, task: Task, actor: Principal, reason: str, at: datetime, also: Iterable[Change] = ()
+) -> None:
+    """Cancel a locked task that is not cancelled. Raise `IllegalTransition`."""
+    subject = ("task", task.id)
+    record_action(actor=actor, action=AuditAction.TASK_CANCELLED, subject=subject, at=at)
+    _close(
+        task,
+        Command.CANCEL,
+        {},
+        actor=actor,
+        at=at,
+        close_reason=reason,
+        words=reason,
+        more=also,
+    )
 
 
 def cancel_tasks(
@@ -128,11 +160,12 @@ def _close(
     at: datetime,
     close_reason: str,
     words: str | None = None,
+    more: Iterable[Change] = (),
 ) -> None:
     report_breaches(task, at)
     run_status = RunStatus.FAILED if command is Command.FAIL else RunStatus.CANCELED
     # All of these see the run as it was before.
-    also: list[Change] = [*open_run_end(task, run_status, at)]
+    also: list[Change] = [*open_run_end(task, run_status, at), *more]
     if task.status in HELD:
         also.append(open_run_holder_release(task))
     apply(
@@ -173,12 +206,13 @@ def reopen_task(
     run = next_run(task=task, at=at)
     # Requirements that escalation steps had dropped apply again: their row may have been deleted.
     requirement = contract_requirement(task)
+    command, cause = _begins_again(task, Command.REOPEN, "reopened")
     apply(
         task,
-        Command.REOPEN,
+        command,
         actor=actor,
         at=at,
-        data={"run_id": str(run.id), "attempt": run.attempt},
+        data={"run_id": str(run.id), "attempt": run.attempt, **cause},
         reason=reason,
         columns={
             **run_columns(run),

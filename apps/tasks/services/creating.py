@@ -186,8 +186,15 @@ def publish_task(*, actor: Principal, task_id: UUID, at: datetime) -> Task:
     """Bring a draft to `created`. Its SLA clocks start now."""
     actor.require(Scope.TASKS_CREATE)
     task = lock_task(actor=actor, task_id=task_id)
-    apply(task, Command.PUBLISH, actor=actor, at=at)
+    publish_locked(task=task, actor=actor, at=at)
     return task
+
+
+def publish_locked(
+    *, task: Task, actor: Principal, at: datetime, also: Iterable[Change] = ()
+) -> None:
+    """Bring a locked draft to `created`. Raise `IllegalTransition`."""
+    apply(task, Command.PUBLISH, actor=actor, at=at, also=also)
 
 
 def new_task(

@@ -29,6 +29,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.base.transactions import atomic
@@ -104,15 +106,16 @@ def gate_task(*, task: Task, task_ids: Sequence[UUID]) -> None:
 def fail_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     """Handle the timer of a failed or cancelled task: fail the dependents that it still holds.
 
+    Those that only claims hand out stay: an operator may remove the dependency.
+
     Return when the timer is due again, or None; at once while there may be more. A task that was
     reopened meanwhile may still complete, and fails none.
     """
     reason = REASONS.get(Task.objects.values_list("status", flat=True).get(id=task_id))
     if reason is None:
         return None
-    unlocked = Task.objects.locked_skip_locked().filter(
-        status=Status.CREATED, dependencies__needs_id=task_id
-    )
+    held = Q(status=Status.CREATED, is_claim_only=False, dependencies__needs_id=task_id)
+    unlocked = Task.objects.locked_skip_locked().filter(held)
     dependents = list(unlocked.order_by("created_at", "id")[:BATCH])
     for task in dependents:
         actor = principal.system("dependencies", task.organisation_id)
@@ -120,5 +123,4 @@ def fail_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     if len(dependents) == BATCH:
         return at
     # Dependents locked by other transactions were skipped.
-    skipped = Task.objects.filter(status=Status.CREATED, dependencies__needs_id=task_id)
-    return at + RETRY_LOCKED if skipped.exists() else None
+    return at + RETRY_LOCKED if Task.objects.filter(held).exists() else None

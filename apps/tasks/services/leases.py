@@ -1,11 +1,12 @@
 """End leases: queue a run again when its worker releases it, stops calling, or loses it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
 from apps.accounts import principal
 from apps.accounts.principal import Principal
+from apps.base.rows import Change
 from apps.base.transactions import atomic
 from apps.pools import services as pool_services
 from apps.tasks.changes import holder_release, returned_run, unheld_run
@@ -19,6 +20,7 @@ WAYS = {
     Command.LAPSE: ReturnWay.LAPSED,
     Command.RECALL: ReturnWay.RECALLED,
 }
+"""How a hold ends, by the command that ends it."""
 
 
 @atomic()
@@ -53,14 +55,21 @@ def requeue_run(
     at: datetime,
     data: Mapping[str, str],
     reason: str | None = None,
+    also: Iterable[Change] = (),
 ) -> None:
     """Queue a held, locked run again. Its epoch stays, so that its last holder is recognised.
 
     `data` are further facts of the event, `reason` the words of who ends it.
     """
     assert run.worker_id is not None
-    returned = returned_run(run, WAYS[command], at)
+    way = WAYS[command]
+    returned = returned_run(run, way, at)
     facts = {"run_id": str(run.id), "worker_id": str(run.worker_id), **data}
+    if run.task.is_claim_only:
+        # Why is its `cause`; only a person's words are a reason.
+        facts = {**facts, "cause": way.value}
+        facts.pop("reason", None)
+        command = Command.HOLD
     release = holder_release(run)
     apply(
         run.task,
@@ -70,5 +79,5 @@ def requeue_run(
         data=facts,
         reason=reason,
         columns={"worker_id": None},
-        also=[unheld_run(run), returned, *release],
+        also=[unheld_run(run), returned, *release, *also],
     )

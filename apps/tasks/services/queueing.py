@@ -197,13 +197,17 @@ def claim_task(
     task: Task,
     run: Run,
     worker_id: UUID,
-    lease_seconds: int,
+    lease_seconds: int | None,
     units: int = 1,
     actor: Principal,
     at: datetime,
     also: Iterable[Change] = (),
 ) -> None:
-    """Give a locked queued task to an agent without an offer; reserve `units` of its capacity."""
+    """Give a locked task with a queued run to a worker without an offer.
+
+    It is queued, or only claims hand it out (`is_claim_only`). `units` of the worker's capacity are
+    reserved. Without `lease_seconds` the claim has no lease, and does not lapse.
+    """
     run.units, run.pool_id = units, task.pool_id
     _assign(
         Command.CLAIM,
@@ -223,14 +227,17 @@ def _assign(
     task: Task,
     run: Run,
     worker_id: UUID,
-    lease_seconds: int,
+    lease_seconds: int | None,
     *,
     actor: Principal,
     at: datetime,
     data: Mapping[str, Any],
     also: Iterable[Change],
 ) -> None:
-    lease_until = at + timedelta(seconds=lease_seconds)
+    lease_until = None if lease_seconds is None else at + timedelta(seconds=lease_seconds)
+    columns: dict[str, Any] = {"worker_id": worker_id, "preferred_worker_id": None}
+    if task.is_claim_only:
+        columns["queued_at"] = run.queued_at
     claim: dict[str, Any] = {
         "status": RunStatus.CLAIMED,
         "worker_id": worker_id,
@@ -249,6 +256,10 @@ def _assign(
         actor=actor,
         at=at,
         data=facts,
-        columns={"worker_id": worker_id, "preferred_worker_id": None},
-        also=[run_update(run, claim), lease_timer(run, lease_until), *also],
+        columns=columns,
+        also=[
+            run_update(run, claim),
+            *([] if lease_until is None else [lease_timer(run, lease_until)]),
+            *also,
+        ],
     )

@@ -1,5 +1,6 @@
 """Work on a run: start, heartbeat, submit, release, fail. Each call carries the epoch."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
-from apps.base.rows import Insert, write
+from apps.base.rows import Change, Insert, write
 from apps.base.transactions import atomic
 from apps.tasks.changes import (
     holder_release,
@@ -45,13 +46,16 @@ def evidence_of(run: Run) -> "QuerySet[Evidence]":
 
 
 @atomic()
-def start_run(*, actor: Principal, run_id: UUID, epoch: int, at: datetime) -> Run:
+def start_run(
+    *, actor: Principal, run_id: UUID, epoch: int, at: datetime, also: Iterable[Change] = ()
+) -> Run:
     """Start the work on a run. Raise `LeaseLost`, `IllegalTransition`, `NotFound`."""
     actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     started = {"status": RunStatus.RUNNING, "started_at": at, **renewed_lease_columns(run, at)}
     data = {"run_id": str(run.id), "worker_id": str(run.worker_id)}
-    apply(run.task, Command.START, actor=actor, at=at, data=data, also=[run_update(run, started)])
+    changes = [run_update(run, started), *also]
+    apply(run.task, Command.START, actor=actor, at=at, data=data, also=changes)
     return run
 
 
@@ -76,7 +80,14 @@ def heartbeat_run(
 
 
 @atomic()
-def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: datetime) -> Run:
+def submit_run(
+    *,
+    actor: Principal,
+    run_id: UUID,
+    submission: Submission,
+    at: datetime,
+    also: Iterable[Change] = (),
+) -> Run:
     """Submit a run's output. The same submission again returns the same run unchanged.
 
     Raise `InvalidInput` with pointers into the submission, having changed nothing; `LeaseLost`,
@@ -117,6 +128,7 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
             run_update(run, completed),
             *holder_release(run, worked_until=at),
             *submitted_evidence(submission.evidence),
+            *also,
         ],
     )
     if request is not None:
@@ -126,7 +138,13 @@ def submit_run(*, actor: Principal, run_id: UUID, submission: Submission, at: da
 
 @atomic()
 def submit_with_files(
-    *, actor: Principal, run_id: UUID, epoch: int, output: Any, at: datetime
+    *,
+    actor: Principal,
+    run_id: UUID,
+    epoch: int,
+    output: Any,
+    at: datetime,
+    also: Iterable[Change] = (),
 ) -> Run:
     """Submit a run's output with all files that its worker has added to it.
 
@@ -138,7 +156,7 @@ def submit_with_files(
     files = Evidence.objects.filter(run_id=run.id, worker_id=worker_id, purged_at=None)
     evidence = list(files.order_by("id").values_list("id", flat=True))
     submission = Submission(epoch=epoch, output=output, evidence=evidence)
-    return submit_run(actor=actor, run_id=run_id, submission=submission, at=at)
+    return submit_run(actor=actor, run_id=run_id, submission=submission, at=at, also=also)
 
 
 def _require_same(run: Run, submission: Submission) -> None:
@@ -173,6 +191,7 @@ def release_run(
     reason: str,
     code: CannotDo | None = None,
     at: datetime,
+    also: Iterable[Change] = (),
 ) -> Run:
     """Release a run on its worker's request: the same run is queued again; no attempt is used.
 
@@ -183,13 +202,31 @@ def release_run(
     actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
     data = {"code": code.value} if code else {}
-    requeue_run(run=run, command=Command.RELEASE, actor=actor, at=at, data=data, reason=reason)
+    requeue_run(
+        run=run,
+        command=Command.RELEASE,
+        actor=actor,
+        at=at,
+        data=data,
+        reason=reason,
+        also=also,
+    )
     return run
 
 
 @atomic()
-def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: datetime) -> Run:
+def fail_run(
+    *,
+    actor: Principal,
+    run_id: UUID,
+    epoch: int,
+    error: str,
+    at: datetime,
+    also: Iterable[Change] = (),
+) -> Run:
     """Fail a run on its worker's request: queue the next attempt, or fail the task after the last.
+
+    A task that only claims hand out waits without a run for an operator.
 
     Raise `LeaseLost`, `IllegalTransition`, `NotFound`.
     """
@@ -206,14 +243,20 @@ def fail_run(*, actor: Principal, run_id: UUID, epoch: int, error: str, at: date
         "lease_until": None,
     }
     write([run_update(run, failed)])
-    data = {"run_id": str(run.id), "worker_id": str(run.worker_id), "reason": "run_failed"}
+    data = {"run_id": str(run.id), "worker_id": str(run.worker_id)}
     columns: dict[str, Any]
-    command, columns, also = Command.FAIL, {"close_reason": "attempts_exhausted"}, release
-    if task.attempt < task.max_attempts:
-        retry = next_run(task=task, at=at)
-        command, also = Command.RETRY, [Insert(retry), *release]
-        columns = {"worker_id": None, **run_columns(retry)}
-    else:
+    if task.attempt >= task.max_attempts:
+        command, data["reason"] = Command.FAIL, "run_failed"
+        columns = {"close_reason": "attempts_exhausted"}
         report_breaches(task, at)
-    apply(task, command, actor=actor, at=at, data=data, columns=columns, also=also)
+    elif task.is_claim_only:
+        # An operator decides on the next attempt.
+        command, data["cause"] = Command.HOLD, "failed"
+        columns = {"worker_id": None, "run_queued_at": None}
+    else:
+        retry = next_run(task=task, at=at)
+        command, data["reason"] = Command.RETRY, "run_failed"
+        columns = {"worker_id": None, **run_columns(retry)}
+        release = [Insert(retry), *release]
+    apply(task, command, actor=actor, at=at, data=data, columns=columns, also=[*release, *also])
     return run

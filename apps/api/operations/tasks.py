@@ -1,0 +1,274 @@
+"""Serve the calls of `/api/tasks` that change tasks."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.scopes import Scope
+from apps.api.http.operations import operation
+from apps.api.operations import representations
+from apps.api.operations.errors import redacted
+from apps.api.operations.responses import RunAnswer, TaskAnswer, TaskRunAnswer
+from apps.api.operations.task_requests import (
+    CancelBody,
+    DependencyBody,
+    NewTaskBody,
+    PauseBody,
+    ResumeBody,
+    RunRequestBody,
+    TaskPatchBody,
+    check_metadata,
+)
+from apps.api.operations.views import OperationsView, answer
+from apps.operations import services
+from apps.operations.caller import Caller
+from apps.operations.services import LockedTask, QueuedRun, RunRequest
+
+Queue = Callable[..., QueuedRun]
+
+
+def task_answer(locked: LockedTask, status: int = 200) -> Response:
+    return answer(TaskAnswer(task=representations.task(locked.task)), status)
+
+
+class Tasks(OperationsView):
+    @operation(
+        "createTask",
+        scope=Scope.TASKS_CREATE,
+        summary="Create a task",
+        returns={201: TaskAnswer},
+        body=NewTaskBody,
+    )
+    def post(self, request: Request) -> Response:
+        fields = self.body(request, NewTaskBody).fields()
+        made = services.create_task(caller=self.caller(request), fields=fields, at=self.at(request))
+        return task_answer(made, 201)
+
+
+class TaskChildren(OperationsView):
+    @operation(
+        "createChildTask",
+        scope=Scope.TASKS_CREATE,
+        summary="Create a task below another",
+        returns={201: TaskAnswer},
+        body=NewTaskBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        fields = self.body(request, NewTaskBody).fields()
+        made = services.create_task(
+            caller=self.caller(request), fields=fields, at=self.at(request), parent_id=task_id
+        )
+        return task_answer(made, 201)
+
+
+class Task(OperationsView):
+    bad_requests = frozenset({"DELETE"})
+
+    @operation(
+        "updateTask",
+        scope=Scope.TASKS_CREATE,
+        summary="Change the mutable fields of a task",
+        returns={200: TaskAnswer},
+        body=TaskPatchBody,
+    )
+    def patch(self, request: Request, task_id: str) -> Response:
+        changes = self.body(request, TaskPatchBody).changes()
+        changed = services.update_task(
+            caller=self.caller(request), task_id=task_id, changes=changes, at=self.at(request)
+        )
+        return task_answer(changed)
+
+    @operation(
+        "deleteTask",
+        scope=Scope.TASKS_MANAGE,
+        summary="Delete a task that has no children and no open run",
+        returns={204: None},
+        refused=(400,),
+    )
+    def delete(self, request: Request, task_id: str) -> Response:
+        services.delete_task(caller=self.caller(request), task_id=task_id, at=self.at(request))
+        return Response(status=204)
+
+
+class _QueueView(OperationsView):
+    """Queue a run by one of the services, and return it with its task."""
+
+    def queue(self, request: Request, task_id: str, service: Queue, status: int) -> Response:
+        queued = self.queued(request, task_id, service)
+        shown = TaskRunAnswer(
+            task=representations.task(queued.locked.task), run=representations.run(queued.run)
+        )
+        return answer(shown, status)
+
+    def queued(self, request: Request, task_id: str, service: Queue) -> QueuedRun:
+        asked: RunRequest = self.body(request, RunRequestBody).request()
+        caller: Caller = self.caller(request)
+        at: datetime = self.at(request)
+        return service(caller=caller, task_id=task_id, request=asked, at=at)
+
+
+class TaskPublish(_QueueView):
+    @operation(
+        "publishTask",
+        scope=Scope.TASKS_CREATE,
+        summary="Turn a draft into a runnable task and queue its run",
+        returns={200: TaskRunAnswer},
+        body=RunRequestBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        return self.queue(request, task_id, services.publish_task, 200)
+
+
+class TaskStart(_QueueView):
+    @operation(
+        "startTask",
+        scope=Scope.TASKS_CREATE,
+        summary="Queue a run for a runnable task",
+        returns={201: TaskRunAnswer},
+        body=RunRequestBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        return self.queue(request, task_id, services.start_task, 201)
+
+
+class TaskApprove(_QueueView):
+    @operation(
+        "approveTask",
+        scope=Scope.TASKS_REVIEW,
+        summary="Approve a task that waits for approval and queue its run",
+        returns={201: TaskRunAnswer},
+        body=RunRequestBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        return self.queue(request, task_id, services.approve_task, 201)
+
+
+class TaskRuns(_QueueView):
+    @operation(
+        "enqueueTaskRun",
+        scope=Scope.TASKS_CREATE,
+        summary="Queue a run for a task",
+        returns={201: RunAnswer},
+        body=RunRequestBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        queued = self.queued(request, task_id, services.enqueue_run)
+        return answer(RunAnswer(run=representations.run(queued.run)), 201)
+
+
+class TaskReject(OperationsView):
+    @operation(
+        "rejectTask",
+        scope=Scope.TASKS_REVIEW,
+        summary="Reject a task that waits for approval",
+        returns={200: TaskAnswer},
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        return task_answer(
+            services.reject_task(caller=self.caller(request), task_id=task_id, at=self.at(request))
+        )
+
+
+class TaskCancel(OperationsView):
+    @operation(
+        "cancelTask",
+        scope=Scope.TASKS_CANCEL,
+        summary="Cancel a task, its open runs and its descendants",
+        returns={200: TaskAnswer},
+        body=CancelBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        body = self.body(request, CancelBody)
+        body.check()
+        return task_answer(
+            services.cancel_task(
+                caller=self.caller(request),
+                task_id=task_id,
+                reason=redacted(body.reason),
+                metadata=body.metadata,
+                at=self.at(request),
+            )
+        )
+
+
+class TaskDependencies(OperationsView):
+    @operation(
+        "addTaskDependency",
+        scope=Scope.TASKS_CREATE,
+        summary="Add a blocking dependency",
+        returns={200: TaskAnswer},
+        body=DependencyBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        body = self.body(request, DependencyBody)
+        return task_answer(
+            services.add_dependency(
+                caller=self.caller(request),
+                task_id=task_id,
+                depends_on=body.depends_on_task_id,
+                at=self.at(request),
+            )
+        )
+
+
+class TaskDependency(OperationsView):
+    @operation(
+        "removeTaskDependency",
+        scope=Scope.TASKS_CREATE,
+        summary="Remove a blocking dependency",
+        returns={200: TaskAnswer},
+    )
+    def delete(self, request: Request, task_id: str, depends_on_id: str) -> Response:
+        return task_answer(
+            services.remove_dependency(
+                caller=self.caller(request),
+                task_id=task_id,
+                depends_on=depends_on_id,
+                at=self.at(request),
+            )
+        )
+
+
+class TaskPause(OperationsView):
+    @operation(
+        "pauseTask",
+        scope=Scope.TASKS_MANAGE,
+        summary="Pause a task and its subtree for new claims",
+        returns={200: TaskAnswer},
+        body=PauseBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        body = self.body(request, PauseBody)
+        check_metadata(body.metadata)
+        return task_answer(
+            services.pause_task(
+                caller=self.caller(request),
+                task_id=task_id,
+                reason=redacted(body.reason),
+                metadata=body.metadata,
+                at=self.at(request),
+            )
+        )
+
+
+class TaskResume(OperationsView):
+    @operation(
+        "resumeTask",
+        scope=Scope.TASKS_MANAGE,
+        summary="Clear the task's own pause",
+        returns={200: TaskAnswer},
+        body=ResumeBody,
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        body = self.body(request, ResumeBody)
+        check_metadata(body.metadata)
+        return task_answer(
+            services.resume_task(
+                caller=self.caller(request),
+                task_id=task_id,
+                metadata=body.metadata,
+                at=self.at(request),
+            )
+        )

@@ -1,0 +1,47 @@
+"""Store what `/api` knows of tasks and runs besides the kernel, roll-ups, and the processes."""
+
+from apps.operations.models.details import (
+    ApprovalPolicy,
+    ApprovalState,
+    RunDetails,
+    TaskDetails,
+    TaskDetailsQuerySet,
+)
+from apps.operations.models.figures import (
+    Counted,
+    Flow,
+    Granularity,
+    Measure,
+    Process,
+    Recount,
+    Stage,
+    TaskChange,
+    TaskCount,
+    TaskTiming,
+)
+from apps.operations.models.log import LogEntry
+from apps.operations.models.profiles import ExecutionProfile
+from apps.operations.models.scheduler import SchedulerState
+from apps.operations.models.triage import TriageState
+
+__all__ = [
+    "ApprovalPolicy",
+    "ApprovalState",
+    "Counted",
+    "ExecutionProfile",
+    "Flow",
+    "Granularity",
+    "LogEntry",
+    "Measure",
+    "Process",
+    "Recount",
+    "RunDetails",
+    "SchedulerState",
+    "Stage",
+    "TaskChange",
+    "TaskCount",
+    "TaskDetails",
+    "TaskDetailsQuerySet",
+    "TaskTiming",
+    "TriageState",
+]

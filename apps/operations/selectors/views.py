@@ -1,0 +1,149 @@
+"""Read what `/api` shows of tasks and runs, many at once.
+
+Each function takes rows that the caller may see, and reads what belongs to them in a few statements,
+however many they are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from apps.operations.models import RunDetails, TaskDetails
+from apps.operations.projection import TaskStatus, is_blocked, task_status
+from apps.tasks.models import RUN_FINAL, Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """Hold a task with what only `/api` knows of it; `details` is None for other APIs' tasks."""
+
+    task: Task
+    details: TaskDetails | None
+    # Its open run; at most one.
+    run: Run | None
+    # On the wire; empty without.
+    parent_id: str
+    # The nearest paused task on the way up, itself first.
+    paused_by: str
+    latest_sequence: int
+
+    @property
+    def id(self) -> str:
+        return str(self.task.id) if self.details is None else self.details.wire_id
+
+    @property
+    def status(self) -> TaskStatus:
+        return task_status(self.task, "" if self.run is None else self.run.status)
+
+    @property
+    def is_blocked(self) -> bool:
+        return is_blocked(self.task)
+
+    @property
+    def updated_at(self) -> datetime:
+        changed_at = self.task.changed_at
+        return changed_at if self.details is None else max(changed_at, self.details.updated_at)
+
+
+def task_views(tasks: Sequence[Task]) -> list[TaskView]:
+    """Return the views of tasks, in their order."""
+    ids = [task.id for task in tasks]
+    details = _details(ids)
+    runs = {run.task_id: run for run in _open_runs(ids)}
+    paused_by = _paused_by([task.id for task in tasks if task.is_paused])
+    parents = _wire_ids(row.parent_id for row in details.values() if row.parent_id)
+    sequences = _latest_sequences(ids)
+    return [
+        TaskView(
+            task=task,
+            details=details.get(task.id),
+            run=runs.get(task.id),
+            parent_id=_parent_of(details.get(task.id), parents),
+            paused_by=paused_by.get(task.id, ""),
+            latest_sequence=sequences.get(task.id, 0),
+        )
+        for task in tasks
+    ]
+
+
+def task_view(task: Task) -> TaskView:
+    """Return the view of one task."""
+    return task_views([task])[0]
+
+
+def wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the id on the wire of each task."""
+    ids = list(task_ids)
+    return {task_id: str(task_id) for task_id in ids} | _wire_ids(ids)
+
+
+def _details(ids: Sequence[UUID]) -> dict[UUID, TaskDetails]:
+    return {row.task_id: row for row in TaskDetails.objects.filter(task_id__in=ids)}
+
+
+def _open_runs(ids: Sequence[UUID]) -> "Iterable[Run]":
+    return Run.objects.filter(task_id__in=ids).exclude(status__in=RUN_FINAL)
+
+
+def _wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
+    known = TaskDetails.objects.filter(task_id__in=list(task_ids))
+    return dict(known.values_list("task_id", "wire_id"))
+
+
+def _parent_of(details: TaskDetails | None, names: Mapping[UUID, str]) -> str:
+    if details is None or details.parent_id is None:
+        return ""
+    # A parent of another API has no id but its own.
+    return names.get(details.parent_id, str(details.parent_id))
+
+
+PAUSED_BY = """
+WITH RECURSIVE up AS (
+    SELECT d.task_id AS start, d.task_id, d.parent_id, d.wire_id, d.paused_at, 0 AS steps
+    FROM operations_taskdetails d WHERE d.task_id = ANY (%s)
+    UNION ALL
+    SELECT up.start, d.task_id, d.parent_id, d.wire_id, d.paused_at, up.steps + 1
+    FROM up JOIN operations_taskdetails d ON d.task_id = up.parent_id
+    WHERE up.paused_at IS NULL
+)
+SELECT start, wire_id FROM up WHERE paused_at IS NOT NULL
+"""
+
+
+def _paused_by(ids: Sequence[UUID]) -> dict[UUID, str]:
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(PAUSED_BY, [list(ids)])
+        return dict(cursor.fetchall())
+
+
+LATEST = """
+SELECT named.id, coalesce(
+    (SELECT l.sequence FROM operations_logentry l WHERE l.task_id = named.id
+     ORDER BY l.sequence DESC LIMIT 1),
+    (SELECT e.id FROM events_event e JOIN tasks_task t ON t.id = named.id
+     WHERE e.task_id = named.id AND e.sequence = t.version AND NOT t.is_claim_only), 0)
+FROM unnest(%s::uuid[]) AS named (id)
+"""
+
+
+def _latest_sequences(ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the number of the latest event of each task, as the timeline counts."""
+    with connection.cursor() as cursor:
+        cursor.execute(LATEST, [list(ids)])
+        return dict(cursor.fetchall())
+
+
+def coordination_channel_of(run: Run, details: RunDetails | None) -> str:
+    """Return the room of a run, which has its task; empty for a global one.
+
+    It is the run's network channel, or one of its own.
+    """
+    if run.task.pool_id is None:
+        return ""
+    own = f"coord-{run.id}"
+    return own if details is None else details.network_channel or own

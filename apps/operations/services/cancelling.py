@@ -1,0 +1,158 @@
+"""Cancel tasks of `/api` with all tasks below them, and delete tasks."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.accounts.scopes import Scope
+from apps.base.rows import Change
+from apps.base.transactions import atomic
+from apps.operations.caller import Caller, origin_of
+from apps.operations.log import LogType, log_entry
+from apps.operations.models import ExecutionProfile, LogEntry, TaskDetails, TriageState
+from apps.operations.services.locks import LockedTask, lock_task, open_run
+from apps.operations.services.pausing import SUBTREE
+from apps.tasks import services as tasks
+from apps.tasks.models import Dependency, Run, Task
+from biolayer.errors import Fault, InvalidInput, TransitionRefused
+from biolayer.lifecycle import CLOSED, Status
+
+DELETED = "deleted"
+"""Why the kernel's task is cancelled that `/api` deletes."""
+
+
+@atomic()
+def cancel_task(
+    *, caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime
+) -> LockedTask:
+    """Cancel a task and what is below it, with their open runs. A canceled one stays as it is.
+
+    Finished tasks below it are left alone. Raise `IllegalTransition` once an output was submitted,
+    `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`, `TransitionRefused`.
+    """
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_CANCEL)
+    root = locked.task
+    if root.status in (Status.COMPLETED, Status.FAILED):
+        raise TransitionRefused("The task is finished.")
+    for task in [root, *_below(root)]:
+        if task.status in CLOSED:
+            continue
+        source = "" if task is root else locked.details.wire_id
+        _cancel(caller, task, reason, at, metadata=metadata, propagated_from_task_id=source)
+    return locked
+
+
+def _below(root: Task) -> list[Task]:
+    """Lock and return the tasks below a locked one, the oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(SUBTREE, [root.id])
+        ids = [row[0] for row in cursor.fetchall() if row[0] != root.id]
+    return list(Task.objects.filter(id__in=ids).order_by("created_at", "id").locked())
+
+
+def _cancel(
+    caller: Caller,
+    task: Task,
+    reason: str,
+    at: datetime,
+    *,
+    metadata: Any,
+    propagated_from_task_id: str,
+) -> None:
+    run = open_run(task)
+    tasks.cancel_locked(
+        task=task,
+        actor=caller.principal,
+        reason=reason,
+        at=at,
+        also=_entries(
+            caller,
+            task,
+            run,
+            at,
+            reason=reason,
+            metadata=metadata,
+            propagated_from_task_id=propagated_from_task_id,
+        ),
+    )
+
+
+def _entries(
+    caller: Caller, task: Task, run: Run | None, at: datetime, **words: Any
+) -> Iterable[Change]:
+    origin = origin_of("cancel")
+    yield log_entry(
+        task,
+        LogType.CANCELED,
+        caller=caller,
+        origin=origin,
+        at=at,
+        task_status="canceled",
+        canceled_run_ids=[] if run is None else [str(run.id)],
+        **words,
+    )
+    if run is not None:
+        yield log_entry(
+            task,
+            LogType.RUN_CANCELED,
+            caller=caller,
+            origin=origin,
+            at=at,
+            run_id=run.id,
+            task_status="canceled",
+            status="canceled",
+            **words,
+        )
+
+
+@atomic()
+def cancel_run(
+    *, caller: Caller, locked: LockedTask, reason: str, metadata: Any, at: datetime
+) -> None:
+    """Cancel a locked task by its open run: the tasks below it go on. Raise `IllegalTransition`."""
+    _cancel(caller, locked.task, reason, at, metadata=metadata, propagated_from_task_id="")
+
+
+@atomic()
+def delete_task(*, caller: Caller, task_id: str, at: datetime) -> None:
+    """Delete a task without children and without an open run; its dependents wait for it no more.
+
+    The kernel keeps a tombstone until the retention ends, by which `/v1` shows it as cancelled.
+    Raise `InvalidInput`, `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
+    """
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
+    task, details = locked.task, locked.details
+    if TaskDetails.objects.filter(parent_id=task.id, deleted_at=None).exists():
+        raise InvalidInput([Fault("", "has_children", "the task has children")])
+    if open_run(task) is not None:
+        raise InvalidInput([Fault("", "open_run", "the task has an open run")])
+    if task.status not in CLOSED:
+        tasks.cancel_locked(task=task, actor=caller.principal, reason=DELETED, at=at)
+    details.deleted_at = details.updated_at = at
+    details.save(update_fields=["deleted_at", "updated_at"])
+    _remove_edges(task)
+    LogEntry.objects.filter(task_id=task.id).delete()
+    TriageState.objects.filter(task_id=task.id).delete()
+    ExecutionProfile.objects.filter(task_id=task.id).delete()
+
+
+OPEN_GATES = """
+UPDATE tasks_task SET gate_count = gate_count - 1
+WHERE id = ANY (%s) AND gate_count > 0 AND (status = 'created' OR is_claim_only)
+"""
+
+
+def _remove_edges(task: Task) -> None:
+    """Remove the dependencies of a locked task, and on it: its dependents lose a closed gate."""
+    edges = Dependency.objects.filter(needs_id=task.id)
+    dependents: list[UUID] = list(edges.values_list("task_id", flat=True))
+    waiting = Task.objects.filter(id__in=dependents).order_by("created_at", "id").locked()
+    held = [dependent.id for dependent in waiting]
+    if task.status != Status.COMPLETED:
+        with connection.cursor() as cursor:
+            cursor.execute(OPEN_GATES, [held])
+    edges.delete()
+    Dependency.objects.filter(task_id=task.id).delete()

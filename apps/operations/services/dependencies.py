@@ -1,0 +1,197 @@
+"""Add and remove dependencies of tasks of `/api`, and queue dependents that wait for that.
+
+Cycles are searched under a lock for the organisation: two edges that are added at the same time
+could close one that neither sees.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Max
+
+from apps.accounts import principal
+from apps.accounts.scopes import Scope
+from apps.base.transactions import atomic, retry_races
+from apps.operations.caller import Caller, daemon, origin_of
+from apps.operations.log import LogType, log_entry
+from apps.operations.models import RunDetails, TaskDetails
+from apps.operations.projection import is_blocked, task_status
+from apps.operations.selectors.find import task_id_of
+from apps.operations.services.locks import (
+    LockedTask,
+    lock_later,
+    lock_task,
+    locked_details,
+    open_run,
+)
+from apps.operations.services.queueing import RunRequest, add_run
+from apps.tasks import services as tasks
+from apps.tasks.models import Dependency, Run, RunStatus, Task
+from biolayer.errors import (
+    AttemptsExhausted,
+    DependencyCycle,
+    Fault,
+    GraphLimit,
+    InvalidInput,
+    NotFound,
+)
+from biolayer.lifecycle import Status
+
+MAX_DEPENDENCIES = 32
+RETRY_LOCKED = timedelta(seconds=0.5)
+
+LOCK_GRAPH = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('dependencies', 0) # hashtextextended(%s, 1))"
+)
+REACHES = """
+WITH RECURSIVE needed AS (
+    SELECT %s::uuid AS id
+    UNION
+    SELECT d.needs_id FROM needed JOIN tasks_dependency d ON d.task_id = needed.id
+)
+SELECT EXISTS (SELECT FROM needed WHERE id = %s)
+"""
+
+
+def add_dependency(*, caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedTask:
+    """Let a task wait for another, of whichever API, until that is completed.
+
+    Raise `DependencyCycle`, `GraphLimit`, `InvalidInput`, `NotFound`, `NotOfThisApi`, `RoleTooLow`,
+    `ScopeMissing`.
+    """
+    return retry_races(lambda: _add(caller, task_id, depends_on, at))
+
+
+@atomic()
+def _add(caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedTask:
+    caller.principal.require(Scope.TASKS_CREATE)
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_GRAPH, [str(caller.principal.organisation_id)])
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_CREATE)
+    task = locked.task
+    if task_id_of(caller, depends_on) == task.id:
+        raise InvalidInput([_fault("is the task itself")])
+    needed = lock_later(caller, depends_on)
+    edges = Dependency.objects.filter(task_id=task.id)
+    if edges.filter(needs_id=needed.id).exists():
+        raise InvalidInput([_fault("is a dependency already")])
+    if edges.count() >= MAX_DEPENDENCIES:
+        raise GraphLimit(f"A task has at most {MAX_DEPENDENCIES} dependencies.")
+    if _reaches(needed.id, task.id):
+        raise DependencyCycle
+    Dependency.objects.create(
+        organisation_id=task.organisation_id,
+        task=task,
+        needs=needed,
+        position=_next_position(task.id),
+    )
+    gates = 0 if needed.status == Status.COMPLETED else 1
+    _log(caller, locked, LogType.DEPENDENCY_ADDED, depends_on, gates=gates, at=at)
+    return locked
+
+
+@atomic()
+def remove_dependency(*, caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedTask:
+    """Let a task wait for another no more.
+
+    Raise `NotFound` (the task, or the dependency), `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
+    """
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_CREATE)
+    needed_id = task_id_of(caller, depends_on)
+    edge = Dependency.objects.filter(task_id=locked.task.id, needs_id=needed_id).first()
+    if edge is None:
+        raise NotFound("dependency")
+    # Its completion at this moment waits for this task's lock, to open the gate: not twice.
+    is_open = Task.objects.get(id=needed_id).status != Status.COMPLETED
+    edge.delete()
+    _log(
+        caller,
+        locked,
+        LogType.DEPENDENCY_REMOVED,
+        depends_on,
+        gates=-1 if is_open else 0,
+        at=at,
+    )
+    return locked
+
+
+def _log(
+    caller: Caller, locked: LockedTask, kind: LogType, depends_on: str, *, gates: int, at: datetime
+) -> None:
+    """Move the gates of a locked task by an edge that was added or removed, and log that."""
+    task = locked.task
+    task.gate_count += gates
+    action = "add_dependency" if kind is LogType.DEPENDENCY_ADDED else "remove_dependency"
+    entry = log_entry(
+        task,
+        kind,
+        caller=caller,
+        origin=origin_of(action),
+        at=at,
+        task_status=task_status(task),
+        depends_on_task_id=depends_on,
+        kind="blocks",
+    )
+    tasks.change_columns(task, {"gate_count": task.gate_count}, also=[entry])
+
+
+def _next_position(task_id: UUID) -> int:
+    last = Dependency.objects.filter(task_id=task_id).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
+
+
+def _reaches(start: UUID, goal: UUID) -> bool:
+    """Return whether a task depends on another, perhaps by others between them."""
+    with connection.cursor() as cursor:
+        cursor.execute(REACHES, [start, goal])
+        (found,) = cursor.fetchone()
+    return bool(found)
+
+
+def _fault(text: str) -> Fault:
+    return Fault("/depends_on_task_id", "invalid", text)
+
+
+@atomic()
+def enqueue_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
+    """Handle the timer of a completed task: queue a run of each dependent that waited for that.
+
+    Those have `auto_enqueue_on_ready`, are blocked by nothing else, and are not paused. Return when
+    the timer is due again, or None.
+    """
+    run = Run.objects.filter(task_id=task_id, status=RunStatus.COMPLETED).order_by("attempt").last()
+    if run is None:
+        return None
+    waiting = TaskDetails.objects.filter(
+        task__dependencies__needs_id=task_id, auto_enqueue_on_ready=True, deleted_at=None
+    )
+    ids = list(waiting.values_list("task_id", flat=True))
+    free = Task.objects.filter(id__in=ids).order_by("created_at", "id").locked_skip_locked()
+    found = list(free)
+    for dependent in found:
+        _enqueue(locked_details(dependent), run, at)
+    return at + RETRY_LOCKED if len(found) < len(ids) else None
+
+
+def _enqueue(locked: LockedTask, completed: Run, at: datetime) -> None:
+    task = locked.task
+    key = f"task.auto_enqueue.{locked.details.wire_id}.{completed.id}"
+    is_ready = task.status == Status.CREATED and not is_blocked(task) and not task.is_paused
+    if (
+        not is_ready
+        or open_run(task) is not None
+        or RunDetails.objects.filter(task_id=task.id, idempotency_key=key).exists()
+    ):
+        return
+    caller = daemon(principal.system("dependencies", task.organisation_id), "auto-enqueue")
+    try:
+        add_run(
+            caller=caller,
+            locked=locked,
+            origin=origin_of("auto_enqueue"),
+            request=RunRequest(idempotency_key=key),
+            at=at,
+        )
+    except AttemptsExhausted:
+        return

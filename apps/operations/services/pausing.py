@@ -1,0 +1,121 @@
+"""Pause and resume tasks of `/api` with all tasks below them.
+
+Each task has its own pause; `Task.is_paused` says whether it or one above it is paused, so that a
+claim reads one column. A pause locks the subtree, the oldest first, and writes that column again.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from apps.accounts.scopes import Scope
+from apps.base.rows import write
+from apps.base.transactions import atomic
+from apps.operations.caller import Caller, origin_of
+from apps.operations.log import LogType, log_entry
+from apps.operations.projection import task_status
+from apps.operations.services.locks import LockedTask, lock_task
+from apps.tasks.models import Task
+from biolayer.errors import AlreadyTerminal, ReasonRequired
+from biolayer.lifecycle import CLOSED
+
+SUBTREE = """
+WITH RECURSIVE below AS (
+    SELECT %s::uuid AS id
+    UNION ALL
+    SELECT d.task_id FROM below JOIN operations_taskdetails d ON d.parent_id = below.id
+)
+SELECT id FROM below
+"""
+
+# Whether a task, or one above it, is paused. The root's own ancestors are read from its parent.
+SPREAD = """
+WITH RECURSIVE below AS (
+    SELECT d.task_id AS id,
+        d.paused_at IS NOT NULL OR coalesce(above.is_paused, false) AS is_paused
+    FROM operations_taskdetails d LEFT JOIN tasks_task above ON above.id = d.parent_id
+    WHERE d.task_id = %s
+    UNION ALL
+    SELECT d.task_id, below.is_paused OR d.paused_at IS NOT NULL
+    FROM below JOIN operations_taskdetails d ON d.parent_id = below.id
+)
+UPDATE tasks_task t SET is_paused = below.is_paused
+FROM below WHERE t.id = below.id AND t.is_paused <> below.is_paused
+"""
+
+
+@atomic()
+def pause_task(
+    *, caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime
+) -> LockedTask:
+    """Pause a task: neither it nor a task below it is handed out. What is held goes on.
+
+    Raise `AlreadyTerminal`, `NotFound`, `NotOfThisApi`, `ReasonRequired`, `RoleTooLow`,
+    `ScopeMissing`.
+    """
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
+    if not reason:
+        raise ReasonRequired
+    if locked.task.status in CLOSED:
+        raise AlreadyTerminal("A finished task cannot be paused.")
+    details, was_paused = locked.details, locked.details.paused_at is not None
+    details.paused_at, details.pause_reason, details.updated_at = at, reason, at
+    details.paused_by_kind, details.paused_by_ref = caller.kind, caller.ref
+    facts = {"previous_paused": was_paused, "reason": reason, "metadata": metadata}
+    return _changed(caller, locked, LogType.PAUSED, at=at, **facts)
+
+
+@atomic()
+def resume_task(*, caller: Caller, task_id: str, metadata: Any, at: datetime) -> LockedTask:
+    """End a task's own pause; one above it still counts.
+
+    Raise `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
+    """
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
+    details, was_paused = locked.details, locked.details.paused_at is not None
+    details.paused_at, details.pause_reason, details.updated_at = None, "", at
+    details.paused_by_kind, details.paused_by_ref = "", ""
+    facts = {"previous_paused": was_paused, "metadata": metadata}
+    return _changed(caller, locked, LogType.RESUMED, at=at, **facts)
+
+
+PAUSE_FIELDS = ("paused_at", "pause_reason", "paused_by_kind", "paused_by_ref", "updated_at")
+
+
+def _changed(
+    caller: Caller, locked: LockedTask, kind: LogType, *, at: datetime, **payload: Any
+) -> LockedTask:
+    """Save the own pause of a locked task, spread it, and log it."""
+    task = locked.task
+    locked.details.save(update_fields=PAUSE_FIELDS)
+    spread_pause(task.id)
+    task.refresh_from_db(fields=["is_paused"])
+    is_paused = kind is LogType.PAUSED
+    entry = log_entry(
+        task,
+        kind,
+        caller=caller,
+        origin=origin_of("pause" if is_paused else "resume"),
+        at=at,
+        task_status=task_status(task),
+        manual=True,
+        actor_kind=caller.kind,
+        actor_id=caller.ref,
+        paused=is_paused,
+        **payload,
+    )
+    write([entry])
+    return locked
+
+
+def spread_pause(task_id: UUID) -> None:
+    """Write for a locked task and all below it whether they are paused, by their own rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(SUBTREE, [task_id])
+        ids = [row[0] for row in cursor.fetchall()]
+    # Locked first: the statement after it sees what other pauses committed meanwhile.
+    list(Task.objects.filter(id__in=ids).order_by("created_at", "id").locked().values_list("id"))
+    with connection.cursor() as cursor:
+        cursor.execute(SPREAD, [task_id])

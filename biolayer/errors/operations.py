@@ -1,0 +1,124 @@
+"""Define why an operator's call of `/api` is refused."""
+
+from biolayer.errors.base import BioLayerError
+from biolayer.errors.conflicts import Conflict
+from biolayer.errors.refusals import Refused
+
+
+class TransitionRefused(Conflict):
+    """The state of a task or a run of `/api` does not allow the call."""
+
+    code = "invalid_transition"
+    title = "The state does not allow this"
+
+
+class OpenRunExists(Conflict):
+    code = "open_run_exists"
+    title = "The task has an open run"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Finish or cancel the run {run_id} first.")
+
+
+class TaskIdTaken(Conflict):
+    code = "task_id_taken"
+    title = "A task with this id exists"
+
+    def __init__(self) -> None:
+        super().__init__("Choose another id, or leave it out.")
+
+
+class GraphLimit(Conflict):
+    code = "graph_limit"
+    title = "The graph of tasks has a limit"
+
+
+class DependencyCycle(Conflict):
+    code = "dependency_cycle"
+    title = "The dependency would close a cycle"
+
+    def __init__(self) -> None:
+        super().__init__("The other task depends on this one, perhaps by others between them.")
+
+
+class NotOfThisApi(Conflict):
+    code = "not_of_this_api"
+    title = "The task is not one of this API"
+
+    def __init__(self) -> None:
+        super().__init__("It was created by another API, which changes it; here it can be read.")
+
+
+class ReasonRequired(BioLayerError):
+    """A forced operation needs a reason."""
+
+    code = "force_op_requires_reason"
+    title = "The operation needs a reason"
+
+    def __init__(self) -> None:
+        super().__init__("Send `reason`: it is kept in the log.")
+
+
+class ForceRateLimited(BioLayerError):
+    code = "force_op_rate_limited"
+    title = "Too many forced operations"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__("An agent may force 10 operations a minute on a task.")
+
+
+class ForceForbidden(Refused):
+    code = "forbidden_operator_action"
+    title = "Agents may not force operations here"
+
+
+class ChainTooDeep(BioLayerError):
+    code = "retry_chain_too_deep"
+    title = "The run was repeated too often"
+
+    def __init__(self) -> None:
+        super().__init__("At most 10 runs repeat each other. Start the task anew.")
+
+
+class BulkTooLarge(BioLayerError):
+    code = "bulk_too_large"
+    title = "Too many runs in one call"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A call takes at most {limit} runs.")
+
+
+class RunNotReleasable(Conflict):
+    code = "task_run_not_releasable"
+    title = "Only a claimed run can be released"
+
+
+class RunNotRecoverable(Conflict):
+    code = "task_run_not_recoverable"
+    title = "Only a run that needs attention can be recovered"
+
+
+class RunStillActive(Conflict):
+    code = "task_run_still_active"
+    title = "The run is still active"
+
+
+class AlreadyTerminal(Conflict):
+    code = "task_run_already_terminal"
+    title = "It is finished already"
+
+
+OPERATOR_ERRORS: tuple[type[BioLayerError], ...] = (
+    ReasonRequired,
+    ForceRateLimited,
+    ForceForbidden,
+    ChainTooDeep,
+    BulkTooLarge,
+    RunNotReleasable,
+    RunNotRecoverable,
+    RunStillActive,
+    AlreadyTerminal,
+)
+"""Those with a code of the contract: their bodies have a diagnostic."""
+UNPROCESSABLE: tuple[type[BioLayerError], ...] = (ReasonRequired, ChainTooDeep, BulkTooLarge)
