@@ -50,7 +50,7 @@ class Command(StrEnum):
     CANCEL = "cancel"
     FAIL = "fail"
     REOPEN = "reopen"
-    HOLD = "hold"  # a task that only claims hand out waits again: its run ended, or begins anew
+    HOLD = "hold"  # a task that only claims hand out waits again, after its run or before a new one
     ESCALATE = "escalate"  # no worker accepted: an escalation step applies; no new status
     WARN = "warn"  # 80 % of an SLA clock's time has passed; no new status
     BREACH = "breach"  # an SLA clock ran out; no new status

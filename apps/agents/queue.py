@@ -106,12 +106,18 @@ def _statement(kind: _Waiting, *, has_pool: bool, lock: str) -> str:
     )
 
 
+def _look(*, has_pool: bool) -> str:
+    """Return the statement that finds the first task of each kind, without locking it."""
+    parts = (
+        f"(SELECT found.*, {number} FROM ({_statement(kind, has_pool=has_pool, lock='')}) found)"
+        for number, kind in enumerate(KINDS)
+    )
+    return " UNION ALL ".join(parts)
+
+
 # By whether the session has a workspace.
-LOOKS = {
-    has_pool: [_statement(kind, has_pool=has_pool, lock="") for kind in KINDS]
-    for has_pool in (True, False)
-}
-CLAIMS = {
+LOOK = {has_pool: _look(has_pool=has_pool) for has_pool in (True, False)}
+CLAIM = {
     has_pool: [_statement(kind, has_pool=has_pool, lock=LOCKED) for kind in KINDS]
     for has_pool in (True, False)
 }
@@ -133,10 +139,10 @@ def lock_first(*, session: AgentSession, criteria: Criteria, at: datetime) -> Ru
     for size in SIZES:
         kinds = _kinds_in_order(session, criteria, at)
         for kind in kinds:
-            statement = CLAIMS[session.workspace_id is not None][kind]
-            found = _first(statement, session, criteria, size, at)
-            if found is not None:
-                return Run.objects.select_related("task").get(id=found[0])
+            statement = CLAIM[session.workspace_id is not None][kind]
+            found = _rows(statement, session, criteria, size, at)
+            if found:
+                return Run.objects.select_related("task").get(id=found[0][0])
         if not kinds:
             return None
     return None
@@ -149,18 +155,16 @@ def has_any(*, session: AgentSession, criteria: Criteria, at: datetime) -> bool:
 
 def _kinds_in_order(session: AgentSession, criteria: Criteria, at: datetime) -> list[int]:
     """Return the kinds of tasks of which one is eligible: first that of the first task."""
-    heads = []
-    for kind, statement in enumerate(LOOKS[session.workspace_id is not None]):
-        found = _first(statement, session, criteria, SIZES[0], at)
-        if found is not None:
-            heads.append((*found[1:], kind))
-    return [head[-1] for head in sorted(heads)]
+    statement = LOOK[session.workspace_id is not None]
+    heads = _rows(statement, session, criteria, SIZES[0], at)
+    # Without the run: rank, preferred skills, time, kind.
+    return [head[-1] for head in sorted(heads, key=lambda head: head[1:])]
 
 
-def _first(
+def _rows(
     statement: str, session: AgentSession, criteria: Criteria, size: int, at: datetime
-) -> tuple[Any, ...] | None:
-    """Return the run of the first task, and its place among all: rank, preferred skills, time."""
+) -> list[tuple[Any, ...]]:
+    """Return for each first task its run, and its place: rank, preferred skills, time."""
     skills = list(dict.fromkeys([*criteria.skills, *session.capabilities]))
     own = session_words(agent_name=session.agent_name, session_id=session.session_id)
     params: dict[str, Any] = {
@@ -178,8 +182,8 @@ def _first(
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
 
 
 def _words(skills: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Read sessions: who a call is by, and lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -222,11 +222,29 @@ class RunView:
 
 def run_views(runs: Sequence[Run]) -> list[RunView]:
     """Return the views of runs, which have their tasks, in their order."""
-    details = RunDetails.objects.in_bulk([run.id for run in runs])
-    names = wire_ids({run.task_id for run in runs})
-    claims = AgentClaim.objects.filter(run_id__in=[run.id for run in runs if run.worker_id])
-    held = {(claim.run_id, claim.epoch): claim for claim in claims.select_related("session")}
+    claimed = [run.id for run in runs if run.worker_id and not run.task.is_claim_only]
+    claims = AgentClaim.objects.filter(run_id__in=claimed).select_related("session")
+    held = {(claim.run_id, claim.epoch): claim for claim in claims} if claimed else {}
+    return _with_details(runs, held)
+
+
+def claim_view(run: Run, claim: AgentClaim) -> RunView:
+    """Return the view of a run, which has its task, whose claim is known already."""
+    return _with_details([run], {(run.id, run.epoch): claim})[0]
+
+
+def _with_details(
+    runs: Sequence[Run], claims: Mapping[tuple[UUID, int], AgentClaim]
+) -> list[RunView]:
+    own = [run for run in runs if run.task.is_claim_only]
+    details = RunDetails.objects.in_bulk([run.id for run in own]) if own else {}
+    names = wire_ids({run.task_id for run in own})
     return [
-        RunView(run, details.get(run.id), held.get((run.id, run.epoch)), names[run.task_id])
+        RunView(
+            run,
+            details.get(run.id),
+            claims.get((run.id, run.epoch)),
+            names.get(run.task_id, str(run.task_id)),
+        )
         for run in runs
     ]

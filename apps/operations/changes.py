@@ -162,7 +162,7 @@ def operator_log(*, task: Task, event: Event, also: Sequence[Change]) -> Iterato
     document = orjson.dumps(payload).decode()
     yield Statement(LOG_OF_RUN, (*facts, document, event.occurred_at, run_id))
     if cause in RETURNED and run_id is not None:
-        yield Update(RunDetails, {"run_id": UUID(run_id)}, UNBOUND)
+        yield unbound_run(UUID(run_id))
 
 
 RETURNED = ("lapsed", "released", "recalled")
@@ -172,7 +172,17 @@ UNBOUND: Mapping[str, str] = {
     "session_id": "",
     "claim_token_hash": "",
 }
-"""The details of a run that is queued again."""
+
+
+def bound_run(run_id: UUID, **values: str) -> Update:
+    """Return what a run's details say of who claims it, or is to do it: see `RunDetails`."""
+    # It is not starved any more.
+    return Update(RunDetails, {"run_id": run_id}, {**values, "starvation_count": 0})
+
+
+def unbound_run(run_id: UUID) -> Update:
+    """Return the details of a run that is queued again: no one has it."""
+    return bound_run(run_id, **UNBOUND)
 
 
 def _is_log_entry(change: Change) -> bool:

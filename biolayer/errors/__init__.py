@@ -216,6 +216,7 @@ from biolayer.errors.requests import (
 )
 
 __all__ = [
+    "EVERY_POOL",
     "AddressNotAllowed",
     "AgentNameTaken",
     "AlreadyAppealed",
@@ -234,7 +235,6 @@ __all__ = [
     "ContentDeleted",
     "DependencyCycle",
     "DraftChanged",
-    "EVERY_POOL",
     "EndpointNotEnabled",
     "Fault",
     "ForceForbidden",

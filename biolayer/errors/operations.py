@@ -78,7 +78,7 @@ class ChainTooDeep(BioLayerError):
     title = "The run was repeated too often"
 
     def __init__(self) -> None:
-        super().__init__("At most 10 runs repeat each other. Start the task anew.")
+        super().__init__("At most 10 runs repeat each other. Start the task again.")
 
 
 class BulkTooLarge(BioLayerError):

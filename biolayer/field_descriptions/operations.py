@@ -2,7 +2,7 @@
 
 from biolayer.field_descriptions import agents
 from biolayer.field_descriptions.entries import Table
-from biolayer.field_descriptions.examples import FROM_PARTS, TIME
+from biolayer.field_descriptions.examples import FROM_PARTS, TIME, UUID
 
 MODELS = [
     "OwnerBody",
@@ -43,7 +43,7 @@ FIELDS: Table = agents.FIELDS | {
     "created_at": ("When it was created.", TIME),
     "updated_at": ("When it was last changed.", TIME),
     "closed_at": ("When it was finished.", TIME),
-    "current_run_id": ("The run that is claimed, starting or running.", agents.UUID),
+    "current_run_id": ("The run that is claimed, starting or running.", UUID),
     "parent_task_id": ("The task above it.", TASK),
     "paused_at": ("When it was paused.", TIME),
     "paused_by": ("Who paused it.", FROM_PARTS),

@@ -8,11 +8,10 @@ from typing import Any
 
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession
-from apps.base.rows import Change, Update
+from apps.base.rows import Change
 from apps.operations.caller import AGENT_SESSION, Caller, Origin
-from apps.operations.changes import UNBOUND
+from apps.operations.changes import bound_run, unbound_run
 from apps.operations.log import LogType, log_entry
-from apps.operations.models import RunDetails
 from apps.operations.projection import task_status
 from apps.tasks.models import Run
 from biolayer.times import format_time
@@ -36,13 +35,13 @@ def claim_rows(
     if not run.task.is_claim_only:
         return []
     caller = session_caller(actor, session)
-    bound = {
-        "claimed_by_kind": caller.kind,
-        "claimed_by_ref": caller.ref,
-        "session_id": session.session_id,
-        "claim_token_hash": claim.token_hash,
-        "starvation_count": 0,
-    }
+    bound = bound_run(
+        run.id,
+        claimed_by_kind=caller.kind,
+        claimed_by_ref=caller.ref,
+        session_id=session.session_id,
+        claim_token_hash=claim.token_hash,
+    )
     entry = log_entry(
         run.task,
         LogType.RUN_CLAIMED,
@@ -56,7 +55,7 @@ def claim_rows(
         claim_token_hash=claim.token_hash,
         lease_until=format_time(lease_until),
     )
-    return [Update(RunDetails, {"run_id": run.id}, bound), entry]
+    return [bound, entry]
 
 
 def lease_rows(
@@ -83,7 +82,7 @@ def lease_rows(
     )
     if kind is not LogType.RUN_RELEASED:
         return [entry]
-    return [entry, Update(RunDetails, {"run_id": run.id}, UNBOUND)]
+    return [entry, unbound_run(run.id)]
 
 
 def _origin(action: str) -> Origin:

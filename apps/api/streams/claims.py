@@ -34,10 +34,15 @@ async def _first(call: ClaimCall) -> Response | None:
     ends = time.monotonic() + WAIT_SECONDS
     while time.monotonic() + POLL_SECONDS < ends:
         await asyncio.sleep(POLL_SECONDS)
-        made = await run_on_thread(call.look_again)
-        if made is not None:
-            return Response(representations.claim(made).on_the_wire())
+        answer = await run_on_thread(_answer, call)
+        if answer is not None:
+            return answer
     return None
+
+
+def _answer(call: ClaimCall) -> Response | None:
+    made = call.look_again()
+    return None if made is None else Response(representations.claim(made).on_the_wire())
 
 
 def _like(first: Response, later: Response) -> Response:

@@ -8,6 +8,15 @@ import apps.base.fields
 import apps.operations.models.log
 from apps.base.sql import same_organisation
 
+NEXT_SEQUENCE = """
+-- Return the next number of the kernel's events: both logs count by one sequence. It is looked up by
+-- the name of the table at each call, so that the table may become a partition.
+CREATE FUNCTION operations_next_sequence() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN nextval(pg_get_serial_sequence('events_event', 'id'));
+END $$;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -17,6 +26,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(NEXT_SEQUENCE, "DROP FUNCTION operations_next_sequence()"),
         migrations.CreateModel(
             name="SchedulerState",
             fields=[

@@ -8,9 +8,9 @@ from apps.tasks.models import Task
 
 
 class NextSequence(models.Func):
-    """Take the next number of the kernel's events: both logs count by one sequence."""
+    """Take the next number of the kernel's events: triggers/operations_next_sequence.sql."""
 
-    template = "nextval('events_event_id_seq')"
+    template = "operations_next_sequence()"
     output_field = models.BigIntegerField()
 
 

@@ -48,19 +48,22 @@ class TaskView:
         return changed_at if self.details is None else max(changed_at, self.details.updated_at)
 
 
-def task_views(tasks: Sequence[Task]) -> list[TaskView]:
-    """Return the views of tasks, in their order."""
+def task_views(
+    tasks: Sequence[Task], open_runs: Mapping[UUID, Run] | None = None
+) -> list[TaskView]:
+    """Return the views of tasks, in their order; `open_runs` by task, if they are known already."""
     ids = [task.id for task in tasks]
-    details = _details(ids)
-    runs = {run.task_id: run for run in _open_runs(ids)}
+    details = _details([task.id for task in tasks if task.is_claim_only])
+    if open_runs is None:
+        open_runs = {run.task_id: run for run in _open_runs(ids)}
     paused_by = _paused_by([task.id for task in tasks if task.is_paused])
-    parents = _wire_ids(row.parent_id for row in details.values() if row.parent_id)
+    parents = _wire_ids([row.parent_id for row in details.values() if row.parent_id])
     sequences = _latest_sequences(ids)
     return [
         TaskView(
             task=task,
             details=details.get(task.id),
-            run=runs.get(task.id),
+            run=open_runs.get(task.id),
             parent_id=_parent_of(details.get(task.id), parents),
             paused_by=paused_by.get(task.id, ""),
             latest_sequence=sequences.get(task.id, 0),
@@ -81,7 +84,7 @@ def wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def _details(ids: Sequence[UUID]) -> dict[UUID, TaskDetails]:
-    return {row.task_id: row for row in TaskDetails.objects.filter(task_id__in=ids)}
+    return {row.task_id: row for row in TaskDetails.objects.filter(task_id__in=ids)} if ids else {}
 
 
 def _open_runs(ids: Sequence[UUID]) -> "Iterable[Run]":
@@ -89,7 +92,10 @@ def _open_runs(ids: Sequence[UUID]) -> "Iterable[Run]":
 
 
 def _wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
-    known = TaskDetails.objects.filter(task_id__in=list(task_ids))
+    ids = list(task_ids)
+    if not ids:
+        return {}
+    known = TaskDetails.objects.filter(task_id__in=ids)
     return dict(known.values_list("task_id", "wire_id"))
 
 

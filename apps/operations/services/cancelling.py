@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
@@ -16,7 +15,7 @@ from apps.operations.models import ExecutionProfile, LogEntry, TaskDetails, Tria
 from apps.operations.services.locks import LockedTask, lock_task, open_run
 from apps.operations.services.pausing import SUBTREE
 from apps.tasks import services as tasks
-from apps.tasks.models import Dependency, Run, Task
+from apps.tasks.models import Run, Task
 from biolayer.errors import Fault, InvalidInput, TransitionRefused
 from biolayer.lifecycle import CLOSED, Status
 
@@ -133,26 +132,7 @@ def delete_task(*, caller: Caller, task_id: str, at: datetime) -> None:
         tasks.cancel_locked(task=task, actor=caller.principal, reason=DELETED, at=at)
     details.deleted_at = details.updated_at = at
     details.save(update_fields=["deleted_at", "updated_at"])
-    _remove_edges(task)
+    tasks.unlink_all(task)
     LogEntry.objects.filter(task_id=task.id).delete()
     TriageState.objects.filter(task_id=task.id).delete()
     ExecutionProfile.objects.filter(task_id=task.id).delete()
-
-
-OPEN_GATES = """
-UPDATE tasks_task SET gate_count = gate_count - 1
-WHERE id = ANY (%s) AND gate_count > 0 AND (status = 'created' OR is_claim_only)
-"""
-
-
-def _remove_edges(task: Task) -> None:
-    """Remove the dependencies of a locked task, and on it: its dependents lose a closed gate."""
-    edges = Dependency.objects.filter(needs_id=task.id)
-    dependents: list[UUID] = list(edges.values_list("task_id", flat=True))
-    waiting = Task.objects.filter(id__in=dependents).order_by("created_at", "id").locked()
-    held = [dependent.id for dependent in waiting]
-    if task.status != Status.COMPLETED:
-        with connection.cursor() as cursor:
-            cursor.execute(OPEN_GATES, [held])
-    edges.delete()
-    Dependency.objects.filter(task_id=task.id).delete()

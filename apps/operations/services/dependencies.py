@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Max
 
 from apps.accounts import principal
 from apps.accounts.scopes import Scope
@@ -80,39 +79,26 @@ def _add(caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedT
         raise GraphLimit(f"A task has at most {MAX_DEPENDENCIES} dependencies.")
     if _reaches(needed.id, task.id):
         raise DependencyCycle
-    Dependency.objects.create(
-        organisation_id=task.organisation_id,
-        task=task,
-        needs=needed,
-        position=_next_position(task.id),
-    )
-    gates = 0 if needed.status == Status.COMPLETED else 1
+    gates = tasks.link(task=task, needed=needed)
     _log(caller, locked, LogType.DEPENDENCY_ADDED, depends_on, gates=gates, at=at)
     return locked
 
 
-@atomic()
 def remove_dependency(*, caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedTask:
     """Let a task wait for another no more.
 
     Raise `NotFound` (the task, or the dependency), `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
     """
+    return retry_races(lambda: _remove(caller, task_id, depends_on, at))
+
+
+@atomic()
+def _remove(caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedTask:
     locked = lock_task(caller, task_id, scope=Scope.TASKS_CREATE)
-    needed_id = task_id_of(caller, depends_on)
-    edge = Dependency.objects.filter(task_id=locked.task.id, needs_id=needed_id).first()
-    if edge is None:
+    gates = tasks.unlink(task=locked.task, needed=lock_later(caller, depends_on))
+    if gates is None:
         raise NotFound("dependency")
-    # Its completion at this moment waits for this task's lock, to open the gate: not twice.
-    is_open = Task.objects.get(id=needed_id).status != Status.COMPLETED
-    edge.delete()
-    _log(
-        caller,
-        locked,
-        LogType.DEPENDENCY_REMOVED,
-        depends_on,
-        gates=-1 if is_open else 0,
-        at=at,
-    )
+    _log(caller, locked, LogType.DEPENDENCY_REMOVED, depends_on, gates=gates, at=at)
     return locked
 
 
@@ -121,7 +107,6 @@ def _log(
 ) -> None:
     """Move the gates of a locked task by an edge that was added or removed, and log that."""
     task = locked.task
-    task.gate_count += gates
     action = "add_dependency" if kind is LogType.DEPENDENCY_ADDED else "remove_dependency"
     entry = log_entry(
         task,
@@ -133,12 +118,7 @@ def _log(
         depends_on_task_id=depends_on,
         kind="blocks",
     )
-    tasks.change_columns(task, {"gate_count": task.gate_count}, also=[entry])
-
-
-def _next_position(task_id: UUID) -> int:
-    last = Dependency.objects.filter(task_id=task_id).aggregate(last=Max("position"))["last"]
-    return 0 if last is None else last + 1
+    tasks.move_gates(task, gates, also=[entry])
 
 
 def _reaches(start: UUID, goal: UUID) -> bool:

@@ -17,6 +17,7 @@ from apps.operations.caller import Caller, origin_of
 from apps.operations.log import LogType, log_entry
 from apps.operations.projection import task_status
 from apps.operations.services.locks import LockedTask, lock_task
+from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from biolayer.errors import AlreadyTerminal, ReasonRequired
 from biolayer.lifecycle import CLOSED
@@ -31,7 +32,7 @@ SELECT id FROM below
 """
 
 # Whether a task, or one above it, is paused. The root's own ancestors are read from its parent.
-SPREAD = """
+EFFECTIVE = """
 WITH RECURSIVE below AS (
     SELECT d.task_id AS id,
         d.paused_at IS NOT NULL OR coalesce(above.is_paused, false) AS is_paused
@@ -41,8 +42,7 @@ WITH RECURSIVE below AS (
     SELECT d.task_id, below.is_paused OR d.paused_at IS NOT NULL
     FROM below JOIN operations_taskdetails d ON d.parent_id = below.id
 )
-UPDATE tasks_task t SET is_paused = below.is_paused
-FROM below WHERE t.id = below.id AND t.is_paused <> below.is_paused
+SELECT id, is_paused FROM below
 """
 
 
@@ -118,4 +118,5 @@ def spread_pause(task_id: UUID) -> None:
     # Locked first: the statement after it sees what other pauses committed meanwhile.
     list(Task.objects.filter(id__in=ids).order_by("created_at", "id").locked().values_list("id"))
     with connection.cursor() as cursor:
-        cursor.execute(SPREAD, [task_id])
+        cursor.execute(EFFECTIVE, [task_id])
+        tasks.mark_paused(dict(cursor.fetchall()))

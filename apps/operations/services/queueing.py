@@ -294,16 +294,13 @@ def _decide(caller: Caller, locked: LockedTask, state: ApprovalState, at: dateti
     is_approved = state == ApprovalState.APPROVED
     before, details.approval_state, details.updated_at = details.approval_state, state, at
     details.save(update_fields=["approval_state", "updated_at"])
-    if is_approved:
-        task.gate_count -= 1
     entry = log_entry(
         task,
         LogType.APPROVED if is_approved else LogType.REJECTED,
         caller=caller,
         origin=origin_of("approve" if is_approved else "reject"),
         at=at,
-        task_status=task_status(task),
         previous_approval_state=before,
         approval_state=state.value,
     )
-    tasks.change_columns(task, {"gate_count": task.gate_count}, also=[entry])
+    tasks.move_gates(task, -1 if is_approved else 0, also=[entry])

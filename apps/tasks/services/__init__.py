@@ -72,6 +72,13 @@ from apps.tasks.services.evidence import (
 from apps.tasks.services.exports import (
     export_tasks,
 )
+from apps.tasks.services.graph import (
+    link,
+    mark_paused,
+    move_gates,
+    unlink,
+    unlink_all,
+)
 from apps.tasks.services.leases import (
     lapse_run,
     recall_run,
@@ -180,7 +187,10 @@ __all__ = [
     "heartbeat_run",
     "kept_reasons",
     "lapse_run",
+    "link",
+    "mark_paused",
     "match_task",
+    "move_gates",
     "new_task_id",
     "offer_task",
     "open_attachment",
@@ -214,6 +224,8 @@ __all__ = [
     "start_run",
     "submit_run",
     "submit_with_files",
+    "unlink",
+    "unlink_all",
     "upload_evidence",
     "verify_task",
     "watch_sla",

@@ -81,7 +81,7 @@ def rework_task(
 
 
 def _begins_again(task: Task, command: Command, cause: str) -> tuple[Command, dict[str, str]]:
-    """Return the command by which a task waits for its next run, and what its event says of that."""
+    """Return the command by which a task waits for its next run, and a fact of its event."""
     return (Command.HOLD, {"cause": cause}) if task.is_claim_only else (command, {})
 
 
