@@ -106,12 +106,13 @@ def _statement(kind: _Waiting, *, has_pool: bool, lock: str) -> str:
     )
 
 
+FIRST = "(SELECT found.*, {number} FROM ({statement}) found)"
+
+
 def _look(*, has_pool: bool) -> str:
     """Return the statement that finds the first task of each kind, without locking it."""
-    parts = (
-        f"(SELECT found.*, {number} FROM ({_statement(kind, has_pool=has_pool, lock='')}) found)"
-        for number, kind in enumerate(KINDS)
-    )
+    kinds = [_statement(kind, has_pool=has_pool, lock="") for kind in KINDS]
+    parts = [FIRST.format(number=number, statement=text) for number, text in enumerate(kinds)]
     return " UNION ALL ".join(parts)
 
 

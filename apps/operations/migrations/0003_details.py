@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 import apps.base.fields
 import apps.operations.models.log
-from apps.base.sql import same_organisation
 
 NEXT_SEQUENCE = """
 -- Return the next number of the kernel's events: both logs count by one sequence. It is looked up by
@@ -392,12 +391,4 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        same_organisation("operations_taskdetails", "task_id", "tasks_task"),
-        same_organisation("operations_taskdetails", "parent_id", "tasks_task"),
-        same_organisation("operations_rundetails", "run_id", "tasks_run"),
-        same_organisation("operations_rundetails", "task_id", "tasks_task"),
-        same_organisation("operations_rundetails", "previous_run_id", "tasks_run"),
-        same_organisation("operations_logentry", "task_id", "tasks_task"),
-        same_organisation("operations_executionprofile", "task_id", "tasks_task"),
-        same_organisation("operations_triagestate", "task_id", "tasks_task"),
     ]
