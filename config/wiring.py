@@ -149,6 +149,7 @@ def connect() -> None:
     pool_services.drop_documents_by(tasks.drop_files)
     tasks.add_purger(matching.purge_offers)
     tasks.add_purger(agents.purge_claims)
+    tasks.add_purger(operator_tasks.purge_details)
     tasks.add_purger(webhooks.purge_subjects)
     tasks.add_purger(delete_stored_responses)
     tasks.add_early_purger(delete_all_responses)

@@ -46,7 +46,7 @@ FIELDS: Table = agents.FIELDS | {
     "current_run_id": ("The run that is claimed, starting or running.", UUID),
     "parent_task_id": ("The task above it.", TASK),
     "paused_at": ("When it was paused.", TIME),
-    "paused_by": ("Who paused it.", FROM_PARTS),
+    "paused_by": ("Who paused it.", "human:api_key:Zk3TnQ8wLx0a"),
     "paused_reason": ("Why it is paused.", "The supplier is closed."),
 }
 

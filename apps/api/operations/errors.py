@@ -48,13 +48,7 @@ def _domain_response(
     diagnostic = _diagnostic(error)
     if diagnostic is not None:
         body["diagnostic"] = {**diagnostic, "evidence": {"request_id": request_id_of(request)}}
-    status = problems.status_of(error)
-    if isinstance(error, errors.InvalidInput | errors.MalformedJSON):
-        status = invalid_status
-    elif isinstance(error, UNPROCESSABLE):
-        status = 422
-    elif isinstance(error, errors.ForceRateLimited):
-        status = 429
+    status = _status(error, invalid_status)
     response = Response(body, status=status)
     if isinstance(error, IDENTITY_ERRORS) and status == 401:
         # The credential is valid: its client must not take it for one that has ended.
@@ -64,6 +58,14 @@ def _domain_response(
     if isinstance(error, errors.ForceRateLimited):
         response["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _status(error: errors.BioLayerError, invalid_status: int) -> int:
+    if isinstance(error, errors.InvalidInput | errors.MalformedJSON):
+        return invalid_status
+    if isinstance(error, UNPROCESSABLE):
+        return 422
+    return 429 if isinstance(error, errors.ForceRateLimited) else problems.status_of(error)
 
 
 def _text(error: errors.BioLayerError) -> str:

@@ -91,7 +91,7 @@ def _shared(view: TaskView) -> dict[str, Any]:
         "owner": _owner(details),
         "paused": details.paused_at is not None,
         "paused_at": details.paused_at,
-        "paused_by": _actor(details.paused_by_kind, details.paused_by_ref),
+        "paused_by": f"{details.paused_by_kind}:{details.paused_by_ref}".strip(":"),
         "paused_reason": details.pause_reason,
     }
 

@@ -143,7 +143,7 @@ class OperatorTask(Shape):
     parent_task_id: str = ""
     paused: bool = False
     paused_at: Timestamp | None = None
-    paused_by: RunActor | None = None
+    paused_by: str = ""
     paused_by_task_id: str = ""
     paused_reason: str = ""
     priority: Priority | None = None

@@ -12,6 +12,7 @@ from apps.operations.services.folding import FIRST_CHANGE_DUE_AT, clean_up_rollu
 from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock_task
 from apps.operations.services.pausing import pause_task, resume_task
 from apps.operations.services.processes import delete_dead_processes
+from apps.operations.services.purging import purge_details
 from apps.operations.services.queueing import (
     QueuedRun,
     RunRequest,
@@ -49,6 +50,7 @@ __all__ = [
     "lock_task",
     "pause_task",
     "publish_task",
+    "purge_details",
     "recount",
     "recount_if_due",
     "reject_task",

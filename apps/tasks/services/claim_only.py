@@ -21,6 +21,7 @@ from apps.tasks.requirements import RequirementSpec
 from apps.tasks.services.queueing import next_run, run_columns
 from apps.tasks.services.reviewing import NOT_IN_REVIEW
 from apps.tasks.transitions import apply
+from biolayer.contract import Context, Handoff
 from biolayer.errors import AttemptsExhausted
 from biolayer.lifecycle import CLOSED, Command
 
@@ -28,6 +29,8 @@ TASK_TYPE = "operations"
 """The type and the domain of such tasks."""
 
 NO_HASH = bytes(32)
+NO_CONTEXT = Context().model_dump()
+NO_CALLBACK_AUTH = Handoff().callback_auth.redacted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,12 @@ def create_claim_only(
         domain=TASK_TYPE,
         title=new.title,
         instructions=new.instructions,
+        context=NO_CONTEXT,
         urgency=new.urgency,
         pool_id=new.pool_id,
         pool_ids=pool_ids,
-        expected_format="json",
+        expected_format="structured_json",
+        callback_auth=NO_CALLBACK_AUTH,
         max_attempts=new.max_attempts,
         is_claim_only=True,
         gate_count=1 + new.gates,
