@@ -79,6 +79,8 @@ def explain(task: Any, offers: Sequence[Any], at: datetime) -> Why:
 
 def next_step(task: Any, why: Why | None) -> Text:
     """Return what has to happen for the task to continue."""
+    if task.status == Status.CREATED and task.is_claim_only:
+        return _("An agent or an operator has to claim it: it is never offered.")
     if task.status == Status.CREATED and task.gate_count:
         return _("The tasks that it depends on have to be completed.")
     if task.status in (Status.QUEUED, Status.OFFERED) and why is not None:

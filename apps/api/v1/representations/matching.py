@@ -106,6 +106,8 @@ def _escalation(explanation: Explanation) -> responses.MatchEscalation | None:
 def _next(explanation: Explanation) -> str:
     """Return what has to happen for the task to continue."""
     task = explanation.task
+    if task.status == Status.CREATED and task.is_claim_only:
+        return "An agent or an operator has to claim it by `/api`: it is never offered."
     if task.status == Status.CREATED and task.gate_count:
         return "The tasks that it depends on have to be completed."
     if task.status == Status.QUEUED:
