@@ -5,7 +5,9 @@ A task that only claims hand out has one closed gate always; each further one bl
 
 from typing import Literal
 
-from apps.tasks.models import RunStatus, Task
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, Value, When
+
+from apps.tasks.models import Run, RunStatus, Task
 from biolayer.lifecycle import Status
 
 TaskStatus = Literal[
@@ -54,6 +56,33 @@ def task_status(task: Task, run_status: str = "") -> TaskStatus:
     if status in WAITING:
         return "blocked" if is_blocked(task) else "ready"
     return _STATUS_OF[status]
+
+
+def task_status_in_sql() -> Case:
+    """Return what `task_status` returns, as an expression on tasks: with their open runs."""
+    starting = Exists(Run.objects.filter(task_id=OuterRef("id"), status=RunStatus.STARTING))
+    again = Q(status=Status.FAILED, is_claim_only=True, attempt__lt=F("max_attempts"))
+    waits = Q(status__in=WAITING) | again
+    blocked = Q(is_claim_only=True, gate_count__gt=1) | Q(is_claim_only=False, gate_count__gt=0)
+    return Case(
+        When(starting, then=Value("in_progress")),
+        When(waits & blocked, then=Value("blocked")),
+        When(waits & Q(is_claim_only=True), then=Value("ready")),
+        *(When(status=status, then=Value(shown)) for status, shown in _STATUS_OF.items()),
+        output_field=CharField(),
+    )
+
+
+def kernel_statuses_of(shown: str) -> list[str]:
+    """Return the statuses of the kernel that a task may have where `/api` shows this one."""
+    found = [status.value for status, word in _STATUS_OF.items() if word == shown]
+    match shown:
+        case "ready" | "blocked":
+            return [*map(str, WAITING), Status.FAILED.value]
+        case "in_progress":
+            return [*found, Status.CREATED.value, Status.ACCEPTED.value]
+        case _:
+            return found
 
 
 def scope_of(task: Task) -> Scope:

@@ -18,6 +18,7 @@ from biolayer.field_descriptions import (
     matching,
     oauth,
     operations,
+    operations_reads,
     organisations,
     pools,
     reviews,
@@ -47,6 +48,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **teams.TABLE,
     **agents.TABLE,
     **operations.TABLE,
+    **operations_reads.TABLE,
 }
 
 

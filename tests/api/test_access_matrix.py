@@ -386,7 +386,7 @@ def test_call_of_an_agent__needs_a_credential_and_a_session(house: House, route:
     client = Client(raise_request_exception=False)
     path = "/" + re.sub(r"<str:\w+>", NO_ID, route)
     reader = issue_key(
-        organisation_id=house.organisation.id, name="Reader", scopes=[Scope.TASKS_READ]
+        organisation_id=house.organisation.id, name="Reader", scopes=[Scope.WEBHOOKS_READ]
     )
     with expect_unchanged():
         for key, statuses in (("", {401}), (reader, {401, 403, 404, 405, 422})):

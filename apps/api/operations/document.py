@@ -25,6 +25,8 @@ INFO = {
 TAGS = {
     "agent": "Sessions of agents, and the runs that they claim.",
     "tasks": "Tasks with their runs, dependencies and tasks below them.",
+    "task-runs": "Runs of tasks.",
+    "runs": "Operators' decisions on runs.",
     "openapi.json": "This document.",
 }
 MEANINGS = {

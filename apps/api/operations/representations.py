@@ -42,20 +42,24 @@ def lease(changed: Lease) -> responses.LeaseAnswer:
 
 def task(row: Task) -> responses.OperatorTask:
     """Return a task as a call that changed it answers."""
-    view = task_view(row)
-    details, is_run = view.details, view.run is not None and view.run.status in RUN_HELD
+    return task_of_view(task_view(row))
+
+
+def task_of_view(view: TaskView) -> responses.OperatorTask:
+    """Return a task without what belongs to it."""
+    details = view.details
     return responses.OperatorTask(
-        **_shared(view),
-        description=row.instructions,
+        **shared_fields(view),
+        description=view.task.instructions,
         metadata=None if details is None else details.metadata,
-        current_run_id=str(view.run.id) if is_run and view.run is not None else "",
     )
 
 
-def _shared(view: TaskView) -> dict[str, Any]:
+def shared_fields(view: TaskView) -> dict[str, Any]:
     """Return what a task, and its summary in lists, have in common."""
-    row, details = view.task, view.details
+    row, details, run = view.task, view.details, view.run
     shown: dict[str, Any] = {
+        "current_run_id": str(run.id) if run is not None and run.status in RUN_HELD else "",
         "id": view.id,
         "title": row.title,
         "scope": scope_of(row),
@@ -82,7 +86,7 @@ def _shared(view: TaskView) -> dict[str, Any]:
         }
     return shown | {
         "identifier": details.identifier,
-        "created_by": _actor(details.creator_kind, details.creator_ref),
+        "created_by": actor(details.creator_kind, details.creator_ref),
         "origin": responses.RunOrigin(kind=details.origin_kind, ref=details.origin_ref),
         "approval_policy": details.approval_policy,
         "approval_state": details.approval_state,
@@ -99,7 +103,8 @@ def _shared(view: TaskView) -> dict[str, Any]:
 FINISHED = ("completed", "failed", "canceled")
 
 
-def _actor(kind: str, ref: str) -> responses.RunActor | None:
+def actor(kind: str, ref: str) -> responses.RunActor | None:
+    """Return who did something; None without a kind."""
     return responses.RunActor(kind=kind, ref=ref) if kind else None
 
 
@@ -135,10 +140,11 @@ def run(row: Run) -> responses.TaskRun:
 
 def runs(rows: Sequence[Run]) -> list[responses.TaskRun]:
     """Return runs, whose tasks they have, in their order."""
-    return [_run(view) for view in run_views(rows)]
+    return [run_of_view(view) for view in run_views(rows)]
 
 
-def _run(view: RunView) -> responses.TaskRun:
+def run_of_view(view: RunView) -> responses.TaskRun:
+    """Return a run without its room, which claims alone show."""
     row, details = view.run, view.details
     is_held = row.status in RUN_HELD
     shown: dict[str, Any] = {
@@ -154,7 +160,7 @@ def _run(view: RunView) -> responses.TaskRun:
         "lease_until": row.lease_until if is_held else None,
         "error": redacted(row.error),
         "result": row.output,
-        "claimed_by": view.claimed_by and _actor(*view.claimed_by),
+        "claimed_by": view.claimed_by and actor(*view.claimed_by),
         "session_id": view.session_id,
         "claim_token_hash": view.claim_token_hash,
         "coordination_channel_id": view.channel,
@@ -191,7 +197,7 @@ def coordination_channel(view: RunView) -> responses.CoordinationChannel | None:
 def _claimed_run(
     made: Claim, view: RunView, channel: responses.CoordinationChannel | None
 ) -> responses.TaskRun:
-    shown = _run(view)
+    shown = run_of_view(view)
     claimed = {
         "claim_token_hash": made.claim.token_hash,
         "claimed_by": _claimed_by(made.session),

@@ -1,4 +1,4 @@
-"""Serve the calls of `/api/tasks` that change tasks."""
+"""Serve the calls of `/api/tasks` that change tasks. reads.py has those that read them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,8 +8,10 @@ from rest_framework.response import Response
 
 from apps.accounts.scopes import Scope
 from apps.api.http.operations import operation
-from apps.api.operations import representations
+from apps.api.operations import read_representations, representations
 from apps.api.operations.errors import redacted
+from apps.api.operations.read_responses import TaskViewAnswer
+from apps.api.operations.reads import ReadTask, ReadTaskRuns, ReadTasks
 from apps.api.operations.responses import RunAnswer, TaskAnswer, TaskRunAnswer
 from apps.api.operations.task_requests import (
     CancelBody,
@@ -22,7 +24,7 @@ from apps.api.operations.task_requests import (
     check_metadata,
 )
 from apps.api.operations.views import OperationsView, answer
-from apps.operations import services
+from apps.operations import selectors, services
 from apps.operations.caller import Caller
 from apps.operations.services import LockedTask, QueuedRun, RunRequest
 
@@ -33,7 +35,11 @@ def task_answer(locked: LockedTask, status: int = 200) -> Response:
     return answer(TaskAnswer(task=representations.task(locked.task)), status)
 
 
-class Tasks(OperationsView):
+def whole_answer(caller: Caller, locked: LockedTask) -> Response:
+    return answer(read_representations.whole(selectors.whole(caller, locked.task)))
+
+
+class Tasks(ReadTasks):
     @operation(
         "createTask",
         scope=Scope.TASKS_CREATE,
@@ -63,7 +69,7 @@ class TaskChildren(OperationsView):
         return task_answer(made, 201)
 
 
-class Task(OperationsView):
+class Task(ReadTask):
     bad_requests = frozenset({"DELETE"})
 
     @operation(
@@ -145,7 +151,7 @@ class TaskApprove(_QueueView):
         return self.queue(request, task_id, services.approve_task, 201)
 
 
-class TaskRuns(_QueueView):
+class TaskRuns(ReadTaskRuns, _QueueView):
     @operation(
         "enqueueTaskRun",
         scope=Scope.TASKS_CREATE,
@@ -198,19 +204,18 @@ class TaskDependencies(OperationsView):
         "addTaskDependency",
         scope=Scope.TASKS_CREATE,
         summary="Add a blocking dependency",
-        returns={200: TaskAnswer},
+        returns={200: TaskViewAnswer},
         body=DependencyBody,
     )
     def post(self, request: Request, task_id: str) -> Response:
-        body = self.body(request, DependencyBody)
-        return task_answer(
-            services.add_dependency(
-                caller=self.caller(request),
-                task_id=task_id,
-                depends_on=body.depends_on_task_id,
-                at=self.at(request),
-            )
+        body, caller = self.body(request, DependencyBody), self.caller(request)
+        locked = services.add_dependency(
+            caller=caller,
+            task_id=task_id,
+            depends_on=body.depends_on_task_id,
+            at=self.at(request),
         )
+        return whole_answer(caller, locked)
 
 
 class TaskDependency(OperationsView):
@@ -218,17 +223,14 @@ class TaskDependency(OperationsView):
         "removeTaskDependency",
         scope=Scope.TASKS_CREATE,
         summary="Remove a blocking dependency",
-        returns={200: TaskAnswer},
+        returns={200: TaskViewAnswer},
     )
     def delete(self, request: Request, task_id: str, depends_on_id: str) -> Response:
-        return task_answer(
-            services.remove_dependency(
-                caller=self.caller(request),
-                task_id=task_id,
-                depends_on=depends_on_id,
-                at=self.at(request),
-            )
+        caller = self.caller(request)
+        locked = services.remove_dependency(
+            caller=caller, task_id=task_id, depends_on=depends_on_id, at=self.at(request)
         )
+        return whole_answer(caller, locked)
 
 
 class TaskPause(OperationsView):

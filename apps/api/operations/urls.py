@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.api.operations import agent_tasks, document, sessions, tasks
+from apps.api.operations import agent_tasks, document, reads, sessions, tasks
 
 urlpatterns = [
     path("agent/sessions", sessions.Sessions.as_view()),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("agent/tasks/<str:run_id>/complete", agent_tasks.AgentComplete.as_view()),
     path("agent/tasks/<str:run_id>/fail", agent_tasks.AgentFail.as_view()),
     path("agent/tasks/<str:run_id>/release", agent_tasks.AgentRelease.as_view()),
+    path("runs/<str:run_id>/inspect", reads.RunInspect.as_view()),
+    path("task-runs/<str:run_id>", reads.TaskRun.as_view()),
     path("tasks", tasks.Tasks.as_view()),
     path("tasks/<str:task_id>", tasks.Task.as_view()),
     path("tasks/<str:task_id>/approve", tasks.TaskApprove.as_view()),
@@ -20,11 +22,14 @@ urlpatterns = [
     path("tasks/<str:task_id>/children", tasks.TaskChildren.as_view()),
     path("tasks/<str:task_id>/dependencies", tasks.TaskDependencies.as_view()),
     path("tasks/<str:task_id>/dependencies/<str:depends_on_id>", tasks.TaskDependency.as_view()),
+    path("tasks/<str:task_id>/inspect", reads.TaskInspect.as_view()),
     path("tasks/<str:task_id>/pause", tasks.TaskPause.as_view()),
     path("tasks/<str:task_id>/publish", tasks.TaskPublish.as_view()),
     path("tasks/<str:task_id>/reject", tasks.TaskReject.as_view()),
     path("tasks/<str:task_id>/resume", tasks.TaskResume.as_view()),
     path("tasks/<str:task_id>/runs", tasks.TaskRuns.as_view()),
     path("tasks/<str:task_id>/start", tasks.TaskStart.as_view()),
+    path("tasks/<str:task_id>/timeline", reads.TaskTimeline.as_view()),
+    path("tasks/<str:task_id>/tree", reads.TaskTree.as_view()),
     path("openapi.json", document.Document.as_view()),
 ]

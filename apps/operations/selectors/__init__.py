@@ -13,7 +13,9 @@ from apps.operations.selectors.board import (
     board,
 )
 from apps.operations.selectors.find import run_of, task_id_of, task_of
+from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
+from apps.operations.selectors.summaries import DependencyView, SummaryView, summary_views
 from apps.operations.selectors.system import (
     DeliveryFigures,
     ProcessRow,
@@ -22,6 +24,7 @@ from apps.operations.selectors.system import (
     register_drain,
     system,
 )
+from apps.operations.selectors.timeline import LogView, latest_log, log_after
 from apps.operations.selectors.views import (
     TaskView,
     coordination_channel_of,
@@ -29,31 +32,54 @@ from apps.operations.selectors.views import (
     task_views,
     wire_ids,
 )
+from apps.operations.selectors.whole import (
+    TreeNode,
+    WholeTask,
+    runs_of,
+    task_tree,
+    whole,
+    whole_task,
+)
 
 __all__ = [
     "Board",
     "DeliveryFigures",
+    "DependencyView",
     "DomainFigures",
     "Figures",
     "FlowPoint",
+    "LogView",
     "PoolFigures",
     "ProcessRow",
     "RecountFigures",
     "SkillDemand",
+    "SummaryView",
     "SystemFigures",
+    "TaskFilters",
     "TaskView",
     "Timing",
+    "TreeNode",
     "WaitingTask",
+    "WholeTask",
     "WorkerFigures",
     "board",
     "coordination_channel_of",
+    "latest_log",
+    "log_after",
     "open_tasks_of",
     "register_drain",
     "run_of",
+    "runs_of",
+    "summary_views",
     "system",
     "task_id_of",
+    "task_list",
     "task_of",
+    "task_tree",
     "task_view",
     "task_views",
+    "whole",
+    "whole_task",
     "wire_ids",
+    "workspace_id_of",
 ]

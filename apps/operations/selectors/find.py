@@ -14,6 +14,9 @@ def task_id_of(caller: Caller, wire_id: str) -> UUID:
 
     Raise `NotFound` for one that does not exist, is deleted, or belongs to another organisation.
     """
+    if "\x00" in wire_id:
+        # PostgreSQL has no such text.
+        raise NotFound("task")
     organisation_id = caller.principal.organisation_id
     known = TaskDetails.objects.filter(organisation_id=organisation_id, wire_id=wire_id)
     found = known.values_list("task_id", "deleted_at").first()

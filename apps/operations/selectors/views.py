@@ -28,7 +28,9 @@ class TaskView:
     parent_id: str
     # The nearest paused task on the way up, itself first.
     paused_by: str
+    # Number and time of its latest event.
     latest_sequence: int
+    latest_at: datetime
 
     @property
     def id(self) -> str:
@@ -47,6 +49,11 @@ class TaskView:
         changed_at = self.task.changed_at
         return changed_at if self.details is None else max(changed_at, self.details.updated_at)
 
+    @property
+    def last_activity_at(self) -> datetime:
+        """Return when anything of it changed; each change of a run is an event, too."""
+        return max(self.task.created_at, self.updated_at, self.latest_at)
+
 
 def task_views(
     tasks: Sequence[Task], open_runs: Mapping[UUID, Run] | None = None
@@ -58,7 +65,7 @@ def task_views(
         open_runs = {run.task_id: run for run in _open_runs(ids)}
     paused_by = _paused_by([task.id for task in tasks if task.is_paused])
     parents = _wire_ids([row.parent_id for row in details.values() if row.parent_id])
-    sequences = _latest_sequences(ids)
+    latest = _latest(ids)
     return [
         TaskView(
             task=task,
@@ -66,9 +73,11 @@ def task_views(
             run=open_runs.get(task.id),
             parent_id=_parent_of(details.get(task.id), parents),
             paused_by=paused_by.get(task.id, ""),
-            latest_sequence=sequences.get(task.id, 0),
+            latest_sequence=sequence,
+            latest_at=at or task.created_at,
         )
         for task in tasks
+        for sequence, at in [latest.get(task.id, (0, None))]
     ]
 
 
@@ -128,20 +137,22 @@ def _paused_by(ids: Sequence[UUID]) -> dict[UUID, str]:
 
 
 LATEST = """
-SELECT named.id, coalesce(
-    (SELECT l.sequence FROM operations_logentry l WHERE l.task_id = named.id
-     ORDER BY l.sequence DESC LIMIT 1),
-    (SELECT e.id FROM events_event e JOIN tasks_task t ON t.id = named.id
-     WHERE e.task_id = named.id AND e.sequence = t.version AND NOT t.is_claim_only), 0)
-FROM unnest(%s::uuid[]) AS named (id)
+SELECT named.id, latest.sequence, latest.at
+FROM unnest(%s::uuid[]) AS named (id) CROSS JOIN LATERAL (
+    (SELECT l.sequence, l.occurred_at AS at FROM operations_logentry l
+     WHERE l.task_id = named.id ORDER BY l.sequence DESC LIMIT 1)
+    UNION ALL
+    (SELECT e.id, e.occurred_at FROM events_event e JOIN tasks_task t ON t.id = named.id
+     WHERE e.task_id = named.id AND e.sequence = t.version AND NOT t.is_claim_only)
+) latest
 """
 
 
-def _latest_sequences(ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return the number of the latest event of each task, as the timeline counts."""
+def _latest(ids: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
+    """Return number and time of the latest event of each task, as the timeline counts."""
     with connection.cursor() as cursor:
         cursor.execute(LATEST, [list(ids)])
-        return dict(cursor.fetchall())
+        return {task_id: (sequence, at) for task_id, sequence, at in cursor.fetchall()}
 
 
 def coordination_channel_of(run: Run, details: RunDetails | None) -> str:

@@ -79,7 +79,7 @@ def _add(caller: Caller, task_id: str, depends_on: str, at: datetime) -> LockedT
         raise GraphLimit(f"A task has at most {MAX_DEPENDENCIES} dependencies.")
     if _reaches(needed.id, task.id):
         raise DependencyCycle
-    gates = tasks.link(task=task, needed=needed)
+    gates = tasks.link(task=task, needed=needed, at=at)
     _log(caller, locked, LogType.DEPENDENCY_ADDED, depends_on, gates=gates, at=at)
     return locked
 

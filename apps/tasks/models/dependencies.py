@@ -27,6 +27,8 @@ class Dependency(models.Model):
     )
     # Its index in the contract.
     position = models.PositiveSmallIntegerField()
+    # Null: it was created with its task.
+    added_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

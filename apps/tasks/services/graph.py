@@ -4,6 +4,7 @@ Such a task keeps its gates in every status: one for each dependency that is not
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
@@ -16,7 +17,7 @@ from apps.tasks.services.claim_only import change_columns
 from biolayer.lifecycle import Status
 
 
-def link(*, task: Task, needed: Task) -> int:
+def link(*, task: Task, needed: Task, at: datetime) -> int:
     """Let a locked task wait for another locked one. Return by how much its gates change."""
     last = Dependency.objects.filter(task_id=task.id).aggregate(last=Max("position"))["last"]
     Dependency.objects.create(
@@ -24,6 +25,7 @@ def link(*, task: Task, needed: Task) -> int:
         task=task,
         needs=needed,
         position=0 if last is None else last + 1,
+        added_at=at,
     )
     return 0 if needed.status == Status.COMPLETED else 1
 

@@ -1,0 +1,80 @@
+"""Read the runs of tasks of `/api` with their sessions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.agents.models import AgentSession
+from apps.agents.selectors import RunView, run_views
+from apps.operations.caller import Caller
+from apps.operations.selectors import (
+    LogView,
+    TaskView,
+    latest_log,
+    log_after,
+    run_of,
+    runs_of,
+    task_of,
+    task_view,
+    task_views,
+)
+from apps.tasks.models import Run, Task
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetailView:
+    """Hold a run with its task, its session, and the latest event that is about it."""
+
+    view: RunView
+    task: TaskView
+    session: AgentSession | None
+    event: LogView | None
+
+
+def task_runs(
+    *, caller: Caller, task_id: str, status: str, session_id: str, limit: int
+) -> list[RunView]:
+    """Return the runs of a task, newest first; empty texts restrict nothing.
+
+    Raise `NotFound`, `RoleTooLow`, `ScopeMissing`.
+    """
+    views = run_views(runs_of(task_of(caller, task_id)))
+    return [
+        view
+        for view in views
+        if status in ("", view.run.status) and session_id in ("", view.session_id)
+    ][:limit]
+
+
+def run_detail(*, caller: Caller, run_id: str) -> RunDetailView:
+    """Return a run as a whole. Raise `NotFound`, `RoleTooLow`, `ScopeMissing`."""
+    run = run_of(caller, run_id)
+    view = run_views([run])[0]
+    sessions = AgentSession.objects.filter(organisation_id=run.organisation_id)
+    session = sessions.filter(session_id=view.session_id).first() if view.session_id else None
+    events = latest_log(run.task, 1, run_id=run.id)
+    return RunDetailView(view, task_view(run.task), session, events[0] if events else None)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineView:
+    """Hold events with the present state of their tasks and runs."""
+
+    events: Sequence[LogView]
+    tasks: Sequence[TaskView]
+    runs: Sequence[RunView]
+
+
+def timeline(*, caller: Caller, task_id: str, after: int, limit: int) -> TimelineView:
+    """Return the first events of a task after a number. Raise as `run_detail` does."""
+    task = task_of(caller, task_id)
+    return with_present_state([task], log_after([task], after, limit))
+
+
+def with_present_state(tasks: Sequence[Task], events: Sequence[LogView]) -> TimelineView:
+    """Return events of these tasks with what they are about, in a few statements."""
+    shown = {event.task for event in events}
+    known = {task.id: task for task in tasks if task.id in shown}
+    runs = list(Run.objects.filter(id__in={event.run_id for event in events if event.run_id}))
+    for run in runs:
+        run.task = known[run.task_id]
+    return TimelineView(events, task_views(list(known.values())), run_views(runs))

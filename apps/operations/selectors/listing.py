@@ -1,0 +1,135 @@
+"""List tasks, of all APIs, by what was active last."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Case, DateTimeField, OuterRef, Q, Subquery, When
+from django.db.models.functions import Greatest
+
+from apps.accounts.scopes import Scope
+from apps.events.models import Event
+from apps.operations.caller import Caller
+from apps.operations.models import ApprovalState, LogEntry
+from apps.operations.projection import kernel_statuses_of, task_status_in_sql
+from apps.operations.selectors.find import task_id_of
+from apps.operations.selectors.summaries import SummaryView, summary_views
+from apps.pools.selectors import visible_pools
+from apps.tasks.models import Task
+from apps.tasks.models.tasks import TaskQuerySet
+from biolayer.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilters:
+    """Hold what a list is restricted to: empty texts restrict nothing."""
+
+    limit: int
+    scope: str = ""
+    workspace: str = ""
+    status: str = ""
+    urgency: str = ""
+    include_drafts: bool = False
+    approval_state: str = ""
+    owner_kind: str = ""
+    owner_ref: str = ""
+    parent_task_id: str = ""
+    network_channel: str = ""
+    query: str = ""
+
+
+def task_list(*, caller: Caller, filters: TaskFilters) -> list[SummaryView]:
+    """Return the tasks that match all filters, newest activity first.
+
+    Raise `NotFound` (the workspace), `RoleTooLow`, `ScopeMissing`.
+    """
+    caller.principal.require(Scope.TASKS_READ)
+    rows = Task.objects.visible_to(caller.principal).filter(details__deleted_at=None)
+    rows = _of_status(rows, filters).filter(_matching(caller, filters))
+    found = by_activity(rows)[: filters.limit]
+    return summary_views(caller, list(found))
+
+
+def by_activity(rows: TaskQuerySet) -> TaskQuerySet:
+    """Return tasks by newest activity, then updated, created and id, all descending."""
+    updated = Greatest("changed_at", "details__updated_at")
+    ordered = rows.annotate(updated=updated, active=Greatest("created_at", updated, _latest_at()))
+    return ordered.order_by("-active", "-updated", "-created_at", "-id")
+
+
+def _latest_at() -> Case:
+    """Return the time of a task's latest event, as `TaskView.latest_at` is."""
+    entries = LogEntry.objects.filter(task_id=OuterRef("id")).order_by("-sequence")
+    events = Event.objects.filter(task_id=OuterRef("id"), sequence=OuterRef("version"))
+    return Case(
+        When(is_claim_only=True, then=Subquery(entries.values("occurred_at")[:1])),
+        default=Subquery(events.values("occurred_at")[:1]),
+        output_field=DateTimeField(),
+    )
+
+
+def _of_status(rows: TaskQuerySet, filters: TaskFilters) -> TaskQuerySet:
+    if filters.status:
+        # The statuses of the kernel are in an index.
+        candidates = rows.filter(status__in=kernel_statuses_of(filters.status))
+        return candidates.annotate(shown=task_status_in_sql()).filter(shown=filters.status)
+    return rows if filters.include_drafts else rows.exclude(status="draft")
+
+
+def _matching(caller: Caller, filters: TaskFilters) -> Q:
+    conditions = Q(**_equal(filters))
+    if filters.scope == "global":
+        conditions &= Q(pool_id=None)
+    if filters.scope == "workspace":
+        conditions &= Q(pool_id__isnull=False)
+    if filters.workspace:
+        conditions &= Q(pool_id=workspace_id_of(caller, filters.workspace))
+    if filters.approval_state:
+        is_so = Q(details__approval_state=filters.approval_state)
+        if filters.approval_state == ApprovalState.NOT_REQUIRED:
+            is_so |= Q(details=None)
+        conditions &= is_so
+    if filters.parent_task_id:
+        conditions &= Q(details__parent_id=_task_id(caller, filters.parent_task_id))
+    if filters.query:
+        words = filters.query
+        conditions &= (
+            Q(title__icontains=words)
+            | Q(details__identifier__icontains=words)
+            | Q(details=None, request_id__icontains=words)
+        )
+    return conditions
+
+
+COLUMNS = {
+    "urgency": "urgency",
+    "owner_kind": "details__owner_kind",
+    "owner_ref": "details__owner_ref",
+    "network_channel": "details__network_channel",
+}
+
+
+def _equal(filters: TaskFilters) -> dict[str, Any]:
+    given = {column: getattr(filters, name) for name, column in COLUMNS.items()}
+    return {column: value for column, value in given.items() if value}
+
+
+def _task_id(caller: Caller, wire_id: str) -> UUID:
+    """Return the id of a task, which no task has where there is none."""
+    try:
+        return task_id_of(caller, wire_id)
+    except NotFound:
+        return UUID(int=0)
+
+
+def workspace_id_of(caller: Caller, text: str) -> UUID:
+    """Return the pool that a workspace is, by its id or its name. Raise `NotFound`."""
+    pools = visible_pools(caller.principal)
+    try:
+        found = pools.filter(id=UUID(text))
+    except ValueError:
+        found = pools.filter(name=text)
+    pool_id = found.order_by("id").values_list("id", flat=True).first()
+    if pool_id is None:
+        raise NotFound("workspace")
+    return pool_id
