@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from apps.agents.models import AgentSession
 from apps.agents.selectors import RunView, run_views
@@ -13,6 +14,7 @@ from apps.operations.selectors import (
     log_after,
     run_of,
     runs_of,
+    subtree_of,
     task_of,
     task_view,
     task_views,
@@ -78,3 +80,27 @@ def with_present_state(tasks: Sequence[Task], events: Sequence[LogView]) -> Time
     for run in runs:
         run.task = known[run.task_id]
     return TimelineView(events, task_views(list(known.values())), run_views(runs))
+
+
+MAX_STREAMED = 256
+"""Events of a page of a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPage:
+    """Hold the next events of a task and those below it."""
+
+    timeline: TimelineView
+    task_ids: frozenset[UUID]
+    has_more: bool
+
+
+def stream_page(*, caller: Caller, task_id: str, after: int, until: int) -> StreamPage:
+    """Return the events after a number, up to another one. Raise as `run_detail` does."""
+    tasks = subtree_of(caller=caller, task_id=task_id)
+    events = log_after(tasks, after, MAX_STREAMED + 1, until=until)
+    return StreamPage(
+        timeline=with_present_state(tasks, events[:MAX_STREAMED]),
+        task_ids=frozenset(task.id for task in tasks),
+        has_more=len(events) > MAX_STREAMED,
+    )

@@ -154,6 +154,8 @@ ELSEWHERE = {
 AGENTS = {f"api/{one.route}" for one in agent_operations() if one.scope is not None}
 ELSEWHERE |= dict.fromkeys(AGENTS, "agent") | {"api/openapi.json": "everyone"}
 STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
+# tests/api/test_operator_stream.py tests who may read it.
+STREAMS |= {"api/tasks/<str:task_id>/stream"}
 # tests/portal/test_live.py tests who may read it.
 STREAMS |= {"portal/stream"}
 # tests/console/test_stream.py does for the console.

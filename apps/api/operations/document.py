@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from django.urls import get_resolver
+from django.urls import get_resolver, path
+from django.utils.module_loading import import_string
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -74,7 +75,9 @@ def operations() -> list[Operation]:
     """Return every operation of `/api`, in the order of its routes."""
     # By name: the views behind the routes include the one above.
     patterns: Any = get_resolver("apps.api.operations.urls").url_patterns
-    return operations_of(patterns)
+    # The ASGI process alone serves it.
+    stream = import_string("apps.api.streams.tasks.TaskStream")
+    return operations_of([*patterns, path("tasks/<str:task_id>/stream", stream.as_view())])
 
 
 @lru_cache(maxsize=1)

@@ -155,6 +155,11 @@ def _latest(ids: Sequence[UUID]) -> dict[UUID, tuple[int, datetime]]:
         return {task_id: (sequence, at) for task_id, sequence, at in cursor.fetchall()}
 
 
+def latest_sequences(ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the number of the latest event of each task that has any."""
+    return {task_id: sequence for task_id, (sequence, _) in _latest(ids).items()}
+
+
 def coordination_channel_of(run: Run, details: RunDetails | None) -> str:
     """Return the room of a run, which has its task; empty for a global one.
 

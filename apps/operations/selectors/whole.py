@@ -81,6 +81,16 @@ def depths_below(task_id: UUID) -> dict[UUID, int]:
         return dict(cursor.fetchall())
 
 
+def subtree_of(*, caller: Caller, task_id: str) -> list[Task]:
+    """Return a task and those below it that the caller may see.
+
+    Raise `NotFound`, `RoleTooLow`, `ScopeMissing`.
+    """
+    root = task_of(caller, task_id)
+    visible = Task.objects.visible_to(caller.principal)
+    return [root, *visible.filter(id__in=depths_below(root.id))]
+
+
 def task_tree(*, caller: Caller, task_id: str) -> list[TreeNode]:
     """Return a task, and those below it by depth, newest activity and id.
 
