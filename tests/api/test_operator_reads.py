@@ -11,7 +11,10 @@ from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
 from apps.agents.models import AgentSession
 from apps.base import clock
+from apps.events.models import Event
+from apps.operations.log import LogType
 from apps.operations.models import SchedulerState
+from apps.operations.selectors.kernel_events import type_of
 from apps.tasks.models import Run, Task
 from tests.agent_steps import operator
 from tests.api.agh_contract import OPERATIONS, answer_faults, error_faults
@@ -441,6 +444,41 @@ def test_numbers__are_shared_by_both_logs(house: House, desk: Desk) -> None:
     assert first < other < desk.task()["latest_event_seq"]
 
 
+HELD = {"run_id": NO_ID}
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"),
+    [
+        (Event(type="task.drafted", data={}), LogType.CREATED),
+        (Event(type="task.created", data={}), LogType.CREATED),
+        (Event(type="task.created", previous_status="draft", data={}), LogType.PUBLISHED),
+        (Event(type="task.queued", previous_status="created", data=HELD), LogType.RUN_ENQUEUED),
+        (Event(type="task.queued", previous_status="submitted", data=HELD), LogType.RUN_ENQUEUED),
+        (Event(type="task.queued", previous_status="failed", data=HELD), LogType.RUN_ENQUEUED),
+        (Event(type="task.queued", previous_status="offered", data={}), LogType.UPDATED),
+        (Event(type="task.queued", previous_status="started", data=HELD), LogType.RUN_RELEASED),
+        (
+            Event(type="task.queued", previous_status="accepted", data={"reason": "lease_ended"}),
+            LogType.RUN_LEASE_EXPIRED,
+        ),
+        (
+            Event(type="task.queued", previous_status="started", data={"reason": "run_failed"}),
+            LogType.RUN_FAILED,
+        ),
+        (Event(type="task.accepted", data=HELD), LogType.RUN_CLAIMED),
+        (Event(type="task.started", data=HELD), LogType.RUN_STARTED),
+        (Event(type="task.submitted", data=HELD), LogType.RUN_COMPLETED),
+        (Event(type="task.failed", data={}), LogType.RUN_FAILED),
+        (Event(type="task.cancelled", data={}), LogType.CANCELED),
+        (Event(type="task.offered", data={}), LogType.UPDATED),
+    ],
+    ids=lambda value: str(value) if isinstance(value, LogType) else f"{value.type} {value.data}",
+)
+def test_kernels_event__in_the_words_of_the_log(event: Event, shown: LogType) -> None:
+    assert type_of(event) is shown
+
+
 # --- diagnoses ------------------------------------------------------------------------------------
 
 
@@ -562,6 +600,44 @@ def test_inspect__finished_and_starved_runs(desk: Desk) -> None:
     agent.on(run, "complete", result={"ok": True})
     shown = inspected(desk, task)
     assert (codes(shown), shown["next_action"]) == ([], "terminal")
+
+
+# --- answers of writes ----------------------------------------------------------------------------
+
+
+def test_writes__answer_as_is_published(house: House, desk: Desk) -> None:
+    fields = {
+        "scope": "workspace",
+        "workspace": house.pool.name,
+        "title": "Draft the reply",
+        "description": "Politely.",
+        "metadata": {"ticket": 48219},
+        "owner": {"kind": "pool", "ref": "drafter"},
+        "identifier": "IR-48219",
+        "network_channel": "ops",
+        "approval_policy": "manual",
+        "auto_enqueue_on_ready": True,
+    }
+    task = expect("createTask", desk.post("/tasks", **fields), 201)["task"]["id"]
+    path = f"/tasks/{task}"
+    expect("createChildTask", desk.post(f"{path}/children", **fields), 201)
+    expect("updateTask", desk.patch(path, clear_owner=True, priority="urgent"))
+    expect("rejectTask", desk.post(f"{path}/reject"))
+    expect("updateTask", desk.patch(path, approval_policy="none"))
+    expect("updateTask", desk.patch(path, approval_policy="manual"))
+    body = {"idempotency_key": "k-1", "network_channel": "ops", "metadata": {"try": 1}}
+    approved = expect("approveTask", desk.post(f"{path}/approve", **body), 201)
+    assert approved["task"]["approval_state"] == "approved"
+    agent = desk.agent(house)
+    agent.claimed()
+    assert agent.on(approved["run"]["id"], "fail", error="No answer.").status_code == 200
+    expect("startTask", desk.post(f"{path}/start", **body), 201)
+    expect("cancelTask", desk.post(f"{path}/cancel", reason="Not needed", metadata={"a": 1}))
+    draft = desk.task(draft=True)["id"]
+    expect("publishTask", desk.post(f"/tasks/{draft}/publish"))
+    expect("enqueueTaskRun", desk.post(f"/tasks/{desk.task()['id']}/runs", **body), 201)
+    other = desk.task()["id"]
+    assert desk.delete(f"/tasks/{other}").status_code == 204
 
 
 # --- costs ----------------------------------------------------------------------------------------

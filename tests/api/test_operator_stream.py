@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -51,12 +52,15 @@ def address(server: StreamServer, task: str) -> str:
 
 @contextmanager
 def listening(
-    server: StreamServer, key: str, task: str, *, last_id: str | None = None, **query: Any
+    server: StreamServer,
+    key: str,
+    task: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **query: Any,
 ) -> Iterator[Iterator[Frame]]:
     """Yield the events of a stream, without comments; it is closed with the block."""
-    headers = {"Authorization": f"Bearer {key}"}
-    if last_id is not None:
-        headers["Last-Event-ID"] = last_id
+    headers = {"Authorization": f"Bearer {key}", **(headers or {})}
     with httpx.stream(
         "GET", address(server, task), params=query, headers=headers, timeout=20, verify=TLS
     ) as response:
@@ -116,8 +120,8 @@ def test_stream__begins_after_a_sequence(server: StreamServer, desk: Desk) -> No
     key = desk.caller.key
     with listening(server, key, task, after_sequence=numbers[1]) as frames:
         assert [int(one.id) for one in taken(frames, 2)] == numbers[2:]
-    last = str(numbers[2])
-    with listening(server, key, task, last_id=last, after_sequence=0) as frames:
+    last = {"Last-Event-ID": str(numbers[2])}
+    with listening(server, key, task, headers=last, after_sequence=0) as frames:
         assert [int(one.id) for one in taken(frames, 1)] == numbers[3:]
         pause(desk, task)
         assert int(taken(frames, 1)[0].id) > numbers[3]
@@ -197,6 +201,18 @@ def test_stream__ends_with_its_credential(server: StreamServer, house: House, de
         assert list(frames) == []
 
 
+def test_stream__ends_with_its_session(server: StreamServer, desk: Desk) -> None:
+    task = desk.task()["id"]
+    desk.agent()
+    identity = {"X-AGH-Session-ID": "s-1", "X-AGH-Agent": "drafter"}
+    with listening(server, desk.caller.key, task, headers=identity) as frames:
+        taken(frames, 1)
+        desk.caller.delete("/api/agent/sessions/s-1")
+        time.sleep(1.2)
+        pause(desk, task)
+        assert list(frames) == []
+
+
 def test_stream__shows_a_key_for_a_pool_its_tasks_alone(
     server: StreamServer, house: House, desk: Desk
 ) -> None:
@@ -224,16 +240,11 @@ def test_streams__wait_in_any_number(server: StreamServer, desk: Desk) -> None:
 # --- the order of numbers -------------------------------------------------------------------------
 
 
-def entry_of(desk: Desk, task: Task) -> None:
-    """Write an entry of a task, which the transaction has locked."""
-    caller = person(desk.caller.principal)
-    write(
-        [
-            log_entry(
-                task, LogType.UPDATED, caller=caller, origin=origin_of("update"), at=clock.now()
-            )
-        ]
-    )
+def write_entries(desk: Desk, task: Task, count: int = 1) -> None:
+    """Write entries of a task by one statement; a transaction around it has locked the task."""
+    caller, origin = person(desk.caller.principal), origin_of("update")
+    entry = partial(log_entry, task, LogType.UPDATED, caller=caller, origin=origin)
+    write([entry(at=clock.now()) for _ in range(count)])
 
 
 def test_number_that_commits_late__is_waited_for(server: StreamServer, desk: Desk) -> None:
@@ -244,7 +255,7 @@ def test_number_that_commits_late__is_waited_for(server: StreamServer, desk: Des
     def write_slowly() -> None:
         try:
             with transaction.atomic():
-                entry_of(desk, Task.objects.locked().get(id=below))
+                write_entries(desk, Task.objects.locked().get(id=below))
                 is_written.set()
                 assert may_commit.wait(20)
         finally:
@@ -312,10 +323,12 @@ def events_of(desk: Desk, task: str) -> TaskEvents:
     return TaskEvents(person(desk.caller.principal), task, 0, lambda: None)
 
 
-def pauses(desk: Desk, task: str, count: int) -> None:
-    row = TaskDetails.objects.get(wire_id=task).task
-    for _ in range(count):
-        entry_of(desk, row)
+def burst(desk: Desk, task: str, count: int) -> None:
+    """Write many entries at once, on a thread of its own."""
+    try:
+        write_entries(desk, TaskDetails.objects.get(wire_id=task).task, count)
+    finally:
+        connections.close_all()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -329,9 +342,9 @@ def test_client__that_falls_behind_is_disconnected(desk: Desk) -> None:
         async for frame in frames(stream):
             sent += frame.startswith(b"id:")
             if sent == 1:
-                await asyncio.to_thread(on_thread, pauses, desk, task, 1)
+                await asyncio.to_thread(burst, desk, task, 1)
             if sent == 2:
-                await asyncio.to_thread(on_thread, pauses, desk, task, 257)
+                await asyncio.to_thread(burst, desk, task, 257)
                 await asyncio.sleep(1.1)
         return sent
 
@@ -344,7 +357,7 @@ def test_client__that_falls_behind_is_disconnected(desk: Desk) -> None:
 @pytest.mark.usefixtures("fresh")
 def test_client__that_is_quick_gets_any_number(desk: Desk) -> None:
     task = desk.task()["id"]
-    pauses(desk, task, 300)
+    burst(desk, task, 300)
     stream = events_of(desk, task)
 
     @async_to_sync
@@ -353,19 +366,13 @@ def test_client__that_is_quick_gets_any_number(desk: Desk) -> None:
         async for frame in frames(stream):
             sent += frame.startswith(b"id:")
             if sent == 301:
-                await asyncio.to_thread(on_thread, pauses, desk, task, 300)
+                writing = asyncio.create_task(asyncio.to_thread(burst, desk, task, 300))
             if sent == 601:
+                await writing
                 break
         return sent
 
     assert read() == 601
-
-
-def on_thread(call: Any, *args: Any) -> None:
-    try:
-        call(*args)
-    finally:
-        connections.close_all()
 
 
 @pytest.mark.usefixtures("fresh")
