@@ -14,6 +14,7 @@ from apps.base import clock
 from apps.events.models import Event
 from apps.operations.log import LogType
 from apps.operations.models import SchedulerState
+from apps.operations.selectors import listing
 from apps.operations.selectors.kernel_events import type_of
 from apps.tasks.models import Run, Task
 from tests.agent_steps import operator
@@ -83,6 +84,21 @@ def test_list__newest_activity_first(desk: Desk) -> None:
     assert ids(desk) == [second, first]
     assert ids(desk, limit=1) == [second]
     assert ids(desk, limit=0) == ids(desk, limit="") == [second, first]
+
+
+def test_list__is_the_same_by_the_latest_events(
+    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [desk.task()["id"] for _ in range(4)]
+    other = str(house.queued().id)
+    desk.patch(f"/tasks/{made[1]}", title="Latest")
+    expected = [made[1], other, made[3], made[2], made[0]]
+    monkeypatch.setattr(listing, "LATE", timedelta(0))
+    for most in (1, 2, 3, 5, 20):
+        monkeypatch.setattr(listing, "MAX_SCANNED", most)
+        for limit in range(1, 6):
+            assert ids(desk, limit=limit) == expected[:limit], (most, limit)
+        assert ids(desk, query="latest") == [made[1]]
 
 
 def test_list__leaves_drafts_out_unless_asked(desk: Desk) -> None:

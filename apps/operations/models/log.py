@@ -41,7 +41,11 @@ class LogEntry(models.Model):
     xid = Xid8(db_default=CurrentXid(), editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["task", "sequence"], name="log_of_task")]
+        indexes = [
+            models.Index(fields=["task", "sequence"], name="log_of_task"),
+            # The tasks that were active last.
+            models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} #{self.sequence} of {self.task_id}"

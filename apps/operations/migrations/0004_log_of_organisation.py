@@ -1,0 +1,18 @@
+"""The index of an organisation's log, for lists of the tasks that were active last."""
+
+from django.db import migrations, models
+
+from apps.base.sql import BuildIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("operations", "0003_details")]
+
+    operations = [
+        BuildIndex(
+            "logentry",
+            models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
+        ),
+    ]
