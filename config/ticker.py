@@ -37,9 +37,12 @@ from apps.matching.services import (
 )
 from apps.operations.heartbeat import drain_log
 from apps.operations.services import (
+    CYCLE_SECONDS,
     clean_up_rollups,
     delete_dead_processes,
+    delete_force_windows,
     recount_if_due,
+    step_starved,
 )
 from apps.pools.services import refresh_rating_means
 from apps.tasks.selectors import closed_before
@@ -127,6 +130,8 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "rollups": (600.0, clean_up_rollups),
     "processes": (60.0, delete_dead_processes),
     "sessions": (600.0, stop_silent_sessions),
+    "starvation": (CYCLE_SECONDS, partial(call_until_done, step_starved)),
+    "force_windows": (600.0, delete_force_windows),
 }
 
 

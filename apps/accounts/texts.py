@@ -65,6 +65,10 @@ ACTION_TEXTS: dict[str, Any] = {
     AuditAction.TASK_REQUEUED: _("Task requeued"),
     AuditAction.TASK_REASSIGNED: _("Task reassigned"),
     AuditAction.TASK_REOPENED: _("Task reopened"),
+    AuditAction.SCHEDULER_PAUSED: _("Scheduler paused"),
+    AuditAction.SCHEDULER_RESUMED: _("Scheduler resumed"),
+    AuditAction.SCHEDULER_DRAIN_STARTED: _("Drain of the scheduler started"),
+    AuditAction.SCHEDULER_DRAIN_COMPLETED: _("Drain of the scheduler ended"),
     AuditAction.EVIDENCE_READ: _("Evidence read"),
     AuditAction.ATTACHMENT_READ: _("Attachment read"),
     AuditAction.CERTIFICATE_READ: _("Certificate read"),
@@ -106,6 +110,7 @@ SUBJECT_KINDS = {
     "certification_claim": _("Certification"),
     "legal_hold": _("Legal hold"),
     "staff_access": _("Access of staff"),
+    "scheduler": _("Scheduler"),
 }
 FACT_NAMES = {
     "role": _("Role"),
@@ -131,4 +136,5 @@ FACT_NAMES = {
     "after": _("After position"),
     "position": _("Position"),
     "seconds": _("Seconds"),
+    "remaining_claims": _("Runs still held"),
 }

@@ -19,6 +19,7 @@ from biolayer.field_descriptions import (
     oauth,
     operations,
     operations_reads,
+    operations_scheduler,
     organisations,
     pools,
     reviews,
@@ -49,6 +50,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **agents.TABLE,
     **operations.TABLE,
     **operations_reads.TABLE,
+    **operations_scheduler.TABLE,
 }
 
 

@@ -48,6 +48,8 @@ ORGANISATION_RATE_BURST = ENV.BIOLAYER_ORGANISATION_RATE_BURST
 # Failed authentications from an address.
 FAILURE_LIMIT_PER_MINUTE = ENV.BIOLAYER_FAILURE_LIMIT
 TRUSTED_PROXIES = ENV.BIOLAYER_TRUSTED_PROXIES
+# Whether sessions of agents may release, fail, retry and recover runs that they do not hold.
+AGENTS_MAY_FORCE = ENV.BIOLAYER_AGENTS_MAY_FORCE
 
 DATABASES = {
     "default": database(

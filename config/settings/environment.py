@@ -75,6 +75,7 @@ class Environment(BaseModel):
     STREAM_PORT: Annotated[int, Field(ge=1, le=65_535)] | None = None
     WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = 1
     LOG_LEVEL: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    BIOLAYER_AGENTS_MAY_FORCE: bool = True
     BIOLAYER_BASE_URL: Annotated[str, AfterValidator(_origin)] | None = None
     BIOLAYER_CORS_ORIGINS: Annotated[list[Annotated[str, AfterValidator(_origin)]], List] = []
     BIOLAYER_HOME: Path = Path(".biolayer")

@@ -153,6 +153,21 @@ ELSEWHERE = {
 # Calls of `/api` have another form of error: tests/api/test_operator_access.py tests each of them.
 AGENTS = {f"api/{one.route}" for one in agent_operations() if one.scope is not None}
 ELSEWHERE |= dict.fromkeys(AGENTS, "agent") | {"api/openapi.json": "everyone"}
+# tests/api/test_operator_scheduler.py and test_operator_force.py test who may use them.
+SCHEDULER = {
+    "api/scheduler",
+    "api/scheduler/backlog",
+    "api/scheduler/drain",
+    "api/scheduler/pause",
+    "api/scheduler/resume",
+    "api/runs/bulk/fail",
+    "api/runs/bulk/release",
+    "api/runs/<str:run_id>/fail",
+    "api/runs/<str:run_id>/recover",
+    "api/runs/<str:run_id>/release",
+    "api/runs/<str:run_id>/retry",
+}
+ELSEWHERE |= dict.fromkeys(SCHEDULER, "operator")
 STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
 # tests/api/test_operator_stream.py tests who may read it.
 STREAMS |= {"api/tasks/<str:task_id>/stream"}

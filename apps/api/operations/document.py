@@ -27,7 +27,8 @@ TAGS = {
     "agent": "Sessions of agents, and the runs that they claim.",
     "tasks": "Tasks with their runs, dependencies and tasks below them.",
     "task-runs": "Runs of tasks.",
-    "runs": "Operators' decisions on runs.",
+    "runs": "Runs that operators change without holding them.",
+    "scheduler": "What hands out runs to sessions, and what waits for it.",
     "openapi.json": "This document.",
 }
 MEANINGS = {

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from apps.api.http import problems
 from apps.api.http.request_ids import request_id_of
+from apps.api.operations.responses import ErrorBody
 from biolayer import errors
 from biolayer.errors.agents import IDENTITY_ERRORS, LEASE_ERRORS
 from biolayer.errors.operations import OPERATOR_ERRORS, UNPROCESSABLE
@@ -44,10 +45,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 def _domain_response(
     request: HttpRequest, error: errors.BioLayerError, invalid_status: int
 ) -> Response:
-    body: dict[str, Any] = {"error": redacted(_text(error))}
-    diagnostic = _diagnostic(error)
-    if diagnostic is not None:
-        body["diagnostic"] = {**diagnostic, "evidence": {"request_id": request_id_of(request)}}
+    body = _body(error)
+    if "diagnostic" in body:
+        body["diagnostic"]["evidence"] = {"request_id": request_id_of(request)}
     status = _status(error, invalid_status)
     response = Response(body, status=status)
     if isinstance(error, IDENTITY_ERRORS) and status == 401:
@@ -66,6 +66,17 @@ def _status(error: errors.BioLayerError, invalid_status: int) -> int:
     if isinstance(error, UNPROCESSABLE):
         return 422
     return 429 if isinstance(error, errors.ForceRateLimited) else problems.status_of(error)
+
+
+def error_body(error: errors.BioLayerError) -> ErrorBody:
+    """Return the body of an error that is one result of several."""
+    return ErrorBody.model_validate(_body(error))
+
+
+def _body(error: errors.BioLayerError) -> dict[str, Any]:
+    body: dict[str, Any] = {"error": redacted(_text(error))}
+    diagnostic = _diagnostic(error)
+    return body if diagnostic is None else {**body, "diagnostic": diagnostic}
 
 
 def _text(error: errors.BioLayerError) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.api.operations import agent_tasks, document, reads, sessions, tasks
+from apps.api.operations import agent_tasks, document, force, reads, scheduler, sessions, tasks
 
 urlpatterns = [
     path("agent/sessions", sessions.Sessions.as_view()),
@@ -15,6 +15,18 @@ urlpatterns = [
     path("agent/tasks/<str:run_id>/release", agent_tasks.AgentRelease.as_view()),
     path("runs/<str:run_id>/inspect", reads.RunInspect.as_view()),
     path("task-runs/<str:run_id>", reads.TaskRun.as_view()),
+    # Before `runs/<run_id>`: no run has this id.
+    path("runs/bulk/fail", force.RunsFail.as_view()),
+    path("runs/bulk/release", force.RunsRelease.as_view()),
+    path("runs/<str:run_id>/fail", force.RunFail.as_view()),
+    path("runs/<str:run_id>/recover", force.RunRecover.as_view()),
+    path("runs/<str:run_id>/release", force.RunRelease.as_view()),
+    path("runs/<str:run_id>/retry", force.RunRetry.as_view()),
+    path("scheduler", scheduler.Scheduler.as_view()),
+    path("scheduler/backlog", scheduler.SchedulerBacklog.as_view()),
+    path("scheduler/drain", scheduler.SchedulerDrain.as_view()),
+    path("scheduler/pause", scheduler.SchedulerPause.as_view()),
+    path("scheduler/resume", scheduler.SchedulerResume.as_view()),
     path("tasks", tasks.Tasks.as_view()),
     path("tasks/<str:task_id>", tasks.Task.as_view()),
     path("tasks/<str:task_id>/approve", tasks.TaskApprove.as_view()),

@@ -19,6 +19,7 @@ from apps.operations.models.figures import (
     TaskCount,
     TaskTiming,
 )
+from apps.operations.models.forcing import ForceWindow
 from apps.operations.models.log import LogEntry
 from apps.operations.models.profiles import ExecutionProfile
 from apps.operations.models.scheduler import SchedulerState
@@ -30,6 +31,7 @@ __all__ = [
     "Counted",
     "ExecutionProfile",
     "Flow",
+    "ForceWindow",
     "Granularity",
     "LogEntry",
     "Measure",

@@ -123,6 +123,12 @@ class TaskDetails(models.Model):
                 condition=~Q(owner_kind=""),
                 name="details_owner",
             ),
+            # Those with a pause of their own, which the scheduler's state counts.
+            models.Index(
+                fields=["organisation"],
+                condition=Q(paused_at__isnull=False),
+                name="details_paused",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -181,6 +187,8 @@ class RunDetails(models.Model):
     preferred_capabilities = ArrayField(models.CharField(max_length=128), default=list)
     # The steps that were taken because no one claimed it.
     starvation_count = models.PositiveSmallIntegerField(default=0)
+    # When the last of them was taken.
+    starvation_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

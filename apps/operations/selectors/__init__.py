@@ -12,9 +12,16 @@ from apps.operations.selectors.board import (
     WorkerFigures,
     board,
 )
-from apps.operations.selectors.find import run_of, task_id_of, task_of
+from apps.operations.selectors.find import run_of, task_id_of, task_of, task_of_run
 from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
+from apps.operations.selectors.scheduler import (
+    Backlog,
+    BacklogQuery,
+    SchedulerView,
+    backlog,
+    scheduler_of,
+)
 from apps.operations.selectors.summaries import DependencyView, SummaryView, summary_views
 from apps.operations.selectors.system import (
     DeliveryFigures,
@@ -43,6 +50,8 @@ from apps.operations.selectors.whole import (
 )
 
 __all__ = [
+    "Backlog",
+    "BacklogQuery",
     "Board",
     "DeliveryFigures",
     "DependencyView",
@@ -53,6 +62,7 @@ __all__ = [
     "PoolFigures",
     "ProcessRow",
     "RecountFigures",
+    "SchedulerView",
     "SkillDemand",
     "SummaryView",
     "SystemFigures",
@@ -63,6 +73,7 @@ __all__ = [
     "WaitingTask",
     "WholeTask",
     "WorkerFigures",
+    "backlog",
     "board",
     "coordination_channel_of",
     "latest_log",
@@ -71,12 +82,14 @@ __all__ = [
     "register_drain",
     "run_of",
     "runs_of",
+    "scheduler_of",
     "subtree_of",
     "summary_views",
     "system",
     "task_id_of",
     "task_list",
     "task_of",
+    "task_of_run",
     "task_tree",
     "task_view",
     "task_views",

@@ -45,12 +45,28 @@ def task_of(caller: Caller, wire_id: str) -> Task:
     return task
 
 
+def visible_task_id(caller: Caller, wire_id: str) -> UUID:
+    """Return the id of a task that the caller may see, whatever its scopes. Raise `NotFound`."""
+    task_id = task_id_of(caller, wire_id)
+    if not Task.objects.visible_to(caller.principal).filter(id=task_id).exists():
+        raise NotFound("task")
+    return task_id
+
+
 def run_of(caller: Caller, run_id: str) -> Run:
     """Return a run, with its task, that the caller may read.
 
     Raise `NotFound`, `RoleTooLow`, `ScopeMissing`.
     """
     caller.principal.require(Scope.TASKS_READ)
+    task = task_of_run(caller, run_id)
+    run = Run.objects.get(id=UUID(run_id))
+    run.task = task
+    return run
+
+
+def task_of_run(caller: Caller, run_id: str) -> Task:
+    """Return the task of a run that the caller may see, whatever its scopes. Raise `NotFound`."""
     try:
         key = UUID(run_id)
     except ValueError:
@@ -59,6 +75,4 @@ def run_of(caller: Caller, run_id: str) -> Run:
     deleted = TaskDetails.objects.filter(task__runs__id=key, deleted_at__isnull=False)
     if task is None or deleted.exists():
         raise NotFound("run")
-    run = Run.objects.get(id=key)
-    run.task = task
-    return run
+    return task

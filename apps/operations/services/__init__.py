@@ -9,6 +9,7 @@ from apps.operations.services.dependencies import (
     remove_dependency,
 )
 from apps.operations.services.folding import FIRST_CHANGE_DUE_AT, clean_up_rollups, fold_changes
+from apps.operations.services.force_limit import count_forced, delete_force_windows
 from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock_task
 from apps.operations.services.pausing import pause_task, resume_task
 from apps.operations.services.processes import delete_dead_processes
@@ -24,9 +25,18 @@ from apps.operations.services.queueing import (
     start_task,
 )
 from apps.operations.services.recounting import recount, recount_if_due
+from apps.operations.services.scheduling import (
+    Drain,
+    drain_scheduler,
+    pause_scheduler,
+    resume_scheduler,
+)
+from apps.operations.services.starvation import CYCLE_SECONDS, step_starved
 
 __all__ = [
+    "CYCLE_SECONDS",
     "FIRST_CHANGE_DUE_AT",
+    "Drain",
     "LockedRun",
     "LockedTask",
     "QueuedRun",
@@ -39,15 +49,19 @@ __all__ = [
     "cancel_run",
     "cancel_task",
     "clean_up_rollups",
+    "count_forced",
     "create_task",
     "delete_dead_processes",
+    "delete_force_windows",
     "delete_task",
+    "drain_scheduler",
     "enqueue_dependents",
     "enqueue_run",
     "find_workspace",
     "fold_changes",
     "lock_run",
     "lock_task",
+    "pause_scheduler",
     "pause_task",
     "publish_task",
     "purge_details",
@@ -55,7 +69,9 @@ __all__ = [
     "recount_if_due",
     "reject_task",
     "remove_dependency",
+    "resume_scheduler",
     "resume_task",
     "start_task",
+    "step_starved",
     "update_task",
 ]

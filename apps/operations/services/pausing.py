@@ -16,6 +16,8 @@ from apps.base.transactions import atomic
 from apps.operations.caller import Caller, origin_of
 from apps.operations.log import LogType, log_entry
 from apps.operations.projection import task_status
+from apps.operations.selectors.find import visible_task_id
+from apps.operations.services.force_limit import count_forced
 from apps.operations.services.locks import LockedTask, lock_task
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
@@ -46,18 +48,30 @@ SELECT id, is_paused FROM below
 """
 
 
-@atomic()
 def pause_task(
     *, caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime
 ) -> LockedTask:
     """Pause a task: neither it nor a task below it is handed out. What is held goes on.
 
-    Raise `AlreadyTerminal`, `NotFound`, `NotOfThisApi`, `ReasonRequired`, `RoleTooLow`,
-    `ScopeMissing`.
+    Raise `AlreadyTerminal`, `ForceRateLimited`, `NotFound`, `NotOfThisApi`, `ReasonRequired`,
+    `RoleTooLow`, `ScopeMissing`.
     """
-    locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
+    caller.principal.require(Scope.TASKS_MANAGE)
     if not reason:
         raise ReasonRequired
+    _count(caller, task_id, at)
+    return _pause(caller, task_id, reason, metadata, at)
+
+
+def _count(caller: Caller, task_id: str, at: datetime) -> None:
+    """Count a call of a session with those that force operations. Raise `ForceRateLimited`."""
+    if caller.is_agent:
+        count_forced(caller=caller, task_id=visible_task_id(caller, task_id), at=at)
+
+
+@atomic()
+def _pause(caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime) -> LockedTask:
+    locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
     if locked.task.status in CLOSED:
         raise AlreadyTerminal("A finished task cannot be paused.")
     details, was_paused = locked.details, locked.details.paused_at is not None
@@ -67,12 +81,18 @@ def pause_task(
     return _changed(caller, locked, LogType.PAUSED, at=at, **facts)
 
 
-@atomic()
 def resume_task(*, caller: Caller, task_id: str, metadata: Any, at: datetime) -> LockedTask:
     """End a task's own pause; one above it still counts.
 
-    Raise `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
+    Raise `ForceRateLimited`, `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
     """
+    caller.principal.require(Scope.TASKS_MANAGE)
+    _count(caller, task_id, at)
+    return _resume(caller, task_id, metadata, at)
+
+
+@atomic()
+def _resume(caller: Caller, task_id: str, metadata: Any, at: datetime) -> LockedTask:
     locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
     details, was_paused = locked.details, locked.details.paused_at is not None
     details.paused_at, details.pause_reason, details.updated_at = None, "", at

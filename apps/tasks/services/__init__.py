@@ -24,9 +24,11 @@ from apps.tasks.services.claim_only import (
     NewTask,
     change_columns,
     create_claim_only,
+    fail_open_run,
     new_task_id,
     queue_run,
     requirement_of,
+    shelve_run,
 )
 from apps.tasks.services.closing import (
     cancel_locked,
@@ -181,6 +183,7 @@ __all__ = [
     "escalate_task",
     "export_tasks",
     "fail_dependents",
+    "fail_open_run",
     "fail_run",
     "fail_task",
     "give_up_file",
@@ -221,6 +224,7 @@ __all__ = [
     "requirement_of",
     "rework_task",
     "save_draft",
+    "shelve_run",
     "start_run",
     "submit_run",
     "submit_with_files",

@@ -15,15 +15,21 @@ from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.base.ids import new_id
 from apps.base.rows import Change, Insert, Update
-from apps.tasks.changes import replaced_requirement, requirement_row
-from apps.tasks.models import Run, Task
+from apps.tasks.changes import (
+    holder_release,
+    replaced_requirement,
+    requirement_row,
+    run_update,
+)
+from apps.tasks.models import Run, RunStatus, Task
 from apps.tasks.requirements import RequirementSpec
 from apps.tasks.services.queueing import next_run, run_columns
 from apps.tasks.services.reviewing import NOT_IN_REVIEW
+from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from biolayer.contract import Context, Handoff
 from biolayer.errors import AttemptsExhausted
-from biolayer.lifecycle import CLOSED, Command
+from biolayer.lifecycle import CLOSED, Command, Status
 
 TASK_TYPE = "operations"
 """The type and the domain of such tasks."""
@@ -115,6 +121,47 @@ def queue_run(
     else:
         change_columns(task, columns, also=changes)
     return run
+
+
+def fail_open_run(
+    *,
+    task: Task,
+    run: Run,
+    error: str,
+    actor: Principal,
+    at: datetime,
+    also: Iterable[Change] = (),
+) -> None:
+    """Fail the locked open run of a locked task, whoever holds it. The task waits without a run.
+
+    After the last attempt it fails, too.
+    """
+    data = {"run_id": str(run.id)}
+    release: list[Change] = []
+    if run.worker_id is not None:
+        data["worker_id"] = str(run.worker_id)
+        release = holder_release(run)
+    ended = {"status": RunStatus.FAILED, "ended_at": at, "error": error, "lease_until": None}
+    changes = [run_update(run, ended), *release, *also]
+    columns: dict[str, Any]
+    if task.attempt >= task.max_attempts:
+        report_breaches(task, at)
+        data["reason"], columns = "run_failed", {"close_reason": "attempts_exhausted"}
+        command = Command.FAIL
+    elif task.status == Status.CREATED:
+        # It waits already: there is no transition.
+        change_columns(task, {"run_queued_at": None}, also=changes)
+        return
+    else:
+        data["cause"], columns = "failed", {"worker_id": None, "run_queued_at": None}
+        command = Command.HOLD
+    apply(task, command, actor=actor, at=at, data=data, columns=columns, also=changes)
+
+
+def shelve_run(*, task: Task, run: Run, error: str, also: Iterable[Change] = ()) -> None:
+    """Have the locked, queued run of a locked task need attention: no claim finds it any more."""
+    values = {"status": RunStatus.NEEDS_ATTENTION, "error": error}
+    change_columns(task, {"run_queued_at": None}, also=[run_update(run, values), *also])
 
 
 def change_columns(task: Task, columns: Mapping[str, Any], also: Iterable[Change] = ()) -> None:

@@ -41,10 +41,15 @@ def lapse_run(*, run_id: UUID, at: datetime) -> datetime | None:
     return None
 
 
-def recall_run(*, task: Task, actor: Principal, at: datetime, reason: str) -> None:
-    """Take the open run of a locked task back from its worker, and queue it again."""
+def recall_run(
+    *, task: Task, actor: Principal, at: datetime, reason: str, also: Iterable[Change] = ()
+) -> Run:
+    """Take the open run of a locked task back from its worker, and queue it again. Return it."""
     run = lock_held_by_any(task=task)
-    requeue_run(run=run, command=Command.RECALL, actor=actor, at=at, data={}, reason=reason)
+    requeue_run(
+        run=run, command=Command.RECALL, actor=actor, at=at, data={}, reason=reason, also=also
+    )
+    return run
 
 
 def requeue_run(
