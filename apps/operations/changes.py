@@ -185,5 +185,10 @@ def unbound_run(run_id: UUID) -> Update:
     return bound_run(run_id, **UNBOUND)
 
 
+def run_details(run_id: UUID, values: Mapping[str, Any]) -> Update:
+    """Return new values of what only `/api` knows of a locked run."""
+    return Update(RunDetails, {"run_id": run_id}, values)
+
+
 def _is_log_entry(change: Change) -> bool:
     return isinstance(change, InsertValues) and change.model is LogEntry

@@ -11,7 +11,10 @@ _FORCE = {
 }
 _COUNTS = {
     "paused": ("Whether no run is handed out.", True),
-    "active_claim_count": ("How many runs are claimed, starting or running.", 3),
+    "active_claim_count": (
+        "How many runs are claimed, starting or running, without those of people.",
+        3,
+    ),
     "queued_run_count": ("How many runs are queued.", 17),
     "paused_task_count": ("How many tasks have a pause of their own.", 1),
     "starved_run_count": (

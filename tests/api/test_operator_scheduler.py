@@ -17,6 +17,7 @@ from apps.operations.services import scheduling
 from apps.pools.models import Pool
 from apps.pools.services import provision_pool
 from apps.tasks.models import Run
+from tests.agent_steps import for_pool
 from tests.api.agh_contract import answer_faults, error_faults
 from tests.factories import Caller, House
 from tests.operator_steps import Desk, desk_of
@@ -105,6 +106,19 @@ def test_state__has_queued_runs_of_other_apis(house: House, desk: Desk) -> None:
     house.queued()
     state = desk.get("/scheduler").json()["scheduler"]
     assert (state["queued_run_count"], state["active_claim_count"]) == (1, 0)
+
+
+def test_state__leaves_out_what_people_hold(house: House, desk: Desk) -> None:
+    house.accepted()
+    state = desk.get("/scheduler").json()["scheduler"]
+    assert (state["queued_run_count"], state["active_claim_count"]) == (0, 0)
+    assert desk.post("/scheduler/drain", timeout_seconds=0).json()["completed"]
+
+
+def test_state__has_what_sessions_hold_of_other_apis(house: House, desk: Desk) -> None:
+    for_pool(house)
+    desk.agent(house).claimed()
+    assert desk.get("/scheduler").json()["scheduler"]["active_claim_count"] == 1
 
 
 def test_state__counts_only_the_pools_of_the_credential(house: House, desk: Desk) -> None:

@@ -19,10 +19,10 @@ from django.conf import settings
 from apps.accounts.scopes import Scope
 from apps.agents.models import AgentClaim
 from apps.agents.services.leases import end_lost_claim
-from apps.base.rows import Change, InsertValues, Update
+from apps.base.rows import Change, InsertValues
 from apps.base.transactions import atomic, one_of_several
 from apps.operations.caller import Caller, origin_of
-from apps.operations.changes import UNBOUND
+from apps.operations.changes import UNBOUND, run_details
 from apps.operations.log import LogType, log_entry
 from apps.operations.models import RunDetails
 from apps.operations.projection import is_blocked, task_status
@@ -198,7 +198,7 @@ def _release(caller: Caller, run_id: str, order: Order, at: datetime) -> Run:
         actor=caller.principal,
         at=at,
         reason=order.reason,
-        also=[_details(run, UNBOUND), entry],
+        also=[run_details(run.id, UNBOUND), entry],
     )
 
 
@@ -231,7 +231,7 @@ def _fail(caller: Caller, run_id: str, order: Order, at: datetime) -> Run:
         error=order.reason,
         actor=caller.principal,
         at=at,
-        also=[_details(run, FORCED_DETAILS), entry],
+        also=[run_details(run.id, FORCED_DETAILS), entry],
     )
     return run
 
@@ -260,7 +260,7 @@ def _recover(caller: Caller, run_id: str, order: Order, at: datetime) -> Repeate
         error=order.reason or RECOVERED,
         actor=caller.principal,
         at=at,
-        also=[_details(run, FORCED_DETAILS)],
+        also=[run_details(run.id, FORCED_DETAILS)],
     )
     return _repeat(
         LogType.RUN_RECOVERED_FROM_ATTENTION,
@@ -345,10 +345,6 @@ def _repeat(
 
 FORCED_DETAILS = {"failure_kind": FORCED, "claim_token_hash": "", "starvation_count": 0}
 """The details of a run that was failed by force: its session stays as evidence, its fence not."""
-
-
-def _details(run: Run, values: Any) -> Update:
-    return Update(RunDetails, {"run_id": run.id}, values)
 
 
 def _entry(

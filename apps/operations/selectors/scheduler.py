@@ -10,6 +10,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.operations.caller import Caller
 from apps.operations.models import SchedulerState, TaskDetails
+from apps.pools.models import WorkerKind
 from apps.pools.selectors import visible_pools
 from apps.tasks.models import RUN_FINAL, RUN_HELD, Run, RunStatus, Task
 from biolayer.lifecycle import CLOSED, Status
@@ -19,6 +20,9 @@ STARVED_AFTER = timedelta(minutes=2)
 
 WITH_RUNS = [status for status in Status if status not in CLOSED and status is not Status.DRAFT]
 """The statuses of tasks that may have an open run."""
+
+IS_HELD = Q(status__in=RUN_HELD) & (Q(task__is_claim_only=True) | Q(worker__kind=WorkerKind.AGENT))
+"""Whether a run is held that the scheduler hands out: not what people hold of other APIs' tasks."""
 
 IN_ORDER = ("critical", "high", "normal", "low")
 
@@ -52,7 +56,7 @@ def scheduler_view(actor: Principal, at: datetime) -> SchedulerView:
     tasks = Task.objects.visible_to(actor)
     is_starved = Q(queued_at__lte=at - STARVED_AFTER, task__is_paused=False)
     counts = _open_runs(tasks).aggregate(
-        held=Count("id", filter=Q(status__in=RUN_HELD)),
+        held=Count("id", filter=IS_HELD),
         queued=Count("id", filter=Q(status=RunStatus.QUEUED)),
         starved=Count("id", filter=Q(status=RunStatus.QUEUED) & is_starved),
         needs_attention=Count("id", filter=Q(status=RunStatus.NEEDS_ATTENTION)),
@@ -69,9 +73,9 @@ def scheduler_view(actor: Principal, at: datetime) -> SchedulerView:
 
 
 def held_runs(organisation_id: UUID) -> int:
-    """Return how many runs of an organisation are claimed, starting or running."""
+    """Return how many runs of an organisation are held that the scheduler hands out."""
     tasks = Task.objects.filter(organisation_id=organisation_id)
-    return _open_runs(tasks).filter(status__in=RUN_HELD).count()
+    return _open_runs(tasks).filter(IS_HELD).count()
 
 
 def _open_runs(tasks: "QuerySet[Task]") -> "QuerySet[Run]":

@@ -132,7 +132,7 @@ def fail_open_run(
     at: datetime,
     also: Iterable[Change] = (),
 ) -> None:
-    """Fail the locked open run of a locked task, whoever holds it. The task waits without a run.
+    """Fail the locked open run of a locked task for an operator. The task waits without a run.
 
     After the last attempt it fails, too.
     """
