@@ -11,6 +11,7 @@ from django.db import connection, connections
 from apps.accounts.models import AuditEvent
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
+from apps.api.operations.document import openapi
 from apps.base import clock
 from apps.operations.models import SchedulerState
 from apps.operations.services import scheduling
@@ -18,7 +19,7 @@ from apps.pools.models import Pool
 from apps.pools.services import provision_pool
 from apps.tasks.models import Run
 from tests.agent_steps import for_pool
-from tests.api.agh_contract import answer_faults, error_faults
+from tests.api.agh_contract import OPERATIONS, answer_faults, error_faults
 from tests.factories import Caller, House
 from tests.operator_steps import Desk, desk_of
 
@@ -440,3 +441,26 @@ def test_call__of_an_editor_is_refused(house: House) -> None:
         scopes=[Scope.TASKS_MANAGE],
     )
     refused(Desk(Caller(key)).post("/scheduler/pause"), 403)
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+OURS = [
+    name
+    for name, one in OPERATIONS.items()
+    if one["path"].startswith(("/api/scheduler", "/api/runs")) and name != "inspectRun"
+]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_document__has_the_published_operation(name: str) -> None:
+    published = OPERATIONS[name]
+    path = published["path"].replace("{id}", "{run_id}")
+    described = openapi()["paths"][path][published["method"].lower()]
+    assert described["operationId"] == name
+    assert described["summary"] == published["summary"]
+    statuses = [published["success_status"], *published["error_statuses"]]
+    assert {str(status) for status in statuses} <= described["responses"].keys()
+    asked = {one["name"] for one in published["query"]}
+    given = {one["name"] for one in described.get("parameters", []) if one.get("in") == "query"}
+    assert asked == given

@@ -40,7 +40,7 @@ CYCLE_SECONDS = 15.0
 AT_LEAST = timedelta(seconds=10)
 """Between two steps of a run: less than a cycle, which no ticker keeps to the millisecond."""
 
-COUNTED_AT_ONCE = 1_000
+COUNTED_AT_ONCE = 5_000
 HANDLED_AT_ONCE = 100
 
 # The condition of the index `task_claimable`, of organisations whose scheduler is not paused.
