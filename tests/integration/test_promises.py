@@ -147,6 +147,7 @@ WITHOUT_KEY = {
     "operations_logentry.run_id": "kept when the run is gone",
     "operations_rundetails.session_id": "its own name, of an app above",
     "operations_taskdetails.wire_id": "its own name",
+    "operations_forcewindow.session_id": "the name of a session, as its agent chose it",
     "operations_taskchange.organisation_id": "the task's; a key would lock its row",
     "operations_taskcount.organisation_id": "a fold waits for no lock",
     "operations_tasktiming.organisation_id": "a fold waits for no lock",
