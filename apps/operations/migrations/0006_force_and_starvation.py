@@ -9,7 +9,7 @@ from apps.base.sql import same_organisation
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0013_staff_access"),
-        ("operations", "0003_details"),
+        ("operations", "0005_log_of_organisation"),
         ("tasks", "0027_claimable"),
     ]
 

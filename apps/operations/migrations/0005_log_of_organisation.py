@@ -8,7 +8,7 @@ from apps.base.sql import BuildIndex
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("operations", "0003_details")]
+    dependencies = [("operations", "0004_details_keys")]
 
     operations = [
         BuildIndex(

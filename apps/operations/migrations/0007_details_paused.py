@@ -9,7 +9,7 @@ from apps.base.sql import BuildIndex
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("operations", "0004_force_and_starvation")]
+    dependencies = [("operations", "0006_force_and_starvation")]
 
     operations = [
         BuildIndex(
