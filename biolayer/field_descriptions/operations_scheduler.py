@@ -1,6 +1,5 @@
 """Describe the fields of `/api` for the scheduler and for forced operations on runs."""
 
-from biolayer.field_descriptions import operations
 from biolayer.field_descriptions.entries import Table
 from biolayer.field_descriptions.examples import FROM_PARTS, TIME, UUID
 
@@ -56,8 +55,6 @@ TABLE: Table = {
     "DrainAnswer.started_at": ("When the drain began.", TIME),
     "DrainAnswer.completed_at": ("When it ended.", TIME),
     "DrainAnswer.scheduler": ("The state of the scheduler.", FROM_PARTS),
-    **{f"BacklogTask.{name}": entry for name, entry in operations.FIELDS.items()},
-    "BacklogTask.paused_by": ("Who paused it.", "human:api_key:01890a5d"),
     "BacklogItem.run": ("The queued run.", FROM_PARTS),
     "BacklogItem.task": ("Its task.", FROM_PARTS),
     "BacklogShape.runs": ("The runs, those first that are handed out first.", FROM_PARTS),

@@ -98,4 +98,5 @@ class SchedulerBacklog(OperationsView):
             workspace=query.get("workspace", ""),
             include_paused=query.get("include_paused", ""),
         )
-        return answer(representations.backlog(selectors.backlog(self.caller(request), asked)))
+        caller = self.caller(request)
+        return answer(representations.backlog(caller, selectors.backlog(caller, asked)))

@@ -2,7 +2,9 @@
 
 from apps.api.operations import representations
 from apps.api.operations import scheduler_responses as shapes
-from apps.operations.selectors import Backlog, SchedulerView, TaskView, task_views
+from apps.api.operations.read_representations import summaries
+from apps.operations.caller import Caller
+from apps.operations.selectors import Backlog, SchedulerView, summary_views
 from apps.operations.services import Drain
 
 
@@ -33,17 +35,11 @@ def drain(ended: Drain) -> shapes.DrainAnswer:
     )
 
 
-def backlog(found: Backlog) -> shapes.BacklogAnswer:
+def backlog(caller: Caller, found: Backlog) -> shapes.BacklogAnswer:
     """Return queued runs with their tasks, in their order."""
-    views = task_views([run.task for run in found.runs])
+    tasks = summaries(summary_views(caller, [run.task for run in found.runs]))
     items = [
-        shapes.BacklogItem(run=run, task=_task(view))
-        for run, view in zip(representations.runs(found.runs), views, strict=True)
+        shapes.BacklogItem(run=run, task=task)
+        for run, task in zip(representations.runs(found.runs), tasks, strict=True)
     ]
     return shapes.BacklogAnswer(backlog=shapes.BacklogShape(runs=items, total=found.total))
-
-
-def _task(view: TaskView) -> shapes.BacklogTask:
-    shown = representations.shared_fields(view)
-    by = shown.get("paused_by")
-    return shapes.BacklogTask(**shown | {"paused_by": f"{by.kind}:{by.ref}" if by else ""})
