@@ -18,7 +18,7 @@ from apps.accounts.sandbox_ids import is_of_sandbox
 from apps.accounts.selectors.audit_keys import audit_key_place
 from apps.accounts.sessions import PLACE as SESSIONS
 from apps.agents import services as agents
-from apps.agents.selectors import proposer_of
+from apps.agents.selectors import LOST_SQL, SESSION_SQL, proposer_of
 from apps.api.services import delete_old_keys, delete_responses_about, delete_responses_naming
 from apps.api.streams.payload_extensions import PAYLOAD_EXTENSIONS
 from apps.api.v1.representations.tasks import headline
@@ -115,6 +115,7 @@ def connect() -> None:
     for drain in DRAINS:
         wake.register(drain.name, job=drain.job)
         operations.register_drain(drain.name, due_since=drain.due_sql())
+    operations.register_sessions(session_of_run=SESSION_SQL, is_lost=LOST_SQL)
     for column in SEALED:
         reencryption.register(column)
     tasks.add_check(callback_faults)

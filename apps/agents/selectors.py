@@ -178,6 +178,20 @@ def sent_back_before(run: Run) -> SentBack | None:
     )
 
 
+SESSION_SQL = """coalesce(x.session_id, (SELECT s.session_id
+FROM agents_agentclaim c JOIN agents_agentsession s ON s.id = c.session_id
+WHERE c.run_id = r.id AND c.epoch = r.epoch AND r.worker_id IS NOT NULL), '')"""
+"""`RunView.session_id` of a run `r` and its details `x`, as SQL."""
+
+LOST_SQL = f"""CASE WHEN {SESSION_SQL} = '' THEN x.run_id IS NOT NULL ELSE NOT EXISTS (
+SELECT FROM agents_agentsession s WHERE s.organisation_id = r.organisation_id
+    AND s.session_id = {SESSION_SQL} AND s.state = '{SessionState.ACTIVE.value}') END"""
+"""Whether a run that is worked on has no active session.
+
+A worker of another API has none: the lease says whether it still works.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RunView:
     """Hold a run with what only `/api` knows of it.

@@ -85,6 +85,27 @@ def kernel_statuses_of(shown: str) -> list[str]:
             return found
 
 
+def _named() -> str:
+    """Return the SQL of `_STATUS_OF`."""
+    cases = (f"WHEN '{status.value}' THEN '{name}'" for status, name in _STATUS_OF.items())
+    return f"CASE t.status {' '.join(cases)} END"
+
+
+_WAITING_SQL = ", ".join(f"'{status.value}'" for status in WAITING)
+
+STATUS_SQL = f"""CASE WHEN r.status = '{RunStatus.STARTING.value}' THEN 'in_progress'
+WHEN t.is_claim_only AND (t.status IN ({_WAITING_SQL})
+    OR (t.status = '{Status.FAILED.value}' AND t.attempt < t.max_attempts))
+THEN CASE WHEN t.gate_count > 1 THEN 'blocked' ELSE 'ready' END
+WHEN NOT t.is_claim_only AND t.gate_count > 0 AND t.status IN ({_WAITING_SQL}) THEN 'blocked'
+ELSE {_named()} END"""
+"""`task_status` as SQL, of a task `t` and its open or newest run `r` (null without one)."""
+
+GATED_SQL = f"""t.gate_count > 0 AND (t.gate_count > 1 OR NOT t.is_claim_only)
+AND t.status IN ({_WAITING_SQL}, '{Status.FAILED.value}')"""
+"""What every task `t` that is blocked fulfils; an index has the same condition."""
+
+
 def scope_of(task: Task) -> Scope:
     """Return the scope of a task; one that names a pool has it as its workspace."""
     return "global" if task.pool_id is None else "workspace"

@@ -18,6 +18,7 @@ from biolayer.field_descriptions import (
     matching,
     oauth,
     operations,
+    operations_observe,
     operations_reads,
     operations_scheduler,
     organisations,
@@ -51,6 +52,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **operations.TABLE,
     **operations_reads.TABLE,
     **operations_scheduler.TABLE,
+    **operations_observe.TABLE,
 }
 
 

@@ -29,6 +29,7 @@ TAGS = {
     "task-runs": "Runs of tasks.",
     "runs": "Runs that operators change without holding them.",
     "scheduler": "What hands out runs to sessions, and what waits for it.",
+    "observe": "The inbox of a caller, and the dashboard.",
     "openapi.json": "This document.",
 }
 MEANINGS = {

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from apps.api.operations import agent_tasks, document, force, reads, scheduler, sessions, tasks
+from apps.api.operations import (
+    agent_tasks,
+    document,
+    force,
+    observe,
+    reads,
+    scheduler,
+    sessions,
+    tasks,
+)
 
 urlpatterns = [
     path("agent/sessions", sessions.Sessions.as_view()),
@@ -27,6 +36,8 @@ urlpatterns = [
     path("scheduler/drain", scheduler.SchedulerDrain.as_view()),
     path("scheduler/pause", scheduler.SchedulerPause.as_view()),
     path("scheduler/resume", scheduler.SchedulerResume.as_view()),
+    path("observe/tasks/dashboard", observe.TaskDashboard.as_view()),
+    path("observe/tasks/inbox", observe.TaskInbox.as_view()),
     path("tasks", tasks.Tasks.as_view()),
     path("tasks/<str:task_id>", tasks.Task.as_view()),
     path("tasks/<str:task_id>/approve", tasks.TaskApprove.as_view()),
@@ -43,5 +54,8 @@ urlpatterns = [
     path("tasks/<str:task_id>/start", tasks.TaskStart.as_view()),
     path("tasks/<str:task_id>/timeline", reads.TaskTimeline.as_view()),
     path("tasks/<str:task_id>/tree", reads.TaskTree.as_view()),
+    path("tasks/<str:task_id>/triage/archive", observe.TaskArchive.as_view()),
+    path("tasks/<str:task_id>/triage/dismiss", observe.TaskDismiss.as_view()),
+    path("tasks/<str:task_id>/triage/read", observe.TaskRead.as_view()),
     path("openapi.json", document.Document.as_view()),
 ]

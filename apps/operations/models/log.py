@@ -43,8 +43,13 @@ class LogEntry(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["task", "sequence"], name="log_of_task"),
-            # The tasks that were active last.
+            # The newest entry, and the forced stops, for the dashboard.
             models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
+            models.Index(
+                fields=["organisation", "occurred_at"],
+                condition=models.Q(type="task.run_force_stopped"),
+                name="log_forced_stops",
+            ),
         ]
 
     def __str__(self) -> str:

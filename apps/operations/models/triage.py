@@ -29,5 +29,13 @@ class TriageState(models.Model):
     last_seen_activity_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["organisation", "actor_kind", "actor_ref", "task"],
+                name="triage_of_actor",
+            ),
+        ]
+
     def __str__(self) -> str:
         return f"{self.task_id} of {self.actor_kind}/{self.actor_ref}"

@@ -12,7 +12,14 @@ from apps.operations.selectors.board import (
     WorkerFigures,
     board,
 )
+from apps.operations.selectors.dashboard import (
+    ActiveRun,
+    Dashboard,
+    Latency,
+    dashboard,
+)
 from apps.operations.selectors.find import run_of, task_id_of, task_of, task_of_run
+from apps.operations.selectors.inbox import InboxItem, InboxLane, Triage, inbox
 from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
 from apps.operations.selectors.scheduler import (
@@ -22,6 +29,8 @@ from apps.operations.selectors.scheduler import (
     backlog,
     scheduler_of,
 )
+from apps.operations.selectors.selection import TaskFilter
+from apps.operations.selectors.sessions import register_sessions
 from apps.operations.selectors.summaries import DependencyView, SummaryView, summary_views
 from apps.operations.selectors.system import (
     DeliveryFigures,
@@ -50,14 +59,19 @@ from apps.operations.selectors.whole import (
 )
 
 __all__ = [
+    "ActiveRun",
     "Backlog",
     "BacklogQuery",
     "Board",
+    "Dashboard",
     "DeliveryFigures",
     "DependencyView",
     "DomainFigures",
     "Figures",
     "FlowPoint",
+    "InboxItem",
+    "InboxLane",
+    "Latency",
     "LogView",
     "PoolFigures",
     "ProcessRow",
@@ -66,20 +80,25 @@ __all__ = [
     "SkillDemand",
     "SummaryView",
     "SystemFigures",
+    "TaskFilter",
     "TaskFilters",
     "TaskView",
     "Timing",
     "TreeNode",
+    "Triage",
     "WaitingTask",
     "WholeTask",
     "WorkerFigures",
     "backlog",
     "board",
     "coordination_channel_of",
+    "dashboard",
+    "inbox",
     "latest_log",
     "log_after",
     "open_tasks_of",
     "register_drain",
+    "register_sessions",
     "run_of",
     "runs_of",
     "scheduler_of",

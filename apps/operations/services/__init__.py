@@ -32,6 +32,7 @@ from apps.operations.services.scheduling import (
     resume_scheduler,
 )
 from apps.operations.services.starvation import CYCLE_SECONDS, step_starved
+from apps.operations.services.triage import archive, dismiss, mark_read
 
 __all__ = [
     "CYCLE_SECONDS",
@@ -46,6 +47,7 @@ __all__ = [
     "add_dependency",
     "add_run",
     "approve_task",
+    "archive",
     "cancel_run",
     "cancel_task",
     "clean_up_rollups",
@@ -54,6 +56,7 @@ __all__ = [
     "delete_dead_processes",
     "delete_force_windows",
     "delete_task",
+    "dismiss",
     "drain_scheduler",
     "enqueue_dependents",
     "enqueue_run",
@@ -61,6 +64,7 @@ __all__ = [
     "fold_changes",
     "lock_run",
     "lock_task",
+    "mark_read",
     "pause_scheduler",
     "pause_task",
     "publish_task",

@@ -115,6 +115,17 @@ class Run(models.Model):
                 condition=Q(status="completed", pool__isnull=False),
                 name="run_completed_in_pool",
             ),
+            # For inboxes and dashboards.
+            models.Index(
+                fields=["organisation", "task"],
+                condition=Q(status="failed"),
+                name="run_failed",
+            ),
+            models.Index(
+                fields=["organisation", "status"],
+                condition=~Q(status__in=RUN_FINAL),
+                name="run_open",
+            ),
             # A worker's history.
             models.Index(
                 fields=["worker", "-ended_at", "-id"],

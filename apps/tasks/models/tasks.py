@@ -40,6 +40,15 @@ BEFORE_WORKER = _values(Status.DRAFT, Status.CREATED, Status.QUEUED, Status.MATC
 WITH_WAIT = _values(Status.QUEUED, Status.MATCHED, Status.OFFERED)
 MAYBE_NEVER_QUEUED = _values(Status.DRAFT, Status.CREATED, Status.CANCELLED, Status.FAILED)
 ENDED = _values(*CLOSED)
+MAYBE_BLOCKED = _values(
+    Status.CREATED,
+    Status.QUEUED,
+    Status.MATCHED,
+    Status.OFFERED,
+    Status.ACCEPTED,
+    # A task of `/api` that can be started again.
+    Status.FAILED,
+)
 
 
 NEWEST_FIRST = ("-created_at", "-id")
@@ -410,6 +419,14 @@ class Task(models.Model):
                     run_queued_at__isnull=False,
                 ),
                 name="task_claimable",
+            ),
+            # Those that a gate blocks, for inboxes: GATED_SQL in apps/operations/projection.py.
+            models.Index(
+                fields=["organisation", "id"],
+                condition=Q(gate_count__gt=0)
+                & (Q(gate_count__gt=1) | Q(is_claim_only=False))
+                & Q(status__in=MAYBE_BLOCKED),
+                name="task_blocked",
             ),
             # Of version 0.2; it goes with the version after this one.
             models.Index(

@@ -1,0 +1,33 @@
+"""The indexes of inboxes, and of the newest events."""
+
+from django.db import migrations, models
+from django.db.models import Q
+
+from apps.base.sql import BuildIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("operations", "0003_details")]
+
+    operations = [
+        BuildIndex(
+            "logentry",
+            models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
+        ),
+        BuildIndex(
+            "logentry",
+            models.Index(
+                fields=["organisation", "occurred_at"],
+                condition=Q(type="task.run_force_stopped"),
+                name="log_forced_stops",
+            ),
+        ),
+        BuildIndex(
+            "triagestate",
+            models.Index(
+                fields=["organisation", "actor_kind", "actor_ref", "task"], name="triage_of_actor"
+            ),
+        ),
+    ]

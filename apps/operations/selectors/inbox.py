@@ -1,0 +1,182 @@
+"""Read a caller's inbox: the tasks that need it, in lanes, and what it has read of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+from django.db import connection
+
+from apps.accounts.scopes import Scope
+from apps.base.queries import fill, load_template
+from apps.operations.caller import AGENT_SESSION, Caller
+from apps.operations.models import ApprovalState
+from apps.operations.projection import GATED_SQL, STATUS_SQL
+from apps.operations.selectors.selection import ACTIVITY_SQL, TaskFilter, selection
+from apps.operations.selectors.sessions import session_sql
+from apps.operations.selectors.views import TaskView, task_views
+from apps.tasks.models import Run, RunStatus, Task
+
+Lane = Literal["my_work", "approvals", "failed_runs", "blocked", "archived"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+BlockingReason = Literal[
+    "awaiting_approval", "approval_rejected", "awaiting_dependencies", "latest_run_failed"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """Hold how a caller has dealt with a task, as of now: new activity makes it unread again."""
+
+    # On the wire.
+    task_id: str
+    is_read: bool
+    is_dismissed: bool
+    is_archived: bool
+    # Both None: it never did anything with it.
+    last_seen_at: datetime | None
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """Hold one task of a lane."""
+
+    view: TaskView
+    # The newest one.
+    run: Run | None
+    triage: Triage
+    latest_activity_at: datetime
+    blocking_reason: BlockingReason | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxLane:
+    """Hold the first items of a lane, and the figures of all of them."""
+
+    name: Lane
+    count: int
+    unread: int
+    items: Sequence[InboxItem]
+
+
+def inbox(
+    *, caller: Caller, asked: TaskFilter, lane: Lane | None, is_unread: bool, limit: int
+) -> list[InboxLane]:
+    """Return the lanes of a caller's inbox, or the one asked for, with `limit` items each.
+
+    Raise `NotFound` (the workspace), `RoleTooLow`, `ScopeMissing`.
+    """
+    caller.principal.require(Scope.TASKS_READ)
+    rows = _rows(caller, asked, lane=lane or "", is_unread=is_unread, limit=limit)
+    items = _items(rows)
+    lanes = (lane,) if lane is not None else LANES
+    return [_lane(name, [row for row in rows if row.lane == name], items) for name in lanes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Hold a row of the query, in its order."""
+
+    lane: str
+    count: int
+    unread: int
+    task_id: UUID
+    run_id: UUID | None
+    activity: datetime
+    is_seen: bool
+    is_archived: bool
+    last_seen_at: datetime | None
+    updated_at: datetime | None
+
+
+INBOX = load_template("apps.operations", "inbox")
+
+# A run of another API has no details: who holds it is its session, or the credential's worker.
+IS_CLAIMER = "x.claimed_by_kind = %(actor_kind)s AND x.claimed_by_ref = %(actor_ref)s"
+HELD_BY_SESSION = f"({IS_CLAIMER} OR x.run_id IS NULL AND {{session}} = %(actor_ref)s)"
+HELD_BY_PERSON = (
+    f"({IS_CLAIMER} OR x.run_id IS NULL AND r.worker_id = %(worker_id)s AND {{session}} = '')"
+)
+
+
+def _rows(
+    caller: Caller, asked: TaskFilter, *, lane: str, is_unread: bool, limit: int
+) -> list[_Row]:
+    selected = selection(caller.principal, asked)
+    is_session = caller.kind == AGENT_SESSION
+    is_holder = HELD_BY_SESSION if is_session else HELD_BY_PERSON
+    sql = fill(
+        INBOX,
+        gated=GATED_SQL,
+        status=STATUS_SQL,
+        activity=ACTIVITY_SQL,
+        is_holder=is_holder.format(session=session_sql()),
+        tasks=selected.tasks,
+    )
+    values: dict[str, Any] = {
+        **selected.values,
+        "actor_kind": caller.kind,
+        "actor_ref": caller.ref,
+        "lane": lane,
+        "is_unread": is_unread,
+        "limit": limit,
+    }
+    if not is_session:
+        values["worker_id"] = caller.principal.worker_id
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return [_Row(*row) for row in cursor.fetchall()]
+
+
+def _lane(name: Lane, rows: Sequence[_Row], items: Mapping[UUID, InboxItem]) -> InboxLane:
+    # A task that was purged since the first statement is in none of the later ones.
+    shown = [items[row.task_id] for row in rows if row.task_id in items]
+    if not rows:
+        return InboxLane(name, 0, 0, shown)
+    return InboxLane(name, rows[0].count, rows[0].unread, shown)
+
+
+def _items(rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
+    if not rows:
+        return {}
+    tasks = Task.objects.in_bulk([row.task_id for row in rows])
+    runs = Run.objects.in_bulk([row.run_id for row in rows if row.run_id is not None])
+    for run in runs.values():
+        run.task = tasks[run.task_id]
+    views = {view.task.id: view for view in task_views(list(tasks.values()))}
+    return {
+        row.task_id: _item(row, views[row.task_id], runs.get(row.run_id) if row.run_id else None)
+        for row in rows
+        if row.task_id in views
+    }
+
+
+def _item(row: _Row, view: TaskView, run: Run | None) -> InboxItem:
+    return InboxItem(
+        view=view,
+        run=run,
+        triage=Triage(
+            task_id=view.id,
+            is_read=row.is_seen,
+            # A dismissed task is in no lane.
+            is_dismissed=False,
+            is_archived=row.is_archived,
+            last_seen_at=row.last_seen_at,
+            updated_at=row.updated_at,
+        ),
+        latest_activity_at=row.activity,
+        blocking_reason=_reason(view, run),
+    )
+
+
+def _reason(view: TaskView, run: Run | None) -> BlockingReason | None:
+    approval = "" if view.details is None else view.details.approval_state
+    if approval == ApprovalState.PENDING:
+        return "awaiting_approval"
+    if approval == ApprovalState.REJECTED:
+        return "approval_rejected"
+    if run is not None and run.status == RunStatus.FAILED:
+        return "latest_run_failed"
+    return "awaiting_dependencies" if view.status == "blocked" else None
