@@ -185,7 +185,7 @@ WHERE c.run_id = r.id AND c.epoch = r.epoch AND r.worker_id IS NOT NULL), '')"""
 
 LOST_SQL = f"""CASE WHEN {SESSION_SQL} = '' THEN x.run_id IS NOT NULL ELSE NOT EXISTS (
 SELECT FROM agents_agentsession s WHERE s.organisation_id = r.organisation_id
-    AND s.session_id = {SESSION_SQL} AND s.state = '{SessionState.ACTIVE.value}') END"""
+    AND s.session_id = {SESSION_SQL} AND s.state = 'active') END"""
 """Whether a run that is worked on has no active session.
 
 A worker of another API has none: the lease says whether it still works.

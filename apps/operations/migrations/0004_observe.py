@@ -13,6 +13,14 @@ class Migration(migrations.Migration):
 
     operations = [
         BuildIndex(
+            "taskdetails",
+            models.Index(
+                fields=["organisation", "task"],
+                condition=Q(deleted_at__isnull=False),
+                name="details_deleted",
+            ),
+        ),
+        BuildIndex(
             "logentry",
             models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
         ),

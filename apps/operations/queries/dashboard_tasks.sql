@@ -1,12 +1,10 @@
--- Count the selected tasks by status, and find the time of the newest change.
+-- Count the selected tasks by status.
 SELECT status, count(*),
     count(*) FILTER (WHERE status = 'blocked' AND approval_state = 'pending'),
     count(*) FILTER (WHERE status = 'blocked'
-        AND EXISTS (SELECT FROM tasks_dependency p WHERE p.task_id = found.id)),
-    max(latest)
+        AND EXISTS (SELECT FROM tasks_dependency p WHERE p.task_id = found.id))
 FROM (
-    SELECT t.id, {{ status }} AS status, d.approval_state,
-        greatest(t.created_at, t.changed_at, t.closed_at, d.updated_at) AS latest
+    SELECT t.id, {{ status }} AS status, d.approval_state
     FROM tasks_task t LEFT JOIN operations_taskdetails d ON d.task_id = t.id
     LEFT JOIN tasks_run r ON r.task_id = t.id AND NOT (r.status IN ('completed', 'failed', 'canceled'))
     WHERE {{ tasks }}

@@ -24,6 +24,7 @@ from apps.operations.selectors.selection import (
 from apps.operations.selectors.sessions import is_lost_sql, session_sql
 from apps.operations.selectors.system import DEAD_AFTER
 from apps.tasks.models import RunStatus
+from biolayer.lifecycle import Status
 
 STUCK_BEFORE_START = timedelta(minutes=5)
 STUCK_RUNNING = timedelta(minutes=30)
@@ -35,8 +36,24 @@ ACTIVE = (RunStatus.QUEUED, RunStatus.CLAIMED, RunStatus.STARTING, RunStatus.RUN
 IS_STUCK = """(r.status IN ('claimed', 'starting') AND r.claimed_at <= %(claimed_before)s
 OR r.status = 'running' AND r.started_at <= %(started_before)s)"""
 
-COLUMNS = {"tasks": 5, "runs": 9, "queue": 3, "health": 2, "active": 21, "events": 3}
-TEMPLATES = {name: load_template("apps.operations", f"dashboard_{name}") for name in COLUMNS}
+# Of a task that may change its status by what is not in its row, or that is not closed.
+UNFINISHED = ", ".join(
+    f"'{status.value}'" for status in Status if status not in (Status.COMPLETED, Status.CANCELLED)
+)
+
+SELECTED_RUNS = """tasks_run r JOIN tasks_task t ON t.id = r.task_id
+LEFT JOIN operations_taskdetails d ON d.task_id = t.id
+LEFT JOIN operations_rundetails x ON x.run_id = r.id
+WHERE {tasks}{runs}"""
+ALL_RUNS = """tasks_run r WHERE r.organisation_id = %(organisation_id)s AND NOT EXISTS (
+SELECT FROM operations_taskdetails d WHERE d.task_id = r.task_id AND d.deleted_at IS NOT NULL
+    AND d.organisation_id = %(organisation_id)s)"""
+"""The same of all tasks, without a look at each."""
+
+COLUMNS = {"tasks": 4, "runs": 8, "queue": 3, "health": 2, "active": 21, "events": 3}
+TEMPLATES = {
+    name: load_template("apps.operations", f"dashboard_{name}") for name in [*COLUMNS, "tasks_all"]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +165,8 @@ def dashboard(*, actor: Principal, asked: TaskFilter, at: datetime) -> Dashboard
     tasks, runs = found["tasks"], found["runs"]
     ((stuck, orphans),) = found["health"]
     ((log_at, event_at, forced_stops),) = found["events"]
-    times = [*(row[4] for row in tasks), *(row[2] for row in runs), log_at, event_at]
+    # Whatever changes a task or a run is an event of one log, at the same time.
+    times = [log_at, event_at]
     return Dashboard(
         observed_at=at,
         tasks={row[0]: row[1] for row in tasks},
@@ -160,16 +178,20 @@ def dashboard(*, actor: Principal, asked: TaskFilter, at: datetime) -> Dashboard
         orphan_runs=orphans,
         active=[_active(row) for row in found["active"]],
         forced_stops=forced_stops,
-        to_claim=_latency([row[3:6] for row in runs]),
-        to_start=_latency([row[6:9] for row in runs]),
+        to_claim=_latency([row[2:5] for row in runs]),
+        to_start=_latency([row[5:8] for row in runs]),
         latest_activity_at=max((moment(text) for text in times if text), default=None),
     )
 
 
 def _filled(name: str, selected: Selection) -> str:
     """Return a query of the dashboard with the parts that it names."""
-    template = TEMPLATES[name]
+    is_everything = selected.is_everything
+    template = TEMPLATES["tasks_all" if name == "tasks" and is_everything else name]
+    runs = SELECTED_RUNS.format(tasks=selected.tasks, runs=selected.runs)
     parts = {
+        "selected_runs": ALL_RUNS if is_everything else runs,
+        "unfinished": UNFINISHED,
         "tasks": selected.tasks,
         "runs": selected.runs,
         "status": STATUS_SQL,

@@ -52,6 +52,8 @@ class Selection:
     tasks: str
     runs: str
     values: Mapping[str, Any]
+    # Every task of the organisation.
+    is_everything: bool
 
 
 def selection(actor: Principal, asked: TaskFilter) -> Selection:
@@ -67,6 +69,7 @@ def selection(actor: Principal, asked: TaskFilter) -> Selection:
         tasks=" AND ".join(_conditions(asked, values)),
         runs="".join(f" AND {sql}" for name, sql in OF_RUNS.items() if name in values),
         values=values,
+        is_everything=asked == TaskFilter() and actor.pool_ids is None,
     )
 
 
