@@ -128,6 +128,7 @@ class TaskDetails(models.Model):
                 fields=["organisation"],
                 condition=Q(paused_at__isnull=False),
                 name="details_paused",
+            ),
             # Figures that an index counts leave them out again.
             models.Index(
                 fields=["organisation", "task"],

@@ -55,5 +55,10 @@ WITH candidate AS (
     WHERE (%(lane)s = '' OR lane = %(lane)s) AND NOT (%(is_unread)s AND is_seen)
 )
 SELECT lane, number, unread, id, run_id, activity, is_seen, is_archived,
-    last_seen_activity_at, updated_at
+    last_seen_activity_at, updated_at,
+    coalesce(
+        (SELECT l.sequence FROM operations_logentry l WHERE l.task_id = numbered.id
+        ORDER BY l.sequence DESC LIMIT 1),
+        (SELECT e.id FROM events_event e JOIN tasks_task t ON t.id = e.task_id
+        WHERE e.task_id = numbered.id AND e.sequence = t.version AND NOT t.is_claim_only), 0)
 FROM numbered WHERE place <= %(limit)s ORDER BY lane, place

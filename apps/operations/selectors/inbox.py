@@ -11,12 +11,12 @@ from django.db import connection
 from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.operations.caller import AGENT_SESSION, Caller
-from apps.operations.models import ApprovalState
+from apps.operations.models import ApprovalState, TaskDetails
 from apps.operations.projection import GATED_SQL, STATUS_SQL
 from apps.operations.selectors.selection import ACTIVITY_SQL, TaskFilter, selection
 from apps.operations.selectors.sessions import session_sql
-from apps.operations.selectors.views import TaskView, task_views
-from apps.tasks.models import Run, RunStatus, Task
+from apps.operations.selectors.views import TaskView, paused_by_of
+from apps.tasks.models import RUN_FINAL, Run, RunStatus, Task
 
 Lane = Literal["my_work", "approvals", "failed_runs", "blocked", "archived"]
 LANES: tuple[Lane, ...] = get_args(Lane)
@@ -89,6 +89,8 @@ class _Row:
     is_archived: bool
     last_seen_at: datetime | None
     updated_at: datetime | None
+    # Of its latest event.
+    sequence: int
 
 
 INBOX = load_template("apps.operations", "inbox")
@@ -139,18 +141,43 @@ def _lane(name: Lane, rows: Sequence[_Row], items: Mapping[UUID, InboxItem]) -> 
 
 
 def _items(rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
+    """Return the items of the rows in two statements, or three where one is paused."""
     if not rows:
         return {}
-    tasks = Task.objects.in_bulk([row.task_id for row in rows])
+    with_details = Task.objects.select_related("details__parent__details")
+    tasks = with_details.in_bulk([row.task_id for row in rows])
     runs = Run.objects.in_bulk([row.run_id for row in rows if row.run_id is not None])
     for run in runs.values():
         run.task = tasks[run.task_id]
-    views = {view.task.id: view for view in task_views(list(tasks.values()))}
-    return {
-        row.task_id: _item(row, views[row.task_id], runs.get(row.run_id) if row.run_id else None)
-        for row in rows
-        if row.task_id in views
-    }
+    paused_by = paused_by_of([task.id for task in tasks.values() if task.is_paused])
+    items: dict[UUID, InboxItem] = {}
+    for row in rows:
+        if (task := tasks.get(row.task_id)) is not None:
+            newest = None if row.run_id is None else runs.get(row.run_id)
+            view = _view(task, newest, paused_by.get(task.id, ""), row.sequence)
+            items[task.id] = _item(row, view, newest)
+    return items
+
+
+def _view(task: Task, newest: Run | None, paused_by: str, sequence: int) -> TaskView:
+    """Return the view of a task that was read with its details and its parent."""
+    details = _details(task)
+    parent = None if details is None else details.parent
+    above = None if parent is None else _details(parent)
+    return TaskView(
+        task=task,
+        details=details,
+        run=None if newest is None or newest.status in RUN_FINAL else newest,
+        parent_id="" if parent is None else str(parent.id) if above is None else above.wire_id,
+        paused_by=paused_by,
+        latest_sequence=sequence,
+    )
+
+
+def _details(task: Task) -> TaskDetails | None:
+    """Return what only `/api` knows of a task; None for one of another API."""
+    found: TaskDetails | None = getattr(task, "details", None)
+    return found
 
 
 def _item(row: _Row, view: TaskView, run: Run | None) -> InboxItem:

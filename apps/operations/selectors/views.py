@@ -63,7 +63,7 @@ def task_views(
     details = _details([task.id for task in tasks if task.is_claim_only])
     if open_runs is None:
         open_runs = {run.task_id: run for run in _open_runs(ids)}
-    paused_by = _paused_by([task.id for task in tasks if task.is_paused])
+    paused_by = paused_by_of([task.id for task in tasks if task.is_paused])
     parents = _wire_ids([row.parent_id for row in details.values() if row.parent_id])
     latest = _latest(ids)
     return [
@@ -128,7 +128,8 @@ SELECT start, wire_id FROM up WHERE paused_at IS NOT NULL
 """
 
 
-def _paused_by(ids: Sequence[UUID]) -> dict[UUID, str]:
+def paused_by_of(ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return of each paused task the nearest one on the way up that pauses it, on the wire."""
     if not ids:
         return {}
     with connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from apps.base.sql import BuildIndex
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("operations", "0003_details")]
+    dependencies = [("operations", "0007_details_paused")]
 
     operations = [
         BuildIndex(
@@ -19,10 +19,6 @@ class Migration(migrations.Migration):
                 condition=Q(deleted_at__isnull=False),
                 name="details_deleted",
             ),
-        ),
-        BuildIndex(
-            "logentry",
-            models.Index(fields=["organisation", "sequence"], name="log_of_organisation"),
         ),
         BuildIndex(
             "logentry",

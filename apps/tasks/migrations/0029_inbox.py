@@ -11,7 +11,7 @@ MAYBE_BLOCKED = ["accepted", "created", "failed", "matched", "offered", "queued"
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("tasks", "0027_claimable")]
+    dependencies = [("tasks", "0028_dependency_added_at")]
 
     operations = [
         BuildIndex(
