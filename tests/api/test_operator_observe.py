@@ -358,6 +358,14 @@ def test_inbox__has_what_the_caller_claimed(house: House, desk: Desk) -> None:
     assert lanes(inbox(desk)) == {}
 
 
+def test_inbox__has_what_the_callers_worker_holds(house: House, desk: Desk) -> None:
+    run = house.accepted()
+    scopes = [Scope.WORK, Scope.TASKS_READ]
+    bobs = desk_of(house, scopes=scopes, worker_id=house.bobs_worker.id, role=Role.VIEWER)
+    assert lanes(inbox(bobs)) == {"my_work": [str(run.task_id)]}
+    assert lanes(inbox(desk)) == {}
+
+
 def test_inbox__shows_the_newest_run(desk: Desk) -> None:
     task_id = failed(desk, desk.agent())
     (item,) = inbox(desk, lane="failed_runs")["groups"][0]["items"]

@@ -36,7 +36,7 @@ ACTIVE = (RunStatus.QUEUED, RunStatus.CLAIMED, RunStatus.STARTING, RunStatus.RUN
 IS_STUCK = """(r.status IN ('claimed', 'starting') AND r.claimed_at <= %(claimed_before)s
 OR r.status = 'running' AND r.started_at <= %(started_before)s)"""
 
-# Of a task that may change its status by what is not in its row, or that is not closed.
+# Where the status of /api depends on more than that of the kernel.
 UNFINISHED = ", ".join(
     f"'{status.value}'" for status in Status if status not in (Status.COMPLETED, Status.CANCELLED)
 )
