@@ -268,7 +268,7 @@ def test_dependency__blocks_until_it_is_completed(desk: Desk) -> None:
     first, second = desk.task()["id"], desk.task(auto_enqueue_on_ready=True)["id"]
     added = desk.post(f"/tasks/{second}/dependencies", depends_on_task_id=first)
     assert added.status_code == 200
-    assert added.json()["task"]["status"] == "blocked"
+    assert added.json()["task"]["task"]["status"] == "blocked"
     refuse("startTask", desk.post(f"/tasks/{second}/start"), 409)
     agent = desk.agent()
     desk.started(first)
@@ -285,7 +285,7 @@ def test_queued_run__waits_while_its_task_is_blocked(desk: Desk) -> None:
     agent = desk.agent()
     assert agent.claim().status_code == 204
     removed = desk.delete(f"/tasks/{task_id}/dependencies/{blocker}")
-    assert removed.json()["task"]["status"] == "ready"
+    assert removed.json()["task"]["task"]["status"] == "ready"
     refuse("removeTaskDependency", desk.delete(f"/tasks/{task_id}/dependencies/{blocker}"), 404)
     assert agent.claimed()["task"]["id"] == task_id
 
@@ -293,7 +293,7 @@ def test_queued_run__waits_while_its_task_is_blocked(desk: Desk) -> None:
 def test_dependency__of_a_task_of_v1(house: House, desk: Desk) -> None:
     task, task_id = house.task(), desk.task()["id"]
     added = desk.post(f"/tasks/{task_id}/dependencies", depends_on_task_id=str(task.id))
-    assert added.json()["task"]["status"] == "blocked"
+    assert added.json()["task"]["task"]["status"] == "blocked"
     house.alice.post(f"/v1/tasks/{task.id}/cancel", {})
     shown = desk.patch(f"/tasks/{task_id}", title="Waits").json()["task"]
     assert shown["status"] == "blocked"

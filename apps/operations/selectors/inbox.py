@@ -154,12 +154,12 @@ def _items(rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
     for row in rows:
         if (task := tasks.get(row.task_id)) is not None:
             newest = None if row.run_id is None else runs.get(row.run_id)
-            view = _view(task, newest, paused_by.get(task.id, ""), row.sequence)
+            view = _view(row, task, newest, paused_by.get(task.id, ""))
             items[task.id] = _item(row, view, newest)
     return items
 
 
-def _view(task: Task, newest: Run | None, paused_by: str, sequence: int) -> TaskView:
+def _view(row: _Row, task: Task, newest: Run | None, paused_by: str) -> TaskView:
     """Return the view of a task that was read with its details and its parent."""
     details = _details(task)
     parent = None if details is None else details.parent
@@ -170,7 +170,8 @@ def _view(task: Task, newest: Run | None, paused_by: str, sequence: int) -> Task
         run=None if newest is None or newest.status in RUN_FINAL else newest,
         parent_id="" if parent is None else str(parent.id) if above is None else above.wire_id,
         paused_by=paused_by,
-        latest_sequence=sequence,
+        latest_sequence=row.sequence,
+        latest_at=row.activity,
     )
 
 
