@@ -15,6 +15,12 @@ from apps.base.ids import new_id
 from apps.pools.models import Pool, Worker
 from apps.tasks.models import Run
 
+OPERATORS = ""
+"""The name of the agent whose worker holds what operators claim. No session can register by it."""
+
+SESSION_EXECUTOR = "system:session-executor"
+"""Who registered the sessions that are opened for operators' runs (`registered_by`)."""
+
 
 class Agent(models.Model):
     """Store which worker an agent's name stands for: one worker for all of its sessions.
@@ -122,6 +128,11 @@ class AgentSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent_name} {self.session_id} ({self.state})"
+
+    @property
+    def is_executors(self) -> bool:
+        """Return whether it was opened for an operator's run, and ends with that."""
+        return self.registered_by == SESSION_EXECUTOR
 
     def as_worker(self, actor: Principal) -> Principal:
         """Return the session's worker as the actor of what the session does for `actor`."""

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.agents.models import (
+    SESSION_EXECUTOR,
     AgentClaim,
     AgentSession,
     ClaimEnd,
@@ -123,9 +124,39 @@ def readable_sessions(actor: Principal) -> SessionQuerySet:
 
 
 def held_runs(*, sessions: Sequence[AgentSession], at: datetime) -> dict[UUID, UUID]:
-    """Return by session the run that it holds now."""
+    """Return by session the run that it holds now, or that an operator bound it to."""
     live = _live(at).filter(session_id__in=[session.id for session in sessions])
-    return dict(live.values_list("session_id", "run_id"))
+    names = {session.session_id: session for session in sessions}
+    organisations = {session.organisation_id for session in sessions}
+    bound = _bound().filter(organisation_id__in=organisations, session_id__in=names)
+    found = {names[name].id: run_id for name, run_id in bound.values_list("session_id", "run_id")}
+    return found | dict(live.values_list("session_id", "run_id"))
+
+
+def run_bound_to(session: AgentSession) -> UUID | None:
+    """Return the run of an operator, without a lease, that a session is bound to."""
+    bound = _bound().filter(organisation_id=session.organisation_id, session_id=session.session_id)
+    return bound.values_list("run_id", flat=True).first()
+
+
+def is_busy(session: AgentSession, at: datetime) -> bool:
+    """Return whether a session holds a run, or is bound to one."""
+    return live_claims(session, at).exists() or run_bound_to(session) is not None
+
+
+def executors_sessions_without_run() -> SessionQuerySet:
+    """Return the active sessions that were opened for an operator's run which has ended."""
+    own = _bound().filter(
+        organisation_id=OuterRef("organisation_id"), session_id=OuterRef("session_id")
+    )
+    rows = AgentSession.objects.filter(state=SessionState.ACTIVE, registered_by=SESSION_EXECUTOR)
+    return rows.exclude(Exists(own))
+
+
+def _bound() -> "QuerySet[RunDetails]":
+    # The condition of the index `run_details_bound`.
+    rows = RunDetails.objects.filter(~Q(session_id=""), claim_token_hash="")
+    return rows.filter(run__status__in=RUN_HELD)
 
 
 def live_claims(session: AgentSession, at: datetime) -> "QuerySet[AgentClaim]":

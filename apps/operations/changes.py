@@ -11,7 +11,15 @@ from apps.base.rows import BulkStatement, Change, InsertValues, Statement, Updat
 from apps.events.models import Event
 from apps.operations.buckets import bucket_of
 from apps.operations.log import LogType
-from apps.operations.models import Flow, LogEntry, Measure, RunDetails, Stage, TaskChange
+from apps.operations.models import (
+    Flow,
+    LogEntry,
+    Measure,
+    RunDetails,
+    Stage,
+    TaskChange,
+    TaskDetails,
+)
 from apps.operations.projection import task_status
 from apps.tasks.models import Standing, Task
 from apps.timers.changes import timer_upsert_from
@@ -145,10 +153,22 @@ FROM (SELECT %s::uuid AS id) known LEFT JOIN operations_rundetails d ON d.run_id
 """
 
 
+# Of a run that the kernel queued, after a review or by `/v1`: as those of the run before it.
+DETAILS_OF_RUN = """
+INSERT INTO operations_rundetails (run_id, organisation_id, task_id, failure_kind, claimed_by_kind,
+    claimed_by_ref, session_id, claim_token_hash, origin_kind, origin_ref, idempotency_key,
+    network_channel, metadata, required_capabilities, preferred_capabilities, starvation_count)
+SELECT %s, d.organisation_id, d.task_id, '', '', '', '', '', 'daemon', 'kernel', '',
+    d.network_channel, d.metadata, d.required_capabilities, d.preferred_capabilities, 0
+FROM operations_rundetails d JOIN tasks_run r ON r.id = d.run_id
+WHERE d.task_id = %s ORDER BY r.attempt DESC LIMIT 1
+"""
+
+
 def operator_log(*, task: Task, event: Event, also: Sequence[Change]) -> Iterator[Change]:
     """Yield the log entry of a transition that `/api` did not make, and so has not logged.
 
-    A run that is queued again is bound to no session any more.
+    A run that is queued again is bound to no session any more; a new one gets details.
     """
     if not task.is_claim_only or any(_is_log_entry(change) for change in also):
         return
@@ -161,6 +181,8 @@ def operator_log(*, task: Task, event: Event, also: Sequence[Change]) -> Iterato
     run_id = event.data.get("run_id")
     document = orjson.dumps(payload).decode()
     yield Statement(LOG_OF_RUN, (*facts, document, event.occurred_at, run_id))
+    if kind is LogType.RUN_ENQUEUED:
+        yield Statement(DETAILS_OF_RUN, (run_id, task.id))
     if cause in RETURNED and run_id is not None:
         yield unbound_run(UUID(run_id))
 
@@ -183,6 +205,11 @@ def bound_run(run_id: UUID, **values: str) -> Update:
 def unbound_run(run_id: UUID) -> Update:
     """Return the details of a run that is queued again: no one has it."""
     return bound_run(run_id, **UNBOUND)
+
+
+def touched_task(task: Task, at: datetime) -> Update:
+    """Return when a task changed for `/api`, though not for the kernel: its run is starting."""
+    return Update(TaskDetails, {"task_id": task.id}, {"updated_at": at})
 
 
 def run_details(run_id: UUID, values: Mapping[str, Any]) -> Update:

@@ -24,8 +24,11 @@ def session_word(session_id: str) -> str:
 
 
 def capability_word(name: str) -> str:
-    """Return the word of a capability, which may be longer than a skill."""
-    return name if len(name) <= 64 else f"#long:{_digest(name)}"
+    """Return the word of a capability, which may be longer than a skill, or begin with `#`.
+
+    No session may offer the word of another agent or session as a capability.
+    """
+    return name if len(name) <= 64 and not name.startswith("#") else f"#long:{_digest(name)}"
 
 
 def session_words(*, agent_name: str, session_id: str) -> list[str]:

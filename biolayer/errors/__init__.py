@@ -19,6 +19,7 @@ BioLayerError
 │   ├── OwnVerdict             a manager gave the verdict that was appealed
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── IdentityUnauthorized   the session is not for this credential or workspace
+│   ├── OwnedByAnother         the task's owner is a pool or another session
 │   ├── ForceForbidden         agents may not force operations
 │   ├── ForeignRun             the session holds another run
 │   ├── WrongAddress           the invitation is for another e-mail address
@@ -77,6 +78,7 @@ BioLayerError
 │   ├── TaskIdTaken
 │   ├── GraphLimit             too deep, too many children or dependencies
 │   ├── DependencyCycle
+│   ├── SessionNotOpened       the session executor opened none
 │   ├── NotOfThisApi           another API created the task
 │   ├── RunNotReleasable
 │   ├── RunNotRecoverable
@@ -173,10 +175,12 @@ from biolayer.errors.operations import (
     GraphLimit,
     NotOfThisApi,
     OpenRunExists,
+    OwnedByAnother,
     ReasonRequired,
     RunNotRecoverable,
     RunNotReleasable,
     RunStillActive,
+    SessionNotOpened,
     TaskIdTaken,
     TransitionRefused,
 )
@@ -272,6 +276,7 @@ __all__ = [
     "OrganisationMismatch",
     "OwnVerdict",
     "OwnWork",
+    "OwnedByAnother",
     "PoolClosed",
     "PoolNotGranted",
     "RangeNotSatisfiable",
@@ -295,6 +300,7 @@ __all__ = [
     "SessionAlreadyHolds",
     "SessionIdTaken",
     "SessionLeaseExpired",
+    "SessionNotOpened",
     "SignatureInvalid",
     "SigningKeyInUse",
     "TaskGated",

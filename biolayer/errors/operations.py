@@ -49,6 +49,20 @@ class NotOfThisApi(Conflict):
         super().__init__("It was created by another API, which changes it; here it can be read.")
 
 
+class OwnedByAnother(Refused):
+    """The task's owner is a pool, or another session."""
+
+    code = "owned_by_another"
+    title = "The task is for another owner"
+
+
+class SessionNotOpened(Conflict):
+    """The session executor opened no session; the run has failed."""
+
+    code = "session_not_opened"
+    title = "No session was opened"
+
+
 class ReasonRequired(BioLayerError):
     """A forced operation needs a reason."""
 

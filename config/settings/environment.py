@@ -87,6 +87,8 @@ class Environment(BaseModel):
     BIOLAYER_MAX_BODY_BYTES: Annotated[int, Field(ge=1024)] = 256 * 1024
     BIOLAYER_NAMESERVERS: Annotated[list[Annotated[str, AfterValidator(_nameserver)]], List] = []
     BIOLAYER_PGBOUNCER: bool = False
+    BIOLAYER_PROFILE_MODELS: bool = True
+    BIOLAYER_PROFILE_NO_SANDBOX: bool = True
     BIOLAYER_PROCESS: ProcessKind = "command"
     BIOLAYER_S3_BUCKET: (
         Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None

@@ -56,6 +56,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "forceFailTaskRun": {"reason": "Stalled"},
     "bulkForceFailTaskRuns": {"run_ids": [NO_ID], "reason": "Stalled"},
     "bulkForceReleaseTaskRuns": {"run_ids": [NO_ID]},
+    "attachTaskRunSession": {"session_id": "s-1"},
+    "failTaskRun": {"error": "No line"},
 }
 """The bodies of calls that need one."""
 

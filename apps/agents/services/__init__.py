@@ -26,6 +26,14 @@ from apps.agents.services.leases import (
     heartbeat_claim,
     release_claim,
 )
+from apps.agents.services.operator_runs import (
+    attach_session,
+    cancel_run,
+    claim_run,
+    complete_run,
+    fail_run,
+    start_run,
+)
 from apps.agents.services.purging import (
     purge_claims,
 )
@@ -46,9 +54,14 @@ __all__ = [
     "Order",
     "Outcomes",
     "Repeated",
+    "attach_session",
+    "cancel_run",
     "claim_next",
+    "claim_run",
     "complete_claim",
+    "complete_run",
     "fail_claim",
+    "fail_run",
     "force_fail",
     "force_fail_many",
     "force_release",
@@ -63,6 +76,7 @@ __all__ = [
     "require_may_force",
     "retry_run",
     "session_caller",
+    "start_run",
     "stop_session",
     "stop_silent_sessions",
     "wait_for_next",

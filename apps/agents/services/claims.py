@@ -17,7 +17,7 @@ from hashlib import sha256
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession
 from apps.agents.queue import Criteria, has_any, lock_first
-from apps.agents.selectors import SentBack, live_claims, sent_back_before
+from apps.agents.selectors import SentBack, live_claims, run_bound_to, sent_back_before
 from apps.agents.services.leases import end_lost_claim
 from apps.agents.services.locks import lock_active, open_claim
 from apps.agents.services.run_log import claim_rows
@@ -105,6 +105,9 @@ def _held(session: AgentSession, request: ClaimRequest, at: datetime) -> Claim |
 
     A claim that was lost is ended. Raise `SessionAlreadyHolds`.
     """
+    bound_to = run_bound_to(session)
+    if bound_to is not None:
+        raise SessionAlreadyHolds(str(bound_to))
     claim = open_claim(session)
     if claim is None:
         return None

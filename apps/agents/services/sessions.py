@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -11,16 +10,26 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.agents.models import Agent, AgentSession, SessionState
-from apps.agents.selectors import SEEN_EVERY, covers, may_act_for
+from apps.agents.models import SESSION_EXECUTOR, Agent, AgentSession, SessionState
+from apps.agents.selectors import (
+    SEEN_EVERY,
+    covers,
+    executors_sessions_without_run,
+    may_act_for,
+    run_bound_to,
+)
 from apps.agents.services.leases import Lease, end_lost_claim, release_held
 from apps.agents.services.locks import lock_run, lock_session, open_claim
+from apps.agents.services.naming import name_agent
+from apps.agents.services.run_log import lease_rows
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
+from apps.operations.log import LogType
 from apps.pools import services as pools
 from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
 from apps.pools.selectors import visible_workers
+from apps.tasks import services as tasks
 from biolayer.errors import (
     AgentNameTaken,
     IdentityUnauthorized,
@@ -117,7 +126,7 @@ def _own_worker(actor: Principal, new: NewSession) -> UUID:
         memberships = Membership.objects.filter(pool_id=new.workspace_id, worker_id=worker.id)
         if not memberships.filter(pool__status=PoolStatus.ACTIVE).exists():
             raise NotFound("workspace")
-    named = _name_agent(actor.organisation_id, new.agent_name, worker.id, is_workers_own=True)
+    named = name_agent(actor.organisation_id, new.agent_name, worker.id, is_workers_own=True)
     if named.worker_id != worker.id:
         raise AgentNameTaken("Choose another name, or use a key of that worker.")
     return worker.id
@@ -130,7 +139,7 @@ def _agents_worker(actor: Principal, new: NewSession, at: datetime) -> UUID:
     see: it must not enter a pool by its name.
     """
     new_worker_id = new_id()
-    named = _name_agent(actor.organisation_id, new.agent_name, new_worker_id, is_workers_own=False)
+    named = name_agent(actor.organisation_id, new.agent_name, new_worker_id, is_workers_own=False)
     worker_id = named.worker_id
     if worker_id == new_worker_id:
         pools.create_agent(actor=actor, worker_id=worker_id, name=new.agent_name, at=at)
@@ -146,29 +155,6 @@ def _enrol(actor: Principal, workspace_id: UUID, worker_id: UUID, at: datetime) 
     members = Membership.objects.filter(pool_id=workspace_id, worker_id=worker_id)
     if not members.filter(pool__status=PoolStatus.ACTIVE).exists():
         pools.enrol_agent(actor=actor, pool_id=workspace_id, worker_id=worker_id, at=at)
-
-
-# A registration at the same time waits here for the other one's commit.
-NAME_AGENT = """
-INSERT INTO agents_agent (organisation_id, name, worker_id, is_workers_own)
-VALUES (%s, %s, %s, %s)
-ON CONFLICT (organisation_id, name) DO UPDATE SET name = excluded.name
-RETURNING worker_id, is_workers_own
-"""
-
-
-class _Named(NamedTuple):
-    worker_id: UUID
-    is_workers_own: bool
-
-
-def _name_agent(
-    organisation_id: UUID, name: str, worker_id: UUID, *, is_workers_own: bool
-) -> _Named:
-    """Return the worker that an agent's name stands for: `worker_id`, if the name is new."""
-    with connection.cursor() as cursor:
-        cursor.execute(NAME_AGENT, [organisation_id, name, worker_id, is_workers_own])
-        return _Named(*cursor.fetchone())
 
 
 @atomic()
@@ -190,25 +176,34 @@ def stop_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
 def stop_silent_sessions(*, at: datetime | None = None) -> int:
     """End the sessions that have not called for `SILENT_FOR`, the most silent first.
 
-    Return how many: at most `MAX_STOPPED`. A process that died does not end its session.
+    Return how many: at most `MAX_STOPPED`. A process that died does not end its session. Those that
+    were opened for an operator's run need not call: they end with it.
     """
     now = at or clock.now()
     silent = AgentSession.objects.filter(
         state=SessionState.ACTIVE, last_seen_at__lte=now - SILENT_FOR
-    ).order_by("last_seen_at")
-    return sum(_stop_silent(id_, now) for id_ in silent.values_list("id", flat=True)[:MAX_STOPPED])
+    ).exclude(registered_by=SESSION_EXECUTOR)
+    ids = [
+        *silent.order_by("last_seen_at").values_list("id", flat=True)[:MAX_STOPPED],
+        *executors_sessions_without_run().values_list("id", flat=True)[:MAX_STOPPED],
+    ]
+    return sum(_stop_unneeded(id_, now) for id_ in ids[:MAX_STOPPED])
 
 
 @atomic()
-def _stop_silent(session_id: UUID, at: datetime) -> bool:
+def _stop_unneeded(session_id: UUID, at: datetime) -> bool:
     rows = AgentSession.objects.select_for_update(no_key=True, skip_locked=True)
-    session = rows.filter(
-        id=session_id, state=SessionState.ACTIVE, last_seen_at__lte=at - SILENT_FOR
-    ).first()
-    if session is None:
+    session = rows.filter(id=session_id, state=SessionState.ACTIVE).first()
+    if session is None or _is_needed(session, at):
         return False
     _stop(session, principal.system("sessions", session.organisation_id), at)
     return True
+
+
+def _is_needed(session: AgentSession, at: datetime) -> bool:
+    if session.is_executors:
+        return run_bound_to(session) is not None
+    return session.last_seen_at > at - SILENT_FOR
 
 
 def _stop(session: AgentSession, actor: Principal, at: datetime) -> None:
@@ -237,6 +232,7 @@ def _active_sessions(worker: Worker) -> int:
 
 
 def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
+    _release_bound(session, actor, at)
     claim = open_claim(session)
     if claim is None:
         return
@@ -247,6 +243,37 @@ def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
         return
     held = Lease(run, claim, session)
     release_held(actor=actor, session=session, lease=held, reason=STOPPED, at=at)
+
+
+def _release_bound(session: AgentSession, actor: Principal, at: datetime) -> None:
+    """Queue the run again that an operator had bound the locked session to."""
+    run_id = run_bound_to(session)
+    if run_id is None:
+        return
+    run = lock_run(organisation_id=session.organisation_id, run_id=run_id)
+    if run_bound_to(session) != run_id or run.worker_id is None:
+        # It ended while we waited for the lock.
+        return
+    rows = lease_rows(
+        LogType.RUN_RELEASED,
+        "release",
+        actor=actor,
+        session=session,
+        run=run,
+        at=at,
+        status="queued",
+        previous_status=run.status,
+        reason=STOPPED,
+        session_id=session.session_id,
+    )
+    tasks.release_run(
+        actor=actor.for_worker(run.worker_id),
+        run_id=run.id,
+        epoch=run.epoch,
+        reason=STOPPED,
+        at=at,
+        also=rows,
+    )
 
 
 # Without waiting: a claim or a stop that stands still must not refuse other calls.

@@ -25,8 +25,8 @@ INFO = {
 }
 TAGS = {
     "agent": "Sessions of agents, and the runs that they claim.",
+    "task-runs": "Runs: attempts at tasks, which operators claim, start and finish.",
     "tasks": "Tasks with their runs, dependencies and tasks below them.",
-    "task-runs": "Runs of tasks.",
     "runs": "Runs that operators change without holding them.",
     "scheduler": "What hands out runs to sessions, and what waits for it.",
     "observe": "The inbox of a caller, and the dashboard.",

@@ -4,9 +4,9 @@ A field with a default is left out where it has that value; the others are alway
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from apps.api.operations.projections import (
     ActorKind,
@@ -19,10 +19,20 @@ from apps.api.operations.projections import (
     RunStatus,
 )
 from apps.operations.projection import Scope, TaskStatus
+from biolayer.times import format_time
 from biolayer.values import Timestamp
 
 NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """What a time that must be there has where there is none."""
+
+
+def _time(moment: datetime) -> str:
+    # Programs compare this one as a text.
+    return "0001-01-01T00:00:00Z" if moment == NO_TIME else format_time(moment)
+
+
+RequiredTime = Annotated[Timestamp, PlainSerializer(_time, return_type=str, when_used="json")]
+"""A time that is `NO_TIME` where there is none."""
 
 
 class Shape(BaseModel):

@@ -7,9 +7,11 @@ from apps.api.operations import (
     document,
     force,
     observe,
+    profiles,
     reads,
     scheduler,
     sessions,
+    task_runs,
     tasks,
 )
 
@@ -22,6 +24,12 @@ urlpatterns = [
     path("agent/tasks/<str:run_id>/complete", agent_tasks.AgentComplete.as_view()),
     path("agent/tasks/<str:run_id>/fail", agent_tasks.AgentFail.as_view()),
     path("agent/tasks/<str:run_id>/release", agent_tasks.AgentRelease.as_view()),
+    path("task-runs/<str:run_id>/attach-session", task_runs.TaskRunAttachSession.as_view()),
+    path("task-runs/<str:run_id>/cancel", task_runs.TaskRunCancel.as_view()),
+    path("task-runs/<str:run_id>/claim", task_runs.TaskRunClaim.as_view()),
+    path("task-runs/<str:run_id>/complete", task_runs.TaskRunComplete.as_view()),
+    path("task-runs/<str:run_id>/fail", task_runs.TaskRunFail.as_view()),
+    path("task-runs/<str:run_id>/start", task_runs.TaskRunStart.as_view()),
     path("runs/<str:run_id>/inspect", reads.RunInspect.as_view()),
     path("task-runs/<str:run_id>", reads.TaskRun.as_view()),
     # Before `runs/<run_id>`: no run has this id.
@@ -45,6 +53,7 @@ urlpatterns = [
     path("tasks/<str:task_id>/children", tasks.TaskChildren.as_view()),
     path("tasks/<str:task_id>/dependencies", tasks.TaskDependencies.as_view()),
     path("tasks/<str:task_id>/dependencies/<str:depends_on_id>", tasks.TaskDependency.as_view()),
+    path("tasks/<str:task_id>/execution-profile", profiles.TaskExecutionProfile.as_view()),
     path("tasks/<str:task_id>/inspect", reads.TaskInspect.as_view()),
     path("tasks/<str:task_id>/pause", tasks.TaskPause.as_view()),
     path("tasks/<str:task_id>/publish", tasks.TaskPublish.as_view()),

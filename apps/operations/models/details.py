@@ -209,6 +209,14 @@ class RunDetails(models.Model):
                 name="run_details_repeated_once",
             ),
         ]
+        indexes = [
+            # The run of an operator that a session is bound to. A session's own claim has a hash.
+            models.Index(
+                fields=["organisation", "session_id"],
+                condition=~Q(session_id="") & Q(claim_token_hash=""),
+                name="run_details_bound",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"details of {self.run_id}"

@@ -22,6 +22,7 @@ from apps.operations.selectors.find import run_of, task_id_of, task_of, task_of_
 from apps.operations.selectors.inbox import InboxItem, InboxLane, Triage, inbox
 from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
+from apps.operations.selectors.profiles import ProfileView, profile_of
 from apps.operations.selectors.scheduler import (
     Backlog,
     BacklogQuery,
@@ -75,6 +76,7 @@ __all__ = [
     "LogView",
     "PoolFigures",
     "ProcessRow",
+    "ProfileView",
     "RecountFigures",
     "SchedulerView",
     "SkillDemand",
@@ -97,6 +99,7 @@ __all__ = [
     "latest_log",
     "log_after",
     "open_tasks_of",
+    "profile_of",
     "register_drain",
     "register_sessions",
     "run_of",

@@ -13,6 +13,7 @@ from apps.operations.services.force_limit import count_forced, delete_force_wind
 from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock_task
 from apps.operations.services.pausing import pause_task, resume_task
 from apps.operations.services.processes import delete_dead_processes
+from apps.operations.services.profiles import ProfileFields, delete_profile, set_profile
 from apps.operations.services.purging import purge_details
 from apps.operations.services.queueing import (
     QueuedRun,
@@ -40,6 +41,7 @@ __all__ = [
     "Drain",
     "LockedRun",
     "LockedTask",
+    "ProfileFields",
     "QueuedRun",
     "RunRequest",
     "TaskChanges",
@@ -55,6 +57,7 @@ __all__ = [
     "create_task",
     "delete_dead_processes",
     "delete_force_windows",
+    "delete_profile",
     "delete_task",
     "dismiss",
     "drain_scheduler",
@@ -75,6 +78,7 @@ __all__ = [
     "remove_dependency",
     "resume_scheduler",
     "resume_task",
+    "set_profile",
     "start_task",
     "step_starved",
     "update_task",

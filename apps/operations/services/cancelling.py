@@ -11,13 +11,16 @@ from apps.base.rows import Change
 from apps.base.transactions import atomic
 from apps.operations.caller import Caller, origin_of
 from apps.operations.log import LogType, log_entry
-from apps.operations.models import ExecutionProfile, LogEntry, TaskDetails, TriageState
+from apps.operations.models import ExecutionProfile, LogEntry, RunDetails, TaskDetails, TriageState
 from apps.operations.services.locks import LockedTask, lock_task, open_run
 from apps.operations.services.pausing import SUBTREE
 from apps.tasks import services as tasks
-from apps.tasks.models import Run, Task
+from apps.tasks.models import Run, RunStatus, Task
 from biolayer.errors import Fault, InvalidInput, TransitionRefused
 from biolayer.lifecycle import CLOSED, Status
+
+GRACE_MS = 5_000
+"""How long a session may go on that is asked to stop. Ours is a record, which stops at once."""
 
 DELETED = "deleted"
 """Why the kernel's task is cancelled that `/api` deletes."""
@@ -93,18 +96,43 @@ def _entries(
         canceled_run_ids=[] if run is None else [str(run.id)],
         **words,
     )
-    if run is not None:
+    if run is None:
+        return
+    session_id = _session_at_work(run)
+    yield log_entry(
+        task,
+        LogType.RUN_CANCELED,
+        caller=caller,
+        origin=origin,
+        at=at,
+        run_id=run.id,
+        task_status="canceled",
+        status="canceled",
+        session_id=session_id,
+        cooperative_stop_requested=True if session_id else None,
+        **words,
+    )
+    if session_id:
         yield log_entry(
             task,
-            LogType.RUN_CANCELED,
+            LogType.RUN_FORCE_STOPPED,
             caller=caller,
             origin=origin,
             at=at,
             run_id=run.id,
             task_status="canceled",
             status="canceled",
-            **words,
+            session_id=session_id,
+            grace_timeout_ms=GRACE_MS,
         )
+
+
+def _session_at_work(run: Run) -> str:
+    """Return the session that works on an open run, which stops with it; empty without one."""
+    if run.status not in (RunStatus.STARTING, RunStatus.RUNNING):
+        return ""
+    details = RunDetails.objects.filter(run_id=run.id)
+    return details.values_list("session_id", flat=True).first() or ""
 
 
 @atomic()

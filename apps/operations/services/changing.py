@@ -96,16 +96,21 @@ def _shown_names(columns: Mapping[str, Any], known: Mapping[str, Any]) -> set[st
 
 
 def claim_words(locked: LockedTask) -> list[Change]:
-    """Return the task's requirement anew, as its queued run, owner and profile are now."""
+    """Return the task's requirement anew, as its queued run, owner and profile are now.
+
+    What the run requires was copied when it was queued; what the profile requires now counts, too.
+    """
     run = open_run(locked.task)
     if run is None:
         return []
     details = RunDetails.objects.get(run_id=run.id)
+    profile = ExecutionProfile.objects.filter(task_id=locked.task.id).first()
+    also = [] if profile is None else profile.required_capabilities
     requirement = claim_requirement(
         locked.task,
         locked.details,
-        ExecutionProfile.objects.filter(task_id=locked.task.id).first(),
-        required=details.required_capabilities,
+        profile,
+        required=[*details.required_capabilities, *also],
         preferred=details.preferred_capabilities,
     )
     return tasks.requirement_of(task=locked.task, requirement=requirement)

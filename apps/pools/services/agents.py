@@ -17,10 +17,12 @@ MAX_CAPACITY = 32_767
 
 
 @atomic()
-def create_agent(*, actor: Principal, worker_id: UUID, name: str, at: datetime) -> Worker:
+def create_agent(
+    *, actor: Principal, worker_id: UUID, name: str, at: datetime, capacity: int = 1
+) -> Worker:
     """Create an agent that claims tasks by itself: it is offline, so it gets no offers.
 
-    Raise `ScopeMissing`, `RoleTooLow`.
+    Without capacity it never gets any. Raise `ScopeMissing`, `RoleTooLow`.
     """
     actor.require(Scope.POOLS_MANAGE)
     worker = Worker(
@@ -28,6 +30,7 @@ def create_agent(*, actor: Principal, worker_id: UUID, name: str, at: datetime) 
         organisation_id=actor.organisation_id,
         name=name,
         kind=WorkerKind.AGENT,
+        capacity=capacity,
         waiting_since=at,
         created_at=at,
     )

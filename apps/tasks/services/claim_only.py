@@ -175,3 +175,8 @@ def requirement_of(*, task: Task, requirement: RequirementSpec) -> list[Change]:
     """Return what gives a locked task another requirement; the task has it at once."""
     task.requirement_id = requirement.id
     return replaced_requirement(task_id=task.id, requirement=requirement)
+
+
+def mark_starting(*, run: Run, also: Iterable[Change] = ()) -> None:
+    """Say of a locked run, which is held, that a session is bound that is to work on it."""
+    rows.write([run_update(run, {"status": RunStatus.STARTING}), *also])
