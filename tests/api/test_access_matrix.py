@@ -151,7 +151,11 @@ ELSEWHERE = {
     "healthz": "everyone",
 }
 # Calls of `/api` have another form of error: tests/api/test_operator_access.py tests each of them.
-AGENTS = {f"api/{one.route}" for one in agent_operations() if one.scope is not None}
+AGENTS = {
+    f"api/{one.route}"
+    for one in agent_operations()
+    if one.scope is not None and one.name != "streamTask"
+}
 ELSEWHERE |= dict.fromkeys(AGENTS, "agent") | {"api/openapi.json": "everyone"}
 # tests/api/test_operator_scheduler.py and test_operator_force.py test who may use them.
 SCHEDULER = {
@@ -170,6 +174,8 @@ SCHEDULER = {
 ELSEWHERE |= dict.fromkeys(SCHEDULER, "operator")
 STREAMS = {"v1/events", "v1/events/stream", "v1/event-consumers/<str:name>/events"}
 # tests/api/test_operator_stream.py tests who may read it.
+STREAMS |= {"api/tasks/<str:task_id>/stream"}
+# tests/api/test_operator_stream.py does for the events of a task.
 STREAMS |= {"api/tasks/<str:task_id>/stream"}
 # tests/portal/test_live.py tests who may read it.
 STREAMS |= {"portal/stream"}

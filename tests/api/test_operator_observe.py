@@ -435,7 +435,7 @@ def test_inbox__shows_pauses_and_the_latest_event(desk: Desk) -> None:
     assert shown["latest_event_seq"] == newest.sequence
 
 
-def test_inbox__needs_six_statements_for_any_number_of_tasks(desk: Desk) -> None:
+def test_inbox__needs_five_statements_for_any_number_of_tasks(desk: Desk) -> None:
     agent = desk.agent()
     for _ in range(4):
         failed(desk, agent)
@@ -443,7 +443,7 @@ def test_inbox__needs_six_statements_for_any_number_of_tasks(desk: Desk) -> None
             inbox(desk)
         texts = [one["sql"] for one in found]
         ours = [text for text in texts if re.search(r"\b(tasks|operations|agents)_", text)]
-        assert len(ours) == 6
+        assert len(ours) == 5
 
 
 # --- the dashboard --------------------------------------------------------------------------------
