@@ -19,7 +19,7 @@ from apps.agents.models import (
     SessionState,
 )
 from apps.operations.caller import AGENT_SESSION, HUMAN
-from apps.operations.models import RunDetails
+from apps.operations.models import NO_CLAIM, RunDetails
 from apps.operations.selectors import coordination_channel_of, wire_ids
 from apps.reviews.selectors import Proposer, sent_back
 from apps.tasks.models import RUN_HELD, Run
@@ -155,7 +155,7 @@ def executors_sessions_without_run() -> SessionQuerySet:
 
 def _bound() -> "QuerySet[RunDetails]":
     # The condition of the index `run_details_bound`.
-    rows = RunDetails.objects.filter(~Q(session_id=""), claim_token_hash="")
+    rows = RunDetails.objects.filter(~Q(session_id=""), claim_token_hash=NO_CLAIM)
     return rows.filter(run__status__in=RUN_HELD)
 
 

@@ -1,6 +1,7 @@
 """Store what `/api` knows of tasks and runs besides the kernel, roll-ups, and the processes."""
 
 from apps.operations.models.details import (
+    NO_CLAIM,
     ApprovalPolicy,
     ApprovalState,
     RunDetails,
@@ -26,6 +27,7 @@ from apps.operations.models.scheduler import SchedulerState
 from apps.operations.models.triage import TriageState
 
 __all__ = [
+    "NO_CLAIM",
     "ApprovalPolicy",
     "ApprovalState",
     "Counted",

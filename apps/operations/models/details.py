@@ -14,6 +14,9 @@ from apps.accounts.models import Organisation
 from apps.base.fields import JSON
 from apps.tasks.models import Run, Task
 
+NO_CLAIM = ""
+"""The hash of a run that no session claimed: an operator bound one to it, or none is bound."""
+
 MAX_DEPTH = 8
 """A root has depth 1."""
 
@@ -213,7 +216,7 @@ class RunDetails(models.Model):
             # The run of an operator that a session is bound to. A session's own claim has a hash.
             models.Index(
                 fields=["organisation", "session_id"],
-                condition=~Q(session_id="") & Q(claim_token_hash=""),
+                condition=~Q(session_id="") & Q(claim_token_hash=NO_CLAIM),
                 name="run_details_bound",
             ),
         ]
