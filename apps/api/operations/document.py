@@ -33,6 +33,7 @@ TAGS = {
     "openapi.json": "This document.",
 }
 MEANINGS = {
+    400: "The request is not valid.",
     401: "The credential is missing or not valid, or the session is not the caller's.",
     403: "The credential or the session does not allow the call.",
     404: "It does not exist, or belongs to another organisation.",
@@ -106,11 +107,12 @@ def _errors(operation: Operation) -> Iterator[int]:
     if operation.scope is None:
         return
     yield from (401, 403, 429, 500, 503)
+    yield from operation.refused
     if operation.method != "get":
         yield 409
     if operation.body is not None:
-        yield from (413, 415, 422)
-    if operation.query:
+        yield from (413, 415)
+    if (operation.body is not None or operation.query) and 400 not in operation.refused:
         yield 422
     if PATH_PARAMETER.search(operation.route):
         yield 404

@@ -148,6 +148,9 @@ class ProfileBody(Body):
     """The whole profile: what is absent has its default."""
 
     task_id: Name = ""
+    # The service's own: what a caller sends of them is ignored.
+    created_at: Any = None
+    updated_at: Any = None
     coordinator: CoordinatorBody = CoordinatorBody()
     worker: WorkerBody = WorkerBody()
     participants: ParticipantsBody = ParticipantsBody()
@@ -160,7 +163,7 @@ class ProfileBody(Body):
         if self.task_id not in ("", task_id):
             raise InvalidInput([Fault("/task_id", "invalid", "must be the task of the path")])
         return ProfileFields(
-            document=self.model_dump(exclude={"task_id"}),
+            document=self.model_dump(exclude={"task_id", "created_at", "updated_at"}),
             worker_agent=self.worker.agent_name,
             worker_agents=self.worker.allowed_agent_names,
             participant_agents=self.participants.allowed_agent_names,

@@ -46,6 +46,7 @@ class Tasks(ReadTasks):
         summary="Create a task",
         returns={201: TaskAnswer},
         body=NewTaskBody,
+        refused=(404,),
     )
     def post(self, request: Request) -> Response:
         fields = self.body(request, NewTaskBody).fields()
