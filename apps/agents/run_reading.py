@@ -75,7 +75,9 @@ def timeline(*, caller: Caller, task_id: str, after: int, limit: int) -> Timelin
 def with_present_state(tasks: Sequence[Task], events: Sequence[LogView]) -> TimelineView:
     """Return events of these tasks with what they are about, in a few statements."""
     shown = {event.task for event in events}
-    known = {task.id: task for task in tasks if task.id in shown}
+    # Those below a task were found without their contents.
+    partial = [task.id for task in tasks if task.id in shown and task.get_deferred_fields()]
+    known = {task.id: task for task in tasks if task.id in shown} | Task.objects.in_bulk(partial)
     runs = list(Run.objects.filter(id__in={event.run_id for event in events if event.run_id}))
     for run in runs:
         run.task = known[run.task_id]

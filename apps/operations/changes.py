@@ -172,13 +172,14 @@ def operator_log(*, task: Task, event: Event, also: Sequence[Change]) -> Iterato
     """
     if not task.is_claim_only or any(_is_log_entry(change) for change in also):
         return
-    cause = event.data.get("cause", "")
+    cause, run_id = event.data.get("cause", ""), event.data.get("run_id")
+    if cause == "reopened" and run_id is None:
+        return  # What follows at once is logged.
     kind = OF_CAUSES[cause] if cause else OF_EVENTS[event.type]
     payload = {"task_status": task_status(task), "previous_status": event.previous_status}
     if cause:
         payload["reason"] = SWEEP if cause == "lapsed" else cause
     facts = [task.organisation_id, task.id, kind.value, "daemon", event.actor_id]
-    run_id = event.data.get("run_id")
     document = orjson.dumps(payload).decode()
     yield Statement(LOG_OF_RUN, (*facts, document, event.occurred_at, run_id))
     if kind is LogType.RUN_ENQUEUED:

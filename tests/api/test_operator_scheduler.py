@@ -286,7 +286,7 @@ def test_drain__beyond_the_threads_that_may_wait_looks_once(house: House, desk: 
         scheduling._draining_threads.release(places)
 
 
-@pytest.mark.parametrize("seconds", [-1, 3601, 1.5, "60", True])
+@pytest.mark.parametrize("seconds", [-1, 1.5, "60", True])
 def test_drain__refuses_a_time(desk: Desk, seconds: Any) -> None:
     refused(desk.post("/scheduler/drain", timeout_seconds=seconds), 422)
     assert not SchedulerState.objects.exists()

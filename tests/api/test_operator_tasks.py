@@ -12,6 +12,7 @@ from apps.tasks.models import Run, Task
 from tests.api.agh_contract import OPERATIONS, answer_faults, error_faults
 from tests.factories import House
 from tests.operator_steps import Desk, desk_of
+from tests.review_steps import set_policy
 
 
 @pytest.fixture
@@ -472,3 +473,130 @@ def test_claims__of_both_kinds_of_tasks_in_one_order(house: House, desk: Desk) -
     agents = [desk.agent(session_id=f"s-{number}") for number in range(3)]
     order = [agent.claimed()["task"]["priority"] for agent in agents]
     assert order == ["urgent", "high", "medium"]
+
+
+# --- what must not happen -------------------------------------------------------------------------
+
+
+def test_approval__needs_an_editor(house: House, desk: Desk) -> None:
+    task_id = desk.task(approval_policy="manual")["id"]
+    viewer = desk_of(house, role=Role.VIEWER)
+    refuse("approveTask", viewer.post(f"/tasks/{task_id}/approve"), 403)
+    refuse("rejectTask", viewer.post(f"/tasks/{task_id}/reject"), 403)
+
+
+@pytest.mark.parametrize("wrong", ["0190f3a2-1111-7222-8333-444455556666", "..", "."])
+def test_id__is_neither_that_of_another_api_nor_a_path(desk: Desk, wrong: str) -> None:
+    refuse("createTask", desk.post("/tasks", scope="global", title="A", id=wrong), 422)
+
+
+def test_child__of_a_task_of_v1_is_refused(house: House, desk: Desk) -> None:
+    task = house.task()
+    below = desk.post(f"/tasks/{task.id}/children", scope="global", title="A")
+    refuse("createChildTask", below, 409)
+
+
+def test_failed_task__with_an_attempt_left_is_paused_and_canceled(desk: Desk) -> None:
+    root = desk.task()["id"]
+    made = desk.post(f"/tasks/{root}/children", scope="global", title="A", max_attempts=1)
+    child = made.json()["task"]["id"]
+    desk.started(child)
+    agent = desk.agent()
+    agent.on(agent.claimed()["run"]["id"], "fail", error="no")
+    assert desk.patch(f"/tasks/{child}", max_attempts=2).json()["task"]["status"] == "ready"
+    expect("pauseTask", desk.post(f"/tasks/{child}/pause", reason="Wait"))
+    expect("cancelTask", desk.post(f"/tasks/{root}/cancel"))
+    assert set(Task.objects.values_list("status", flat=True)) == {"cancelled"}
+
+
+def test_cancel__again_leaves_what_was_created_since(desk: Desk) -> None:
+    root = desk.task()["id"]
+    expect("cancelTask", desk.post(f"/tasks/{root}/cancel"))
+    child = desk.post(f"/tasks/{root}/children", scope="global", title="Later").json()["task"]["id"]
+    expect("cancelTask", desk.post(f"/tasks/{root}/cancel"))
+    assert Task.objects.get(details__wire_id=child).status == "created"
+
+
+def test_deleted_task__frees_its_id_and_its_keys(desk: Desk) -> None:
+    first = desk.task(id="draft-1", draft=True)["id"]
+    expect("publishTask", desk.post(f"/tasks/{first}/publish"))
+    expect("cancelTask", desk.post(f"/tasks/{first}/cancel"))
+    assert desk.delete(f"/tasks/{first}").status_code == 204
+    again = desk.task(id="draft-1", draft=True)["id"]
+    expect("publishTask", desk.post(f"/tasks/{again}/publish"))
+
+
+def test_run__is_not_queued_while_an_output_waits_for_its_verdict(house: House, desk: Desk) -> None:
+    set_policy(house.pool)
+    task_id = desk.task(scope="workspace", workspace=str(house.pool.id))["id"]
+    desk.started(task_id)
+    agent = desk.agent(house)
+    agent.on(agent.claimed()["run"]["id"], "complete", result={"a": 1})
+    shown = desk.patch(f"/tasks/{task_id}", title="Waits").json()["task"]
+    assert shown["status"] == "in_progress"
+    refuse("startTask", desk.post(f"/tasks/{task_id}/start"), 409)
+    refuse("enqueueTaskRun", desk.post(f"/tasks/{task_id}/runs"), 409)
+    assert Run.objects.count() == 1
+
+
+def test_purged_task__is_neither_changed_nor_started(desk: Desk) -> None:
+    task_id = desk.task()["id"]
+    desk.started(task_id)
+    agent = desk.agent()
+    agent.on(agent.claimed()["run"]["id"], "complete", result=1)
+    Task.objects.update(purged_at=clock.now())
+    refuse("startTask", desk.post(f"/tasks/{task_id}/start"), 409)
+    refuse("updateTask", desk.patch(f"/tasks/{task_id}", title="Again"), 409)
+
+
+def test_v1__neither_reopens_nor_changes_a_task_of_this_api(house: House, desk: Desk) -> None:
+    task_id = desk.task()["id"]
+    kernel_id = Task.objects.get().id
+    admin = desk_of(house, role=Role.ADMIN).caller
+    urgent = {"sla": {"urgency": "critical"}, "reason": "VIP"}
+    version = {"If-Match": admin.get(f"/v1/tasks/{kernel_id}")["ETag"]}
+    changed = admin.call("PATCH", f"/v1/tasks/{kernel_id}", urgent, **version)
+    assert (changed.status_code, changed.json()["code"]) == (409, "not_of_this_api")
+    desk.started(task_id)
+    agent = desk.agent()
+    agent.on(agent.claimed()["run"]["id"], "complete", result=1)
+    version = {"If-Match": admin.get(f"/v1/tasks/{kernel_id}")["ETag"]}
+    reopened = admin.call("POST", f"/v1/tasks/{kernel_id}/reopen", {"reason": "Again"}, **version)
+    assert (reopened.status_code, reopened.json()["code"]) == (409, "not_of_this_api")
+
+
+def test_approval__of_a_task_with_a_queued_run_opens_it(desk: Desk) -> None:
+    task_id = desk.task(approval_policy="manual")["id"]
+    queued = expect("enqueueTaskRun", desk.post(f"/tasks/{task_id}/runs"))["run"]["id"]
+    agent = desk.agent()
+    assert agent.claim().status_code == 204
+    approved = expect("approveTask", desk.post(f"/tasks/{task_id}/approve"))
+    assert approved["run"]["id"] == queued
+    assert agent.claimed()["run"]["id"] == queued
+
+
+def test_approval__is_given_again_after_another_policy(desk: Desk) -> None:
+    task_id = desk.task(approval_policy="manual")["id"]
+    agent = desk.agent()
+    for attempt in (1, 2):
+        approved = expect("approveTask", desk.post(f"/tasks/{task_id}/approve"))
+        assert (approved["task"]["status"], approved["run"]["attempt"]) == ("ready", attempt)
+        agent.on(agent.claimed()["run"]["id"], "fail", error="no")
+        desk.patch(f"/tasks/{task_id}", approval_policy="none")
+        desk.patch(f"/tasks/{task_id}", approval_policy="manual")
+
+
+def test_dependencies__show_the_whole_task_to_readers_only(house: House, desk: Desk) -> None:
+    task_id, other = desk.task()["id"], desk.task()["id"]
+    writer = desk_of(house, scopes=[Scope.TASKS_CREATE])
+    added = writer.post(f"/tasks/{task_id}/dependencies", depends_on_task_id=other)
+    refuse("addTaskDependency", added, 403)
+    refuse("removeTaskDependency", writer.delete(f"/tasks/{task_id}/dependencies/{other}"), 403)
+
+
+def test_refusals_of_a_pause__have_their_own_diagnostics(desk: Desk) -> None:
+    task_id = desk.task()["id"]
+    body = refuse(
+        "pauseTask", desk.post(f"/tasks/{task_id}/pause"), 422, "force_op_requires_reason"
+    )
+    assert body["diagnostic"]["id"] == "task.pause.force_op_requires_reason"

@@ -23,7 +23,7 @@ WITH RECURSIVE head AS (
     FROM head JOIN tasks_requirement r ON r.id = head.requirement_id
     WHERE {{ fits }}
 ), candidate AS MATERIALIZED (
-    SELECT first.id, urgent.rank, fitting.preferred
+    SELECT first.id, fitting.id AS requirement_id, urgent.rank, fitting.preferred
     FROM fitting
     CROSS JOIN unnest(%(urgencies)s::varchar[]) WITH ORDINALITY AS urgent (urgency, rank)
     CROSS JOIN LATERAL (
@@ -48,7 +48,8 @@ FROM candidate
 JOIN tasks_task task ON task.id = candidate.id
 JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
 LEFT JOIN teams_team team ON team.pool_id = task.pool_id
-WHERE {{ queued }} AND {{ in_window }} AND NOT EXISTS (
+WHERE {{ queued }} AND task.requirement_id = candidate.requirement_id AND {{ in_window }}
+AND NOT EXISTS (
     SELECT FROM operations_schedulerstate scheduler
     WHERE scheduler.organisation_id = %(organisation_id)s AND scheduler.paused_at IS NOT NULL)
 ORDER BY candidate.rank, candidate.preferred DESC, run.queued_at, run.id

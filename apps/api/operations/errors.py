@@ -15,6 +15,8 @@ from biolayer.errors.operations import OPERATOR_ERRORS, UNPROCESSABLE
 
 CLAIM_TOKEN = re.compile(r"agh_claim_[A-Za-z0-9_\-]+")
 REDACTED = "[redacted]"
+FORCE = "task.force"
+"""What the ids of diagnostics about forced operations begin with."""
 SEVERITIES: dict[type[errors.BioLayerError], str] = {
     errors.ForceRateLimited: "warn",
     errors.AlreadyTerminal: "info",
@@ -32,7 +34,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     request: HttpRequest = context["request"]
     if isinstance(error, errors.BioLayerError):
         is_bad = request.method in context["view"].bad_requests
-        return _domain_response(request, error, 400 if is_bad else 422)
+        prefix = context["view"].diagnostic_prefix
+        return _domain_response(request, error, 400 if is_bad else 422, prefix)
     status, detail, retry_after = problems.classify(error)
     if status >= 500:
         problems.log_unexpected(request, error)
@@ -43,9 +46,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def _domain_response(
-    request: HttpRequest, error: errors.BioLayerError, invalid_status: int
+    request: HttpRequest, error: errors.BioLayerError, invalid_status: int, prefix: str
 ) -> Response:
-    body = _body(error)
+    body = _body(error, prefix)
     if "diagnostic" in body:
         body["diagnostic"]["evidence"] = {"request_id": request_id_of(request)}
     status = _status(error, invalid_status)
@@ -73,9 +76,9 @@ def error_body(error: errors.BioLayerError) -> ErrorBody:
     return ErrorBody.model_validate(_body(error))
 
 
-def _body(error: errors.BioLayerError) -> dict[str, Any]:
+def _body(error: errors.BioLayerError, prefix: str = FORCE) -> dict[str, Any]:
     body: dict[str, Any] = {"error": redacted(_text(error))}
-    diagnostic = _diagnostic(error)
+    diagnostic = _diagnostic(error, prefix)
     return body if diagnostic is None else {**body, "diagnostic": diagnostic}
 
 
@@ -92,14 +95,14 @@ def _place(pointer: str) -> str:
     return pointer.removeprefix("/").replace("/", ".") or "the body"
 
 
-def _diagnostic(error: errors.BioLayerError) -> dict[str, Any] | None:
+def _diagnostic(error: errors.BioLayerError, of_operator: str) -> dict[str, Any] | None:
     """Return what a program needs of an error with a code of this API; None for others."""
     if isinstance(error, IDENTITY_ERRORS):
         prefix, category = "agentidentity", "session"
     elif isinstance(error, LEASE_ERRORS):
         prefix, category = "task.lease", "task"
     elif isinstance(error, OPERATOR_ERRORS):
-        prefix, category = "task.force", "task"
+        prefix, category = of_operator, "task"
     else:
         return None
     return {

@@ -3,7 +3,13 @@
 from typing import Literal
 
 from apps.api.operations.projections import ApprovalPolicy, ApprovalState, Priority, RunStatus
-from apps.api.operations.responses import RunActor, Shape, TaskOwner, TaskReference
+from apps.api.operations.responses import (
+    RequiredTime,
+    RunActor,
+    Shape,
+    TaskOwner,
+    TaskReference,
+)
 from apps.operations.projection import Scope, TaskStatus
 from apps.operations.selectors.inbox import BlockingReason, Lane
 from biolayer.values import Timestamp
@@ -18,7 +24,7 @@ class TriageShape(Shape):
     read: bool
     dismissed: bool
     archived: bool
-    updated_at: Timestamp
+    updated_at: RequiredTime
     last_seen_activity_at: Timestamp | None = None
 
 
@@ -114,7 +120,7 @@ class ChannelQueue(Shape):
 
 class DashboardQueue(Shape):
     total: int
-    oldest_queued_at: Timestamp
+    oldest_queued_at: RequiredTime
     oldest_queue_age_ms: int
     backlog_status: Health
     backlog_threshold_ms: int
@@ -206,7 +212,7 @@ class DashboardCards(Shape):
 class DashboardFreshness(Shape):
     status: Freshness
     observed_at: Timestamp
-    latest_activity_at: Timestamp
+    latest_activity_at: RequiredTime
     age_ms: int
     stale_after_ms: int
     stale: bool

@@ -145,7 +145,7 @@ def limit_of(text: str) -> int:
     value = text.strip() or "0"
     if not (value.isascii() and value.isdigit()):
         raise InvalidInput([Fault("/limit", "invalid", "must be a number, not negative")])
-    return min(int(value[:9]) or MAX_ITEMS, MAX_ITEMS)
+    return min(int(value.lstrip("0")[:9] or 0) or MAX_ITEMS, MAX_ITEMS)
 
 
 def state_of(text: str) -> str:

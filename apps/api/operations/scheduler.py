@@ -8,6 +8,7 @@ from apps.api.http.operations import operation
 from apps.api.operations import scheduler_representations as representations
 from apps.api.operations.scheduler_requests import (
     BACKLOG,
+    MAX_DRAIN_SECONDS,
     DrainBody,
     SchedulerBody,
     backlog_query,
@@ -76,7 +77,7 @@ class SchedulerDrain(OperationsView):
         ended = services.drain_scheduler(
             caller=self.caller(request),
             reason=body.words(),
-            timeout_seconds=body.timeout_seconds,
+            timeout_seconds=min(body.timeout_seconds, MAX_DRAIN_SECONDS),
             at=self.at(request),
         )
         return answer(representations.drain(ended))

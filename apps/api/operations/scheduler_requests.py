@@ -47,9 +47,7 @@ class SchedulerBody(Body):
 class DrainBody(SchedulerBody):
     """How long the call waits until no run is held; 0: it looks once."""
 
-    timeout_seconds: Annotated[int, Field(ge=0, le=MAX_DRAIN_SECONDS), INTEGRAL] = (
-        DEFAULT_DRAIN_SECONDS
-    )
+    timeout_seconds: Annotated[int, Field(ge=0), INTEGRAL] = DEFAULT_DRAIN_SECONDS
 
 
 def backlog_query(*, limit: str, scope: str, workspace: str, include_paused: str) -> BacklogQuery:
@@ -68,7 +66,7 @@ def _limit(text: str) -> int:
     value = text.strip() or "0"
     if not (value.isascii() and value.isdigit()):
         raise InvalidInput([Fault("/limit", "invalid", "must be a number, not negative")])
-    return min(int(value[:9]) or DEFAULT_LIMIT, MAX_ITEMS)
+    return min(int(value.lstrip("0")[:9] or 0) or DEFAULT_LIMIT, MAX_ITEMS)
 
 
 def _is_true(text: str) -> bool:

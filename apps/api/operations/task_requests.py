@@ -1,8 +1,10 @@
 """Define the bodies of calls on tasks. See `requests.Body` for what they have in common."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from apps.api.operations.projections import (
     URGENCY_OF,
@@ -37,7 +39,24 @@ Description = Annotated[Name, Field(max_length=100_000)]
 Key = Annotated[Name, Field(max_length=255)]
 Attempts = Annotated[int, Field(ge=1, le=10), INTEGRAL]
 Reason = Annotated[Name, Field(max_length=4096)]
-TaskId = Annotated[str, Field(max_length=200, pattern=r"^([\x21-\x2e\x30-\x7e]+)?$")]
+
+
+def _own_id(value: str) -> str:
+    """Return an id that its creator chose. A UUID is the id of a task of another API."""
+    if value in (".", ".."):
+        raise PydanticCustomError("invalid", "must not be a path")
+    try:
+        UUID(value)
+    except ValueError:
+        return value
+    raise PydanticCustomError("invalid", "must not be a UUID")
+
+
+TaskId = Annotated[
+    str,
+    Field(max_length=200, pattern=r"^([\x21-\x2e\x30-\x7e]+)?$"),
+    AfterValidator(_own_id),
+]
 """Visible characters of ASCII but the slash, which a path cannot have; empty: none."""
 
 

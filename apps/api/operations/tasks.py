@@ -209,7 +209,7 @@ class TaskDependencies(OperationsView):
         body=DependencyBody,
     )
     def post(self, request: Request, task_id: str) -> Response:
-        body, caller = self.body(request, DependencyBody), self.caller(request)
+        body, caller = self.body(request, DependencyBody), self.reader(request)
         locked = services.add_dependency(
             caller=caller,
             task_id=task_id,
@@ -227,7 +227,7 @@ class TaskDependency(OperationsView):
         returns={200: TaskViewAnswer},
     )
     def delete(self, request: Request, task_id: str, depends_on_id: str) -> Response:
-        caller = self.caller(request)
+        caller = self.reader(request)
         locked = services.remove_dependency(
             caller=caller, task_id=task_id, depends_on=depends_on_id, at=self.at(request)
         )
@@ -235,6 +235,8 @@ class TaskDependency(OperationsView):
 
 
 class TaskPause(OperationsView):
+    diagnostic_prefix = "task.pause"
+
     @operation(
         "pauseTask",
         scope=Scope.TASKS_MANAGE,
@@ -257,6 +259,8 @@ class TaskPause(OperationsView):
 
 
 class TaskResume(OperationsView):
+    diagnostic_prefix = "task.pause"
+
     @operation(
         "resumeTask",
         scope=Scope.TASKS_MANAGE,

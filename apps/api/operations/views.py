@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.principal import Principal
+from apps.accounts.scopes import Scope
 from apps.agents.selectors import CallingSession, Identity, session_of_call
 from apps.agents.services import note_call, session_caller
 from apps.api.http import problems
@@ -38,6 +39,8 @@ class OperationsView(View):
     ignores_query = True
     # The methods whose invalid requests are answered 400: the contract lists 422 for the others.
     bad_requests: ClassVar[frozenset[str]] = frozenset()
+    # What the ids of diagnostics about refused operations begin with.
+    diagnostic_prefix: ClassVar[str] = "task.force"
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         return errors.handle
@@ -55,6 +58,15 @@ class OperationsView(View):
         if identity.session_id or identity.agent_name:
             return session_caller(self.actor(request), self.session(request))
         return person(self.actor(request))
+
+    def reader(self, request: Request) -> Caller:
+        """Return who calls, for a call that answers with more than it changed.
+
+        Raise as `caller` does, and `ScopeMissing`, `RoleTooLow` unless it may read tasks.
+        """
+        caller = self.caller(request)
+        caller.principal.require(Scope.TASKS_READ)
+        return caller
 
     def session(self, request: Request) -> CallingSession:
         """Return the session that calls. Raise the errors of `session_of_call`, and

@@ -22,13 +22,15 @@ CHECK_SECONDS = 1.0
 CHANGED = "What this credential may see has changed. Send the call again."
 
 
-def check(request: HttpRequest, actor: Principal) -> None:
-    """Raise what a new call would be refused with, by one statement.
+def check(request: HttpRequest, actor: Principal) -> Principal:
+    """Return the credential as it is now. Raise what a new call would be refused with.
 
     Raise `Unauthenticated` also where the credential is for another organisation or other pools
     now than `actor`, by which the open call reads.
     """
-    _compare(authenticate_again(request), actor)
+    present = authenticate_again(request)
+    _compare(present, actor)
+    return present
 
 
 def _compare(present: Principal, actor: Principal) -> None:

@@ -111,9 +111,9 @@ class TaskStream(OperationsView):
 
     def check_again(self, request: Request, caller: Caller, task_id: str) -> None:
         """Raise what a new call by these headers would be refused with."""
-        access.check(request._request, caller.principal)
+        present = access.check(request._request, caller.principal)
         if identity_of(request).session_id:
-            self.session_again(request, caller.principal)
+            self.session_again(request, present)
         selectors.task_of(caller, task_id)
 
 

@@ -150,7 +150,10 @@ def restore_requirements() -> int:
 
 @atomic()
 def _restore(requirement_id: UUID) -> None:
-    having = Task.objects.filter(requirement_id=requirement_id, closed_at__isnull=True)
+    # What a task of `/api` requires is no contract's: its row is kept while it is queued.
+    having = Task.objects.filter(
+        requirement_id=requirement_id, closed_at__isnull=True, is_claim_only=False
+    )
     first = having.order_by("id").first()
     if first is None:
         return

@@ -21,7 +21,7 @@ from apps.tasks.services.locks import lock_task
 from apps.tasks.services.queueing import sort_time
 from apps.tasks.services.sla import AT_RISK_AT, BREACHED_AT, Clock, clock_times
 from biolayer.contract import Model, Requirements, Sla, parse
-from biolayer.errors import IllegalTransition
+from biolayer.errors import IllegalTransition, NotOfThisApi
 from biolayer.lifecycle import Command, Status, allowed, find
 from biolayer.requests.tasks import RequirementChanges, SlaChanges, TaskChanges
 from biolayer.times import format_time
@@ -52,12 +52,14 @@ def update_task(
     one. Escalation steps that were taken still apply. A breach that was reported stays reported.
 
     Raise `IllegalTransition` for a draft or a closed task, `InvalidInput` with pointers into the
-    changes, `NotFound`, `ScopeMissing`.
+    changes, `NotFound`, `NotOfThisApi`, `ScopeMissing`.
     """
     actor.require(Scope.TASKS_MANAGE)
     task = lock_task(actor=actor, task_id=task_id)
     if check_version is not None:
         check_version(task.version)
+    if task.is_claim_only:
+        raise NotOfThisApi
     if find(Command.UPDATE, status := Status(task.status)) is None:
         raise IllegalTransition(Command.UPDATE, status, allowed(status))
     terms = _changed_terms(task, changes, at)

@@ -20,8 +20,8 @@ from apps.operations.caller import Caller
 from apps.operations.models import ApprovalState, LogEntry
 from apps.operations.projection import kernel_statuses_of, task_status_in_sql
 from apps.operations.selectors.find import task_id_of
+from apps.operations.selectors.selection import workspace_of
 from apps.operations.selectors.summaries import SummaryView, summary_views
-from apps.pools.selectors import visible_pools
 from apps.tasks.models import Task
 from apps.tasks.models.tasks import TaskQuerySet
 from biolayer.errors import NotFound
@@ -168,12 +168,4 @@ def _task_id(caller: Caller, wire_id: str) -> UUID:
 
 def workspace_id_of(caller: Caller, text: str) -> UUID:
     """Return the pool that a workspace is, by its id or its name. Raise `NotFound`."""
-    pools = visible_pools(caller.principal)
-    try:
-        found = pools.filter(id=UUID(text))
-    except ValueError:
-        found = pools.filter(name=text)
-    pool_id = found.order_by("id").values_list("id", flat=True).first()
-    if pool_id is None:
-        raise NotFound("workspace")
-    return pool_id
+    return workspace_of(caller.principal, text)

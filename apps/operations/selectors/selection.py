@@ -62,7 +62,7 @@ def selection(actor: Principal, asked: TaskFilter) -> Selection:
     if actor.pool_ids is not None:
         values["granted"] = list(actor.pool_ids)
     if asked.workspace:
-        values["pool_id"] = _workspace_id(actor, asked.workspace)
+        values["pool_id"] = workspace_of(actor, asked.workspace)
     named = ("owner_kind", "owner_ref", "network_channel", "origin_kind", "text")
     values |= {name: getattr(asked, name) for name in named if getattr(asked, name)}
     return Selection(
@@ -95,7 +95,7 @@ def _conditions(asked: TaskFilter, values: Mapping[str, Any]) -> Iterator[str]:
     yield from (sql for name, sql in OF_TASKS.items() if name in values)
 
 
-def _workspace_id(actor: Principal, text: str) -> UUID:
+def workspace_of(actor: Principal, text: str) -> UUID:
     """Return the pool that a workspace is; of several with one name the active one."""
     pools = visible_pools(actor)
     try:

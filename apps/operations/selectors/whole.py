@@ -82,12 +82,12 @@ def depths_below(task_id: UUID) -> dict[UUID, int]:
 
 
 def subtree_of(*, caller: Caller, task_id: str) -> list[Task]:
-    """Return a task and those below it that the caller may see.
+    """Return a task and those below it that the caller may see: ids, and of which API each is.
 
     Raise `NotFound`, `RoleTooLow`, `ScopeMissing`.
     """
     root = task_of(caller, task_id)
-    visible = Task.objects.visible_to(caller.principal)
+    visible = Task.objects.visible_to(caller.principal).only("id", "is_claim_only")
     return [root, *visible.filter(id__in=depths_below(root.id))]
 
 

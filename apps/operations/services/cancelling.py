@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from apps.accounts.scopes import Scope
 from apps.base.rows import Change
 from apps.base.transactions import atomic
 from apps.operations.caller import Caller, origin_of
 from apps.operations.log import LogType, log_entry
 from apps.operations.models import ExecutionProfile, LogEntry, RunDetails, TaskDetails, TriageState
+from apps.operations.projection import task_status
 from apps.operations.services.locks import LockedTask, lock_task, open_run
-from apps.operations.services.pausing import SUBTREE
+from apps.operations.services.pausing import lock_below
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, RunStatus, Task
 from biolayer.errors import Fault, InvalidInput, TransitionRefused
@@ -32,27 +31,27 @@ def cancel_task(
 ) -> LockedTask:
     """Cancel a task and what is below it, with their open runs. A canceled one stays as it is.
 
-    Finished tasks below it are left alone. Raise `IllegalTransition` once an output was submitted,
+    Tasks below it that are finished, or have submitted an output, are left alone. Raise `IllegalTransition` once an output was submitted,
     `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`, `TransitionRefused`.
     """
     locked = lock_task(caller, task_id, scope=Scope.TASKS_CANCEL)
     root = locked.task
-    if root.status in (Status.COMPLETED, Status.FAILED):
+    if root.status == Status.CANCELLED:
+        return locked
+    if task_status(root) in ("completed", "failed"):
         raise TransitionRefused("The task is finished.")
-    for task in [root, *_below(root)]:
-        if task.status in CLOSED:
-            continue
-        source = "" if task is root else locked.details.wire_id
-        _cancel(caller, task, reason, at, metadata=metadata, propagated_from_task_id=source)
+    _cancel(caller, root, reason, at, metadata=metadata, propagated_from_task_id="")
+    source = locked.details.wire_id
+    for task in lock_below(root.id):
+        if task.id != root.id and _can_be_canceled(task):
+            _cancel(caller, task, reason, at, metadata=metadata, propagated_from_task_id=source)
     return locked
 
 
-def _below(root: Task) -> list[Task]:
-    """Lock and return the tasks below a locked one, the oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(SUBTREE, [root.id])
-        ids = [row[0] for row in cursor.fetchall() if row[0] != root.id]
-    return list(Task.objects.filter(id__in=ids).order_by("created_at", "id").locked())
+def _can_be_canceled(task: Task) -> bool:
+    """Return whether a task is open, and has not submitted an output that waits for a verdict."""
+    is_finished = task_status(task) in ("completed", "failed", "canceled")
+    return not is_finished and task.status not in (Status.SUBMITTED, Status.VERIFIED)
 
 
 def _cancel(
@@ -65,6 +64,9 @@ def _cancel(
     propagated_from_task_id: str,
 ) -> None:
     run = open_run(task)
+    if task.status == Status.FAILED:
+        # An attempt is left since its end: it waits again before it is canceled.
+        tasks.hold_failed(task=task, actor=caller.principal, at=at)
     tasks.cancel_locked(
         task=task,
         actor=caller.principal,
@@ -159,7 +161,10 @@ def delete_task(*, caller: Caller, task_id: str, at: datetime) -> None:
     if task.status not in CLOSED:
         tasks.cancel_locked(task=task, actor=caller.principal, reason=DELETED, at=at)
     details.deleted_at = details.updated_at = at
-    details.save(update_fields=["deleted_at", "updated_at"])
+    # Another task may have its id, and its runs' keys.
+    details.wire_id = str(task.id)
+    details.save(update_fields=["deleted_at", "updated_at", "wire_id"])
+    RunDetails.objects.filter(task_id=task.id).update(idempotency_key="")
     tasks.unlink_all(task)
     LogEntry.objects.filter(task_id=task.id).delete()
     TriageState.objects.filter(task_id=task.id).delete()

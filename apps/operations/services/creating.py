@@ -16,7 +16,7 @@ from apps.operations.log import LogType, log_entry
 from apps.operations.models import ApprovalPolicy, ApprovalState, TaskDetails
 from apps.operations.models.details import MAX_DEPTH
 from apps.operations.projection import scope_of, task_status
-from apps.operations.services.locks import LockedTask, lock_any_task
+from apps.operations.services.locks import LockedTask, lock_any_task, locked_details
 from apps.pools.models import Pool, PoolStatus
 from apps.pools.selectors import visible_pools
 from apps.tasks import services as tasks
@@ -61,7 +61,7 @@ def create_task(
     """Create a task without a run; with `parent_id` below that task.
 
     Raise `GraphLimit`, `IdentityUnauthorized`, `InvalidInput`, `NotFound` (the parent, the
-    workspace), `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`, `TaskIdTaken`.
+    workspace), `NotOfThisApi` (the parent), `PoolNotGranted`, `RoleTooLow`, `ScopeMissing`, `TaskIdTaken`.
     """
     try:
         return _create(caller, fields, parent_id, at)
@@ -143,12 +143,11 @@ def find_workspace(caller: Caller, text: str) -> Pool:
 
 def _parent(caller: Caller, parent_id: str, pool_id: UUID | None) -> _Parent:
     # Locked, so that the children are counted one after another, and a pause is inherited.
-    task = lock_any_task(caller, parent_id)
+    above = locked_details(lock_any_task(caller, parent_id))
+    task, depth = above.task, above.details.depth + 1
     if task.pool_id is not None and task.pool_id != pool_id:
         text = "must be the parent's, which has a workspace"
         raise InvalidInput([Fault("/workspace", "invalid", text)])
-    known = TaskDetails.objects.filter(task_id=task.id).values_list("depth", flat=True).first()
-    depth = (known or 1) + 1
     if depth > MAX_DEPTH:
         raise GraphLimit(f"Tasks nest at most {MAX_DEPTH} deep.")
     if TaskDetails.objects.filter(parent_id=task.id, deleted_at=None).count() >= MAX_CHILDREN:

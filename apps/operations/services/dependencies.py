@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 
 from apps.accounts import principal
 from apps.accounts.scopes import Scope
 from apps.base.transactions import atomic, retry_races
 from apps.operations.caller import Caller, daemon, origin_of
 from apps.operations.log import LogType, log_entry
-from apps.operations.models import RunDetails, TaskDetails
-from apps.operations.projection import is_blocked, task_status
+from apps.operations.models import RunDetails
+from apps.operations.projection import task_status
 from apps.operations.selectors.find import task_id_of
 from apps.operations.services.locks import (
     LockedTask,
@@ -28,7 +29,6 @@ from apps.operations.services.queueing import RunRequest, add_run
 from apps.tasks import services as tasks
 from apps.tasks.models import Dependency, Run, RunStatus, Task
 from biolayer.errors import (
-    AttemptsExhausted,
     DependencyCycle,
     Fault,
     GraphLimit,
@@ -39,6 +39,7 @@ from biolayer.lifecycle import Status
 
 MAX_DEPENDENCIES = 32
 RETRY_LOCKED = timedelta(seconds=0.5)
+BATCH = 100
 
 LOCK_GRAPH = (
     "SELECT pg_advisory_xact_lock(hashtextextended('dependencies', 0) # hashtextextended(%s, 1))"
@@ -143,35 +144,39 @@ def enqueue_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     run = Run.objects.filter(task_id=task_id, status=RunStatus.COMPLETED).order_by("attempt").last()
     if run is None:
         return None
-    waiting = TaskDetails.objects.filter(
-        task__dependencies__needs_id=task_id, auto_enqueue_on_ready=True, deleted_at=None
-    )
-    ids = list(waiting.values_list("task_id", flat=True))
-    free = Task.objects.filter(id__in=ids).order_by("created_at", "id").locked_skip_locked()
-    found = list(free)
+    waiting = Task.objects.filter(
+        dependencies__needs_id=task_id,
+        details__auto_enqueue_on_ready=True,
+        details__deleted_at=None,
+        status=Status.CREATED,
+        gate_count=1,
+        is_paused=False,
+        run_queued_at=None,
+        attempt__lt=F("max_attempts"),
+        purged_at=None,
+    ).order_by("created_at", "id")
+    found = list(waiting.locked_skip_locked()[:BATCH])
     for dependent in found:
         _enqueue(locked_details(dependent), run, at)
-    return at + RETRY_LOCKED if len(found) < len(ids) else None
+    if len(found) == BATCH:
+        return at
+    # Those that other transactions had locked; what could not be queued is left out.
+    left = waiting.exclude(id__in=[dependent.id for dependent in found])
+    return at + RETRY_LOCKED if left.exists() else None
 
 
 def _enqueue(locked: LockedTask, completed: Run, at: datetime) -> None:
+    """Queue a run of a locked task that is ready, unless that was done for this completion."""
     task = locked.task
     key = f"task.auto_enqueue.{locked.details.wire_id}.{completed.id}"
-    is_ready = task.status == Status.CREATED and not is_blocked(task) and not task.is_paused
-    if (
-        not is_ready
-        or open_run(task) is not None
-        or RunDetails.objects.filter(task_id=task.id, idempotency_key=key).exists()
-    ):
+    was_queued = RunDetails.objects.filter(task_id=task.id, idempotency_key=key).exists()
+    if was_queued or open_run(task) is not None:
         return
     caller = daemon(principal.system("dependencies", task.organisation_id), "auto-enqueue")
-    try:
-        add_run(
-            caller=caller,
-            locked=locked,
-            origin=origin_of("auto_enqueue"),
-            request=RunRequest(idempotency_key=key),
-            at=at,
-        )
-    except AttemptsExhausted:
-        return
+    add_run(
+        caller=caller,
+        locked=locked,
+        origin=origin_of("auto_enqueue"),
+        request=RunRequest(idempotency_key=key),
+        at=at,
+    )

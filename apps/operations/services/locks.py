@@ -14,7 +14,7 @@ from apps.operations.caller import Caller
 from apps.operations.models import RunDetails, TaskDetails
 from apps.operations.selectors.find import task_id_of
 from apps.tasks.models import RUN_FINAL, Run, Task
-from biolayer.errors import NotFound, NotOfThisApi
+from biolayer.errors import NotFound, NotOfThisApi, TaskPurged
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,14 @@ def lock_task(caller: Caller, wire_id: str, *, scope: Scope) -> LockedTask:
 
 
 def locked_details(task: Task) -> LockedTask:
-    """Return a locked task with its details. Raise `NotFound`, `NotOfThisApi`."""
+    """Return a locked task with its details. Raise `NotFound`, `NotOfThisApi`, `TaskPurged`."""
     if not task.is_claim_only:
         raise NotOfThisApi
     details = TaskDetails.objects.get(task_id=task.id)
     if details.deleted_at is not None:
         raise NotFound("task")
+    if task.purged_at is not None:
+        raise TaskPurged
     return LockedTask(task, details)
 
 

@@ -22,7 +22,6 @@ from apps.operations.services.locks import LockedTask, lock_task
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from biolayer.errors import AlreadyTerminal, ReasonRequired
-from biolayer.lifecycle import CLOSED
 
 SUBTREE = """
 WITH RECURSIVE below AS (
@@ -72,7 +71,7 @@ def _count(caller: Caller, task_id: str, at: datetime) -> None:
 @atomic()
 def _pause(caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime) -> LockedTask:
     locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
-    if locked.task.status in CLOSED:
+    if task_status(locked.task) in ("completed", "failed", "canceled"):
         raise AlreadyTerminal("A finished task cannot be paused.")
     details, was_paused = locked.details, locked.details.paused_at is not None
     details.paused_at, details.pause_reason, details.updated_at = at, reason, at
@@ -132,11 +131,26 @@ def _changed(
 
 def spread_pause(task_id: UUID) -> None:
     """Write for a locked task and all below it whether they are paused, by their own rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(SUBTREE, [task_id])
-        ids = [row[0] for row in cursor.fetchall()]
-    # Locked first: the statement after it sees what other pauses committed meanwhile.
-    list(Task.objects.filter(id__in=ids).order_by("created_at", "id").locked().values_list("id"))
+    lock_below(task_id)
     with connection.cursor() as cursor:
         cursor.execute(EFFECTIVE, [task_id])
         tasks.mark_paused(dict(cursor.fetchall()))
+
+
+def lock_below(task_id: UUID) -> list[Task]:
+    """Lock and return a locked task and those below it, the oldest first.
+
+    Tasks that were created while others were waited for are found by looking again: below a locked
+    task none is created.
+    """
+    locked: dict[UUID, Task] = {}
+    while new := _ids_below(task_id) - locked.keys():
+        rows = Task.objects.filter(id__in=new).order_by("created_at", "id").locked()
+        locked |= {task.id: task for task in rows}
+    return list(locked.values())
+
+
+def _ids_below(task_id: UUID) -> set[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(SUBTREE, [task_id])
+        return {row[0] for row in cursor.fetchall()}

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from apps.accounts.scopes import Scope
+from apps.accounts.scopes import Role, Scope
 from apps.base.rows import Change, Insert
 from apps.base.transactions import Raced, atomic, retry_races
 from apps.operations.caller import Caller, Origin, origin_of
@@ -91,8 +91,10 @@ def enqueue_run(*, caller: Caller, task_id: str, request: RunRequest, at: dateti
 def approve_task(*, caller: Caller, task_id: str, request: RunRequest, at: datetime) -> QueuedRun:
     """Approve a task whose approval is pending, publish it if it is a draft, and queue its run.
 
-    All of it or nothing. Raise as `publish_task` does.
+    All of it or nothing. An editor approves, as a review policy has it that names no role. Raise as
+    `publish_task` does.
     """
+    caller.principal.require_role(Role.EDITOR)
 
     def approve(locked: LockedTask) -> None:
         _require_pending(locked.details)
@@ -119,6 +121,7 @@ def reject_task(*, caller: Caller, task_id: str, at: datetime) -> LockedTask:
 
     Raise `NotFound`, `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`, `TransitionRefused`.
     """
+    caller.principal.require_role(Role.EDITOR)
     locked = lock_task(caller, task_id, scope=Scope.TASKS_REVIEW)
     _require_pending(locked.details)
     _decide(caller, locked, ApprovalState.REJECTED, at)
@@ -143,6 +146,11 @@ def _call(
         if earlier is not None:
             return earlier
         prepare(locked)
+        waiting = open_run(locked.task) if action == "approve" else None
+        if waiting is not None:
+            # Queued before the approval was asked for: it may be claimed now.
+            waiting.task = locked.task
+            return QueuedRun(locked, waiting, RunDetails.objects.get(run_id=waiting.id))
         try:
             return add_run(
                 caller=caller,
@@ -167,7 +175,15 @@ def _key(action: str, locked: LockedTask, request: RunRequest) -> str:
     if action == "start":
         # Bound to the next attempt: only while that is open the call is repeated.
         return f"task.start.{locked.details.wire_id}.{_next_attempt(locked)}"
-    return f"task.{action}.{locked.details.wire_id}"
+    key = f"task.{action}.{locked.details.wire_id}"
+    return f"{key}.{_next_attempt(locked)}" if _is_approved_again(action, locked, key) else key
+
+
+def _is_approved_again(action: str, locked: LockedTask, key: str) -> bool:
+    """Return whether an approval is pending after an earlier one, which has queued a run."""
+    if action != "approve" or locked.details.approval_state != ApprovalState.PENDING:
+        return False
+    return RunDetails.objects.filter(task_id=locked.task.id, idempotency_key=key).exists()
 
 
 def _next_attempt(locked: LockedTask) -> int:
@@ -212,9 +228,12 @@ def add_run(
 ) -> QueuedRun:
     """Queue the next run of a locked task, whose state allows it.
 
-    `also` returns further rows. Raise `AttemptsExhausted`, `OpenRunExists`.
+    `also` returns further rows. Raise `AttemptsExhausted`, `OpenRunExists`, `TransitionRefused`
+    while an output waits for its verdict.
     """
     task, details = locked.task, locked.details
+    if task.status in (Status.SUBMITTED, Status.VERIFIED):
+        raise TransitionRefused("The output of its last run waits for a verdict.")
     unfinished = open_run(task)
     if unfinished is not None:
         raise OpenRunExists(str(unfinished.id))

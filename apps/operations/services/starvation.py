@@ -57,6 +57,9 @@ JOIN operations_rundetails d ON d.run_id = r.id
 WHERE NOT EXISTS (
     SELECT FROM operations_schedulerstate s
     WHERE s.organisation_id = o.id AND s.paused_at IS NOT NULL)
+-- A team's window decides when its runs are handed out.
+AND NOT EXISTS (SELECT FROM teams_team team JOIN tasks_task t ON t.pool_id = team.pool_id
+    WHERE t.id = task.id)
 AND (d.starvation_at IS NULL OR d.starvation_at <= %(before)s)
 """
 COUNT = f"""

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from apps.accounts.principal import Principal
 from apps.base import rows
 from apps.base.ids import new_id
@@ -111,6 +113,8 @@ def queue_run(
     """
     if task.attempt >= task.max_attempts:
         raise AttemptsExhausted(f"All {task.max_attempts} attempts were used.")
+    assert task.status == Status.CREATED or task.status in CLOSED
+    keep_requirement(requirement)
     run = next_run(task=task, at=at)
     columns: dict[str, Any] = {**run_columns(run), "requirement_id": requirement.id}
     changes = [Insert(run), requirement_row(requirement), *also(run)]
@@ -164,6 +168,21 @@ def shelve_run(*, task: Task, run: Run, error: str, also: Iterable[Change] = ())
     change_columns(task, {"run_queued_at": None}, also=[run_update(run, values), *also])
 
 
+KEEP = "SELECT FROM tasks_requirement WHERE id = %s FOR KEY SHARE"
+
+
+def keep_requirement(requirement: RequirementSpec) -> None:
+    """Lock a requirement that exists, so that it is not deleted as unused before the commit."""
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP, [requirement.id])
+
+
+def hold_failed(*, task: Task, actor: Principal, at: datetime) -> None:
+    """Let a locked failed task wait again, without a run."""
+    columns = {"worker_id": None, "close_reason": "", "run_queued_at": None, **NOT_IN_REVIEW}
+    apply(task, Command.HOLD, actor=actor, at=at, data={"cause": "reopened"}, columns=columns)
+
+
 def change_columns(task: Task, columns: Mapping[str, Any], also: Iterable[Change] = ()) -> None:
     """Set columns of a locked task that are no transition, in one statement with further rows."""
     for name, value in columns.items():
@@ -173,6 +192,7 @@ def change_columns(task: Task, columns: Mapping[str, Any], also: Iterable[Change
 
 def requirement_of(*, task: Task, requirement: RequirementSpec) -> list[Change]:
     """Return what gives a locked task another requirement; the task has it at once."""
+    keep_requirement(requirement)
     task.requirement_id = requirement.id
     return replaced_requirement(task_id=task.id, requirement=requirement)
 

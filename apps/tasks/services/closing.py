@@ -22,7 +22,7 @@ from apps.tasks.services.queueing import next_run, run_columns, sort_time
 from apps.tasks.services.reviewing import NOT_IN_REVIEW
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
-from biolayer.errors import AttemptsExhausted, BioLayerError, TaskPurged
+from biolayer.errors import AttemptsExhausted, BioLayerError, NotOfThisApi, TaskPurged
 from biolayer.lifecycle import HELD, Command, Status
 
 CheckVersion = Callable[[int], None] | None
@@ -63,7 +63,9 @@ def rework_task(
         fail_task(task=task, actor=actor, reason="attempts_exhausted", at=at)
         return
     run = next_run(task=task, at=at)
-    command, cause = _begins_again(task, Command.REWORK, "rework")
+    command, cause = Command.REWORK, {}
+    if task.is_claim_only:
+        command, cause = Command.HOLD, {"cause": "rework"}
     apply(
         task,
         command,
@@ -78,11 +80,6 @@ def rework_task(
         },
         also=[Insert(run)],
     )
-
-
-def _begins_again(task: Task, command: Command, cause: str) -> tuple[Command, dict[str, str]]:
-    """Return the command by which a task waits for its next run, and a fact of its event."""
-    return (Command.HOLD, {"cause": cause}) if task.is_claim_only else (command, {})
 
 
 def fail_task(*, task: Task, actor: Principal, reason: str, at: datetime) -> None:
@@ -191,14 +188,16 @@ def reopen_task(
 ) -> Task:
     """Queue a completed or failed task again for an administrator, while attempts are left.
 
-    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `RoleTooLow`, `ScopeMissing`,
-    `TaskPurged`.
+    Raise `AttemptsExhausted`, `IllegalTransition`, `NotFound`, `NotOfThisApi`, `RoleTooLow`,
+    `ScopeMissing`, `TaskPurged`.
     """
     actor.require(Scope.TASKS_MANAGE)
     actor.require_role(Role.ADMIN)
     task = lock_task(actor=actor, task_id=task_id)
     if check_version is not None:
         check_version(task.version)
+    if task.is_claim_only:
+        raise NotOfThisApi
     if task.purged_at is not None:
         raise TaskPurged
     if task.status in (Status.COMPLETED, Status.FAILED) and task.attempt >= task.max_attempts:
@@ -206,13 +205,12 @@ def reopen_task(
     run = next_run(task=task, at=at)
     # Requirements that escalation steps had dropped apply again: their row may have been deleted.
     requirement = contract_requirement(task)
-    command, cause = _begins_again(task, Command.REOPEN, "reopened")
     apply(
         task,
-        command,
+        Command.REOPEN,
         actor=actor,
         at=at,
-        data={"run_id": str(run.id), "attempt": run.attempt, **cause},
+        data={"run_id": str(run.id), "attempt": run.attempt},
         reason=reason,
         columns={
             **run_columns(run),
