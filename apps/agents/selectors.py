@@ -178,8 +178,14 @@ def _live(at: datetime) -> "QuerySet[AgentClaim]":
 def proposer_of(run_id: UUID) -> Proposer | None:
     """Return which credential completed a run for an agent; None for other runs."""
     claims = AgentClaim.objects.filter(run_id=run_id, end=ClaimEnd.COMPLETED).order_by("-epoch")
-    found = claims.values_list("completed_by", "completed_by_member").first()
-    return None if found is None else Proposer(*found)
+    found = claims.values_list(
+        "completed_by", "completed_by_member", "token_hash", "session__registered_by"
+    ).first()
+    if found is None:
+        return None
+    completed_by, member_id, token_hash, registered_by = found
+    # Without a secret it is an operator's: a session only did the work.
+    return Proposer(completed_by, member_id, "" if token_hash else registered_by)
 
 
 @dataclass(frozen=True, slots=True)

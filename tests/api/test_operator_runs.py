@@ -17,7 +17,7 @@ from apps.pools.models import Pool, Worker
 from apps.reviews.models import Review
 from apps.tasks.models import Run, Task
 from apps.timers.services import fire_due
-from tests.agent_steps import Agent
+from tests.agent_steps import Agent, registered
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, logged, refused, strangers_desk
 from tests.factories import Caller, House
@@ -392,6 +392,26 @@ def test_complete__waits_for_a_review_that_its_operator_may_not_give(
     body = {"version": review["version"], "verdict": "approve"}
     own = desk.caller.post(f"/v1/reviews/{review['review_id']}/verdict", body)
     assert (own.status_code, own.json()["code"]) == (403, "own_work")
+
+
+def test_complete__is_not_reviewed_by_whose_session_did_the_work(house: House, desk: Desk) -> None:
+    set_policy(house.pool)
+    other = desk_of(house)
+    registered(other.caller, "s-other", workspace_id=str(house.pool.id))
+    task_id = desk.task(scope="workspace", workspace=str(house.pool.id))["id"]
+    run_id = desk.started(task_id)["id"]
+    for verb, body in (
+        ("claim", {}),
+        ("attach-session", {"session_id": "s-other"}),
+        ("start", {}),
+        ("complete", {"result": {"a": 1}}),
+    ):
+        answer = desk.post(f"/task-runs/{run_id}/{verb}", **body)
+        assert answer.status_code == 200, answer.content
+    review = other.caller.get("/v1/reviews").json()["data"][0]
+    body = {"version": review["version"], "verdict": "approve"}
+    answer = other.caller.post(f"/v1/reviews/{review['review_id']}/verdict", body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "own_work")
 
 
 def test_claim__of_a_run_that_a_review_sent_back(house: House, desk: Desk) -> None:

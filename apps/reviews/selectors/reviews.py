@@ -65,11 +65,14 @@ class Proposer:
 
     credential: str
     member_id: UUID | None
+    # Where an operator completed what another one's session did: the credential of that session.
+    of_session: str = ""
 
     @property
     def principals(self) -> set[str]:
-        """Return the credential and the member, as rows name them."""
-        return {self.credential, *([f"member:{self.member_id}"] if self.member_id else [])}
+        """Return the credentials and the member, as rows name them."""
+        member = f"member:{self.member_id}" if self.member_id else ""
+        return {name for name in (self.credential, member, self.of_session) if name}
 
 
 ProposerOfRun = Callable[[UUID], Proposer | None]
