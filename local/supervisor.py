@@ -190,6 +190,8 @@ class _Child:
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONUTF8": "1",
+                # Without the columns of tracebacks, which take memory in each process.
+                "PYTHONNODEBUGRANGES": "1",
                 **self._program.environment,
             },
             stdin=subprocess.DEVNULL,

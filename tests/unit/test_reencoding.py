@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from apps.tasks.images import process
+from apps.tasks.images import process, reencoding
 from apps.tasks.images.reencoding import FORMATS, PROCESSES, WAITING, reencode
 from biolayer.errors import InvalidInput, Unavailable
 
@@ -359,3 +359,8 @@ def test_reencode__refuses_at_once_what_would_take_every_thread(
     assert len(busy) == 8 - PROCESSES
     assert busy[: 8 - PROCESSES - WAITING][-1] < 0.3
     assert len([code for code, _ in ends if code == "invalid_input"]) == PROCESSES
+
+
+@pytest.mark.parametrize("name", ["MAX_PIXELS", "TOO_LARGE", "UNREADABLE"])
+def test_constants__are_those_of_the_process(name: str) -> None:
+    assert getattr(reencoding, name) == getattr(process, name)

@@ -51,9 +51,16 @@ SELECT FROM operations_taskdetails d WHERE d.task_id = r.task_id AND d.deleted_a
 """The same of all tasks, without a look at each."""
 
 COLUMNS = {"tasks": 4, "runs": 8, "queue": 3, "health": 2, "active": 21, "events": 3}
-TEMPLATES = {
-    name: load_template("apps.operations", f"dashboard_{name}") for name in [*COLUMNS, "tasks_all"]
+FILES = {
+    "tasks": "dashboard_tasks",
+    "tasks_all": "dashboard_tasks_all",
+    "runs": "dashboard_runs",
+    "queue": "dashboard_queue",
+    "health": "dashboard_health",
+    "active": "dashboard_active",
+    "events": "dashboard_events",
 }
+TEMPLATES = {name: load_template("apps.operations", file) for name, file in FILES.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from apps.tasks.images.process import MAX_PIXELS, TOO_LARGE, UNREADABLE
 from biolayer.errors import Fault, InvalidInput, Unavailable
 
 logger = logging.getLogger(__name__)
 
 PROCESS = Path(__file__).with_name("process.py")
+# As in process.py, which is not imported: it needs Pillow, which no other process does.
+UNREADABLE, TOO_LARGE = 3, 4
+MAX_PIXELS = 50_000_000
 
 # Pillow's names of the formats.
 FORMATS = {

@@ -7,6 +7,8 @@ import os
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -218,9 +219,19 @@ def _migrate() -> int:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:
-            call_command("migrate", verbosity=0, interactive=False)
+            _run_migrate()
         cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
     return len(plan)
+
+
+def _run_migrate() -> None:
+    """Migrate in a process of its own: this one would keep the 30 MB that the models take.
+
+    Raise `CommandError`.
+    """
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--no-input"]
+    if subprocess.run(command, cwd=PROJECT, check=False).returncode:
+        raise CommandError("the database was not migrated: see the messages above")
 
 
 # --- the processes --------------------------------------------------------------------------------
