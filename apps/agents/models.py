@@ -203,11 +203,6 @@ class AgentClaim(models.Model):
         return f"{self.run_id} by {self.session_id}"
 
 
-def coordination_channel_id(run_id: UUID) -> str:
-    """Return the name of the coordination channel of a run in a workspace."""
-    return f"coord-{run_id}"
-
-
 def run_of_channel(channel: str) -> UUID | None:
     """Return the run whose coordination channel has this name; None without one."""
     prefix, _, text = channel.partition("coord-")

@@ -3,8 +3,8 @@
 A stream sends by number. A transaction may commit a number after another one has committed a
 greater one, so a number can be sent once all up to it are *settled*: written, or never to be.
 
-1. Read the last number that was taken, then which transactions run. Whoever took a number up to it
-   had a transaction id before, since it locked a task: it is among those, or has ended.
+1. Read the last number that was taken, then which transactions run. A transaction that took a number
+   up to it had an id before, since it locked a task: it is among those, or has ended.
 2. Once all of those have ended, every number up to that one is settled.
 3. A stream is woken when one of its tasks has an event after its last one, and more is settled.
 

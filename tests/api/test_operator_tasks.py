@@ -600,3 +600,14 @@ def test_refusals_of_a_pause__have_their_own_diagnostics(desk: Desk) -> None:
         "pauseTask", desk.post(f"/tasks/{task_id}/pause"), 422, "force_op_requires_reason"
     )
     assert body["diagnostic"]["id"] == "task.pause.force_op_requires_reason"
+
+
+def test_log__has_the_status_after_the_gates_moved(desk: Desk) -> None:
+    blocker, task_id = desk.task()["id"], desk.task()["id"]
+    desk.post(f"/tasks/{task_id}/dependencies", depends_on_task_id=blocker)
+    desk.delete(f"/tasks/{task_id}/dependencies/{blocker}")
+    approved = desk.task(approval_policy="manual")["id"]
+    desk.post(f"/tasks/{approved}/approve")
+    kinds = ("task.dependency_added", "task.dependency_removed", "task.approved")
+    entries = LogEntry.objects.filter(type__in=kinds).order_by("sequence")
+    assert [entry.payload["task_status"] for entry in entries] == ["blocked", "ready", "ready"]

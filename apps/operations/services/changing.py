@@ -45,7 +45,7 @@ class TaskChanges:
 def update_task(*, caller: Caller, task_id: str, changes: TaskChanges, at: datetime) -> LockedTask:
     """Change a task in any status. What is the same already changes nothing, and logs nothing.
 
-    Another approval policy begins the approval anew. Raise `InvalidInput`, `NotFound`,
+    Another approval policy resets the approval. Raise `InvalidInput`, `NotFound`,
     `NotOfThisApi`, `RoleTooLow`, `ScopeMissing`.
     """
     locked = lock_task(caller, task_id, scope=Scope.TASKS_CREATE)
@@ -96,7 +96,7 @@ def _shown_names(columns: Mapping[str, Any], known: Mapping[str, Any]) -> set[st
 
 
 def claim_words(locked: LockedTask) -> list[Change]:
-    """Return the task's requirement anew, as its queued run, owner and profile are now.
+    """Return the task's requirement, as its queued run, owner and profile are now.
 
     What the run requires was copied when it was queued; what the profile requires now counts, too.
     """

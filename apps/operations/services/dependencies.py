@@ -12,6 +12,7 @@ from django.db.models import F
 
 from apps.accounts import principal
 from apps.accounts.scopes import Scope
+from apps.base.rows import write
 from apps.base.transactions import atomic, retry_races
 from apps.operations.caller import Caller, daemon, origin_of
 from apps.operations.log import LogType, log_entry
@@ -108,6 +109,7 @@ def _log(
 ) -> None:
     """Move the gates of a locked task by an edge that was added or removed, and log that."""
     task = locked.task
+    tasks.move_gates(task, gates)
     action = "add_dependency" if kind is LogType.DEPENDENCY_ADDED else "remove_dependency"
     entry = log_entry(
         task,
@@ -119,7 +121,7 @@ def _log(
         depends_on_task_id=depends_on,
         kind="blocks",
     )
-    tasks.move_gates(task, gates, also=[entry])
+    write([entry])
 
 
 def _reaches(start: UUID, goal: UUID) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from apps.accounts.scopes import Role, Scope
-from apps.base.rows import Change, Insert
+from apps.base.rows import Change, Insert, write
 from apps.base.transactions import Raced, atomic, retry_races
 from apps.operations.caller import Caller, Origin, origin_of
 from apps.operations.log import LogType, log_entry
@@ -244,41 +244,46 @@ def add_run(
     made: list[RunDetails] = []
 
     def rows_of(run: Run) -> list[Change]:
-        made.append(
-            RunDetails(
-                run_id=run.id,
-                organisation_id=task.organisation_id,
-                task_id=task.id,
-                previous_run_id=previous_run_id,
-                origin_kind=origin.kind,
-                origin_ref=origin.ref,
-                idempotency_key=request.idempotency_key,
-                network_channel=request.network_channel or details.network_channel,
-                metadata=request.metadata,
-                required_capabilities=required,
-                preferred_capabilities=preferred,
-            )
-        )
-        entry = log_entry(
-            task,
-            LogType.RUN_ENQUEUED,
-            caller=caller,
-            origin=origin,
-            at=at,
+        row = RunDetails(
             run_id=run.id,
-            task_status=task_status(task),
-            status=run.status,
-            attempt=run.attempt,
-            network_channel=made[0].network_channel,
-            coordination_channel_id=coordination_channel_of(run, made[0]),
+            organisation_id=task.organisation_id,
+            task_id=task.id,
+            previous_run_id=previous_run_id,
+            origin_kind=origin.kind,
+            origin_ref=origin.ref,
             idempotency_key=request.idempotency_key,
+            network_channel=request.network_channel or details.network_channel,
+            metadata=request.metadata,
+            required_capabilities=required,
+            preferred_capabilities=preferred,
         )
-        return [Insert(made[0]), entry, *also(run)]
+        made.append(row)
+        return [Insert(row), _enqueued(caller, run, row, origin, at), *also(run)]
 
     run = tasks.queue_run(
         task=task, requirement=requirement, actor=caller.principal, at=at, also=rows_of
     )
     return QueuedRun(locked, run, made[0])
+
+
+def _enqueued(
+    caller: Caller, run: Run, details: RunDetails, origin: Origin, at: datetime
+) -> Change:
+    """Return what the log tells of a run that is queued."""
+    return log_entry(
+        run.task,
+        LogType.RUN_ENQUEUED,
+        caller=caller,
+        origin=origin,
+        at=at,
+        run_id=run.id,
+        task_status=task_status(run.task),
+        status=run.status,
+        attempt=run.attempt,
+        network_channel=details.network_channel,
+        coordination_channel_id=coordination_channel_of(run, details),
+        idempotency_key=details.idempotency_key,
+    )
 
 
 def _require_runnable(locked: LockedTask) -> None:
@@ -313,13 +318,16 @@ def _decide(caller: Caller, locked: LockedTask, state: ApprovalState, at: dateti
     is_approved = state == ApprovalState.APPROVED
     before, details.approval_state, details.updated_at = details.approval_state, state, at
     details.save(update_fields=["approval_state", "updated_at"])
+    if is_approved:
+        tasks.move_gates(task, -1)
     entry = log_entry(
         task,
         LogType.APPROVED if is_approved else LogType.REJECTED,
         caller=caller,
         origin=origin_of("approve" if is_approved else "reject"),
         at=at,
+        task_status=task_status(task),
         previous_approval_state=before,
         approval_state=state.value,
     )
-    tasks.move_gates(task, -1 if is_approved else 0, also=[entry])
+    write([entry])

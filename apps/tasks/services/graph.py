@@ -3,14 +3,14 @@
 Such a task keeps its gates in every status: one for each dependency that is not completed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max
 
-from apps.base.rows import Change, write
+from apps.base.rows import write
 from apps.tasks.changes import gate_opening
 from apps.tasks.models import Dependency, Task
 from apps.tasks.services.claim_only import change_columns
@@ -50,9 +50,9 @@ def unlink_all(task: Task) -> None:
     Dependency.objects.filter(task_id=task.id).delete()
 
 
-def move_gates(task: Task, gates: int, also: Iterable[Change]) -> None:
-    """Close so many more gates of a locked task (negative: open), in one statement with `also`."""
-    change_columns(task, {"gate_count": task.gate_count + gates}, also)
+def move_gates(task: Task, gates: int) -> None:
+    """Close so many more gates of a locked task (negative: open)."""
+    change_columns(task, {"gate_count": task.gate_count + gates})
 
 
 MARK_PAUSED = """
