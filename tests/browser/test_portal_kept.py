@@ -130,6 +130,11 @@ def keys(page: Page, kind: str) -> list[str]:
     return found
 
 
+def deleted(page: Page, kind: str) -> None:
+    """Wait until the device keeps nothing, whether or not the page loads again meanwhile."""
+    page.wait_for_function(f"async (kind) => (await ({KEYS})(kind)).length === 0", arg=kind)
+
+
 # --- submitting -----------------------------------------------------------------------------------
 
 
@@ -256,7 +261,7 @@ def test_other_version__is_not_replaced_where_it_does_not_load(
     expect(notes(page)).to_have_value("From the phone")
     expect(page.locator("#fields")).not_to_have_attribute("inert", "")
     assert texts(desk, run) == "From the phone"
-    eventually(lambda: keys(page, "drafts") == [], what="no copy is left")
+    deleted(page, "drafts")
 
 
 def test_kept_text__survives_a_question_during_a_conflict(desk: Desk, windows: Windows) -> None:
@@ -366,7 +371,7 @@ def test_cancelled_task__gets_what_was_typed_offline(desk: Desk, windows: Window
     page.goto(path(run))
     expect(page.get_by_role("heading", name="What you typed")).to_be_visible()
     expect(page.get_by_text("Typed in the cellar")).to_be_visible()
-    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
+    deleted(page, "drafts")
 
 
 def test_lost_task__gets_what_was_typed_offline(desk: Desk, windows: Windows) -> None:
@@ -411,7 +416,7 @@ def test_submitted_run__leaves_nothing(desk: Desk, windows: Windows) -> None:
     eventually(lambda: len(keys(page, "thumbs")) == 1, what="the picture is kept")
     submit(page)
     is_submitted(page)
-    eventually(lambda: keys(page, "thumbs") == [], what="the picture is deleted")
+    deleted(page, "thumbs")
 
 
 def test_ended_run__leaves_no_file(desk: Desk, windows: Windows) -> None:
@@ -426,7 +431,7 @@ def test_ended_run__leaves_no_file(desk: Desk, windows: Windows) -> None:
     assert answer.status_code == 200, answer.text
     page.goto(path(run))
     expect(page.get_by_text("The requester cancelled this task")).to_be_visible()
-    eventually(lambda: keys(page, "uploads") == [], what="the file is deleted")
+    deleted(page, "uploads")
 
 
 def test_old_entries__are_deleted_by_any_page(desk: Desk, windows: Windows) -> None:
@@ -450,7 +455,7 @@ def test_sign_out__sends_what_is_kept(desk: Desk, windows: Windows) -> None:
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
     is_stored(desk, run, "A moment before")
-    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
+    deleted(page, "drafts")
 
 
 @pytest.mark.parametrize(
@@ -512,7 +517,7 @@ def test_sign_out__asks_before_it_deletes(desk: Desk, windows: Windows) -> None:
     with page.expect_event("dialog"):
         page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/accounts/login/"))
-    eventually(lambda: keys(page, "drafts") == [], what="nothing on the device")
+    deleted(page, "drafts")
 
 
 def test_sign_out__ends_notices_in_this_browser(desk: Desk, windows: Windows) -> None:
