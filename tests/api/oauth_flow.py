@@ -27,7 +27,9 @@ SCOPE = "tasks:read tasks:create"
 
 # Shared: each new context would read the certificates again.
 TLS = ssl.create_default_context()
-HTTP = httpx.Client(verify=TLS)
+# Machines that run tests may be busy.
+PATIENCE_SECONDS = 60
+HTTP = httpx.Client(verify=TLS, timeout=PATIENCE_SECONDS)
 
 
 class Quiet(WSGIRequestHandler):
@@ -165,7 +167,7 @@ class Flow:
 def flowing(house: House, *, role: Role = Role.EDITOR) -> Iterator[Flow]:
     """Serve, with a member of the organisation who is signed in."""
     member = add_member(house.organisation, "mara@northwind.example", role)
-    with serving() as url, Browser(base_url=url, verify=TLS) as browser:
+    with serving() as url, Browser(base_url=url, verify=TLS, timeout=PATIENCE_SECONDS) as browser:
         yield Flow(url, house, member, browser.sign_in("mara@northwind.example"))
 
 

@@ -211,7 +211,9 @@ def tile(page: Page, title: str) -> Locator:
 def cancel_many(story: Story) -> None:
     """Cancel twenty tasks, which a program has posted, by the boxes of the list."""
     headers = {"Authorization": f"Bearer {story.key}"}
-    with httpx.Client(base_url=story.site.url, headers=headers, trust_env=False) as backend:
+    with httpx.Client(
+        base_url=story.site.url, headers=headers, timeout=30, trust_env=False
+    ) as backend:
         for number in range(MANY):
             body = {
                 "task_type": "verification",

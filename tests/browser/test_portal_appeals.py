@@ -19,7 +19,7 @@ WORDS = "The ticket is in the notes, at the end. The owner gave it when I called
 def reviewer(desk: Desk, name: str) -> httpx.Client:
     key = desk.site.make("review_key", pool_id=desk.pool_id, name=name)["key"]
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=desk.site.url, headers=headers, trust_env=False)
+    return httpx.Client(base_url=desk.site.url, headers=headers, timeout=30, trust_env=False)
 
 
 def sent_back(desk: Desk, rita: httpx.Client) -> dict[str, Any]:

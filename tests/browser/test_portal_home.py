@@ -415,6 +415,7 @@ def test_demo__its_worker_gets_the_example_first(site: Site, windows: Windows) -
         f"{site.url}/v1/tasks",
         json=task,
         headers={"Authorization": f"Bearer {site.demo['api_key']}"},
+        timeout=30,
     ).raise_for_status()
     expect(card(page, task["title"])).to_be_visible()
     expect(card(page, task["title"])).to_contain_text("Has risk notes")

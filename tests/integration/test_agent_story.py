@@ -19,6 +19,8 @@ from apps.webhooks.services import deliver_due
 from biolayer import chain
 from tests.agent_steps import agent_of, for_pool, operator, registered
 from tests.api.expect import expect_problem, expect_unchanged
+from tests.api.oauth_steps import created
+from tests.api.test_oauth import ask_token
 from tests.factories import OUTPUT, Caller, House, member_of, worker_in
 from tests.receiver import Receiver
 from tests.review_steps import reviewer, set_policy
@@ -104,6 +106,34 @@ def test_review__not_by_a_key_that_the_credential_made(house: House) -> None:
             expect_problem(verdict_by(caller), 403, "own_work")
     # Who made the proposing key, and another key of theirs, have not proposed.
     assert verdict_by(made(admin)).status_code == 200
+
+
+def application_of(caller: Caller) -> Caller:
+    """Return an OAuth application that reviews, and makes keys, made by a key."""
+    application = created(
+        caller,
+        grant_types=["client_credentials"],
+        redirect_uris=[],
+        role="admin",
+        scopes=[*map(str, MAKES)],
+    )
+    scopes = " ".join(map(str, MAKES))
+    answer = ask_token(application["client_id"], application["client_secret"], scopes)
+    return Caller(answer.json()["access_token"])
+
+
+def test_review__not_by_an_application_that_the_credential_made(house: House) -> None:
+    set_policy(house.pool)
+    for_pool(house)
+    admin = operator(house, role=Role.ADMIN, scopes=[*MAKES])
+    proposing = made(admin, role="admin")
+    agent = registered(proposing, workspace_id=str(house.pool.id))
+    agent.on(agent.claimed()["run"]["id"], "complete", result=OUTPUT)
+    application = application_of(proposing)
+    for caller in application, made(application), application_of(made(proposing, role="admin")):
+        with expect_unchanged():
+            expect_problem(verdict_by(caller), 403, "own_work")
+    assert verdict_by(application_of(admin)).status_code == 200
 
 
 def test_review__not_by_a_key_by_way_of_the_key_of_a_worker(house: House) -> None:

@@ -36,6 +36,8 @@ class OAuthApplication(AbstractApplication):
     pool_ids = ArrayField(models.UUIDField(), null=True, blank=True)
     # The flows that it may use. `authorization_grant_type` is the library's, for one flow only.
     grant_types = ArrayField(models.CharField(max_length=40), default=list, db_default=[])
+    # The principal that created it, as `kind:id`; empty: not known, since an earlier version did.
+    created_by = models.CharField(max_length=300, db_default="", editable=False)
 
     class Meta:
         constraints = [

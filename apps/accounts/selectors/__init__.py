@@ -7,7 +7,7 @@ from apps.accounts.selectors.api_keys import (
     api_key,
     api_keys,
     creator_of_key,
-    makers_of_key,
+    makers_of,
     visible_keys,
     with_secrets,
 )
@@ -105,7 +105,7 @@ __all__ = [
     "invitation_by_hash",
     "invitation_state",
     "invitations",
-    "makers_of_key",
+    "makers_of",
     "member",
     "member_sessions",
     "members",

@@ -149,24 +149,31 @@ def creator_of_key(*, key_id: str) -> Creator:
 
 # A key that a worker's key created names the worker: each key of the worker may have created it.
 MAKERS = """
-WITH RECURSIVE made (created_by) AS (
-    SELECT created_by FROM accounts_apikey WHERE id = %(key_id)s
+WITH RECURSIVE made (made_by) AS (
+    SELECT %(credential)s::text
     UNION
     SELECT maker.created_by FROM made, LATERAL (
         SELECT created_by FROM accounts_apikey
-        WHERE made.created_by LIKE 'api_key:%%' AND id = substr(made.created_by, 9)
+        WHERE made_by LIKE 'api_key:%%' AND id = substr(made_by, 9)
         UNION ALL
         SELECT created_by FROM accounts_apikey
-        WHERE made.created_by LIKE 'worker:%%' AND organisation_id = %(organisation_id)s
-            AND worker_id::text = substr(made.created_by, 8)
+        WHERE made_by LIKE 'worker:%%' AND organisation_id = %(organisation_id)s
+            AND worker_id::text = substr(made_by, 8)
+        UNION ALL
+        SELECT created_by FROM accounts_oauthapplication
+        WHERE made_by LIKE 'oauth\\_%%' AND organisation_id = %(organisation_id)s
+            AND client_id = split_part(made_by, ':', -1)
     ) maker
 )
-SELECT created_by FROM made
+SELECT made_by FROM made WHERE made_by <> ''
 """
 
 
-def makers_of_key(*, organisation_id: UUID, key_id: str) -> frozenset[str]:
-    """Return which principals made a key, those that made their keys, and so on: `kind:id` each."""
+def makers_of(*, organisation_id: UUID, credential: str) -> frozenset[str]:
+    """Return a credential, who made it, who made theirs, and so on: `kind:id` each.
+
+    `credential` is `api_key:<id>`, `oauth_application:<client>` or `oauth_member:<member>:<client>`.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(MAKERS, {"organisation_id": organisation_id, "key_id": key_id})
-        return frozenset(created_by for (created_by,) in cursor.fetchall())
+        cursor.execute(MAKERS, {"organisation_id": organisation_id, "credential": credential})
+        return frozenset(made_by for (made_by,) in cursor.fetchall())

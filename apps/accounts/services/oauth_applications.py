@@ -68,6 +68,7 @@ def create_oauth_application(
         pool_ids=request.pool_ids,
         # A public client has a secret that nothing knows, rather than an empty one.
         client_secret=secret,
+        created_by=actor.text,
     )
     facts = {"scopes": request.scopes, "role": request.role, "client_type": request.client_type}
     _write_audit(AuditAction.CLIENT_CREATED, application, actor=actor, at=at, **facts)

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
-from apps.accounts.selectors import Creator, creator_of_key, makers_of_key
+from apps.accounts.selectors import Creator, creator_of_key, makers_of
 from apps.base import crypto
 from apps.pools.models import Membership
 from apps.pools.selectors import worker_of_member, workers_of_member
@@ -88,7 +88,7 @@ def find_proposers_by(proposer_of: ProposerOfRun) -> None:
 def require_not_proposer(actor: Principal, run_id: UUID) -> None:
     """Raise `OwnWork` where the actor's credential, or member, submitted the run for an agent.
 
-    Also where these have made the actor's key, or a key by which it was made.
+    Also where these have made the actor's credential, or one by which it was made.
     """
     for proposer_of in _proposers:
         proposer = proposer_of(run_id)
@@ -97,17 +97,16 @@ def require_not_proposer(actor: Principal, run_id: UUID) -> None:
 
 
 def _behind(actor: Principal) -> Iterator[str]:
-    """Yield the actor and its member, and those who made its key, as rows name them."""
+    """Yield the actor and its member, and those who made its credential, as rows name them."""
     yield actor.text
     if actor.member_id is not None:
         yield f"member:{actor.member_id}"
-    if actor.key_id:
-        ours = actor.organisation_id
-        for text in makers_of_key(organisation_id=ours, key_id=actor.key_id):
-            yield text
-            kind, _, id_ = text.partition(":")
-            if kind == "oauth_member":
-                yield f"member:{id_.partition(':')[0]}"
+    credential = f"api_key:{actor.key_id}" if actor.key_id else actor.text
+    for text in makers_of(organisation_id=actor.organisation_id, credential=credential):
+        yield text
+        kind, _, id_ = text.partition(":")
+        if kind == "oauth_member":
+            yield f"member:{id_.partition(':')[0]}"
 
 
 def require_reviewer(actor: Principal, review: Review) -> Identity:
