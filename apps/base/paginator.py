@@ -20,9 +20,14 @@ class BoundedCount(NamedTuple):
         return f"{self.rows:,}" if self.is_exact else f"{self.rows:,}+"
 
 
-def bounded_count(rows: "QuerySet[Any]", *, bound: int = BOUND) -> BoundedCount:
-    """Count the rows by one statement that stops after `bound` of them."""
-    found = rows.order_by()[: bound + 1].count()
+def bounded_count(
+    rows: "QuerySet[Any]", *, bound: int = BOUND, in_order: bool = False
+) -> BoundedCount:
+    """Count the rows by one statement that stops after `bound` of them.
+
+    `in_order` reads them in their order: where the first ones are many, and the others unknown.
+    """
+    found = (rows if in_order else rows.order_by())[: bound + 1].count()
     return BoundedCount(min(found, bound), is_exact=found <= bound)
 
 
@@ -33,13 +38,14 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     """
 
     bound = BOUND
+    in_order = False
 
     @cached_property
     def counted(self) -> BoundedCount:
         """Return the number of rows, up to the bound."""
         rows: Any = self.object_list
         if isinstance(rows, QuerySet):
-            return bounded_count(rows, bound=self.bound)
+            return bounded_count(rows, bound=self.bound, in_order=self.in_order)
         return BoundedCount(min(len(rows), self.bound), is_exact=len(rows) <= self.bound)
 
     @cached_property

@@ -24,11 +24,11 @@ TITLES = {
 }
 
 
-@pytest.fixture(params=["index of words", "as PostgreSQL chooses"])
+@pytest.fixture(params=["index of words", "as PostgreSQL chooses", "in order"])
 def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Find words both ways, which must find the same."""
-    least = {"index of words": 10**6, "as PostgreSQL chooses": 0}[request.param]
-    monkeypatch.setattr(search, "FREQUENT", least)
+    """Find words each way, which must find the same."""
+    monkeypatch.setattr(search, "FREQUENT", 10**6 if request.param == "index of words" else 0)
+    monkeypatch.setattr(search, "OF_MOST", 0 if request.param == "in order" else 10**6)
     monkeypatch.setattr(search, "MANY", -1)
 
 

@@ -8,6 +8,8 @@ from django.test import Client
 
 from apps.accounts.scopes import Role
 from apps.pools.models import Pool
+from apps.tasks import admin
+from apps.tasks.selectors import search
 from tests.factories import House, member_of, worker_in
 from tests.pages.steps import browser, sign_in
 
@@ -66,3 +68,17 @@ def test_list__has_the_tasks_behind_a_number_as_the_export_has(
     lines = b"".join(exported.streaming_content).decode().splitlines()
     rows = [json.loads(line) for line in lines]
     assert {row["title"] for row in rows if "title" in row} == expected
+
+
+@pytest.mark.parametrize("of_most", [0, 10**6], ids=["in order", "by the index of words"])
+def test_search__counts_to_a_bound_of_its_own(
+    house: House, mara: Client, monkeypatch: pytest.MonkeyPatch, of_most: int
+) -> None:
+    monkeypatch.setattr(search, "OF_MOST", of_most)
+    monkeypatch.setattr(admin, "MAX_FOUND", 2)
+    for number in range(4):
+        house.task(title=f"Boiler {number}")
+    house.task(title="Call back")
+    page = mara.get("/admin/tasks/task/?q=boi").content.decode()
+    assert ("2+" in page, ">Boiler 3<" in page, ">Call back<" in page) == (True, True, False)
+    assert "5+" not in mara.get("/admin/tasks/task/").content.decode()

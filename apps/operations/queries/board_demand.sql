@@ -17,14 +17,21 @@ WITH parked AS MATERIALIZED (
     FROM parked CROSS JOIN unnest(abilities) AS word
     WHERE word NOT LIKE '@%%' AND tasks > 0 GROUP BY 1
 ), present AS (
-    SELECT word AS slug, count(*)::int AS workers, sum(pools_free(w))::int AS free
-    FROM pools_worker w CROSS JOIN unnest(w.skills) AS word
-    WHERE EXISTS (SELECT FROM wanted) AND w.organisation_id = %(organisation_id)s
-        AND w.presence = 'available'
-        AND (%(granted)s::uuid[] IS NULL OR EXISTS (
-            SELECT FROM pools_membership m
-            WHERE m.worker_id = w.id AND m.pool_id = ANY (%(granted)s::uuid[])))
-    GROUP BY word
+    SELECT slug, count(*)::int AS workers, sum(free)::int AS free
+    FROM (
+        -- Taken apart in the list of columns: as a joined function it costs twice as much.
+        SELECT unnest(skills) AS slug, free FROM (
+            SELECT w.skills, pools_free(w) AS free FROM pools_worker w
+            WHERE EXISTS (SELECT FROM wanted) AND w.organisation_id = %(organisation_id)s
+                AND w.presence = 'available'
+                AND (%(granted)s::uuid[] IS NULL OR EXISTS (
+                    SELECT FROM pools_membership m
+                    WHERE m.worker_id = w.id AND m.pool_id = ANY (%(granted)s::uuid[])))
+            -- One computation for each worker, not for each skill.
+            OFFSET 0
+        ) worker
+    ) skilled
+    GROUP BY slug
 )
 SELECT slug, wanted.tasks, coalesce(present.workers, 0),
     wanted.tasks - coalesce(present.free, 0) AS missing

@@ -14,14 +14,22 @@ WITH parts AS MATERIALIZED (
     SELECT hash FROM tasks_poolset
     WHERE organisation_id = %(organisation_id)s AND pool_ids <@ %(granted)s::uuid[]
 ), found AS (
-    SELECT part.of_flows, t.measure, t.begins_at AS at, t.bucket, t.number
-    FROM parts part CROSS JOIN sets JOIN operations_tasktiming t
-        ON t.organisation_id = %(organisation_id)s
-        AND hash_array_extended(t.pool_ids, 0) = sets.hash
-        AND t.granularity = part.granularity AND t.measure = part.measure
-        AND t.begins_at >= part.begins_at AND t.begins_at < part.ends_at
+    -- Each part is summed by itself: what is left to be sorted is short.
+    SELECT part.of_flows, part.measure, folded.period, folded.bucket, folded.number
+    FROM parts part CROSS JOIN sets CROSS JOIN LATERAL (
+        SELECT CASE WHEN part.of_flows
+                THEN date_bin(%(step)s::interval, t.begins_at, %(origin)s) END AS period,
+            t.bucket, sum(t.number) AS number
+        FROM operations_tasktiming t
+        WHERE t.organisation_id = %(organisation_id)s
+            AND hash_array_extended(t.pool_ids, 0) = sets.hash
+            AND t.granularity = part.granularity AND t.measure = part.measure
+            AND t.begins_at >= part.begins_at AND t.begins_at < part.ends_at
+        GROUP BY 1, 2
+    ) folded
     UNION ALL
-    SELECT part.of_flows, ended.measure, c.occurred_at, ended.bucket, 1
+    SELECT part.of_flows, ended.measure, CASE WHEN part.of_flows
+            THEN date_bin(%(step)s::interval, c.occurred_at, %(origin)s) END, ended.bucket, count(*)
     FROM operations_taskchange c
     CROSS JOIN LATERAL (VALUES (c.measure, c.bucket), (c.flow, 0::smallint)) ended (measure, bucket)
     JOIN parts part ON part.measure = ended.measure
@@ -29,8 +37,8 @@ WITH parts AS MATERIALIZED (
     WHERE c.organisation_id = %(organisation_id)s
         AND (%(granted)s::uuid[] IS NULL
             OR c.pool_ids <@ %(granted)s::uuid[])
+    GROUP BY 1, 2, 3, 4
 )
-SELECT measure, CASE WHEN of_flows THEN date_bin(%(step)s::interval, at, %(origin)s) END AS period,
-    bucket, sum(number)::int
+SELECT measure, period, bucket, sum(number)::int
 FROM found
-GROUP BY 1, 2, 3
+GROUP BY measure, period, bucket

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from apps.accounts.principal import Principal
@@ -155,18 +157,22 @@ def _drain_ages(ages: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def _is_redis_ok() -> bool:
-    client = Redis.from_url(
+    try:
+        return bool(_redis().ping())
+    except RedisError:
+        return False
+
+
+@cache
+def _redis() -> Redis:
+    """Return a client whose connections are kept: a new one each time costs several milliseconds."""
+    return Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
+        # A kept connection may have ended meanwhile: try once more, with a new one.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
-    try:
-        return bool(client.ping())
-    except RedisError:
-        return False
-    finally:
-        client.close()
 
 
 def _process(row: Sequence[Any], at: datetime) -> ProcessRow:

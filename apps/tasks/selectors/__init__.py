@@ -19,6 +19,7 @@ from apps.tasks.selectors.search import (
     SLA_STATES,
     Search,
     TaskFilter,
+    found_tasks,
     search_of,
     search_tasks,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "domains",
     "draft",
     "first_tasks",
+    "found_tasks",
     "held_epoch",
     "held_runs",
     "ids_in_pools",
