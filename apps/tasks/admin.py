@@ -26,7 +26,6 @@ from apps.base import clock
 from apps.base.paginator import BoundedPaginator
 from apps.base.stamps import stamp
 from apps.base.wording import humanised
-from apps.pools.selectors import visible_pools
 from apps.tasks import selectors
 from apps.tasks.list_filters import ANY_POOL, PERIODS, STATUS_GROUPS, WAITING
 from apps.tasks.models import NEWEST_FIRST, Task
@@ -100,6 +99,15 @@ def _of_waiting(tasks: Any, value: str) -> Any:
     return tasks.filter(status=Status.QUEUED, created_at__lt=clock.now() - WAITING[value])
 
 
+def _choices(request: HttpRequest) -> selectors.FilterChoices:
+    """Return what the list can be filtered by, read once for a request."""
+    known: Any = request
+    if not hasattr(known, "task_choices"):
+        known.task_choices = selectors.filter_choices(actor=actor_of(request), limit=MAX_CHOICES)
+    choices: selectors.FilterChoices = known.task_choices
+    return choices
+
+
 class DomainFilter(admin.SimpleListFilter):
     """Filter by a domain that the organisation's tasks have."""
 
@@ -107,8 +115,7 @@ class DomainFilter(admin.SimpleListFilter):
     parameter_name = "domain"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        found = selectors.domains(actor=actor_of(request), limit=MAX_CHOICES)
-        return [(domain, humanised(domain)) for domain in found]
+        return [(domain, humanised(domain)) for domain in _choices(request).domains]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = (self.value() or "").replace("\0", "")
@@ -126,9 +133,7 @@ class PoolFilter(admin.SimpleListFilter):
     parameter_name = "pool"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        pools = visible_pools(actor_of(request)).order_by("-id")[:MAX_CHOICES]
-        named = [(str(id_), name) for id_, name in pools.values_list("id", "name")]
-        return [(ANY_POOL, _("Any pool")), *named]
+        return [(ANY_POOL, _("Any pool")), *_choices(request).pools]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == ANY_POOL:

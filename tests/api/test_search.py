@@ -29,7 +29,6 @@ def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Find words each way, which must find the same."""
     monkeypatch.setattr(search, "FREQUENT", 10**6 if request.param == "index of words" else 0)
     monkeypatch.setattr(search, "OF_MOST", 0 if request.param == "in order" else 10**6)
-    monkeypatch.setattr(search, "MANY", -1)
 
 
 def made(house: House) -> dict[str, str]:

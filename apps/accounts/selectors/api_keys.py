@@ -172,7 +172,7 @@ SELECT made_by FROM made WHERE made_by <> ''
 def makers_of(*, organisation_id: UUID, credential: str) -> frozenset[str]:
     """Return a credential, who made it, who made theirs, and so on: `kind:id` each.
 
-    `credential` is `api_key:<id>`, `oauth_application:<client>` or `oauth_member:<member>:<client>`.
+    `credential` is `api_key:<id>`, `oauth_application:<client>` or `oauth_member:<id>:<client>`.
     """
     with connection.cursor() as cursor:
         cursor.execute(MAKERS, {"organisation_id": organisation_id, "credential": credential})

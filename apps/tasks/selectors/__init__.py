@@ -17,8 +17,10 @@ from apps.tasks.selectors.messages import (
 )
 from apps.tasks.selectors.search import (
     SLA_STATES,
+    FilterChoices,
     Search,
     TaskFilter,
+    filter_choices,
     found_tasks,
     search_of,
     search_tasks,
@@ -27,7 +29,6 @@ from apps.tasks.selectors.story import (
     MAX_NODES,
     Node,
     dependency_graph,
-    domains,
     names_of,
     task_runs,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "MAX_PARTS",
     "SLA_STATES",
     "DependencyIds",
+    "FilterChoices",
     "Node",
     "OwnStatistics",
     "Search",
@@ -80,8 +82,8 @@ __all__ = [
     "dependency_graph",
     "dependency_ids",
     "dependency_prefetch",
-    "domains",
     "draft",
+    "filter_choices",
     "first_tasks",
     "found_tasks",
     "held_epoch",

@@ -28,6 +28,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.ids import id_of
 from apps.base.queries import load_query
+from apps.base.together import Query, read_together
 from apps.tasks.list_filters import ANY_POOL
 from apps.tasks.models import BREACHED, OPEN_AT_RISK, Task, TaskQuerySet, TitleWords
 from biolayer.errors import Fault, InvalidInput
@@ -37,13 +38,19 @@ FREQUENT = 6
 """Matches among the newest `SAMPLE` titles by which words are frequent."""
 OF_MOST = SAMPLE // 2
 """Matches among them by which most titles have the words."""
-MANY = 3_000
-"""Matches, as PostgreSQL estimates, up to which it uses the index of words of itself."""
 MAX_NAMED = 100
 
-PARSE = load_query("apps.tasks", "parse_search", sample=str(SAMPLE))
-COUNTED = "SELECT FROM tasks_task WHERE to_tsvector('simple', title) @@"
-NAMED = load_query("apps.tasks", "named_tasks", limit=str(MAX_NAMED))
+PARSE = load_query("apps.tasks", "parse_search", sample=str(SAMPLE), max_named=str(MAX_NAMED))
+
+POOLS = """
+SELECT id, name FROM pools_pool WHERE organisation_id = %(organisation_id)s
+    AND (%(granted)s::uuid[] IS NULL OR id = ANY (%(granted)s::uuid[]))
+ORDER BY id DESC LIMIT %(limit)s
+"""
+CHOICES = {
+    "pools": Query(POOLS, columns=2),
+    "domains": Query(load_query("apps.tasks", "domains"), columns=1),
+}
 
 # `foo-ba` begins the title word `foo-bar`, which is also stored as `foo` and `bar`.
 HYPHEN = re.compile(r"(?<=\w)-(?=[^\W\d])")
@@ -80,6 +87,26 @@ class TaskFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterChoices:
+    """Hold what a list of tasks can be filtered by: pools, newest first, and domains, by name."""
+
+    pools: list[tuple[str, str]]
+    domains: list[str]
+
+
+def filter_choices(*, actor: Principal, limit: int) -> FilterChoices:
+    """Return the first pools that the actor may see, and the first domains of tasks."""
+    granted = None if actor.pool_ids is None else list(actor.pool_ids)
+    found = read_together(
+        CHOICES, {"organisation_id": actor.organisation_id, "granted": granted, "limit": limit}
+    )
+    return FilterChoices(
+        pools=[(id_, name) for id_, name in found["pools"]],
+        domains=[domain for (domain,) in found["domains"]],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Hold the condition by which a text finds tasks; the words of it, unless these are ids."""
 
@@ -98,7 +125,7 @@ class Search:
 def search_tasks(*, actor: Principal, text: str) -> TaskQuerySet:
     """Return the tasks that the actor may see and a text finds, in no order, for further filters.
 
-    It runs two or three statements at once, to choose the way; see the module for what finds what.
+    It runs a statement at once, to choose the way; see the module for what finds what.
     Raise `InvalidInput` for a text without a word, `ScopeMissing`.
     """
     return found_tasks(actor=actor, search=search_of(actor=actor, text=text))
@@ -107,7 +134,7 @@ def search_tasks(*, actor: Principal, text: str) -> TaskQuerySet:
 def found_tasks(*, actor: Principal, search: Search) -> TaskQuerySet:
     """Return the tasks that the actor may see and a search finds, in no order."""
     rows = Task.objects.visible_to(actor)
-    if search.is_frequent or not search.words or _estimated_matches(search.words) <= MANY:
+    if search.is_frequent or not search.words:
         return search.narrow(rows)
     # An array is read once, by the index of words, whatever order is asked for around it.
     found = Task.objects.filter(search.condition, organisation_id=actor.organisation_id)
@@ -120,9 +147,9 @@ def search_of(*, actor: Principal, text: str) -> Search:
     wanted = text.strip()
     if "\0" in wanted:
         raise InvalidInput([Fault("/q", "nul_character", "must not contain the character U+0000")])
-    if named := _named(actor, wanted):
+    named, words, hits = _parsed(actor, wanted)
+    if named:
         return Search(Q(id__in=named))
-    words, hits = _words(actor, wanted)
     is_of_most = hits >= OF_MOST
     return Search(
         (TitleMatchesOfMost if is_of_most else TitleMatches)(words),
@@ -163,41 +190,24 @@ class IsIn(Func):
     conditional = True
 
 
-def _named(actor: Principal, text: str) -> list[UUID]:
+def _parsed(actor: Principal, text: str) -> tuple[list[UUID], str, int]:
+    """Return the tasks that a text names, else its words, and their matches among newest titles.
+
+    Raise `InvalidInput` where it names none and has no words to look for.
+    """
     given: dict[str, Any] = {
         "organisation_id": actor.organisation_id,
         "id": id_of(text),
         "text": text,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(NAMED, given)
-        return [row[0] for row in cursor.fetchall()]
-
-
-def _words(actor: Principal, text: str) -> tuple[str, int]:
-    """Return a text's query of text search, and its matches among the newest titles.
-
-    Raise `InvalidInput` where it has none to look for.
-    """
-    given: dict[str, Any] = {
-        "organisation_id": actor.organisation_id,
-        "text": HYPHEN.sub(" ", text),
+        "phrase": HYPHEN.sub(" ", text),
         "is_open": not text.endswith('"'),
     }
     with connection.cursor() as cursor:
         cursor.execute(PARSE, given)
-        words, indexable, hits = cursor.fetchone()
-    if indexable in ("", "T"):
+        named, words, indexable, hits = cursor.fetchone()
+    if not named and indexable in ("", "T"):
         raise InvalidInput([Fault("/q", "no_word", "must have a word to look for")])
-    return words, hits
-
-
-def _estimated_matches(words: str) -> int:
-    """Return how many tasks of all organisations PostgreSQL expects to match."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {COUNTED} {_literal(words)}")
-        ((plan,),) = cursor.fetchone()
-    return int(plan["Plan"]["Plan Rows"])
+    return named, words, hits
 
 
 def _literal(words: str) -> str:

@@ -20,7 +20,6 @@ MAX_NODES = 20
 MAX_DISTANCE = 4
 
 GRAPH = load_query("apps.tasks", "dependency_graph")
-DOMAINS = load_query("apps.tasks", "domains")
 
 
 def task_runs(task: Task) -> "QuerySet[Run]":
@@ -75,14 +74,6 @@ def dependency_graph(*, actor: Principal, task: Task) -> Sequence[Node]:
         elif len(nodes) < MAX_NODES:
             nodes[id_] = Node(id_, title, status, level, links)
     return list(nodes.values())
-
-
-def domains(*, actor: Principal, limit: int) -> list[str]:
-    """Return the first domains, by name, that the organisation's tasks have."""
-    params: dict[str, Any] = {"organisation_id": actor.organisation_id, "limit": limit}
-    with connection.cursor() as cursor:
-        cursor.execute(DOMAINS, params)
-        return [domain for (domain,) in cursor.fetchall()]
 
 
 def names_of(*, actor: Principal, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
