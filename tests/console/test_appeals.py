@@ -26,7 +26,7 @@ from tests.review_steps import decide, in_review, reviewer, set_policy
 APPEALS, LOOKS, REVIEWERS = "reviews/appeal/", "reviews/secondlook/", "reviews/reviewers/"
 WORDS = "The ticket is in the notes."
 # The session, its member, and at most five of a list; of an appeal nine.
-OF_A_LIST = 2 + 5
+OF_A_LIST = 6
 OF_AN_APPEAL = 2 + 9
 
 

@@ -23,7 +23,7 @@ LISTS = (
 )
 URL = "http://127.0.0.1:9/events"
 # The session, its member, and at most six of the list.
-MAX_STATEMENTS = 2 + 6
+MAX_STATEMENTS = 6
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_list__shows_workers(
     Membership.objects.create(organisation=house.organisation, pool=house.pool, worker=agent)
     assert key.get("/v1/workers/me").status_code == 200
     worker_in(house.strangers_pool, name="Ann Stranger")
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(6):
         shown = viewer.text(WORKERS)
     assert "Bob Ashdown Person Available Load: 0 of 1 Front desk" in shown
     agent = "Crate Agent Agent Offline Load: 0 of 1 Rating: 4.5 (10) Front desk, Back desk"

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
@@ -103,9 +103,9 @@ class DeliveryAdmin(WebhooksList):
         """
         rows = selectors.deliveries(actor=actor).select_related(None).defer(None)
         destinations = Destination.objects.only("id", "kind", "url", "description")
-        messages = Message.objects.only("id", "is_test")
-        return rows.prefetch_related(
-            Prefetch("destination", destinations), Prefetch("message", messages)
+        is_test = Message.objects.filter(id=OuterRef("message_id")).values("is_test")
+        return rows.annotate(is_test=Subquery(is_test)).prefetch_related(
+            Prefetch("destination", destinations)
         )
 
     def address_of(self, row: Delivery) -> str:
@@ -166,7 +166,7 @@ class DeliveryAdmin(WebhooksList):
     def event(self, delivery: Delivery) -> str:
         test = gettext("test")
         return (
-            f"{delivery.event_type} ({test})" if delivery.message.is_test else delivery.event_type
+            f"{delivery.event_type} ({test})" if vars(delivery)["is_test"] else delivery.event_type
         )
 
     @admin.display(description=_("Status"))
