@@ -7,14 +7,16 @@ their number: see queries/claim_next.sql.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from apps.agents.models import AgentSession, run_of_channel
 from apps.base.queries import load_query
+from apps.base.reading import Reader, columns_of
 from apps.operations.requirements import capability_word, session_words
-from apps.tasks.models import Run
+from apps.tasks.models import Run, Task
 from apps.teams.selectors import MAY_CLAIM
 
 SIZES = (16, 128, 1024)
@@ -25,12 +27,15 @@ PRIORITIES = {"critical": 40, "high": 30, "normal": 20, "low": 10}
 
 LEVELS = range(2, 6)
 
-QUEUED = "task.status = 'queued' AND task.organisation_id = %(organisation_id)s"
-# The condition of the index `task_claimable`.
-CLAIMABLE = """
+# The conditions of the indexes `task_claim_order` and `task_claimable`.
+IS_QUEUED = "task.status = 'queued'"
+IS_CLAIMABLE = """
 task.status = 'created' AND task.is_claim_only AND task.gate_count = 1 AND NOT task.is_paused
-AND task.run_queued_at IS NOT NULL AND task.organisation_id = %(organisation_id)s
+AND task.run_queued_at IS NOT NULL
 """
+OF_ORGANISATION = "task.organisation_id = %(organisation_id)s"
+QUEUED = f"{IS_QUEUED} AND {OF_ORGANISATION}"
+CLAIMABLE = f"{IS_CLAIMABLE} AND {OF_ORGANISATION}"
 OF_POOL = "task.pool_id = %(pool_id)s"
 WITHOUT_POOL = "task.pool_id IS NULL"
 
@@ -91,37 +96,62 @@ KINDS = (
     _Waiting(CLAIMABLE, "task.run_queued_at", HAS_CHANNEL_AND_AGENT),
 )
 
+# A session that holds a run, or is bound to one, gets no other. The conditions of the indexes
+# `claim_one_open_per_session` and `run_details_bound`.
+IS_FREE = """
+NOT EXISTS (
+    SELECT FROM agents_agentclaim held WHERE held.session_id = %(session_id)s
+        AND held.ended_at IS NULL)
+AND NOT EXISTS (
+    SELECT FROM operations_rundetails bound JOIN tasks_run r ON r.id = bound.run_id
+    WHERE bound.organisation_id = %(organisation_id)s AND bound.session_id = %(session_name)s
+        AND bound.session_id <> '' AND bound.claim_token_hash = ''
+        AND r.status IN ('claimed', 'starting', 'running'))
+"""
 
-def _statement(kind: _Waiting, *, has_pool: bool, lock: str) -> str:
+
+def _statement(*, has_pool: bool, columns: str, only_if: str, lock: str) -> str:
     pool, fits = (OF_POOL, MEMBER_FITS) if has_pool else (WITHOUT_POOL, WORKER_FITS)
+    queued = [f"{kind.queued} AND {pool}" for kind in KINDS]
+    candidates = [
+        load_query(
+            "apps.agents",
+            "claim_candidates",
+            kind=str(number),
+            queued=queued[number],
+            place=kind.place,
+            is_open=kind.is_open,
+            fits=fits,
+        )
+        for number, kind in enumerate(KINDS)
+    ]
+    numbers = range(len(KINDS))
+    waits = " OR ".join(f"(candidate.kind = {number} AND {queued[number]})" for number in numbers)
     return load_query(
         "apps.agents",
         "claim_next",
-        queued=f"{kind.queued} AND {pool}",
-        place=kind.place,
-        is_open=kind.is_open,
-        fits=fits,
+        candidates=", ".join(candidates),
+        all_candidates=" UNION ALL ".join(f"TABLE candidate_{number}" for number in numbers),
+        columns=columns,
+        waits=f"({waits})",
         in_window=MAY_CLAIM,
+        only_if=only_if,
         lock=lock,
     )
 
 
-FIRST = "(SELECT found.*, {number} FROM ({statement}) found)"
-
-
-def _look(*, has_pool: bool) -> str:
-    """Return the statement that finds the first task of each kind, without locking it."""
-    kinds = [_statement(kind, has_pool=has_pool, lock="") for kind in KINDS]
-    parts = [FIRST.format(number=number, statement=text) for number, text in enumerate(kinds)]
-    return " UNION ALL ".join(parts)
-
-
 # By whether the session has a workspace.
-LOOK = {has_pool: _look(has_pool=has_pool) for has_pool in (True, False)}
-CLAIM = {
-    has_pool: [_statement(kind, has_pool=has_pool, lock=LOCKED) for kind in KINDS]
+LOOK = {
+    has_pool: _statement(has_pool=has_pool, columns="1", only_if="true", lock="")
     for has_pool in (True, False)
 }
+
+
+@cache
+def _claims(has_pool: bool) -> "Reader[Run]":  # noqa: FBT001 - the key of a cache
+    columns = f"{columns_of(Run, alias='run')}, {columns_of(Task, alias='task')}"
+    statement = _statement(has_pool=has_pool, columns=columns, only_if=IS_FREE, lock=LOCKED)
+    return Reader(Run, statement, related="task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,44 +162,38 @@ class Criteria:
     priority_min: int = 0
 
 
-def lock_first(*, session: AgentSession, criteria: Criteria, at: datetime) -> Run | None:
+def lock_first(
+    *, session: AgentSession, criteria: Criteria, at: datetime, size: int = SIZES[0]
+) -> Run | None:
     """Lock the first eligible task and its run. Return the run with its task, None without any.
 
-    Tasks that other transactions have locked are left out.
+    Tasks that other transactions have locked are left out: `size` are tried. A session that holds
+    a run, or is bound to one, gets none.
     """
-    for size in SIZES:
-        kinds = _kinds_in_order(session, criteria, at)
-        for kind in kinds:
-            statement = CLAIM[session.workspace_id is not None][kind]
-            found = _rows(statement, session, criteria, size, at)
-            if found:
-                return Run.objects.select_related("task").get(id=found[0][0])
-        if not kinds:
-            return None
-    return None
+    return _claims(session.workspace_id is not None).first(_params(session, criteria, size, at))
+
+
+def lock_first_behind(*, session: AgentSession, criteria: Criteria, at: datetime) -> Run | None:
+    """Do what `lock_first` does where it found nothing, behind the tasks that others have locked."""
+    tries = (lock_first(session=session, criteria=criteria, at=at, size=size) for size in SIZES[1:])
+    return next(filter(None, tries), None)
 
 
 def has_any(*, session: AgentSession, criteria: Criteria, at: datetime) -> bool:
     """Return whether a task is eligible, which another transaction may have locked."""
-    return bool(_kinds_in_order(session, criteria, at))
+    with connection.cursor() as cursor:
+        statement = LOOK[session.workspace_id is not None]
+        cursor.execute(statement, _params(session, criteria, SIZES[0], at))
+        return cursor.fetchone() is not None
 
 
-def _kinds_in_order(session: AgentSession, criteria: Criteria, at: datetime) -> list[int]:
-    """Return the kinds of tasks of which one is eligible: first that of the first task."""
-    statement = LOOK[session.workspace_id is not None]
-    heads = _rows(statement, session, criteria, SIZES[0], at)
-    # Without the run: rank, preferred skills, time, kind.
-    return [head[-1] for head in sorted(heads, key=lambda head: head[1:])]
-
-
-def _rows(
-    statement: str, session: AgentSession, criteria: Criteria, size: int, at: datetime
-) -> list[tuple[Any, ...]]:
-    """Return for each first task its run, and its place: rank, preferred skills, time."""
+def _params(session: AgentSession, criteria: Criteria, size: int, at: datetime) -> dict[str, Any]:
     skills = list(dict.fromkeys([*criteria.skills, *session.capabilities]))
     own = session_words(agent_name=session.agent_name, session_id=session.session_id)
-    params: dict[str, Any] = {
+    return {
         "organisation_id": session.organisation_id,
+        "session_id": session.id,
+        "session_name": session.session_id,
         "pool_id": session.workspace_id,
         "worker_id": session.worker_id,
         "agent_name": session.agent_name,
@@ -181,10 +205,6 @@ def _rows(
         "size": size,
         "at": at,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-    return found
 
 
 def _words(skills: Iterable[str]) -> Iterator[str]:

@@ -18,17 +18,12 @@ def columns_of(model: type[Model], *, alias: str) -> str:
     return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
 
 
-class Reader(Generic[M]):
-    """Read instances of `model` by a SELECT of `columns_of(model)` and of the columns in `extra`.
+class _Shape(Generic[M]):
+    """Make instances of a model from the values of `columns_of(model)`."""
 
-    A column in `extra` becomes an attribute of the instance.
-    """
-
-    def __init__(self, model: type[M], sql: str, *, extra: Sequence[str] = ()) -> None:
+    def __init__(self, model: type[M]) -> None:
         fields = model._meta.concrete_fields
         self._model = model
-        self._sql = sql
-        self._extra = tuple(extra)
         self._names = [field.attname for field in fields]
         self._converters = [
             (position, field.from_db_value)
@@ -36,17 +31,47 @@ class Reader(Generic[M]):
             if hasattr(field, "from_db_value")
         ]
 
+    def instance(self, values: list[Any]) -> tuple[M, list[Any]]:
+        """Return the instance of the first values, and the values after them."""
+        own, others = values[: len(self._names)], values[len(self._names) :]
+        for position, convert in self._converters:
+            own[position] = convert(own[position], None, connection)
+        return self._model.from_db(connection.alias, self._names, own), others
+
+
+class Reader(Generic[M]):
+    """Read instances of `model` by a SELECT of `columns_of(model)` and of the columns in `extra`.
+
+    A column in `extra` becomes an attribute of the instance. `related` names a foreign key of the
+    model whose row is read with it: its columns follow those of `model`, before `extra`.
+    """
+
+    def __init__(
+        self, model: type[M], sql: str, *, related: str = "", extra: Sequence[str] = ()
+    ) -> None:
+        self._sql = sql
+        self._shape = _Shape(model)
+        self._extra = tuple(extra)
+        self._related = related
+        if related:
+            target = model._meta.get_field(related).related_model
+            assert isinstance(target, type)
+            self._related_shape: _Shape[Model] = _Shape(target)
+
     def __call__(self, params: Mapping[str, Any]) -> list[M]:
         """Return the instances of all rows, in their order."""
         with connection.cursor() as cursor:
             cursor.execute(self._sql, params)
             return [self._instance(list(row)) for row in cursor.fetchall()]
 
+    def first(self, params: Mapping[str, Any]) -> M | None:
+        """Return the instance of the first row; None without any."""
+        return next(iter(self(params)), None)
+
     def _instance(self, values: list[Any]) -> M:
-        extra = values[len(self._names) :]
-        del values[len(self._names) :]
-        for position, convert in self._converters:
-            values[position] = convert(values[position], None, connection)
-        instance = self._model.from_db(connection.alias, self._names, values)
-        vars(instance).update(zip(self._extra, extra, strict=True))
+        instance, others = self._shape.instance(values)
+        if self._related:
+            related, others = self._related_shape.instance(others)
+            setattr(instance, self._related, related)
+        vars(instance).update(zip(self._extra, others, strict=True))
         return instance

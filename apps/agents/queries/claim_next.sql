@@ -1,56 +1,21 @@
--- Lock the first queued task that a session may claim, and its run: in the order of priority,
--- offered preferred skills, time in the queue. `queued` says of which organisation and pool the task
--- is and that it waits, `place` since when, `is_open` whether this session may have it; `fits` says what
--- the worker must meet of a requirement `r`, `in_window` whether its team lets it: the range of the index
--- in step 2 has the same bound, so that what waits for a window is not read.
+-- The first queued run that a session may claim, with its task: in the order of priority, offered
+-- preferred skills, time in the queue. `candidates` are the first tasks of each kind
+-- (claim_candidates.sql), `all_candidates` their union, `waits` says of a task that it waits still,
+-- by its kind; `in_window` whether its team lets it: the range of the index has the same bound, so
+-- that what waits for a window is not read. `only_if` is a further condition on no row.
 --
--- 1. The index of the claim order is skipped through from requirement to requirement. No other index
---    has the order of the urgency, too: one would be walked through past the tasks of other pools.
--- 2. Of each requirement that the worker meets, and of each urgency, the first tasks are read.
--- 3. The first of these that no other transaction has locked is locked. What was claimed meanwhile is
---    left out, since the lock reads the row again.
-WITH RECURSIVE head AS (
-    (SELECT task.requirement_id FROM tasks_task task WHERE {{ queued }}
-     ORDER BY task.requirement_id, task.urgency LIMIT 1)
-    UNION ALL
-    SELECT next.requirement_id FROM head CROSS JOIN LATERAL (
-        SELECT task.requirement_id FROM tasks_task task
-        WHERE {{ queued }} AND task.requirement_id > head.requirement_id
-        ORDER BY task.requirement_id, task.urgency LIMIT 1) next
-), fitting AS MATERIALIZED (
-    SELECT r.id, (SELECT count(*) FROM unnest(r.preferred) AS skill
-                  WHERE skill = ANY (%(skills)s::varchar[])) AS preferred
-    FROM head JOIN tasks_requirement r ON r.id = head.requirement_id
-    WHERE {{ fits }}
-), candidate AS MATERIALIZED (
-    SELECT first.id, fitting.id AS requirement_id, urgent.rank, fitting.preferred
-    FROM fitting
-    CROSS JOIN unnest(%(urgencies)s::varchar[]) WITH ORDINALITY AS urgent (urgency, rank)
-    CROSS JOIN LATERAL (
-        SELECT task.id, {{ place }} AS place FROM tasks_task task
-        WHERE {{ queued }} AND task.requirement_id = fitting.id AND task.urgency = urgent.urgency
-            AND {{ place }} <= CASE
-                WHEN urgent.urgency = 'critical' THEN 'infinity'::timestamptz
-                ELSE (SELECT coalesce(max(coalesce(team.window_opened_at, '-infinity')), 'infinity')
-                      FROM teams_team team WHERE team.pool_id = %(pool_id)s) END
-            AND {{ is_open }}
-            -- A team's agents get a task again whose output was rejected; elsewhere another worker
-            -- does. Before the limit: else such tasks would hide those behind them.
-            AND (EXISTS (SELECT FROM teams_team team WHERE team.pool_id = %(pool_id)s)
-                OR NOT EXISTS (SELECT FROM reviews_review review WHERE review.task_id = task.id
-                    AND review.worker_id = %(worker_id)s AND review.status = 'rejected'))
-        ORDER BY {{ place }}, task.id LIMIT %(size)s
-    ) first
-    ORDER BY urgent.rank, fitting.preferred DESC, first.place, first.id LIMIT %(size)s
-)
-SELECT run.id, candidate.rank, -candidate.preferred, run.queued_at
+-- The first of the candidates that no other transaction has locked is locked, where `lock` says so.
+-- What was claimed meanwhile is left out, since the lock reads the row again.
+WITH RECURSIVE {{ candidates }}, candidate AS MATERIALIZED ({{ all_candidates }})
+SELECT {{ columns }}
 FROM candidate
 JOIN tasks_task task ON task.id = candidate.id
 JOIN tasks_run run ON run.task_id = task.id AND run.status = 'queued'
 LEFT JOIN teams_team team ON team.pool_id = task.pool_id
-WHERE {{ queued }} AND task.requirement_id = candidate.requirement_id AND {{ in_window }}
+WHERE {{ waits }} AND task.requirement_id = candidate.requirement_id AND {{ in_window }}
 AND NOT EXISTS (
     SELECT FROM operations_schedulerstate scheduler
     WHERE scheduler.organisation_id = %(organisation_id)s AND scheduler.paused_at IS NOT NULL)
+AND {{ only_if }}
 ORDER BY candidate.rank, candidate.preferred DESC, run.queued_at, run.id
 LIMIT 1 {{ lock }}

@@ -1,9 +1,12 @@
 """Claim the next task for a session, at once or within a time.
 
-1. Lock the session: it claims one run at a time. Return its live claim again for the same
-   idempotency key, and end a claim that was lost.
-2. Lock the first eligible task and its run (queue.py).
+1. Lock the session: it claims one run at a time.
+2. Lock the first eligible task and its run (queue.py), unless the session holds one. Only where
+   there is none, look why: return the session's live claim again for the same idempotency key, end
+   a claim that was lost, or try tasks behind those that others have locked.
 3. Write the kernel's claim, its event and the row of the session's claim as one statement.
+
+A claim is these three statements: tests/integration/test_claim_statements.py.
 """
 
 import secrets
@@ -16,7 +19,7 @@ from hashlib import sha256
 
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession
-from apps.agents.queue import Criteria, has_any, lock_first
+from apps.agents.queue import Criteria, has_any, lock_first, lock_first_behind
 from apps.agents.selectors import SentBack, live_claims, run_bound_to, sent_back_before
 from apps.agents.services.leases import end_lost_claim
 from apps.agents.services.locks import lock_active, open_claim
@@ -63,13 +66,29 @@ def claim_next(
 
     Raise `IdentityStale` where the session has ended meanwhile, `SessionAlreadyHolds`.
     """
-    session = lock_active(session)
-    held = _held(session, request, at)
-    if held is not None:
-        return held
+    lock_active(session)
     run = lock_first(session=session, criteria=request.criteria, at=at)
     if run is None:
+        held = _held(session, request, at)
+        if held is not None:
+            return held
+        run = _lock_later(session, request, at)
+    return None if run is None else _claimed(actor, session, request, run, at)
+
+
+def _lock_later(session: AgentSession, request: ClaimRequest, at: datetime) -> Run | None:
+    """Lock the first eligible run for a session that holds none any more."""
+    if not has_any(session=session, criteria=request.criteria, at=at):
         return None
+    run = lock_first(session=session, criteria=request.criteria, at=at)
+    if run is None:
+        run = lock_first_behind(session=session, criteria=request.criteria, at=at)
+    return run
+
+
+def _claimed(
+    actor: Principal, session: AgentSession, request: ClaimRequest, run: Run, at: datetime
+) -> Claim:
     claim = AgentClaim(
         organisation_id=session.organisation_id,
         session_id=session.id,

@@ -1,19 +1,23 @@
-"""Lock sessions, and what they hold. The order is session, task, run, claim, worker."""
+"""Lock sessions, and find what they hold. The order is session, task, run, claim, worker."""
 
-from uuid import UUID
+from django.db import connection
 
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession, SessionState
-from apps.tasks.models import Run
 from biolayer.errors import IdentityStale, NotFound
 
+LOCK_SESSION = "SELECT state FROM agents_agentsession WHERE id = %s FOR NO KEY UPDATE"
 
-def lock_active(session: AgentSession) -> AgentSession:
-    """Lock a session, so that it claims one run at a time. Raise `IdentityStale`."""
-    found = AgentSession.objects.locked().filter(id=session.id).first()
-    if found is None or found.state != SessionState.ACTIVE:
-        raise IdentityStale
-    return found
+
+def lock_active(session: AgentSession) -> None:
+    """Lock a session, so that it claims one run at a time. Raise `IdentityStale`.
+
+    Only its state may have changed since it was read.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_SESSION, [session.id])
+        if cursor.fetchone() != (SessionState.ACTIVE.value,):
+            raise IdentityStale
 
 
 def lock_session(*, actor: Principal, name: str) -> AgentSession:
@@ -23,15 +27,6 @@ def lock_session(*, actor: Principal, name: str) -> AgentSession:
     if found is None:
         raise NotFound("session")
     return found
-
-
-def lock_run(*, organisation_id: UUID, run_id: UUID) -> Run:
-    """Lock and return a run with its task. Raise `NotFound`."""
-    runs = Run.objects.filter(id=run_id, organisation_id=organisation_id).select_related("task")
-    run = runs.select_for_update(no_key=True, of=("task", "self")).first()
-    if run is None:
-        raise NotFound("run")
-    return run
 
 
 def open_claim(session: AgentSession) -> AgentClaim | None:

@@ -19,7 +19,7 @@ from apps.agents.selectors import (
     run_bound_to,
 )
 from apps.agents.services.leases import Lease, end_lost_claim, release_held
-from apps.agents.services.locks import lock_run, lock_session, open_claim
+from apps.agents.services.locks import lock_session, open_claim
 from apps.agents.services.naming import name_agent
 from apps.agents.services.run_log import lease_rows
 from apps.base import clock
@@ -236,7 +236,7 @@ def _release(session: AgentSession, actor: Principal, at: datetime) -> None:
     claim = open_claim(session)
     if claim is None:
         return
-    run = lock_run(organisation_id=session.organisation_id, run_id=claim.run_id)
+    run = tasks.lock_run_of(organisation_id=session.organisation_id, run_id=claim.run_id)
     if not run.is_held_by(worker_id=session.worker_id, epoch=claim.epoch, at=at):
         # It was lost, or completed while we waited for the lock.
         end_lost_claim(claim, at)
@@ -250,7 +250,7 @@ def _release_bound(session: AgentSession, actor: Principal, at: datetime) -> Non
     run_id = run_bound_to(session)
     if run_id is None:
         return
-    run = lock_run(organisation_id=session.organisation_id, run_id=run_id)
+    run = tasks.lock_run_of(organisation_id=session.organisation_id, run_id=run_id)
     if run_bound_to(session) != run_id or run.worker_id is None:
         # It ended while we waited for the lock.
         return

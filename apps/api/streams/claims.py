@@ -1,16 +1,16 @@
 """Serve `POST /api/agent/tasks/claim-next` in the ASGI process, for any number of agents that wait.
 
 The view authenticates the session and looks once, on a thread. The waiting itself uses neither a
-thread nor a connection, and ends when the client goes away.
+thread nor a connection, and ends when the client goes away: see apps/agents/claim_watcher.py.
 """
 
-import asyncio
 import time
 
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.response import Response
 
-from apps.agents.services.claims import POLL_SECONDS, WAIT_SECONDS
+from apps.agents.claim_watcher import Place, watcher
+from apps.agents.services.claims import WAIT_SECONDS
 from apps.api.operations import representations
 from apps.api.operations.agent_tasks import AgentClaimNext, ClaimCall, NothingYet
 from apps.api.operations.errors import handle
@@ -32,12 +32,15 @@ async def claim_next(request: HttpRequest) -> HttpResponseBase:
 async def _first(call: ClaimCall) -> Response | None:
     """Return the answer to the first claim; None when the time is up."""
     ends = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() + POLL_SECONDS < ends:
-        await asyncio.sleep(POLL_SECONDS)
-        answer = await run_on_thread(_answer, call)
-        if answer is not None:
-            return answer
-    return None
+    place = Place(call.session.organisation_id, call.session.workspace_id)
+    with watcher.waiting(place) as waiter:
+        while True:
+            # Also once before it waits: what was queued before it was registered wakes no one.
+            answer = await run_on_thread(_answer, call)
+            if answer is not None:
+                return answer
+            if not await watcher.turn(waiter, seconds=ends - time.monotonic()):
+                return None
 
 
 def _answer(call: ClaimCall) -> Response | None:

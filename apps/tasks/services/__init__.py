@@ -87,6 +87,9 @@ from apps.tasks.services.leases import (
     lapse_run,
     recall_run,
 )
+from apps.tasks.services.locks import (
+    lock_run_of,
+)
 from apps.tasks.services.media import ACCEPTED as ACCEPTED_TYPES
 from apps.tasks.services.messages import (
     post_message,
@@ -126,8 +129,10 @@ from apps.tasks.services.reviewing import (
 )
 from apps.tasks.services.runs import (
     fail_run,
+    finish_held,
     heartbeat_run,
     release_run,
+    renew_held,
     start_run,
     submit_run,
     submit_with_files,
@@ -188,12 +193,14 @@ __all__ = [
     "fail_open_run",
     "fail_run",
     "fail_task",
+    "finish_held",
     "give_up_file",
     "heartbeat_run",
     "hold_failed",
     "kept_reasons",
     "lapse_run",
     "link",
+    "lock_run_of",
     "mark_paused",
     "mark_starting",
     "match_task",
@@ -222,6 +229,7 @@ __all__ = [
     "release_hold",
     "release_run",
     "remove_evidence",
+    "renew_held",
     "reopen_task",
     "report_overdue_review",
     "requeue_task",

@@ -29,9 +29,12 @@ CheckVersion = Callable[[int], None] | None
 """Gets the version of the locked task, and raises where the actor has read another one."""
 
 
-def verify_task(*, task: Task, actor: Principal, at: datetime) -> None:
-    """Verify a locked, submitted task: its output passed the checks and is shown to the caller."""
-    run = Run.objects.get(task_id=task.id, attempt=task.attempt)
+def verify_task(*, task: Task, actor: Principal, at: datetime, run: Run | None = None) -> None:
+    """Verify a locked, submitted task: its output passed the checks and is shown to the caller.
+
+    `run` is its present run, where the caller has it.
+    """
+    run = run or Run.objects.get(task_id=task.id, attempt=task.attempt)
     data = {"run_id": str(run.id), "worker_id": str(task.worker_id)}
     apply(task, Command.VERIFY, actor=actor, at=at, data=data, columns={"output": run.output})
 
@@ -42,12 +45,15 @@ def complete_task(*, task: Task, actor: Principal, at: datetime) -> None:
     apply(task, Command.COMPLETE, actor=actor, at=at, data={"worker_id": str(task.worker_id)})
 
 
-def complete_unreviewed(*, task: Task, at: datetime) -> None:
-    """Verify and complete a locked, submitted task at once, unless it waits for a review."""
+def complete_unreviewed(*, task: Task, at: datetime, run: Run | None = None) -> None:
+    """Verify and complete a locked, submitted task at once, unless it waits for a review.
+
+    `run` is its present run, where the caller has it.
+    """
     if task.review_id is not None:
         return
     actor = principal.system("verification", task.organisation_id)
-    verify_task(task=task, actor=actor, at=at)
+    verify_task(task=task, actor=actor, at=at, run=run)
     complete_task(task=task, actor=actor, at=at)
 
 

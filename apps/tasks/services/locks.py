@@ -9,12 +9,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import orjson
 from django.db import connection
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 
 from apps.accounts.principal import Principal
-from apps.pools.models import Pool
+from apps.base.reading import Reader, columns_of
 from apps.tasks.models import RUN_HELD, Run, Task
 from apps.tasks.selectors import unverified_tasks
 from biolayer.errors import LeaseLost, NotFound
@@ -35,27 +34,31 @@ def lock_run(*, actor: Principal, run_id: UUID) -> Run:
     The epoch decides who holds it: a worker that lost the lease must get `LeaseLost`, not
     `NotFound`.
     """
-    return _locked(_runs(actor, run_id))
+    return lock_run_of(organisation_id=actor.organisation_id, run_id=run_id)
 
 
-def lock_run_to_submit(*, actor: Principal, run_id: UUID) -> Run:
-    """Lock a run as `lock_run` does, and read its pool's review policy (`pool_review_policy`)."""
-    # Where version 0.2 gave the run to its worker, it names no pool.
-    pools = Pool.objects.filter(id=Coalesce(OuterRef("pool_id"), OuterRef("task__pool_id")))
-    return _locked(
-        _runs(actor, run_id).annotate(pool_review_policy=Subquery(pools.values("review_policy")))
-    )
+# Where version 0.2 gave the run to its worker, it names no pool.
+LOCK_RUN = f"""
+SELECT {columns_of(Run, alias="run")}, {columns_of(Task, alias="task")}, (
+    SELECT pool.review_policy FROM pools_pool pool
+    WHERE pool.id = coalesce(run.pool_id, task.pool_id))
+FROM tasks_run run JOIN tasks_task task ON task.id = run.task_id
+WHERE run.id = %(run_id)s AND run.organisation_id = %(organisation_id)s
+FOR NO KEY UPDATE OF task, run
+"""
+_lock_run = Reader(Run, LOCK_RUN, related="task", extra=["pool_review_policy"])
 
 
-def _runs(actor: Principal, run_id: UUID) -> "QuerySet[Run]":
-    return Run.objects.filter(id=run_id, organisation_id=actor.organisation_id)
+def lock_run_of(*, organisation_id: UUID, run_id: UUID) -> Run:
+    """Lock and return a run of an organisation, with its task. Raise `NotFound`.
 
-
-def _locked(runs: "QuerySet[Run]") -> Run:
-    rows = runs.select_related("task").select_for_update(no_key=True, of=("task", "self"))
-    run = rows.first()
+    Its pool's review policy is read, too, for `reviewing.review_request`.
+    """
+    run = _lock_run.first({"run_id": run_id, "organisation_id": organisation_id})
     if run is None:
         raise NotFound("run")
+    policy = vars(run)["pool_review_policy"]
+    vars(run)["pool_review_policy"] = None if policy is None else orjson.loads(policy)
     return run
 
 

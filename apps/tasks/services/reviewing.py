@@ -41,7 +41,7 @@ def decide_reviews_by(decision: ReviewDecision) -> None:
 def review_request(run: Run, at: datetime) -> ReviewRequest | None:
     """Return the review that the submission of a run must wait for; None without a policy.
 
-    `run` was read by `lock_run_to_submit`, with its pool's policy: without one, and without one of
+    `run` was read by `lock_run`, with its pool's policy: without one, and without one of
     the task, this reads nothing.
     """
     if run.task.review_policy is None and vars(run)["pool_review_policy"] is None:

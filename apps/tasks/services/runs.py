@@ -1,6 +1,6 @@
 """Work on a run: start, heartbeat, submit, release, fail. Each call carries the epoch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.accounts.principal import Principal
-from apps.base.rows import Change, Insert, write
+from apps.base.rows import Change, Insert, batched, write
 from apps.base.transactions import atomic
 from apps.tasks.changes import (
     holder_release,
@@ -18,15 +18,15 @@ from apps.tasks.changes import (
 )
 from apps.tasks.models import Evidence, Run, RunStatus, Task
 from apps.tasks.outputs import output_faults
+from apps.tasks.services.closing import complete_unreviewed
 from apps.tasks.services.leases import requeue_run
 from apps.tasks.services.locks import (
     lock_held_run,
     lock_run,
-    lock_run_to_submit,
     require_held,
 )
 from apps.tasks.services.queueing import next_run, run_columns
-from apps.tasks.services.reviewing import request_review, review_request
+from apps.tasks.services.reviewing import ReviewRequest, request_review, review_request
 from apps.tasks.services.sla import report_breaches
 from apps.tasks.transitions import apply
 from apps.timers.changes import timer_advance
@@ -52,11 +52,15 @@ def start_run(
     """Start the work on a run. Raise `LeaseLost`, `IllegalTransition`, `NotFound`."""
     actor = actor.as_worker()
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    _start(run, actor=actor, at=at, also=also)
+    return run
+
+
+def _start(run: Run, *, actor: Principal, at: datetime, also: Iterable[Change] = ()) -> None:
     started = {"status": RunStatus.RUNNING, "started_at": at, **renewed_lease_columns(run, at)}
     data = {"run_id": str(run.id), "worker_id": str(run.worker_id)}
     changes = [run_update(run, started), *also]
     apply(run.task, Command.START, actor=actor, at=at, data=data, also=changes)
-    return run
 
 
 @atomic()
@@ -68,15 +72,23 @@ def heartbeat_run(
     Raise `LeaseLost`, `NotFound`.
     """
     run = lock_held_run(actor=actor, run_id=run_id, epoch=epoch, at=at)
+    renew_held(run=run, lease_seconds=lease_seconds, at=at)
+    return run
+
+
+def renew_held(
+    *, run: Run, lease_seconds: int | None, at: datetime, also: Iterable[Change] = ()
+) -> None:
+    """Renew the lease of a locked, held run, as `heartbeat_run` does."""
     if lease_seconds is not None:
         run.lease_seconds = lease_seconds
     values = {"lease_seconds": run.lease_seconds, **renewed_lease_columns(run, at)}
-    write([run_update(run, values)])
+    changes: list[Change] = [run_update(run, values), *also]
     if lease_seconds is not None:
         # A lease that became shorter must not wait for the timer of the longer one.
         assert run.lease_until is not None
-        write([timer_advance(subject_id=run.id, due_at=run.lease_until)])
-    return run
+        changes.append(timer_advance(subject_id=run.id, due_at=run.lease_until))
+    write(changes)
 
 
 @atomic()
@@ -94,11 +106,24 @@ def submit_run(
     `RunSubmitted`, `IllegalTransition`, `NotFound`.
     """
     actor, worker_id = actor.as_worker(), actor.require_worker()
-    run = lock_run_to_submit(actor=actor, run_id=run_id)
+    run = lock_run(actor=actor, run_id=run_id)
     if run.was_submitted_by(worker_id=worker_id, epoch=submission.epoch):
         _require_same(run, submission)
         return run
     require_held(run, worker_id=worker_id, epoch=submission.epoch, at=at)
+    request = _submit(run, submission, actor=actor, at=at, also=also)
+    if request is not None:
+        request_review(task=run.task, request=request, at=at)
+    return run
+
+
+def _submit(
+    run: Run, submission: Submission, *, actor: Principal, at: datetime, also: Iterable[Change]
+) -> ReviewRequest | None:
+    """Submit the output of a locked, held run. Return the review that it must wait for.
+
+    Raise `InvalidInput`, `IllegalTransition`.
+    """
     task = run.task
     faults = _submission_faults(task, run, submission)
     if faults:
@@ -131,9 +156,34 @@ def submit_run(
             *also,
         ],
     )
+    return request
+
+
+def finish_held(
+    *,
+    run: Run,
+    actor: Principal,
+    output: Any,
+    evidence: Sequence[UUID],
+    at: datetime,
+    also: Iterable[Change] = (),
+) -> None:
+    """Submit the output of a locked, held run, with what follows at once, as one statement.
+
+    The run is started before, if it was not. A task that only claims hand out is completed, unless
+    its output waits for a review. Raise `InvalidInput`, `IllegalTransition`, having written
+    nothing.
+    """
+    submission = Submission(epoch=run.epoch, output=output, evidence=list(evidence))
+    with batched():
+        if run.status != RunStatus.RUNNING:
+            _start(run, actor=actor, at=at)
+        request = _submit(run, submission, actor=actor, at=at, also=also)
+        if request is None and run.task.is_claim_only:
+            complete_unreviewed(task=run.task, run=run, at=at)
     if request is not None:
-        request_review(task=task, request=request, at=at)
-    return run
+        # Its rows may read those of the submission.
+        request_review(task=run.task, request=request, at=at)
 
 
 @atomic()
