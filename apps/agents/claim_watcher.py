@@ -272,7 +272,7 @@ class ClaimWatcher:
             if offer.is_out or (offer.after and passed_on >= PASSED_ON):
                 continue
             waiters = self._waiters.get(offer.place, {})
-            if offer.after >= max(waiters, default=0):
+            if not waiters or offer.after >= next(reversed(waiters)):
                 # All of its place have looked.
                 del self._offers[task_id]
                 continue

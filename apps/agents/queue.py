@@ -151,7 +151,7 @@ LOOK = {
 def _claims(has_pool: bool) -> "Reader[Run]":  # noqa: FBT001 - the key of a cache
     columns = f"{columns_of(Run, alias='run')}, {columns_of(Task, alias='task')}"
     statement = _statement(has_pool=has_pool, columns=columns, only_if=IS_FREE, lock=LOCKED)
-    return Reader(Run, statement, related="task")
+    return Reader(Run, statement, related={"task": Task})
 
 
 @dataclass(frozen=True, slots=True)

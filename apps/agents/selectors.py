@@ -18,9 +18,16 @@ from apps.agents.models import (
     SessionQuerySet,
     SessionState,
 )
+from apps.base.reading import Reader, columns_of
 from apps.operations.caller import AGENT_SESSION, HUMAN
 from apps.operations.models import NO_CLAIM, RunDetails
-from apps.operations.selectors import coordination_channel_of, wire_ids
+from apps.operations.selectors import (
+    TaskView,
+    coordination_channel_of,
+    task_views,
+    views_of_run,
+    wire_ids,
+)
 from apps.reviews.selectors import Proposer, sent_back
 from apps.tasks.models import RUN_HELD, Run
 from biolayer.errors import (
@@ -66,9 +73,16 @@ def session_of_call(*, actor: Principal, identity: Identity) -> AgentSession:
     return session
 
 
+SESSION_NAMED = f"""
+SELECT {columns_of(AgentSession, alias="s")} FROM agents_agentsession s
+WHERE s.organisation_id = %(organisation_id)s AND s.session_id = %(name)s
+"""
+_session_named = Reader(AgentSession, SESSION_NAMED)
+
+
 def session_named(*, organisation_id: UUID, name: str) -> AgentSession | None:
     """Return the session with this id on the wire, in any state."""
-    return AgentSession.objects.filter(organisation_id=organisation_id, session_id=name).first()
+    return _session_named.first({"organisation_id": organisation_id, "name": name})
 
 
 def require_workspace(session: AgentSession, workspace_id: str) -> None:
@@ -279,9 +293,14 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
     return _with_details(runs, held)
 
 
-def claim_view(run: Run, claim: AgentClaim) -> RunView:
-    """Return the view of a run, which has its task, whose claim is known already."""
-    return _with_details([run], {(run.id, run.epoch): claim})[0]
+def claim_views(run: Run, claim: AgentClaim) -> tuple[RunView, TaskView]:
+    """Return the views of a run and its task, which it has, whose claim is known already."""
+    found = views_of_run(run)
+    if found is None:
+        (task,) = task_views([run.task], {run.task_id: run})
+        return _with_details([run], {(run.id, run.epoch): claim})[0], task
+    task, details = found
+    return RunView(run, details, claim, task.id), task
 
 
 def _with_details(

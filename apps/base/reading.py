@@ -42,21 +42,23 @@ class _Shape(Generic[M]):
 class Reader(Generic[M]):
     """Read instances of `model` by a SELECT of `columns_of(model)` and of the columns in `extra`.
 
-    A column in `extra` becomes an attribute of the instance. `related` names a foreign key of the
-    model whose row is read with it: its columns follow those of `model`, before `extra`.
+    A column in `extra` becomes an attribute of the instance. `related` are models whose rows are
+    read with it, by the attributes that they become: their columns follow those of `model`, before
+    `extra`.
     """
 
     def __init__(
-        self, model: type[M], sql: str, *, related: str = "", extra: Sequence[str] = ()
+        self,
+        model: type[M],
+        sql: str,
+        *,
+        related: Mapping[str, type[Model]] | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         self._sql = sql
         self._shape = _Shape(model)
+        self._related = {name: _Shape(other) for name, other in (related or {}).items()}
         self._extra = tuple(extra)
-        self._related = related
-        if related:
-            target = model._meta.get_field(related).related_model
-            assert isinstance(target, type)
-            self._related_shape: _Shape[Model] = _Shape(target)
 
     def __call__(self, params: Mapping[str, Any]) -> list[M]:
         """Return the instances of all rows, in their order."""
@@ -70,8 +72,8 @@ class Reader(Generic[M]):
 
     def _instance(self, values: list[Any]) -> M:
         instance, others = self._shape.instance(values)
-        if self._related:
-            related, others = self._related_shape.instance(others)
-            setattr(instance, self._related, related)
+        for name, shape in self._related.items():
+            related, others = shape.instance(others)
+            setattr(instance, name, related)
         vars(instance).update(zip(self._extra, others, strict=True))
         return instance

@@ -5,14 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from apps.agents.models import AgentClaim, AgentSession
-from apps.agents.selectors import RunView, SentBack, claim_view, run_views
+from apps.agents.selectors import RunView, SentBack, claim_views, run_views
 from apps.agents.services import Claim, Lease
 from apps.api.operations import responses
 from apps.api.operations.errors import redacted
 from apps.api.operations.projections import MESSAGE_KINDS, PRIORITY_OF
 from apps.operations.models import TaskDetails
 from apps.operations.projection import scope_of
-from apps.operations.selectors import TaskView, task_view, task_views
+from apps.operations.selectors import TaskView, task_view
 from apps.tasks.models import RUN_HELD, Run, Task
 
 ORIGIN = responses.RunOrigin(kind="http", ref="tasks.enqueue")
@@ -21,8 +21,7 @@ ORIGIN = responses.RunOrigin(kind="http", ref="tasks.enqueue")
 def claim(made: Claim) -> responses.ClaimAnswer:
     """Return the answer to a claim."""
     run = made.run
-    view = claim_view(run, made.claim)
-    (task,) = task_views([run.task], {run.task_id: run})
+    view, task = claim_views(run, made.claim)
     channel = coordination_channel(view)
     return responses.ClaimAnswer(
         claim=responses.RunClaim(
@@ -36,7 +35,7 @@ def claim(made: Claim) -> responses.ClaimAnswer:
 
 def lease(changed: Lease) -> responses.LeaseAnswer:
     """Return the answer to a call on a lease."""
-    view = claim_view(changed.run, changed.claim)
+    view, _ = claim_views(changed.run, changed.claim)
     return responses.LeaseAnswer(lease=_lease(view, changed.claim, changed.session, None))
 
 

@@ -47,6 +47,7 @@ from apps.operations.selectors.views import (
     coordination_channel_of,
     task_view,
     task_views,
+    views_of_run,
     wire_ids,
 )
 from apps.operations.selectors.whole import (
@@ -115,6 +116,7 @@ __all__ = [
     "task_tree",
     "task_view",
     "task_views",
+    "views_of_run",
     "whole",
     "whole_task",
     "wire_ids",

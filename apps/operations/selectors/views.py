@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.base.reading import Reader, columns_of
 from apps.operations.models import RunDetails, TaskDetails
 from apps.operations.projection import TaskStatus, is_blocked, task_status
 from apps.tasks.models import RUN_FINAL, Run, Task
@@ -79,6 +80,47 @@ def task_views(
         for task in tasks
         for sequence, at in [latest.get(task.id, (0, None))]
     ]
+
+
+# The row of a parent of another API is missing.
+OF_RUN = f"""
+SELECT {columns_of(RunDetails, alias="x")}, {columns_of(TaskDetails, alias="d")}, parent.wire_id,
+    latest.sequence, latest.occurred_at
+FROM operations_rundetails x JOIN operations_taskdetails d ON d.task_id = x.task_id
+LEFT JOIN operations_taskdetails parent ON parent.task_id = d.parent_id
+LEFT JOIN LATERAL (
+    SELECT l.sequence, l.occurred_at FROM operations_logentry l
+    WHERE l.task_id = x.task_id ORDER BY l.sequence DESC LIMIT 1) latest ON true
+WHERE x.run_id = %(run_id)s
+"""
+_read_of_run = Reader(
+    RunDetails,
+    OF_RUN,
+    related={"of_task": TaskDetails},
+    extra=["parent_name", "latest_sequence", "latest_at"],
+)
+
+
+def views_of_run(run: Run) -> tuple[TaskView, RunDetails] | None:
+    """Return in one statement what `/api` knows of a run and its task, whose rows are known.
+
+    None for a task of another API.
+    """
+    row = _read_of_run.first({"run_id": run.id}) if run.task.is_claim_only else None
+    if row is None:
+        return None
+    task, read = run.task, vars(row)
+    details: TaskDetails = read["of_task"]
+    view = TaskView(
+        task=task,
+        details=details,
+        run=None if run.status in RUN_FINAL else run,
+        parent_id=read["parent_name"] or str(details.parent_id or ""),
+        paused_by=paused_by_of([task.id]).get(task.id, "") if task.is_paused else "",
+        latest_sequence=read["latest_sequence"] or 0,
+        latest_at=read["latest_at"] or task.created_at,
+    )
+    return view, row
 
 
 def task_view(task: Task) -> TaskView:

@@ -46,7 +46,7 @@ FROM tasks_run run JOIN tasks_task task ON task.id = run.task_id
 WHERE run.id = %(run_id)s AND run.organisation_id = %(organisation_id)s
 FOR NO KEY UPDATE OF task, run
 """
-_lock_run = Reader(Run, LOCK_RUN, related="task", extra=["pool_review_policy"])
+_lock_run = Reader(Run, LOCK_RUN, related={"task": Task}, extra=["pool_review_policy"])
 
 
 def lock_run_of(*, organisation_id: UUID, run_id: UUID) -> Run:

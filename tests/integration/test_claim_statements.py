@@ -1,0 +1,81 @@
+"""How many statements a session's calls send: what makes claims fast is that they are few."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.agents.models import AgentSession
+from apps.agents.services import ClaimRequest, claim_next, complete_claim, heartbeat_claim
+from apps.base import clock
+from apps.tasks.models import Run
+from tests.factories import House
+from tests.operator_steps import Desk, desk_of
+
+# Lock the session, lock the run, write; lock, end the claim, write.
+SERVICE = 3
+# And before that the credential and the session, after it what the answer shows.
+CALL = SERVICE + 3
+
+
+def prepared(house: House, count: int) -> tuple[Desk, Any]:
+    """Return a session that has called a moment ago, with queued runs for it."""
+    desk = desk_of(house)
+    agent = desk.agent(house)
+    for _ in range(count + 1):
+        task = desk.task(scope="workspace", workspace=house.pool.name)
+        desk.started(task["id"])
+    run_id = agent.claimed()["run"]["id"]
+    assert agent.on(run_id, "complete", result={}).status_code == 200
+    return desk, agent
+
+
+def sent(call: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what a call returns, and how many statements it sent besides BEGIN and COMMIT."""
+    with CaptureQueriesContext(connection) as captured:
+        result = call()
+    texts = [query["sql"] for query in captured.captured_queries]
+    return result, len([text for text in texts if text not in ("BEGIN", "COMMIT")])
+
+
+def test_services__send_three_statements_each(house: House) -> None:
+    desk, _ = prepared(house, 1)
+    actor, session, at = desk.caller.principal, AgentSession.objects.get(), clock.now()
+    made, count = sent(
+        lambda: claim_next(actor=actor, session=session, request=ClaimRequest(), at=at)
+    )
+    assert made is not None
+    assert count <= SERVICE
+    call = {"actor": actor, "session": session, "run_id": made.run.id}
+    _, count = sent(lambda: heartbeat_claim(**call, lease_seconds=60, at=at))
+    assert count <= SERVICE
+    _, count = sent(lambda: complete_claim(**call, result={"done": True}, at=at))
+    assert count <= SERVICE
+    run = Run.objects.select_related("task").get(id=made.run.id)
+    assert (run.status, run.task.status, run.task.output) == (
+        "completed",
+        "completed",
+        {"done": True},
+    )
+
+
+def test_calls__send_six_statements_each(house: House) -> None:
+    _, agent = prepared(house, 1)
+    claimed, count = sent(agent.claimed)
+    assert count <= CALL
+    run_id = claimed["run"]["id"]
+    for verb, body in (("heartbeat", {}), ("complete", {"result": {}})):
+        answer, count = sent(lambda verb=verb, body=body: agent.on(run_id, verb, **body))
+        assert answer.status_code == 200
+        assert count <= CALL
+
+
+def test_nothing_to_claim__is_told_by_a_few_statements(house: House) -> None:
+    desk, _ = prepared(house, 0)
+    actor, session, at = desk.caller.principal, AgentSession.objects.get(), clock.now()
+    made, count = sent(
+        lambda: claim_next(actor=actor, session=session, request=ClaimRequest(), at=at)
+    )
+    assert made is None
+    assert count <= 5
