@@ -256,9 +256,9 @@ def _multiply(cursor: Any, expected: int, title: str | None) -> None:
 
 
 @contextlib.contextmanager
-def without_indexes(cursor: Any) -> Iterator[None]:
+def without_indexes(cursor: Any, tables: Sequence[str] = (*SOURCES,)) -> Iterator[None]:
     """Drop the indexes of the tables, except unique ones, until the block ends."""
-    cursor.execute(INDEXES, [[*SOURCES]])
+    cursor.execute(INDEXES, [[*tables]])
     indexes = cursor.fetchall()
     for name, _ in indexes:
         cursor.execute(f"DROP INDEX {name}")

@@ -64,7 +64,7 @@ def drive(
     """Send `requests` for `seconds`; every response must have the status `expected`."""
     latencies: list[float] = []
     with selectors.DefaultSelector() as selector:
-        lines = [_Line(port) for _ in range(connections)]
+        lines = [Line(port) for _ in range(connections)]
         started = time.perf_counter()
         for line in lines:
             selector.register(line.socket, selectors.EVENT_READ, line)
@@ -84,28 +84,28 @@ def drive(
     return Load(ended - started, latencies)
 
 
-def _answered(selector: selectors.BaseSelector, expected: int) -> "Iterator[_Line]":
+def _answered(selector: selectors.BaseSelector, expected: int) -> "Iterator[Line]":
     ready = selector.select(PATIENCE_SECONDS)
     if not ready:
         raise LoadFailed(f"no answer within {PATIENCE_SECONDS:.0f} s")
     for key, _ in ready:
-        line: _Line = key.data
+        line: Line = key.data
         if line.has_answer():
             line.check(expected)
             yield line
 
 
-class _Line:
+class Line:
     """Hold a persistent connection with at most one request in progress."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sent_at = 0.0
-        self._answer = b""
+        self.answer = b""
 
     def send(self, request: bytes) -> None:
-        self._answer = b""
+        self.answer = b""
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
 
@@ -113,16 +113,16 @@ class _Line:
         """Read the available bytes. Return whether the response is complete."""
         part = self.socket.recv(65536)
         if not part:
-            raise LoadFailed(f"the server closed the connection after {self._answer!r}")
-        self._answer += part
-        head_end = self._answer.find(_HEAD_END)
+            raise LoadFailed(f"the server closed the connection after {self.answer!r}")
+        self.answer += part
+        head_end = self.answer.find(_HEAD_END)
         if head_end < 0:
             return False
-        length = _LENGTH.search(self._answer, 0, head_end)
+        length = _LENGTH.search(self.answer, 0, head_end)
         if length is None:
-            return self._answer.endswith(b"\r\n0\r\n\r\n")  # the last chunk
-        return len(self._answer) >= head_end + len(_HEAD_END) + int(length[1])
+            return self.answer.endswith(b"\r\n0\r\n\r\n")  # the last chunk
+        return len(self.answer) >= head_end + len(_HEAD_END) + int(length[1])
 
     def check(self, expected: int) -> None:
-        if not self._answer.startswith(b"HTTP/1.1 %d " % expected):
-            raise LoadFailed(f"instead of {expected}: {self._answer.decode(errors='replace')}")
+        if not self.answer.startswith(b"HTTP/1.1 %d " % expected):
+            raise LoadFailed(f"instead of {expected}: {self.answer.decode(errors='replace')}")

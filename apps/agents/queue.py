@@ -39,15 +39,15 @@ CLAIMABLE = f"{IS_CLAIMABLE} AND {OF_ORGANISATION}"
 OF_POOL = "task.pool_id = %(pool_id)s"
 WITHOUT_POOL = "task.pool_id IS NULL"
 
-HAS_CHANNEL = """
-(%(channel)s = '' OR task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s))
-"""
-HAS_CHANNEL_AND_AGENT = """
-(%(channel)s = '' OR EXISTS (
+OF_CHANNEL = "task.id = (SELECT task_id FROM tasks_run WHERE id = %(run_id)s)"
+OF_ITS_CHANNEL = """
+EXISTS (
     SELECT FROM tasks_run r JOIN operations_rundetails d ON d.run_id = r.id
     WHERE r.task_id = task.id AND r.status = 'queued'
-        AND coalesce(nullif(d.network_channel, ''), 'coord-' || r.id) = %(channel)s))
-AND NOT EXISTS (
+        AND coalesce(nullif(d.network_channel, ''), 'coord-' || r.id) = %(channel)s)
+"""
+FOR_AGENT = """
+NOT EXISTS (
     SELECT FROM operations_executionprofile p WHERE p.task_id = task.id
         AND NOT ((p.worker_agents = '{}' OR %(agent_name)s = ANY (p.worker_agents))
             AND (p.participant_agents = '{}' OR %(agent_name)s = ANY (p.participant_agents))))
@@ -88,12 +88,14 @@ class _Waiting(NamedTuple):
     queued: str
     place: str
     is_open: str
+    # Where the session has a channel.
+    of_channel: str
 
 
 # Tasks that are offered to people, too, and those that only claims hand out.
 KINDS = (
-    _Waiting(QUEUED, "coalesce(task.run_queued_at, task.queued_at)", HAS_CHANNEL),
-    _Waiting(CLAIMABLE, "task.run_queued_at", HAS_CHANNEL_AND_AGENT),
+    _Waiting(QUEUED, "coalesce(task.run_queued_at, task.queued_at)", "true", OF_CHANNEL),
+    _Waiting(CLAIMABLE, "task.run_queued_at", FOR_AGENT, OF_ITS_CHANNEL),
 )
 
 # A session that holds a run, or is bound to one, gets no other. The conditions of the indexes
@@ -110,8 +112,25 @@ AND NOT EXISTS (
 """
 
 
-def _statement(*, has_pool: bool, columns: str, only_if: str, lock: str) -> str:
-    pool, fits = (OF_POOL, MEMBER_FITS) if has_pool else (WITHOUT_POOL, WORKER_FITS)
+class _Form(NamedTuple):
+    """Say which of its forms the statement has."""
+
+    has_pool: bool
+    has_channel: bool
+    size: int
+
+
+def _form(session: AgentSession, size: int) -> _Form:
+    return _Form(session.workspace_id is not None, bool(session.channel), size)
+
+
+URGENCIES = ", ".join(
+    f"('{name}', {rank}, {priority})" for rank, (name, priority) in enumerate(PRIORITIES.items())
+)
+
+
+def _statement(form: _Form, *, columns: str, only_if: str, lock: str) -> str:
+    pool, fits = (OF_POOL, MEMBER_FITS) if form.has_pool else (WITHOUT_POOL, WORKER_FITS)
     queued = [f"{kind.queued} AND {pool}" for kind in KINDS]
     candidates = [
         load_query(
@@ -120,8 +139,10 @@ def _statement(*, has_pool: bool, columns: str, only_if: str, lock: str) -> str:
             kind=str(number),
             queued=queued[number],
             place=kind.place,
-            is_open=kind.is_open,
+            is_open=f"{kind.is_open} AND {kind.of_channel}" if form.has_channel else kind.is_open,
             fits=fits,
+            urgencies=URGENCIES,
+            size=str(form.size),
         )
         for number, kind in enumerate(KINDS)
     ]
@@ -140,17 +161,15 @@ def _statement(*, has_pool: bool, columns: str, only_if: str, lock: str) -> str:
     )
 
 
-# By whether the session has a workspace.
-LOOK = {
-    has_pool: _statement(has_pool=has_pool, columns="1", only_if="true", lock="")
-    for has_pool in (True, False)
-}
+@cache
+def _looks(form: _Form) -> str:
+    return _statement(form, columns="1", only_if="true", lock="")
 
 
 @cache
-def _claims(has_pool: bool) -> "Reader[Run]":  # noqa: FBT001 - the key of a cache
+def _claims(form: _Form) -> "Reader[Run]":
     columns = f"{columns_of(Run, alias='run')}, {columns_of(Task, alias='task')}"
-    statement = _statement(has_pool=has_pool, columns=columns, only_if=IS_FREE, lock=LOCKED)
+    statement = _statement(form, columns=columns, only_if=IS_FREE, lock=LOCKED)
     return Reader(Run, statement, related={"task": Task})
 
 
@@ -170,7 +189,7 @@ def lock_first(
     Tasks that other transactions have locked are left out: `size` are tried. A session that holds
     a run, or is bound to one, gets none.
     """
-    return _claims(session.workspace_id is not None).first(_params(session, criteria, size, at))
+    return _claims(_form(session, size)).first(_params(session, criteria, at))
 
 
 def lock_first_behind(*, session: AgentSession, criteria: Criteria, at: datetime) -> Run | None:
@@ -182,12 +201,11 @@ def lock_first_behind(*, session: AgentSession, criteria: Criteria, at: datetime
 def has_any(*, session: AgentSession, criteria: Criteria, at: datetime) -> bool:
     """Return whether a task is eligible, which another transaction may have locked."""
     with connection.cursor() as cursor:
-        statement = LOOK[session.workspace_id is not None]
-        cursor.execute(statement, _params(session, criteria, SIZES[0], at))
+        cursor.execute(_looks(_form(session, SIZES[0])), _params(session, criteria, at))
         return cursor.fetchone() is not None
 
 
-def _params(session: AgentSession, criteria: Criteria, size: int, at: datetime) -> dict[str, Any]:
+def _params(session: AgentSession, criteria: Criteria, at: datetime) -> dict[str, Any]:
     skills = list(dict.fromkeys([*criteria.skills, *session.capabilities]))
     own = session_words(agent_name=session.agent_name, session_id=session.session_id)
     return {
@@ -201,8 +219,7 @@ def _params(session: AgentSession, criteria: Criteria, size: int, at: datetime) 
         "run_id": run_of_channel(session.channel),
         "skills": [capability_word(skill) for skill in skills],
         "words": [*_words(skills), *own],
-        "urgencies": [name for name, value in PRIORITIES.items() if value >= criteria.priority_min],
-        "size": size,
+        "priority_min": criteria.priority_min,
         "at": at,
     }
 
