@@ -1,17 +1,21 @@
 """How many statements a session's calls send: what makes claims fast is that they are few."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.principal import Principal
 from apps.agents.models import AgentSession
-from apps.agents.services import ClaimRequest, claim_next, complete_claim, heartbeat_claim
+from apps.agents.services import Claim, ClaimRequest, claim_next, complete_claim, heartbeat_claim
 from apps.base import clock
+from apps.events.models import Event
 from apps.tasks.models import Run
 from tests.factories import House
 from tests.operator_steps import Desk, desk_of
+from tests.probes import assert_events_are_gap_free
 
 # Lock the session, lock the run, write; lock, end the claim, write.
 SERVICE = 3
@@ -79,3 +83,38 @@ def test_nothing_to_claim__is_told_by_a_few_statements(house: House) -> None:
     )
     assert made is None
     assert count <= 5
+
+
+def test_events_of_one_statement__stay_behind_those_before_them(house: House) -> None:
+    """A completion gets its transaction's id before another transaction writes the claim's event."""
+    desk, _ = prepared(house, 1)
+    actor, session = desk.caller.principal, AgentSession.objects.get()
+    with transaction.atomic(), ThreadPoolExecutor(1) as thread:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+        made = thread.submit(claimed_elsewhere, actor, session).result(20)
+        complete_claim(actor=actor, session=session, run_id=made.run.id, result={}, at=clock.now())
+    events = Event.objects.filter(task_id=made.run.task_id).order_by("sequence")
+    assert list(events.values_list("type", flat=True)) == [
+        "task.created",
+        "task.accepted",
+        "task.started",
+        "task.submitted",
+        "task.verified",
+        "task.completed",
+    ]
+    xids = [int(xid) for xid in events.values_list("xid", flat=True)]
+    # Those of the completion would have a smaller one by themselves.
+    assert xids[0] < xids[1]
+    assert xids[1:] == [xids[1]] * 5
+    assert list(events.order_by("id").values_list("sequence", flat=True)) == [1, 2, 3, 4, 5, 6]
+    assert_events_are_gap_free()
+
+
+def claimed_elsewhere(actor: Principal, session: AgentSession) -> Claim:
+    try:
+        made = claim_next(actor=actor, session=session, request=ClaimRequest(), at=clock.now())
+    finally:
+        connections.close_all()
+    assert made is not None
+    return made
