@@ -4,16 +4,16 @@ Each session claims, works for a moment, and completes; sometimes it renews its 
 back, or stands still until its lease has ended and completes then, which must be refused. One of
 the processes is killed by `kill -9` every few seconds, and replaced. Timers fire in this process.
 
-Then the log of `/api` is folded, run by run, by rules of its own (`judge`), which read nothing else:
+Then the log of `/api` is folded, run by run, by rules of its own (`judge`):
 
 - a run is claimed only while no one holds it, and its lease ends only when its time is up;
 - only the holder of the time renews, gives back or completes, by the hash of its own claim, and
   before its lease has ended;
 - each run is completed once, and nothing happens to it afterwards.
 
-Every completion that a session was told of is in the log, by that session; each task is completed, with
-the output of the session that completed it; and the claims, runs and loads of workers agree with the
-log. Exit code 1 otherwise.
+Every completion that a session was told of is in the log, by that session; each task is completed,
+with the output of the session that completed it; and the claims, runs and loads of workers agree
+with the log. Exit code 1 otherwise.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Fetch and finish jobs by Procrastinate, as its worker does: for bench/claims.py.
 
-It runs in an environment of its own, which has Procrastinate and not this project. It fills its queue,
-prints `ready`, and for each line of its input, a number of seconds, how many jobs it fetched and
-finished, and how long that took.
+It runs in an environment of its own, which has Procrastinate and not this project. It fills its
+queue, prints `ready`, and for each line of its input, a number of seconds, how many jobs it fetched
+and finished, and how long that took.
 """
 
 import asyncio

@@ -73,8 +73,9 @@ def session_of_call(*, actor: Principal, identity: Identity) -> AgentSession:
     return session
 
 
+COLUMNS = columns_of(AgentSession, alias="s")
 SESSION_NAMED = f"""
-SELECT {columns_of(AgentSession, alias="s")} FROM agents_agentsession s
+SELECT {COLUMNS} FROM agents_agentsession s
 WHERE s.organisation_id = %(organisation_id)s AND s.session_id = %(name)s
 """
 _session_named = Reader(AgentSession, SESSION_NAMED)

@@ -86,7 +86,7 @@ def test_nothing_to_claim__is_told_by_a_few_statements(house: House) -> None:
 
 
 def test_events_of_one_statement__stay_behind_those_before_them(house: House) -> None:
-    """A completion gets its transaction's id before another transaction writes the claim's event."""
+    """A completion gets its transaction's id before another one writes the claim's event."""
     desk, _ = prepared(house, 1)
     actor, session = desk.caller.principal, AgentSession.objects.get()
     with transaction.atomic(), ThreadPoolExecutor(1) as thread:

@@ -1,8 +1,8 @@
 -- The first tasks of one kind that a session may claim: see claim_next.sql. `queued` says of which
 -- organisation and pool the task is and that it waits, `place` since when, `is_open` whether this
--- session may have it; `fits` says what the worker must meet of a requirement `r`. Sizes and urgencies
--- are constants: else PostgreSQL would take a plan for any of them for too expensive, and plan the
--- statement each time, which takes ten times as long as it runs.
+-- session may have it; `fits` says what the worker must meet of a requirement `r`. Sizes and
+-- urgencies are constants: else PostgreSQL would take a plan for all of them for too expensive, and
+-- plan the statement each time, which takes ten times as long as it runs.
 --
 -- 1. The index of the claim order is skipped through from requirement to requirement. No other index
 --    has the order of the urgency, too: one would be walked through past the tasks of other pools.

@@ -1,12 +1,12 @@
 -- What those who wait for a claim need to know, in one look, however many they are.
 --
--- 1. Of what happened after the number `floor`, in their organisations: the tasks that a session may
---    claim now, and those that depend on a completed one. At most `limit` events of each table, the
---    oldest first, and none older than the last `window` numbers.
+-- 1. Of what happened after the number `floor`, in their organisations: the tasks that a session
+--    may claim now, and those that depend on a completed one. At most `limit` events of each table,
+--    the oldest first, and none older than the last `window` numbers.
 -- 2. Which of the `offered` tasks may be claimed still.
 -- 3. In which of the places `looked_at` any task may be claimed.
--- 4. The number that was taken last, which transactions run, for `Settled`, and up to which number the
---    events were read: null for all.
+-- 4. The number that was taken last, which transactions run, for `Settled`, and up to which number
+--    the events were read: null for all.
 --
 -- `waits` says of a task, by the conditions of the indexes of queue.py, that it waits for a claim,
 -- `any_waits` of a place that a task of it does, `not_paused` of an organisation that its scheduler
@@ -32,8 +32,8 @@ WITH logged AS MATERIALIZED (
     UNION
     SELECT 0, offered.id FROM unnest(%(offered)s::uuid[]) AS offered (id)
 )
-SELECT 'task' AS kind, moved.number, task.id, task.organisation_id, task.pool_id, 0::bigint AS oldest,
-    0::bigint AS following, 0::bigint AS read_to
+SELECT 'task' AS kind, moved.number, task.id, task.organisation_id, task.pool_id,
+    0::bigint AS oldest, 0::bigint AS following, 0::bigint AS read_to
 FROM moved JOIN tasks_task task ON task.id = moved.task_id
 WHERE ({{ waits }}) AND {{ not_paused }}
 UNION ALL

@@ -98,6 +98,7 @@ def complete_claim(
     return Lease(run, claim, session)
 
 
+ENDED_COLUMNS = columns_of(AgentClaim, alias="ended")
 # Files are added under the lock of the run: none is committed between this and the submission.
 COMPLETE_CLAIM = f"""
 WITH ended AS (
@@ -106,7 +107,7 @@ WITH ended AS (
     WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND session_id = %(session_id)s
         AND ended_at IS NULL
     RETURNING *)
-SELECT {columns_of(AgentClaim, alias="ended")}, ARRAY(
+SELECT {ENDED_COLUMNS}, ARRAY(
     SELECT evidence.id FROM tasks_evidence evidence
     WHERE evidence.run_id = %(run_id)s AND evidence.worker_id = %(worker_id)s
         AND evidence.purged_at IS NULL
@@ -228,8 +229,9 @@ def _held(session: AgentSession, run_id: UUID, at: datetime) -> Lease:
     return Lease(run, _held_claim(run, session, at), session)
 
 
+CLAIM_COLUMNS = columns_of(AgentClaim, alias="claim")
 LAST_CLAIM = f"""
-SELECT {columns_of(AgentClaim, alias="claim")} FROM agents_agentclaim claim
+SELECT {CLAIM_COLUMNS} FROM agents_agentclaim claim
 WHERE claim.run_id = %(run_id)s AND claim.session_id = %(session_id)s
 ORDER BY claim.epoch DESC LIMIT 1
 """

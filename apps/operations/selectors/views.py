@@ -82,9 +82,11 @@ def task_views(
     ]
 
 
+RUN_COLUMNS = columns_of(RunDetails, alias="x")
+TASK_COLUMNS = columns_of(TaskDetails, alias="d")
 # The row of a parent of another API is missing.
 OF_RUN = f"""
-SELECT {columns_of(RunDetails, alias="x")}, {columns_of(TaskDetails, alias="d")}, parent.wire_id,
+SELECT {RUN_COLUMNS}, {TASK_COLUMNS}, parent.wire_id,
     latest.sequence, latest.occurred_at
 FROM operations_rundetails x JOIN operations_taskdetails d ON d.task_id = x.task_id
 LEFT JOIN operations_taskdetails parent ON parent.task_id = d.parent_id

@@ -37,9 +37,10 @@ def lock_run(*, actor: Principal, run_id: UUID) -> Run:
     return lock_run_of(organisation_id=actor.organisation_id, run_id=run_id)
 
 
+RUN_COLUMNS, TASK_COLUMNS = columns_of(Run, alias="run"), columns_of(Task, alias="task")
 # Where version 0.2 gave the run to its worker, it names no pool.
 LOCK_RUN = f"""
-SELECT {columns_of(Run, alias="run")}, {columns_of(Task, alias="task")}, (
+SELECT {RUN_COLUMNS}, {TASK_COLUMNS}, (
     SELECT pool.review_policy FROM pools_pool pool
     WHERE pool.id = coalesce(run.pool_id, task.pool_id))
 FROM tasks_run run JOIN tasks_task task ON task.id = run.task_id
