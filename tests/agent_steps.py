@@ -15,7 +15,7 @@ from apps.tasks.models import Task
 from tests.factories import Caller, House, contract
 
 AGENT_TASKS = "/api/agent/tasks"
-SESSIONS = "/api/agent/sessions"
+SESSIONS = "/v1/agent-sessions"
 
 
 @dataclass
@@ -73,10 +73,11 @@ def registered(
     caller: Caller, session_id: str = "s-1", *, name: str = "drafter", **more: Any
 ) -> Agent:
     """Return a new session."""
-    body = {"id": session_id, "agent_name": name, **more}
+    pool_id = more.pop("workspace_id", None)
+    body = {"session_id": session_id, "agent_name": name, "pool_id": pool_id, **more}
     answer = caller.post(SESSIONS, body)
     assert answer.status_code == 201, answer.content
-    return Agent(caller, session_id, name, more.get("workspace_id"))
+    return Agent(caller, session_id, name, pool_id)
 
 
 def agent_of(house: House, session_id: str = "s-1", **more: Any) -> Agent:

@@ -36,7 +36,6 @@ from biolayer.errors import (
     IdentityStale,
     IdentityUnauthorized,
     NotFound,
-    ScopeMissing,
 )
 
 SEEN_EVERY = timedelta(minutes=1)
@@ -108,15 +107,28 @@ def covers(actor: Principal, workspace_id: UUID | None) -> bool:
     return actor.covers(None if workspace_id is None else [workspace_id])
 
 
-def sessions(*, actor: Principal, state: str = "", limit: int = 500) -> "SessionQuerySet":
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Select sessions that match any value of each filter; an empty filter admits all."""
+
+    states: Sequence[str] = ()
+    agent_names: Sequence[str] = ()
+    pool_ids: Sequence[UUID] = ()
+
+
+def sessions(*, actor: Principal, wanted: SessionFilter) -> SessionQuerySet:
     """Return sessions, newest first: a worker's own, or those of the pools that the actor may see.
 
     Raise `ScopeMissing`, `RoleTooLow`.
     """
-    rows = readable_sessions(actor).select_related("worker")
-    if state:
-        rows = rows.filter(state=state)
-    return rows.order_by("-created_at", "-id")[:limit]
+    rows = readable_sessions(actor)
+    if wanted.states:
+        rows = rows.filter(state__in=wanted.states)
+    if wanted.agent_names:
+        rows = rows.filter(agent_name__in=wanted.agent_names)
+    if wanted.pool_ids:
+        rows = rows.filter(workspace_id__in=wanted.pool_ids)
+    return rows.order_by("-created_at", "-id")
 
 
 def session(*, actor: Principal, name: str) -> AgentSession:
@@ -129,13 +141,24 @@ def session(*, actor: Principal, name: str) -> AgentSession:
 
 def readable_sessions(actor: Principal) -> SessionQuerySet:
     """Return the sessions that the actor may read. Raise `ScopeMissing`, `RoleTooLow`."""
+    return _sessions_with(actor, Scope.POOLS_READ)
+
+
+def manageable_sessions(actor: Principal) -> SessionQuerySet:
+    """Return the sessions that the actor may know of when it changes them.
+
+    Raise `ScopeMissing`, `RoleTooLow`.
+    """
+    return _sessions_with(actor, Scope.POOLS_MANAGE)
+
+
+def _sessions_with(actor: Principal, scope: Scope) -> SessionQuerySet:
     rows = AgentSession.objects.visible_to(actor)
-    if Scope.POOLS_READ.value in actor.scopes or Scope.POOLS_MANAGE.value in actor.scopes:
-        actor.require_role(Role.VIEWER)
-        return rows
-    if actor.worker_id is None or Scope.WORK.value not in actor.scopes:
-        raise ScopeMissing(Scope.POOLS_READ.value)
-    return rows.filter(Q(worker_id=actor.worker_id) | Q(registered_by=actor.text))
+    is_workers = actor.worker_id is not None and Scope.WORK.value in actor.scopes
+    if is_workers and scope.value not in actor.scopes:
+        return rows.filter(Q(worker_id=actor.worker_id) | Q(registered_by=actor.text))
+    actor.require(scope)
+    return rows
 
 
 def held_runs(*, sessions: Sequence[AgentSession], at: datetime) -> dict[UUID, UUID]:

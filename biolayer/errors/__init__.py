@@ -35,6 +35,7 @@ BioLayerError
 │   ├── SessionAlreadyHolds    a session claims one run at a time
 │   ├── NoActiveLease          the session never claimed the run, and holds none
 │   ├── SessionLeaseExpired    the session claimed the run, and does not hold it any more
+│   ├── SessionEnded
 │   ├── SessionIdTaken
 │   ├── AgentNameTaken         it stands for another worker
 │   ├── RunSubmitted           the run has another output already
@@ -112,6 +113,7 @@ from biolayer.errors.agents import (
     IdentityUnauthorized,
     NoActiveLease,
     SessionAlreadyHolds,
+    SessionEnded,
     SessionIdTaken,
     SessionLeaseExpired,
 )
@@ -298,6 +300,7 @@ __all__ = [
     "SecondLookClosed",
     "SecretNotUsed",
     "SessionAlreadyHolds",
+    "SessionEnded",
     "SessionIdTaken",
     "SessionLeaseExpired",
     "SessionNotOpened",

@@ -45,6 +45,11 @@ class SessionIdTaken(Conflict):
     title = "A session with this id exists"
 
 
+class SessionEnded(Conflict):
+    code = "session_ended"
+    title = "The session has ended"
+
+
 class AgentNameTaken(Conflict):
     code = "agent_name_taken"
     title = "The agent's name stands for another worker"

@@ -1,4 +1,4 @@
-"""Describe the fields of `/api`: sessions of agents, claims, leases and errors."""
+"""Describe the fields of sessions of agents, and those of `/api`: claims, leases and errors."""
 
 from biolayer.field_descriptions.entries import Table
 from biolayer.field_descriptions.examples import FROM_PARTS, POOL, TIME, UUID, WORKER
@@ -9,7 +9,6 @@ MODELS = [
     "CompleteBody",
     "FailBody",
     "ReleaseBody",
-    "NewSessionBody",
     "RunActor",
     "TaskOwner",
     "RunOrigin",
@@ -20,9 +19,6 @@ MODELS = [
     "RunClaim",
     "ClaimAnswer",
     "LeaseAnswer",
-    "SessionShape",
-    "SessionAnswer",
-    "SessionList",
     "Diagnostic",
     "ErrorBody",
 ]
@@ -43,17 +39,13 @@ FIELDS: Table = {
     "error": ("Why it did not succeed, in words.", "The portal does not answer."),
     "metadata": ("In a claim: the work to do. In a failure: facts for its log.", {"tries": 3}),
     "reason": ("Why the run is given back.", "The process ends."),
-    "agent_name": ("The name of the agent: its sessions are one worker.", "drafter"),
     "channel": ("A coordination channel; a session claims in its own one only.", "ops"),
-    "capabilities": ("Skills of the agent.", ["search", "french"]),
     # -- What it gets.
     "id": ("Its ID.", UUID),
     "task_id": ("The task.", UUID),
     "run_id": ("The run: one attempt at the task.", UUID),
     "session_id": ("The session that has the run, or finished it.", "drafter-7f3a"),
-    "worker_id": ("The worker that the session acts as.", WORKER),
     "status": ("The status, in the words of this API.", "claimed"),
-    "state": ("Only an active session may act.", "active"),
     "kind": ("What kind of party it is.", "agent_session"),
     "ref": ("Which one.", "drafter-7f3a"),
     "display_name": ("What people see.", "Draft the reply"),
@@ -89,11 +81,7 @@ FIELDS: Table = {
     "task": ("The task of the run.", FROM_PARTS),
     "run": ("The run.", FROM_PARTS),
     "lease": ("The session's right to work on the run.", FROM_PARTS),
-    "registered_by": ("The credential that registered it.", "api_key:Zk3TnQ8wLx0a"),
     "created_at": ("When it was registered.", TIME),
-    "last_seen_at": ("When it last called, to a minute.", TIME),
-    "session": ("The session.", FROM_PARTS),
-    "sessions": ("The sessions, newest first.", FROM_PARTS),
     # -- Errors.
     "diagnostic": ("What a program needs; only where the error has a code.", FROM_PARTS),
     "code": ("The code.", "autonomy_lease_expired"),
@@ -106,6 +94,23 @@ FIELDS: Table = {
     "suggested_command": ("What may help.", "claim-next"),
 }
 
-TABLE: Table = {f"{model}.{name}": entry for name, entry in FIELDS.items() for model in MODELS} | {
-    "NewSessionBody.id": ("The session's ID, which its agent chooses.", "drafter-7f3a")
+SESSIONS: Table = {
+    "session_id": ("The session's ID, which its agent chooses; never used again.", "drafter-7f3a"),
+    "agent_name": ("The name of the agent: its sessions are one worker.", "drafter"),
+    "pool_id": ("The pool whose tasks it claims; null: tasks that name no pool.", POOL),
+    "channel": ("The coordination channel in which alone it claims; null: any.", None),
+    "capabilities": ("Skills of the agent, beside those of its worker.", ["search", "french"]),
+    "state": ("Only an active session may act.", "active"),
+    "worker_id": ("The worker that the session acts as.", WORKER),
+    "run_id": ("The run that it holds; null: none.", UUID),
+    "registered_by": ("The credential that registered it.", "api_key:Zk3TnQ8wLx0a"),
+    "created_at": ("When it was registered.", TIME),
+    "last_seen_at": ("When it last called; a minute old at most.", TIME),
+    "ended_at": ("When it ended; null while it is active.", None),
+}
+
+TABLE: Table = {
+    **{f"{model}.{name}": entry for name, entry in FIELDS.items() for model in MODELS},
+    **{f"AgentSession.{name}": entry for name, entry in SESSIONS.items()},
+    **{f"AgentSessionCreation.{name}": entry for name, entry in SESSIONS.items()},
 }

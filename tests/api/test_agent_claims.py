@@ -394,7 +394,7 @@ def test_wait__ends_with_the_session(house: House) -> None:
 
     def stop() -> None:
         time.sleep(0.3)
-        operator(house, role="manager").delete("/api/agent/sessions/s-1")
+        operator(house, role="manager").delete("/v1/agent-sessions/s-1")
         for_pool(house)
 
     answer, _ = together(lambda: agent.claim(wait=True), stop)

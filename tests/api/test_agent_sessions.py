@@ -25,7 +25,7 @@ from tests.agent_steps import (
     operator,
     registered,
 )
-from tests.api.expect import expect_unchanged
+from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import NO_ID, Caller, House
 
 NEXT = f"{AGENT_TASKS}/claim-next"
@@ -44,22 +44,21 @@ def test_register__makes_the_agent_a_worker_of_the_workspace(house: House) -> No
     answer = operator(house).post(
         SESSIONS,
         {
-            "id": " s-1 ",
+            "session_id": "s-1",
             "agent_name": "drafter",
-            "workspace_id": str(house.pool.id),
+            "pool_id": str(house.pool.id),
             "capabilities": ["search", " search", "", "french"],
-            "colour": "ignored",
         },
     )
     assert answer.status_code == 201
-    session = answer.json()["session"]
+    session = answer.json()
     worker = Worker.objects.get(kind="agent")
     assert (
         session.items()
         >= {
-            "id": "s-1",
+            "session_id": "s-1",
             "agent_name": "drafter",
-            "workspace_id": str(house.pool.id),
+            "pool_id": str(house.pool.id),
             "capabilities": ["search", "french"],
             "state": "active",
             "worker_id": str(worker.id),
@@ -72,7 +71,7 @@ def test_register__makes_the_agent_a_worker_of_the_workspace(house: House) -> No
 
 def test_register__an_id_that_a_path_cannot_have(house: House) -> None:
     for id_ in ("a/b", "a/stop", "a b"):
-        body = {"id": id_, "agent_name": "drafter"}
+        body = {"session_id": id_, "agent_name": "drafter"}
         assert operator(house).post(SESSIONS, body).status_code == 422
     assert operator(house).get(f"{SESSIONS}/a%00b").status_code == 404
 
@@ -81,7 +80,7 @@ def test_register__a_name_of_a_workers_key_is_not_given_away(house: House) -> No
     other = provision_pool(organisation_id=house.organisation.id, name="Other")
     worker, key = agent_worker(other)
     registered(key, "own", workspace_id=str(other.id))
-    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
     caller = operator(house)
     with expect_unchanged():
         assert caller.post(SESSIONS, body).status_code == 409
@@ -92,7 +91,7 @@ def test_register__a_key_for_pools_gets_no_agent_of_others(house: House) -> None
     other = provision_pool(organisation_id=house.organisation.id, name="Other")
     registered(operator(house), "first", workspace_id=str(other.id))
     granted = operator(house, pool_ids=[house.pool.id])
-    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
     with expect_unchanged():
         assert granted.post(SESSIONS, body).status_code == 409
     assert registered(granted, "s-1", name="checker", workspace_id=str(house.pool.id))
@@ -109,13 +108,17 @@ def test_delete_worker__of_an_agent_that_released_all(house: House) -> None:
 
 def test_register__again_is_the_same_session(house: House) -> None:
     caller = operator(house)
-    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
-    first = caller.post(SESSIONS, body).json()
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
+    made = caller.post(SESSIONS, body)
+    assert (made.status_code, made["Location"]) == (201, f"{SESSIONS}/s-1")
+    first = made.json()
     with expect_unchanged():
-        assert caller.post(SESSIONS, body).json() == first
-        assert code(caller.post(SESSIONS, {**body, "agent_name": "other"}), 409) is None
+        again = caller.post(SESSIONS, body)
+        assert (again.status_code, again.json()) == (200, first)
+        taken = caller.post(SESSIONS, {**body, "agent_name": "other"})
+        expect_problem(taken, 409, "session_id_taken")
     caller.delete(f"{SESSIONS}/s-1")
-    assert code(caller.post(SESSIONS, body), 409) is None
+    expect_problem(caller.post(SESSIONS, body), 409, "session_id_taken")
 
 
 def test_register__sessions_of_an_agent_share_its_worker_and_raise_its_capacity(
@@ -137,29 +140,29 @@ def test_register__by_a_workers_key(house: House) -> None:
     assert AgentSession.objects.get().worker_id == worker.id
     # The name is that worker's now.
     _, other = agent_worker(house.pool)
-    refused = {"id": "s-2", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    refused = {"session_id": "s-2", "agent_name": "drafter", "pool_id": str(house.pool.id)}
     with expect_unchanged():
-        assert code(other.post(SESSIONS, refused), 409) is None
+        expect_problem(other.post(SESSIONS, refused), 409, "agent_name_taken")
 
 
 def test_register__refused_for_a_workspace_that_the_worker_is_not_in(house: House) -> None:
     _, caller = agent_worker(house.pool)
     elsewhere = provision_pool(organisation_id=house.organisation.id, name="Back office")
     for pool in elsewhere.id, house.strangers_pool.id, NO_ID:
-        body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(pool)}
+        body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(pool)}
         with expect_unchanged():
-            assert code(caller.post(SESSIONS, body), 404) is None
+            expect_problem(caller.post(SESSIONS, body), 404, "not_found")
 
 
 def test_register__refused_to_people_and_without_the_scope(house: House) -> None:
-    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
     reader = operator(house, scopes=[Scope.POOLS_READ], role=Role.ADMIN)
     viewer = operator(house, role=Role.VIEWER)
     with expect_unchanged():
-        assert code(house.bob.post(SESSIONS, body), 403) == "identity_unauthorized"
-        assert code(reader.post(SESSIONS, body), 403) is None
-        assert code(viewer.post(SESSIONS, body), 403) is None
-        assert code(Caller("bl_live_wrong").post(SESSIONS, body), 401) is None
+        expect_problem(house.bob.post(SESSIONS, body), 403, "identity_unauthorized")
+        expect_problem(reader.post(SESSIONS, body), 403, "scope_missing")
+        expect_problem(viewer.post(SESSIONS, body), 403, "role_too_low")
+        expect_problem(Caller("bl_live_wrong").post(SESSIONS, body), 401)
 
 
 def test_register__refused_outside_of_the_granted_pools(house: House) -> None:
@@ -167,41 +170,44 @@ def test_register__refused_outside_of_the_granted_pools(house: House) -> None:
     restricted = operator(house, pool_ids=[house.pool.id])
     registered(restricted, "s-1", workspace_id=str(house.pool.id))
     with expect_unchanged():
-        for workspace in ({"workspace_id": str(other.id)}, {}):
-            body = {"id": "s-2", "agent_name": "drafter", **workspace}
-            assert code(restricted.post(SESSIONS, body), 403) is None
+        for workspace in ({"pool_id": str(other.id)}, {}):
+            body = {"session_id": "s-2", "agent_name": "drafter", **workspace}
+            expect_problem(restricted.post(SESSIONS, body), 403, "pool_not_granted")
 
 
 def test_register__refused_for_a_closed_or_foreign_pool(house: House) -> None:
     caller = operator(house)
-    foreign = {"id": "s-1", "agent_name": "x", "workspace_id": str(house.strangers_pool.id)}
+    foreign = {"session_id": "s-1", "agent_name": "x", "pool_id": str(house.strangers_pool.id)}
     Pool.objects.filter(id=house.pool.id).update(status="closed")
-    closed = {**foreign, "workspace_id": str(house.pool.id)}
+    closed = {**foreign, "pool_id": str(house.pool.id)}
     with expect_unchanged():
-        assert code(caller.post(SESSIONS, foreign), 404) is None
-        assert code(caller.post(SESSIONS, closed), 409) is None
+        expect_problem(caller.post(SESSIONS, foreign), 404, "not_found")
+        expect_problem(caller.post(SESSIONS, closed), 409, "pool_closed")
 
 
 @pytest.mark.parametrize(
     "body",
     [
         {},
-        {"id": "", "agent_name": "x"},
-        {"id": "a b", "agent_name": "x"},
-        {"id": "s" * 201, "agent_name": "x"},
-        {"id": "s-1", "agent_name": " "},
-        {"id": "s-1", "agent_name": "x" * 129},
-        {"id": "s-1", "agent_name": "x", "workspace_id": "w-1"},
-        {"id": "s-1", "agent_name": "x", "channel": "Loud Room"},
-        {"id": "s-1", "agent_name": "x", "capabilities": ["c" * 129]},
-        {"id": "s-1", "agent_name": "x", "capabilities": "search"},
+        {"session_id": "", "agent_name": "x"},
+        {"session_id": "a b", "agent_name": "x"},
+        {"session_id": "s" * 201, "agent_name": "x"},
+        {"session_id": "s-1", "agent_name": " "},
+        {"session_id": "s-1", "agent_name": " x"},
+        {"session_id": "s-1", "agent_name": "x", "colour": "blue"},
+        {"session_id": "s-1", "agent_name": "x", "channel": ""},
+        {"session_id": "s-1", "agent_name": "x" * 129},
+        {"session_id": "s-1", "agent_name": "x", "pool_id": "w-1"},
+        {"session_id": "s-1", "agent_name": "x", "channel": "Loud Room"},
+        {"session_id": "s-1", "agent_name": "x", "capabilities": ["c" * 129]},
+        {"session_id": "s-1", "agent_name": "x", "capabilities": "search"},
         [],
     ],
 )
 def test_register__refused_where_invalid(house: House, body: Any) -> None:
     caller = operator(house)
     with expect_unchanged():
-        assert code(caller.post(SESSIONS, body), 422) is None
+        expect_problem(caller.post(SESSIONS, body), 422, "invalid_input")
 
 
 # --- who calls ------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def test_identity__is_checked_in_order(house: House) -> None:
 
 def test_identity__of_an_ended_session_is_stale(house: House) -> None:
     agent = agent_of(house)
-    agent.caller.post(f"{SESSIONS}/s-1/stop")
+    agent.caller.delete(f"{SESSIONS}/s-1")
     assert code(agent.claim(), 401) == "identity_stale"
 
 
@@ -267,13 +273,25 @@ def test_read__a_session_and_what_it_holds(house: House) -> None:
     for_pool(house)
     agent = agent_of(house)
     run_id = agent.claimed()["run"]["id"]
-    shown = agent.caller.get(f"{SESSIONS}/s-1").json()["session"]
-    assert (shown["id"], shown["run_id"]) == ("s-1", run_id)
-    listed = agent.caller.get(f"{SESSIONS}?state=active&limit=5").json()["sessions"]
-    assert listed == [shown]
-    assert agent.caller.get(f"{SESSIONS}?state=stopped").json() == {"sessions": []}
-    for query in "state=gone", "limit=-1", "limit=x":
-        assert code(agent.caller.get(f"{SESSIONS}?{query}"), 422) is None
+    shown = agent.caller.get(f"{SESSIONS}/s-1").json()
+    assert (shown["session_id"], shown["run_id"]) == ("s-1", run_id)
+    for query in "state=active&limit=5", "agent_name=drafter", f"pool={house.pool.id}":
+        assert agent.caller.get(f"{SESSIONS}?{query}").json()["data"] == [shown]
+    nothing = {"data": [], "next_cursor": None}
+    for query in "state=stopped", "agent_name=other", f"pool={NO_ID}":
+        assert agent.caller.get(f"{SESSIONS}?{query}").json() == nothing
+    for query in "state=gone", "limit=-1", "limit=x", "pool=x", "colour=blue":
+        expect_problem(agent.caller.get(f"{SESSIONS}?{query}"), 422, "invalid_input")
+
+
+def test_list__has_pages_newest_first(house: House) -> None:
+    caller = operator(house)
+    for number in range(3):
+        registered(caller, f"s-{number}", workspace_id=str(house.pool.id))
+    first = caller.get(f"{SESSIONS}?limit=2").json()
+    second = caller.get(f"{SESSIONS}?limit=2&cursor={first['next_cursor']}").json()
+    names = [row["session_id"] for page in (first, second) for row in page["data"]]
+    assert (names, second["next_cursor"]) == (["s-2", "s-1", "s-0"], None)
 
 
 def test_read__of_another_organisation_or_worker_is_404(house: House) -> None:
@@ -287,12 +305,64 @@ def test_read__of_another_organisation_or_worker_is_404(house: House) -> None:
     )
     _, worker = agent_worker(house.pool)
     for caller in stranger, worker:
-        assert code(caller.get(f"{SESSIONS}/s-1"), 404) is None
-        assert caller.get(SESSIONS).json() == {"sessions": []}
+        assert caller.get(SESSIONS).json()["data"] == []
+        with expect_unchanged():
+            expect_problem(caller.get(f"{SESSIONS}/s-1"), 404, "not_found")
+            expect_problem(caller.delete(f"{SESSIONS}/s-1"), 404, "not_found")
+            expect_problem(caller.post(f"{SESSIONS}/s-1/heartbeat"), 404, "not_found")
+
+
+def test_calls__of_an_editor_that_did_not_register_it_are_refused(house: House) -> None:
+    agent_of(house)
+    other = operator(house)
     with expect_unchanged():
-        assert code(stranger.delete(f"{SESSIONS}/s-1"), 404) is None
-        assert code(stranger.post(f"{SESSIONS}/s-1/stop"), 404) is None
-        assert code(worker.delete(f"{SESSIONS}/s-1"), 403) == "identity_unauthorized"
+        expect_problem(other.delete(f"{SESSIONS}/s-1"), 403, "identity_unauthorized")
+        expect_problem(other.post(f"{SESSIONS}/s-1/heartbeat"), 403, "identity_unauthorized")
+    assert operator(house, role=Role.MANAGER).delete(f"{SESSIONS}/s-1").status_code == 204
+
+
+def test_register__by_a_persons_key_that_manages_pools(house: House) -> None:
+    """It registers sessions of any agent, and not of the person."""
+    scopes = [Scope.WORK, Scope.POOLS_MANAGE]
+    key = operator(house, scopes=scopes, worker_id=house.bobs_worker.id)
+    registered(key, workspace_id=str(house.pool.id))
+    assert AgentSession.objects.get().worker_id != house.bobs_worker.id
+
+
+def test_heartbeat__says_that_a_session_is_alive(house: House) -> None:
+    for_pool(house)
+    agent = agent_of(house)
+    run_id = agent.claimed()["run"]["id"]
+    lease = Run.objects.get(id=run_id).lease_until
+    long_ago = clock.now() - SILENT_FOR
+    AgentSession.objects.update(last_seen_at=long_ago)
+    shown = agent.caller.post(f"{SESSIONS}/s-1/heartbeat")
+    assert (shown.status_code, shown.json()["run_id"]) == (200, run_id)
+    assert AgentSession.objects.get().last_seen_at > long_ago
+    assert stop_silent_sessions() == 0
+    # The lease has heartbeats of its own.
+    assert Run.objects.get(id=run_id).lease_until == lease
+
+
+def test_heartbeat__of_a_session_that_ended_is_refused(house: House) -> None:
+    agent = agent_of(house)
+    agent.caller.delete(f"{SESSIONS}/s-1")
+    with expect_unchanged():
+        expect_problem(agent.caller.post(f"{SESSIONS}/s-1/heartbeat"), 409, "session_ended")
+
+
+def test_register__with_a_key_has_one_effect(house: House) -> None:
+    caller = operator(house)
+    body = {"session_id": "s-1", "agent_name": "drafter"}
+    key = {"Idempotency-Key": "register-1"}
+    first = caller.post(SESSIONS, body, **key)
+    caller.delete(f"{SESSIONS}/s-1")
+    with expect_unchanged():
+        again = caller.post(SESSIONS, body, **key)
+        assert (again.status_code, again.json()) == (201, first.json())
+        assert again["Idempotency-Replayed"] == "true"
+        other = caller.post(SESSIONS, {**body, "agent_name": "x"}, **key)
+        expect_problem(other, 422, "idempotency_key_reused")
 
 
 def test_silent__sessions_are_stopped_after_a_week(house: House) -> None:
@@ -368,14 +438,14 @@ def test_stop__releases_what_the_session_holds(house: House) -> None:
     for_pool(house)
     agent = agent_of(house)
     run_id = agent.claimed()["run"]["id"]
-    stopped = agent.caller.delete(f"{SESSIONS}/s-1").json()["session"]
-    assert stopped["state"] == "stopped"
-    assert "ended_at" in stopped
+    assert agent.caller.delete(f"{SESSIONS}/s-1").status_code == 204
+    stopped = agent.caller.get(f"{SESSIONS}/s-1").json()
+    assert (stopped["state"], stopped["run_id"]) == ("stopped", None)
+    assert stopped["ended_at"] is not None
     assert Run.objects.get(id=run_id).status == "queued"
     assert Task.objects.get().status == "queued"
     assert AgentClaim.objects.get().end == "released"
     assert Worker.objects.get(kind="agent").load == 0
     with expect_unchanged():
-        again = agent.caller.post(f"{SESSIONS}/s-1/stop").json()["session"]
-    assert again == stopped
+        assert agent.caller.delete(f"{SESSIONS}/s-1").status_code == 204
     assert agent_of(house, "s-2").claimed()["run"]["id"] == run_id

@@ -63,7 +63,7 @@ def test_wait__ends_with_the_session(house: House, server: StreamServer) -> None
     with ThreadPoolExecutor(1) as threads:
         call = threads.submit(claim, server, agent, wait=True)
         time.sleep(1)
-        agent.caller.delete("/api/agent/sessions/s-1")
+        agent.caller.delete("/v1/agent-sessions/s-1")
         for_pool(house)
         answer = call.result(30)
     assert answer.status_code == 401

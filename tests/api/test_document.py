@@ -506,6 +506,17 @@ def walk_claims(house: House, answers: Answers) -> None:
     answers.expect("reject_certification_claim", 200, rejected)
 
 
+def walk_sessions(house: House, answers: Answers) -> None:
+    alice, sessions = house.alice, "/v1/agent-sessions"
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
+    answers.expect("register_agent_session", 201, alice.post(sessions, body))
+    answers.expect("register_agent_session", 200, alice.post(sessions, body))
+    answers.expect("list_agent_sessions", 200, alice.get(sessions))
+    answers.expect("heartbeat_agent_session", 200, alice.post(f"{sessions}/s-1/heartbeat"))
+    answers.expect("end_agent_session", 204, alice.delete(f"{sessions}/s-1"))
+    answers.expect("get_agent_session", 200, alice.get(f"{sessions}/s-1"))
+
+
 def walk_people(house: House, answers: Answers) -> None:
     admin, people = admin_key(house.organisation), "/v1/members"
     answers.expect("get_organisation", 200, admin.get("/v1/organisation"))
@@ -585,6 +596,7 @@ WALKS = (
     walk_api_keys,
     walk_pools,
     walk_claims,
+    walk_sessions,
     walk_people,
     walk_oauth,
     walk_legal_holds,

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from apps.api.http import lock_timeouts
+from tests.agent_steps import agent_of
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.factories import Caller, House
 
@@ -51,6 +52,14 @@ def holding(statement: str, *params: Any) -> Iterator[None]:
 
 
 TASK = "SELECT FROM tasks_task WHERE id = %s FOR UPDATE"
+SESSIONS = "SELECT FROM agents_agentsession FOR UPDATE"
+
+
+def test_heartbeat_of_a_session__does_not_wait_for_a_claim_that_stands_still(house: House) -> None:
+    agent = agent_of(house)
+    with holding(SESSIONS):
+        answer = agent.caller.post("/v1/agent-sessions/s-1/heartbeat")
+    assert answer.status_code == 200
 
 
 def cancel(caller: Caller, task_id: Any) -> Any:

@@ -17,7 +17,7 @@ from apps.pools.models import Pool, Worker
 from apps.reviews.models import Review
 from apps.tasks.models import Run, Task
 from apps.timers.services import fire_due
-from tests.agent_steps import Agent, registered
+from tests.agent_steps import SESSIONS, Agent, registered
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, logged, refused, strangers_desk
 from tests.factories import Caller, House
@@ -203,7 +203,7 @@ def test_start__opens_a_session(house: House, desk: Desk) -> None:
     assert [entry.type for entry in entries] == list(kinds)
     assert {entry.payload["session_id"] for entry in entries} == {session.session_id}
     assert [entry.payload["status"] for entry in entries] == ["starting", "starting", "running"]
-    shown = desk.get(f"/agent/sessions/{session.session_id}").json()["session"]
+    shown = desk.caller.get(f"{SESSIONS}/{session.session_id}").json()
     assert shown["run_id"] == run_id
 
 
@@ -297,7 +297,7 @@ def test_attach__of_an_unknown_session(house: House, desk: Desk) -> None:
 
 def test_attach__of_a_session_that_is_not_attachable(house: House, desk: Desk) -> None:
     desk.agent()
-    desk.post("/agent/sessions/s-1/stop")
+    desk.caller.delete(f"{SESSIONS}/s-1")
     desk.agent(house, "s-2")
     _, run_id = claimed(desk)
     for session_id in ("s-1", "s-2"):
@@ -324,7 +324,7 @@ def test_attach__of_a_session_that_is_busy(desk: Desk) -> None:
 def test_bound_session__that_ends_gives_the_run_back(desk: Desk) -> None:
     task_id, run_id = starting(desk, desk.agent())
     done(desk, run_id, "start")
-    desk.post("/agent/sessions/s-1/stop")
+    desk.caller.delete(f"{SESSIONS}/s-1")
     run = Run.objects.get(id=run_id)
     assert (run.status, run.worker_id, run.started_at) == ("queued", None, None)
     details = RunDetails.objects.get()

@@ -204,7 +204,7 @@ def test_stream__ends_with_its_session(server: StreamServer, desk: Desk) -> None
     identity = {"X-AGH-Session-ID": "s-1", "X-AGH-Agent": "drafter"}
     with listening(server, desk.caller.key, task, headers=identity) as frames:
         taken(frames, 1)
-        desk.caller.delete("/api/agent/sessions/s-1")
+        desk.caller.delete("/v1/agent-sessions/s-1")
         time.sleep(1.2)
         pause(desk, task)
         assert list(frames) == []

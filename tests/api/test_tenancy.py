@@ -31,6 +31,7 @@ from apps.webhooks.services import rotate_key
 from biolayer.contract import parse
 from biolayer.requests.webhooks import RecoveryRequest
 from tests import tables
+from tests.agent_steps import agent_of
 from tests.api.expect import expect_problem, expect_unchanged
 from tests.api.oauth_steps import created, credentials_manager
 from tests.api.steps import upload
@@ -164,6 +165,15 @@ MATRIX = [
     subject="claim"),
     Row("post", "certification-claims/<str:claim_id>/reject", Scope.POOLS_MANAGE,
     {"reason": "Not readable."}, subject="claim"),
+    Row("post", "agent-sessions", Scope.POOLS_MANAGE,
+    {"session_id": "s-9", "agent_name": "checker"}, is_for_workers=True),
+    Row("get", "agent-sessions", Scope.POOLS_READ, is_for_workers=True),
+    Row("get", "agent-sessions/<str:session_id>", Scope.POOLS_READ, subject="session",
+    is_for_workers=True),
+    Row("delete", "agent-sessions/<str:session_id>", Scope.POOLS_MANAGE, subject="session",
+    is_for_workers=True),
+    Row("post", "agent-sessions/<str:session_id>/heartbeat", Scope.POOLS_MANAGE, {},
+    subject="session", is_for_workers=True),
     Row("get", "skills", Scope.POOLS_READ),
     Row("post", "pools", Scope.POOLS_MANAGE, {"name": "Night desk"}),
     Row("get", "pools", Scope.POOLS_READ),
@@ -250,7 +260,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment", "claim", "review", "appeal", "look",
+    "attachment", "claim", "review", "appeal", "look", "session",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -362,6 +372,7 @@ def made(house: House) -> World:
     subjects |= {"key": key.id, "consumer": a_consumer(house), "hold": a_hold(house, run.task_id)}
     subjects |= {"client": created(credentials_manager(house))["client_id"]}
     subjects |= {"evidence": some_evidence(house, run), "attachment": an_attachment(house)}
+    subjects |= {"session": agent_of(house, "drafter-7f3a").session_id}
     subjects |= {"claim": claimed(house.bob.principal).id}
     subjects |= {"api_key": house.alice.principal.key_id}
     return World(house, subjects | webhook_subjects(house) | people(house), stranger)

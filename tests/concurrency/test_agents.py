@@ -51,9 +51,9 @@ def claiming(agent: Agent, runs: "Counter[str]") -> None:
 
 def test_registering_twice_at_once__is_one_session(house: House) -> None:
     caller = operator(house)
-    body = {"id": "s-1", "agent_name": "drafter", "workspace_id": str(house.pool.id)}
-    answers = together(*[lambda: Caller(caller.key).post("/api/agent/sessions", body)] * 6)
-    assert {answer.status_code for answer in answers} == {201}
+    body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(house.pool.id)}
+    answers = together(*[lambda: Caller(caller.key).post("/v1/agent-sessions", body)] * 6)
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
     assert AgentSession.objects.count() == 1
 
 
@@ -187,8 +187,8 @@ def test_stop_races_claim_and_complete__nothing_stays_held(house: House) -> None
 
 def stop(agent: Agent) -> None:
     operator_caller = Caller(agent.caller.key)
-    answer = operator_caller.delete(f"/api/agent/sessions/{agent.session_id}")
-    assert answer.status_code == 200, answer.content
+    answer = operator_caller.delete(f"/v1/agent-sessions/{agent.session_id}")
+    assert answer.status_code == 204, answer.content
 
 
 def use(agent: Agent) -> None:

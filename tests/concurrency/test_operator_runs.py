@@ -138,4 +138,4 @@ def test_stopping_a_session_beside_complete__leaves_nothing_held(house: House) -
 
 
 def _stop(desk: Desk, name: str) -> int:
-    return int(another(desk).post(f"/agent/sessions/{name}/stop").status_code)
+    return int(another(desk).caller.delete(f"/v1/agent-sessions/{name}").status_code)

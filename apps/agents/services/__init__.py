@@ -40,6 +40,7 @@ from apps.agents.services.purging import (
 from apps.agents.services.run_log import session_caller
 from apps.agents.services.sessions import (
     NewSession,
+    heartbeat_session,
     note_call,
     register_session,
     stop_session,
@@ -67,6 +68,7 @@ __all__ = [
     "force_release",
     "force_release_many",
     "heartbeat_claim",
+    "heartbeat_session",
     "look_again",
     "note_call",
     "purge_claims",

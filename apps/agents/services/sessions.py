@@ -15,6 +15,7 @@ from apps.agents.selectors import (
     SEEN_EVERY,
     covers,
     executors_sessions_without_run,
+    manageable_sessions,
     may_act_for,
     run_bound_to,
 )
@@ -35,6 +36,7 @@ from biolayer.errors import (
     IdentityUnauthorized,
     NotFound,
     PoolNotGranted,
+    SessionEnded,
     SessionIdTaken,
 )
 
@@ -61,7 +63,7 @@ class NewSession:
 def register_session(*, actor: Principal, new: NewSession, at: datetime) -> AgentSession:
     """Register a session, which acts as the credential's worker or as its agent's.
 
-    The worker's capacity becomes as large as its active sessions are many. A worker's key needs the
+    The worker's capacity becomes as large as its active sessions are many. An agent's key needs the
     scope `work`, and its worker must be in the workspace. Other credentials need `pools:manage`:
     the agent's worker is made, and enters the workspace's pool. The same registration again returns
     the active session.
@@ -69,7 +71,8 @@ def register_session(*, actor: Principal, new: NewSession, at: datetime) -> Agen
     Raise `AgentNameTaken`, `NotFound` (the workspace), `PoolClosed`, `PoolNotGranted`,
     `RoleTooLow`, `ScopeMissing`, `SessionIdTaken`.
     """
-    actor.require(Scope.POOLS_MANAGE if actor.worker_id is None else Scope.WORK)
+    is_agents_key = _is_agents_key(actor)
+    actor.require(Scope.WORK if is_agents_key else Scope.POOLS_MANAGE)
     if not covers(actor, new.workspace_id):
         raise PoolNotGranted("The workspace is not granted to this credential.", missing=[])
     known = AgentSession.objects.locked().filter(
@@ -78,7 +81,7 @@ def register_session(*, actor: Principal, new: NewSession, at: datetime) -> Agen
     found = known.first()
     if found is not None:
         return _same(found, actor, new)
-    worker_id = _own_worker(actor, new) if actor.worker_id else _agents_worker(actor, new, at)
+    worker_id = _own_worker(actor, new) if is_agents_key else _agents_worker(actor, new, at)
     worker = pools.lock_agent(organisation_id=actor.organisation_id, worker_id=worker_id)
     session = AgentSession(
         organisation_id=actor.organisation_id,
@@ -102,6 +105,22 @@ def register_session(*, actor: Principal, new: NewSession, at: datetime) -> Agen
     return session
 
 
+def _is_agents_key(actor: Principal) -> bool:
+    """Return whether a credential registers sessions of its own worker only.
+
+    Raise `IdentityUnauthorized` for a person's that does not manage pools.
+    """
+    if actor.worker_id is None:
+        return False
+    worker = Worker.objects.get(id=actor.worker_id, organisation_id=actor.organisation_id)
+    if worker.kind == WorkerKind.AGENT:
+        return True
+    if Scope.POOLS_MANAGE.value not in actor.scopes:
+        actor.require(Scope.WORK)
+        raise IdentityUnauthorized("The credential's worker is a person, not an agent.")
+    return False
+
+
 def _same(found: AgentSession, actor: Principal, new: NewSession) -> AgentSession:
     """Return an active session that was registered like this. Raise `SessionIdTaken`."""
     stored = NewSession(
@@ -119,17 +138,15 @@ def _same(found: AgentSession, actor: Principal, new: NewSession) -> AgentSessio
 
 def _own_worker(actor: Principal, new: NewSession) -> UUID:
     """Return the worker of the credential, for which the agent's name stands from now on."""
-    worker = Worker.objects.get(id=actor.require_worker())
-    if worker.kind != WorkerKind.AGENT:
-        raise IdentityUnauthorized("The credential's worker is a person, not an agent.")
+    worker_id = actor.require_worker()
     if new.workspace_id is not None:
-        memberships = Membership.objects.filter(pool_id=new.workspace_id, worker_id=worker.id)
+        memberships = Membership.objects.filter(pool_id=new.workspace_id, worker_id=worker_id)
         if not memberships.filter(pool__status=PoolStatus.ACTIVE).exists():
             raise NotFound("workspace")
-    named = name_agent(actor.organisation_id, new.agent_name, worker.id, is_workers_own=True)
-    if named.worker_id != worker.id:
+    named = name_agent(actor.organisation_id, new.agent_name, worker_id, is_workers_own=True)
+    if named.worker_id != worker_id:
         raise AgentNameTaken("Choose another name, or use a key of that worker.")
-    return worker.id
+    return worker_id
 
 
 def _agents_worker(actor: Principal, new: NewSession, at: datetime) -> UUID:
@@ -163,14 +180,40 @@ def stop_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
 
     The capacity of the agent's worker becomes lower again.
 
-    Raise `NotFound`, `IdentityUnauthorized`.
+    Raise `NotFound`, `IdentityUnauthorized`, `RoleTooLow`, `ScopeMissing`.
     """
+    _require_own(actor, name)
     session = lock_session(actor=actor, name=name)
-    if not may_act_for(actor, session):
-        raise IdentityUnauthorized("This credential may not end the session.")
     if session.state == SessionState.ACTIVE:
         _stop(session, actor, at)
     return session
+
+
+@atomic()
+def heartbeat_session(*, actor: Principal, name: str, at: datetime) -> AgentSession:
+    """Store that a session is alive, so that it is not ended for its silence.
+
+    Raise `SessionEnded`, and as `stop_session` does.
+    """
+    session = _require_own(actor, name)
+    _note(session, seen_before=at, at=at)
+    session.refresh_from_db()
+    if session.state != SessionState.ACTIVE:
+        raise SessionEnded("Register a new one: an id is for one session.")
+    return session
+
+
+def _require_own(actor: Principal, name: str) -> AgentSession:
+    """Return a session that the actor may act for.
+
+    Raise `NotFound` where it may not read it, `IdentityUnauthorized`, `RoleTooLow`, `ScopeMissing`.
+    """
+    found = manageable_sessions(actor).filter(session_id=name).first()
+    if found is None:
+        raise NotFound("session")
+    if not may_act_for(actor, found):
+        raise IdentityUnauthorized("This credential may not act for the session.")
+    return found
 
 
 def stop_silent_sessions(*, at: datetime | None = None) -> int:
@@ -279,7 +322,7 @@ def _release_bound(session: AgentSession, actor: Principal, at: datetime) -> Non
 # Without waiting: a claim or a stop that stands still must not refuse other calls.
 SEEN = """
 UPDATE agents_agentsession SET last_seen_at = %s WHERE id = (
-    SELECT id FROM agents_agentsession WHERE id = %s AND last_seen_at < %s
+    SELECT id FROM agents_agentsession WHERE id = %s AND last_seen_at < %s AND state = 'active'
     FOR NO KEY UPDATE SKIP LOCKED)
 """
 
@@ -287,5 +330,9 @@ UPDATE agents_agentsession SET last_seen_at = %s WHERE id = (
 def note_call(*, session: AgentSession, at: datetime) -> None:
     """Store that the session has called, once a minute."""
     if session.last_seen_at <= at - SEEN_EVERY:
-        with connection.cursor() as cursor:
-            cursor.execute(SEEN, [at, session.id, at - SEEN_EVERY])
+        _note(session, seen_before=at - SEEN_EVERY, at=at)
+
+
+def _note(session: AgentSession, *, seen_before: datetime, at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(SEEN, [at, session.id, seen_before])

@@ -24,7 +24,7 @@ INFO = {
     " required. Responses gain fields without notice: ignore fields that you do not know.",
 }
 TAGS = {
-    "agent": "Sessions of agents, and the runs that they claim.",
+    "agent": "The runs that sessions of agents claim.",
     "task-runs": "Runs: attempts at tasks, which operators claim, start and finish.",
     "tasks": "Tasks with their runs, dependencies and tasks below them.",
     "runs": "Runs that operators change without holding them.",

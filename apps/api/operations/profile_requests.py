@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from apps.api.operations.requests import MAX_CAPABILITY_BYTES, MAX_ITEMS, Body, Name
+from apps.api.operations.requests import MAX_ITEMS, Body, Name
 from apps.operations.services import ProfileFields
 from biolayer.errors import Fault, InvalidInput
+from biolayer.requests.agents import MAX_CAPABILITY_BYTES
 
 MAX_NAME_BYTES = 128
 MAX_GUIDANCE_BYTES = 8192

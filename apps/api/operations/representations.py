@@ -264,23 +264,6 @@ def _lease(
     return shown.model_copy(update=held)
 
 
-def session(row: AgentSession, *, run_id: UUID | None = None) -> responses.SessionShape:
-    return responses.SessionShape(
-        id=row.session_id,
-        agent_name=row.agent_name,
-        state=row.state,
-        worker_id=str(row.worker_id),
-        registered_by=row.registered_by,
-        created_at=row.created_at,
-        last_seen_at=row.last_seen_at,
-        workspace_id=_text(row.workspace_id),
-        channel=row.channel,
-        capabilities=list(row.capabilities),
-        ended_at=row.ended_at,
-        run_id=_text(run_id),
-    )
-
-
 def _claimed_by(session: AgentSession) -> responses.RunActor:
     return responses.RunActor(kind="agent_session", ref=session.session_id)
 

@@ -3,21 +3,18 @@
 Unknown fields are ignored, texts are trimmed, null is as good as absent, and no body is `{}`.
 """
 
-import re
 from typing import Annotated, Any
-from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from biolayer.contract import Model, nul_faults
-from biolayer.errors import Fault, InvalidInput, NotFound, TooLarge, pointer
+from biolayer.errors import Fault, InvalidInput, TooLarge, pointer
+from biolayer.requests.agents import Capabilities
 from biolayer.values import INTEGRAL
 
 DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS = 300, 86_400
 MAX_RESULT_BYTES = MAX_PAYLOAD_BYTES = 64 * 1024
-MAX_CAPABILITY_BYTES = 128
-MAX_CAPABILITIES = 200
 MAX_ITEMS = 500
 """Of a list."""
 CLAIM_TOKEN_KEY = "claim_token"  # noqa: S105 - the name of a key
@@ -43,19 +40,7 @@ def _lease(value: Any) -> Any:
 LeaseSeconds = Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS), INTEGRAL, BeforeValidator(_lease)]
 
 
-def _capabilities(value: list[str]) -> list[str]:
-    """Return capabilities without blanks and duplicates."""
-    names = list(dict.fromkeys(name for name in value if name))
-    if any(len(name.encode()) > MAX_CAPABILITY_BYTES or "\x00" in name for name in names):
-        text = f"must be capabilities of at most {MAX_CAPABILITY_BYTES} bytes"
-        raise PydanticCustomError("out_of_range", text)
-    return names
-
-
 Name = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Capabilities = Annotated[
-    list[Name], Field(max_length=MAX_CAPABILITIES), AfterValidator(_capabilities)
-]
 
 
 class ClaimNextBody(Body):
@@ -94,20 +79,6 @@ class ReleaseBody(Body):
     reason: Annotated[Name, Field(max_length=1000)] = ""
 
 
-SESSION_ID = r"^[\x21-\x2e\x30-\x7e]+$"
-"""Visible characters of ASCII but the slash, which a path cannot have."""
-
-
-class NewSessionBody(Body):
-    """A session that an agent registers before it claims."""
-
-    id: Annotated[Name, Field(min_length=1, max_length=200, pattern=SESSION_ID)]
-    agent_name: Annotated[Name, Field(min_length=1, max_length=128, pattern=r"^[\x20-\x7e]+$")]
-    workspace_id: Annotated[UUID, Field(strict=False)] | None = None
-    channel: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,63})?$")] = ""
-    capabilities: Capabilities = []
-
-
 def check_no_token(value: Any, *, name: str) -> None:
     """Raise `InvalidInput` where a JSON value has the key `claim_token`, at any depth."""
     pending = [value]
@@ -133,24 +104,9 @@ def check_payload(value: Any, *, name: str, limit: int) -> None:
         raise InvalidInput(faults)
 
 
-def session_id_of(text: str) -> str:
-    """Return the id of a session in a path. Raise `NotFound` for a text that is none."""
-    if not re.fullmatch(SESSION_ID, text):
-        raise NotFound("session")
-    return text
-
-
 def limit_of(text: str) -> int:
     """Return the length of a list: `MAX_ITEMS` for nothing or 0. Raise `InvalidInput`."""
     value = text.strip() or "0"
     if not (value.isascii() and value.isdigit()):
         raise InvalidInput([Fault("/limit", "invalid", "must be a number, not negative")])
     return min(int(value.lstrip("0")[:9] or 0) or MAX_ITEMS, MAX_ITEMS)
-
-
-def state_of(text: str) -> str:
-    """Return a state of sessions, empty for any. Raise `InvalidInput`."""
-    state = text.strip().lower()
-    if state not in ("", "active", "stopped"):
-        raise InvalidInput([Fault("/state", "invalid", "must be active or stopped")])
-    return state

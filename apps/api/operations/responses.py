@@ -188,29 +188,6 @@ class LeaseAnswer(Shape):
     lease: RunLease
 
 
-class SessionShape(Shape):
-    id: str
-    agent_name: str
-    state: str
-    worker_id: str
-    registered_by: str
-    created_at: Timestamp
-    last_seen_at: Timestamp
-    workspace_id: str = ""
-    channel: str = ""
-    capabilities: list[str] = []
-    ended_at: Timestamp | None = None
-    run_id: str = ""
-
-
-class SessionAnswer(Shape):
-    session: SessionShape
-
-
-class SessionList(Shape):
-    sessions: list[SessionShape]
-
-
 class Diagnostic(Shape):
     id: str
     code: str

@@ -10,15 +10,11 @@ from apps.api.operations import (
     profiles,
     reads,
     scheduler,
-    sessions,
     task_runs,
     tasks,
 )
 
 urlpatterns = [
-    path("agent/sessions", sessions.Sessions.as_view()),
-    path("agent/sessions/<str:session_id>", sessions.Session.as_view()),
-    path("agent/sessions/<str:session_id>/stop", sessions.SessionStop.as_view()),
     path("agent/tasks/claim-next", agent_tasks.AgentClaimNext.as_view()),
     path("agent/tasks/<str:run_id>/heartbeat", agent_tasks.AgentHeartbeat.as_view()),
     path("agent/tasks/<str:run_id>/complete", agent_tasks.AgentComplete.as_view()),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from biolayer import contract
 from biolayer.field_descriptions import POOL, UUID, WORKER
 from biolayer.requests import (
+    agents,
     api_keys,
     appeals,
     oauth,
@@ -118,6 +119,12 @@ BODIES: Mapping[type[BaseModel], Any] = {
     },
     oauth.OAuthApplicationChange: {"scopes": ["tasks:read"]},
     pools.ClaimRejection: {"reason": "The name is not readable."},
+    agents.AgentSessionCreation: {
+        "session_id": "drafter-7f3a",
+        "agent_name": "drafter",
+        "pool_id": POOL,
+        "capabilities": ["french"],
+    },
     pools.WorkerUpdate: {"presence": "available"},
     pools.PoolCreation: {
         "name": "Front desk",

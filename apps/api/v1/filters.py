@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from apps.accounts.audit import AuditAction
 from apps.accounts.selectors import AuditFilter
+from apps.agents.selectors import SessionFilter
 from apps.api.http.operations import Query, filter_by
 from apps.api.http.parameters import first_fault_of_each, parameter_faults
 from apps.base.exports import ExportFormat
@@ -23,6 +24,7 @@ from biolayer.events import EVENT_TYPES
 from biolayer.field_descriptions import POOL, TIME
 from biolayer.field_descriptions import UUID as UUID_EXAMPLE
 from biolayer.lifecycle import Status
+from biolayer.responses.agents import SessionState
 from biolayer.responses.appeals import AppealStatus
 from biolayer.responses.certification_claims import ClaimStatus
 from biolayer.responses.reviewers import SecondLookStatus
@@ -39,6 +41,7 @@ MAX_DIGITS = 18
 OF_TASKS = ("status", "domain", "urgency", "pool", "worker_id", "product", "request_id", "sla")
 ONE_OF_TASKS = ("q", "created_after", "created_before")
 OF_WORKERS = ("presence", "skill", "pool")
+OF_SESSIONS = ("state", "agent_name", "pool")
 OF_CLAIMS = ("status", "worker_id")
 OF_REVIEWS = ("status", "pool", "task_id")
 OF_APPEALS = ("status", "review_id")
@@ -95,6 +98,12 @@ WORKER_FILTERS = (
     filter_by("presence", "The presence.", "available", enum=list(get_args(Presence))),
     filter_by("skill", "A skill of the worker.", "phone_verification", pattern=f"^{SLUG.pattern}$"),
     filter_by("pool", "A pool of the worker.", POOL, format="uuid"),
+)
+SESSION_STATES = list(get_args(SessionState))
+SESSION_FILTERS = (
+    filter_by("state", "The state.", "active", enum=SESSION_STATES),
+    filter_by("agent_name", "The name of the agent.", "drafter", minLength=1, maxLength=128),
+    filter_by("pool", "The pool whose tasks it claims.", POOL, format="uuid"),
 )
 REVIEW_STATUSES = list(get_args(ReviewStatus))
 REVIEW_FILTERS = (
@@ -237,6 +246,18 @@ def _worker_filter(parameters: "_FilterParameters") -> WorkerFilter:
         skills=parameters.slugs("skill", "a skill such as phone_verification"),
         pool_ids=parameters.ids("pool", "a pool"),
     )
+
+
+def session_filter(request: Request) -> SessionFilter:
+    """Return the filter of a list of sessions of agents."""
+    parameters = _FilterParameters(request, repeatable=OF_SESSIONS)
+    result = SessionFilter(
+        states=parameters.choices("state", SESSION_STATES),
+        agent_names=parameters.texts("agent_name", at_most=128),
+        pool_ids=parameters.ids("pool", "a pool"),
+    )
+    parameters.raise_faults()
+    return result
 
 
 def claim_filter(request: Request) -> ClaimFilter:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.api.v1 import (
+    agent_sessions,
     api_keys,
     appeals,
     attachments,
@@ -98,6 +99,12 @@ urlpatterns = [
     path(
         "certification-claims/<str:claim_id>/document",
         certification_claims.ClaimDocument.as_view(),
+    ),
+    path("agent-sessions", agent_sessions.AgentSessions.as_view()),
+    path("agent-sessions/<str:session_id>", agent_sessions.AgentSession.as_view()),
+    path(
+        "agent-sessions/<str:session_id>/heartbeat",
+        agent_sessions.AgentSessionHeartbeat.as_view(),
     ),
     path("skills", workers.Skills.as_view()),
     path("pools", pools.Pools.as_view()),
