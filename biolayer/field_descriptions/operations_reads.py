@@ -62,7 +62,6 @@ FIELDS: Table = operations.FIELDS | {
     "session": ("The session that is bound to it.", FROM_PARTS),
     "name": ("The session's name.", "drafter-7f3a"),
     "agent_name": ("The name of its agent.", "drafter"),
-    "state": ("Only an active session may act.", "active"),
     "last_event_type": ("The latest event about the run.", EVENT_TYPE),
     "timeline": ("The events in their order.", FROM_PARTS),
     "inspect": ("The diagnosis.", FROM_PARTS),

@@ -95,13 +95,15 @@ class Api:
     common_headers: Sequence[str] = ()
     # Which error statuses an operation has; None: those that its form implies.
     errors_of: Callable[[Operation], Iterable[int]] | None = None
+    # What the document calls a parameter of a route; None: as the route does.
+    path_name: Callable[[Operation, str], str] | None = None
 
     @cached_property
     def document(self) -> dict[str, Any]:
         """Return the whole document."""
         paths: dict[str, Any] = {}
         for operation in self.operations:
-            path = self.prefix + PATH_PARAMETER.sub(r"{\1}", operation.route)
+            path = self.prefix + self._path(operation)
             paths.setdefault(path, {})[operation.method] = self._operation(operation)
         responses = {str(status): self._problem(status) for status in self.problems.meanings}
         return {
@@ -217,11 +219,20 @@ class Api:
             problem["headers"] = {"Retry-After": header}
         return problem
 
+    def _path(self, operation: Operation) -> str:
+        def shown(match: re.Match[str]) -> str:
+            return f"{{{self._path_name(operation, match[1])}}}"
+
+        return PATH_PARAMETER.sub(shown, operation.route)
+
+    def _path_name(self, operation: Operation, name: str) -> str:
+        return name if self.path_name is None else self.path_name(operation, name)
+
     def _parameters(self, operation: Operation) -> Iterator[dict[str, Any]]:
         for name in PATH_PARAMETER.findall(operation.route):
             description, example = self.path_parameters[name]
             yield {
-                "name": name,
+                "name": self._path_name(operation, name),
                 "in": "path",
                 "required": True,
                 "description": description,

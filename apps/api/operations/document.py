@@ -99,7 +99,17 @@ def _api() -> Api:
         path_parameters=PATH_PARAMETERS,
         header_descriptions=HEADERS,
         errors_of=_errors,
+        path_name=_path_name,
     )
+
+
+def _path_name(operation: Operation, name: str) -> str:
+    """Return a parameter's name in the contract, by which generated clients have it.
+
+    The object that a path begins with is `id`; calls of agents name their run.
+    """
+    first = PATH_PARAMETER.findall(operation.route)[0]
+    return "id" if name == first and not operation.route.startswith("agent/") else name
 
 
 def _errors(operation: Operation) -> Iterator[int]:
