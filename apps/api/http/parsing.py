@@ -17,6 +17,10 @@ from biolayer.errors import BioLayerError, Fault, InvalidInput, MalformedJSON, T
 
 MAX_FAULTS = 50
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_OPERATIONS_BYTES = 4 * 1024 * 1024
+# Each takes some 100 bytes of memory, and more time than anything else in a body. Those in texts
+# count, too: the longest description may consist of them.
+MAX_CONTAINERS = 250_000
 # Half of it is the limit of what is stored; escapes make texts longer.
 MAX_DRAFT_BODY_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 10 * 1024 * 1024
@@ -49,6 +53,22 @@ class DraftParser(FastJSONParser):
     ) -> Any:
         """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
         body = _read(stream, MAX_DRAFT_BODY_BYTES)
+        return parse_json(body) if body.strip() else {}
+
+
+class OperationsParser(FastJSONParser):
+    """Parse a body of `/api`, whose contract allows larger ones; its fields have limits, too."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
+        body = _read(stream, MAX_OPERATIONS_BYTES)
+        if _brackets(body) > MAX_CONTAINERS:
+            raise TooLarge(f"The body may have at most {MAX_CONTAINERS} objects and arrays.")
         return parse_json(body) if body.strip() else {}
 
 

@@ -12,6 +12,7 @@ from apps.accounts.scopes import Scope
 from apps.agents.selectors import CallingSession, Identity, session_of_call
 from apps.agents.services import note_call, session_caller
 from apps.api.http import problems
+from apps.api.http.parsing import OperationsParser
 from apps.api.http.views import View
 from apps.api.operations import errors
 from apps.api.operations.requests import Body
@@ -37,6 +38,7 @@ class OperationsView(View):
     """Translate a request into one call of a service, by the conventions of `/api`."""
 
     ignores_query = True
+    parser_classes = [OperationsParser]
     # The methods whose invalid requests are answered 400: the contract lists 422 for the others.
     bad_requests: ClassVar[frozenset[str]] = frozenset()
     # What the ids of diagnostics about refused operations begin with.
