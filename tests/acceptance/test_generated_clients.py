@@ -1,6 +1,7 @@
-"""Check docs/openapi.json by two linters and by generated clients.
+"""Check the OpenAPI documents by two linters and by generated clients.
 
-The clients post the README's task to a running installation, and wait until it is completed.
+The clients post the README's task to a running installation, and wait until it is completed. One
+runs a tree of tasks by `/api`.
 """
 
 import importlib
@@ -21,6 +22,7 @@ from tests.faults.installation import PROJECT, Installation
 CLIENTS = PROJECT / "tests" / "clients"
 GENERATED = CLIENTS / "generated"
 DOCUMENT = PROJECT / "docs" / "openapi.json"
+OF_OPERATORS = PROJECT / "docs" / "openapi-operations.json"
 BODY = re.compile(r"-d '(\{.*?\n +\})'", re.DOTALL)
 SECONDS = 120
 
@@ -54,22 +56,28 @@ def readme_body(installation: Installation) -> dict[str, Any]:
     return body
 
 
-def test_spectral__reports_nothing(tools: Path) -> None:
-    run(tools / "spectral", "lint", "--fail-severity=hint", "--ruleset=spectral.yaml", DOCUMENT)
+@pytest.mark.parametrize("document", [DOCUMENT, OF_OPERATORS], ids=lambda path: path.stem)
+def test_spectral__reports_nothing(tools: Path, document: Path) -> None:
+    run(tools / "spectral", "lint", "--fail-severity=hint", "--ruleset=spectral.yaml", document)
 
 
-def test_redocly__reports_nothing(tools: Path) -> None:
-    shown = run(tools / "redocly", "lint", "--config=redocly.yaml", "--format=json", DOCUMENT)
+@pytest.mark.parametrize("document", [DOCUMENT, OF_OPERATORS], ids=lambda path: path.stem)
+def test_redocly__reports_nothing(tools: Path, document: Path) -> None:
+    shown = run(tools / "redocly", "lint", "--config=redocly.yaml", "--format=json", document)
     assert json.loads(shown)["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}
 
 
-def test_typescript__completes_the_readmes_task(tools: Path, installation: Installation) -> None:
+@pytest.fixture(scope="module")
+def compiled(tools: Path, installation: Installation, admin: dict[str, str]) -> Path:
+    """Return the folder of the compiled clients."""
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir()
     run(tools / "openapi-typescript", DOCUMENT, "-o", GENERATED / "schema.ts")
+    run(tools / "openapi-typescript", OF_OPERATORS, "-o", GENERATED / "operations.ts")
     settings = {
         "body": readme_body(installation),
         "key": installation.access["api_key"],
+        "admin_key": admin["key"],
         "url": installation.access["base_url"],
     }
     # Written out, so that the compiler checks each member of the body.
@@ -77,11 +85,30 @@ def test_typescript__completes_the_readmes_task(tools: Path, installation: Insta
     typed += 'export const body: components["schemas"]["TaskContract"] = '
     typed += f"{json.dumps(settings['body'])};\n"
     typed += "".join(
-        f"export const {name} = {json.dumps(settings[name])};\n" for name in ("key", "url")
+        f"export const {name} = {json.dumps(settings[name])};\n"
+        for name in ("key", "admin_key", "url")
     )
     (GENERATED / "settings.ts").write_text(typed)
     run(tools / "tsc", "--project", "tsconfig.json")
-    assert run("node", GENERATED / "out" / "complete.js").split() == ["completed", "1"]
+    return GENERATED / "out"
+
+
+def test_typescript__completes_the_readmes_task(compiled: Path) -> None:
+    assert run("node", compiled / "complete.js").split() == ["completed", "1"]
+
+
+def test_typescript__runs_a_tree_of_tasks(compiled: Path) -> None:
+    """The client checks each answer; the dashboard counts what it has done."""
+    shown = json.loads(run("node", compiled / "operate.js"))
+    assert shown == {
+        "tasks_total": 20,
+        "completed_tasks": 20,
+        "runs_total": 20,
+        "completed_runs": 20,
+        "active_runs": 0,
+        "shares": [{"status": "completed", "count": 20}],
+        "listed": 20,
+    }
 
 
 def test_python__completes_the_readmes_task(

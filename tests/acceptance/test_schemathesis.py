@@ -4,7 +4,6 @@ All its phases (examples, coverage, fuzzing, stateful) and all its checks: no se
 that the document does not say. `SCHEMATHESIS_SECONDS` makes the run longer than here.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -12,9 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.faults.installation import OURS, PROJECT, Installation
+from tests.faults.installation import PROJECT, Installation
 
 SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "60"))
 # Of a busy machine. A long run has many times as many.
@@ -22,24 +19,6 @@ LEAST_CASES = 300
 HOOKS = "tests.acceptance.schemathesis_hooks"
 # It never ends, and is served by another process: tests/api/test_streams.py.
 STREAM = "/v1/events/stream"
-
-
-@pytest.fixture(scope="module")
-def admin(installation: Installation) -> dict[str, str]:
-    """Return the key of an admin and the worker that it may work for."""
-    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.acceptance.admin_key"],
-        cwd=PROJECT,
-        env={**inherited, "BIOLAYER_HOME": str(installation.home)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    made: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return made
 
 
 def test_requests_made_from_the_document__get_documented_responses(

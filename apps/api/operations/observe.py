@@ -41,7 +41,7 @@ SELECTION = (
 )
 OF_INBOX = (
     Query("lane", {"type": "string", "enum": list(LANES)}, "Only this lane.", "approvals"),
-    Query("unread", {"type": "boolean"}, "Only unread items.", "true"),
+    Query("unread", {"type": "boolean"}, "Only unread items.", example=True),
     Query("query", {"type": "string"}, "Only tasks with this in title or identifier.", "reply"),
     Query("limit", {"type": "integer", "minimum": 0}, "The most items of a lane; 0: 500.", 50),
 )
