@@ -90,7 +90,12 @@ def _inspect(caller: Caller, task: Task, asked: Run | None, at: datetime) -> Ins
     scheduler = SchedulerState.objects.filter(organisation_id=task.organisation_id).first()
     fit = _Fit(task, is_paused=scheduler is not None and scheduler.paused_at is not None)
     findings = [] if current is None else list(_findings(current, runs, session, fit, at))
-    events = latest_log(task, MAX_EVENTS, run_id=None if asked is None else asked.id)
+    events = latest_log(
+        task,
+        MAX_EVENTS,
+        actor=caller.principal,
+        run_id=None if asked is None else asked.id,
+    )
     return InspectionView(
         target="task" if asked is None else "run",
         at=at,

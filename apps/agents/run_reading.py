@@ -53,8 +53,9 @@ def run_detail(*, caller: Caller, run_id: str) -> RunDetailView:
     view = run_views([run])[0]
     sessions = AgentSession.objects.filter(organisation_id=run.organisation_id)
     session = sessions.filter(session_id=view.session_id).first() if view.session_id else None
-    events = latest_log(run.task, 1, run_id=run.id)
-    return RunDetailView(view, task_view(run.task), session, events[0] if events else None)
+    events = latest_log(run.task, 1, actor=caller.principal, run_id=run.id)
+    task = task_view(run.task, actor=caller.principal)
+    return RunDetailView(view, task, session, events[0] if events else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,13 @@ class TimelineView:
 def timeline(*, caller: Caller, task_id: str, after: int, limit: int) -> TimelineView:
     """Return the first events of a task after a number. Raise as `run_detail` does."""
     task = task_of(caller, task_id)
-    return with_present_state([task], log_after([task], after, limit))
+    events = log_after([task], after, limit, actor=caller.principal)
+    return with_present_state(caller, [task], events)
 
 
-def with_present_state(tasks: Sequence[Task], events: Sequence[LogView]) -> TimelineView:
+def with_present_state(
+    caller: Caller, tasks: Sequence[Task], events: Sequence[LogView]
+) -> TimelineView:
     """Return events of these tasks with what they are about, in a few statements."""
     shown = {event.task for event in events}
     # Those below a task were found without their contents.
@@ -81,7 +85,8 @@ def with_present_state(tasks: Sequence[Task], events: Sequence[LogView]) -> Time
     runs = list(Run.objects.filter(id__in={event.run_id for event in events if event.run_id}))
     for run in runs:
         run.task = known[run.task_id]
-    return TimelineView(events, task_views(list(known.values())), run_views(runs))
+    views = task_views(list(known.values()), actor=caller.principal)
+    return TimelineView(events, views, run_views(runs))
 
 
 MAX_STREAMED = 256
@@ -100,9 +105,10 @@ class StreamPage:
 def stream_page(*, caller: Caller, task_id: str, after: int, until: int) -> StreamPage:
     """Return the events after a number, up to another one. Raise as `run_detail` does."""
     tasks = subtree_of(caller=caller, task_id=task_id)
-    events = log_after(tasks, after, MAX_STREAMED + 1, until=until)
+    actor = caller.principal
+    events = log_after(tasks, after, MAX_STREAMED + 1, actor=actor, until=until)
     return StreamPage(
-        timeline=with_present_state(tasks, events[:MAX_STREAMED]),
+        timeline=with_present_state(caller, tasks, events[:MAX_STREAMED]),
         task_ids=frozenset(task.id for task in tasks),
         has_more=len(events) > MAX_STREAMED,
     )

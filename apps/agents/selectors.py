@@ -317,11 +317,11 @@ def run_views(runs: Sequence[Run]) -> list[RunView]:
     return _with_details(runs, held)
 
 
-def claim_views(run: Run, claim: AgentClaim) -> tuple[RunView, TaskView]:
+def claim_views(run: Run, claim: AgentClaim, *, actor: Principal) -> tuple[RunView, TaskView]:
     """Return the views of a run and its task, which it has, whose claim is known already."""
-    found = views_of_run(run)
+    found = views_of_run(run, actor=actor)
     if found is None:
-        (task,) = task_views([run.task], {run.task_id: run})
+        (task,) = task_views([run.task], {run.task_id: run}, actor=actor)
         return _with_details([run], {(run.id, run.epoch): claim})[0], task
     task, details = found
     return RunView(run, details, claim, task.id), task

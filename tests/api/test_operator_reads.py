@@ -278,6 +278,46 @@ def test_reads__of_a_key_for_a_pool_show_its_tasks_alone(house: House, desk: Des
     assert shown["task"]["status"] == "blocked"
 
 
+def test_reads__of_a_key_for_a_pool_name_no_task_of_others(house: House, desk: Desk) -> None:
+    """Not as parent, as what pauses it, in its log, nor as what was cancelled with it."""
+    root, hidden = desk.task()["id"], desk.task()["id"]
+    seen = child(desk, root, scope="workspace", workspace=house.pool.name)["id"]
+    below = child(desk, seen, scope="workspace", workspace=house.pool.name)["id"]
+    run = desk.started(seen)["id"]
+    depend(desk, seen, hidden)
+    desk.post(f"/tasks/{root}/pause", reason="Wait")
+    limited = desk_of(house, pool_ids=[house.pool.id])
+
+    def told(shown: Desk) -> str:
+        answers = [
+            shown.get("/tasks"),
+            *(shown.get(f"/tasks/{seen}{rest}") for rest in ("", "/tree", "/timeline", "/inspect")),
+            shown.get(f"/task-runs/{run}"),
+            shown.get(f"/runs/{run}/inspect"),
+            shown.get(f"/tasks/{seen}/runs"),
+            shown.get("/observe/tasks/inbox"),
+            shown.get("/scheduler/backlog", include_paused="true"),
+            shown.patch(f"/tasks/{seen}", title="Another"),
+            shown.post(f"/tasks/{seen}/resume"),
+            shown.get(f"/tasks/{below}"),
+        ]
+        assert {answer.status_code for answer in answers} == {200}
+        return " ".join(answer.content.decode() for answer in answers)
+
+    assert all(name in told(desk) for name in (root, hidden))
+    text = told(limited)
+    assert not any(name in text for name in (root, hidden))
+    # What it may see is named as ever.
+    shown = read(limited, "getTask", task=below)["task"]
+    assert shown["task"]["parent_task_id"] == seen
+    assert shown["task"]["effective_paused"] is True
+    assert "paused_by_task_id" not in shown["task"]
+    (created,) = [one for one in shown["events"] if one["event_type"] == "task.created"]
+    assert created["payload"]["parent_task_id"] == seen
+    desk.post(f"/tasks/{root}/cancel")
+    assert root not in limited.get(f"/tasks/{seen}/timeline").content.decode()
+
+
 # --- one task -------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ class AgentClaimNext(OperationsView):
         else:
             made = services.claim_next(actor=actor, session=session, request=asked, at=at)
         if made is not None:
-            return answer(representations.claim(made))
+            return answer(representations.claim(made, actor=actor))
         return NothingYet(call) if body.wait and not self.waits else Response(status=204)
 
     def check_again(self, request: Request) -> None:

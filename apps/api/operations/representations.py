@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession
 from apps.agents.selectors import RunView, SentBack, claim_views, run_views
 from apps.agents.services import Claim, Lease
@@ -18,10 +19,10 @@ from apps.tasks.models import RUN_HELD, Run, Task
 ORIGIN = responses.RunOrigin(kind="http", ref="tasks.enqueue")
 
 
-def claim(made: Claim) -> responses.ClaimAnswer:
+def claim(made: Claim, *, actor: Principal) -> responses.ClaimAnswer:
     """Return the answer to a claim."""
     run = made.run
-    view, task = claim_views(run, made.claim)
+    view, task = claim_views(run, made.claim, actor=actor)
     channel = coordination_channel(view)
     return responses.ClaimAnswer(
         claim=responses.RunClaim(
@@ -39,9 +40,9 @@ def lease(changed: Lease) -> responses.LeaseAnswer:
     return responses.LeaseAnswer(lease=_lease(view, changed.claim, changed.session, None))
 
 
-def task(row: Task) -> responses.OperatorTask:
+def task(row: Task, *, actor: Principal) -> responses.OperatorTask:
     """Return a task as a call that changed it answers."""
-    return task_of_view(task_view(row))
+    return task_of_view(task_view(row, actor=actor))
 
 
 def task_of_view(view: TaskView) -> responses.OperatorTask:
@@ -85,7 +86,7 @@ def shared_fields(view: TaskView) -> dict[str, Any]:
         }
     return shown | {
         "identifier": details.identifier,
-        "created_by": actor(details.creator_kind, details.creator_ref),
+        "created_by": named_actor(details.creator_kind, details.creator_ref),
         "origin": responses.RunOrigin(kind=details.origin_kind, ref=details.origin_ref),
         "approval_policy": details.approval_policy,
         "approval_state": details.approval_state,
@@ -102,7 +103,7 @@ def shared_fields(view: TaskView) -> dict[str, Any]:
 FINISHED = ("completed", "failed", "canceled")
 
 
-def actor(kind: str, ref: str) -> responses.RunActor | None:
+def named_actor(kind: str, ref: str) -> responses.RunActor | None:
     """Return who did something; None without a kind."""
     return responses.RunActor(kind=kind, ref=ref) if kind else None
 
@@ -159,7 +160,7 @@ def run_of_view(view: RunView) -> responses.TaskRun:
         "lease_until": row.lease_until if is_held else None,
         "error": redacted(row.error),
         "result": row.output,
-        "claimed_by": view.claimed_by and actor(*view.claimed_by),
+        "claimed_by": view.claimed_by and named_actor(*view.claimed_by),
         "session_id": view.session_id,
         "claim_token_hash": view.claim_token_hash,
         "coordination_channel_id": view.channel,

@@ -6,6 +6,7 @@ from datetime import datetime
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.api.http.operations import operation
 from apps.api.operations import read_representations, representations
@@ -31,8 +32,9 @@ from apps.operations.services import LockedTask, QueuedRun, RunRequest
 Queue = Callable[..., QueuedRun]
 
 
-def task_answer(locked: LockedTask, status: int = 200) -> Response:
-    return answer(TaskAnswer(task=representations.task(locked.task)), status)
+def task_answer(actor: Principal, locked: LockedTask, status: int = 200) -> Response:
+    shown = representations.task(locked.task, actor=actor)
+    return answer(TaskAnswer(task=shown), status)
 
 
 def whole_answer(caller: Caller, locked: LockedTask) -> Response:
@@ -51,7 +53,7 @@ class Tasks(ReadTasks):
     def post(self, request: Request) -> Response:
         fields = self.body(request, NewTaskBody).fields()
         made = services.create_task(caller=self.caller(request), fields=fields, at=self.at(request))
-        return task_answer(made, 201)
+        return task_answer(self.actor(request), made, 201)
 
 
 class TaskChildren(OperationsView):
@@ -67,7 +69,7 @@ class TaskChildren(OperationsView):
         made = services.create_task(
             caller=self.caller(request), fields=fields, at=self.at(request), parent_id=task_id
         )
-        return task_answer(made, 201)
+        return task_answer(self.actor(request), made, 201)
 
 
 class Task(ReadTask):
@@ -85,7 +87,7 @@ class Task(ReadTask):
         changed = services.update_task(
             caller=self.caller(request), task_id=task_id, changes=changes, at=self.at(request)
         )
-        return task_answer(changed)
+        return task_answer(self.actor(request), changed)
 
     @operation(
         "deleteTask",
@@ -105,7 +107,8 @@ class _QueueView(OperationsView):
     def queue(self, request: Request, task_id: str, service: Queue, status: int) -> Response:
         queued = self.queued(request, task_id, service)
         shown = TaskRunAnswer(
-            task=representations.task(queued.locked.task), run=representations.run(queued.run)
+            task=representations.task(queued.locked.task, actor=self.actor(request)),
+            run=representations.run(queued.run),
         )
         return answer(shown, status)
 
@@ -174,7 +177,8 @@ class TaskReject(OperationsView):
     )
     def post(self, request: Request, task_id: str) -> Response:
         return task_answer(
-            services.reject_task(caller=self.caller(request), task_id=task_id, at=self.at(request))
+            self.actor(request),
+            services.reject_task(caller=self.caller(request), task_id=task_id, at=self.at(request)),
         )
 
 
@@ -190,13 +194,14 @@ class TaskCancel(OperationsView):
         body = self.body(request, CancelBody)
         body.check()
         return task_answer(
+            self.actor(request),
             services.cancel_task(
                 caller=self.caller(request),
                 task_id=task_id,
                 reason=redacted(body.reason),
                 metadata=body.metadata,
                 at=self.at(request),
-            )
+            ),
         )
 
 
@@ -248,13 +253,14 @@ class TaskPause(OperationsView):
         body = self.body(request, PauseBody)
         check_metadata(body.metadata)
         return task_answer(
+            self.actor(request),
             services.pause_task(
                 caller=self.caller(request),
                 task_id=task_id,
                 reason=redacted(body.reason),
                 metadata=body.metadata,
                 at=self.at(request),
-            )
+            ),
         )
 
 
@@ -272,10 +278,11 @@ class TaskResume(OperationsView):
         body = self.body(request, ResumeBody)
         check_metadata(body.metadata)
         return task_answer(
+            self.actor(request),
             services.resume_task(
                 caller=self.caller(request),
                 task_id=task_id,
                 metadata=body.metadata,
                 at=self.at(request),
-            )
+            ),
         )

@@ -45,7 +45,9 @@ async def _first(call: ClaimCall) -> Response | None:
 
 def _answer(call: ClaimCall) -> Response | None:
     made = call.look_again()
-    return None if made is None else Response(representations.claim(made).on_the_wire())
+    if made is None:
+        return None
+    return Response(representations.claim(made, actor=call.actor).on_the_wire())
 
 
 def _like(first: Response, later: Response) -> Response:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.operations.caller import AGENT_SESSION, Caller
@@ -70,7 +71,7 @@ def inbox(
     """
     caller.principal.require(Scope.TASKS_READ)
     rows = _rows(caller, asked, lane=lane or "", is_unread=is_unread, limit=limit)
-    items = _items(rows)
+    items = _items(caller.principal, rows)
     lanes = (lane,) if lane is not None else LANES
     return [_lane(name, [row for row in rows if row.lane == name], items) for name in lanes]
 
@@ -140,7 +141,7 @@ def _lane(name: Lane, rows: Sequence[_Row], items: Mapping[UUID, InboxItem]) -> 
     return InboxLane(name, rows[0].count, rows[0].unread, shown)
 
 
-def _items(rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
+def _items(actor: Principal, rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
     """Return the items of the rows in two statements, or three where one is paused."""
     if not rows:
         return {}
@@ -149,20 +150,22 @@ def _items(rows: Sequence[_Row]) -> dict[UUID, InboxItem]:
     runs = Run.objects.in_bulk([row.run_id for row in rows if row.run_id is not None])
     for run in runs.values():
         run.task = tasks[run.task_id]
-    paused_by = paused_by_of([task.id for task in tasks.values() if task.is_paused])
+    paused_by = paused_by_of([task.id for task in tasks.values() if task.is_paused], actor=actor)
     items: dict[UUID, InboxItem] = {}
     for row in rows:
         if (task := tasks.get(row.task_id)) is not None:
             newest = None if row.run_id is None else runs.get(row.run_id)
-            view = _view(row, task, newest, paused_by.get(task.id, ""))
+            view = _view(actor, row, task, newest, paused_by.get(task.id, ""))
             items[task.id] = _item(row, view, newest)
     return items
 
 
-def _view(row: _Row, task: Task, newest: Run | None, paused_by: str) -> TaskView:
+def _view(actor: Principal, row: _Row, task: Task, newest: Run | None, paused_by: str) -> TaskView:
     """Return the view of a task that was read with its details and its parent."""
     details = _details(task)
     parent = None if details is None else details.parent
+    if parent is not None and not actor.covers(parent.pool_ids):
+        parent = None
     above = None if parent is None else _details(parent)
     return TaskView(
         task=task,

@@ -35,7 +35,7 @@ class SummaryView:
 
 def summary_views(caller: Caller, tasks: Sequence[Task]) -> list[SummaryView]:
     """Return the summaries of tasks, in their order, in a few statements."""
-    views = task_views(tasks)
+    views = task_views(tasks, actor=caller.principal)
     counts = child_counts(caller.principal, [task.id for task in tasks])
     dependencies = _dependencies(caller.principal, views)
     return [
@@ -57,7 +57,7 @@ def _dependencies(
     edges = Dependency.objects.filter(task_id__in=found).select_related("needs").order_by("id")
     visible = [edge for edge in edges if actor.covers(edge.needs.pool_ids)]
     needed = {edge.needs_id: edge.needs for edge in visible}
-    shown = {view.task.id: view for view in task_views(list(needed.values()))}
+    shown = {view.task.id: view for view in task_views(list(needed.values()), actor=actor)}
     dependents = {view.task.id: view for view in views}
     for edge in visible:
         dependent = dependents[edge.task_id]

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from apps.accounts.principal import Principal
 from apps.base.reading import Reader, columns_of
 from apps.operations.models import RunDetails, TaskDetails
 from apps.operations.projection import TaskStatus, is_blocked, task_status
@@ -57,15 +58,18 @@ class TaskView:
 
 
 def task_views(
-    tasks: Sequence[Task], open_runs: Mapping[UUID, Run] | None = None
+    tasks: Sequence[Task], open_runs: Mapping[UUID, Run] | None = None, *, actor: Principal
 ) -> list[TaskView]:
-    """Return the views of tasks, in their order; `open_runs` by task, if they are known already."""
+    """Return the views of tasks, in their order; `open_runs` by task, if they are known already.
+
+    Of tasks that the actor may not see no id is in them.
+    """
     ids = [task.id for task in tasks]
     details = _details([task.id for task in tasks if task.is_claim_only])
     if open_runs is None:
         open_runs = {run.task_id: run for run in _open_runs(ids)}
-    paused_by = paused_by_of([task.id for task in tasks if task.is_paused])
-    parents = _wire_ids([row.parent_id for row in details.values() if row.parent_id])
+    paused_by = paused_by_of([task.id for task in tasks if task.is_paused], actor=actor)
+    parents = _parents(details.values(), actor)
     latest = _latest(ids)
     return [
         TaskView(
@@ -103,10 +107,10 @@ _read_of_run = Reader(
 )
 
 
-def views_of_run(run: Run) -> tuple[TaskView, RunDetails] | None:
-    """Return in one statement what `/api` knows of a run and its task, whose rows are known.
+def views_of_run(run: Run, *, actor: Principal) -> tuple[TaskView, RunDetails] | None:
+    """Return what `/api` knows of a run and its task, whose rows are known.
 
-    None for a task of another API.
+    It is one statement for an actor that sees every pool. None for a task of another API.
     """
     row = _read_of_run.first({"run_id": run.id}) if run.task.is_claim_only else None
     if row is None:
@@ -117,17 +121,21 @@ def views_of_run(run: Run) -> tuple[TaskView, RunDetails] | None:
         task=task,
         details=details,
         run=None if run.status in RUN_FINAL else run,
-        parent_id=read["parent_name"] or str(details.parent_id or ""),
-        paused_by=paused_by_of([task.id]).get(task.id, "") if task.is_paused else "",
+        parent_id=(
+            read["parent_name"] or str(details.parent_id or "")
+            if actor.pool_ids is None
+            else _parent_of(details, _parents([details], actor))
+        ),
+        paused_by=paused_by_of([task.id], actor=actor).get(task.id, "") if task.is_paused else "",
         latest_sequence=read["latest_sequence"] or 0,
         latest_at=read["latest_at"] or task.created_at,
     )
     return view, row
 
 
-def task_view(task: Task) -> TaskView:
+def task_view(task: Task, *, actor: Principal) -> TaskView:
     """Return the view of one task."""
-    return task_views([task])[0]
+    return task_views([task], actor=actor)[0]
 
 
 def wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -152,11 +160,41 @@ def _wire_ids(task_ids: Iterable[UUID]) -> dict[UUID, str]:
     return dict(known.values_list("task_id", "wire_id"))
 
 
+def visible_ids(ids: Iterable[UUID], actor: Principal) -> set[UUID]:
+    """Return which of some tasks of the organisation the actor may see."""
+    named = set(ids)
+    if actor.pool_ids is None or not named:
+        return named
+    return set(Task.objects.visible_to(actor).filter(id__in=named).values_list("id", flat=True))
+
+
+def visible_names(names: Iterable[str], actor: Principal) -> set[str]:
+    """Return which ids on the wire are of tasks that the actor may see."""
+    rows = TaskDetails.objects.filter(
+        organisation_id=actor.organisation_id, wire_id__in=set(names)
+    ).values_list("wire_id", "task_id")
+    ids = dict(rows) | {name: UUID(name) for name in names if _is_uuid(name)}
+    visible = visible_ids(ids.values(), actor)
+    return {name for name, task_id in ids.items() if task_id in visible}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parents(rows: Iterable[TaskDetails], actor: Principal) -> dict[UUID, str]:
+    """Return the id on the wire of each parent that the actor may see."""
+    return wire_ids(visible_ids((row.parent_id for row in rows if row.parent_id), actor))
+
+
 def _parent_of(details: TaskDetails | None, names: Mapping[UUID, str]) -> str:
     if details is None or details.parent_id is None:
         return ""
-    # A parent of another API has no id but its own.
-    return names.get(details.parent_id, str(details.parent_id))
+    return names.get(details.parent_id, "")
 
 
 PAUSED_BY = """
@@ -168,17 +206,22 @@ WITH RECURSIVE up AS (
     FROM up JOIN operations_taskdetails d ON d.task_id = up.parent_id
     WHERE up.paused_at IS NULL
 )
-SELECT start, wire_id FROM up WHERE paused_at IS NOT NULL
+SELECT start, task_id, wire_id FROM up WHERE paused_at IS NOT NULL
 """
 
 
-def paused_by_of(ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return of each paused task the nearest one on the way up that pauses it, on the wire."""
+def paused_by_of(ids: Sequence[UUID], *, actor: Principal) -> dict[UUID, str]:
+    """Return of each paused task the nearest one on the way up that pauses it, on the wire.
+
+    Those that the actor may not see are left out.
+    """
     if not ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(PAUSED_BY, [list(ids)])
-        return dict(cursor.fetchall())
+        rows = cursor.fetchall()
+    visible = visible_ids((pausing for _, pausing, _ in rows), actor)
+    return {start: name for start, pausing, name in rows if pausing in visible}
 
 
 LATEST = """

@@ -41,7 +41,8 @@ def whole(caller: Caller, task: Task) -> WholeTask:
     visible = Task.objects.visible_to(caller.principal)
     children = by_activity(visible.filter(details__parent=task, details__deleted_at=None))
     summary, *below = summary_views(caller, [task, *children[:MAX_SHOWN]])
-    return WholeTask(summary, below, runs_of(task), latest_log(task, MAX_SHOWN))
+    events = latest_log(task, MAX_SHOWN, actor=caller.principal)
+    return WholeTask(summary, below, runs_of(task), events)
 
 
 def runs_of(task: Task) -> list[Run]:
@@ -107,5 +108,5 @@ def task_tree(*, caller: Caller, task_id: str) -> list[TreeNode]:
     counts = child_counts(caller.principal, [task.id for task in tasks])
     return [
         TreeNode(view, depths.get(view.task.id, 0), counts.get(view.task.id, 0))
-        for view in task_views(tasks)
+        for view in task_views(tasks, actor=caller.principal)
     ]
