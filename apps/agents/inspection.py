@@ -175,7 +175,7 @@ def _findings(
             "error",
             "The lease has ended",
             "The run is claimed, but its lease has passed.",
-            known | {"lease_until": format_time(run.lease_until)},
+            known | {"lease_until": format_time(run.lease_until), "as_of": format_time(at)},
         )
     # A finished run keeps the hash of its claim.
     if run.status not in RUN_FINAL and view.claim_token_hash and _is_gone(session):
@@ -187,6 +187,7 @@ def _findings(
             known
             | {
                 "session_id": view.session_id,
+                "as_of": format_time(at),
                 "session_state": MISSING if session is None else session.state,
             },
         )

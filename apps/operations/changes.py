@@ -153,14 +153,17 @@ FROM (SELECT %s::uuid AS id) known LEFT JOIN operations_rundetails d ON d.run_id
 """
 
 
-# Of a run that the kernel queued, after a review or by `/v1`: as those of the run before it.
+# Of a run that the kernel queued, after a review or by `/v1`: as those of the run before it, with
+# the capabilities that the profile has now, as any run that is queued.
 DETAILS_OF_RUN = """
 INSERT INTO operations_rundetails (run_id, organisation_id, task_id, failure_kind, claimed_by_kind,
     claimed_by_ref, session_id, claim_token_hash, origin_kind, origin_ref, idempotency_key,
     network_channel, metadata, required_capabilities, preferred_capabilities, starvation_count)
 SELECT %s, d.organisation_id, d.task_id, '', '', '', '', '', 'daemon', 'kernel', '',
-    d.network_channel, d.metadata, d.required_capabilities, d.preferred_capabilities, 0
+    d.network_channel, d.metadata, coalesce(p.required_capabilities, '{}'),
+    coalesce(p.preferred_capabilities, '{}'), 0
 FROM operations_rundetails d JOIN tasks_run r ON r.id = d.run_id
+LEFT JOIN operations_executionprofile p ON p.task_id = d.task_id
 WHERE d.task_id = %s ORDER BY r.attempt DESC LIMIT 1
 """
 

@@ -81,10 +81,11 @@ BioLayerError
 │   ├── DependencyCycle
 │   ├── SessionNotOpened       the session executor opened none
 │   ├── NotOfThisApi           another API created the task
-│   ├── RunNotReleasable
-│   ├── RunNotRecoverable
-│   ├── RunStillActive
-│   ├── AlreadyTerminal
+│   ├── WrongStatus            of a run or task, for what is forced: `run_id`, `task_id`, `status`
+│   │   ├── RunNotReleasable
+│   │   ├── RunNotRecoverable
+│   │   ├── RunStillActive
+│   │   └── AlreadyTerminal
 │   └── IdempotencyInFlight
 ├── ReasonRequired             a forced operation needs one
 ├── ForceRateLimited           too many forced operations: `retry_after`

@@ -1,5 +1,8 @@
 """Define why a session may not act, or does not hold what it calls for."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from biolayer.errors.base import BioLayerError
 from biolayer.errors.conflicts import Conflict
 from biolayer.errors.refusals import Refused, Unauthenticated
@@ -62,6 +65,10 @@ class SessionAlreadyHolds(Conflict):
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
         super().__init__(f"Complete, fail or release the run {run_id} first.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"held_run_id": self.run_id}
 
 
 class NoActiveLease(Conflict):

@@ -1,5 +1,8 @@
 """Define why an operator's call of `/api` is refused."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from biolayer.errors.base import BioLayerError
 from biolayer.errors.conflicts import Conflict
 from biolayer.errors.refusals import Refused
@@ -81,6 +84,10 @@ class ForceRateLimited(BioLayerError):
         self.retry_after = retry_after
         super().__init__("An agent may force 10 operations a minute on a task.")
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"limit": 10, "window_seconds": 60, "retry_after_seconds": self.retry_after}
+
 
 class ForceForbidden(Refused):
     code = "forbidden_operator_action"
@@ -94,31 +101,52 @@ class ChainTooDeep(BioLayerError):
     def __init__(self) -> None:
         super().__init__("At most 10 runs repeat each other. Start the task again.")
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"limit": 10}
+
 
 class BulkTooLarge(BioLayerError):
     code = "bulk_too_large"
     title = "Too many runs in one call"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, count: int) -> None:
+        self.limit, self.count = limit, count
         super().__init__(f"A call takes at most {limit} runs.")
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"limit": self.limit, "count": self.count}
 
-class RunNotReleasable(Conflict):
+
+class WrongStatus(Conflict):
+    """The status of a run or a task does not allow a forced operation."""
+
+    def __init__(self, text: str, **facts: str) -> None:
+        self._facts = facts
+        super().__init__(text)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self._facts
+
+
+class RunNotReleasable(WrongStatus):
     code = "task_run_not_releasable"
     title = "Only a claimed run can be released"
 
 
-class RunNotRecoverable(Conflict):
+class RunNotRecoverable(WrongStatus):
     code = "task_run_not_recoverable"
     title = "Only a run that needs attention can be recovered"
 
 
-class RunStillActive(Conflict):
+class RunStillActive(WrongStatus):
     code = "task_run_still_active"
     title = "The run is still active"
 
 
-class AlreadyTerminal(Conflict):
+class AlreadyTerminal(WrongStatus):
     code = "task_run_already_terminal"
     title = "It is finished already"
 

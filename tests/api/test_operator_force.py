@@ -258,6 +258,32 @@ def test_fail__of_the_last_attempt_fails_the_task(
     assert status_of(desk, run_id) == "ready"
 
 
+def test_refusal__has_evidence_of_ids_and_status(house: House, desk: Desk) -> None:
+    run_id = queued(desk, house)
+    known = {"run_id": run_id, "task_id": wire_id(run_id), "status": "queued"}
+    single = refused(force(desk, run_id, "release"), 409, "task_run_not_releasable")
+    evidence = single["diagnostic"]["evidence"]
+    assert evidence.pop("request_id").startswith("req_")
+    assert evidence == known
+    (row,) = desk.post("/runs/bulk/release", run_ids=[run_id]).json()["results"]
+    assert row["error"]["diagnostic"]["evidence"] == known
+    many = refused(desk.post("/runs/bulk/release", run_ids=["r"] * 51), 422, "bulk_too_large")
+    assert many["diagnostic"]["evidence"].items() >= {"limit": 50, "count": 51}.items()
+    task_id = desk.task()["id"]
+    desk.post(f"/tasks/{task_id}/cancel")
+    paused = desk.post(f"/tasks/{task_id}/pause", reason="Wait")
+    told = refused(paused, 409, "task_run_already_terminal")["diagnostic"]["evidence"]
+    assert told.items() >= {"task_id": task_id, "status": "canceled"}.items()
+
+
+def test_refusal__of_a_session_that_holds_a_run_names_it(house: House, desk: Desk) -> None:
+    run_id = queued(desk, house)
+    agent = desk.agent(house)
+    agent.claimed()
+    answer = agent.claim().json()["diagnostic"]
+    assert answer["evidence"]["held_run_id"] == run_id
+
+
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "  "}, {"reason": None}])
 def test_fail__needs_a_reason(house: House, desk: Desk, body: dict[str, Any]) -> None:
     run_id = queued(desk, house)

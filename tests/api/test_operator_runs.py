@@ -1,6 +1,6 @@
 """Operators work on runs: claim, start, attach a session, complete, fail and cancel them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,15 +12,18 @@ from apps.agents.models import OPERATORS, AgentClaim, AgentSession
 from apps.agents.models import Agent as AgentRow
 from apps.agents.services import stop_silent_sessions
 from apps.base import clock
-from apps.operations.models import RunDetails
+from apps.operations.models import LogEntry, RunDetails
+from apps.operations.services import step_starved
 from apps.pools.models import Pool, Worker
 from apps.reviews.models import Review
+from apps.reviews.services import verify_submitted
 from apps.tasks.models import Run, Task
 from apps.timers.services import fire_due
 from tests.agent_steps import SESSIONS, Agent, registered
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, logged, refused, strangers_desk
-from tests.factories import Caller, House
+from tests.api.steps import act
+from tests.factories import OUTPUT, Caller, House
 from tests.operator_steps import Desk, desk_of
 from tests.probes import assert_loads_are_true
 from tests.review_steps import decide, reviewer, set_policy
@@ -379,6 +382,98 @@ def test_complete__queues_the_dependents_that_wait_for_it(desk: Desk) -> None:
     assert run.status == "queued"
     key = f"task.auto_enqueue.{dependent}.{run_id}"
     assert RunDetails.objects.get(run=run).idempotency_key == key
+    # By who completed it.
+    entry = LogEntry.objects.get(type="task.run_enqueued", run_id=run.id)
+    assert (entry.actor_kind, entry.actor_ref) == ("human", desk.caller.principal.text)
+    assert (entry.origin_kind, entry.origin_ref) == ("http", "tasks.auto_enqueue")
+
+
+def test_complete__by_a_session_queues_dependents_in_its_name(desk: Desk) -> None:
+    task_id, run_id = queued(desk)
+    dependent = desk.task(auto_enqueue_on_ready=True)["id"]
+    desk.post(f"/tasks/{dependent}/dependencies", depends_on_task_id=task_id)
+    agent = desk.agent()
+    assert agent.claimed()["run"]["id"] == run_id
+    assert agent.on(run_id, "complete", result={"a": 1}).status_code == 200
+    fire_due(at=clock.now())
+    entry = LogEntry.objects.get(type="task.run_enqueued", task__details__wire_id=dependent)
+    assert (entry.actor_kind, entry.actor_ref) == ("agent_session", "s-1")
+
+
+def test_complete__of_another_apis_task_queues_dependents_for_its_worker(
+    house: House, desk: Desk
+) -> None:
+    run = house.started()
+    dependent = desk.task(auto_enqueue_on_ready=True)["id"]
+    desk.post(f"/tasks/{dependent}/dependencies", depends_on_task_id=str(run.task_id))
+    assert act(house.bob, run, "submit", output=OUTPUT).status_code == 200
+    assert verify_submitted() == 1
+    fire_due(at=clock.now())
+    entry = LogEntry.objects.get(type="task.run_enqueued", task__details__wire_id=dependent)
+    assert (entry.actor_kind, entry.actor_ref) == ("human", house.bob.principal.text)
+
+
+# --- runs without details -------------------------------------------------------------------------
+
+
+def test_run_without_details__is_read_everywhere(house: House, desk: Desk) -> None:
+    """The kernel may have made it beside the previous version."""
+    task_id, run_id = queued(desk, **of_pool(house))
+    RunDetails.objects.filter(run_id=run_id).delete()
+    reads = [
+        "/tasks",
+        f"/tasks/{task_id}",
+        *(f"/tasks/{task_id}/{part}" for part in ("runs", "tree", "timeline", "inspect")),
+        f"/task-runs/{run_id}",
+        f"/runs/{run_id}/inspect",
+        "/observe/tasks/dashboard",
+        "/observe/tasks/inbox",
+        "/scheduler",
+        "/scheduler/backlog",
+    ]
+    for path in reads:
+        assert desk.get(path).status_code == 200, path
+    shown = desk.get(f"/task-runs/{run_id}").json()["run"]["run"]
+    assert (shown["status"], shown["id"]) == ("queued", run_id)
+    assert desk.patch(f"/tasks/{task_id}", title="Another").status_code == 200
+    profile = {"worker": {"required_capabilities": ["french"]}}
+    assert desk.put(f"/tasks/{task_id}/execution-profile", **profile).status_code == 200
+    step_starved(at=clock.now() + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "body"),
+    [
+        ((), "/task-runs/{run}/claim", {}),
+        ((), "/task-runs/{run}/cancel", {}),
+        ((), "/runs/{run}/fail", {"reason": "Stalled"}),
+        (("claim",), "/runs/{run}/release", {}),
+        (("claim",), "/task-runs/{run}/start", {}),
+        (("claim", "start"), "/task-runs/{run}/complete", {}),
+        (("claim", "start"), "/task-runs/{run}/fail", {"error": "No line"}),
+        (("claim", "start"), "/task-runs/{run}/cancel", {}),
+    ],
+)
+def test_run_without_details__is_changed(
+    desk: Desk, before: Sequence[str], path: str, body: dict[str, Any]
+) -> None:
+    _, run_id = queued(desk)
+    for verb in before:
+        done(desk, run_id, verb)
+    RunDetails.objects.filter(run_id=run_id).delete()
+    answer = desk.post(path.format(run=run_id), **body)
+    assert answer.status_code == 200, answer.content
+    assert RunDetails.objects.filter(run_id=run_id).exists()
+
+
+def test_run_without_details__is_claimed_and_completed_by_a_session(desk: Desk) -> None:
+    _, run_id = queued(desk)
+    RunDetails.objects.filter(run_id=run_id).delete()
+    agent = desk.agent()
+    assert agent.claimed()["run"]["id"] == run_id
+    for verb, body in (("heartbeat", {}), ("complete", {"result": {"a": 1}})):
+        assert agent.on(run_id, verb, **body).status_code == 200
+    assert desk.get(f"/task-runs/{run_id}").status_code == 200
 
 
 def test_complete__waits_for_a_review_that_its_operator_may_not_give(
@@ -425,6 +520,26 @@ def test_claim__of_a_run_that_a_review_sent_back(house: House, desk: Desk) -> No
     assert (run["network_channel"], run["origin"]["kind"]) == ("ops", "daemon")
     assert status_of(desk, task_id) == "ready"
     assert done(desk, str(again.id), "start")["session_id"]
+
+
+def test_rework__needs_what_the_profile_requires_by_then(house: House, desk: Desk) -> None:
+    """The run that follows a review is queued, so it copies the profile's capabilities."""
+    set_policy(house.pool)
+    task_id, run_id = running(desk, **of_pool(house))
+    done(desk, run_id, "complete", result={"text": "Sent"})
+    profile = {
+        "worker": {"required_capabilities": ["french"], "preferred_capabilities": ["law"]},
+    }
+    answer = desk.put(f"/tasks/{task_id}/execution-profile", **profile)
+    assert answer.status_code == 200, answer.content
+    decide(reviewer(house).principal, Review.objects.get(), "rework")
+    details = RunDetails.objects.get(run__attempt=2)
+    assert details.required_capabilities == ["french"]
+    assert details.preferred_capabilities == ["law"]
+    plain = desk.agent(house, "s-plain", name="plain")
+    assert plain.claim().status_code == 204
+    able = desk.agent(house, "s-able", name="able", capabilities=["french"])
+    assert able.claimed()["run"]["id"] == str(details.run_id)
 
 
 @pytest.mark.parametrize("verb", ["complete", "fail"])

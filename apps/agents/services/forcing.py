@@ -177,7 +177,7 @@ def _release(caller: Caller, run_id: str, order: Order, at: datetime) -> Run:
     locked = lock_run(caller, run_id, scope=Scope.TASKS_MANAGE)
     run, details = locked.run, locked.details
     if run.status != RunStatus.CLAIMED:
-        raise RunNotReleasable(f"The run is {run.status}.")
+        raise RunNotReleasable(f"The run is {run.status}.", **_known(locked))
     entry = _entry(
         LogType.RUN_RELEASED,
         caller,
@@ -207,9 +207,9 @@ def _fail(caller: Caller, run_id: str, order: Order, at: datetime) -> Run:
     locked = lock_run(caller, run_id, scope=Scope.TASKS_MANAGE)
     run = locked.run
     if run.status in RUN_FINAL:
-        raise AlreadyTerminal(f"The run is {run.status}.")
+        raise AlreadyTerminal(f"The run is {run.status}.", **_known(locked))
     if run.status not in (RunStatus.QUEUED, RunStatus.CLAIMED):
-        raise RunStillActive(f"The run is {run.status}.")
+        raise RunStillActive(f"The run is {run.status}.", **_known(locked))
     is_last = locked.task.attempt >= locked.task.max_attempts
     waits = "blocked" if is_blocked(locked.task) else "ready"
     entry = _entry(
@@ -240,7 +240,8 @@ def _fail(caller: Caller, run_id: str, order: Order, at: datetime) -> Run:
 def _retry(caller: Caller, run_id: str, order: Order, at: datetime) -> Repeated:
     locked = lock_run(caller, run_id, scope=Scope.TASKS_MANAGE)
     if locked.run.status != RunStatus.FAILED:
-        raise RunStillActive(f"Only a failed run can be retried. The run is {locked.run.status}.")
+        text = f"Only a failed run can be retried. The run is {locked.run.status}."
+        raise RunStillActive(text, **_known(locked))
     _require_repeatable(locked)
     return _repeat(LogType.RUN_OPERATOR_RETRY, caller, locked, order, at, action="retry")
 
@@ -251,7 +252,7 @@ def _recover(caller: Caller, run_id: str, order: Order, at: datetime) -> Repeate
     run = locked.run
     if run.status != RunStatus.NEEDS_ATTENTION:
         hint = " Retry it instead." if run.status == RunStatus.FAILED else ""
-        raise RunNotRecoverable(f"The run is {run.status}.{hint}")
+        raise RunNotRecoverable(f"The run is {run.status}.{hint}", **_known(locked))
     _require_repeatable(locked)
     # If no run can be queued after it, this is undone, too.
     tasks.fail_open_run(
@@ -272,6 +273,15 @@ def _recover(caller: Caller, run_id: str, order: Order, at: datetime) -> Repeate
         previous_status=RunStatus.NEEDS_ATTENTION.value,
         reason=order.reason,
     )
+
+
+def _known(locked: LockedRun) -> dict[str, str]:
+    """Return what a refusal says of a run."""
+    return {
+        "run_id": str(locked.run.id),
+        "task_id": locked.task_details.wire_id,
+        "status": locked.run.status,
+    }
 
 
 def _require_repeatable(locked: LockedRun) -> None:

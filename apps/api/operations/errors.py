@@ -1,6 +1,7 @@
 """Convert errors to the bodies of this API: `{error, diagnostic?}`, with secrets redacted."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -35,7 +36,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, errors.BioLayerError):
         is_bad = request.method in context["view"].bad_requests
         prefix = context["view"].diagnostic_prefix
-        return _domain_response(request, error, 400 if is_bad else 422, prefix)
+        named = {name: str(value) for name, value in context.get("kwargs", {}).items()}
+        return _domain_response(request, error, 400 if is_bad else 422, prefix, named)
     status, detail, retry_after = problems.classify(error)
     if status >= 500:
         problems.log_unexpected(request, error)
@@ -46,11 +48,17 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def _domain_response(
-    request: HttpRequest, error: errors.BioLayerError, invalid_status: int, prefix: str
+    request: HttpRequest,
+    error: errors.BioLayerError,
+    invalid_status: int,
+    prefix: str,
+    named: Mapping[str, str],
 ) -> Response:
+    """Return a refusal; the evidence of its diagnostic has the ids of the path, too."""
     body = _body(error, prefix)
     if "diagnostic" in body:
-        body["diagnostic"]["evidence"] = {"request_id": request_id_of(request)}
+        known = {"request_id": request_id_of(request), **named, **error.facts}
+        body["diagnostic"]["evidence"] = known
     status = _status(error, invalid_status)
     response = Response(body, status=status)
     if isinstance(error, IDENTITY_ERRORS) and status == 401:
@@ -71,9 +79,12 @@ def _status(error: errors.BioLayerError, invalid_status: int) -> int:
     return 429 if isinstance(error, errors.ForceRateLimited) else problems.status_of(error)
 
 
-def error_body(error: errors.BioLayerError) -> ErrorBody:
-    """Return the body of an error that is one result of several."""
-    return ErrorBody.model_validate(_body(error))
+def error_body(error: errors.BioLayerError, **named: str) -> ErrorBody:
+    """Return the body of an error that is one result of several, which is about what is named."""
+    body = _body(error)
+    if "diagnostic" in body:
+        body["diagnostic"]["evidence"] = {**named, **error.facts}
+    return ErrorBody.model_validate(body)
 
 
 def _body(error: errors.BioLayerError, prefix: str = FORCE) -> dict[str, Any]:

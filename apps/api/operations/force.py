@@ -133,5 +133,5 @@ def _repeated(made: services.Repeated) -> Response:
 
 def _result(run_id: str, outcome: Any) -> BulkForceResult:
     if isinstance(outcome, BioLayerError):
-        return BulkForceResult(run_id=run_id, ok=False, error=error_body(outcome))
+        return BulkForceResult(run_id=run_id, ok=False, error=error_body(outcome, run_id=run_id))
     return BulkForceResult(run_id=run_id, ok=True, run=representations.run(outcome))

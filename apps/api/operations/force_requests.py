@@ -43,7 +43,7 @@ class BulkForceBody(ForceBody):
     def ids(self) -> list[str]:
         """Return the ids. Raise `BulkTooLarge`, `InvalidInput` for none or a blank one."""
         if len(self.run_ids) > MAX_RUNS:
-            raise BulkTooLarge(MAX_RUNS)
+            raise BulkTooLarge(MAX_RUNS, len(self.run_ids))
         if not self.run_ids:
             raise InvalidInput([Fault("/run_ids", "empty", "must name a run")])
         blank = [number for number, run_id in enumerate(self.run_ids) if not run_id]

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from apps.accounts.principal import Principal
 from apps.events.models import Event
+from apps.operations.log import LogType
 from apps.operations.models import LogEntry
 from apps.operations.selectors import kernel_events
 from apps.operations.selectors.views import visible_names
-from apps.tasks.models import Task
+from apps.tasks.models import Run, Task
+from biolayer.lifecycle import EventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,17 @@ def latest_log(
     events = Event.objects.filter(task_id=task.id).order_by("-sequence")
     told = events if run_id is None else events.filter(data__run_id=str(run_id))
     return [_projected(event) for event in told[:limit]]
+
+
+def completing_actor(run: Run) -> tuple[str, str] | None:
+    """Return kind and reference of who completed a run; None where no event tells."""
+    entries = LogEntry.objects.filter(task_id=run.task_id, type=LogType.RUN_COMPLETED.value)
+    entry = entries.filter(run_id=run.id).order_by("sequence").last()
+    if entry is not None:
+        return entry.actor_kind, entry.actor_ref
+    events = Event.objects.filter(task_id=run.task_id, type=EventType.SUBMITTED.value)
+    event = events.filter(data__run_id=str(run.id)).order_by("sequence").last()
+    return None if event is None else kernel_events.actor_of(event)
 
 
 def log_after(

@@ -14,11 +14,10 @@ from apps.operations.models import (
     ApprovalPolicy,
     ApprovalState,
     ExecutionProfile,
-    RunDetails,
 )
 from apps.operations.projection import task_status
 from apps.operations.requirements import claim_requirement
-from apps.operations.services.locks import LockedTask, lock_task, open_run
+from apps.operations.services.locks import LockedTask, details_of, lock_task, open_run
 from apps.tasks import services as tasks
 from biolayer.errors import Fault, InvalidInput
 from biolayer.lifecycle import CLOSED, Status
@@ -98,20 +97,22 @@ def _shown_names(columns: Mapping[str, Any], known: Mapping[str, Any]) -> set[st
 def claim_words(locked: LockedTask) -> list[Change]:
     """Return the task's requirement, as its queued run, owner and profile are now.
 
-    What the run requires was copied when it was queued; what the profile requires now counts, too.
+    What the run requires and prefers was copied when it was queued; what the profile requires now
+    counts, too. While an output waits for its verdict, it is that of the run that may follow, which
+    the kernel queues with the profile's capabilities.
     """
     run = open_run(locked.task)
-    if run is None:
+    if run is None and locked.task.status not in (Status.SUBMITTED, Status.VERIFIED):
         return []
-    details = RunDetails.objects.get(run_id=run.id)
     profile = ExecutionProfile.objects.filter(task_id=locked.task.id).first()
-    also = [] if profile is None else profile.required_capabilities
+    required = [] if profile is None else list(profile.required_capabilities)
+    preferred = [] if profile is None else list(profile.preferred_capabilities)
+    if run is not None:
+        details = details_of(run)
+        required = [*details.required_capabilities, *required]
+        preferred = details.preferred_capabilities
     requirement = claim_requirement(
-        locked.task,
-        locked.details,
-        profile,
-        required=[*details.required_capabilities, *also],
-        preferred=details.preferred_capabilities,
+        locked.task, locked.details, profile, required=required, preferred=preferred
     )
     return tasks.requirement_of(task=locked.task, requirement=requirement)
 

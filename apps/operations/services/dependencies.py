@@ -19,6 +19,7 @@ from apps.operations.log import LogType, log_entry
 from apps.operations.models import RunDetails
 from apps.operations.projection import task_status
 from apps.operations.selectors.find import task_id_of
+from apps.operations.selectors.timeline import completing_actor
 from apps.operations.services.locks import (
     LockedTask,
     lock_later,
@@ -158,8 +159,9 @@ def enqueue_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
         purged_at=None,
     ).order_by("created_at", "id")
     found = list(waiting.locked_skip_locked()[:BATCH])
+    caller = _completer(run)
     for dependent in found:
-        _enqueue(locked_details(dependent), run, at)
+        _enqueue(caller, locked_details(dependent), run, at)
     if len(found) == BATCH:
         return at
     # Those that other transactions had locked; what could not be queued is left out.
@@ -167,14 +169,20 @@ def enqueue_dependents(*, task_id: UUID, at: datetime) -> datetime | None:
     return at + RETRY_LOCKED if left.exists() else None
 
 
-def _enqueue(locked: LockedTask, completed: Run, at: datetime) -> None:
+def _completer(run: Run) -> Caller:
+    """Return who completed a run, for whom its dependents are queued; the rights are our own."""
+    actor = completing_actor(run)
+    own = principal.system("dependencies", run.organisation_id)
+    return daemon(own, "auto-enqueue") if actor is None else Caller(own, *actor)
+
+
+def _enqueue(caller: Caller, locked: LockedTask, completed: Run, at: datetime) -> None:
     """Queue a run of a locked task that is ready, unless that was done for this completion."""
     task = locked.task
     key = f"task.auto_enqueue.{locked.details.wire_id}.{completed.id}"
     was_queued = RunDetails.objects.filter(task_id=task.id, idempotency_key=key).exists()
     if was_queued or open_run(task) is not None:
         return
-    caller = daemon(principal.system("dependencies", task.organisation_id), "auto-enqueue")
     add_run(
         caller=caller,
         locked=locked,

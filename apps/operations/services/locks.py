@@ -98,7 +98,17 @@ def lock_run(caller: Caller, run_id: str, *, scope: Scope) -> LockedRun:
     locked = locked_details(task)
     run = Run.objects.select_for_update(no_key=True).get(id=key)
     run.task = task
-    return LockedRun(run, task, locked.details, RunDetails.objects.get(run_id=key))
+    return LockedRun(run, task, locked.details, details_of(run))
+
+
+def details_of(run: Run) -> RunDetails:
+    """Return the details of a run of a locked task; those that are missing are made."""
+    origin = {"origin_kind": "daemon", "origin_ref": "kernel"}
+    found, _ = RunDetails.objects.get_or_create(
+        run_id=run.id,
+        defaults={"organisation_id": run.organisation_id, "task_id": run.task_id, **origin},
+    )
+    return found
 
 
 def open_run(task: Task) -> Run | None:

@@ -71,8 +71,10 @@ def _count(caller: Caller, task_id: str, at: datetime) -> None:
 @atomic()
 def _pause(caller: Caller, task_id: str, reason: str, metadata: Any, at: datetime) -> LockedTask:
     locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
-    if task_status(locked.task) in ("completed", "failed", "canceled"):
-        raise AlreadyTerminal("A finished task cannot be paused.")
+    status = task_status(locked.task)
+    if status in ("completed", "failed", "canceled"):
+        known = {"task_id": locked.details.wire_id, "status": status}
+        raise AlreadyTerminal("A finished task cannot be paused.", **known)
     details, was_paused = locked.details, locked.details.paused_at is not None
     details.paused_at, details.pause_reason, details.updated_at = at, reason, at
     details.paused_by_kind, details.paused_by_ref = caller.kind, caller.ref

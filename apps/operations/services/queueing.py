@@ -28,7 +28,7 @@ from apps.operations.models import (
 from apps.operations.projection import is_blocked, task_status
 from apps.operations.requirements import claim_requirement
 from apps.operations.selectors import coordination_channel_of
-from apps.operations.services.locks import LockedTask, lock_task, open_run
+from apps.operations.services.locks import LockedTask, details_of, lock_task, open_run
 from apps.tasks import services as tasks
 from apps.tasks.models import RUN_FINAL, Run
 from biolayer.errors import Fault, InvalidInput, OpenRunExists, TransitionRefused
@@ -150,7 +150,7 @@ def _call(
         if waiting is not None:
             # Queued before the approval was asked for: it may be claimed now.
             waiting.task = locked.task
-            return QueuedRun(locked, waiting, RunDetails.objects.get(run_id=waiting.id))
+            return QueuedRun(locked, waiting, details_of(waiting))
         try:
             return add_run(
                 caller=caller,
