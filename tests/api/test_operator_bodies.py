@@ -7,9 +7,9 @@ import pytest
 
 from apps.operations.models import LogEntry
 from tests.agent_steps import AGENT_TASKS
-from tests.api.expect import expect_unchanged
+from tests.api.expect import expect_problem, expect_unchanged
 from tests.api.test_bodies import chunked
-from tests.factories import House
+from tests.factories import Caller, House
 from tests.operator_steps import Desk, desk_of
 
 LIMIT = 4 * 1024 * 1024
@@ -30,6 +30,15 @@ def padded(size: int, **fields: Any) -> bytes:
     """Return a body of a size, most of which is of a field that is not known."""
     body = json.dumps({**fields, "padding": ""}).encode()
     return body.replace(b'"padding": "', b'"padding": "' + b"x" * (size - len(body)))
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/tasks/x/y/z", "/api/"])
+def test_address__of_nothing_has_an_error_of_this_api(desk: Desk, path: str) -> None:
+    for caller in (desk.caller, Caller("bl_live_none")):
+        answer = caller.get(path)
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
+        assert answer.json() == {"error": "There is nothing at this address."}
+    expect_problem(desk.caller.get("/api/v1/nothing"), 404, "not_found")
 
 
 def test_body__of_the_greatest_size_is_taken(desk: Desk) -> None:

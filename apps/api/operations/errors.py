@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, JsonResponse
 from rest_framework.response import Response
 
 from apps.api.http import problems
@@ -45,6 +45,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
     return response
+
+
+def bare(error: str, status: int) -> JsonResponse:
+    """Return the response to a request that no view of this API answers."""
+    return JsonResponse({"error": error}, status=status)
 
 
 def _domain_response(

@@ -187,9 +187,9 @@ def delete_task(*, caller: Caller, task_id: str, at: datetime) -> None:
     locked = lock_task(caller, task_id, scope=Scope.TASKS_MANAGE)
     task, details = locked.task, locked.details
     if TaskDetails.objects.filter(parent_id=task.id, deleted_at=None).exists():
-        raise InvalidInput([Fault("", "has_children", "the task has children")])
+        raise InvalidInput([Fault("/id", "has_children", "names a task with children")])
     if open_run(task) is not None:
-        raise InvalidInput([Fault("", "open_run", "the task has an open run")])
+        raise InvalidInput([Fault("/id", "open_run", "names a task with an open run")])
     if task.status not in CLOSED:
         tasks.cancel_locked(task=task, actor=caller.principal, reason=DELETED, at=at)
     details.deleted_at = details.updated_at = at
