@@ -1,8 +1,8 @@
 """Answer errors of Django itself: people by a page, programs by a problem document.
 
 An address of a page is answered by a page, unless the caller asks for JSON. An address of an API is
-answered by a problem, whatever the caller asks for; one of `/api` by an error of its form. Any other
-address: as the caller asks.
+answered by a problem, whatever the caller asks for; one of `/api` by an error of its form. Any
+other address: as the caller asks.
 """
 
 from django.conf import settings
