@@ -108,7 +108,7 @@ class AgentHeartbeat(OperationsView):
             lease_seconds=body.lease_seconds,
             at=self.at(request),
         )
-        return answer(representations.lease(changed))
+        return answer(representations.lease(changed, actor=self.actor(request)))
 
 
 class AgentComplete(OperationsView):
@@ -131,7 +131,7 @@ class AgentComplete(OperationsView):
             result=body.result,
             at=self.at(request),
         )
-        return answer(representations.lease(changed))
+        return answer(representations.lease(changed, actor=self.actor(request)))
 
 
 class AgentFail(OperationsView):
@@ -155,7 +155,7 @@ class AgentFail(OperationsView):
             metadata=body.metadata,
             at=self.at(request),
         )
-        return answer(representations.lease(changed))
+        return answer(representations.lease(changed, actor=self.actor(request)))
 
 
 class AgentRelease(OperationsView):
@@ -176,4 +176,4 @@ class AgentRelease(OperationsView):
             reason=redacted(body.reason),
             at=self.at(request),
         )
-        return answer(representations.lease(changed))
+        return answer(representations.lease(changed, actor=self.actor(request)))

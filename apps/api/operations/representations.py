@@ -34,9 +34,9 @@ def claim(made: Claim, *, actor: Principal) -> responses.ClaimAnswer:
     )
 
 
-def lease(changed: Lease) -> responses.LeaseAnswer:
+def lease(changed: Lease, *, actor: Principal) -> responses.LeaseAnswer:
     """Return the answer to a call on a lease."""
-    view, _ = claim_views(changed.run, changed.claim)
+    view, _ = claim_views(changed.run, changed.claim, actor=actor)
     return responses.LeaseAnswer(lease=_lease(view, changed.claim, changed.session, None))
 
 
