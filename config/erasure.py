@@ -12,6 +12,7 @@ from apps.api.services import delete_responses_to
 from apps.base.erasure import Finding
 from apps.matching.services import erase_reasons
 from apps.notices.services import erase_notices
+from apps.operations.services import erase_run_review_words
 from apps.pools.services import erase_worker
 from apps.reviews.services import erase_review_words
 from apps.tasks.services import erase_text, erase_words
@@ -50,6 +51,9 @@ def _erase(subject: Subject, *, apply: bool, at: datetime) -> Iterator[Finding]:
         yield from erase_words(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
         yield from erase_reasons(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
         yield from erase_review_words(organisation_id=ours, worker_id=worker_id, apply=apply, at=at)
+        yield from erase_run_review_words(
+            organisation_id=ours, worker_id=worker_id, apply=apply, at=at
+        )
         if apply:
             # They have what it wrote, for a day.
             delete_responses_to(organisation_id=ours, principal=f"worker:{worker_id}")

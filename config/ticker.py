@@ -23,7 +23,7 @@ from functools import partial
 from django.db import Error, close_old_connections, connection
 
 from apps.accounts.services import delete_expired_tokens, purge_sign_ins, sign_audit_heads
-from apps.agents.services import stop_silent_sessions
+from apps.agents.services import find_stranded_reviews, move_reviews, stop_silent_sessions
 from apps.api.services import delete_old_keys
 from apps.base.drains import drain as call_until_done
 from apps.base.outages import outage
@@ -131,6 +131,8 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "processes": (60.0, delete_dead_processes),
     "sessions": (600.0, stop_silent_sessions),
     "starvation": (CYCLE_SECONDS, partial(call_until_done, step_starved)),
+    "run_reviews": (5.0, partial(call_until_done, move_reviews)),
+    "stranded_reviews": (60.0, find_stranded_reviews),
     "force_windows": (600.0, delete_force_windows),
 }
 

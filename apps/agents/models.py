@@ -21,6 +21,11 @@ OPERATORS = ""
 SESSION_EXECUTOR = "system:session-executor"
 """Who registered the sessions that are opened for operators' runs (`registered_by`)."""
 
+REVIEW_EXECUTOR = "system:review-executor"
+"""Who registered the sessions that are opened for a review of a run."""
+
+OPENED_BY_US = (SESSION_EXECUTOR, REVIEW_EXECUTOR)
+
 
 class Agent(models.Model):
     """Store which worker an agent's name stands for: one worker for all of its sessions.
@@ -133,6 +138,11 @@ class AgentSession(models.Model):
     def is_executors(self) -> bool:
         """Return whether it was opened for an operator's run, and ends with that."""
         return self.registered_by == SESSION_EXECUTOR
+
+    @property
+    def is_reviewers(self) -> bool:
+        """Return whether it was opened for a review, and ends some time after that."""
+        return self.registered_by == REVIEW_EXECUTOR
 
     def as_worker(self, actor: Principal) -> Principal:
         """Return the session's worker as the actor of what the session does for `actor`."""

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Role, Scope
 from apps.agents.models import (
+    REVIEW_EXECUTOR,
     SESSION_EXECUTOR,
     AgentClaim,
     AgentSession,
@@ -20,7 +21,7 @@ from apps.agents.models import (
 )
 from apps.base.reading import Reader, columns_of
 from apps.operations.caller import AGENT_SESSION, HUMAN
-from apps.operations.models import NO_CLAIM, RunDetails
+from apps.operations.models import NO_CLAIM, RunDetails, RunReview
 from apps.operations.selectors import (
     TaskView,
     coordination_channel_of,
@@ -191,6 +192,45 @@ def executors_sessions_without_run() -> SessionQuerySet:
     return rows.exclude(Exists(own))
 
 
+def is_reviewing(session: AgentSession) -> bool:
+    """Return whether a session has a review to answer."""
+    active = _reviewing().filter(organisation_id=session.organisation_id)
+    return active.filter(reviewer_session_id=session.session_id).exists()
+
+
+def review_of_session() -> Exists:
+    """Return the condition for sessions that have a review to answer."""
+    own = _reviewing().filter(
+        organisation_id=OuterRef("organisation_id"), reviewer_session_id=OuterRef("session_id")
+    )
+    return Exists(own)
+
+
+def reviewers_sessions_without_review() -> SessionQuerySet:
+    """Return the active sessions that were opened for a review which is recorded."""
+    rows = AgentSession.objects.filter(state=SessionState.ACTIVE, registered_by=REVIEW_EXECUTOR)
+    return rows.exclude(review_of_session())
+
+
+MAX_STRANDED = 500
+
+
+def stranded_reviews() -> list[tuple[UUID, str]]:
+    """Return organisation and session of reviews to be answered by sessions that have ended."""
+    active = AgentSession.objects.filter(
+        organisation_id=OuterRef("organisation_id"),
+        session_id=OuterRef("reviewer_session_id"),
+        state=SessionState.ACTIVE,
+    )
+    rows = _reviewing().filter(~Exists(active))
+    return list(rows.values_list("organisation_id", "reviewer_session_id")[:MAX_STRANDED])
+
+
+def _reviewing() -> "QuerySet[RunReview]":
+    # The condition of the index `run_review_one_per_session`.
+    return RunReview.objects.active().exclude(reviewer_session_id="")
+
+
 def _bound() -> "QuerySet[RunDetails]":
     # The condition of the index `run_details_bound`.
     rows = RunDetails.objects.filter(~Q(session_id=""), claim_token_hash=NO_CLAIM)
@@ -235,12 +275,42 @@ class SentBack:
     pointers: Sequence[str]
     attempt: int
     output: Any
+    # Of a review of a run.
+    missing_work: Sequence[str] = ()
+    guidance: str = ""
 
 
 def sent_back_before(run: Run) -> SentBack | None:
-    """Return why the output of an earlier attempt was sent back; None for a first attempt."""
+    """Return why an earlier attempt was sent back, the latest such; None for a first attempt."""
     if run.attempt == 1:
         return None
+    of_output, of_run = _sent_back_output(run), _rejected_run(run)
+    if of_output is None or of_run is None:
+        return of_output or of_run
+    return of_run if of_run.attempt >= of_output.attempt else of_output
+
+
+def _rejected_run(run: Run) -> SentBack | None:
+    """Return why a review of a run rejected it; None where none did."""
+    if not run.task.is_claim_only:
+        return None
+    details = RunDetails.objects.filter(run__task_id=run.task_id, review_id__isnull=False)
+    found = details.order_by("-run__attempt").first()
+    if found is None:
+        return None
+    rejected = Run.objects.get(id=found.reviewed_run_id or found.run_id)
+    return SentBack(
+        verdict="rejected",
+        reason=found.review_reason,
+        pointers=(),
+        attempt=rejected.attempt,
+        output=rejected.output,
+        missing_work=found.missing_work or (),
+        guidance=found.guidance,
+    )
+
+
+def _sent_back_output(run: Run) -> SentBack | None:
     review = sent_back(task_ids=[run.task_id]).get(run.task_id)
     if review is None:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations import RunSQL
+from django.db.migrations import AddConstraint, RunSQL
 
 
 def same_organisation(
@@ -92,6 +92,31 @@ class BuildIndex(AddIndexConcurrently):
         schema_editor: BaseDatabaseSchemaEditor = args[0]
         with _without_lock_timeout(schema_editor):
             super().database_backwards(app_label, *args)
+
+
+class BuildUnique(AddConstraint):
+    """Build a unique constraint that has a condition without blocking writes, as `BuildIndex` does.
+
+    PostgreSQL keeps it as a unique index.
+    """
+
+    def database_forwards(self, app_label: str, *args: Any) -> None:
+        schema_editor: BaseDatabaseSchemaEditor = args[0]
+        name = self.constraint.name
+        model = args[2].apps.get_model(app_label, self.model_name)
+        created = str(self.constraint.create_sql(model, schema_editor))
+        assert created.startswith("CREATE UNIQUE INDEX "), "it has a condition"
+        concurrent = created.replace("CREATE UNIQUE INDEX", "CREATE UNIQUE INDEX CONCURRENTLY", 1)
+        if not schema_editor.collect_sql and _is_valid(schema_editor, name):
+            return
+        with _without_lock_timeout(schema_editor):
+            schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+            schema_editor.execute(concurrent)
+
+    def database_backwards(self, app_label: str, *args: Any) -> None:
+        schema_editor: BaseDatabaseSchemaEditor = args[0]
+        with _without_lock_timeout(schema_editor):
+            schema_editor.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{self.constraint.name}"')
 
 
 IS_VALID = """

@@ -45,6 +45,16 @@ class LogType(StrEnum):
     RUN_RECOVERED_FROM_ATTENTION = "task.run_recovered_from_attention"
     RUN_STARVED = "task.run_starved"
     RUN_NEEDS_ATTENTION = "task.run_needs_attention"
+    RUN_REVIEW_REQUESTED = "task.run_review_requested"
+    RUN_REVIEW_BOUND = "task.run_review_bound"
+    RUN_REVIEW_RECORDED = "task.run_review_recorded"
+    RUN_REVIEW_APPROVED = "task.run_review_approved"
+    RUN_REVIEW_REJECTED = "task.run_review_rejected"
+    RUN_REVIEW_BLOCKED = "task.run_review_blocked"
+    RUN_REVIEW_ERROR = "task.run_review_error"
+    RUN_REVIEW_TIMEOUT = "task.run_review_timeout"
+    RUN_REVIEW_INVALID_OUTPUT = "task.run_review_invalid_output"
+    RUN_REVIEW_RETRY_ENQUEUED = "task.run_review_retry_enqueued"
     EXECUTION_PROFILE_UPDATED = "task.execution_profile_updated"
     EXECUTION_PROFILE_DELETED = "task.execution_profile_deleted"
 
@@ -61,6 +71,21 @@ def log_entry(
     **payload: Any,
 ) -> InsertValues:
     """Return the entry of one event of a task; its payload lacks what is None or empty."""
+    return log_facts(task, kind, payload, caller=caller, origin=origin, at=at, run_id=run_id)
+
+
+def log_facts(
+    task: Task,
+    kind: LogType,
+    payload: Mapping[str, Any],
+    /,
+    *,
+    caller: Caller,
+    origin: Origin,
+    at: datetime,
+    run_id: UUID | None = None,
+) -> InsertValues:
+    """Return the entry of an event whose payload has names of `log_entry`'s parameters."""
     return insert(
         LogEntry,
         organisation_id=task.organisation_id,

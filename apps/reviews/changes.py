@@ -1,12 +1,12 @@
 """Describe the rows of reviews for a transition to write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from apps.base.rows import Change, Insert, Statement, Update
-from apps.reviews.models import Appeal, Review, SecondLook
+from apps.reviews.models import Appeal, Review, ReviewStatus, SecondLook
 from apps.timers.changes import timer_upsert
 
 # The timers of a review, which is their subject.
@@ -63,10 +63,60 @@ EXPIRE = """
 UPDATE reviews_review SET status = 'expired', version = version + 1, claimed_by = '',
     lease_until = NULL, claimed_at = NULL, reviewer_worker_id = NULL, reviewer_member_id = NULL,
     decided_by = 'system:policy', decided_at = %s
-WHERE task_id = %s AND status IN ('waiting', 'claimed')
+WHERE task_id = %s AND kind = 'output' AND status IN ('waiting', 'claimed')
 """
 
 
 def expired_review(*, task_id: UUID, at: datetime) -> Statement:
     """Return the end of a task's open review, where the task ended without a verdict."""
     return Statement(EXPIRE, (at, task_id))
+
+
+# --- reviews of final runs ------------------------------------------------------------------------
+
+VERDICTS: Mapping[str, ReviewStatus] = {
+    "approved": ReviewStatus.APPROVED,
+    "rejected": ReviewStatus.REJECTED,
+}
+"""Outcome -> status. The other outcomes are no verdict on the work."""
+
+
+def bound_review(review: Review, *, reviewer: str, at: datetime) -> Update:
+    """Return that a reviewer has a locked review of a run until its deadline, or another one."""
+    values = {"claimed_by": reviewer, "lease_until": review.due_at, "claimed_at": at}
+    return review_update(review, {"status": ReviewStatus.CLAIMED, **values})
+
+
+def recorded_review(
+    review: Review,
+    *,
+    outcome: str,
+    decided_by: str,
+    at: datetime,
+    worker_id: UUID | None = None,
+    member_id: UUID | None = None,
+) -> Update:
+    """Return the end of a locked review of a run by an outcome of `/api`."""
+    values = {
+        "status": VERDICTS.get(outcome, ReviewStatus.EXPIRED),
+        "claimed_by": "",
+        "lease_until": None,
+        "claimed_at": review.claimed_at if review.claimed_by == decided_by else None,
+        "reviewer_worker_id": worker_id,
+        "reviewer_member_id": member_id,
+        "decided_by": decided_by,
+        "decided_at": at,
+    }
+    return review_update(review, values)
+
+
+DROP = """
+UPDATE reviews_review SET status = 'expired', claimed_by = '', lease_until = NULL,
+    claimed_at = NULL, decided_by = 'system:policy', decided_at = %s
+WHERE task_id = ANY(%s) AND kind = 'run' AND status IN ('waiting', 'claimed')
+"""
+
+
+def dropped_reviews_of_runs(*, task_ids: Sequence[UUID], at: datetime) -> Statement:
+    """Return the end of the open reviews of runs of tasks that are deleted or purged."""
+    return Statement(DROP, (at, list(task_ids)))

@@ -19,6 +19,7 @@ BioLayerError
 │   ├── OwnVerdict             a manager gave the verdict that was appealed
 │   ├── NotAReviewer           the review is for the workers of a pool: `reviewer_pool_id`
 │   ├── IdentityUnauthorized   the session is not for this credential or workspace
+│   ├── NotTheReviewer         the review of a run is bound to another session
 │   ├── OwnedByAnother         the task's owner is a pool or another session
 │   ├── ForceForbidden         agents may not force operations
 │   ├── ForeignRun             the session holds another run
@@ -177,6 +178,7 @@ from biolayer.errors.operations import (
     ForceRateLimited,
     GraphLimit,
     NotOfThisApi,
+    NotTheReviewer,
     OpenRunExists,
     OwnedByAnother,
     ReasonRequired,
@@ -272,6 +274,7 @@ __all__ = [
     "NotFound",
     "NotOfThisApi",
     "NotTheOwner",
+    "NotTheReviewer",
     "NothingProposed",
     "OfferClosed",
     "OfferExpired",

@@ -59,6 +59,16 @@ class OwnedByAnother(Refused):
     title = "The task is for another owner"
 
 
+class NotTheReviewer(Refused):
+    """A session answers a review that is bound to another one, or is of another workspace."""
+
+    code = "not_the_reviewer"
+    title = "Another session reviews this"
+
+    def __init__(self) -> None:
+        super().__init__("Only the session that the review is bound to may answer it, or a person.")
+
+
 class SessionNotOpened(Conflict):
     """The session executor opened no session; the run has failed."""
 

@@ -21,6 +21,7 @@ from biolayer.field_descriptions import (
     operations_observe,
     operations_profiles,
     operations_reads,
+    operations_reviews,
     operations_runs,
     operations_scheduler,
     organisations,
@@ -55,6 +56,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **operations_profiles.TABLE,
     **operations_runs.TABLE,
     **operations_reads.TABLE,
+    **operations_reviews.TABLE,
     **operations_scheduler.TABLE,
     **operations_observe.TABLE,
 }

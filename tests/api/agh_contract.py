@@ -43,6 +43,9 @@ Required = dict[str, bool]
 def _faults(value: Any, example: Any, path: str, required: Required, enums: Enums) -> Iterator[str]:
     if example is None:
         return
+    if path.endswith(".confidence") and isinstance(value, float):
+        # Its example is a whole number.
+        value = 1
     if type(value) is not type(example):
         yield f"{path} is no {type(example).__name__}"
     elif isinstance(example, dict) and FREE not in example:

@@ -58,6 +58,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "bulkForceReleaseTaskRuns": {"run_ids": [NO_ID]},
     "attachTaskRunSession": {"session_id": "s-1"},
     "failTaskRun": {"error": "No line"},
+    "submitTaskRunReviewVerdict": {
+        "run_id": NO_ID,
+        "verdict": {"outcome": "error", "confidence": 1, "reason": "None", "delivery_id": "d-1"},
+    },
 }
 """The bodies of calls that need one."""
 

@@ -38,6 +38,12 @@ from apps.agents.services.purging import (
     purge_claims,
 )
 from apps.agents.services.run_log import session_caller
+from apps.agents.services.run_reviews import (
+    find_stranded_reviews,
+    move_reviews,
+    request_review,
+    submit_verdict,
+)
 from apps.agents.services.sessions import (
     NewSession,
     heartbeat_session,
@@ -63,6 +69,7 @@ __all__ = [
     "complete_run",
     "fail_claim",
     "fail_run",
+    "find_stranded_reviews",
     "force_fail",
     "force_fail_many",
     "force_release",
@@ -70,16 +77,19 @@ __all__ = [
     "heartbeat_claim",
     "heartbeat_session",
     "look_again",
+    "move_reviews",
     "note_call",
     "purge_claims",
     "recover_run",
     "register_session",
     "release_claim",
+    "request_review",
     "require_may_force",
     "retry_run",
     "session_caller",
     "start_run",
     "stop_session",
     "stop_silent_sessions",
+    "submit_verdict",
     "wait_for_next",
 ]

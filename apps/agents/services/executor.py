@@ -1,20 +1,22 @@
-"""Open and end the sessions that work on operators' runs: the default session executor.
+"""Open and end the sessions that work on operators' runs, or review: the default session executor.
 
 It registers the record of a session at once, for an agent's process that acts by it. Another
-executor replaces the bodies of these two functions.
+executor replaces the bodies of these functions.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
-from apps.agents.models import SESSION_EXECUTOR, AgentSession, SessionState
+from apps.agents.models import REVIEW_EXECUTOR, SESSION_EXECUTOR, AgentSession, SessionState
 from apps.operations.models import ExecutionProfile
 from apps.operations.services import LockedRun
 from apps.pools.models import Pool, PoolStatus
+from apps.tasks.models import Task
 from biolayer.errors import SessionNotOpened
 
 DEFAULT_AGENT = "operator"
@@ -28,7 +30,51 @@ def open_session(
 
     Raise `SessionNotOpened`, having written nothing.
     """
-    task = locked.task
+    return _opened(
+        locked.task,
+        agent_name=_agent_of(profile),
+        capabilities=locked.details.required_capabilities,
+        worker_id=worker_id,
+        registered_by=SESSION_EXECUTOR,
+        at=at,
+    )
+
+
+def open_review_session(
+    *,
+    task: Task,
+    agent_name: str,
+    channel: str,
+    capabilities: Sequence[str],
+    worker_id: UUID,
+    at: datetime,
+) -> AgentSession:
+    """Return a new session of an agent for a review of a locked task's run.
+
+    It ends some time after the review: a verdict may have to be sent again. Raise as `open_session`
+    does.
+    """
+    return _opened(
+        task,
+        agent_name=agent_name,
+        channel=channel,
+        capabilities=capabilities,
+        worker_id=worker_id,
+        registered_by=REVIEW_EXECUTOR,
+        at=at,
+    )
+
+
+def _opened(
+    task: Task,
+    *,
+    agent_name: str,
+    channel: str = "",
+    capabilities: Sequence[str],
+    worker_id: UUID,
+    registered_by: str,
+    at: datetime,
+) -> AgentSession:
     if task.pool_id is not None:
         pools = Pool.objects.filter(id=task.pool_id, status=PoolStatus.ACTIVE)
         if not pools.exists():
@@ -36,11 +82,12 @@ def open_session(
     return AgentSession.objects.create(
         organisation_id=task.organisation_id,
         session_id=f"session-{secrets.token_hex(8)}",
-        agent_name=_agent_of(profile),
+        agent_name=agent_name,
         workspace_id=task.pool_id,
-        capabilities=locked.details.required_capabilities,
+        channel=channel,
+        capabilities=list(capabilities),
         worker_id=worker_id,
-        registered_by=SESSION_EXECUTOR,
+        registered_by=registered_by,
         created_at=at,
         last_seen_at=at,
     )

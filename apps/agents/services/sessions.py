@@ -10,13 +10,15 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts import principal
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
-from apps.agents.models import SESSION_EXECUTOR, Agent, AgentSession, SessionState
+from apps.agents.models import OPENED_BY_US, Agent, AgentSession, SessionState
 from apps.agents.selectors import (
     SEEN_EVERY,
     covers,
     executors_sessions_without_run,
+    is_reviewing,
     manageable_sessions,
     may_act_for,
+    reviewers_sessions_without_review,
     run_bound_to,
 )
 from apps.agents.services.leases import Lease, end_lost_claim, release_held
@@ -26,6 +28,7 @@ from apps.agents.services.run_log import lease_rows
 from apps.base import clock
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
+from apps.operations import services as operations
 from apps.operations.log import LogType
 from apps.pools import services as pools
 from apps.pools.models import Membership, PoolStatus, Worker, WorkerKind
@@ -45,6 +48,8 @@ STOPPED = "session_stopped"
 
 SILENT_FOR = timedelta(days=7)
 """Longer than any lease."""
+AFTER_REVIEW = timedelta(minutes=10)
+"""So long a reviewer may send its verdict again, if the answer was lost."""
 MAX_STOPPED = 100
 
 
@@ -220,15 +225,18 @@ def stop_silent_sessions(*, at: datetime | None = None) -> int:
     """End the sessions that have not called for `SILENT_FOR`, the most silent first.
 
     Return how many: at most `MAX_STOPPED`. A process that died does not end its session. Those that
-    were opened for an operator's run need not call: they end with it.
+    were opened for an operator's run need not call: they end with it. Those for a review end once
+    it is recorded and they have not called for `AFTER_REVIEW`.
     """
     now = at or clock.now()
     silent = AgentSession.objects.filter(
         state=SessionState.ACTIVE, last_seen_at__lte=now - SILENT_FOR
-    ).exclude(registered_by=SESSION_EXECUTOR)
+    ).exclude(registered_by__in=OPENED_BY_US)
+    done = reviewers_sessions_without_review().filter(last_seen_at__lte=now - AFTER_REVIEW)
     ids = [
         *silent.order_by("last_seen_at").values_list("id", flat=True)[:MAX_STOPPED],
         *executors_sessions_without_run().values_list("id", flat=True)[:MAX_STOPPED],
+        *done.values_list("id", flat=True)[:MAX_STOPPED],
     ]
     return sum(_stop_unneeded(id_, now) for id_ in ids[:MAX_STOPPED])
 
@@ -246,6 +254,8 @@ def _stop_unneeded(session_id: UUID, at: datetime) -> bool:
 def _is_needed(session: AgentSession, at: datetime) -> bool:
     if session.is_executors:
         return run_bound_to(session) is not None
+    if session.is_reviewers:
+        return is_reviewing(session) or session.last_seen_at > at - AFTER_REVIEW
     return session.last_seen_at > at - SILENT_FOR
 
 
@@ -253,6 +263,9 @@ def _stop(session: AgentSession, actor: Principal, at: datetime) -> None:
     _release(session, actor, at)
     session.state, session.ended_at = SessionState.STOPPED, at
     session.save(update_fields=["state", "ended_at"])
+    operations.recheck_review_of(
+        organisation_id=session.organisation_id, session_id=session.session_id, at=at
+    )
     _lower_capacity(session)
 
 

@@ -27,6 +27,7 @@ TAGS = {
     "agent": "The runs that sessions of agents claim.",
     "task-runs": "Runs: attempts at tasks, which operators claim, start and finish.",
     "tasks": "Tasks with their runs, dependencies and tasks below them.",
+    "task-reviews": "Reviews of final runs, by sessions of agents or by people.",
     "runs": "Runs that operators change without holding them.",
     "scheduler": "What hands out runs to sessions, and what waits for it.",
     "observe": "The inbox of a caller, and the dashboard.",
@@ -48,6 +49,7 @@ MEANINGS = {
 }
 PATH_PARAMETERS = {
     "run_id": ("The run.", UUID),
+    "review_id": ("The review.", UUID),
     "task_id": ("The task.", "task-5f1c0a9be3d24786"),
     "depends_on_id": ("The task that it depends on.", "task-7a30c1d95be84f02"),
     "session_id": ("The session, as it was registered.", "drafter-7f3a"),

@@ -281,10 +281,15 @@ def _inspected_run(view: RunView, found: InspectionView) -> shapes.InspectedRun:
         heartbeat_at=run.heartbeat_at,
         last_error_summary=run.error.encode()[:MAX_ERROR_BYTES].decode(errors="ignore"),
         lease_until=run.lease_until,
-        previous_run_id=run.previous_run_id,
+        previous_run_id=run.previous_run_id or _reviewed_run(view),
         retries=run.attempt - 1,
         started_at=run.started_at,
     )
+
+
+def _reviewed_run(view: RunView) -> str:
+    """Return the run whose review has queued this one."""
+    return "" if view.details is None else _text(view.details.reviewed_run_id)
 
 
 def _inspected_event(event: LogView, found: InspectionView) -> shapes.InspectedEvent:

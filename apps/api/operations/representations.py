@@ -233,6 +233,8 @@ def _work(task: Task, sent_back: SentBack | None) -> dict[str, Any]:
         "pointers": list(sent_back.pointers),
         "attempt": sent_back.attempt,
         "output": sent_back.output,
+        **({"missing_work": list(sent_back.missing_work)} if sent_back.missing_work else {}),
+        **({"guidance": sent_back.guidance} if sent_back.guidance else {}),
     }
     return {"work": work, "sent_back": refused}
 

@@ -23,6 +23,7 @@ from apps.operations.models.figures import (
 from apps.operations.models.forcing import ForceWindow
 from apps.operations.models.log import LogEntry
 from apps.operations.models.profiles import ExecutionProfile
+from apps.operations.models.run_reviews import RunReview, RunReviewQuerySet
 from apps.operations.models.scheduler import SchedulerState
 from apps.operations.models.triage import TriageState
 
@@ -40,6 +41,8 @@ __all__ = [
     "Process",
     "Recount",
     "RunDetails",
+    "RunReview",
+    "RunReviewQuerySet",
     "SchedulerState",
     "Stage",
     "TaskChange",

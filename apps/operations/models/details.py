@@ -91,6 +91,9 @@ class TaskDetails(models.Model):
     paused_by_kind = models.CharField(max_length=20, blank=True)
     paused_by_ref = models.CharField(max_length=255, blank=True)
     pause_reason = models.TextField(blank=True)
+    # Why and since when its runs are not handed to reviewers any more. Null: they are.
+    circuit_opened_at = models.DateTimeField(null=True)
+    circuit_reason = models.TextField(blank=True, default="", db_default="")
     updated_at = models.DateTimeField()
     # Not shown by `/api` any more: the kernel keeps a tombstone (docs/adr/0024).
     deleted_at = models.DateTimeField(null=True)
@@ -194,6 +197,14 @@ class RunDetails(models.Model):
     # Copied from the execution profile when it was queued.
     required_capabilities = ArrayField(models.CharField(max_length=128), default=list)
     preferred_capabilities = ArrayField(models.CharField(max_length=128), default=list)
+    # Of a run that a rejecting review has queued: the review, the run that it is of, what round
+    # the next review is, and what is to be done.
+    review_id = models.UUIDField(null=True)
+    reviewed_run_id = models.UUIDField(null=True)
+    review_round = models.PositiveSmallIntegerField(null=True)
+    review_reason = models.TextField(blank=True, default="", db_default="")
+    missing_work = JSON(null=True)
+    guidance = models.TextField(blank=True, default="", db_default="")
     # The steps that were taken because no one claimed it.
     starvation_count = models.PositiveSmallIntegerField(default=0)
     # When the last of them was taken.

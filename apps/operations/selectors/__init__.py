@@ -23,6 +23,18 @@ from apps.operations.selectors.inbox import InboxItem, InboxLane, Triage, inbox
 from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
 from apps.operations.selectors.profiles import ProfileView, profile_of
+from apps.operations.selectors.run_reviews import (
+    OF_OUTPUTS,
+    ReviewOutcome,
+    ReviewQuery,
+    ReviewState,
+    RunReviewView,
+    due_reviews,
+    run_review,
+    run_reviews,
+    shown_review,
+    task_reviews,
+)
 from apps.operations.selectors.scheduler import (
     Backlog,
     BacklogQuery,
@@ -61,6 +73,7 @@ from apps.operations.selectors.whole import (
 )
 
 __all__ = [
+    "OF_OUTPUTS",
     "ActiveRun",
     "Backlog",
     "BacklogQuery",
@@ -79,6 +92,10 @@ __all__ = [
     "ProcessRow",
     "ProfileView",
     "RecountFigures",
+    "ReviewOutcome",
+    "ReviewQuery",
+    "ReviewState",
+    "RunReviewView",
     "SchedulerView",
     "SkillDemand",
     "SummaryView",
@@ -96,6 +113,7 @@ __all__ = [
     "board",
     "coordination_channel_of",
     "dashboard",
+    "due_reviews",
     "inbox",
     "latest_log",
     "log_after",
@@ -104,8 +122,11 @@ __all__ = [
     "register_drain",
     "register_sessions",
     "run_of",
+    "run_review",
+    "run_reviews",
     "runs_of",
     "scheduler_of",
+    "shown_review",
     "subtree_of",
     "summary_views",
     "system",
@@ -113,6 +134,7 @@ __all__ = [
     "task_list",
     "task_of",
     "task_of_run",
+    "task_reviews",
     "task_tree",
     "task_view",
     "task_views",

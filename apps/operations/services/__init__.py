@@ -14,7 +14,7 @@ from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock
 from apps.operations.services.pausing import pause_task, resume_task
 from apps.operations.services.processes import delete_dead_processes
 from apps.operations.services.profiles import ProfileFields, delete_profile, set_profile
-from apps.operations.services.purging import purge_details
+from apps.operations.services.purging import erase_run_review_words, purge_details
 from apps.operations.services.queueing import (
     QueuedRun,
     RunRequest,
@@ -26,6 +26,21 @@ from apps.operations.services.queueing import (
     start_task,
 )
 from apps.operations.services.recounting import recount, recount_if_due
+from apps.operations.services.run_review_requests import ReviewRequest, request_review
+from apps.operations.services.run_reviews import (
+    By,
+    LockedReview,
+    Recorded,
+    Reviewer,
+    RunVerdict,
+    bind_review,
+    check_later,
+    lock_due_review,
+    lock_review,
+    recheck_review_of,
+    record_review,
+    recorded_again,
+)
 from apps.operations.services.scheduling import (
     Drain,
     drain_scheduler,
@@ -38,20 +53,28 @@ from apps.operations.services.triage import archive, dismiss, mark_read
 __all__ = [
     "CYCLE_SECONDS",
     "FIRST_CHANGE_DUE_AT",
+    "By",
     "Drain",
+    "LockedReview",
     "LockedRun",
     "LockedTask",
     "ProfileFields",
     "QueuedRun",
+    "Recorded",
+    "ReviewRequest",
+    "Reviewer",
     "RunRequest",
+    "RunVerdict",
     "TaskChanges",
     "TaskFields",
     "add_dependency",
     "add_run",
     "approve_task",
     "archive",
+    "bind_review",
     "cancel_run",
     "cancel_task",
+    "check_later",
     "clean_up_rollups",
     "count_forced",
     "create_task",
@@ -63,8 +86,11 @@ __all__ = [
     "drain_scheduler",
     "enqueue_dependents",
     "enqueue_run",
+    "erase_run_review_words",
     "find_workspace",
     "fold_changes",
+    "lock_due_review",
+    "lock_review",
     "lock_run",
     "lock_task",
     "mark_read",
@@ -72,10 +98,14 @@ __all__ = [
     "pause_task",
     "publish_task",
     "purge_details",
+    "recheck_review_of",
+    "record_review",
+    "recorded_again",
     "recount",
     "recount_if_due",
     "reject_task",
     "remove_dependency",
+    "request_review",
     "resume_scheduler",
     "resume_task",
     "set_profile",

@@ -1,9 +1,23 @@
 """Delete what callers of `/api` wrote about tasks that are purged."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from apps.operations.models import ExecutionProfile, LogEntry, RunDetails, TaskDetails, TriageState
+from apps.base import clock
+from apps.base.erasure import Finding
+from apps.operations.models import (
+    ExecutionProfile,
+    LogEntry,
+    RunDetails,
+    RunReview,
+    TaskDetails,
+    TriageState,
+)
+from apps.operations.services.run_reviews import drop_run_reviews
+from apps.tasks.services import kept_reasons
 
 
 def purge_details(task_ids: Sequence[UUID]) -> Collection[UUID]:
@@ -11,8 +25,39 @@ def purge_details(task_ids: Sequence[UUID]) -> Collection[UUID]:
     LogEntry.objects.filter(task_id__in=task_ids).delete()
     TriageState.objects.filter(task_id__in=task_ids).delete()
     ExecutionProfile.objects.filter(task_id__in=task_ids).delete()
-    RunDetails.objects.filter(task_id__in=task_ids).update(metadata=None)
+    drop_run_reviews(task_ids=task_ids, at=clock.now())
+    RunReview.objects.filter(review__task_id__in=task_ids).update(**NO_WORDS)
+    RunDetails.objects.filter(task_id__in=task_ids).update(
+        metadata=None, review_reason="", missing_work=None, guidance=""
+    )
     TaskDetails.objects.filter(task_id__in=task_ids).update(
-        identifier="", metadata=None, pause_reason=""
+        identifier="", metadata=None, pause_reason="", circuit_reason=""
     )
     return []
+
+
+NO_WORDS: Mapping[str, Any] = {
+    "request_reason": "",
+    "reason": "",
+    "missing_work": [],
+    "guidance": "",
+    "text": "",
+}
+
+
+def erase_run_review_words(
+    *, organisation_id: UUID, worker_id: UUID, apply: bool, at: datetime
+) -> Iterator[Finding]:
+    """Delete what a worker wrote in reviews of runs. Yield what was found."""
+    written = RunReview.objects.filter(
+        review__reviewer_worker_id=worker_id, organisation_id=organisation_id
+    ).exclude(reason="", missing_work=[], guidance="", text="")
+    found = dict(written.values_list("review_id", "review__task_id"))
+    kept = kept_reasons(task_ids=set(found.values()), at=at)
+    reasons = Counter(kept.get(task_id, "") for task_id in found.values())
+    for reason, count in sorted(reasons.items()):
+        yield Finding("reviews of runs with the worker's words", count, reason)
+    free = [review_id for review_id, task_id in found.items() if task_id not in kept]
+    if apply and free:
+        words = {name: value for name, value in NO_WORDS.items() if name != "request_reason"}
+        RunReview.objects.filter(review_id__in=free).update(**words)

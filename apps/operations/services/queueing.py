@@ -5,8 +5,8 @@
 3. Queue the run with a copy of the profile's capabilities, in the statement that logs it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,19 @@ class RunRequest:
     idempotency_key: str = ""
     network_channel: str = ""
     metadata: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Hold the review that has rejected a run, and what it leaves to the run that follows."""
+
+    review_id: UUID
+    reviewed_run_id: UUID
+    # Of the next review.
+    review_round: int
+    review_reason: str
+    missing_work: Sequence[str]
+    guidance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +237,7 @@ def add_run(
     request: RunRequest,
     at: datetime,
     previous_run_id: UUID | None = None,
+    lineage: Lineage | None = None,
     also: Callable[[Run], list[Change]] = lambda _: [],
 ) -> QueuedRun:
     """Queue the next run of a locked task, whose state allows it.
@@ -256,6 +270,7 @@ def add_run(
             metadata=request.metadata,
             required_capabilities=required,
             preferred_capabilities=preferred,
+            **({} if lineage is None else asdict(lineage)),
         )
         made.append(row)
         return [Insert(row), _enqueued(caller, run, row, origin, at), *also(run)]

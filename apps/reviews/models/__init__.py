@@ -5,6 +5,7 @@ from apps.reviews.models.reviews import (
     FOR_VIEWERS,
     REVIEW_OPEN,
     Review,
+    ReviewKind,
     ReviewQuerySet,
     ReviewStatus,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "LaneVisit",
     "LookQuerySet",
     "Review",
+    "ReviewKind",
     "ReviewQuerySet",
     "ReviewStatus",
     "SamplingKey",

@@ -1,7 +1,8 @@
-"""Store reviews of submitted outputs."""
+"""Store reviews: of submitted outputs, and of final runs (`/api`)."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q
@@ -15,15 +16,23 @@ from apps.pools.models import Pool, Worker
 from apps.tasks.models import Run, Task
 
 
+class ReviewKind(models.TextChoices):
+    """Say what a review is of."""
+
+    OUTPUT = "output"  # of a submitted output: its task waits for the verdict
+    RUN = "run"  # of a final run, by `/api`: no task waits for it (docs/adr/0039)
+
+
 class ReviewStatus(models.TextChoices):
-    """Name the statuses of a review."""
+    """Name the statuses of a review: of an output, and what they say of a run's."""
 
     WAITING = "waiting"  # for a reviewer; leaves by a claim or a verdict
     CLAIMED = "claimed"  # a reviewer has it until `lease_until`; after that it counts as waiting
     APPROVED = "approved"  # the task was verified
     REWORK = "rework"  # the task was sent back, or failed where nothing was left
     REJECTED = "rejected"  # the task failed, or was queued for another worker
-    EXPIRED = "expired"  # the task ended without a verdict
+    # The task ended without a verdict. Of a run: recorded without one, or its task was deleted.
+    EXPIRED = "expired"
     AUTO_APPROVED = "auto_approved"  # by the policy, after its time
 
 
@@ -66,10 +75,35 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         return rows.select_for_update(no_key=True, of=("task", "self"), nowait=nowait)
 
 
+_Manager: Any = models.Manager.from_queryset(ReviewQuerySet)
+
+
+class _OfOutputs(_Manager):  # type: ignore[type-arg]
+    """Select the reviews of outputs."""
+
+    kind: ClassVar[ReviewKind] = ReviewKind.OUTPUT
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(kind=self.kind)
+
+
+class _OfRuns(_OfOutputs):
+    """Select the reviews of final runs."""
+
+    kind = ReviewKind.RUN
+
+
 class Review(models.Model):
-    """Store that an output waits for a verdict, and what came of it."""
+    """Store that an output waits for a verdict, and what came of it; or that of a final run.
+
+    `objects` has the reviews of outputs only, so that nothing that decides on outputs, lists or
+    counts them can meet a review of a run.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(
+        max_length=6, choices=ReviewKind, default=ReviewKind.OUTPUT, db_default=ReviewKind.OUTPUT
+    )
     organisation = models.ForeignKey(
         Organisation,
         on_delete=models.PROTECT,
@@ -92,18 +126,19 @@ class Review(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    # Whose work it is.
+    # Whose work it is. Null: of a run, for the version before, which would show it its worker.
     worker = models.ForeignKey(
-        Worker, on_delete=models.PROTECT, related_name="+", db_constraint=False
+        Worker, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
     )
+    # Of an output that of its run. Of a run: 1, 2 … within the round.
     attempt = models.PositiveSmallIntegerField()
-    # 1, 2, 3 … within the task.
+    # 1, 2, 3 … within the task. Of a run as it was requested.
     round = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=13, choices=ReviewStatus, default=ReviewStatus.WAITING)
     # The policy at the submission, with its stated fields: a later change changes no open review.
     policy = JSON()
     cause = models.CharField(max_length=12)
-    # Increases when a reviewer gets or loses it, and with the verdict.
+    # Increases when a reviewer gets or loses it, and with the verdict. Of a run always 1.
     version = models.PositiveIntegerField(default=1)
     requested_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True)
@@ -134,7 +169,8 @@ class Review(models.Model):
     decided_by = models.CharField(max_length=300, blank=True)
     decided_at = models.DateTimeField(null=True)
 
-    objects: ClassVar[ReviewQuerySet] = ReviewQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[ReviewQuerySet] = cast("ReviewQuerySet", _OfOutputs())
+    of_runs: ClassVar[ReviewQuerySet] = cast("ReviewQuerySet", _OfRuns())
 
     class Meta:
         constraints = [
@@ -146,7 +182,26 @@ class Review(models.Model):
                 condition=Q(status__in=REVIEW_OPEN),
                 name="review_one_open_per_run",
             ),
-            models.UniqueConstraint(fields=["task", "round"], name="review_rounds_count_up"),
+            models.UniqueConstraint(
+                fields=["task", "round"],
+                condition=Q(kind=ReviewKind.OUTPUT),
+                name="review_rounds_of_outputs",
+            ),
+            models.UniqueConstraint(
+                fields=["run", "round", "attempt"],
+                condition=Q(kind=ReviewKind.RUN),
+                name="review_key_of_run",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=ReviewKind.OUTPUT, worker__isnull=False)
+                | Q(kind=ReviewKind.RUN, worker__isnull=True),
+                name="review_of_output_has_worker",
+            ),
+            # The version before, which knows no kinds, cannot claim or decide one of a run.
+            models.CheckConstraint(
+                condition=Q(kind=ReviewKind.OUTPUT) | Q(version=1) | Q(status="expired"),
+                name="review_of_run_has_no_version",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=ReviewStatus.values), name="review_status_is_known"
             ),
@@ -203,6 +258,28 @@ class Review(models.Model):
                 include=["id", "status", "decided_by", "claimed_at"],
                 name="review_decided",
             ),
+            # As those above, without reviews of runs: the version before needs the ones above.
+            models.Index(
+                fields=["organisation", "id"],
+                condition=Q(kind=ReviewKind.OUTPUT, status__in=REVIEW_OPEN),
+                name="review_open_outputs",
+            ),
+            models.Index(
+                fields=["organisation", "-id"],
+                condition=Q(kind=ReviewKind.OUTPUT),
+                name="review_list_outputs",
+            ),
+            models.Index(
+                fields=["organisation", "-id"],
+                condition=Q(kind=ReviewKind.OUTPUT) & ~Q(status__in=REVIEW_OPEN),
+                name="review_done_outputs",
+            ),
+            models.Index(
+                fields=["organisation", "decided_at"],
+                condition=Q(kind=ReviewKind.OUTPUT, decided_at__isnull=False),
+                include=["id", "status", "decided_by", "claimed_at"],
+                name="review_decided_outputs",
+            ),
             # Whether a worker may be deleted, and what an erasure finds.
             models.Index(
                 fields=["reviewer_worker"],
@@ -213,6 +290,12 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"round {self.round} of {self.task_id} ({self.status})"
+
+    @property
+    def author_id(self) -> UUID:
+        """Return the worker whose output it is of."""
+        assert self.worker_id is not None
+        return self.worker_id
 
     @property
     def is_open(self) -> bool:

@@ -2,6 +2,7 @@
 
 from apps.reviews.services.appeals import Ruling, decide_appeal, open_appeal
 from apps.reviews.services.claims import claim_review, release_review
+from apps.reviews.services.of_runs import review_of_run
 from apps.reviews.services.purging import erase_review_words, purge_reviews
 from apps.reviews.services.requests import decide_on_review, react_to_reviews
 from apps.reviews.services.sampling import draw
@@ -35,6 +36,7 @@ __all__ = [
     "react_to_reviews",
     "release_review",
     "report_overdue",
+    "review_of_run",
     "verify_submitted",
     "visit_lane",
     "why_it_fails",

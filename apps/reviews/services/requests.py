@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Max
+
 from apps.base.ids import new_id
 from apps.base.rows import Change
 from apps.pools.models import Worker
@@ -101,13 +103,18 @@ def _review(policy: ReviewPolicy, cause: ReviewCause, run: Run, at: datetime) ->
         worker_id=run.worker_id,
         attempt=run.attempt,
         # The task is locked: no other review of it can begin.
-        round=Review.objects.filter(task_id=run.task_id).count() + 1,
+        round=_last_round(run) + 1,
         policy=policy.stored(),
         cause=cause.value,
         requested_at=at,
         due_at=None if deadline is None else at + timedelta(seconds=deadline),
         auto_approve_at=None if hours is None else at + timedelta(hours=hours),
     )
+
+
+def _last_round(run: Run) -> int:
+    rounds = Review.objects.filter(task_id=run.task_id)
+    return int(rounds.aggregate(last=Max("round"))["last"] or 0)
 
 
 def _text(time: datetime | None) -> str | None:

@@ -40,7 +40,7 @@ def drawn_second_look(review: Review, at: datetime) -> Iterator[Change]:
                 id=new_id(),
                 organisation_id=review.organisation_id,
                 review_id=review.id,
-                worker_id=review.worker_id,
+                worker_id=review.author_id,
                 verdict_by=review.decided_by,
                 verdict_worker_id=review.reviewer_worker_id,
                 verdict_member_id=review.reviewer_member_id,

@@ -154,7 +154,7 @@ def give_verdicts(
     results = {review_id: one_of_several(partial(give, review_id)) for review_id in ids}
     if is_one_transaction:
         decided = [one for one in results.values() if isinstance(one, Review)]
-        for review in sorted(decided, key=lambda one: one.worker_id):
+        for review in sorted(decided, key=lambda one: one.author_id):
             _rate(review, actor, at)
     return {review_id: results[review_id] for review_id in given}
 
@@ -162,7 +162,7 @@ def give_verdicts(
 def _rate(review: Review, actor: Principal, at: datetime) -> None:
     """Rate the worker of a review that was just decided, where its verdict has a rating."""
     if review.rating is not None:
-        rate_worker(actor=actor, worker_id=review.worker_id, stars=review.rating, at=at)
+        rate_worker(actor=actor, worker_id=review.author_id, stars=review.rating, at=at)
 
 
 def _pointer_faults(verdict: Verdict, output: Any) -> list[Fault]:

@@ -49,6 +49,9 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
         AND concat_ws(E'\\n', p.reason, p.decision_reason) ILIKE ANY(%(patterns)s))
     OR EXISTS (SELECT FROM reviews_review v JOIN reviews_secondlook l ON l.review_id = v.id
         WHERE v.task_id = t.id AND l.reason ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM reviews_review v JOIN operations_runreview o ON o.review_id = v.id
+        WHERE v.task_id = t.id AND concat_ws(E'\\n', o.request_reason, o.reason, o.missing_work,
+            o.guidance, o.text) ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """
