@@ -1,6 +1,5 @@
 """Final runs are reviewed: asked for, routed to sessions, answered, and ended at their deadlines."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -809,9 +808,9 @@ def test_lists__have_the_last_changed_first(desk: Desk) -> None:
         found = expect(operation, desk.get(path, **query))["reviews"]
         return [review["review_id"] for review in found]
 
-    of_task: Callable[..., list[str]] = lambda **query: listed(  # noqa: E731
-        f"/tasks/{task_id}/reviews", "listTaskReviews", **query
-    )
+    def of_task(**query: Any) -> list[str]:
+        return listed(f"/tasks/{task_id}/reviews", "listTaskReviews", **query)
+
     assert of_task() == [one["review_id"], two["review_id"]]
     assert of_task(limit=1) == [one["review_id"]]
     assert of_task(limit=0) == of_task()
