@@ -1,4 +1,4 @@
-"""Final runs are reviewed: asked for, routed to sessions, answered, and ended at their deadlines."""
+"""Final runs are reviewed: asked for, routed to sessions, answered, ended at their deadlines."""
 
 from datetime import timedelta
 from typing import Any

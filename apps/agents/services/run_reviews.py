@@ -133,7 +133,7 @@ def move_reviews(*, at: datetime | None = None) -> int:
 
 
 def find_stranded_reviews(*, at: datetime | None = None) -> int:
-    """Have the reviews looked at whose sessions have ended, though no one noted it. Return how many."""
+    """Have the reviews looked at whose sessions have ended unnoticed. Return how many."""
     now = at or clock.now()
     rows = stranded_reviews()
     for organisation_id, session_id in rows:

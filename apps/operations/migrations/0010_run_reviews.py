@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 import apps.base.fields
-from apps.base.sql import same_organisation
+from apps.base.sql import same_organisation, unvalidated_key
 
 
 class Migration(migrations.Migration):
@@ -133,4 +133,8 @@ class Migration(migrations.Migration):
             },
         ),
         same_organisation("operations_runreview", "review_id", "reviews_review"),
+        same_organisation("operations_runreview", "parent_review_id", "reviews_review"),
+        same_organisation("operations_runreview", "continuation_run_id", "tasks_run"),
+        unvalidated_key("operations_rundetails", "review_id", "reviews_review"),
+        unvalidated_key("operations_rundetails", "reviewed_run_id", "tasks_run"),
     ]
