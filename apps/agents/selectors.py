@@ -179,7 +179,9 @@ def run_bound_to(session: AgentSession) -> UUID | None:
 
 
 def is_busy(session: AgentSession, at: datetime) -> bool:
-    """Return whether a session holds a run, or is bound to one."""
+    """Return whether a session holds a run, is bound to one, or was opened for a review."""
+    if session.is_reviewers:
+        return True
     return live_claims(session, at).exists() or run_bound_to(session) is not None
 
 
@@ -215,14 +217,17 @@ def reviewers_sessions_without_review() -> SessionQuerySet:
 MAX_STRANDED = 500
 
 
-def stranded_reviews() -> list[tuple[UUID, str]]:
-    """Return organisation and session of reviews to be answered by sessions that have ended."""
+def stranded_reviews(*, at: datetime) -> list[tuple[UUID, str]]:
+    """Return organisation and session of reviews to be answered by sessions that have ended.
+
+    Those that the sweep looks at anyway are left out.
+    """
     active = AgentSession.objects.filter(
         organisation_id=OuterRef("organisation_id"),
         session_id=OuterRef("reviewer_session_id"),
         state=SessionState.ACTIVE,
     )
-    rows = _reviewing().filter(~Exists(active))
+    rows = _reviewing().filter(~Exists(active), check_at__gt=at)
     return list(rows.values_list("organisation_id", "reviewer_session_id")[:MAX_STRANDED])
 
 

@@ -1,9 +1,10 @@
 """Final runs are reviewed: asked for, routed to sessions, answered, ended at their deadlines."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from apps.accounts.scopes import Role, Scope
 from apps.agents.models import REVIEW_EXECUTOR, AgentSession
@@ -470,6 +471,68 @@ def test_a_reviewer_that_stopped_unnoticed__is_found(desk: Desk) -> None:
     assert find_stranded_reviews(at=now) == 1
     assert move_reviews(at=now) == 1
     assert shown(desk, review)["reviewer_session_id"] == "bob"
+
+
+def test_a_session_for_a_review__gets_no_run(desk: Desk) -> None:
+    _, run_id = completed(desk, desk.agent())
+    review = asked(desk, run_id)
+    opened = Agent(desk.caller, review["reviewer_session_id"], review["reviewer_agent_name"])
+    run = desk.started(desk.task()["id"])
+    with expect_unchanged():
+        assert opened.claim().status_code == 204
+    desk.post(f"/task-runs/{run['id']}/claim")
+    path = f"/task-runs/{run['id']}/attach-session"
+    with expect_unchanged():
+        refused(desk.post(path, session_id=opened.session_id), 409)
+
+
+def test_many_due_reviews__are_all_looked_at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.operations.selectors.reviews_of_runs.PAGE", 2)
+    agent = desk.agent()
+    for _ in range(5):
+        asked(desk, completed(desk, agent)[1])
+    assert move_reviews(at=clock.now() + timedelta(hours=1)) == 5
+    assert RunReview.objects.filter(outcome="timeout").count() == 5
+
+
+def test_a_review_that_the_version_before_has_ended__is_left(desk: Desk) -> None:
+    _, run_id = completed(desk, desk.agent())
+    review = asked(desk, run_id)
+    now = clock.now()
+    # As its statement does for a task that ends without a verdict.
+    Review.of_runs.update(
+        status="expired",
+        version=2,
+        claimed_by="",
+        lease_until=None,
+        decided_by="system:policy",
+        decided_at=now,
+    )
+    assert shown(desk, review)["status"] == "canceled"
+    refused(say(desk, review), 409)
+    later = now + timedelta(hours=1)
+    assert move_reviews(at=later) == 1
+    assert (move_reviews(at=later), shown(desk, review)["status"]) == (0, "canceled")
+
+
+DECIDED = {
+    "status": "approved",
+    "claimed_by": "",
+    "lease_until": None,
+    "decided_by": "key:k",
+    "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("values", [DECIDED, {"claimed_by": "key:k"}], ids=["decide", "claim"])
+def test_the_version_before__does_not_claim_or_decide(desk: Desk, values: dict[str, Any]) -> None:
+    _, run_id = completed(desk, desk.agent())
+    asked(desk, run_id)
+    with (
+        pytest.raises(IntegrityError, match="review_of_run_has_no_version"),
+        transaction.atomic(),
+    ):
+        Review.of_runs.update(**values, version=2)
 
 
 def test_a_session_for_a_review__ends_after_it(desk: Desk) -> None:

@@ -67,6 +67,9 @@ def claim_next(
     Raise `IdentityStale` where the session has ended meanwhile, `SessionAlreadyHolds`.
     """
     lock_active(session)
+    if session.is_reviewers:
+        # It was opened for a review, and its worker has no capacity.
+        return None
     run = lock_first(session=session, criteria=request.criteria, at=at)
     if run is None:
         held = _held(session, request, at)

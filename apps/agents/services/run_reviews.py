@@ -56,7 +56,6 @@ from biolayer.times import format_time
 
 ROUTER, SWEEP = "review-router", "scheduler"
 """Who records what no reviewer has said."""
-DUE_AT_ONCE = 100
 
 _postponed = Postponed()
 
@@ -96,6 +95,8 @@ def submit_verdict(
         _require_reviewing(caller, locked)
     if locked.row.outcome:
         return operations.recorded_again(caller=caller, locked=locked, verdict=verdict)
+    if not locked.review.is_open:
+        raise TransitionRefused("The review was ended without an outcome.")
     if caller.is_agent and locked.row.is_held_back:
         raise TransitionRefused("The task's circuit is open: only a person answers the review.")
     reviewer = identity_of(caller.principal)
@@ -127,15 +128,14 @@ def move_reviews(*, at: datetime | None = None) -> int:
     Those whose tasks another transaction has locked are left to the next pass.
     """
     now = at or clock.now()
-    found = due_reviews(at=now, count=DUE_AT_ONCE)
-    rows = [Row(*row) for row in found]
+    rows = (Row(*row) for row in due_reviews(at=now))
     return handle_each(rows, lambda id_: _move(id_, now, is_sweep=True), postponed=_postponed)
 
 
 def find_stranded_reviews(*, at: datetime | None = None) -> int:
     """Have the reviews looked at whose sessions have ended unnoticed. Return how many."""
     now = at or clock.now()
-    rows = stranded_reviews()
+    rows = stranded_reviews(at=now)
     for organisation_id, session_id in rows:
         operations.recheck_review_of(organisation_id=organisation_id, session_id=session_id, at=now)
     return len(rows)
@@ -148,7 +148,10 @@ def _move(review_id: UUID, at: datetime, *, is_sweep: bool) -> bool:
     if locked is None:
         return False
     due_at = locked.review.due_at
-    if is_sweep and due_at is not None and due_at <= at:
+    if not locked.review.is_open:
+        # The version before has ended it with its task.
+        operations.forget_review(locked=locked)
+    elif is_sweep and due_at is not None and due_at <= at:
         _end(locked, SWEEP, at, _timeout(review_id, due_at))
     elif _has_reviewer(locked):
         operations.check_later(locked=locked)

@@ -23,7 +23,7 @@ from apps.operations.selectors.inbox import InboxItem, InboxLane, Triage, inbox
 from apps.operations.selectors.listing import TaskFilters, task_list, workspace_id_of
 from apps.operations.selectors.organisations import open_tasks_of
 from apps.operations.selectors.profiles import ProfileView, profile_of
-from apps.operations.selectors.run_reviews import (
+from apps.operations.selectors.reviews_of_runs import (
     OF_OUTPUTS,
     ReviewOutcome,
     ReviewQuery,

@@ -169,6 +169,11 @@ def check_later(*, locked: LockedReview) -> None:
     write([_row_update(locked.row, {"check_at": locked.review.due_at})])
 
 
+def forget_review(*, locked: LockedReview) -> None:
+    """Have a locked review that is not open any more looked at no more."""
+    write([_row_update(locked.row, {"check_at": None})])
+
+
 # Without waiting: a verdict that is given meanwhile needs no other reviewer.
 RECHECK = """
 UPDATE operations_runreview SET check_at = %(at)s WHERE review_id IN (

@@ -1,10 +1,12 @@
 """Read reviews of runs: those of `/api`, and the kernel's of outputs, in the words of `/api`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+from django.db.models import Q
 
 from apps.accounts.scopes import Scope
 from apps.operations.caller import DAEMON, HUMAN, Caller
@@ -132,10 +134,23 @@ def shown_review(review_id: UUID, *, at: datetime) -> RunReviewView:
     return _views([review], at)[0]
 
 
-def due_reviews(*, at: datetime, count: int) -> list[tuple[UUID, UUID]]:
-    """Return active reviews that are to be looked at, with their organisations, the oldest first."""
-    due = RunReview.objects.filter(check_at__lte=at).order_by("check_at")
-    return list(due.values_list("review_id", "organisation_id")[:count])
+PAGE = 200
+
+
+def due_reviews(*, at: datetime) -> Iterator[tuple[UUID, UUID]]:
+    """Yield active reviews that are to be looked at, with their organisations, the oldest first.
+
+    Page by page: those that are not to be had at once must not hide the others.
+    """
+    due = RunReview.objects.filter(check_at__lte=at).order_by("check_at", "review_id")
+    rest = due
+    while True:
+        page = list(rest.values_list("check_at", "review_id", "organisation_id")[:PAGE])
+        yield from ((review_id, organisation_id) for _, review_id, organisation_id in page)
+        if len(page) < PAGE:
+            return
+        check_at, review_id, _ = page[-1]
+        rest = due.filter(Q(check_at__gt=check_at) | Q(check_at=check_at, review_id__gt=review_id))
 
 
 def _listed(
