@@ -124,6 +124,13 @@ DRAINS = (
         due_since="apps.operations.services.FIRST_CHANGE_DUE_AT",
     ),
     Drain(
+        "bridges",
+        job="apps.operations.jobs.drain_bridges",
+        groups=("bulk",),
+        run_once="apps.operations.services.notify_due",
+        due_since="SELECT due_at FROM operations_bridgedue ORDER BY due_at, id LIMIT 1",
+    ),
+    Drain(
         "audit",
         job="apps.accounts.jobs.drain_audit",
         groups=("bulk",),

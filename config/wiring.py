@@ -121,6 +121,7 @@ def connect() -> None:
     tasks.add_check(callback_faults)
     tasks.add_shared_rows(callback_origin)
     webhooks.add_pool_check(may_use_pool)
+    webhooks.listen_to_notifications(operator_tasks.note_attempts)
     react([EventType.CREATED, EventType.DRAFTED], open_callback)
     react([EventType.QUEUED, EventType.HELD], reopen_callback)
     react([EventType.CREATED, EventType.QUEUED, EventType.UPDATED], start_sla_clocks)

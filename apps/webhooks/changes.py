@@ -52,6 +52,19 @@ def _endpoint_deliveries(message: Message, except_destination: UUID | None) -> B
     return BulkStatement(FAN_OUT, row)
 
 
+def notification(
+    event: OutboundEvent, *, delivery_id: UUID, destination_id: UUID, origin_id: UUID
+) -> Iterable[Change]:
+    """Return the rows of a notification: its message, and the delivery to its bridge."""
+    message = event.message()
+    yield Insert(message)
+    yield Insert(
+        new_delivery(
+            message, destination_id=destination_id, origin_id=origin_id, delivery_id=delivery_id
+        )
+    )
+
+
 def callback_destination(
     *, task_id: UUID, organisation_id: UUID, handoff: Handoff
 ) -> Iterable[Change]:

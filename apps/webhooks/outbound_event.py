@@ -60,11 +60,13 @@ class OutboundEvent:
         return orjson.dumps({"type": self.event_type, "timestamp": timestamp, "data": data})
 
 
-def new_delivery(message: Message, *, destination_id: UUID, origin_id: UUID) -> Delivery:
+def new_delivery(
+    message: Message, *, destination_id: UUID, origin_id: UUID, delivery_id: UUID | None = None
+) -> Delivery:
     """Return a delivery of a message, due at once, which is not saved yet."""
     return rows.new(
         Delivery,
-        id=new_id(),
+        id=delivery_id or new_id(),
         organisation_id=message.organisation_id,
         destination_id=destination_id,
         origin_id=origin_id,

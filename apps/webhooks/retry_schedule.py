@@ -11,10 +11,20 @@ DEFAULT_DELAYS = tuple(
 MAX_DELAY = timedelta(hours=12)
 JITTER = 0.2
 
+# Notifications of bridges, whatever their destination says: every minute for a day. Then their
+# sender makes a new delivery, so that no delivery has attempts without end.
+NOTIFICATION_DELAY = timedelta(seconds=60)
+NOTIFICATION_RETRIES = 1_440
+
 
 def max_attempts(*, max_retries: int | None) -> int:
     """Return how many attempts a retry budget allows; None is the default schedule's."""
     return 1 + (len(DEFAULT_DELAYS) if max_retries is None else max_retries)
+
+
+def next_notification_delay(*, retries_used: int) -> timedelta | None:
+    """Return how long to wait for the next attempt at a notification; None after a day."""
+    return NOTIFICATION_DELAY if retries_used < NOTIFICATION_RETRIES else None
 
 
 def next_delay(

@@ -57,6 +57,7 @@ BioLayerError
 │   ├── RequestIdReused        the natural key was used with another body
 │   ├── SigningKeyInUse        the current key: rotate it before it can be expired
 │   ├── TooManySigningKeys
+│   ├── BridgeInstanceIdTaken
 │   ├── TooManyEndpoints
 │   ├── TooManyConsumers
 │   ├── TooManyOAuthApplications
@@ -131,6 +132,7 @@ from biolayer.errors.conflicts import (
     AppealClosed,
     AppealTooLate,
     AttemptsExhausted,
+    BridgeInstanceIdTaken,
     ClaimDecided,
     Conflict,
     ConsumerNameTaken,
@@ -236,6 +238,7 @@ __all__ = [
     "AppealTooLate",
     "AttemptsExhausted",
     "BioLayerError",
+    "BridgeInstanceIdTaken",
     "BulkTooLarge",
     "ChainTooDeep",
     "ClaimDecided",

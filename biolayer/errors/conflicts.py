@@ -247,6 +247,14 @@ class TooManySigningKeys(Conflict):
         return {"limit": self.limit}
 
 
+class BridgeInstanceIdTaken(Conflict):
+    code = "bridge_instance_id_taken"
+    title = "A bridge instance with this id exists"
+
+    def __init__(self) -> None:
+        super().__init__("Choose another id, or leave it out.")
+
+
 class TooManyEndpoints(Conflict):
     code = "too_many_endpoints"
     title = "Too many webhook endpoints"

@@ -582,6 +582,18 @@ def walk_legal_holds(house: House, answers: Answers) -> None:
     answers.expect("release_legal_hold", 200, caller.post(f"{path}/release"))
 
 
+def walk_bridges(house: House, answers: Answers) -> None:
+    alice, path = house.alice, "/v1/bridge-instances"
+    body = {"name": "Chat", "scope": "global", "url": "http://127.0.0.1:9/notify"}
+    made = answers.expect("create_bridge_instance", 201, alice.post(path, body))
+    one = f"{path}/{made['bridge_instance_id']}"
+    answers.expect("list_bridge_instances", 200, alice.get(path))
+    answers.expect("get_bridge_instance", 200, alice.get(one))
+    auth = {"type": "bearer", "token": "s3cret"}
+    answers.expect("update_bridge_instance", 200, alice.patch(one, {"muted": True, "auth": auth}))
+    answers.expect("delete_bridge_instance", 204, alice.delete(one))
+
+
 # The audit log last: it has what the others did.
 WALKS = (
     walk_tasks,
@@ -592,6 +604,7 @@ WALKS = (
     walk_work,
     walk_feed,
     walk_endpoints,
+    walk_bridges,
     walk_keys,
     walk_api_keys,
     walk_pools,

@@ -11,6 +11,7 @@ from apps.accounts.scopes import LEAST_ROLE, Role, Scope
 from apps.accounts.services import issue_key
 from apps.api.http.operations import Operation
 from apps.api.operations.document import operations
+from tests.bridge_steps import bridge, subscribed
 from tests.factories import NO_ID, Caller, House
 from tests.operator_steps import desk_of
 
@@ -27,13 +28,15 @@ class Ids:
 
     task_id: str
     run_id: str
+    subscription_id: str = NO_ID
 
 
 @pytest.fixture
 def ids(house: House) -> Ids:
     desk = desk_of(house)
     task_id = desk.task()["id"]
-    return Ids(task_id, desk.started(task_id)["id"])
+    own = subscribed(desk, task_id, bridge(desk))["subscription_id"]
+    return Ids(task_id, desk.started(task_id)["id"], own)
 
 
 def called(one: Operation) -> str:
@@ -61,6 +64,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "submitTaskRunReviewVerdict": {
         "run_id": NO_ID,
         "verdict": {"outcome": "error", "confidence": 1, "reason": "None", "delivery_id": "d-1"},
+    },
+    "createTaskBridgeNotificationSubscription": {
+        "bridge_instance_id": NO_ID,
+        "scope": "global",
+        "delivery_mode": "reply",
+        "peer_id": "drafter.s-1",
     },
 }
 """The bodies of calls that need one."""

@@ -21,6 +21,7 @@ from apps.base import clock
 from apps.events import services as events
 from apps.events.selectors import BEGINNING
 from apps.matching.services import match_queued
+from apps.operations.services import create_bridge_instance
 from apps.pools.services import provision_pool
 from apps.reviews.models import Appeal, SecondLook
 from apps.reviews.services import open_appeal
@@ -73,6 +74,7 @@ class Row:
 
 
 ENDPOINT = {"url": "http://127.0.0.1:9/events"}
+BRIDGE = {"name": "Chat", "scope": "global", "url": "http://127.0.0.1:9/notify"}
 OAUTH = {"name": "Ours", "grant_types": ["client_credentials"], "scopes": ["tasks:read"]}
 RECOVERY = {"kind": "failed", "since": "2026-01-01T00:00:00Z"}
 
@@ -199,6 +201,13 @@ MATRIX = [
     Row("delete", "webhook-endpoints/<str:endpoint_id>", Scope.WEBHOOKS_MANAGE, subject="endpoint"),
     Row("post", "webhook-endpoints/<str:endpoint_id>/test", Scope.WEBHOOKS_MANAGE,
     {"type": "task.failed"}, subject="endpoint"),
+    Row("post", "bridge-instances", Scope.WEBHOOKS_MANAGE, BRIDGE),
+    Row("get", "bridge-instances", Scope.WEBHOOKS_READ),
+    Row("get", "bridge-instances/<str:bridge_instance_id>", Scope.WEBHOOKS_READ, subject="bridge"),
+    Row("patch", "bridge-instances/<str:bridge_instance_id>", Scope.WEBHOOKS_MANAGE,
+    {"muted": True}, subject="bridge"),
+    Row("delete", "bridge-instances/<str:bridge_instance_id>", Scope.WEBHOOKS_MANAGE,
+    subject="bridge"),
     Row("get", "deliveries", Scope.WEBHOOKS_READ),
     Row("get", "deliveries/<str:delivery_id>", Scope.WEBHOOKS_READ, subject="delivery"),
     Row("get", "deliveries/<str:delivery_id>/attempts", Scope.WEBHOOKS_READ, subject="delivery"),
@@ -260,7 +269,7 @@ UPLOADS = {("post", "evidence"), ("post", "attachments")}
 
 OF_POOLS = (
     "task", "endpoint", "delivery", "recovery", "pool", "worker", "consumer", "evidence",
-    "attachment", "claim", "review", "appeal", "look", "session",
+    "attachment", "claim", "review", "appeal", "look", "session", "bridge",
 )  # fmt: skip
 """Objects that a credential for some pools sees only if they belong to these."""
 
@@ -430,8 +439,8 @@ def a_consumer(house: House) -> UUID:
     return name
 
 
-def webhook_subjects(house: House) -> dict[str, UUID]:
-    """Create an endpoint of Alice's, with a delivery and a recovery."""
+def webhook_subjects(house: House) -> dict[str, Any]:
+    """Create an endpoint of Alice's, with a delivery and a recovery, and a bridge."""
     actor, at = house.alice.principal, clock.now()
     endpoint = webhooks.create_endpoint(actor=actor, document=ENDPOINT, at=at)
     delivery = webhooks.send_test_event(
@@ -439,7 +448,13 @@ def webhook_subjects(house: House) -> dict[str, UUID]:
     )
     wanted = parse(RecoveryRequest, {**RECOVERY, "endpoint_id": str(endpoint.id)})
     recovery = webhooks.start_recovery(actor=actor, request=wanted, at=at)
-    return {"endpoint": endpoint.id, "delivery": delivery.id, "recovery": recovery.id}
+    bridge = create_bridge_instance(actor=actor, document=BRIDGE, at=at).row.wire_id
+    return {
+        "endpoint": endpoint.id,
+        "delivery": delivery.id,
+        "recovery": recovery.id,
+        "bridge": bridge,
+    }
 
 
 def everything_key(house: House, organisation_id: UUID, worker: Caller) -> Caller:

@@ -52,6 +52,7 @@ PATH_PARAMETERS = {
     "review_id": ("The review.", UUID),
     "task_id": ("The task.", "task-5f1c0a9be3d24786"),
     "depends_on_id": ("The task that it depends on.", "task-7a30c1d95be84f02"),
+    "subscription_id": ("The subscription.", "bts-51f0c9be3d247867"),
     "session_id": ("The session, as it was registered.", "drafter-7f3a"),
 }
 

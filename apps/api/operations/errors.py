@@ -1,6 +1,5 @@
 """Convert errors to the bodies of this API: `{error, diagnostic?}`, with secrets redacted."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +9,13 @@ from rest_framework.response import Response
 from apps.api.http import problems
 from apps.api.http.request_ids import request_id_of
 from apps.api.operations.responses import ErrorBody
+from apps.operations.redaction import redacted
 from biolayer import errors
 from biolayer.errors.agents import IDENTITY_ERRORS, LEASE_ERRORS
 from biolayer.errors.operations import OPERATOR_ERRORS, UNPROCESSABLE
 
-CLAIM_TOKEN = re.compile(r"agh_claim_[A-Za-z0-9_\-]+")
-REDACTED = "[redacted]"
+__all__ = ["error_body", "handle", "redacted"]
+
 FORCE = "task.force"
 """What the ids of diagnostics about forced operations begin with."""
 SEVERITIES: dict[type[errors.BioLayerError], str] = {
@@ -23,11 +23,6 @@ SEVERITIES: dict[type[errors.BioLayerError], str] = {
     errors.AlreadyTerminal: "info",
 }
 """Of diagnostics; all others are errors."""
-
-
-def redacted(text: str) -> str:
-    """Return a text without claim tokens."""
-    return CLAIM_TOKEN.sub(REDACTED, text)
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.api.operations import (
     agent_tasks,
+    bridges,
     document,
     force,
     observe,
@@ -55,6 +56,11 @@ urlpatterns = [
     path("tasks/<str:task_id>/dependencies/<str:depends_on_id>", tasks.TaskDependency.as_view()),
     path("tasks/<str:task_id>/execution-profile", profiles.TaskExecutionProfile.as_view()),
     path("tasks/<str:task_id>/inspect", reads.TaskInspect.as_view()),
+    path("tasks/<str:task_id>/notifications/bridges", bridges.BridgeSubscriptions.as_view()),
+    path(
+        "tasks/<str:task_id>/notifications/bridges/<str:subscription_id>",
+        bridges.BridgeSubscription.as_view(),
+    ),
     path("tasks/<str:task_id>/pause", tasks.TaskPause.as_view()),
     path("tasks/<str:task_id>/publish", tasks.TaskPublish.as_view()),
     path("tasks/<str:task_id>/reject", tasks.TaskReject.as_view()),

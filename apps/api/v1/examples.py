@@ -11,6 +11,7 @@ from biolayer.requests import (
     agents,
     api_keys,
     appeals,
+    bridges,
     oauth,
     offers,
     organisations,
@@ -161,6 +162,13 @@ BODIES: Mapping[type[BaseModel], Any] = {
         "headers": {"X-Tenant": "northwind"},
     },
     webhooks.EndpointChange: {"enabled": False},
+    bridges.BridgeInstanceCreation: {
+        "name": "Support chat",
+        "scope": "workspace",
+        "workspace_id": POOL,
+        "url": "https://bridge.example/notify",
+    },
+    bridges.BridgeInstanceChange: {"muted": True},
     webhooks.TestEvent: {"type": "task.completed"},
     webhooks.RecoveryRequest: {
         "kind": "missed",

@@ -85,11 +85,13 @@ ATOMIC = Query(
     "`true`: create all tasks of the batch, or none.",
     example=True,
 )
+# Notifications of bridges are no events.
+DELIVERED_TYPES = [*EVENT_TYPES, "task.notification"]
 DELIVERY_FILTERS = (
     filter_by("status", "The status.", "exhausted", enum=list(STATUSES)),
     filter_by("endpoint_id", "The endpoint.", UUID_EXAMPLE, format="uuid"),
     filter_by("task_id", "The task of the event.", UUID_EXAMPLE, format="uuid"),
-    filter_by("type", "The type of the event.", "task.completed", enum=list(EVENT_TYPES)),
+    filter_by("type", "The type of the event.", "task.completed", enum=DELIVERED_TYPES),
     filter_by("outcome", "The outcome of the last attempt.", "timeout", enum=list(OUTCOMES)),
     Query("since", {"type": "string", "format": "date-time"}, "Created then or later.", TIME),
     Query("until", {"type": "string", "format": "date-time"}, "Created before.", TIME),
@@ -215,7 +217,7 @@ def delivery_filter(request: Request) -> DeliveryFilter:
         statuses=parameters.choices("status", STATUSES),
         endpoint_ids=parameters.ids("endpoint_id", "an endpoint"),
         task_ids=parameters.ids("task_id", "a task"),
-        event_types=parameters.choices("type", EVENT_TYPES),
+        event_types=parameters.choices("type", DELIVERED_TYPES),
         outcomes=parameters.choices("outcome", OUTCOMES),
         since=parameters.time("since"),
         until=parameters.time("until"),

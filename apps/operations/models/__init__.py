@@ -1,5 +1,13 @@
 """Store what `/api` knows of tasks and runs besides the kernel, roll-ups, and the processes."""
 
+from apps.operations.models.bridges import (
+    MAX_ERROR_BYTES,
+    BridgeCursor,
+    BridgeDue,
+    BridgeInstance,
+    BridgeSubscription,
+    DeliveryMode,
+)
 from apps.operations.models.details import (
     NO_CLAIM,
     ApprovalPolicy,
@@ -28,10 +36,16 @@ from apps.operations.models.scheduler import SchedulerState
 from apps.operations.models.triage import TriageState
 
 __all__ = [
+    "MAX_ERROR_BYTES",
     "NO_CLAIM",
     "ApprovalPolicy",
     "ApprovalState",
+    "BridgeCursor",
+    "BridgeDue",
+    "BridgeInstance",
+    "BridgeSubscription",
     "Counted",
+    "DeliveryMode",
     "ExecutionProfile",
     "Flow",
     "ForceWindow",

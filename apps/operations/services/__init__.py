@@ -1,5 +1,10 @@
 """Change tasks of `/api`, and keep the roll-ups. Import the services from here."""
 
+from apps.operations.services.bridges import (
+    create_bridge_instance,
+    delete_bridge_instance,
+    update_bridge_instance,
+)
 from apps.operations.services.cancelling import cancel_run, cancel_task, delete_task
 from apps.operations.services.changing import TaskChanges, update_task
 from apps.operations.services.creating import TaskFields, create_task, find_workspace
@@ -11,6 +16,7 @@ from apps.operations.services.dependencies import (
 from apps.operations.services.folding import FIRST_CHANGE_DUE_AT, clean_up_rollups, fold_changes
 from apps.operations.services.force_limit import count_forced, delete_force_windows
 from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock_task
+from apps.operations.services.notifying import note_attempts, notify_due
 from apps.operations.services.pausing import pause_task, resume_task
 from apps.operations.services.processes import delete_dead_processes
 from apps.operations.services.profiles import ProfileFields, delete_profile, set_profile
@@ -49,6 +55,11 @@ from apps.operations.services.scheduling import (
     resume_scheduler,
 )
 from apps.operations.services.starvation import CYCLE_SECONDS, step_starved
+from apps.operations.services.subscribing import (
+    SubscriptionFields,
+    subscribe_bridge,
+    unsubscribe_bridge,
+)
 from apps.operations.services.triage import archive, dismiss, mark_read
 
 __all__ = [
@@ -66,6 +77,7 @@ __all__ = [
     "Reviewer",
     "RunRequest",
     "RunVerdict",
+    "SubscriptionFields",
     "TaskChanges",
     "TaskFields",
     "add_dependency",
@@ -78,7 +90,9 @@ __all__ = [
     "check_later",
     "clean_up_rollups",
     "count_forced",
+    "create_bridge_instance",
     "create_task",
+    "delete_bridge_instance",
     "delete_dead_processes",
     "delete_force_windows",
     "delete_profile",
@@ -96,6 +110,8 @@ __all__ = [
     "lock_run",
     "lock_task",
     "mark_read",
+    "note_attempts",
+    "notify_due",
     "pause_scheduler",
     "pause_task",
     "publish_task",
@@ -113,5 +129,8 @@ __all__ = [
     "set_profile",
     "start_task",
     "step_starved",
+    "subscribe_bridge",
+    "unsubscribe_bridge",
+    "update_bridge_instance",
     "update_task",
 ]

@@ -16,6 +16,7 @@ from apps.operations.projection import task_status
 from apps.operations.services.locks import LockedTask, lock_task, open_run
 from apps.operations.services.pausing import lock_below
 from apps.operations.services.run_reviews import drop_run_reviews
+from apps.operations.services.subscribing import end_subscriptions
 from apps.tasks import services as tasks
 from apps.tasks.models import RUN_FINAL, Run, RunStatus, Task
 from biolayer.errors import Fault, InvalidInput, TransitionRefused
@@ -200,6 +201,7 @@ def delete_task(*, caller: Caller, task_id: str, at: datetime) -> None:
     RunDetails.objects.filter(task_id=task.id).update(idempotency_key="")
     drop_run_reviews(task_ids=[task.id], at=at)
     tasks.unlink_all(task)
+    end_subscriptions(task, at=at)
     LogEntry.objects.filter(task_id=task.id).delete()
     TriageState.objects.filter(task_id=task.id).delete()
     ExecutionProfile.objects.filter(task_id=task.id).delete()

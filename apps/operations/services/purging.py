@@ -9,6 +9,8 @@ from uuid import UUID
 from apps.base import clock
 from apps.base.erasure import Finding
 from apps.operations.models import (
+    BridgeCursor,
+    BridgeSubscription,
     ExecutionProfile,
     LogEntry,
     RunDetails,
@@ -18,10 +20,15 @@ from apps.operations.models import (
 )
 from apps.operations.services.run_reviews import drop_run_reviews
 from apps.tasks.services import kept_reasons
+from apps.webhooks import services as webhooks
 
 
 def purge_details(task_ids: Sequence[UUID]) -> Collection[UUID]:
-    """Delete texts and metadata. Return no task: no one locks the details of a closed task."""
+    """Delete texts and metadata, and what bridges were told. Return the tasks that are left.
+
+    These are tasks of whose notifications a row was locked; no one locks the details of a closed
+    task.
+    """
     LogEntry.objects.filter(task_id__in=task_ids).delete()
     TriageState.objects.filter(task_id__in=task_ids).delete()
     ExecutionProfile.objects.filter(task_id__in=task_ids).delete()
@@ -33,7 +40,7 @@ def purge_details(task_ids: Sequence[UUID]) -> Collection[UUID]:
     TaskDetails.objects.filter(task_id__in=task_ids).update(
         identifier="", metadata=None, pause_reason="", circuit_reason=""
     )
-    return []
+    return _purge_bridges(task_ids)
 
 
 NO_WORDS: Mapping[str, Any] = {
@@ -61,3 +68,20 @@ def erase_run_review_words(
     if apply and free:
         words = {name: value for name, value in NO_WORDS.items() if name != "request_reason"}
         RunReview.objects.filter(review_id__in=free).update(**words)
+
+
+def _purge_bridges(task_ids: Sequence[UUID]) -> Collection[UUID]:
+    """Delete subscriptions and cursors of tasks, with their messages. Return the tasks left."""
+    cursors = BridgeCursor.objects.filter(task_id__in=task_ids)
+    tasks = dict(cursors.values_list("subject_id", "task_id"))
+    if not tasks:
+        return []
+    subscriptions = BridgeSubscription.objects.filter(task_id__in=task_ids)
+    free = subscriptions.select_for_update(skip_locked=True).values_list("id", flat=True)
+    BridgeSubscription.objects.filter(id__in=list(free)).delete()
+    left = set(subscriptions.values_list("task_id", flat=True))
+    # A notification that is under way still would be written by the one that has it locked.
+    ended = [subject for subject, task_id in tasks.items() if task_id not in left]
+    left |= {tasks[subject] for subject in webhooks.purge_subjects(ended)}
+    cursors.exclude(task_id__in=left).delete()
+    return left

@@ -22,7 +22,7 @@ from apps.accounts.scopes import Scope
 from apps.base.stamps import stamp
 from apps.webhooks import selectors, texts
 from apps.webhooks.admin.lists import WebhooksList, labelled, status
-from apps.webhooks.models import Delivery, Destination, Message
+from apps.webhooks.models import NOTIFICATION, Delivery, Destination, Message
 from apps.webhooks.selectors import DeliveryFilter
 from biolayer.events import EVENT_TYPES
 
@@ -84,7 +84,11 @@ class DeliveryAdmin(WebhooksList):
     list_filter = (
         fixed_filter("status", _("status"), _statuses, _of_status),
         EndpointFilter,
-        fixed_filter("event_type", _("event"), lambda: [(name, name) for name in EVENT_TYPES]),
+        fixed_filter(
+            "event_type",
+            _("event"),
+            lambda: [(name, name) for name in (*EVENT_TYPES, NOTIFICATION)],
+        ),
         fixed_filter(
             "created",
             _("time"),

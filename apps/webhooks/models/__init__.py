@@ -2,6 +2,7 @@
 
 from apps.webhooks.models.deliveries import (
     FINAL,
+    NOTIFICATION,
     Attempt,
     Delivery,
     DeliveryStatus,
@@ -19,6 +20,7 @@ from apps.webhooks.models.recoveries import Recovery, RecoveryKind
 
 __all__ = [
     "FINAL",
+    "NOTIFICATION",
     "Attempt",
     "Delivery",
     "DeliveryStatus",

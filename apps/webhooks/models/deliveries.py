@@ -78,6 +78,10 @@ class WaitReason(models.TextChoices):
 
 FINAL = ("succeeded", "exhausted", "expired")
 
+NOTIFICATION = "task.notification"
+"""The type of messages to bridges. Their subject is a cursor of
+operations; no endpoint receives them."""
+
 
 class Delivery(models.Model):
     """Store one event for one destination. Its id is the `webhook-id` of every attempt.

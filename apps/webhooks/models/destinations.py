@@ -62,6 +62,8 @@ class Origin(models.Model):
 class DestinationKind(models.TextChoices):
     CALLBACK = "callback"  # of one task, created with it
     ENDPOINT = "endpoint"  # of the organisation, which manages it
+    # A bridge instance (apps/operations): it gets notifications, and no event by fan-out.
+    BRIDGE = "bridge"
 
 
 class DestinationStatus(models.TextChoices):

@@ -3,6 +3,7 @@ WITH page AS (
     -- The next events of the recovery's period, with all that were created at the same time.
     SELECT m.* FROM webhooks_message m
     WHERE m.organisation_id = %(organisation)s AND m.event_type LIKE 'task.%%' AND NOT m.is_test
+        AND m.event_type <> 'task.notification'
         AND m.created_at >= %(since)s AND m.created_at <= %(until)s
         AND m.created_at > coalesce(%(passed)s::timestamptz, '-infinity')
     ORDER BY m.created_at FETCH FIRST %(page)s ROWS WITH TIES

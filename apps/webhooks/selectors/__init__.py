@@ -43,6 +43,7 @@ from apps.webhooks.selectors.keys import (
     signing_keys,
 )
 from apps.webhooks.selectors.messages import bodies
+from apps.webhooks.selectors.notifications import NotificationState, notification_state
 from apps.webhooks.selectors.origins import (
     breaker_state,
     oldest_due,
@@ -70,6 +71,7 @@ __all__ = [
     "CurrentWait",
     "DeliveryFilter",
     "EndpointRecord",
+    "NotificationState",
     "PublicKey",
     "QueueCounts",
     "RecoveryProgress",
@@ -93,6 +95,7 @@ __all__ = [
     "key_status",
     "last_attempts",
     "newest_since",
+    "notification_state",
     "oldest_due",
     "origins",
     "public_keys",

@@ -16,13 +16,14 @@ from apps.accounts.scopes import Scope
 from apps.webhooks.http_client import Outcome
 from apps.webhooks.models import (
     FINAL,
+    NOTIFICATION,
     Attempt,
     Delivery,
     DeliveryStatus,
     Destination,
     DestinationKind,
 )
-from apps.webhooks.retry_schedule import max_attempts
+from apps.webhooks.retry_schedule import NOTIFICATION_RETRIES, max_attempts
 from biolayer.errors import NotFound
 
 STATUSES = tuple(status.value for status in DeliveryStatus)
@@ -58,9 +59,9 @@ class DeliveryFilter:
         }
         condition = Q(**{name: value for name, value in lookups.items() if value})
         if self.endpoint_ids:
-            kind = DestinationKind.ENDPOINT
+            kinds = (DestinationKind.ENDPOINT, DestinationKind.BRIDGE)
             condition &= (
-                Q(destination_id__in=self.endpoint_ids, destination__kind=kind) & OF_ENDPOINT
+                Q(destination_id__in=self.endpoint_ids, destination__kind__in=kinds) & OF_ENDPOINT
             )
         if self.task_ids:
             condition &= _of_tasks(self.task_ids, organisation_id)
@@ -152,8 +153,9 @@ def sent_body(delivery: Delivery) -> dict[str, Any]:
 
 
 def is_about_task(delivery: Delivery) -> bool:
-    """Return whether the event is a task's: neither a test nor an operational event."""
-    return delivery.event_type.startswith("task.") and not delivery.message.is_test
+    """Return whether the event is a task's: no test, no operational event, no notification."""
+    is_of_task = delivery.event_type.startswith("task.") and not delivery.message.is_test
+    return is_of_task and delivery.event_type != NOTIFICATION
 
 
 def attempts_left(delivery: Delivery) -> int:
@@ -161,4 +163,6 @@ def attempts_left(delivery: Delivery) -> int:
     if delivery.status in FINAL:
         return 0
     used = delivery.attempt_count - delivery.forgiven_count
-    return max(0, max_attempts(max_retries=delivery.destination.max_retries) - used)
+    is_notification = delivery.event_type == NOTIFICATION
+    retries = NOTIFICATION_RETRIES if is_notification else delivery.destination.max_retries
+    return max(0, max_attempts(max_retries=retries) - used)

@@ -34,6 +34,7 @@ COUNT_MISSED = """
 WITH newest AS MATERIALIZED (
     SELECT m.subject_id, m.sequence, m.event_type, m.pool_ids, m.domain FROM webhooks_message m
     WHERE m.organisation_id = %(organisation)s AND m.event_type LIKE 'task.%%' AND NOT m.is_test
+        AND m.event_type <> 'task.notification'
         AND m.created_at >= %(since)s AND m.created_at <= %(until)s
     ORDER BY m.created_at DESC LIMIT %(limit)s
 )

@@ -28,7 +28,7 @@ def endpoint(row: Destination, *, at: datetime) -> responses.WebhookEndpoint:
         pool_ids=row.pool_ids,
         domains=row.domains,
         headers=dict.fromkeys(row.header_names, "redacted"),
-        auth=_auth(row.auth_type),
+        auth=shown_auth(row.auth_type),
         payload="thin" if row.is_thin else "full",
         ordering="per_task" if row.is_ordered else "none",
         rate_limit_per_minute=row.rate_per_minute,
@@ -130,7 +130,7 @@ def _delivery(row: Delivery, at: datetime) -> dict[str, Any]:
     return {
         "delivery_id": row.id,
         "message_id": f"msg_{row.id.hex}",
-        "endpoint_id": row.destination_id if row.destination.kind == "endpoint" else None,
+        "endpoint_id": None if row.destination.kind == "callback" else row.destination_id,
         "task_id": row.subject_id if selectors.is_about_task(row) else None,
         "type": row.event_type,
         "sequence": row.sequence,
@@ -149,7 +149,8 @@ def _delivery(row: Delivery, at: datetime) -> dict[str, Any]:
     }
 
 
-def _auth(auth_type: str) -> ShownAuth:
+def shown_auth(auth_type: str) -> ShownAuth:
+    """Return how a destination authenticates, without its secrets."""
     # The credentials are not decrypted for this, so user names are redacted like secrets.
     redacted = dict.fromkeys(CallbackAuth.NEEDS[auth_type], "redacted")
     return ShownAuth(type=choice(auth_type), **redacted)

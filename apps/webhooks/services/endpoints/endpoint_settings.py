@@ -30,7 +30,12 @@ def add_pool_check(check: PoolCheck) -> None:
 
 def document_checks(actor: Principal, stored: Credentials, *, is_new: bool) -> list[Check]:
     """Return checks for faults of the actor's document that its schema does not show."""
-    return [_url_faults, _pool_faults(actor, is_new=is_new), _header_faults(stored)]
+    return [*address_checks(stored), _pool_faults(actor, is_new=is_new)]
+
+
+def address_checks(stored: Credentials) -> list[Check]:
+    """Return the checks of a URL and of what a request to it carries."""
+    return [_url_faults, _header_faults(stored)]
 
 
 def _url_faults(document: Any) -> Iterable[Fault]:
@@ -44,14 +49,15 @@ def _pool_faults(actor: Principal, *, is_new: bool) -> Check:
         if pool_ids is None and actor.pool_ids is not None:
             yield Fault("/pool_ids", "required", "must name pools that this credential may use")
         for index, text in enumerate(pool_ids if isinstance(pool_ids, list) else []):
-            if not _may_filter_by(actor, text):
+            if not may_filter_by(actor, text):
                 detail = "is not an open pool that this credential may use"
                 yield Fault(pointer("pool_ids", index), "unknown_pool", detail)
 
     return faults
 
 
-def _may_filter_by(actor: Principal, text: Any) -> bool:
+def may_filter_by(actor: Principal, text: Any) -> bool:
+    """Return whether the actor's endpoints may get the events of a pool; True for what is none."""
     try:
         pool_id = UUID(text)
     except (AttributeError, TypeError, ValueError):

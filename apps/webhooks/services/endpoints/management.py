@@ -61,7 +61,7 @@ def create_endpoint(*, actor: Principal, document: Any, at: datetime) -> Destina
     checks = document_checks(actor, Credentials(), is_new=True)
     creation = parse(EndpointCreation, document, checks=checks)
     _require_below_maximum(actor.organisation_id)
-    origin = _ensure_origin(actor.organisation_id, creation.url)
+    origin = ensure_origin(actor.organisation_id, creation.url)
     lock_origins([origin])
     _require_rate_limit_allowed(actor, origin, creation.rate_limit_per_minute)
     credentials = Credentials(creation.auth, creation.headers)
@@ -104,7 +104,7 @@ def _update(actor: Principal, endpoint_id: UUID, document: Any, at: datetime) ->
     if "url" in fields:
         # Before the transaction: a new origin's row would be locked until its end, while a
         # transaction that creates a task for that origin locks the endpoint.
-        origin = _ensure_origin(actor.organisation_id, change.url)
+        origin = ensure_origin(actor.organisation_id, change.url)
     values = {
         "origin_id": origin,
         "updated_at": at,
@@ -127,14 +127,24 @@ def _write_update(
     *,
     at: datetime,
 ) -> None:
+    change_locked(known, values, enabled=fields.get("enabled"), by=actor.text, at=at)
+    if fields:
+        _record(actor, AuditAction.ENDPOINT_CHANGED, known.id, at, fields=sorted(fields))
+
+
+def change_locked(
+    known: Destination, values: Mapping[str, Any], *, enabled: bool | None, by: str, at: datetime
+) -> None:
+    """Write new columns of a destination of an organisation, in the present transaction.
+
+    Raise `Raced` where it has changed since it was read.
+    """
     origin = values["origin_id"]
     lock_origins({known.origin_id, origin})
-    endpoint = _locked(known, is_leaving=origin != known.origin_id)
-    values = values | status_columns(endpoint, enabled=fields.get("enabled"))
-    Destination.objects.filter(id=endpoint.id).update(**values)
-    if fields:
-        _record(actor, AuditAction.ENDPOINT_CHANGED, endpoint.id, at, fields=sorted(fields))
-    _update_deliveries(endpoint, values, by=actor.text, at=at)
+    destination = _locked(known, is_leaving=origin != known.origin_id)
+    values = {**values, **status_columns(destination, enabled=enabled)}
+    Destination.objects.filter(id=destination.id).update(**values)
+    _update_deliveries(destination, values, by=by, at=at)
 
 
 def _update_deliveries(
@@ -166,13 +176,17 @@ def delete_endpoint(*, actor: Principal, endpoint_id: UUID, at: datetime) -> Non
     added meanwhile. A call that was interrupted is repeated and continues.
     """
     actor.require(Scope.WEBHOOKS_MANAGE)
-    endpoint = _visible(actor, endpoint_id)
-    Destination.objects.filter(id=endpoint.id).update(
+    delete_deliveries_of(_visible(actor, endpoint_id))
+    retry_races(lambda: _delete(actor, endpoint_id, at))
+
+
+def delete_deliveries_of(destination: Destination) -> None:
+    """Pause a destination for good, and delete its deliveries, in transactions of their own."""
+    Destination.objects.filter(id=destination.id).update(
         status=DestinationStatus.PAUSED, disabled_reason="", event_types=[]
     )
-    while _delete_deliveries(endpoint) == DELETE_BATCH:
+    while _delete_deliveries(destination) == DELETE_BATCH:
         pass
-    retry_races(lambda: _delete(actor, endpoint_id, at))
 
 
 @atomic()
@@ -186,12 +200,16 @@ def _delete_deliveries(endpoint: Destination) -> int:
 
 @atomic()
 def _delete(actor: Principal, endpoint_id: UUID, at: datetime) -> None:
-    endpoint = _visible(actor, endpoint_id)
-    lock_recoveries(endpoint.id)
-    lock_origins([endpoint.origin_id])
-    _locked(endpoint, is_leaving=True).delete()
+    delete_locked(_visible(actor, endpoint_id))
     _record(actor, AuditAction.ENDPOINT_DELETED, endpoint_id, at)
-    _update_rate_limit([endpoint.origin_id])
+
+
+def delete_locked(known: Destination) -> None:
+    """Delete a destination, in the present transaction. Raise `Raced` as `change_locked` does."""
+    lock_recoveries(known.id)
+    lock_origins([known.origin_id])
+    _locked(known, is_leaving=True).delete()
+    _update_rate_limit([known.origin_id])
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -255,7 +273,7 @@ def _require_rate_limit_allowed(
         )
 
 
-def _ensure_origin(organisation_id: UUID, url: str) -> UUID:
+def ensure_origin(organisation_id: UUID, url: str) -> UUID:
     """Insert the row of the URL's origin unless it exists. Return its id."""
     text = origin_of(url)
     write([changes.origin_insert(organisation_id=organisation_id, text=text)])

@@ -3,6 +3,7 @@
 from apps.webhooks.services.pipeline.claiming import NEXT_DELIVERY_AT
 from apps.webhooks.services.pipeline.draining import deliver_due
 from apps.webhooks.services.pipeline.purging import purge_subjects
+from apps.webhooks.services.pipeline.recording import listen_to_notifications
 from apps.webhooks.services.pipeline.retention import apply_retention, delete_old_callbacks
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "apply_retention",
     "delete_old_callbacks",
     "deliver_due",
+    "listen_to_notifications",
     "purge_subjects",
 ]

@@ -16,7 +16,7 @@ from uuid import UUID
 from apps.base.rows import Change, Update, write
 from apps.webhooks import changes
 from apps.webhooks.http_client import INTERNAL_OUTCOMES
-from apps.webhooks.models import Attempt, Destination, DestinationStatus
+from apps.webhooks.models import NOTIFICATION, Attempt, Destination, DestinationStatus
 from apps.webhooks.outbound_event import OutboundEvent
 from apps.webhooks.services.pipeline.failure_streak import DISABLED_AT_EVENTS, FailureStreak
 from apps.webhooks.services.pipeline.outcomes import EndedAttempt
@@ -50,6 +50,8 @@ def _delivery_changes(attempt: EndedAttempt) -> Iterable[Change]:
     delivery = attempt.delivery
     if delivery.is_test or delivery.event_type.startswith(FAMILIES):
         return []
+    if delivery.event_type == NOTIFICATION:
+        return []  # Its subscription shows the error, and sends it again.
     if attempt.is_success and delivery.was_exhausted:
         return _delivery_event(attempt, "delivery.recovered")
     if attempt.is_exhausted:

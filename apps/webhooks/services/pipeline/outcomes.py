@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.webhooks.http_client import AttemptResult, Outcome
-from apps.webhooks.models import DeliveryStatus, WaitReason
-from apps.webhooks.retry_schedule import next_delay
+from apps.webhooks.models import NOTIFICATION, DeliveryStatus, WaitReason
+from apps.webhooks.retry_schedule import next_delay, next_notification_delay
 from apps.webhooks.services.pipeline.claiming import ClaimedDelivery
 from apps.webhooks.services.pipeline.origin_health import Observation
 
@@ -84,17 +84,23 @@ def _next_state(
 ) -> NextState:
     if result.outcome is Outcome.OK:
         return NextState(DeliveryStatus.SUCCEEDED, ended_at)
-    delay = next_delay(
-        retries_used=retries_used,
-        max_retries=delivery.max_retries,
-        backoff_seconds=delivery.backoff_seconds,
-    )
+    delay = _delay(delivery, retries_used)
     if delay is None or result.status_code == GONE:
         return NextState(DeliveryStatus.EXHAUSTED, ended_at)
     retry_after = _retry_after(result)
     if retry_after is not None and retry_after > delay:
         return NextState(DeliveryStatus.PENDING, ended_at + retry_after, WaitReason.RETRY_AFTER)
     return NextState(DeliveryStatus.PENDING, ended_at + delay, WaitReason.RETRY)
+
+
+def _delay(delivery: ClaimedDelivery, retries_used: int) -> timedelta | None:
+    if delivery.event_type == NOTIFICATION:
+        return next_notification_delay(retries_used=retries_used)
+    return next_delay(
+        retries_used=retries_used,
+        max_retries=delivery.max_retries,
+        backoff_seconds=delivery.backoff_seconds,
+    )
 
 
 def _retry_after(result: AttemptResult) -> timedelta | None:

@@ -7,11 +7,12 @@
 2. decide: what each result means for its delivery (outcomes.py) and its origin (origin_health.py).
 3. write: deliveries, attempts and origins in one statement, each delivery only if its row still has
    the token. The next delivery in per-task order is unparked where one became final.
-4. report: emit operational events to the endpoints that subscribe to them.
+4. report: emit operational events to the endpoints that subscribe to them, and tell who waits for
+   the results of notifications.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from apps.base.drains import group_by_organisation
 from apps.base.queries import load_query
 from apps.base.transactions import atomic, is_timeout
 from apps.webhooks.http_client import INTERNAL_OUTCOMES, AttemptResult
+from apps.webhooks.models import NOTIFICATION
 from apps.webhooks.services.pipeline.claiming import ClaimedDelivery
 from apps.webhooks.services.pipeline.failure_log import failure_log
 from apps.webhooks.services.pipeline.operational_events import affects_destination, emit
@@ -39,6 +41,18 @@ logger = logging.getLogger(__name__)
 UnrecordedResult = tuple[ClaimedDelivery, AttemptResult]
 
 WRITE = load_query("apps.webhooks", "record_results")
+
+Listener = Callable[[Sequence[UUID]], None]
+_listeners: list[Listener] = []
+
+
+def listen_to_notifications(listener: Listener) -> None:
+    """Call `listener` with the ids of notifications of which an attempt is recorded.
+
+    It is called within that transaction, which holds their origins: it must not wait for a lock.
+    Called by config/wiring.py only.
+    """
+    _listeners.append(listener)
 
 
 def record(results: Sequence[UnrecordedResult]) -> Sequence[UnrecordedResult]:
@@ -86,10 +100,19 @@ def _record(
         recorded_tokens = {row[0] for row in cursor.fetchall()}
     recorded = [attempt for attempt in attempts if attempt.delivery.token in recorded_tokens]
     emit(recorded)
+    _tell(recorded)
     failure_log.log(recorded)
     # A result that was not recorded has lost its claim: there is nothing left to write of it.
     handled_tokens = {attempt.delivery.token for attempt in attempts}
     return [result for result in results if result[0].token not in handled_tokens]
+
+
+def _tell(attempts: Sequence[EndedAttempt]) -> None:
+    deliveries = (attempt.delivery for attempt in attempts)
+    ids = [delivery.id for delivery in deliveries if delivery.event_type == NOTIFICATION]
+    if ids:
+        for listener in _listeners:
+            listener(ids)
 
 
 def _recordable(
