@@ -123,6 +123,7 @@ DRAIN_TITLES: dict[str, Text] = {
     "retention": _("Retention"),
     "audit": _("Audit log"),
     "rollups": _("Figures"),
+    "bridges": _("Bridges"),
 }
 LATE_SECONDS = 5.0
 # Their rows may wait for days: a queued task for a worker, say.

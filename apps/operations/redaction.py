@@ -31,14 +31,17 @@ def redacted(text: str) -> str:
 def redacted_document(value: Any) -> Any:
     """Return a JSON value that leaves the service without secrets.
 
-    Whatever has the name of a secret is one, and what looks like a token in any text.
+    Whatever has the name of a secret is one, and what looks like a token in any text. Outputs are bounded in
+    their depth (64 levels).
     """
     match value:
         case str():
             return SECRETS.sub(REDACTED, value)
         case dict():
             return {
-                redacted_document(key): REDACTED if _is_secret(key) else redacted_document(inner)
+                SECRETS.sub(REDACTED, key): (
+                    REDACTED if _is_secret(key) else redacted_document(inner)
+                )
                 for key, inner in value.items()
             }
         case list():

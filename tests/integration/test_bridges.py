@@ -292,6 +292,22 @@ def test_secrets__are_redacted(house: House, desk: Desk, receiver: Receiver) -> 
     }
 
 
+def test_result_that_is_very_deep__is_told(house: House, desk: Desk, receiver: Receiver) -> None:
+    deep: Any = {"password": "p"}
+    for _ in range(60):
+        deep = [deep]
+    task = desk.task()
+    subscribed(desk, task["id"], bridge(desk, receiver.url))
+    run_id = desk.started(task["id"])["id"]
+    agent = desk.agent()
+    agent.claimed()
+    done = agent.on(run_id, "complete", result=deep)
+    assert done.status_code == 200, done.content
+    drain()
+    assert len(receiver.received) == 1
+    assert b'{"password":"[redacted]"}' in receiver.received[0].body
+
+
 # --- failure --------------------------------------------------------------------------------------
 
 
@@ -313,6 +329,7 @@ def test_failing_bridge__is_tried_every_minute_and_says_why(
         assert len(receiver.received) == attempt
         at += timedelta(seconds=10)
         drain(at)
+        assert BridgeDue.objects.count() == 1
     assert len(receiver.received) == 4
     shown = cursor(desk, task["id"], own["subscription_id"])
     assert "last_error" not in shown

@@ -95,8 +95,8 @@ def test_drains__have_every_job_of_ours(database: None) -> None:
 def test_queues_of__several_groups() -> None:
     # Version 0.1 sent its hints to queues with the groups' names.
     expected = ["timers", "intake", "verification", "matching"]
-    expected += ["recoveries", "notices", "sandbox", "retention", "rollups", "audit"]
-    expected += ["lifecycle", "bulk"]
+    expected += ["recoveries", "notices", "sandbox", "retention", "rollups", "bridges"]
+    expected += ["audit", "lifecycle", "bulk"]
     assert queues_of("lifecycle", "bulk") == expected
 
 

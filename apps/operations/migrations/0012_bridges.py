@@ -174,6 +174,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("subscription_id", models.UUIDField()),
                 ("due_at", models.DateTimeField()),
+                ("is_retry", models.BooleanField(db_default=False)),
                 (
                     "organisation",
                     models.ForeignKey(

@@ -203,6 +203,8 @@ class BridgeDue(models.Model):
     )
     subscription_id = models.UUIDField()
     due_at = models.DateTimeField()
+    # Of the next look at what waits or fails: a subscription has one such row.
+    is_retry = models.BooleanField(db_default=False)
 
     class Meta:
         indexes = [

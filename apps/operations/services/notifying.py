@@ -176,8 +176,11 @@ def _pass(subscription_id: UUID, seen: Sequence[int], *, until: int | None, at: 
         return False  # Another process got there first.
     step = _Step(subscription, until, at)
     again_in = step.follow() if subscription.delivery_id is not None else step.replay()
+    if again_in == RETRY:
+        # Each attempt has the subscription looked at, too: the rows must not add up.
+        BridgeDue.objects.filter(subscription_id=subscription.id, is_retry=True).delete()
     if again_in is not None:
-        mark_due(subscription, at + again_in)
+        mark_due(subscription, at + again_in, is_retry=again_in == RETRY)
     return True
 
 
@@ -337,10 +340,13 @@ def _forget(subscription: BridgeSubscription) -> None:
     subscription.save(update_fields=["delivery_id", "delivery_sequence"])
 
 
-def mark_due(subscription: BridgeSubscription, at: datetime) -> None:
+def mark_due(subscription: BridgeSubscription, at: datetime, *, is_retry: bool = False) -> None:
     """Have a subscription looked at, at a time."""
     BridgeDue.objects.create(
-        organisation_id=subscription.organisation_id, subscription_id=subscription.id, due_at=at
+        organisation_id=subscription.organisation_id,
+        subscription_id=subscription.id,
+        due_at=at,
+        is_retry=is_retry,
     )
 
 

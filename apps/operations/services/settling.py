@@ -17,7 +17,7 @@ from django.db import connection
 
 from apps.operations.log_watcher import LAST_NUMBER
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.25
 PAUSE_SECONDS = 0.02
 
 WRITERS = """
@@ -29,7 +29,7 @@ WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted
 
 
 def settled_number() -> int | None:
-    """Return a number up to which all are settled; None where a writer has not ended in a second.
+    """Return a number up to which all are settled; None where a writer has not ended soon.
 
     Call it outside a transaction.
     """
