@@ -114,9 +114,7 @@ def test_statuses__are_those_of_the_contract(name: str) -> None:
     assert described - listed - EVERYWHERE == ADDED.get(name, {}).keys()
 
 
-@pytest.mark.parametrize(
-    "name", sorted(one for one in OPERATIONS if OPERATIONS[one]["request"])
-)
+@pytest.mark.parametrize("name", sorted(one for one in OPERATIONS if OPERATIONS[one]["request"]))
 def test_body__is_that_of_the_contract(name: str) -> None:
     published, body = OPERATIONS[name]["request"], body_of(DESCRIBED[name][2])
     assert body["properties"].keys() == published["fields"].keys()
