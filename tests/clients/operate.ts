@@ -1,5 +1,6 @@
 // Runs durable work by the generated types: registers two sessions, creates a tree of 20 tasks with dependencies,
-// pauses, drains and completes it, and compares the dashboard. Prints what it found, as JSON.
+// pauses, drains and completes it, has a run done again after a review, and compares the dashboard. Prints what it
+// found, as JSON.
 // The test writes generated/schema.ts, generated/operations.ts (openapi-typescript) and generated/settings.ts.
 
 import createClient from "openapi-fetch";
@@ -35,7 +36,7 @@ for (const session_id of sessions) {
   const made = await must(v1.POST("/v1/agent-sessions", { body }));
   check(made.state === "active" && made.run_id === null, `registered ${session_id}`);
 }
-const identity = (session: string) => ({ "X-AGH-Session-ID": session, "X-AGH-Agent": mark });
+const identity = (session: string, agent = mark) => ({ "X-AGH-Session-ID": session, "X-AGH-Agent": agent });
 
 async function claim(session: string) {
   const params = { header: identity(session) };
@@ -121,13 +122,38 @@ check(new Set(order).size === 20, "each task was done once");
 const ends = Math.max(...first.map((id) => order.indexOf(id)));
 check(steps[1]!.every((id) => order.indexOf(id) > ends), "no step was before those that it waits for");
 
+// --- an agent reviews a run of another one, rejects it, and the run that follows is done
+
+const critic = { session_id: `${mark}-critic`, agent_name: `${mark}-critic`, pool_id: pool };
+await must(v1.POST("/v1/agent-sessions", { body: critic }));
+const reviewed = held.run.id;
+const asked = await must(
+  api.POST("/api/task-runs/{id}/reviews", { params: { path: { id: reviewed } }, body: { policy: "on_success" } }),
+);
+check(asked.created && asked.review.status === "in_review", "the review has a reviewer");
+check(asked.review.reviewer_session_id === critic.session_id, "it is not who did the work");
+const verdict = {
+  outcome: "rejected" as const,
+  confidence: 0.9,
+  reason: "No order number",
+  missing_work: ["Name the order."],
+  delivery_id: `${mark}-verdict`,
+};
+const params = { header: identity(critic.session_id, critic.agent_name), path: { id: asked.review.review_id } };
+const rejected = await must(
+  api.POST("/api/task-reviews/{id}/verdict", { params, body: { run_id: reviewed, verdict } }),
+);
+const again = await claim(sessions[1]!);
+check(again !== undefined && again.run.id === rejected.continuation_run?.id, "the run that follows is handed out");
+await complete(sessions[1]!, again!.run.id);
+
 // --- what is shown adds up
 
 const query = { scope: "workspace" as const, workspace: pool, network_channel: mark };
 const { dashboard } = await must(api.GET("/api/observe/tasks/dashboard", { params: { query } }));
 const listed = await must(api.GET("/api/tasks", { params: { query: { ...query, status: "completed" } } }));
 const shares = (dashboard.status_breakdown ?? []).map(({ status, count }) => ({ status, count }));
-for (const session_id of sessions) {
+for (const session_id of [...sessions, critic.session_id]) {
   const { response } = await v1.DELETE("/v1/agent-sessions/{session_id}", { params: { path: { session_id } } });
   check(response.status === 204, `ended ${session_id}`);
 }
