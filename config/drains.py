@@ -120,7 +120,7 @@ DRAINS = (
         "rollups",
         job="apps.operations.jobs.drain_rollups",
         groups=("bulk",),
-        run_once="apps.operations.services.fold_changes",
+        run_once="apps.operations.services.fold_all",
         due_since="apps.operations.services.FIRST_CHANGE_DUE_AT",
     ),
     Drain(

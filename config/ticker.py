@@ -38,6 +38,7 @@ from apps.matching.services import (
 from apps.operations.heartbeat import drain_log
 from apps.operations.services import (
     CYCLE_SECONDS,
+    clean_up_listed,
     clean_up_rollups,
     delete_dead_processes,
     delete_force_windows,
@@ -128,6 +129,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "escalations": (600.0, schedule_missed_steps),
     "recount": (10.0, recount_if_due),
     "rollups": (600.0, clean_up_rollups),
+    "listed": (600.0, clean_up_listed),
     "processes": (60.0, delete_dead_processes),
     "sessions": (600.0, stop_silent_sessions),
     "starvation": (CYCLE_SECONDS, partial(call_until_done, step_starved)),

@@ -1,6 +1,7 @@
 """What tests of the inbox and the dashboard share: a mixed set of tasks, and a count by hand.
 
-The count looks at each row by itself, and shares with the product only `task_status`.
+The count looks at each row by itself, and shares with the product only `task_status` and the
+buckets of histograms.
 """
 
 import random
@@ -14,8 +15,10 @@ from uuid import UUID
 from apps.agents.models import AgentClaim, AgentSession
 from apps.base import clock
 from apps.events.models import Event
+from apps.operations.buckets import bucket_of, percentile
 from apps.operations.models import LogEntry, RunDetails, TaskDetails, TriageState
 from apps.operations.projection import task_status
+from apps.operations.services import fold_all
 from apps.tasks.models import Dependency, Run, Task
 from tests.agent_steps import Agent
 from tests.factories import House
@@ -56,6 +59,8 @@ class Mixture:
         calls += [self.claim, self.claim, self.claim, self.end, self.end, self.triage, self.close]
         for _ in range(steps):
             self.chance.choice(calls)()
+            if self.chance.random() < 0.1:
+                fold_all()
         self.spread_times()
 
     def other_api(self) -> None:
@@ -376,14 +381,15 @@ def _first_four(rows: Sequence[Run]) -> list[str]:
 
 
 def _latency(lengths: Sequence[timedelta]) -> dict[str, int]:
+    names = ("samples", "average_ms", "maximum_ms", "p50_ms", "p95_ms", "p99_ms")
     if not lengths:
-        return {"samples": 0, "average_ms": 0, "maximum_ms": 0}
+        return dict.fromkeys(names, 0)
     positive = [max(length, timedelta()) for length in lengths]
-    return {
-        "samples": len(lengths),
-        "average_ms": ms(sum(positive, timedelta()) // len(lengths)),
-        "maximum_ms": ms(max(positive)),
-    }
+    longest = ms(max(positive))
+    buckets = Counter(bucket_of(length.total_seconds()) for length in positive)
+    shares = [min(round(percentile(buckets, share) * 1000), longest) for share in (0.5, 0.95, 0.99)]
+    average = ms(sum(positive, timedelta()) // len(lengths))
+    return dict(zip(names, (len(lengths), average, longest, *shares), strict=True))
 
 
 def _freshness(at: datetime, counted: Counted, *, is_live: bool) -> dict[str, Any]:

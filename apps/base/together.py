@@ -21,12 +21,15 @@ class Query:
 
 
 def read_together(
-    queries: Mapping[str, Query], values: Mapping[str, Any]
+    queries: Mapping[str, Query], values: Mapping[str, Any], *, shared: str = ""
 ) -> dict[str, list[list[Any]]]:
-    """Return the rows of each query, in its order. All of them share the values."""
+    """Return the rows of each query, in its order. All of them share the values.
+
+    `shared` is a clause `WITH ...` of tables that they name.
+    """
     parts = ", ".join(f"({_as_json(query)})" for query in queries.values())
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {parts}", values)
+        cursor.execute(f"{shared} SELECT {parts}", values)
         row = cursor.fetchone()
     return {name: _loaded(found) for name, found in zip(queries, row, strict=True)}
 

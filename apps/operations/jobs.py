@@ -11,8 +11,8 @@ FOLD_SECONDS = 1.0
 
 @shared_task(ignore_result=True)
 def drain_rollups() -> None:
-    """Fold the changes of figures, for a short time: others wait for this process."""
-    tolerate_outage(lambda: drain(services.fold_changes, budget_seconds=FOLD_SECONDS))
+    """Fold the changes of figures and lists, for a short time: others wait for this process."""
+    tolerate_outage(lambda: drain(services.fold_all, budget_seconds=FOLD_SECONDS))
 
 
 @shared_task(ignore_result=True)

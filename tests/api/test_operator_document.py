@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from apps.api.operations.document import openapi
-from tests.api.agh_contract import CONTRACT, OPERATIONS
+from tests.api.agh_contract import ADDED_FIELDS, CONTRACT, OPERATIONS
 
 DOCUMENT = openapi()
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -65,6 +65,12 @@ OPTIONAL: dict[str, str] = {
     "setTaskExecutionProfile": "the reference accepts them missing (section 27, 16)",
 }
 """Operations whose required fields the document has as optional."""
+
+
+def answer_of(called: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the answer to a call that succeeds."""
+    content = called["responses"]["200"]["content"]["application/json"]
+    return resolved(content["schema"])
 
 
 def resolved(value: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +129,21 @@ def test_body__is_that_of_the_contract(name: str) -> None:
         assert required < set(published["required"])
     else:
         assert required == set(published["required"])
+
+
+def test_fields_of_the_dashboard__are_those_of_the_contract_and_a_list() -> None:
+    def added(schema: dict[str, Any], example: Any, place: str) -> Iterator[str]:
+        for name, part in resolved(schema).get("properties", {}).items():
+            if name not in example:
+                yield f"{place}{name}"
+            elif isinstance(example[name], dict):
+                yield from added(part, example[name], f"{place}{name}.")
+
+    name = "getTaskDashboard"
+    found = added(answer_of(DESCRIBED[name][2]), OPERATIONS[name]["response_example"], "")
+    # Each with its reason.
+    assert set(found) == ADDED_FIELDS.keys()
+    assert all(ADDED_FIELDS.values())
 
 
 def test_lists_of_differences__are_needed() -> None:

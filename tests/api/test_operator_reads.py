@@ -20,6 +20,7 @@ from apps.tasks.models import Run, Task
 from tests.agent_steps import operator
 from tests.api.agh_contract import OPERATIONS, answer_faults, error_faults
 from tests.factories import NO_ID, Caller, House
+from tests.listed_steps import WAYS, read_by
 from tests.operator_steps import Desk, desk_of
 
 READS = {
@@ -31,6 +32,13 @@ READS = {
     "getTaskRun": "/task-runs/{run}",
     "inspectRun": "/runs/{run}/inspect",
 }
+
+
+@pytest.fixture(autouse=True, params=WAYS)
+def way(request: pytest.FixtureRequest, database: None) -> str:
+    """Run each test by both ways in which these figures are read."""
+    read_by(request.param)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from apps.tasks.models import Run
 from tests.agent_steps import for_pool
 from tests.api.agh_contract import OPERATIONS, answer_faults, error_faults
 from tests.factories import Caller, House
+from tests.listed_steps import WAYS, read_by
 from tests.operator_steps import Desk, desk_of
 
 
@@ -40,6 +41,13 @@ def refused(response: Any, status: int) -> Any:
 def audited() -> list[str]:
     events = AuditEvent.objects.filter(action__startswith="scheduler.").order_by("id")
     return list(events.values_list("action", flat=True))
+
+
+@pytest.fixture(autouse=True, params=WAYS)
+def way(request: pytest.FixtureRequest, database: None) -> str:
+    """Run each test by both ways in which these figures are read."""
+    read_by(request.param)
+    return str(request.param)
 
 
 @pytest.fixture

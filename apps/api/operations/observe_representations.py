@@ -235,7 +235,12 @@ def _freshness(seen: Dashboard) -> shapes.DashboardFreshness:
 
 def _latency(found: Latency) -> shapes.LatencyFigures:
     return shapes.LatencyFigures(
-        samples=found.samples, average_ms=found.average_ms, maximum_ms=found.maximum_ms
+        samples=found.samples,
+        average_ms=found.average_ms,
+        maximum_ms=found.maximum_ms,
+        p50_ms=found.p50_ms,
+        p95_ms=found.p95_ms,
+        p99_ms=found.p99_ms,
     )
 
 

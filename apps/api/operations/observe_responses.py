@@ -195,6 +195,9 @@ class LatencyFigures(Shape):
     samples: int
     average_ms: int
     maximum_ms: int
+    p50_ms: int
+    p95_ms: int
+    p99_ms: int
 
 
 class LatencyCard(Shape):

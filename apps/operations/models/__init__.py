@@ -29,6 +29,7 @@ from apps.operations.models.figures import (
     TaskTiming,
 )
 from apps.operations.models.forcing import ForceWindow
+from apps.operations.models.listed import ListedCount, ListedTask, TouchedTask
 from apps.operations.models.log import LogEntry
 from apps.operations.models.profiles import ExecutionProfile
 from apps.operations.models.run_reviews import RunReview, RunReviewQuerySet
@@ -50,6 +51,8 @@ __all__ = [
     "Flow",
     "ForceWindow",
     "Granularity",
+    "ListedCount",
+    "ListedTask",
     "LogEntry",
     "Measure",
     "Process",
@@ -64,5 +67,6 @@ __all__ = [
     "TaskDetails",
     "TaskDetailsQuerySet",
     "TaskTiming",
+    "TouchedTask",
     "TriageState",
 ]

@@ -171,6 +171,10 @@ class Recount(models.Model):
     version = models.CharField(max_length=40)
     # By how many tasks the figures were wrong, counted for each kind of task.
     drift = models.PositiveIntegerField()
+    # How many tasks were listed wrongly (`ListedTask`), and how many counts of these were wrong.
+    listed_drift = models.PositiveIntegerField(db_default=0)
+    # When all tasks were listed for the first time; null: readers of `/api` count the tasks.
+    listed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="recount_is_one_row")]

@@ -12,11 +12,7 @@ FROM (
     SELECT r.*, array_position(ARRAY['running', 'starting', 'claimed', 'queued'], r.status::text)
             AS rank,
         greatest(r.queued_at, r.claimed_at, r.started_at, r.heartbeat_at) AS latest
-    FROM tasks_run r JOIN tasks_task t ON t.id = r.task_id
-    LEFT JOIN operations_taskdetails d ON d.task_id = t.id
-    LEFT JOIN operations_rundetails x ON x.run_id = r.id
-    WHERE NOT (r.status IN ('completed', 'failed', 'canceled')) AND r.status <> 'needs_attention'
-        AND {{ tasks }}{{ runs }}
+    FROM {{ chosen_runs }}
     ORDER BY rank, latest DESC, r.id DESC LIMIT 4
 ) r JOIN tasks_task t ON t.id = r.task_id
 LEFT JOIN operations_taskdetails d ON d.task_id = t.id

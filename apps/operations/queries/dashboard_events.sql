@@ -1,5 +1,4 @@
--- Find the newest events of the selected tasks in both logs, and count the forced stops since the
--- oldest process that runs has started; without one, all of them.
+-- Find the newest events of the selected tasks in both logs.
 SELECT
     (SELECT l.occurred_at FROM operations_logentry l JOIN tasks_task t ON t.id = l.task_id
     LEFT JOIN operations_taskdetails d ON d.task_id = t.id
@@ -8,12 +7,4 @@ SELECT
     (SELECT e.occurred_at FROM events_event e JOIN tasks_task t ON t.id = e.task_id
     LEFT JOIN operations_taskdetails d ON d.task_id = t.id
     WHERE e.organisation_id = %(organisation_id)s AND {{ tasks }}
-    ORDER BY e.xid DESC, e.id DESC LIMIT 1),
-    (SELECT count(*) FROM operations_logentry l JOIN tasks_task t ON t.id = l.task_id
-    LEFT JOIN operations_taskdetails d ON d.task_id = t.id
-    LEFT JOIN operations_rundetails x ON x.run_id = l.run_id
-    WHERE l.organisation_id = %(organisation_id)s AND l.type = 'task.run_force_stopped'
-        AND l.occurred_at >= coalesce(
-            (SELECT min(started_at) FROM operations_process
-            WHERE seen_at > clock_timestamp() - %(dead_after)s::interval), '-infinity')
-        AND {{ tasks }}{{ runs }})
+    ORDER BY e.xid DESC, e.id DESC LIMIT 1)

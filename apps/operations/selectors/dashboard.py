@@ -2,8 +2,12 @@
 
 All of it is one statement, so that the figures are of one moment and add up. Tasks and runs of
 every API count.
+
+The figures of an organisation or a workspace are those of what is listed of its tasks
+(docs/adr/0041). What is restricted to an owner, a channel or an origin is counted task by task.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +18,8 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.base.together import Query, moment, read_together
+from apps.operations.buckets import percentile
+from apps.operations.listed import BUCKET_SQL, Reach, is_listed, shared_sql
 from apps.operations.projection import STATUS_SQL, TaskStatus
 from apps.operations.selectors.selection import (
     IDENTIFIER_SQL,
@@ -50,17 +56,29 @@ SELECT FROM operations_taskdetails d WHERE d.task_id = r.task_id AND d.deleted_a
     AND d.organisation_id = %(organisation_id)s)"""
 """The same of all tasks, without a look at each."""
 
-COLUMNS = {"tasks": 4, "runs": 8, "queue": 3, "health": 2, "active": 21, "events": 3}
-FILES = {
-    "tasks": "dashboard_tasks",
-    "tasks_all": "dashboard_tasks_all",
-    "runs": "dashboard_runs",
-    "queue": "dashboard_queue",
-    "health": "dashboard_health",
-    "active": "dashboard_active",
-    "events": "dashboard_events",
+# Of all active runs, and of those that are listed.
+ACTIVE_RUNS = """tasks_run r JOIN tasks_task t ON t.id = r.task_id
+LEFT JOIN operations_taskdetails d ON d.task_id = t.id
+LEFT JOIN operations_rundetails x ON x.run_id = r.id
+WHERE NOT (r.status IN ('completed', 'failed', 'canceled')) AND r.status <> 'needs_attention'
+    AND {tasks}{runs}"""
+LISTED_RUNS = """tasks_run r WHERE r.id IN (
+SELECT run_id FROM ({first}) one ORDER BY run_rank, run_latest_at DESC, run_id DESC LIMIT 4)"""
+
+SCANNED = {
+    "tasks": 4,
+    "runs": 8,
+    "buckets": 3,
+    "queue": 3,
+    "health": 2,
+    "active": 21,
+    "events": 2,
+    "forced": 1,
 }
-TEMPLATES = {name: load_template("apps.operations", file) for name, file in FILES.items()}
+"""The queries that read the selected tasks and runs, with their columns."""
+TEMPLATES = {
+    name: load_template("apps.operations", f"dashboard_{name}") for name in (*SCANNED, "tasks_all")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +92,14 @@ class ChannelDepth:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Hold how long runs waited, in milliseconds."""
+    """Hold how long runs waited, in milliseconds. The percentiles are at most 5 % off."""
 
-    samples: int
-    average_ms: int
-    maximum_ms: int
+    samples: int = 0
+    average_ms: int = 0
+    maximum_ms: int = 0
+    p50_ms: int = 0
+    p95_ms: int = 0
+    p99_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +181,30 @@ def dashboard(*, actor: Principal, asked: TaskFilter, at: datetime) -> Dashboard
     """
     actor.require(Scope.TASKS_READ)
     selected = selection(actor, asked)
-    found = read_together(
-        {name: Query(_filled(name, selected), columns) for name, columns in COLUMNS.items()},
-        {
-            **selected.values,
-            "claimed_before": at - STUCK_BEFORE_START,
-            "started_before": at - STUCK_RUNNING,
-            "dead_after": DEAD_AFTER,
-        },
-    )
+    if selected.reach is not None and is_listed():
+        return _listed(selected, selected.reach, at)
+    return _scanned(selected, at)
+
+
+def _values(selected: Selection, at: datetime) -> dict[str, Any]:
+    return {
+        **selected.values,
+        "at": at,
+        "claimed_before": at - STUCK_BEFORE_START,
+        "started_before": at - STUCK_RUNNING,
+        "dead_after": DEAD_AFTER,
+    }
+
+
+def _scanned(selected: Selection, at: datetime) -> Dashboard:
+    """Return the figures by reading all tasks and runs that are selected."""
+    queries = {name: Query(_filled(name, selected), size) for name, size in SCANNED.items()}
+    found = read_together(queries, _values(selected, at))
     tasks, runs = found["tasks"], found["runs"]
     ((stuck, orphans),) = found["health"]
-    ((log_at, event_at, forced_stops),) = found["events"]
+    ((forced_stops,),) = found["forced"]
     # Whatever changes a task or a run is an event of one log, at the same time.
-    times = [log_at, event_at]
+    times = found["events"][0]
     return Dashboard(
         observed_at=at,
         tasks={row[0]: row[1] for row in tasks},
@@ -185,23 +216,87 @@ def dashboard(*, actor: Principal, asked: TaskFilter, at: datetime) -> Dashboard
         orphan_runs=orphans,
         active=[_active(row) for row in found["active"]],
         forced_stops=forced_stops,
-        to_claim=_latency([row[2:5] for row in runs]),
-        to_start=_latency([row[5:8] for row in runs]),
+        to_claim=_latency_of([row[2:5] for row in runs], _buckets(found["buckets"], "to_claim")),
+        to_start=_latency_of([row[5:8] for row in runs], _buckets(found["buckets"], "to_start")),
         latest_activity_at=max((moment(text) for text in times if text), default=None),
     )
 
 
-def _filled(name: str, selected: Selection) -> str:
+def _listed(selected: Selection, reach: Reach, at: datetime) -> Dashboard:
+    """Return the same by what is listed of all tasks."""
+    active = reach.first(
+        "l.run_id, l.run_rank, l.run_latest_at",
+        "l.run_rank IS NOT NULL",
+        order="l.run_rank, l.run_latest_at DESC, l.run_id DESC",
+        limit="4",
+    )
+    queries = {
+        "figures": Query(reach.figures("part.figure <> 'mine' AND part.figure <> 'lane'"), 3),
+        "queue": Query(_oldest(reach), 2),
+        "stuck": Query(reach.number("l.stuck_at <= %(at)s"), 1),
+        "active": Query(_filled("active", selected, LISTED_RUNS.format(first=active)), 21),
+        "forced": Query(_filled("forced", selected), 1),
+        "newest": Query(_most(reach, "active_at"), 1),
+        "to_claim": Query(_most(reach, "longest_to_claim"), 1),
+        "to_start": Query(_most(reach, "longest_to_start"), 1),
+    }
+    values = {**_values(selected, at), **reach.values}
+    found = read_together(queries, values, shared=shared_sql())
+    figures: dict[str, dict[str, int]] = defaultdict(dict)
+    for figure, name, number in found["figures"]:
+        figures[figure][name] = number
+    oldest = {name: moment(text) for name, text in found["queue"] if text is not None}
+    ((newest_at,),) = found["newest"]
+    return Dashboard(
+        observed_at=at,
+        tasks=figures["task"],
+        runs=figures["run"],
+        awaiting_approval=figures["approval"].get("", 0),
+        dependency_blocked=figures["dependency"].get("", 0),
+        depth=[
+            ChannelDepth(name, number, oldest[name])
+            for name, number in sorted(figures["queue"].items())
+        ],
+        stuck_runs=found["stuck"][0][0],
+        orphan_runs=figures["orphan"].get("", 0),
+        active=[_active(row) for row in found["active"]],
+        forced_stops=found["forced"][0][0],
+        to_claim=_listed_latency(figures, "to_claim", found["to_claim"][0][0]),
+        to_start=_listed_latency(figures, "to_start", found["to_start"][0][0]),
+        latest_activity_at=None if newest_at is None else moment(newest_at),
+    )
+
+
+def _most(reach: Reach, column: str) -> str:
+    """Return the query of the greatest value of a column that an index has, or null."""
+    values = reach.first(f"l.{column}", f"l.{column} IS NOT NULL", order=f"l.{column} DESC")
+    return f"SELECT max({column}) FROM ({values}) one"
+
+
+def _oldest(reach: Reach) -> str:
+    """Return the query of the time since when the first run of each channel has been queued."""
+    first = reach.first(
+        "l.queued_at",
+        "l.queued_at IS NOT NULL AND l.channel = known.name",
+        order="l.queued_at",
+    )
+    return f"""SELECT known.name, (SELECT min(queued_at) FROM ({first}) one) FROM (
+SELECT c.name FROM operations_listedcount c WHERE {reach.counts} AND c.figure = 'queue'
+UNION SELECT l.channel FROM fresh l WHERE {reach.rows} AND l.queued_at IS NOT NULL) known"""
+
+
+def _filled(name: str, selected: Selection, chosen_runs: str = "") -> str:
     """Return a query of the dashboard with the parts that it names."""
     is_everything = selected.is_everything
     template = TEMPLATES["tasks_all" if name == "tasks" and is_everything else name]
-    runs = SELECTED_RUNS.format(tasks=selected.tasks, runs=selected.runs)
+    of = {"tasks": selected.tasks, "runs": selected.runs}
     parts = {
-        "selected_runs": ALL_RUNS if is_everything else runs,
+        "selected_runs": ALL_RUNS if is_everything else SELECTED_RUNS.format(**of),
+        "chosen_runs": chosen_runs or ACTIVE_RUNS.format(**of),
         "unfinished": UNFINISHED,
-        "tasks": selected.tasks,
-        "runs": selected.runs,
+        **of,
         "status": STATUS_SQL,
+        "bucket": BUCKET_SQL,
         "is_stuck": IS_STUCK,
         "is_lost": is_lost_sql(),
         "session": session_sql(),
@@ -211,14 +306,36 @@ def _filled(name: str, selected: Selection) -> str:
     return fill(template, **used)
 
 
-def _latency(parts: Sequence[Sequence[Any]]) -> Latency:
+def _latency_of(parts: Sequence[Sequence[Any]], buckets: Mapping[int, int]) -> Latency:
     """Return the latency of all runs from their number, sum and maximum (in us) by status."""
-    samples = sum(part[0] for part in parts)
-    if not samples:
-        return Latency(0, 0, 0)
     total = sum(part[1] or 0 for part in parts)
-    longest = max(part[2] or 0 for part in parts)
-    return Latency(samples, total // samples // 1000, longest // 1000)
+    return _latency(buckets, total, max((part[2] or 0 for part in parts), default=0))
+
+
+def _listed_latency(
+    figures: Mapping[str, Mapping[str, int]], name: str, longest: int | None
+) -> Latency:
+    buckets = {int(bucket): number for bucket, number in figures[name].items()}
+    return _latency(buckets, figures[f"{name}_us"].get("", 0), longest or 0)
+
+
+def _buckets(rows: Sequence[Sequence[Any]], measure: str) -> dict[int, int]:
+    return {bucket: number for name, bucket, number in rows if name == measure}
+
+
+def _latency(buckets: Mapping[int, int], total: int, longest: int) -> Latency:
+    """Return a latency by its histogram, with the sum and the maximum in microseconds.
+
+    A percentile is not more than the maximum, though the middle of its bucket may be.
+    """
+    samples = sum(buckets.values())
+    if samples <= 0:
+        return Latency()
+    shares = [
+        min(round(percentile(buckets, share) * 1000), longest // 1000)
+        for share in (0.50, 0.95, 0.99)
+    ]
+    return Latency(samples, total // samples // 1000, longest // 1000, *shares)
 
 
 def _active(row: Sequence[Any]) -> ActiveRun:

@@ -1,6 +1,10 @@
-"""Read a caller's inbox: the tasks that need it, in lanes, and what it has read of them."""
+"""Read a caller's inbox: the tasks that need it, in lanes, and what it has read of them.
 
-from collections.abc import Mapping, Sequence
+The inbox of an organisation or a workspace is read by what is listed of its tasks (docs/adr/0041).
+One that is restricted to an owner, a channel, an origin or a text is found among all tasks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -12,9 +16,10 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.operations.caller import AGENT_SESSION, Caller
+from apps.operations.listed import UNTOUCHED, Reach, is_listed, shared_sql
 from apps.operations.models import ApprovalState, TaskDetails
 from apps.operations.projection import GATED_SQL, STATUS_SQL
-from apps.operations.selectors.selection import ACTIVITY_SQL, TaskFilter, selection
+from apps.operations.selectors.selection import ACTIVITY_SQL, Selection, TaskFilter, selection
 from apps.operations.selectors.sessions import session_sql
 from apps.operations.selectors.views import TaskView, paused_by_of
 from apps.tasks.models import RUN_FINAL, Run, RunStatus, Task
@@ -104,10 +109,33 @@ HELD_BY_PERSON = (
 )
 
 
+LISTED = load_template("apps.operations", "inbox_listed")
+FIRST_COLUMNS = "l.task_id, l.activity_at, l.urgency_rank"
+
+
 def _rows(
     caller: Caller, asked: TaskFilter, *, lane: str, is_unread: bool, limit: int
 ) -> list[_Row]:
     selected = selection(caller.principal, asked)
+    values: dict[str, Any] = {
+        **selected.values,
+        "actor_kind": caller.kind,
+        "actor_ref": caller.ref,
+        "lane": lane,
+        "is_unread": is_unread,
+        "limit": limit,
+    }
+    if selected.reach is not None and is_listed():
+        sql, more = _listed(caller, selected.reach, lane)
+    else:
+        sql, more = _scanned(caller, selected)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**values, **more})
+        return [_Row(*row) for row in cursor.fetchall()]
+
+
+def _scanned(caller: Caller, selected: Selection) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads every task that may be in an inbox, and values of it."""
     is_session = caller.kind == AGENT_SESSION
     is_holder = HELD_BY_SESSION if is_session else HELD_BY_PERSON
     sql = fill(
@@ -118,19 +146,57 @@ def _rows(
         is_holder=is_holder.format(session=session_sql()),
         tasks=selected.tasks,
     )
-    values: dict[str, Any] = {
-        **selected.values,
-        "actor_kind": caller.kind,
-        "actor_ref": caller.ref,
-        "lane": lane,
-        "is_unread": is_unread,
-        "limit": limit,
-    }
-    if not is_session:
-        values["worker_id"] = caller.principal.worker_id
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return [_Row(*row) for row in cursor.fetchall()]
+    return sql, {} if is_session else {"worker_id": caller.principal.worker_id}
+
+
+def _listed(caller: Caller, reach: Reach, lane: str) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads the first tasks of each lane, and values of it."""
+    own = f"{caller.kind}/{caller.ref}"
+    keys = [own]
+    if caller.kind != AGENT_SESSION and caller.principal.worker_id is not None:
+        keys.append(f"worker/{caller.principal.worker_id}")
+    both = [f"{one}\n{other}" for one in keys for other in keys if one != other]
+    sql = fill(
+        LISTED,
+        shared=shared_sql(),
+        rows=reach.rows,
+        untouched=UNTOUCHED,
+        figures=reach.figures(
+            "(part.figure = 'lane' OR part.figure = 'mine' AND part.name = ANY (%(names)s))"
+        ),
+        candidates=" UNION ALL ".join(_candidates(reach, lane, keys)),
+    )
+    values = {"keys": keys, "names": keys + both, **reach.values}
+    return sql, values | {f"key_{number}": key for number, key in enumerate(keys)}
+
+
+def _candidates(reach: Reach, lane: str, keys: Sequence[str]) -> Iterator[str]:
+    """Yield queries of the first tasks of each lane that the caller has not dealt with."""
+    is_new = "l.task_id NOT IN (SELECT task_id FROM own)"
+    for name in ("approvals", "failed_runs", "blocked"):
+        if lane in ("", name):
+            found = reach.first(
+                FIRST_COLUMNS,
+                f"l.lane = '{name}' AND {is_new}",
+                order="l.activity_at DESC, l.urgency_rank",
+                limit="%(limit)s",
+            )
+            yield f"SELECT '{name}' AS lane, one.* FROM ({found}) one"
+    found = " UNION ".join(
+        reach.first(
+            FIRST_COLUMNS,
+            f"l.{column} <> '' AND l.{column} = %(key_{number})s AND {is_new}",
+            order="l.activity_at DESC",
+            limit="%(limit)s",
+            by_pool=False,
+        )
+        for number in range(len(keys))
+        for column in ("owner_key", "holder_key")
+    )
+    if lane in ("", "my_work", "archived"):
+        # Of archived tasks none: what is in that lane was dealt with.
+        none = " WHERE false" if lane == "archived" else ""
+        yield f"SELECT 'my_work' AS lane, one.* FROM ({found}) one{none}"
 
 
 def _lane(name: Lane, rows: Sequence[_Row], items: Mapping[UUID, InboxItem]) -> InboxLane:

@@ -1,23 +1,25 @@
 """List tasks, of all APIs, by what was active last.
 
-1. Whatever changes a task writes an event. So those of the organisation's latest events are the
-   tasks that were active since the oldest of these: they are read first.
-2. If too few of them match the filters, all tasks that do are sorted.
+1. The order is stored of each task (`ListedTask`), and an index has it: docs/adr/0041.
+2. Until it is stored of all tasks: whatever changes a task writes an event. So those of the
+   organisation's latest events are the tasks that were active since the oldest of these, and are
+   read first. If too few of them match the filters, all tasks that do are sorted.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, DateTimeField, OuterRef, Q, Subquery, When
+from django.db.models import Case, DateTimeField, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Greatest
 
 from apps.accounts.scopes import Scope
 from apps.events.models import Event
 from apps.operations.caller import Caller
-from apps.operations.models import ApprovalState, LogEntry
+from apps.operations.listed import is_listed
+from apps.operations.models import ApprovalState, LogEntry, TouchedTask
 from apps.operations.projection import kernel_statuses_of, task_status_in_sql
 from apps.operations.selectors.find import task_id_of
 from apps.operations.selectors.selection import workspace_of
@@ -53,10 +55,46 @@ def task_list(*, caller: Caller, filters: TaskFilters) -> list[SummaryView]:
     caller.principal.require(Scope.TASKS_READ)
     rows = Task.objects.visible_to(caller.principal).filter(details__deleted_at=None)
     rows = _of_status(rows, filters).filter(_matching(caller, filters))
+    if is_listed():
+        return summary_views(caller, _listed(caller, rows, filters))
     found = _recently_active(caller, rows, filters.limit)
     if found is None:
         found = list(by_activity(rows)[: filters.limit])
     return summary_views(caller, found)
+
+
+ORDER: Any = ("-active", "-updated", "-created", "-task")
+
+
+def _listed(caller: Caller, rows: TaskQuerySet, filters: TaskFilters) -> list[Task]:
+    """Return the first tasks of a list by the order that is stored of them, in one snapshot.
+
+    Those that were touched since are read as they are; what matches the filters, of all of them.
+    """
+    organisation_id = caller.principal.organisation_id
+    touched = TouchedTask.objects.filter(organisation_id=organisation_id)
+    ids = touched.filter(task_id__isnull=False).values("task_id")
+    # By its organisation and status the order is in an index.
+    stored = rows.filter(listed__organisation_id=organisation_id).exclude(id__in=ids)
+    if filters.status:
+        stored = stored.filter(listed__status=filters.status)
+    if filters.workspace:
+        stored = stored.filter(listed__pool_id=workspace_id_of(caller, filters.workspace))
+    stored = stored.annotate(
+        active=F("listed__active_at"),
+        updated=F("listed__updated_at"),
+        created=F("listed__created_at"),
+        task=F("listed__task_id"),
+    )
+    fresh = by_activity(rows.filter(id__in=ids)).annotate(created=F("created_at"), task=F("id"))
+    parts: list[Any] = [
+        part.order_by(*ORDER).values_list("active", "updated", "created", "task")[: filters.limit]
+        for part in cast("list[Any]", [stored, fresh])
+    ]
+    first = parts[0].union(parts[1], all=True).order_by(*ORDER)[: filters.limit]
+    found = [row[-1] for row in first]
+    tasks = Task.objects.in_bulk(found)
+    return [tasks[id_] for id_ in found if id_ in tasks]
 
 
 LATE = timedelta(seconds=1)

@@ -5,11 +5,12 @@ APIs have no details: they have no owner and no channel, and the origin `http`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from apps.accounts.principal import Principal
+from apps.operations.listed import Place, Reach
 from apps.operations.projection import Scope
 from apps.pools.models import PoolStatus
 from apps.pools.selectors import visible_pools
@@ -54,6 +55,9 @@ class Selection:
     values: Mapping[str, Any]
     # Every task of the organisation.
     is_everything: bool
+    # By which tasks are found that are listed (`ListedTask`); None: they are not listed by all that
+    # was asked.
+    reach: Reach | None
 
 
 def selection(actor: Principal, asked: TaskFilter) -> Selection:
@@ -70,7 +74,15 @@ def selection(actor: Principal, asked: TaskFilter) -> Selection:
         runs="".join(f" AND {sql}" for name, sql in OF_RUNS.items() if name in values),
         values=values,
         is_everything=asked == TaskFilter() and actor.pool_ids is None,
+        reach=_reach(asked, values),
     )
+
+
+def _reach(asked: TaskFilter, values: Mapping[str, Any]) -> Reach | None:
+    if replace(asked, scope=None, workspace="") != TaskFilter():
+        return None
+    place: Place = "pool" if asked.workspace else "global" if asked.scope == "global" else "all"
+    return Reach(place, is_granted="granted" in values)
 
 
 OF_TASKS = {

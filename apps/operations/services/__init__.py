@@ -15,6 +15,12 @@ from apps.operations.services.dependencies import (
 )
 from apps.operations.services.folding import FIRST_CHANGE_DUE_AT, clean_up_rollups, fold_changes
 from apps.operations.services.force_limit import count_forced, delete_force_windows
+from apps.operations.services.listing import (
+    clean_up_listed,
+    fold_all,
+    fold_touched,
+    recount_listed,
+)
 from apps.operations.services.locks import LockedRun, LockedTask, lock_run, lock_task
 from apps.operations.services.notifying import note_attempts, notify_due
 from apps.operations.services.pausing import pause_task, resume_task
@@ -88,6 +94,7 @@ __all__ = [
     "cancel_run",
     "cancel_task",
     "check_later",
+    "clean_up_listed",
     "clean_up_rollups",
     "count_forced",
     "create_bridge_instance",
@@ -103,7 +110,9 @@ __all__ = [
     "enqueue_run",
     "erase_run_review_words",
     "find_workspace",
+    "fold_all",
     "fold_changes",
+    "fold_touched",
     "forget_review",
     "lock_due_review",
     "lock_review",
@@ -121,6 +130,7 @@ __all__ = [
     "recorded_again",
     "recount",
     "recount_if_due",
+    "recount_listed",
     "reject_task",
     "remove_dependency",
     "request_review",

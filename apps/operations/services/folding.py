@@ -25,8 +25,9 @@ BATCH = 5_000
 FOLD = load_query("apps.operations", "fold")
 
 FIRST_CHANGE_DUE_AT = (
-    "SELECT least(occurred_at + interval '1 second', clock_timestamp())"
-    " FROM operations_taskchange LIMIT 1"
+    "SELECT least((SELECT least(occurred_at + interval '1 second', clock_timestamp())"
+    " FROM operations_taskchange LIMIT 1),"
+    " (SELECT touched_at + interval '1 second' FROM operations_touchedtask LIMIT 1))"
 )
 """Since when changes are due: a later fold adds more of them at once. Any row stands for all.
 

@@ -17,6 +17,7 @@ from django.db import connection
 
 from apps.base.queries import load_query
 from apps.base.transactions import atomic
+from apps.operations.services.listing import recount_listed
 from biolayer import VERSION
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,11 @@ def recount() -> int | None:
 
 
 def recount_if_due() -> int | None:
-    """Recount if it was not done for a day, or after an upgrade."""
+    """Recount if it was not done for a day, or after an upgrade, also what is listed of tasks."""
     with connection.cursor() as cursor:
         cursor.execute(IS_DUE, {"version": VERSION})
         (is_due,) = cursor.fetchone()
-    return recount() if is_due else None
+    drift = recount() if is_due else None
+    if drift is not None:
+        recount_listed()
+    return drift
