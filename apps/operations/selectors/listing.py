@@ -6,20 +6,31 @@
    read first. If too few of them match the filters, all tasks that do are sorted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, DateTimeField, F, OuterRef, Q, Subquery, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    DateTimeField,
+    Exists,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
 
 from apps.accounts.scopes import Scope
 from apps.events.models import Event
 from apps.operations.caller import Caller
 from apps.operations.listed import is_listed
-from apps.operations.models import ApprovalState, LogEntry, TouchedTask
+from apps.operations.models import ApprovalState, ListedTask, LogEntry, TouchedTask
 from apps.operations.projection import kernel_statuses_of, task_status_in_sql
 from apps.operations.selectors.find import task_id_of
 from apps.operations.selectors.selection import workspace_of
@@ -63,38 +74,60 @@ def task_list(*, caller: Caller, filters: TaskFilters) -> list[SummaryView]:
     return summary_views(caller, found)
 
 
-ORDER: Any = ("-active", "-updated", "-created", "-task")
+COLUMNS_OF = ("active_at", "updated_at", "created_at", "task_id")
+ORDER = tuple(f"-{name}" for name in COLUMNS_OF)
+
+
+# By the ids: a join would read the tasks in their order, up to the last of these.
+IS_TOUCHED = """tasks_task.id = ANY (ARRAY(SELECT task_id FROM operations_touchedtask
+WHERE organisation_id = %s AND task_id IS NOT NULL))"""
 
 
 def _listed(caller: Caller, rows: TaskQuerySet, filters: TaskFilters) -> list[Task]:
     """Return the first tasks of a list by the order that is stored of them, in one snapshot.
 
-    Those that were touched since are read as they are; what matches the filters, of all of them.
+    Those that were touched since are read as they are.
     """
     organisation_id = caller.principal.organisation_id
-    touched = TouchedTask.objects.filter(organisation_id=organisation_id)
-    ids = touched.filter(task_id__isnull=False).values("task_id")
-    # By its organisation and status the order is in an index.
-    stored = rows.filter(listed__organisation_id=organisation_id).exclude(id__in=ids)
-    if filters.status:
-        stored = stored.filter(listed__status=filters.status)
-    if filters.workspace:
-        stored = stored.filter(listed__pool_id=workspace_id_of(caller, filters.workspace))
-    stored = stored.annotate(
-        active=F("listed__active_at"),
-        updated=F("listed__updated_at"),
-        created=F("listed__created_at"),
-        task=F("listed__task_id"),
+    is_touched = RawSQL(  # noqa: S611 - the text is a constant
+        IS_TOUCHED, [organisation_id], output_field=BooleanField()
     )
-    fresh = by_activity(rows.filter(id__in=ids)).annotate(created=F("created_at"), task=F("id"))
-    parts: list[Any] = [
-        part.order_by(*ORDER).values_list("active", "updated", "created", "task")[: filters.limit]
-        for part in cast("list[Any]", [stored, fresh])
+    fresh = by_activity(rows.filter(is_touched)).values_list(
+        "active", "updated", "created_at", "id"
+    )
+    parts: Any = [
+        part[: filters.limit]
+        for part in (_stored(caller, filters).order_by(*ORDER).values_list(*COLUMNS_OF), fresh)
     ]
     first = parts[0].union(parts[1], all=True).order_by(*ORDER)[: filters.limit]
-    found = [row[-1] for row in first]
-    tasks = Task.objects.in_bulk(found)
-    return [tasks[id_] for id_ in found if id_ in tasks]
+    ids = [row[-1] for row in first]
+    tasks = Task.objects.in_bulk(ids)
+    return [tasks[id_] for id_ in ids if id_ in tasks]
+
+
+def _stored(caller: Caller, filters: TaskFilters) -> "QuerySet[ListedTask]":
+    """Return the tasks of a list that were not touched since they were listed."""
+    actor = caller.principal
+    touched = TouchedTask.objects.filter(
+        organisation_id=actor.organisation_id, task_id__isnull=False
+    )
+    rows = ListedTask.objects.filter(organisation_id=actor.organisation_id)
+    rows = rows.exclude(task_id__in=touched.values("task_id"))
+    if actor.pool_ids is not None:
+        rows = rows.filter(pool_ids__contained_by=list(actor.pool_ids))
+    if filters.status:
+        rows = rows.filter(status=filters.status)
+    elif not filters.include_drafts:
+        rows = rows.exclude(status="draft")
+    if filters.scope:
+        rows = rows.filter(pool_id__isnull=filters.scope == "global")
+    if filters.workspace:
+        rows = rows.filter(pool_id=workspace_id_of(caller, filters.workspace))
+    others = replace(filters, scope="", workspace="", status="")
+    if others != TaskFilters(limit=filters.limit, include_drafts=filters.include_drafts):
+        matching = Task.objects.filter(_matching(caller, others), id=OuterRef("task_id"))
+        rows = rows.filter(Exists(matching))
+    return rows
 
 
 LATE = timedelta(seconds=1)
