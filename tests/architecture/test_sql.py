@@ -28,6 +28,7 @@ BUILT = {
     "apps/base/rows.py": "columns and tables of models",
     "apps/base/together.py": "queries of its callers, and numbered columns",
     "apps/base/sql.py": "migrations: tables and columns that they name",
+    "apps/operations/listed.py": "columns of a model, and conditions of its callers' own texts",
     "apps/timers/changes.py": "a statement of the caller's own queries/",
 }
 

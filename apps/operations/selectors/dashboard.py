@@ -267,10 +267,16 @@ def _listed(selected: Selection, reach: Reach, at: datetime) -> Dashboard:
     )
 
 
+MOST = "SELECT max({{ column }}) FROM ({{ values }}) one"
+OLDEST = """SELECT known.name, (SELECT min(queued_at) FROM ({{ first }}) one) FROM (
+SELECT c.name FROM operations_listedcount c WHERE {{ counts }} AND c.figure = 'queue'
+UNION SELECT l.channel FROM fresh l WHERE {{ rows }} AND l.queued_at IS NOT NULL) known"""
+
+
 def _most(reach: Reach, column: str) -> str:
     """Return the query of the greatest value of a column that an index has, or null."""
     values = reach.first(f"l.{column}", f"l.{column} IS NOT NULL", order=f"l.{column} DESC")
-    return f"SELECT max({column}) FROM ({values}) one"
+    return fill(MOST, column=column, values=values)
 
 
 def _oldest(reach: Reach) -> str:
@@ -280,9 +286,7 @@ def _oldest(reach: Reach) -> str:
         "l.queued_at IS NOT NULL AND l.channel = known.name",
         order="l.queued_at",
     )
-    return f"""SELECT known.name, (SELECT min(queued_at) FROM ({first}) one) FROM (
-SELECT c.name FROM operations_listedcount c WHERE {reach.counts} AND c.figure = 'queue'
-UNION SELECT l.channel FROM fresh l WHERE {reach.rows} AND l.queued_at IS NOT NULL) known"""
+    return fill(OLDEST, first=first, counts=reach.counts, rows=reach.rows)
 
 
 def _filled(name: str, selected: Selection, chosen_runs: str = "") -> str:

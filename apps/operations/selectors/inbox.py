@@ -110,6 +110,7 @@ HELD_BY_PERSON = (
 
 
 LISTED = load_template("apps.operations", "inbox_listed")
+OF_LANE = "SELECT '{{ lane }}' AS lane, one.* FROM ({{ found }}) one WHERE {{ where }}"
 FIRST_COLUMNS = "l.task_id, l.activity_at, l.urgency_rank"
 
 
@@ -181,7 +182,7 @@ def _candidates(reach: Reach, lane: str, keys: Sequence[str]) -> Iterator[str]:
                 order="l.activity_at DESC, l.urgency_rank",
                 limit="%(limit)s",
             )
-            yield f"SELECT '{name}' AS lane, one.* FROM ({found}) one"
+            yield fill(OF_LANE, lane=name, found=found, where="true")
     found = " UNION ".join(
         reach.first(
             FIRST_COLUMNS,
@@ -195,8 +196,8 @@ def _candidates(reach: Reach, lane: str, keys: Sequence[str]) -> Iterator[str]:
     )
     if lane in ("", "my_work", "archived"):
         # Of archived tasks none: what is in that lane was dealt with.
-        none = " WHERE false" if lane == "archived" else ""
-        yield f"SELECT 'my_work' AS lane, one.* FROM ({found}) one{none}"
+        where = "false" if lane == "archived" else "true"
+        yield fill(OF_LANE, lane="my_work", found=found, where=where)
 
 
 def _lane(name: Lane, rows: Sequence[_Row], items: Mapping[UUID, InboxItem]) -> InboxLane:

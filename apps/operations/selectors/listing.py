@@ -92,9 +92,8 @@ def _listed(caller: Caller, rows: TaskQuerySet, filters: TaskFilters) -> list[Ta
     is_touched = RawSQL(  # noqa: S611 - the text is a constant
         IS_TOUCHED, [organisation_id], output_field=BooleanField()
     )
-    fresh = by_activity(rows.filter(is_touched)).values_list(
-        "active", "updated", "created_at", "id"
-    )
+    touched: Any = by_activity(rows.filter(is_touched))
+    fresh = touched.values_list("active", "updated", "created_at", "id")
     parts: Any = [
         part[: filters.limit]
         for part in (_stored(caller, filters).order_by(*ORDER).values_list(*COLUMNS_OF), fresh)

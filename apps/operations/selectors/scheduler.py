@@ -10,6 +10,7 @@ from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 
 from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
+from apps.base.queries import fill
 from apps.base.together import Query, read_together
 from apps.operations.caller import Caller
 from apps.operations.listed import Place, Reach, is_listed, shared_sql
@@ -175,7 +176,9 @@ def backlog(caller: Caller, query: BacklogQuery) -> Backlog:
     return Backlog(list(rows[: query.limit]), queued.count())
 
 
-ORDER = "urgency_rank, queued_at, run_id"
+FIRST_RUNS = """SELECT run_id FROM ({{ first }}) one
+ORDER BY urgency_rank, queued_at, run_id LIMIT %(limit)s"""
+TOTAL = "SELECT coalesce(sum(number), 0)::bigint FROM ({{ figures }}) one"
 _PLACES: Mapping[str, Place] = {"": "all", "global": "global", "workspace": "workspaces"}
 
 
@@ -191,8 +194,8 @@ def _listed_backlog(caller: Caller, query: BacklogQuery, pools: Sequence[UUID] |
     figures = reach.figures(f"part.figure = '{figure}'")
     found = read_together(
         {
-            "runs": Query(f"SELECT run_id FROM ({first}) one ORDER BY {ORDER} LIMIT %(limit)s", 1),
-            "total": Query(f"SELECT coalesce(sum(number), 0)::bigint FROM ({figures}) one", 1),
+            "runs": Query(fill(FIRST_RUNS, first=first), 1),
+            "total": Query(fill(TOTAL, figures=figures), 1),
         },
         {
             **selection(actor, TaskFilter()).values,

@@ -12,6 +12,7 @@
 """
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -26,8 +27,9 @@ logger = logging.getLogger(__name__)
 BATCH = 2_000
 COMPARED = 5_000
 
-# As `pg_locks` shows it: any number that no other advisory lock of the database has.
+# As `pg_locks` shows them: any numbers that no other advisory lock of the database has.
 LOCK = 1_946_201_531
+COUNTS_LOCK = 1_946_201_532
 
 FIRST = UUID(int=0)
 
@@ -43,7 +45,7 @@ def fold_touched() -> int:
     0 as well while another process folds.
     """
     with atomic(), connection.cursor() as cursor:
-        if not _may_write():
+        if not _is_alone(LOCK):
             return 0
         cursor.execute(statement("listed_fold"), {"limit": BATCH, **MARKS})
         (taken,) = cursor.fetchone()
@@ -73,23 +75,24 @@ def recount_listed() -> int:
 def clean_up_listed() -> None:
     """Delete counts of 0, and join rows of one figure."""
     with atomic(), connection.cursor() as cursor:
-        if _may_write():
+        if _is_alone(LOCK):
             cursor.execute(DELETE_ZEROS)
             cursor.execute(JOIN_DOUBLES)
 
 
-def _may_write() -> bool:
-    """Return whether this transaction is the one that may write what is listed."""
+def _is_alone(lock: int) -> bool:
+    """Return whether this transaction has the lock until it ends: no other one has it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
         return bool(cursor.fetchone()[0])
 
 
 def _compare_tasks() -> int:
     after, wrong, last = FIRST, 0, UUID(int=2**128 - 1)
     while after < last:
-        with connection.cursor() as cursor:
-            values = {"after": after, "limit": COMPARED}
+        with atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '1min'")
+            values: dict[str, Any] = {"after": after, "limit": COMPARED}
             cursor.execute(statement("listed_compare"), values)
             after, found = cursor.fetchone()
         wrong += found
@@ -102,6 +105,9 @@ def _compare_counts() -> int:
     with atomic(), connection.cursor() as cursor:
         # It may have to read millions of tasks, and keeps no other transaction waiting.
         cursor.execute("SET LOCAL statement_timeout = '10min'")
+        # A second comparison at the same time would add the same corrections again.
+        if not _is_alone(COUNTS_LOCK):
+            return 0
         cursor.execute(statement("listed_recount"), MARKS)
         (wrong,) = cursor.fetchone()
     return int(wrong)

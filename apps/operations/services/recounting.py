@@ -17,6 +17,7 @@ from django.db import connection
 
 from apps.base.queries import load_query
 from apps.base.transactions import atomic
+from apps.operations.listed import is_listed
 from apps.operations.services.listing import recount_listed
 from biolayer import VERSION
 
@@ -77,6 +78,7 @@ def recount_if_due() -> int | None:
         cursor.execute(IS_DUE, {"version": VERSION})
         (is_due,) = cursor.fetchone()
     drift = recount() if is_due else None
-    if drift is not None:
+    # What was not listed yet, since an earlier recount was stopped, does not wait for a day.
+    if drift is not None or not is_listed():
         recount_listed()
     return drift

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.operations.services import recount
+from apps.operations.services import recount, recount_listed
 
 
 class Command(BaseCommand):
@@ -17,3 +17,5 @@ class Command(BaseCommand):
         if drift is None:
             raise CommandError("another process recounts at the moment")
         self.stdout.write(f"the figures were wrong by {drift} tasks" if drift else "no drift")
+        if listed := recount_listed():
+            self.stdout.write(f"{listed} of what is listed of tasks was wrong")
