@@ -55,6 +55,7 @@ TARGETS = {
 }
 SHALLOW, WORKSPACES = 10_000, 1_000
 CLAIMS = 400
+MOST_A_SECOND = 1_000
 SESSIONS = 8
 PROCRASTINATE = ("procrastinate==3.10.0", "psycopg[binary,pool]==3.3.9")
 CLAIM_NEXT = "/api/agent/tasks/claim-next"
@@ -139,9 +140,9 @@ class Bench:
         ours: list[float] = []
         bare: list[float] = []
         cpu: list[float] = []
+        self._queue_for_all_rounds()
         with bare_pairs(self.home) as bare_pair:
             for number in range(self.options.rounds + 1):
-                self.floor.fill([self.pool], round(1_000 * self.options.seconds))
                 rate, spent = self._paced(pair)
                 other = _paced(bare_pair, self.options.seconds / 2)
                 if number:  # The first round warms up.
@@ -158,6 +159,11 @@ class Bench:
         if self.options.profile:
             self.floor.fill([self.pool], 500)
             _profile(pair, 300)
+
+    def _queue_for_all_rounds(self) -> None:
+        """Queue what is claimed at most: at once, since new statistics change all plans."""
+        seconds = (self.options.rounds + 1) * self.options.seconds
+        self.floor.fill([self.pool], round(MOST_A_SECOND * seconds))
 
     def _paced(self, call: Callable[[], None]) -> tuple[float, float]:
         """Return calls a second, and the processor time of each, with that of its connection."""
@@ -181,8 +187,8 @@ class Bench:
             serving(web, port=port, log=self.home / "logs" / "web.log"),
             procrastinate(self.home) as (name, other),
         ):
+            self._queue_for_all_rounds()
             for number in range(self.options.rounds + 1):
-                self.floor.fill([self.pool], round(1_000 * self.options.seconds))
                 rate = self._calls(port, sessions)
                 theirs_now = other(self.options.seconds)
                 if number:
