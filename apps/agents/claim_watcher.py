@@ -39,11 +39,13 @@ from apps.operations.log_watcher import Look, Settled
 
 logger = logging.getLogger(__name__)
 
-CHECK_SECONDS = 0.05
+CHECK_SECONDS = 0.075
 # The pause after a look that failed.
 RETRY_SECONDS = 1.0
 # After how long a waiter looks without having been woken: from, to.
 FALLBACK_SECONDS = (5.0, 10.0)
+# How often it is asked who is to look: that goes through all waiters.
+DUE_SECONDS = 0.5
 # How many offers go on to a second waiter, or a later one, in one look.
 PASSED_ON = 10
 # How many events of a table a look reads.
@@ -178,6 +180,7 @@ class ClaimWatcher:
         self._waiters: dict[Place, dict[int, Waiter]] = {}
         self._offers: dict[UUID, _Offer] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._due_at = 0.0
 
     @contextmanager
     def waiting(self, place: Place) -> Iterator[Waiter]:
@@ -239,18 +242,24 @@ class ClaimWatcher:
             await asyncio.sleep(pause)
 
     def _question(self, floor: int) -> Question:
-        now = time.monotonic()
-        looked_at = [
-            place
-            for place, waiters in self._waiters.items()
-            if any(waiter.is_idle and waiter.looks_at <= now for waiter in waiters.values())
-        ]
         return Question(
             floor=floor,
             organisations=list({place.organisation_id for place in self._waiters}),
             offered=[task_id for task_id, offer in self._offers.items() if not offer.is_out],
-            looked_at=looked_at,
+            looked_at=self._places_due(),
         )
+
+    def _places_due(self) -> list[Place]:
+        """Return the places where a waiter is to look by itself; of most looks none."""
+        now = time.monotonic()
+        if now < self._due_at:
+            return []
+        self._due_at = now + DUE_SECONDS
+        return [
+            place
+            for place, waiters in self._waiters.items()
+            if any(waiter.is_idle and waiter.looks_at <= now for waiter in waiters.values())
+        ]
 
     def _take(self, answer: Answer, known: set[int]) -> None:
         """Offer what the look has found; `known` are the numbers that earlier looks have found."""
