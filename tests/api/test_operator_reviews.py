@@ -15,7 +15,7 @@ from apps.operations.services import erase_run_review_words, purge_details
 from apps.pools.models import Pool
 from apps.reviews.models import Review
 from apps.tasks.models import Run
-from tests.agent_steps import Agent, agent_worker, registered
+from tests.agent_steps import SESSIONS, Agent, agent_worker, registered
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, logged, refused, strangers_desk
 from tests.factories import NO_ID, Caller, House
@@ -443,7 +443,7 @@ def test_a_reviewer_that_stops__is_replaced(desk: Desk) -> None:
     task_id, run_id = completed(desk, desk.agent())
     reviewers(desk, "amy", "bob")
     review = asked(desk, run_id)
-    desk.post("/agent/sessions/amy/stop")
+    assert desk.caller.delete(f"{SESSIONS}/amy").status_code == 204
     assert move_reviews() == 1
     assert shown(desk, review)["reviewer_session_id"] == "bob"
     assert len(logged(task_id, "task.run_review_bound")) == 2
@@ -455,7 +455,7 @@ def test_a_reviewer_that_stops__without_another_is_blocked(desk: Desk) -> None:
     reviewers(desk, "amy")
     restrict(desk, task_id, allowed_peer_ids=["amy.amy"])
     review = asked(desk, run_id)
-    desk.post("/agent/sessions/amy/stop")
+    assert desk.caller.delete(f"{SESSIONS}/amy").status_code == 204
     move_reviews()
     assert shown(desk, review)["outcome"] == "blocked"
 

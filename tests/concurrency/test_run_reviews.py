@@ -12,7 +12,7 @@ from apps.base import clock
 from apps.operations.models import LogEntry, RunReview
 from apps.reviews.models import Review
 from apps.tasks.models import RUN_FINAL, Run
-from tests.agent_steps import Agent
+from tests.agent_steps import SESSIONS, Agent
 from tests.concurrency.together import queued_up, together
 from tests.factories import Caller, House
 from tests.operator_steps import Desk, desk_of
@@ -171,8 +171,8 @@ def test_a_reviewer_that_stops_beside_its_verdict__leaves_no_active_review(house
     _, run_id = completed(desk, desk.agent())
     desk.agent(session_id="amy", name="amy")
     review_id = asked(desk, run_id)
-    stop = partial(another(desk).post, "/agent/sessions/amy/stop")
+    stop = partial(another(desk).caller.delete, f"{SESSIONS}/amy")
     stopped, status = together(stop, partial(say, desk, run_id, review_id))
-    assert (stopped.status_code, status) == (200, 200)
+    assert (stopped.status_code, status) == (204, 200)
     assert move_reviews() == 0
     assert outcomes(review_id) == ["approved"]

@@ -19,6 +19,7 @@ from apps.operations.services import (
     recount_listed,
 )
 from apps.tasks.models import Run, Task
+from tests.agent_steps import SESSIONS
 from tests.factories import House
 from tests.listed_steps import assert_listed_is_true, fold_whole, read_by
 from tests.observe_steps import Mixture
@@ -88,8 +89,7 @@ def test_what_is_listed__is_what_is_counted(house: House, desk: Desk, seed: int)
     mixture.build()
     assert_listed_is_true(actors(house, desk), ["s-global", "s-pool"])
     for session in AgentSession.objects.filter(state="active"):
-        answer = desk.post(f"/agent/sessions/{session.session_id}/stop")
-        assert answer.status_code < 500
+        assert desk.caller.delete(f"{SESSIONS}/{session.session_id}").status_code == 204
     Run.objects.filter(status="claimed").update(status="starting")
     assert_listed_is_true(actors(house, desk), ["s-global", "s-pool"])
 
