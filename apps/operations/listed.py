@@ -83,6 +83,8 @@ PLACES: Mapping[Place, str] = {
     "workspaces": " AND l.pool_id IS NOT NULL",
 }
 GRANTED = " AND l.pool_ids <@ %(granted)s::uuid[]"
+# Few of those without a pool have a set, and an index finds these.
+OF_NO_POOL = " AND l.pool_id IS NULL AND l.pool_ids IS NOT NULL"
 # Of each pool by its own index.
 OF_GRANTED_POOL = " AND l.pool_id = g.pool_id"
 
@@ -105,16 +107,31 @@ AND c.pool_ids <@ %(granted)s::uuid[] AND c.pool_ids <> '{}'"""
 UNTOUCHED = "l.task_id NOT IN (SELECT task_id FROM touched)"
 
 
+MAX_TOUCHED = 10_000
+"""From more rows of touched tasks on, reading these would take longer than counting all tasks."""
+
 IS_LISTED = "SELECT EXISTS (SELECT FROM operations_recount WHERE listed_at IS NOT NULL)"
+IS_READABLE = f"""{IS_LISTED}
+AND NOT EXISTS (SELECT FROM operations_touchedtask OFFSET {MAX_TOUCHED})"""
 
 
 def is_listed() -> bool:
-    """Return whether all tasks are listed: after an upgrade it takes a while for those there are.
+    """Return whether all tasks are listed: after an upgrade it takes a while for those there are."""
+    return _is(IS_LISTED)
 
-    Until then their figures are counted.
+
+def is_readable() -> bool:
+    """Return whether to read what is listed; else all tasks are counted.
+
+    So it is until all are listed, and where folds are far behind: after a return to the version
+    before, which does not fold, or while no process does.
     """
+    return _is(IS_READABLE)
+
+
+def _is(question: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(IS_LISTED)
+        cursor.execute(question)
         return bool(cursor.fetchone()[0])
 
 
@@ -136,7 +153,10 @@ class Reach:
     @property
     def rows(self) -> str:
         """Return the condition on a row `l` of `ListedTask`."""
-        return ORGANISATION + PLACES[self.place] + (GRANTED if self.is_granted else "")
+        if not self.is_granted:
+            return ORGANISATION + PLACES[self.place]
+        place = OF_NO_POOL if self.place == "global" else PLACES[self.place]
+        return ORGANISATION + place + GRANTED
 
     @property
     def counts(self) -> str:
@@ -154,10 +174,10 @@ class Reach:
         Those of equal places at the end are all among them: `order` and a limit follow. `by_pool`:
         each pool has an index of this order.
         """
-        several = by_pool and self.is_granted and self.place == "all"
+        several = by_pool and self.is_granted and self.place in ("all", "workspaces")
         own = ORGANISATION + OF_GRANTED_POOL + GRANTED
-        nameless = ORGANISATION + PLACES["global"] + GRANTED
-        found = [own, nameless] if several else [self.rows]
+        nameless = ORGANISATION + OF_NO_POOL + GRANTED
+        found = [own, nameless][: 2 if self.place == "all" else 1] if several else [self.rows]
         branches = [
             f"""SELECT {columns} FROM operations_listedtask l
 WHERE {rows} AND {where} AND {UNTOUCHED} ORDER BY {order} FETCH FIRST ({limit}) ROWS WITH TIES"""

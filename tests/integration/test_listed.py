@@ -9,6 +9,8 @@ from django.db import connection, transaction
 
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentSession
+from apps.operations import listed
+from apps.operations.buckets import ALL_TASKS
 from apps.operations.models import ListedCount, ListedTask, Recount, TaskDetails, TouchedTask
 from apps.operations.services import (
     clean_up_listed,
@@ -226,3 +228,31 @@ def test_tasks_of_v1__are_listed(house: House, desk: Desk) -> None:
 def test_recount__needs_no_second_run(some: Desk) -> None:
     assert recount() == 0
     assert recount_listed() == 0
+
+
+def test_lists__are_not_read_while_folds_are_far_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recount_listed()
+    assert listed.is_readable()
+    desk.task()
+    none = listed.IS_READABLE.replace(f"OFFSET {listed.MAX_TOUCHED}", "OFFSET 0")
+    monkeypatch.setattr(listed, "IS_READABLE", none)
+    assert not listed.is_readable()
+    while fold_touched():
+        pass
+    assert listed.is_readable()
+
+
+def test_a_count_that_is_wrong__leaves_a_dashboard(house: House, desk: Desk) -> None:
+    recount_listed()
+    ListedCount.objects.create(
+        organisation=house.organisation,
+        pool_ids=list(ALL_TASKS),
+        figure="queue",
+        name="a-channel-without-runs",
+        number=1,
+    )
+    answer = desk.get("/observe/tasks/dashboard")
+    assert answer.status_code == 200
+    assert answer.json()["dashboard"]["queue"]["total"] == 0

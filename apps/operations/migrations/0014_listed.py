@@ -349,6 +349,11 @@ class Migration(migrations.Migration):
                         name="listed_to_start_of_pool",
                     ),
                     models.Index(
+                        condition=models.Q(("pool__isnull", True), ("pool_ids__isnull", False)),
+                        fields=["organisation", "-active_at"],
+                        name="listed_of_set",
+                    ),
+                    models.Index(
                         condition=models.Q(("session_id", ""), _negated=True),
                         fields=["organisation", "session_id"],
                         name="listed_session",

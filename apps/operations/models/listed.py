@@ -157,6 +157,12 @@ class ListedTask(Counted):
                 name="listed_to_start",
                 condition=Q(longest_to_start__isnull=False),
             ),
+            # Those that a caller with some pools may see, of those without a pool.
+            models.Index(
+                fields=["organisation", "-active_at"],
+                condition=Q(pool__isnull=True, pool_ids__isnull=False),
+                name="listed_of_set",
+            ),
             models.Index(
                 fields=["organisation", "session_id"],
                 condition=~Q(session_id=""),

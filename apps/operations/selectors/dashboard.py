@@ -19,7 +19,7 @@ from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.base.together import Query, moment, read_together
 from apps.operations.buckets import percentile
-from apps.operations.listed import BUCKET_SQL, Reach, is_listed, shared_sql
+from apps.operations.listed import BUCKET_SQL, Reach, is_readable, shared_sql
 from apps.operations.projection import STATUS_SQL, TaskStatus
 from apps.operations.selectors.selection import (
     IDENTIFIER_SQL,
@@ -181,7 +181,7 @@ def dashboard(*, actor: Principal, asked: TaskFilter, at: datetime) -> Dashboard
     """
     actor.require(Scope.TASKS_READ)
     selected = selection(actor, asked)
-    if selected.reach is not None and is_listed():
+    if selected.reach is not None and is_readable():
         return _listed(selected, selected.reach, at)
     return _scanned(selected, at)
 
@@ -256,6 +256,8 @@ def _listed(selected: Selection, reach: Reach, at: datetime) -> Dashboard:
         depth=[
             ChannelDepth(name, number, oldest[name])
             for name, number in sorted(figures["queue"].items())
+            # A count that is wrong until the next recount has no run.
+            if name in oldest and number > 0
         ],
         stuck_runs=found["stuck"][0][0],
         orphan_runs=figures["orphan"].get("", 0),

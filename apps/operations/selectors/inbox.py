@@ -16,7 +16,7 @@ from apps.accounts.principal import Principal
 from apps.accounts.scopes import Scope
 from apps.base.queries import fill, load_template
 from apps.operations.caller import AGENT_SESSION, Caller
-from apps.operations.listed import UNTOUCHED, Reach, is_listed, shared_sql
+from apps.operations.listed import UNTOUCHED, Reach, is_readable, shared_sql
 from apps.operations.models import ApprovalState, TaskDetails
 from apps.operations.projection import GATED_SQL, STATUS_SQL
 from apps.operations.selectors.selection import ACTIVITY_SQL, Selection, TaskFilter, selection
@@ -126,7 +126,7 @@ def _rows(
         "is_unread": is_unread,
         "limit": limit,
     }
-    if selected.reach is not None and is_listed():
+    if selected.reach is not None and is_readable():
         sql, more = _listed(caller, selected.reach, lane)
     else:
         sql, more = _scanned(caller, selected)

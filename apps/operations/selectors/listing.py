@@ -29,7 +29,7 @@ from django.db.models.functions import Greatest
 from apps.accounts.scopes import Scope
 from apps.events.models import Event
 from apps.operations.caller import Caller
-from apps.operations.listed import is_listed
+from apps.operations.listed import is_readable
 from apps.operations.models import ApprovalState, ListedTask, LogEntry, TouchedTask
 from apps.operations.projection import kernel_statuses_of, task_status_in_sql
 from apps.operations.selectors.find import task_id_of
@@ -66,7 +66,7 @@ def task_list(*, caller: Caller, filters: TaskFilters) -> list[SummaryView]:
     caller.principal.require(Scope.TASKS_READ)
     rows = Task.objects.visible_to(caller.principal).filter(details__deleted_at=None)
     rows = _of_status(rows, filters).filter(_matching(caller, filters))
-    if is_listed():
+    if is_readable():
         return summary_views(caller, _listed(caller, rows, filters))
     found = _recently_active(caller, rows, filters.limit)
     if found is None:

@@ -13,7 +13,7 @@ from apps.accounts.scopes import Scope
 from apps.base.queries import fill
 from apps.base.together import Query, read_together
 from apps.operations.caller import Caller
-from apps.operations.listed import Place, Reach, is_listed, shared_sql
+from apps.operations.listed import Place, Reach, is_readable, shared_sql
 from apps.operations.models import SchedulerState, TaskDetails
 from apps.operations.selectors.selection import TaskFilter, selection
 from apps.pools.models import WorkerKind
@@ -59,7 +59,7 @@ def scheduler_of(caller: Caller, at: datetime) -> SchedulerView:
 def scheduler_view(actor: Principal, at: datetime) -> SchedulerView:
     """Return the state of the scheduler to who has changed it."""
     state = SchedulerState.objects.filter(organisation_id=actor.organisation_id).first()
-    counts = _listed_counts(actor, at) if is_listed() else _counts(actor, at)
+    counts = _listed_counts(actor, at) if is_readable() else _counts(actor, at)
     is_paused = state is not None and state.paused_at is not None
     return SchedulerView(
         paused_at=None if state is None else state.paused_at,
@@ -160,7 +160,7 @@ def backlog(caller: Caller, query: BacklogQuery) -> Backlog:
     """
     caller.principal.require(Scope.TASKS_READ)
     pools = _named(caller, query.workspace) if query.workspace else None
-    if is_listed() and (pools is None or len(pools) == 1):
+    if is_readable() and (pools is None or len(pools) == 1):
         return _listed_backlog(caller, query, pools)
     tasks = Task.objects.visible_to(caller.principal)
     if query.scope:

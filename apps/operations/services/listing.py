@@ -24,7 +24,7 @@ from apps.operations.services.folding import fold_changes
 
 logger = logging.getLogger(__name__)
 
-BATCH = 2_000
+BATCH = 5_000
 COMPARED = 5_000
 
 # As `pg_locks` shows them: any numbers that no other advisory lock of the database has.
