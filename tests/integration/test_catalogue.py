@@ -25,7 +25,7 @@ from apps.reviews.models import Review
 from apps.tasks import services as tasks
 from apps.tasks.models import Run, Task
 from apps.tasks.selectors import open_run
-from apps.tasks.services.locks import lock_run_to_submit
+from apps.tasks.services.locks import lock_run
 from apps.tasks.services.reviewing import request_review
 from apps.tasks.services.sla import Clock
 from apps.webhooks.models import Message
@@ -318,7 +318,7 @@ def ask_for_review(house: House, task_id: UUID) -> None:
     set_policy(house.pool, deadline_seconds=3600, auto_approve_after_hours=24)
     actor = principal.system("test", house.organisation.id)
     with transaction.atomic():
-        run = lock_run_to_submit(actor=actor, run_id=Run.objects.get(task_id=task_id).id)
+        run = lock_run(actor=actor, run_id=Run.objects.get(task_id=task_id).id)
         request = reviews.decide_on_review(run, clock.now())
         assert request is not None
         request_review(task=run.task, request=request, at=clock.now())

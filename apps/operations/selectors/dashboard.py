@@ -76,9 +76,18 @@ SCANNED = {
     "forced": 1,
 }
 """The queries that read the selected tasks and runs, with their columns."""
-TEMPLATES = {
-    name: load_template("apps.operations", f"dashboard_{name}") for name in (*SCANNED, "tasks_all")
+FILES = {
+    "tasks": "dashboard_tasks",
+    "tasks_all": "dashboard_tasks_all",
+    "runs": "dashboard_runs",
+    "buckets": "dashboard_buckets",
+    "queue": "dashboard_queue",
+    "health": "dashboard_health",
+    "active": "dashboard_active",
+    "events": "dashboard_events",
+    "forced": "dashboard_forced",
 }
+TEMPLATES = {name: load_template("apps.operations", file) for name, file in FILES.items()}
 
 
 @dataclass(frozen=True, slots=True)

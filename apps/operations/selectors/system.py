@@ -158,16 +158,16 @@ def _drain_ages(ages: Sequence[float | None]) -> dict[str, float | None]:
 
 def _is_redis_ok() -> bool:
     try:
-        return bool(_redis().ping())
+        return bool(_redis(settings.REDIS_URL).ping())
     except RedisError:
         return False
 
 
 @cache
-def _redis() -> Redis:
+def _redis(url: str) -> Redis:
     """Return a client whose connections are kept: a new one each time costs several milliseconds."""
     return Redis.from_url(
-        settings.REDIS_URL,
+        url,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
         # A kept connection may have ended meanwhile: try once more, with a new one.
