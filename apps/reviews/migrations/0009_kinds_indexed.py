@@ -10,6 +10,11 @@ from django.db.models import Q
 from apps.base.sql import BuildIndex, BuildUnique
 
 OPEN = ["waiting", "claimed"]
+# The migration is not atomic: run again after an interruption, it may be gone already.
+NOT_COUNTING_UP = "ALTER TABLE reviews_review DROP CONSTRAINT IF EXISTS review_rounds_count_up"
+COUNTING_UP = (
+    "ALTER TABLE reviews_review ADD CONSTRAINT review_rounds_count_up UNIQUE (task_id, round)"
+)
 
 
 class Migration(migrations.Migration):
@@ -37,7 +42,12 @@ class Migration(migrations.Migration):
                 name="review_key_of_run",
             ),
         ),
-        migrations.RemoveConstraint("review", "review_rounds_count_up"),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(NOT_COUNTING_UP, [NOT_COUNTING_UP, COUNTING_UP])
+            ],
+            state_operations=[migrations.RemoveConstraint("review", "review_rounds_count_up")],
+        ),
         BuildIndex(
             "review",
             models.Index(
