@@ -9,6 +9,7 @@ from apps.accounts.scopes import Role, Scope
 from apps.base import clock
 from apps.operations import services
 from apps.operations.models import BridgeCursor, BridgeSubscription
+from apps.pools.services import provision_pool
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, refused, strangers_desk
 from tests.bridge_steps import bridge, of_workspace, path, read, subscribed
@@ -168,6 +169,20 @@ def test_create__404(house: House, desk: Desk) -> None:
     refused(stranger.post(path(task["id"]), **body(instance)), 404, "task")
     theirs = stranger.task()
     refused(stranger.post(path(theirs["id"]), **body(instance)), 404, "bridge instance")
+
+
+def test_create__a_bridge_that_the_caller_does_not_see_is_404(house: House, desk: Desk) -> None:
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    elsewhere = bridge(desk, scope="workspace", workspace_id=str(other.id))
+    anywhere, seen = bridge(desk), bridge(desk, **of_workspace(house))
+    task = desk.task(scope="workspace", workspace=house.pool.name)
+    limited = desk_of(house, pool_ids=[house.pool.id])
+    with expect_unchanged():
+        for instance in (elsewhere, anywhere):
+            wanted = body(instance, **of_workspace(house))
+            refused(limited.post(path(task["id"]), **wanted), 404, "bridge instance")
+            refused(desk.post(path(task["id"]), **wanted), 400, "bridge_instance_id")
+    assert subscribed(limited, task["id"], seen, **of_workspace(house))
 
 
 def test_create__needs_its_scope(house: House, desk: Desk) -> None:

@@ -19,6 +19,9 @@ from apps.operations.models import (
     LogEntry,
 )
 from apps.operations.services import notifying, settling
+from apps.pools.services import provision_pool
+from apps.reviews import services as reviews
+from apps.reviews.models import Review
 from apps.tasks import services as tasks
 from apps.tasks.models import Task
 from apps.webhooks import services as webhooks
@@ -40,6 +43,7 @@ from tests.bridge_steps import (
 from tests.factories import House
 from tests.operator_steps import Desk, desk_of
 from tests.receiver import Receiver, Reply
+from tests.review_steps import decide, reviewer, set_policy
 
 MINUTE = timedelta(seconds=60)
 SECOND = timedelta(seconds=1)
@@ -198,6 +202,56 @@ def test_event_that_tells_another_end__is_passed_over_and_noted(
     assert told["event"]["type"] == "task.run_completed"
 
 
+def test_output_that_was_sent_back__is_not_told(
+    house: House, desk: Desk, receiver: Receiver
+) -> None:
+    set_policy(house.pool)
+    task = desk.task(scope="workspace", workspace=house.pool.name)
+    where = of_workspace(house)
+    subscribed(desk, task["id"], bridge(desk, receiver.url, **where), **where)
+    agent = desk.agent(house)
+    desk.started(task["id"])
+    first = agent.claimed()["run"]["id"]
+    assert agent.on(first, "complete", result={"text": "Refused"}).status_code == 200
+    decide(reviewer(house).principal, Review.objects.get(), "rework")
+    drain()
+    second = agent.claimed()["run"]["id"]
+    assert agent.on(second, "complete", result={"text": "Done"}).status_code == 200
+    decide(reviewer(house).principal, Review.objects.get(run_id=second))
+    assert reviews.verify_submitted() == 1
+    assert operations.notify_due() == 1
+    passed = BridgeCursor.objects.get()
+    assert f"Event {passed.last_sequence} (task.run_completed)" in passed.last_error
+    drain()
+    told = notified(receiver)
+    assert {one["run"]["id"] for one in told} == {second}
+    assert "Refused" not in str(told)
+
+
+def test_bridge_of_a_workspace__is_told_no_ids_of_other_workspaces(
+    house: House, desk: Desk, receiver: Receiver
+) -> None:
+    other = provision_pool(organisation_id=house.organisation.id, name="Back office")
+    hidden = desk.task(scope="workspace", workspace=other.name)
+    own, anywhere = desk.task(scope="workspace", workspace=house.pool.name), desk.task()
+    where = of_workspace(house)
+    subscribed(desk, own["id"], bridge(desk, receiver.url, **where), **where)
+    subscribed(desk, anywhere["id"], bridge(desk, receiver.url))
+    runs = [
+        completed(desk, own["id"], "s-1", workspace_id=str(house.pool.id)),
+        completed(desk, anywhere["id"], "s-2"),
+    ]
+    LogEntry.objects.filter(run_id__in=runs, type="task.run_completed").update(
+        payload={"parent_task_id": hidden["id"], "result": {}}
+    )
+    drain()
+    told = {one["task"]["id"]: one["event"]["payload"] for one in notified(receiver)}
+    assert told == {
+        own["id"]: {"result": {}},
+        anywhere["id"]: {"parent_task_id": hidden["id"], "result": {}},
+    }
+
+
 def test_skipped_end__is_noted(house: House, desk: Desk, receiver: Receiver) -> None:
     """A task that failed once and was canceled then."""
     task = desk.task(max_attempts=2)
@@ -252,8 +306,6 @@ def test_task_of_v1__is_told(house: House, desk: Desk, receiver: Receiver) -> No
     own = subscribed(desk, task_id, instance, **of_workspace(house))
     drain()
     assert receiver.received == []
-    from apps.reviews import services as reviews
-
     assert reviews.verify_submitted() == 1
     drain()
     (told,) = notified(receiver)
@@ -329,7 +381,8 @@ def test_failing_bridge__is_tried_every_minute_and_says_why(
         assert len(receiver.received) == attempt
         at += timedelta(seconds=10)
         drain(at)
-        assert BridgeDue.objects.count() == 1
+        # One more look, as long as it is under way.
+        assert BridgeDue.objects.count() == (attempt < 3)
     assert len(receiver.received) == 4
     shown = cursor(desk, task["id"], own["subscription_id"])
     assert "last_error" not in shown
@@ -414,15 +467,58 @@ def test_bridge_disabled_while_a_notification_waits__sends_it_when_it_is_enabled
     change(desk, instance, enabled=False)
     at = clock.now() + SECOND
     drain(at)
-    drain(at + 2 * MINUTE)
+    drain(at + 11 * MINUTE)
     shown = cursor(desk, task["id"], own["subscription_id"])
     assert shown["last_error"] == "The bridge is disabled."
     assert receiver.received == []
     change(desk, instance, enabled=True)
-    webhooks.release_recoveries(at=at + 3 * MINUTE)
-    drain(at + 4 * MINUTE)
+    webhooks.release_recoveries(at=at + 12 * MINUTE)
+    drain(at + 13 * MINUTE)
     assert len(receiver.received) == 1
     assert "last_error" not in cursor(desk, task["id"], own["subscription_id"])
+
+
+def test_notification_under_way__is_looked_at_after_ten_minutes(
+    house: House, desk: Desk, receiver: Receiver
+) -> None:
+    task = desk.task()
+    subscribed(desk, task["id"], bridge(desk, receiver.url))
+    completed(desk, task["id"])
+    at = clock.now()
+    for look in range(2):
+        assert operations.notify_due(at=at) == 1
+        due = BridgeDue.objects.get()
+        assert (due.due_at, due.is_retry) == (at + 10 * MINUTE, True), look
+        at = due.due_at
+
+
+def test_disabled_bridge__is_put_off_by_one_row_and_delays_no_other(
+    house: House, desk: Desk, receiver: Receiver
+) -> None:
+    still = bridge(desk, receiver.url, enabled=False)
+    waiting, other = desk.task(), desk.task()
+    names = [subscribed(desk, waiting["id"], still)["subscription_id"] for _ in range(2)]
+    own = subscribed(desk, other["id"], bridge(desk, receiver.url))
+    completed(desk, waiting["id"])
+    at = clock.now() + SECOND
+    assert operations.notify_due(at=at) == 3
+    completed(desk, other["id"], session_id="s-2")
+    rows = list(BridgeSubscription.objects.filter(wire_id__in=names))
+    later = at + MINUTE
+    for row in rows:
+        for _ in range(3):
+            notifying.mark_due(row, at)
+    assert operations.notify_due(at=later) == 3
+    for row in rows:
+        (due,) = BridgeDue.objects.filter(subscription_id=row.id)
+        assert (due.due_at, due.is_retry) == (later + MINUTE, True)
+    told = BridgeSubscription.objects.get(wire_id=own["subscription_id"])
+    assert told.delivery_id is not None
+    # Rows that come later are put off with the one that waits.
+    notifying.mark_due(rows[0], later + SECOND)
+    assert operations.notify_due(at=later + SECOND) == 1
+    (due,) = BridgeDue.objects.filter(subscription_id=rows[0].id)
+    assert due.due_at == later + SECOND + MINUTE
 
 
 def test_muted_bridge__passes_silently(house: House, desk: Desk, receiver: Receiver) -> None:
@@ -505,7 +601,7 @@ def test_crash_after_the_receiver_answered__sends_it_again_with_the_same_ids(
     assert shown["last_delivery_id"] == told["delivery_id"]
 
 
-def test_result_recorded_by_the_previous_version__is_found_after_a_minute(
+def test_result_recorded_by_the_previous_version__is_found_after_ten_minutes(
     house: House, desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It records attempts, and has no one look at the subscription."""
@@ -517,8 +613,9 @@ def test_result_recorded_by_the_previous_version__is_found_after_a_minute(
     with monkeypatch.context() as patch:
         patch.setattr("apps.webhooks.services.pipeline.recording._listeners", [])
         webhooks.deliver_due(at=at)
-    assert operations.notify_due(at=at) == 0
-    drain(at + MINUTE)
+    assert operations.notify_due(at=at + 9 * MINUTE) == 0
+    drain(at + 10 * MINUTE)
+    assert BridgeDue.objects.count() == 0
     assert cursor(desk, task["id"], own["subscription_id"])["last_sequence"] > 0
 
 

@@ -4,13 +4,15 @@ Rows of `BridgeDue` are the queue. A pass looks at one subscription, in one tran
 its row, deletes the due rows that the drain has seen, and does one step:
 
 1. A notification is under way. Once the webhooks' engine has delivered it, the cursor moves to its
-   event. Until then the last attempt's error is noted; the engine tries every minute. One that it
-   gave up, after a day, is made again a minute later.
+   event. Until then the last attempt's error is noted; the engine tries every minute, and each
+   attempt has the subscription looked at. One that it gave up, after a day, is made again a minute
+   later.
 2. None is. The events after the cursor are read, up to the last settled number, and
    - those that tell no end of the task are passed over;
    - the pass stops at an end while the task is not finished: the event that finishes it has the
      subscription looked at again;
-   - an end that is not the present one, or of a run that ended otherwise, is passed over, and noted;
+   - an end that is not the present one, or of a run that ended otherwise or was sent back, is passed
+     over, and noted;
    - for the first that agrees with the task, a delivery is written, and it is under way.
 
 So a process that dies at any point leaves the due row, or the next step's. Whatever makes a
@@ -18,6 +20,7 @@ subscription due inserts a row and waits for nothing: an event (a trigger), a re
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,7 +28,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import F, Q
 
-from apps.accounts.principal import system
+from apps.accounts.principal import Principal, system
 from apps.base import clock
 from apps.base.drains import Postponed, Row, handle_each
 from apps.base.ids import new_id
@@ -52,6 +55,9 @@ from apps.webhooks.outbound_event import OutboundEvent
 
 EVENTS_AT_ONCE = 100
 RETRY = timedelta(seconds=60)
+"""Until the next look at what waits or fails."""
+FOLLOW = timedelta(minutes=10)
+"""Until the next look at what is under way. An attempt has it looked at before."""
 ROWS_AT_ONCE = 500
 POSTPONED_AT_ONCE = 5_000
 
@@ -76,7 +82,7 @@ ENDS = {
     "task.canceled": CANCELED,
 }
 READER = "bridges"
-"""The name of the service as the reader of logs: who may subscribe sees all of a task."""
+"""The name of the service as the reader of logs."""
 FINISHED = ("completed", "failed", "canceled")
 
 DISABLED = "The bridge is disabled."
@@ -88,11 +94,12 @@ _postponed = Postponed()
 def notify_due(*, at: datetime | None = None) -> int:
     """Take the next step of subscriptions that are due, of some of them at once.
 
-    Return of how many; 0: of all. Those that another process looks at are left to it.
+    Return of how many, with those that were put off; 0: of all. Those that another process looks at
+    are left to it.
     """
     now = at or clock.now()
     after: tuple[datetime, int] = (datetime.min.replace(tzinfo=UTC), 0)
-    count = _postpone_disabled(now)
+    postponed, count = _postpone_disabled(now), 0
     while not count:
         page = _due_after(after, now)
         count, is_settled = _handle(page, now)
@@ -101,7 +108,7 @@ def notify_due(*, at: datetime | None = None) -> int:
         after = page[-1].due_at, page[-1].id
     if count:
         wake("deliveries")
-    return count
+    return postponed + count
 
 
 def _due_after(after: tuple[datetime, int], at: datetime) -> list[BridgeDue]:
@@ -129,21 +136,30 @@ def _handle(page: Sequence[BridgeDue], at: datetime) -> tuple[int, bool]:
     return count, until is not None
 
 
-# Of a disabled bridge, whose subscriptions say so: a bridge may have very many that wait.
+# Of a disabled bridge, whose subscriptions say so: a bridge may have very many that wait. Of each
+# one row is kept, as that of its next look. What another process has locked is left to it.
 POSTPONE_DISABLED = """
-UPDATE operations_bridgedue due SET due_at = %(next)s
-FROM (
-    SELECT first.id FROM (
-        SELECT id, subscription_id FROM operations_bridgedue
-        WHERE due_at <= %(at)s ORDER BY due_at, id LIMIT %(size)s FOR UPDATE SKIP LOCKED
-    ) first
+WITH first AS (
+    SELECT id, subscription_id FROM operations_bridgedue
+    WHERE due_at <= %(at)s ORDER BY due_at, id LIMIT %(size)s FOR UPDATE SKIP LOCKED
+), waiting AS (
+    SELECT first.subscription_id, min(first.id) AS kept_id FROM first
     JOIN operations_bridgesubscription s ON s.id = first.subscription_id
     JOIN operations_bridgecursor c ON c.task_id = s.task_id AND c.subscription = s.wire_id
     JOIN operations_bridgeinstance b ON b.id = s.bridge_id AND NOT b.is_muted
     JOIN webhooks_destination d ON d.id = s.bridge_id AND d.status <> 'enabled'
     WHERE c.last_error = %(error)s AND s.delivery_id IS NULL
-) waiting
-WHERE due.id = waiting.id
+    GROUP BY first.subscription_id
+), others AS (
+    SELECT due.id FROM waiting
+    JOIN operations_bridgedue due ON due.subscription_id = waiting.subscription_id
+    WHERE due.id <> waiting.kept_id AND (due.is_retry OR due.due_at <= %(at)s)
+    FOR UPDATE OF due SKIP LOCKED
+), deleted AS (
+    DELETE FROM operations_bridgedue WHERE id IN (SELECT id FROM others)
+)
+UPDATE operations_bridgedue due SET due_at = %(next)s, is_retry = true
+FROM waiting WHERE due.id = waiting.kept_id
 """
 
 
@@ -176,11 +192,10 @@ def _pass(subscription_id: UUID, seen: Sequence[int], *, until: int | None, at: 
         return False  # Another process got there first.
     step = _Step(subscription, until, at)
     again_in = step.follow() if subscription.delivery_id is not None else step.replay()
-    if again_in == RETRY:
-        # Each attempt has the subscription looked at, too: the rows must not add up.
-        BridgeDue.objects.filter(subscription_id=subscription.id, is_retry=True).delete()
+    # Each attempt has the subscription looked at, too: the rows of later looks must not add up.
+    BridgeDue.objects.filter(subscription_id=subscription.id, is_retry=True).delete()
     if again_in is not None:
-        mark_due(subscription, at + again_in, is_retry=again_in == RETRY)
+        mark_due(subscription, at + again_in, is_retry=again_in != AT_ONCE)
     return True
 
 
@@ -212,7 +227,8 @@ class _Step:
         if state is not None and state.delivered_at is not None:
             finish_delivery(subscription, at=self.at)
             return AT_ONCE
-        if state is None or state.is_lost:
+        is_lost = state is None or state.is_lost
+        if is_lost:
             _forget(subscription)
         error = GIVEN_UP if state is None else state.error
         if self.is_disabled:
@@ -220,14 +236,14 @@ class _Step:
         if error:
             note_error(subscription, error, at=self.at)
         # A recorded attempt has it looked at before, unless the previous version recorded it.
-        return RETRY
+        return RETRY if is_lost or error else FOLLOW
 
     def replay(self) -> timedelta | None:
         """Read the events after the cursor, and write the first notification that is due."""
         subscription = self.subscription
         cursor = cursor_of(subscription)
         task = Task.objects.get(id=subscription.task_id)
-        reader = system(READER, task.organisation_id)
+        reader = _reader(task, self.bridge)
         events = log_after(
             [task], cursor.last_sequence, EVENTS_AT_ONCE, until=self.until, actor=reader
         )
@@ -299,7 +315,15 @@ class _Step:
         BridgeSubscription.objects.filter(id=subscription.id).update(
             delivery_id=delivery_id, delivery_sequence=event.sequence
         )
-        return RETRY
+        return FOLLOW
+
+
+def _reader(task: Task, bridge: BridgeInstance) -> Principal:
+    """Return as whom the log is read: a bridge of a workspace is told no other tasks' ids."""
+    reader = system(READER, task.organisation_id)
+    if bridge.pool_id is None:
+        return reader
+    return replace(reader, pool_ids=frozenset(task.pool_ids or [bridge.pool_id]))
 
 
 def _run_of(event: LogView) -> Run | None:
@@ -312,6 +336,9 @@ def _disagreement(view: TaskView, run: Run | None, event: LogView, end: End) -> 
         return f"Event {event.sequence} ({event.type}) is passed over: the task is {view.status}."
     if run is not None and run.status not in end.runs:
         return f"Event {event.sequence} ({event.type}) is passed over: its run is {run.status}."
+    if run is not None and end is COMPLETED and run.attempt < view.task.attempt:
+        # Its output was sent back, or another run followed: the run itself stays completed.
+        return f"Event {event.sequence} ({event.type}) is passed over: a later attempt counts."
     return ""
 
 

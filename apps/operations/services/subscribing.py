@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection
@@ -106,14 +107,26 @@ def _new(caller: Caller, task: Task, wire_id: str, at: datetime) -> BridgeSubscr
 
 
 LOCK_BRIDGE = """
-SELECT id FROM operations_bridgeinstance WHERE organisation_id = %s AND wire_id = %s FOR KEY SHARE
+SELECT id FROM operations_bridgeinstance
+WHERE organisation_id = %(organisation_id)s AND wire_id = %(wire_id)s
+    AND (%(pool_ids)s::uuid[] IS NULL OR pool_id = ANY (%(pool_ids)s::uuid[]))
+FOR KEY SHARE
 """
 
 
 def _locked_bridge(caller: Caller, wire_id: str) -> BridgeInstance:
-    """Return a bridge instance, which is not deleted meanwhile. Raise `NotFound`."""
+    """Return a bridge instance that the caller sees, and that is not deleted meanwhile.
+
+    Raise `NotFound`.
+    """
+    actor = caller.principal
+    params: dict[str, Any] = {
+        "organisation_id": actor.organisation_id,
+        "wire_id": wire_id,
+        "pool_ids": None if actor.pool_ids is None else list(actor.pool_ids),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_BRIDGE, [caller.principal.organisation_id, wire_id])
+        cursor.execute(LOCK_BRIDGE, params)
         found = cursor.fetchone()
     if found is None:
         raise NotFound("bridge instance")
