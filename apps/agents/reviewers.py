@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Case, Q, QuerySet, Value, When
+
 from apps.agents.models import (
     OPENED_BY_US,
     OPERATORS,
@@ -19,6 +21,9 @@ from apps.operations.services import LockedReview
 
 DEFAULT_REVIEWER = "reviewer"
 """The agent that is started where the profile names none, and no other one is known."""
+MAX_CHANNEL_LENGTH = 64
+"""Of a session."""
+CANDIDATES_AT_ONCE = 200
 OF_AGENT, OF_PEER, OF_CHANNEL, OF_CAPABILITIES = 4, 3, 2, 1
 """What a session scores by each preference."""
 
@@ -41,6 +46,15 @@ class ReviewerRules:
         if self.agent_name and name != self.agent_name:
             return False
         return not self.allowed_agents or name in self.allowed_agents
+
+    @property
+    def channel_to_open(self) -> str:
+        """Return the channel of a session that is opened; empty: of none.
+
+        A profile may name channels that are longer than those of sessions: they are passed over.
+        """
+        names = self.allowed_channels or self.preferred_channels
+        return next((name for name in names if len(name) <= MAX_CHANNEL_LENGTH), "")
 
     def score(self, session: AgentSession) -> int:
         """Return how far a session is preferred."""
@@ -105,7 +119,12 @@ def excluded_from(locked: LockedReview) -> Excluded:
 def candidates(
     locked: LockedReview, rules: ReviewerRules, excluded: Excluded
 ) -> list[AgentSession]:
-    """Return the sessions that may review a run and review nothing, the best first, not locked."""
+    """Return the sessions that may review a run and review nothing, the best first, not locked.
+
+    At most `CANDIDATES_AT_ONCE`, for the task is locked meanwhile. Left out are those that score
+    less than these, or as much with a greater id: where other reviews take all of these at the same
+    time, a session is opened although one that was left out is free.
+    """
     task = locked.run.task
     rows = AgentSession.objects.filter(
         organisation_id=task.organisation_id,
@@ -117,16 +136,43 @@ def candidates(
     if excluded.worker_id is not None:
         rows = rows.exclude(worker_id=excluded.worker_id)
     if rules.allowed_channels:
-        rows = rows.filter(channel__in=rules.allowed_channels)
+        rows = rows.filter(channel__in=list(rules.allowed_channels))
+    if rules.agent_name:
+        rows = rows.filter(agent_name=rules.agent_name)
+    if rules.allowed_agents:
+        rows = rows.filter(agent_name__in=list(rules.allowed_agents))
+    if rules.allowed_peers:
+        rows = rows.filter(session_id__in=_sessions_of(rules.allowed_peers))
     if rules.required_capabilities:
         rows = rows.filter(capabilities__contains=list(rules.required_capabilities))
     fitting = [
         session
-        for session in rows.exclude(review_of_session())
-        if rules.allows_agent(session.agent_name)
-        and (not rules.allowed_peers or peer_of(session) in rules.allowed_peers)
+        for session in _best(rows.exclude(review_of_session()), rules)
+        if not rules.allowed_peers or peer_of(session) in rules.allowed_peers
     ]
     return sorted(fitting, key=lambda one: (-rules.score(one), one.session_id))
+
+
+def _best(rows: "QuerySet[AgentSession]", rules: ReviewerRules) -> "QuerySet[AgentSession]":
+    """Return the first rows by their scores."""
+    named = [name for name in [rules.agent_name, *rules.preferred_agents] if name]
+    score = (
+        _points(OF_AGENT, Q(agent_name__in=named))
+        + _points(OF_PEER, Q(session_id__in=_sessions_of(rules.preferred_peers)))
+        + _points(OF_CHANNEL, ~Q(channel="") & Q(channel__in=list(rules.preferred_channels)))
+        + _points(OF_CAPABILITIES, Q(capabilities__overlap=list(rules.preferred_capabilities)))
+    )
+    return rows.order_by(score.desc(), "session_id")[:CANDIDATES_AT_ONCE]
+
+
+def _points(count: int, condition: Q) -> Case:
+    return Case(When(condition, then=Value(count)), default=Value(0))
+
+
+def _sessions_of(peers: Sequence[str]) -> list[str]:
+    """Return the ids of sessions that addresses may name: names of agents may have dots, too."""
+    parts = [peer.split(".") for peer in peers]
+    return [".".join(one[start:]) for one in parts for start in range(1, len(one))]
 
 
 def agents_to_start(

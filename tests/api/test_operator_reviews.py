@@ -15,6 +15,7 @@ from apps.operations.services import erase_run_review_words, purge_details
 from apps.pools.models import Pool
 from apps.reviews.models import Review
 from apps.tasks.models import Run
+from apps.timers.models import Timer
 from tests.agent_steps import SESSIONS, Agent, agent_worker, registered
 from tests.api.expect import expect_unchanged
 from tests.api.operator_expect import expect, logged, refused, strangers_desk
@@ -126,7 +127,8 @@ def test_request__is_stored_and_routed(desk: Desk) -> None:
     task_id, run_id = completed(desk, desk.agent())
     reviewers(desk, "editor")
     review = asked(desk, run_id, reason="First reply")
-    assert review.pop("review_id")
+    # Its deadline is in its own queue.
+    assert Timer.objects.filter(subject_id=review.pop("review_id")).count() == 0
     times = {name: review.pop(name) for name in [*review] if name.endswith("_at")}
     assert review == {
         "run_id": run_id,
@@ -328,8 +330,12 @@ SCORES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("limit", [1, 200])
 @pytest.mark.parametrize(("rules", "chosen"), SCORES)
-def test_routing__by_rules_and_scores(desk: Desk, rules: dict[str, Any], chosen: str) -> None:
+def test_routing__by_rules_and_scores(
+    desk: Desk, rules: dict[str, Any], chosen: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.agents.reviewers.CANDIDATES_AT_ONCE", limit)
     task_id, run_id = completed(desk, desk.agent())
     reviewers(desk, "amy", "dan")
     reviewers(desk, "bob", channel="ops")
@@ -400,6 +406,25 @@ def test_routing__starts_a_session(desk: Desk, rules: dict[str, Any], started: s
     assert session.capabilities == ["french"]
     agent = Agent(desk.caller, session.session_id, started)
     assert expect("submitTaskRunReviewVerdict", agent_says(agent, review))
+
+
+@pytest.mark.parametrize(
+    ("names", "channel"),
+    [
+        ({"allowed_channel_ids": ["a" * 65, "ops"]}, "ops"),
+        ({"allowed_channel_ids": ["a" * 64]}, "a" * 64),
+        ({"preferred_channel_ids": ["a" * 65]}, ""),
+        ({"allowed_channel_ids": ["a" * 65], "preferred_channel_ids": ["ops"]}, ""),
+    ],
+)
+def test_routing__opens_no_session_of_a_channel_that_is_too_long(
+    desk: Desk, names: dict[str, Any], channel: str
+) -> None:
+    task_id, run_id = completed(desk, desk.agent())
+    restrict(desk, task_id, **names)
+    review = asked(desk, run_id)
+    session = AgentSession.objects.get(session_id=review["reviewer_session_id"])
+    assert (session.registered_by, session.channel) == (REVIEW_EXECUTOR, channel)
 
 
 @pytest.mark.parametrize(
@@ -513,6 +538,8 @@ def test_a_review_that_the_version_before_has_ended__is_left(desk: Desk) -> None
     later = now + timedelta(hours=1)
     assert move_reviews(at=later) == 1
     assert (move_reviews(at=later), shown(desk, review)["status"]) == (0, "canceled")
+    # It says nothing of the work: the round may be tried once more.
+    assert asked(desk, run_id, attempt=2)["attempt"] == 2
 
 
 DECIDED = {
@@ -946,13 +973,18 @@ def test_a_purged_task__keeps_no_words_and_no_open_review(desk: Desk) -> None:
 
 
 def test_erasure__deletes_what_a_worker_wrote(house: House, desk: Desk) -> None:
-    _, run_id = completed(desk, desk.agent())
+    task_id, run_id = completed(desk, desk.agent())
     _, other = completed(desk, desk.agent(session_id="s-2"))
+    closed_id, last = completed(desk, desk.agent(session_id="s-3"), max_attempts=1)
+    our_id, our_last = completed(desk, desk.agent(session_id="s-4"), max_attempts=1)
     worker, _ = agent_worker(house.pool, name="Editor")
     scopes = [Scope.TASKS_REVIEW, Scope.TASKS_READ]
     theirs, ours = asked(desk, run_id, reason="Please look"), asked(desk, other)
-    said(desk_of(house, worker_id=worker.id, scopes=scopes), theirs, review_text="Mine")
-    said(desk, ours, review_text="Ours")
+    editor = desk_of(house, worker_id=worker.id, scopes=scopes)
+    said(editor, theirs, **REJECTED, review_text="Mine", next_round_guidance="Ask")
+    said(editor, asked(desk, last), **REJECTED, reason="Not done")
+    said(desk, ours, **REJECTED, review_text="Ours")
+    said(desk, asked(desk, our_last), **REJECTED, reason="Nor this")
 
     def erase(*, apply: bool) -> list[Any]:
         ids = {"organisation_id": house.organisation.id, "worker_id": worker.id}
@@ -960,11 +992,18 @@ def test_erasure__deletes_what_a_worker_wrote(house: House, desk: Desk) -> None:
 
     with expect_unchanged():
         (found,) = erase(apply=False)
-    assert (found.count, found.kept_because) == (1, "")
+    assert (found.count, found.kept_because) == (2, "")
     erase(apply=True)
     assert erase(apply=True) == []
     assert "review_text" not in shown(desk, theirs)
     assert shown(desk, ours)["review_text"] == "Ours"
+    # Nor is anything left of it where the verdict was copied to.
+    copy = RunDetails.objects.get(review_id=theirs["review_id"])
+    assert (copy.review_reason, copy.missing_work, copy.guidance) == ("", None, "")
+    assert RunDetails.objects.get(review_id=ours["review_id"]).missing_work == ["Name the order."]
+    reasons = dict(TaskDetails.objects.values_list("wire_id", "circuit_reason"))
+    assert (reasons[closed_id], reasons[our_id], reasons[task_id]) == ("", "Nor this", "")
+    assert TaskDetails.objects.get(wire_id=closed_id).circuit_opened_at is not None
 
 
 # --- reviews of outputs ---------------------------------------------------------------------------

@@ -13,12 +13,15 @@ from apps.accounts.scopes import Role
 from apps.accounts.services import create_organisation, invite
 from apps.base import clock
 from apps.notices.models import Device, Notice, Preference
+from apps.operations.models import RunDetails, TaskDetails
 from apps.pools.models import Certification, CertificationClaim, Worker
 from apps.tasks import services as tasks
 from apps.tasks.models import StoredFile, Task
+from tests.bridge_steps import completed
 from tests.claim_steps import claimed
 from tests.factories import House
 from tests.notice_steps import bob_signs_in, choose_notices, subscribed
+from tests.operator_steps import desk_of
 from tests.receiver import Receiver
 from tests.retention_steps import CANARY, found, full_task
 
@@ -71,6 +74,32 @@ def test_a_text__is_found_however_json_writes_it(house: House, text: str) -> Non
     house.completed(context={"background": f"Ask {text}, please"})
     house.completed(context={"background": "Ask DOMAINjoerg about 50 xx off, please"})
     assert erase(house, "--text", text)[0] == "1 tasks whose content has the text: would be erased"
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (RunDetails, {"review_reason": f"Call {PHONE}"}),
+        (RunDetails, {"missing_work": [f"Call {PHONE}"]}),
+        (RunDetails, {"guidance": PHONE}),
+        (RunDetails, {"metadata": {"to": PHONE}}),
+        (TaskDetails, {"circuit_reason": PHONE}),
+        (TaskDetails, {"metadata": {"to": PHONE}}),
+    ],
+)
+def test_a_text__is_found_in_what_operators_and_reviewers_wrote(
+    house: House, model: Any, values: dict[str, Any]
+) -> None:
+    desk = desk_of(house)
+    for session_id in ("s-1", "s-2"):
+        completed(desk, desk.task()["id"], session_id)
+    row = model.objects.latest("pk")
+    model.objects.filter(pk=row.pk).update(**values)
+    assert erase(house, "--text", PHONE, "--apply") == [
+        "1 tasks whose content has the text: erased"
+    ]
+    assert Task.objects.get(purged_at__isnull=False).id == row.task_id
+    assert erase(house, "--text", PHONE) == ["nothing found"]
 
 
 def test_a_text__is_kept_where_it_must_be(house: House) -> None:

@@ -213,7 +213,7 @@ def _opened(
         return executor.open_review_session(
             task=task,
             agent_name=agent,
-            channel=next(iter([*rules.allowed_channels, *rules.preferred_channels]), ""),
+            channel=rules.channel_to_open,
             capabilities=rules.required_capabilities,
             worker_id=operators_worker(organisation_id=task.organisation_id, at=at),
             at=at,

@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from apps.base import clock
 from apps.base.erasure import Finding
+from apps.base.transactions import atomic
 from apps.operations.models import (
     BridgeCursor,
     BridgeSubscription,
@@ -19,6 +22,7 @@ from apps.operations.models import (
     TriageState,
 )
 from apps.operations.services.run_reviews import drop_run_reviews
+from apps.reviews.models import Review
 from apps.tasks.services import kept_reasons
 from apps.webhooks import services as webhooks
 
@@ -55,7 +59,7 @@ NO_WORDS: Mapping[str, Any] = {
 def erase_run_review_words(
     *, organisation_id: UUID, worker_id: UUID, apply: bool, at: datetime
 ) -> Iterator[Finding]:
-    """Delete what a worker wrote in reviews of runs. Yield what was found."""
+    """Delete what a worker wrote in reviews of runs, with its copies. Yield what was found."""
     written = RunReview.objects.filter(
         review__reviewer_worker_id=worker_id, organisation_id=organisation_id
     ).exclude(reason="", missing_work=[], guidance="", text="")
@@ -66,8 +70,25 @@ def erase_run_review_words(
         yield Finding("reviews of runs with the worker's words", count, reason)
     free = [review_id for review_id, task_id in found.items() if task_id not in kept]
     if apply and free:
-        words = {name: value for name, value in NO_WORDS.items() if name != "request_reason"}
-        RunReview.objects.filter(review_id__in=free).update(**words)
+        _erase_run_review_words(free)
+
+
+@atomic()
+def _erase_run_review_words(review_ids: Sequence[UUID]) -> None:
+    """Delete the words of reviews, and what runs and circuits have copied of them."""
+    words = {name: value for name, value in NO_WORDS.items() if name != "request_reason"}
+    rows = RunReview.objects.filter(review_id__in=review_ids)
+    continuations = rows.filter(continuation_run_id__isnull=False)
+    RunDetails.objects.filter(run_id__in=continuations.values("continuation_run_id")).update(
+        review_reason="", missing_work=None, guidance=""
+    )
+    # The circuit has the words of the review that opened it last.
+    opening = Review.of_runs.filter(
+        id__in=review_ids, task_id=OuterRef("task_id"), decided_at=OuterRef("circuit_opened_at")
+    )
+    tasks = Review.of_runs.filter(id__in=review_ids).values("task_id")
+    TaskDetails.objects.filter(Exists(opening), task_id__in=tasks).update(circuit_reason="")
+    rows.update(**words)
 
 
 def _purge_bridges(task_ids: Sequence[UUID]) -> Collection[UUID]:

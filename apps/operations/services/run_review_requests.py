@@ -14,7 +14,6 @@ from apps.operations.models import RunReview
 from apps.operations.projection import task_status
 from apps.operations.services.locks import LockedRun, lock_run
 from apps.operations.services.run_reviews import MAX_ROUNDS
-from apps.reviews.changes import new_review
 from apps.reviews.models import Review
 from apps.reviews.services import review_of_run
 from apps.tasks.models import RUN_FINAL, Run, RunStatus
@@ -74,7 +73,8 @@ def request_review(
         at=at,
     )
     row = _new_row(caller, locked, review, request, at)
-    write([*new_review(review), Insert(row), _requested(caller, locked, review, row, at)])
+    # Without timers: `check_at` is the queue.
+    write([Insert(review), Insert(row), _requested(caller, locked, review, row, at)])
     return review.id, True
 
 
@@ -106,9 +106,11 @@ def _require_next(earlier: Sequence[Review], request: ReviewRequest) -> None:
     if (request.round, request.attempt) != (last.round, last.attempt + 1):
         raise TransitionRefused("The run has a review: only its next attempt can be asked for.")
     outcome = RunReview.objects.values_list("outcome", flat=True).get(review_id=last.id)
-    if outcome not in INCONCLUSIVE:
-        state = f"was {outcome}" if outcome else "is not recorded yet"
-        raise TransitionRefused(f"The last review {state}.")
+    if not outcome and last.is_open:
+        raise TransitionRefused("The last review is not recorded yet.")
+    # One that ended without an outcome, as the version before ends it, says nothing either.
+    if outcome and outcome not in INCONCLUSIVE:
+        raise TransitionRefused(f"The last review was {outcome}.")
 
 
 def _new_row(

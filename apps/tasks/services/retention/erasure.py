@@ -52,6 +52,12 @@ WHERE t.organisation_id = %(organisation_id)s AND t.purged_at IS NULL AND (
     OR EXISTS (SELECT FROM reviews_review v JOIN operations_runreview o ON o.review_id = v.id
         WHERE v.task_id = t.id AND concat_ws(E'\\n', o.request_reason, o.reason, o.missing_work,
             o.guidance, o.text) ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM operations_rundetails x WHERE x.task_id = t.id
+        AND concat_ws(E'\\n', x.metadata, x.review_reason, x.missing_work, x.guidance)
+            ILIKE ANY(%(patterns)s))
+    OR EXISTS (SELECT FROM operations_taskdetails y WHERE y.task_id = t.id
+        AND concat_ws(E'\\n', y.identifier, y.metadata, y.pause_reason, y.circuit_reason)
+            ILIKE ANY(%(patterns)s))
 )
 """
 NATURAL_KEYS = """
