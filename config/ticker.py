@@ -131,7 +131,7 @@ SWEEPS: dict[str, tuple[float, Callable[[], object]]] = {
     "rollups": (600.0, clean_up_rollups),
     "listed": (600.0, clean_up_listed),
     "processes": (60.0, delete_dead_processes),
-    "sessions": (600.0, stop_silent_sessions),
+    "sessions": (600.0, partial(call_until_done, stop_silent_sessions)),
     "starvation": (CYCLE_SECONDS, partial(call_until_done, step_starved)),
     "run_reviews": (5.0, partial(call_until_done, move_reviews)),
     "stranded_reviews": (60.0, find_stranded_reviews),

@@ -1,17 +1,21 @@
 """Sessions of agents: who registers them, who may act for them, and how they end."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection, connections, transaction
 
 from apps.accounts.scopes import Role, Scope
 from apps.accounts.services import issue_key
 from apps.agents.models import Agent as AgentRow
 from apps.agents.models import AgentClaim, AgentSession
-from apps.agents.services import stop_silent_sessions
+from apps.agents.services import sessions, stop_silent_sessions
 from apps.agents.services.sessions import SILENT_FOR
 from apps.base import clock
+from apps.base.drains import Postponed, drain
 from apps.pools.models import Membership, Pool, Worker
 from apps.pools.services import provision_pool
 from apps.tasks.models import Run, Task
@@ -378,6 +382,45 @@ def test_silent__sessions_are_stopped_after_a_week(house: House) -> None:
     assert Run.objects.get(id=run_id).status == "queued"
     assert code(silent.claim(), 401) == "identity_stale"
     assert other.claimed()["run"]["id"] == str(run_id)
+
+
+def test_silent__sessions_are_stopped_beside_one_whose_run_is_locked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_postponed", Postponed())
+    for_pool(house)
+    held, other = agent_of(house), agent_of(house, "s-2")
+    run_id = UUID(held.claimed()["run"]["id"])
+    now = clock.now()
+    AgentSession.objects.filter(session_id="s-1").update(last_seen_at=now - 2 * SILENT_FOR)
+    AgentSession.objects.filter(session_id="s-2").update(last_seen_at=now - SILENT_FOR)
+    locked, may_end = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        try:
+            with transaction.atomic():
+                Task.objects.select_for_update().get(runs__id=run_id)
+                locked.set()
+                assert may_end.wait(60)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        holding = thread.submit(holds)
+        try:
+            assert locked.wait(20)
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            assert drain(lambda: stop_silent_sessions(at=now)) == 1
+        finally:
+            may_end.set()
+            connection.close()
+        holding.result(20)
+    states = AgentSession.objects.order_by("session_id").values_list("state", flat=True)
+    assert list(states) == ["active", "stopped"]
+    assert code(other.claim(), 401) == "identity_stale"
+    monkeypatch.setattr(sessions, "_postponed", Postponed())
+    assert stop_silent_sessions(at=now) == 1
 
 
 def capacity() -> int:

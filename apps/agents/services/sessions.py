@@ -26,6 +26,7 @@ from apps.agents.services.locks import lock_session, open_claim
 from apps.agents.services.naming import name_agent
 from apps.agents.services.run_log import lease_rows
 from apps.base import clock
+from apps.base.drains import Postponed, Row, handle_each
 from apps.base.ids import new_id
 from apps.base.transactions import atomic
 from apps.operations import services as operations
@@ -51,6 +52,8 @@ SILENT_FOR = timedelta(days=7)
 AFTER_REVIEW = timedelta(minutes=10)
 """So long a reviewer may send its verdict again, if the answer was lost."""
 MAX_STOPPED = 100
+
+_postponed = Postponed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,8 @@ def _require_own(actor: Principal, name: str) -> AgentSession:
 def stop_silent_sessions(*, at: datetime | None = None) -> int:
     """End the sessions that have not called for `SILENT_FOR`, the most silent first.
 
-    Return how many: at most `MAX_STOPPED`. A process that died does not end its session. Those that
+    Return how many: at most `MAX_STOPPED` of each kind. One whose run another transaction has
+    locked, or that fails, is left to a later pass. A process that died does not end its session. Those that
     were opened for an operator's run need not call: they end with it. Those for a review end once
     it is recorded and they have not called for `AFTER_REVIEW`.
     """
@@ -233,12 +237,17 @@ def stop_silent_sessions(*, at: datetime | None = None) -> int:
         state=SessionState.ACTIVE, last_seen_at__lte=now - SILENT_FOR
     ).exclude(registered_by__in=OPENED_BY_US)
     done = reviewers_sessions_without_review().filter(last_seen_at__lte=now - AFTER_REVIEW)
-    ids = [
-        *silent.order_by("last_seen_at").values_list("id", flat=True)[:MAX_STOPPED],
-        *executors_sessions_without_run().values_list("id", flat=True)[:MAX_STOPPED],
-        *done.values_list("id", flat=True)[:MAX_STOPPED],
+    found = (silent.order_by("last_seen_at"), executors_sessions_without_run(), done)
+    rows = [
+        Row(*row)
+        for sessions in found
+        for row in sessions.values_list("id", "organisation_id")[:MAX_STOPPED]
     ]
-    return sum(_stop_unneeded(id_, now) for id_ in ids[:MAX_STOPPED])
+    # One by one: a session whose run is locked does not delay the others of its organisation.
+    return sum(
+        handle_each([row], lambda id_: _stop_unneeded(id_, now), postponed=_postponed)
+        for row in rows
+    )
 
 
 @atomic()
