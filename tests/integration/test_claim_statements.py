@@ -1,14 +1,16 @@
 """How many statements a session's calls send: what makes claims fast is that they are few."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.principal import Principal
-from apps.agents.models import AgentSession
+from apps.agents.models import AgentClaim, AgentSession
 from apps.agents.services import Claim, ClaimRequest, claim_next, complete_claim, heartbeat_claim
 from apps.base import clock
 from apps.events.models import Event
@@ -83,6 +85,35 @@ def test_nothing_to_claim__is_told_by_a_few_statements(house: House) -> None:
     )
     assert made is None
     assert count <= 5
+
+
+def test_lease__that_is_just_renewed_is_not_taken_for_lost(house: House) -> None:
+    desk, _ = prepared(house, 1)
+    actor, session, at = desk.caller.principal, AgentSession.objects.get(), clock.now()
+    request = ClaimRequest(lease_seconds=60, idempotency_key="again")
+    made = claim_next(actor=actor, session=session, request=request, at=at)
+    assert made is not None
+
+    def claim_again() -> Claim | None:
+        try:
+            late = at + timedelta(seconds=61)
+            return claim_next(actor=actor, session=session, request=request, at=late)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            before = at + timedelta(seconds=59)
+            call = {"actor": actor, "session": session, "run_id": made.run.id}
+            heartbeat_claim(**call, lease_seconds=60, at=before)
+            waiting = thread.submit(claim_again)
+            # It has read the lease that is about to be renewed.
+            time.sleep(0.5)
+            assert not waiting.done()
+        again = waiting.result(20)
+    assert again is not None
+    assert again.claim.token_hash == made.claim.token_hash
+    assert AgentClaim.objects.get(run_id=made.run.id).ended_at is None
 
 
 def test_events_of_one_statement__stay_behind_those_before_them(house: House) -> None:

@@ -134,12 +134,23 @@ def _held(session: AgentSession, request: ClaimRequest, at: datetime) -> Claim |
     if claim is None:
         return None
     live = live_claims(session, at).filter(id=claim.id).select_related("run__task").first()
-    if live is None:
+    run = _kept(session, claim, at) if live is None else live.run
+    if run is None:
         end_lost_claim(claim, at)
         return None
-    if not request.idempotency_key or live.idempotency_key != request.idempotency_key:
-        raise SessionAlreadyHolds(str(live.run_id))
-    return Claim(live.run, live, session, sent_back_before(live.run))
+    if not request.idempotency_key or claim.idempotency_key != request.idempotency_key:
+        raise SessionAlreadyHolds(str(run.id))
+    return Claim(run, claim, session, sent_back_before(run))
+
+
+def _kept(session: AgentSession, claim: AgentClaim, at: datetime) -> Run | None:
+    """Lock the run of a claim that seems to be lost. Return it where it is held all the same.
+
+    A heartbeat that has it locked may have renewed the lease.
+    """
+    run = tasks.lock_run_of(organisation_id=session.organisation_id, run_id=claim.run_id)
+    is_held = run.is_held_by(worker_id=session.worker_id, epoch=claim.epoch, at=at)
+    return run if is_held else None
 
 
 def look_again(
