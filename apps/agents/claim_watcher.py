@@ -11,8 +11,10 @@ waits.
 2. Each such task is offered to one waiter of its place, who has waited longest. The waiter claims by
    the statement that every claim uses, which alone decides: it may find nothing, or another run.
 3. A waiter that left, or looked, gives the offer back. While the task may be claimed still, the
-   offer goes on to the next one who has waited less: at most `PASSED_ON` in a look, since each of
-   them costs a statement.
+   offer goes on to the next one who was not asked yet: at most `PASSED_ON` in a look, since each of
+   them costs a statement, the offers in turn. Who came after the task was found is not asked, since
+   it has looked by itself; so an offer that no one can take ends. Offers for whom no one is free
+   are kept: `MAX_OFFERS` for each place.
 4. What no event tells (a scheduler is resumed, a pause of a parent ends, a window opens, a profile
    changes) is found by each waiter itself, every five to ten seconds, where any task of its place
    may be claimed at all.
@@ -44,15 +46,21 @@ CHECK_SECONDS = 0.075
 RETRY_SECONDS = 1.0
 # After how long a waiter looks without having been woken: from, to.
 FALLBACK_SECONDS = (5.0, 10.0)
+# When a waiter looks again who found only what another transaction has locked: no event tells that it
+# is free. So often in a row, then as without having been woken.
+MISSED_SECONDS = 0.3
+MAX_MISSES = 2
 # How often it is asked who is to look: that goes through all waiters.
 DUE_SECONDS = 0.5
 # How many offers go on to a second waiter, or a later one, in one look.
 PASSED_ON = 10
-# How many events of a table a look reads.
-LIMIT = 500
-# How far a look reads back behind a transaction that does not end: what it commits later is found
-# by the waiters themselves.
+# How many offers of a place are kept while no one is free to look.
+MAX_OFFERS = 100
+# How many numbers a look reads back, at most: all of them while a transaction does not end. What
+# such a one commits still later is found by the waiters themselves.
 WINDOW = 2_000
+# How many tasks a look takes that depend on completed ones.
+MAX_DEPENDENTS = 500
 
 NOT_PAUSED = """
 NOT EXISTS (
@@ -115,8 +123,6 @@ class Answer:
     """Hold what a look has found."""
 
     look: Look
-    # Up to which number it has read; None for all.
-    read_to: int | None
     tasks: Sequence[Found]
     places: Sequence[Place]
 
@@ -126,7 +132,7 @@ def ask(question: Question) -> Answer:
     params: dict[str, Any] = {
         "floor": question.floor,
         "window": WINDOW,
-        "limit": LIMIT,
+        "max_dependents": MAX_DEPENDENTS,
         "organisations": list(question.organisations),
         "offered": list(question.offered),
         "looked_at_organisations": [place.organisation_id for place in question.looked_at],
@@ -135,10 +141,9 @@ def ask(question: Question) -> Answer:
     with connection.cursor() as cursor:
         cursor.execute(WATCH, params)
         rows = cursor.fetchall()
-    ((_, last, _, _, _, oldest, following, read_to),) = [row for row in rows if row[0] == "facts"]
+    ((_, last, _, _, _, oldest, following),) = [row for row in rows if row[0] == "facts"]
     return Answer(
         look=Look(last, oldest, following, {}),
-        read_to=read_to,
         tasks=[
             Found(number, task_id, Place(organisation_id, pool_id))
             for kind, number, task_id, organisation_id, pool_id, *_ in rows
@@ -154,9 +159,13 @@ class _Offer:
 
     task_id: UUID
     place: Place
-    # The waiter who looked last; 0 before the first.
-    after: int = 0
+    # Who had come last when the task was found.
+    until: int = 0
+    asked: set[int] = field(default_factory=set)
     is_out: bool = False
+
+    def is_for(self, number: int) -> bool:
+        return number <= self.until and number not in self.asked
 
 
 @dataclass(eq=False, slots=True)
@@ -166,6 +175,8 @@ class Waiter:
     place: Place
     number: int
     looks_at: float = 0.0
+    # How often in a row it found only what others had locked.
+    misses: int = 0
     is_idle: bool = False
     offer: _Offer | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -197,11 +208,19 @@ class ClaimWatcher:
             if not self._waiters[place]:
                 del self._waiters[place]
 
-    async def turn(self, waiter: Waiter, *, seconds: float) -> bool:
-        """Wait until it is the waiter's turn to look. Return False when the time is up."""
+    async def turn(self, waiter: Waiter, *, seconds: float, has_missed: bool = False) -> bool:
+        """Wait until it is the waiter's turn to look. Return False when the time is up.
+
+        `has_missed`: it has just looked, and found only what was locked. It looks again soon.
+        """
         self._give_back(waiter)
         waiter.woken.clear()
-        waiter.looks_at = time.monotonic() + random.uniform(*FALLBACK_SECONDS)
+        waiter.misses = waiter.misses + 1 if has_missed else 0
+        is_soon = 0 < waiter.misses <= MAX_MISSES
+        pause = MISSED_SECONDS if is_soon else random.uniform(*FALLBACK_SECONDS)
+        waiter.looks_at = time.monotonic() + pause
+        if is_soon:
+            self._due_at = min(self._due_at, waiter.looks_at)
         waiter.is_idle = True
         try:
             async with asyncio.timeout(max(0, seconds)):
@@ -215,7 +234,7 @@ class ClaimWatcher:
     def _give_back(self, waiter: Waiter) -> None:
         offer, waiter.offer = waiter.offer, None
         if offer is not None:
-            offer.is_out, offer.after = False, waiter.number
+            offer.is_out = False
 
     async def _look(self) -> None:
         self._offers.clear()
@@ -223,14 +242,13 @@ class ClaimWatcher:
         while self._waiters:
             pause = CHECK_SECONDS
             try:
-                answer = await run_on_thread(ask, self._question(floor))
+                question = self._question(floor)
+                answer = await run_on_thread(ask, question)
                 # Together with the number that the look before had read: it was read before.
                 settled.learn(Look(last, answer.look.oldest, answer.look.next, {}))
                 last = answer.look.last_number
-                self._take(answer, known)
+                self._take(question, answer, known)
                 floor = max(floor, settled.number, last - WINDOW)
-                if answer.read_to is not None:
-                    floor = min(floor, answer.read_to)
                 known = {number for number in known if number > floor}
                 outage.end()
             except (OperationalError, InterfaceError) as error:
@@ -261,36 +279,61 @@ class ClaimWatcher:
             if any(waiter.is_idle and waiter.looks_at <= now for waiter in waiters.values())
         ]
 
-    def _take(self, answer: Answer, known: set[int]) -> None:
+    def _take(self, question: Question, answer: Answer, known: set[int]) -> None:
         """Offer what the look has found; `known` are the numbers that earlier looks have found."""
         there = {found.task_id for found in answer.tasks}
-        for task_id, offer in [*self._offers.items()]:
-            if not offer.is_out and task_id not in there:
+        # Of others, which were given back during the look, it tells nothing.
+        for task_id in question.offered:
+            if task_id not in there:
                 del self._offers[task_id]
         for found in answer.tasks:
             if found.number and found.number not in known and found.place in self._waiters:
                 known.add(found.number)
-                self._offers.setdefault(found.task_id, _Offer(found.task_id, found.place)).after = 0
+                self._offer(found)
         self._hand_out()
+        self._drop_offers()
         for place in answer.places:
             self._wake_due(place)
 
+    def _offer(self, found: Found) -> None:
+        """Offer a task to all who wait at its place now, whether it was offered before or not."""
+        offer = self._offers.setdefault(found.task_id, _Offer(found.task_id, found.place))
+        offer.until = next(reversed(self._waiters[offer.place]))
+        offer.asked.clear()
+
     def _hand_out(self) -> None:
         passed_on = 0
+        idle = {
+            place: [waiter for waiter in waiters.values() if waiter.is_idle]
+            for place, waiters in self._waiters.items()
+        }
         for task_id, offer in [*self._offers.items()]:
-            if offer.is_out or (offer.after and passed_on >= PASSED_ON):
+            if offer.is_out or (offer.asked and passed_on >= PASSED_ON):
                 continue
-            waiters = self._waiters.get(offer.place, {})
-            if not waiters or offer.after >= next(reversed(waiters)):
-                # All of its place have looked.
-                del self._offers[task_id]
+            free = idle.get(offer.place, [])
+            waiter = next((one for one in free if offer.is_for(one.number)), None)
+            if waiter is None:
+                if not any(map(offer.is_for, self._waiters.get(offer.place, {}))):
+                    # All of its place have looked.
+                    del self._offers[task_id]
                 continue
-            later = (waiter for number, waiter in waiters.items() if number > offer.after)
-            idle = next((waiter for waiter in later if waiter.is_idle), None)
-            if idle is not None:
-                passed_on += bool(offer.after)
-                offer.is_out, idle.offer = True, offer
-                self._wake(idle)
+            if offer.asked:
+                passed_on += 1
+                # Behind the others, whose turn is next.
+                self._offers[task_id] = self._offers.pop(task_id)
+            free.remove(waiter)
+            offer.asked.add(waiter.number)
+            offer.is_out, waiter.offer = True, offer
+            self._wake(waiter)
+
+    def _drop_offers(self) -> None:
+        """Keep `MAX_OFFERS` of each place that no one looks for, those that fewest were asked."""
+        kept: dict[Place, int] = {}
+        left = [offer for offer in self._offers.values() if not offer.is_out]
+        for offer in sorted(left, key=lambda offer: len(offer.asked)):
+            kept[offer.place] = kept.get(offer.place, 0) + 1
+            if kept[offer.place] > MAX_OFFERS:
+                del self._offers[offer.task_id]
 
     def _wake_due(self, place: Place) -> None:
         now = time.monotonic()

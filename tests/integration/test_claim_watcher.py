@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -13,10 +14,11 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.agents import claim_watcher
-from apps.agents.claim_watcher import ClaimWatcher, Place, Question, ask
+from apps.agents.claim_watcher import ClaimWatcher, Found, Place, Question, Waiter, ask
 from apps.agents.models import AgentSession
-from apps.agents.services import ClaimRequest, claim_next
+from apps.agents.services import ClaimRequest, Looked, claim_next, look_again
 from apps.base import clock
+from apps.base.ids import new_id
 from apps.tasks.models import Task
 from tests.factories import Caller, House
 from tests.operator_steps import Desk, desk_of
@@ -145,6 +147,97 @@ def test_run__that_the_first_does_not_take_goes_on_to_each_once(desk: Desk, hous
 
 
 @pytest.mark.usefixtures("sessions")
+def test_run__that_no_one_takes_does_not_follow_those_who_come_later(
+    desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_watcher, "FALLBACK_SECONDS", (60.0, 60.0))
+
+    async def story() -> None:
+        crowd = crowd_of(desk, house, takes=set())
+        await crowd.come("a", "b")
+        await on_thread(lambda: queued(desk, house))
+        await crowd.until_looked(1)
+        # The call of `a` ends, and it comes again, before `b` has looked perhaps.
+        await crowd.leave("a")
+        await crowd.come("a", "c")
+        await crowd.until_looked(2)
+        await asyncio.sleep(QUIET_SECONDS)
+        assert crowd.looked == ["a", "b"]
+        assert crowd.watcher._offers == {}
+        await crowd.leave()
+
+    play(story)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_waiter__that_just_looks_is_asked_once_it_waits_again(
+    desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_watcher, "FALLBACK_SECONDS", (60.0, 60.0))
+
+    async def story() -> None:
+        crowd = crowd_of(desk, house, takes=set())
+        looked = asyncio.Event()
+
+        async def looks() -> None:
+            with crowd.watcher.waiting(crowd.place) as waiter:
+                await looked.wait()
+                assert await crowd.watcher.turn(waiter, seconds=30)
+                crowd.looked.append("first")
+                crowd.changed.set()
+
+        crowd.calls["first"] = asyncio.create_task(looks())
+        await asyncio.sleep(0)
+        await crowd.come("b")
+        await on_thread(lambda: queued(desk, house))
+        await crowd.until_looked(1)
+        await asyncio.sleep(QUIET_SECONDS)
+        assert crowd.looked == ["b"]
+        looked.set()
+        await crowd.until_looked(2)
+        assert crowd.looked == ["b", "first"]
+        await crowd.leave()
+
+    play(story)
+
+
+def test_offers__that_no_one_takes_let_others_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One offer goes on in each look, and each one has its turn; the newest are kept."""
+    monkeypatch.setattr(claim_watcher, "PASSED_ON", 1)
+    monkeypatch.setattr(claim_watcher, "MAX_OFFERS", 2)
+    watcher, place = ClaimWatcher(), Place(new_id(), None)
+    ids = [new_id() for _ in range(2)]
+
+    def hand_out() -> list[UUID]:
+        """Return what is offered in one look, to those who all wait; they take nothing."""
+        for waiter in watcher._waiters[place].values():
+            waiter.is_idle = True
+        watcher._hand_out()
+        given = [
+            waiter.offer.task_id for waiter in watcher._waiters[place].values() if waiter.offer
+        ]
+        for waiter in watcher._waiters[place].values():
+            watcher._give_back(waiter)
+        return given
+
+    watcher._waiters[place] = {number: Waiter(place, number) for number in range(1, 4)}
+    for task_id in ids:
+        watcher._offer(Found(1, task_id, place))
+    assert hand_out() == ids
+    assert [hand_out() for _ in range(4)] == [[ids[0]], [ids[1]], [ids[0]], [ids[1]]]
+    assert hand_out() == []
+    assert watcher._offers == {}
+    for waiter in watcher._waiters[place].values():
+        waiter.is_idle = False
+    more = [new_id() for _ in range(3)]
+    for number, task_id in enumerate(more):
+        watcher._offer(Found(1, task_id, place))
+        watcher._offers[task_id].asked.update(range(2 - number))
+    watcher._drop_offers()
+    assert [*watcher._offers] == more[1:]
+
+
+@pytest.mark.usefixtures("sessions")
 def test_client_that_leaves__leaves_its_turn_to_the_next(desk: Desk, house: House) -> None:
     async def story() -> None:
         crowd = crowd_of(desk, house)
@@ -170,6 +263,70 @@ def test_client_that_leaves__leaves_its_turn_to_the_next(desk: Desk, house: Hous
         assert crowd.looked == ["b"]
         await crowd.leave()
         assert crowd.watcher._waiters == {}
+
+    play(story)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_run__that_is_locked_is_looked_for_again_soon(
+    desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_watcher, "FALLBACK_SECONDS", (60.0, 60.0))
+    queued(desk, house)
+    locked, may_end = threading.Event(), threading.Event()
+    looked: list[Looked] = []
+
+    def holds() -> None:
+        with transaction.atomic():
+            Task.objects.select_for_update().get()
+            locked.set()
+            assert may_end.wait(60)
+
+    def look() -> None:
+        looked.append(
+            look_again(
+                actor=desk.caller.principal,
+                session=AgentSession.objects.get(session_id="a"),
+                request=ClaimRequest(),
+                check=lambda: None,
+            )
+        )
+
+    async def story() -> None:
+        watcher, slow = ClaimWatcher(), asyncio.create_task(on_thread(holds))
+        try:
+            await asyncio.to_thread(locked.wait, 20)
+            with watcher.waiting(Place(house.organisation.id, house.pool.id)) as waiter:
+                # Once by itself, and once because the run is offered.
+                for _ in range(2):
+                    await on_thread(look)
+                    assert looked[-1] == Looked(None, has_missed=True)
+                    if len(looked) == 2:
+                        may_end.set()
+                        await slow
+                    assert await watcher.turn(waiter, seconds=10, has_missed=True)
+                await on_thread(look)
+        finally:
+            may_end.set()
+            await slow
+
+    play(story)
+    assert looked[-1].claim is not None
+
+
+@pytest.mark.usefixtures("sessions")
+def test_run__that_stays_locked_is_looked_for_twice(
+    desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_watcher, "FALLBACK_SECONDS", (60.0, 60.0))
+    monkeypatch.setattr(ClaimWatcher, "_offer", lambda *_: None)
+    queued(desk, house)
+
+    async def story() -> None:
+        watcher = ClaimWatcher()
+        with watcher.waiting(Place(house.organisation.id, house.pool.id)) as waiter:
+            turns = [await watcher.turn(waiter, seconds=5, has_missed=True) for _ in range(3)]
+            assert turns == [True, True, False]
 
     play(story)
 
@@ -309,19 +466,48 @@ def test_look__is_one_statement_for_any_number_of_places(house: House) -> None:
     assert (answer.tasks, answer.places) == ([], [])
 
 
-def test_look__reads_a_bounded_part_and_says_how_far(
+def test_look__reads_back_no_further_than_the_window(
     desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim_watcher, "LIMIT", 2)
-    for _ in range(3):
+    for _ in range(6):
         queued(desk, house)
-    question = Question(0, [house.organisation.id], [], [])
-    floor, found = 0, set()
-    while True:
-        answer = ask(Question(floor, question.organisations, [], []))
-        found |= {one.task_id for one in answer.tasks}
-        if answer.read_to is None:
-            break
-        assert answer.read_to > floor
-        floor = answer.read_to
-    assert found == set(Task.objects.values_list("id", flat=True))
+    ids = [*Task.objects.order_by("created_at").values_list("id", flat=True)]
+    monkeypatch.setattr(claim_watcher, "WINDOW", 6)
+    answer = ask(Question(0, [house.organisation.id], [], []))
+    found = {one.task_id for one in answer.tasks}
+    assert ids[-1] in found
+    assert ids[0] not in found
+    assert all(one.number > answer.look.last_number - 6 for one in answer.tasks)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_transaction_that_does_not_end__hides_nothing_new(
+    desk: Desk, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_watcher, "WINDOW", 6)
+    # The waiters do not look by themselves.
+    monkeypatch.setattr(claim_watcher, "FALLBACK_SECONDS", (60.0, 60.0))
+    began, may_end = threading.Event(), threading.Event()
+
+    def stands_still() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+            began.set()
+            assert may_end.wait(60)
+
+    async def story() -> None:
+        crowd = crowd_of(desk, house, takes=set())
+        slow = asyncio.create_task(on_thread(stands_still))
+        try:
+            await asyncio.to_thread(began.wait, 20)
+            await crowd.come("a")
+            # Each of them writes several numbers: in the end more than a look reads.
+            for count in range(1, 9):
+                await on_thread(lambda: queued(desk, house))
+                await crowd.until_looked(count)
+        finally:
+            may_end.set()
+            await slow
+        await crowd.leave()
+
+    play(story)

@@ -3,6 +3,7 @@
 from apps.agents.services.claims import (
     Claim,
     ClaimRequest,
+    Looked,
     claim_next,
     look_again,
     wait_for_next,
@@ -57,6 +58,7 @@ __all__ = [
     "Claim",
     "ClaimRequest",
     "Lease",
+    "Looked",
     "NewSession",
     "Order",
     "Outcomes",

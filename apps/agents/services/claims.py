@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 
 from apps.accounts.principal import Principal
 from apps.agents.models import AgentClaim, AgentSession
@@ -56,6 +57,14 @@ class Claim:
     claim: AgentClaim
     session: AgentSession
     sent_back: SentBack | None
+
+
+class Looked(NamedTuple):
+    """Hold what a look for a call that waits has led to."""
+
+    claim: Claim | None
+    # A run is eligible, but another transaction has it locked, or took it meanwhile.
+    has_missed: bool = False
 
 
 @atomic()
@@ -159,17 +168,18 @@ def look_again(
     session: AgentSession,
     request: ClaimRequest,
     check: Callable[[], object],
-) -> Claim | None:
-    """Claim the next eligible run for a call that waits; None without one.
+) -> Looked:
+    """Claim the next eligible run for a call that waits.
 
     It looks without a transaction. Only if there is one, it calls `check`, which raises where the
     credential or the session has ended, and claims. Raise as `claim_next` does.
     """
     now = clock.now()
     if not has_any(session=session, criteria=request.criteria, at=now):
-        return None
+        return Looked(None)
     check()
-    return claim_next(actor=actor, session=session, request=request, at=now)
+    claim = claim_next(actor=actor, session=session, request=request, at=now)
+    return Looked(claim, has_missed=claim is None)
 
 
 def wait_for_next(
@@ -191,7 +201,8 @@ def wait_for_next(
         ends = time.monotonic() + WAIT_SECONDS
         while claimed is None and time.monotonic() + POLL_SECONDS < ends:
             time.sleep(POLL_SECONDS)
-            claimed = look_again(actor=actor, session=session, request=request, check=check)
+            looked = look_again(actor=actor, session=session, request=request, check=check)
+            claimed = looked.claim
         return claimed
     finally:
         _waiting_threads.release()

@@ -41,7 +41,7 @@ class ClaimCall:
     request: ClaimRequest
     check: Callable[[], object]
 
-    def look_again(self) -> services.Claim | None:
+    def look_again(self) -> services.Looked:
         return services.look_again(
             actor=self.actor, session=self.session, request=self.request, check=self.check
         )

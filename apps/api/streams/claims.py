@@ -36,18 +36,21 @@ async def _first(call: ClaimCall) -> Response | None:
     with watcher.waiting(place) as waiter:
         while True:
             # Also once before it waits: what was queued before it was registered wakes no one.
-            answer = await run_on_thread(_answer, call)
+            answer, has_missed = await run_on_thread(_answer, call)
             if answer is not None:
                 return answer
-            if not await watcher.turn(waiter, seconds=ends - time.monotonic()):
+            left = ends - time.monotonic()
+            if not await watcher.turn(waiter, seconds=left, has_missed=has_missed):
                 return None
 
 
-def _answer(call: ClaimCall) -> Response | None:
-    made = call.look_again()
-    if made is None:
-        return None
-    return Response(representations.claim(made, actor=call.actor).on_the_wire())
+def _answer(call: ClaimCall) -> tuple[Response | None, bool]:
+    """Look once. Return the answer to a claim, and whether there was a run that was locked."""
+    looked = call.look_again()
+    if looked.claim is None:
+        return None, looked.has_missed
+    shown = representations.claim(looked.claim, actor=call.actor).on_the_wire()
+    return Response(shown), looked.has_missed
 
 
 def _like(first: Response, later: Response) -> Response:
