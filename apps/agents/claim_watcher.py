@@ -25,7 +25,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -282,7 +282,8 @@ class ClaimWatcher:
     def _take(self, question: Question, answer: Answer, known: set[int]) -> None:
         """Offer what the look has found; `known` are the numbers that earlier looks have found."""
         there = {found.task_id for found in answer.tasks}
-        # Of others, which were given back during the look, it tells nothing.
+        # Of others, which were given back during the look, it tells nothing: the next one does.
+        checked = {*question.offered}
         for task_id in question.offered:
             if task_id not in there:
                 del self._offers[task_id]
@@ -290,7 +291,8 @@ class ClaimWatcher:
             if found.number and found.number not in known and found.place in self._waiters:
                 known.add(found.number)
                 self._offer(found)
-        self._hand_out()
+                checked.add(found.task_id)
+        self._hand_out(checked)
         self._drop_offers()
         for place in answer.places:
             self._wake_due(place)
@@ -301,14 +303,16 @@ class ClaimWatcher:
         offer.until = next(reversed(self._waiters[offer.place]))
         offer.asked.clear()
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, checked: Container[UUID]) -> None:
+        """Give offers to waiters: of the tasks of which the look has told that they wait still."""
         passed_on = 0
         idle = {
             place: [waiter for waiter in waiters.values() if waiter.is_idle]
             for place, waiters in self._waiters.items()
         }
         for task_id, offer in [*self._offers.items()]:
-            if offer.is_out or (offer.asked and passed_on >= PASSED_ON):
+            is_next = not offer.asked or passed_on < PASSED_ON
+            if offer.is_out or task_id not in checked or not is_next:
                 continue
             free = idle.get(offer.place, [])
             waiter = next((one for one in free if offer.is_for(one.number)), None)

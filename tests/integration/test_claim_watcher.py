@@ -212,7 +212,7 @@ def test_offers__that_no_one_takes_let_others_pass(monkeypatch: pytest.MonkeyPat
         """Return what is offered in one look, to those who all wait; they take nothing."""
         for waiter in watcher._waiters[place].values():
             waiter.is_idle = True
-        watcher._hand_out()
+        watcher._hand_out(ids)
         given = [
             waiter.offer.task_id for waiter in watcher._waiters[place].values() if waiter.offer
         ]
