@@ -15,9 +15,10 @@ waits.
    them costs a statement, the offers in turn. Who came after the task was found is not asked, since
    it has looked by itself; so an offer that no one can take ends. Offers for whom no one is free
    are kept: `MAX_OFFERS` for each place.
-4. What no event tells (a scheduler is resumed, a pause of a parent ends, a window opens, a profile
-   changes) is found by each waiter itself, every five to ten seconds, where any task of its place
-   may be claimed at all.
+4. A waiter that finds only what others have locked looks again after `MISSED_SECONDS`.
+5. What no event tells (a scheduler is resumed, a pause of a parent ends, a window opens, a profile
+   changes, a needed task is deleted) is found by each waiter itself, every five to ten seconds,
+   where any task of its place may be claimed at all.
 """
 
 import asyncio
