@@ -139,9 +139,12 @@ const verdict = {
   missing_work: ["Name the order."],
   delivery_id: `${mark}-verdict`,
 };
-const params = { header: identity(critic.session_id, critic.agent_name), path: { id: asked.review.review_id } };
 const rejected = await must(
-  api.POST("/api/task-reviews/{id}/verdict", { params, body: { run_id: reviewed, verdict } }),
+  api.POST("/api/task-reviews/{id}/verdict", {
+    params: { path: { id: asked.review.review_id } },
+    headers: identity(critic.session_id, critic.agent_name),
+    body: { run_id: reviewed, verdict },
+  }),
 );
 const again = await claim(sessions[1]!);
 check(again !== undefined && again.run.id === rejected.continuation_run?.id, "the run that follows is handed out");
