@@ -26,12 +26,12 @@ def _capabilities(value: list[str]) -> list[str]:
 Capabilities = Annotated[
     list[Text], Field(max_length=MAX_CAPABILITIES), AfterValidator(_capabilities)
 ]
-SessionId = Annotated[Text, Field(min_length=1, max_length=200, pattern=SESSION_ID)]
+SessionId = Annotated[str, Field(min_length=1, max_length=200, pattern=SESSION_ID)]
 # An agent's name is sent in a header: printable ASCII that neither begins nor ends with a space.
 AgentName = Annotated[
-    Text, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
+    str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 ]
-Channel = Annotated[Text, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Channel = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
 class AgentSessionCreation(Model):

@@ -7,9 +7,9 @@ from pydantic import Field
 from biolayer.contract import CallbackAuth, Model
 from biolayer.headers import Headers
 from biolayer.requests.webhooks import TimeoutSeconds, Url
-from biolayer.values import Identifier, Text, Words
+from biolayer.values import Identifier, Words
 
-BridgeId = Annotated[Text, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x2e\x30-\x7e]+$")]
+BridgeId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x2e\x30-\x7e]+$")]
 BridgeName = Annotated[Words, Field(max_length=200)]
 
 

@@ -71,14 +71,17 @@ MEANINGS = {
 """Codes of what no schema says, and what such a fault depends on."""
 
 MEANINGS_AT = {
+    ("forbidden", r"/(scope|workspace_id)"): "depends on the scope, and on the caller's pools",
     ("not_allowed", r"/(rating|reopen)"): "depends on the decision on an appeal",
     ("not_one_of", r"/grant_types"): "depends on the type of client",
     ("out_of_range", r"(/\d+)?/(context|output)(/.*)?"): "a number of over 64 bits in free JSON",
+    ("out_of_range", r"/capabilities"): "the bytes of a name",
     ("out_of_range", r"/since"): "the two times of a span are compared",
     # Not explained: seen once, in a name that should have matched the pattern of the schema.
     ("pattern", r".*auth/username"): "a colon (RFC 7617)",
     ("pattern", r".*/languages/\d+"): "the grammar of language tags (RFC 5646)",
     ("not_used", r"/redirect_uris"): "depends on the grant types",
+    ("required", r"/workspace_id"): "depends on the scope",
     ("required", r"/redirect_uris"): "depends on the grant types",
     ("required", r".*/reason"): "depends on the verdict",
     ("required", r"/review(_policy)?"): "depends on the mode, and on the pool of reviewers",
@@ -98,8 +101,8 @@ CONTRACT = {
 }
 NDJSON = "application/x-ndjson"
 REFUSED = (412, 415, 422)
-# A closed pool and a revoked key can still be read, as docs/api.md says.
-KEPT = ("/v1/pools/", "/v1/api-keys/")
+# A closed pool, a revoked key and a session that has ended can still be read.
+KEPT = ("/v1/pools/", "/v1/api-keys/", "/v1/agent-sessions/")
 LONGEST_WAIT, MAX_WAIT = 1, 55
 POSITIONS = ("beginning", "latest")
 # `bl_live_`, twelve characters of the id, `_`, the secret.

@@ -29,7 +29,7 @@ from tests.agent_steps import (
     operator,
     registered,
 )
-from tests.api.expect import expect_problem, expect_unchanged
+from tests.api.expect import expect_problem, expect_unchanged, faults
 from tests.factories import NO_ID, Caller, House
 
 NEXT = f"{AGENT_TASKS}/claim-next"
@@ -155,7 +155,7 @@ def test_register__refused_for_a_workspace_that_the_worker_is_not_in(house: Hous
     for pool in elsewhere.id, house.strangers_pool.id, NO_ID:
         body = {"session_id": "s-1", "agent_name": "drafter", "pool_id": str(pool)}
         with expect_unchanged():
-            expect_problem(caller.post(SESSIONS, body), 404, "not_found")
+            assert faults(caller.post(SESSIONS, body)) == {"/pool_id": "unknown_pool"}
 
 
 def test_register__refused_to_people_and_without_the_scope(house: House) -> None:
@@ -185,7 +185,7 @@ def test_register__refused_for_a_closed_or_foreign_pool(house: House) -> None:
     Pool.objects.filter(id=house.pool.id).update(status="closed")
     closed = {**foreign, "pool_id": str(house.pool.id)}
     with expect_unchanged():
-        expect_problem(caller.post(SESSIONS, foreign), 404, "not_found")
+        assert faults(caller.post(SESSIONS, foreign)) == {"/pool_id": "unknown_pool"}
         expect_problem(caller.post(SESSIONS, closed), 409, "pool_closed")
 
 

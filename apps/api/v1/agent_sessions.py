@@ -15,7 +15,7 @@ from apps.api.http.views import View
 from apps.api.v1.filters import SESSION_FILTERS, session_filter
 from apps.api.v1.representations import agents as representations
 from biolayer.contract import parse
-from biolayer.errors import NotFound
+from biolayer.errors import Fault, InvalidInput, NotFound
 from biolayer.requests.agents import SESSION_ID, AgentSessionCreation
 from biolayer.responses import agents as responses
 
@@ -41,7 +41,11 @@ class AgentSessions(View):
                 channel=body.channel or "",
                 capabilities=tuple(body.capabilities),
             )
-            row = services.register_session(actor=self.actor(request), new=new, at=at)
+            try:
+                row = services.register_session(actor=self.actor(request), new=new, at=at)
+            except NotFound:
+                detail = "must be the id of one of your pools, which the agent's worker is in"
+                raise InvalidInput([Fault("/pool_id", "unknown_pool", detail)]) from None
             held = selectors.held_runs(sessions=[row], at=at)
             shown = representations.session(row, run_id=held.get(row.id))
             location = {"Location": f"/v1/agent-sessions/{quote(row.session_id, safe='')}"}
