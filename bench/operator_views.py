@@ -60,7 +60,6 @@ CREATE OR REPLACE FUNCTION id_of(kind text, number bigint) RETURNS uuid IMMUTABL
 $$ SELECT (lpad(to_hex(1700000000000 + number), 12, '0') || kind || '8000'
     || lpad(to_hex(number), 12, '0'))::uuid $$
 """
-TASK_OF = {"tasks_task": "id"}
 TABLES = (
     "tasks_task",
     "events_event",

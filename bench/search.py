@@ -79,7 +79,7 @@ def _measured(owner: Owner, key: str, text: str) -> Line:
     from apps.base.paginator import bounded_count
     from apps.tasks.admin import MAX_FOUND
     from apps.tasks.models import NEWEST_FIRST
-    from apps.tasks.selectors import found_tasks, search_of
+    from apps.tasks.selectors import search_of, search_tasks
 
     with connection.cursor() as cursor:
         cursor.execute(
@@ -101,7 +101,7 @@ def _measured(owner: Owner, key: str, text: str) -> Line:
             raise LoadFailed(f"{text}: {seen:,} tasks came of {total:,}")
     started = time.perf_counter()
     search = search_of(actor=owner.backend, text=text)
-    rows = found_tasks(actor=owner.backend, search=search).order_by(*NEWEST_FIRST)
+    rows = search_tasks(actor=owner.backend, search=search).order_by(*NEWEST_FIRST)
     bounded_count(rows, bound=MAX_FOUND, in_order=search.is_of_most)
     count = (time.perf_counter() - started) * 1000
     p50, p95 = np.percentile(taken, [50, 95])

@@ -202,7 +202,7 @@ class TaskAdmin(ReadOnlyAdmin):
         except InvalidInput:
             return queryset.none(), False
         request.is_counted_in_order = search.is_of_most  # type: ignore[attr-defined]
-        return queryset & selectors.found_tasks(actor=actor, search=search), False
+        return queryset & selectors.search_tasks(actor=actor, search=search), False
 
     def get_paginator(self, request: HttpRequest, *args: Any, **options: Any) -> BoundedPaginator:
         """Return the pages: fewer of a search, since each title that is counted is taken apart."""

@@ -136,14 +136,16 @@ def test_purged_title__is_not_found(house: House, way: None) -> None:
 
 def test_search_tasks__is_a_queryset_for_further_filters(house: House, way: None) -> None:
     names = made(house)
-    rows = search_tasks(actor=house.alice.principal, text="boi").exclude(title__contains="kettle")
+    actor = house.alice.principal
+    boilers = search_tasks(actor=actor, search=search_of(actor=actor, text="boi"))
+    rows = boilers.exclude(title__contains="kettle")
     assert {names[str(row.id)] for row in rows} == {"boiler", "valve"}
     assert rows.count() == 2
 
 
-def test_search_tasks__checks_the_scope_and_the_text(house: House) -> None:
+def test_search_of__checks_the_scope_and_the_text(house: House) -> None:
     with pytest.raises(ScopeMissing):
-        search_tasks(actor=house.bob.principal, text="boiler")
+        search_of(actor=house.bob.principal, text="boiler")
     with pytest.raises(InvalidInput):
         search_of(actor=house.alice.principal, text="a\0b")
 

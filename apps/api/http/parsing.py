@@ -31,6 +31,11 @@ MAX_FORM_BYTES = MAX_FILE_BYTES + 64 * 1024
 class FastJSONParser(BaseParser):
     media_type = "application/json"
 
+    @property
+    def max_bytes(self) -> int:
+        """Return how large a body may be."""
+        return settings.MAX_BODY_BYTES
+
     def parse(
         self,
         stream: IO[Any],
@@ -38,38 +43,28 @@ class FastJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
-        body = _read(stream, settings.MAX_BODY_BYTES)
+        body = _read(stream, self.max_bytes)
+        self.check(body)
         return parse_json(body) if body.strip() else {}
+
+    def check(self, body: bytes) -> None:
+        """Raise `TooLarge` for a body that takes too much to parse."""
 
 
 class DraftParser(FastJSONParser):
     """Parse a draft, which may be larger than another document."""
 
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
-        body = _read(stream, MAX_DRAFT_BODY_BYTES)
-        return parse_json(body) if body.strip() else {}
+    max_bytes = MAX_DRAFT_BODY_BYTES
 
 
 class OperationsParser(FastJSONParser):
     """Parse a body of `/api`, whose contract allows larger ones; its fields have limits, too."""
 
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return the document, {} for an empty body. Raise `TooLarge`, `MalformedJSON`."""
-        body = _read(stream, MAX_OPERATIONS_BYTES)
+    max_bytes = MAX_OPERATIONS_BYTES
+
+    def check(self, body: bytes) -> None:
         if _brackets(body) > MAX_CONTAINERS:
             raise TooLarge(f"The body may have at most {MAX_CONTAINERS} objects and arrays.")
-        return parse_json(body) if body.strip() else {}
 
 
 class BatchParser(FastJSONParser):

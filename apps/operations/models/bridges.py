@@ -80,7 +80,7 @@ class DeliveryMode(models.TextChoices):
 class BridgeSubscription(models.Model):
     """Store that a bridge is notified of the end of a task.
 
-    One notification of it is under way at a time. Whoever changes it locks the row.
+    One notification of it is under way at a time. Each change locks the row first.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -5,8 +5,8 @@ all transactions of the installation (log_watcher.py). A cursor that is moved pa
 has the same need; here only those are waited for that may have taken one:
 
 1. Read the last number that was taken.
-2. Read which transactions hold the lock by which a table is written, of either log: whoever took a
-   number has had it since before, and holds it to the end.
+2. Read which transactions hold the lock by which a table is written, of either log: one that took
+   a number has held it since before, and holds it to its end.
 3. Once these have ended, every number up to the one of 1 is settled. They last milliseconds.
 """
 

@@ -21,7 +21,6 @@ from apps.tasks.selectors.search import (
     Search,
     TaskFilter,
     filter_choices,
-    found_tasks,
     search_of,
     search_tasks,
 )
@@ -85,7 +84,6 @@ __all__ = [
     "draft",
     "filter_choices",
     "first_tasks",
-    "found_tasks",
     "held_epoch",
     "held_runs",
     "ids_in_pools",

@@ -122,16 +122,7 @@ class Search:
         return rows.filter(self.condition)
 
 
-def search_tasks(*, actor: Principal, text: str) -> TaskQuerySet:
-    """Return the tasks that the actor may see and a text finds, in no order, for further filters.
-
-    It runs a statement at once, to choose the way; see the module for what finds what.
-    Raise `InvalidInput` for a text without a word, `ScopeMissing`.
-    """
-    return found_tasks(actor=actor, search=search_of(actor=actor, text=text))
-
-
-def found_tasks(*, actor: Principal, search: Search) -> TaskQuerySet:
+def search_tasks(*, actor: Principal, search: Search) -> TaskQuerySet:
     """Return the tasks that the actor may see and a search finds, in no order."""
     rows = Task.objects.visible_to(actor)
     if search.is_frequent or not search.words:
